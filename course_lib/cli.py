@@ -1,0 +1,193 @@
+"""The ``course`` command: ``lab``, ``build``, ``grade``, ``doctor``. Each imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    help="From Pixels to Stable Diffusion: start the lessons, build them, grade them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The entry point: a user's mistake ends in one sentence, not in a traceback."""
+    app()
+
+
+def _fail(message: str) -> NoReturn:
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True).print(f"course: {message}", style="bold red", markup=False, highlight=False)
+    raise typer.Exit(1)
+
+
+def _needs(*modules: str) -> None:
+    """Stop with the fix if the extra that holds JupyterLab and nbgrader is not installed."""
+    from importlib.util import find_spec
+
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        _fail(f"{', '.join(missing)} not installed. In the clone: uv sync --extra lab. Elsewhere: "
+              "pip install 'pixels-to-diffusion[lab]'")  # fmt: skip
+
+
+def _checkout() -> Path:
+    from course_lib import paths
+
+    root = paths.checkout()
+    if root is None:
+        _fail("this needs the course's repository: clone it, and run uv run course ... inside the clone")
+    return root
+
+
+@app.command()
+def lab(
+    lesson: Annotated[str, typer.Argument(help="Its number or its name; lesson 1 if left out.")] = "1",
+    browser: Annotated[bool, typer.Option(help="Open it in the browser; without, the address is printed.")] = True,
+    port: Annotated[int, typer.Option(help="The port to listen on; another is taken if it is in use.")] = 8888,
+) -> None:
+    """Start the course in JupyterLab on a lesson."""
+    import os
+    import sys
+
+    _needs("jupyterlab", "ipykernel", "notebook")
+    root = _checkout()
+    notebooks = sorted(
+        path.name for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb") if path.name.count(".") == 1
+    )
+    wanted = lesson.removesuffix(".ipynb")
+    prefix = f"{int(wanted):02d}_" if wanted.isdigit() else wanted
+    chosen = [name for name in notebooks if name.startswith(prefix) or wanted in name]
+    if not chosen:
+        _fail(f"there is no lesson {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
+    arguments = [sys.executable, "-m", "jupyterlab", f"notebooks/{chosen[0]}", f"--ServerApp.root_dir={root}"]
+    arguments += [f"--ServerApp.port={port}", *([] if browser else ["--no-browser"])]
+    if getattr(os, "geteuid", lambda: 1)() == 0:  # JupyterLab refuses to run as root, as in a container, unless told
+        arguments.append("--allow-root")
+    os.chdir(root)
+    print(f"Starting JupyterLab on notebooks/{chosen[0]}; stop it with Ctrl+C.", flush=True)
+    if sys.platform == "win32":
+        import subprocess
+
+        raise typer.Exit(subprocess.call(arguments))
+    os.execv(sys.executable, arguments)
+
+
+@app.command()
+def build(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing: say what differs or is given away.")] = False,
+    graded: Annotated[bool, typer.Option("--graded", help="The classroom release, without feedback.")] = False,
+    solutions: Annotated[Path | None, typer.Option(help="With --graded: a private copy of solutions/.")] = None,
+) -> None:
+    """Build every lesson from its source in solutions/."""
+    from rich.console import Console
+
+    _needs("nbgrader", "jupytext")
+    from course_lib.grading import build as builder
+    from course_lib.grading.source import SourceError
+
+    root, console = _checkout(), Console(soft_wrap=True)
+    try:
+        report = builder.check(root) if check else builder.build(root, solutions=solutions, graded=graded)
+    except (SourceError, builder.BuildError) as error:
+        _fail(str(error))
+    for lesson in report.lessons:
+        asks, codes = len(lesson.questions), len(lesson.exercises)
+        console.print(f"{lesson.name}: {asks} questions, {codes} exercises, {lesson.points:g} points", highlight=False)
+    for path in report.written:
+        console.print(f"wrote {path.relative_to(root)}", highlight=False)
+    for path in report.kept:
+        console.print(f"your work was kept as {path.relative_to(root)}", style="bold", highlight=False)
+    if graded:
+        console.print("the classroom release is in grading/workspace/release", highlight=False)
+    if report.problems:
+        _fail("the build is not sound:\n" + "\n".join(f"  {problem}" for problem in report.problems))
+    if check:
+        console.print("Everything is as the sources say, and nothing is given away.", style="green")
+
+
+@app.command()
+def grade(
+    folder: Annotated[Path, typer.Argument(help="student/NN_name.ipynb, nbgrader's submitted/ tree, or a zip.")],
+    out: Annotated[Path, typer.Option(help="Where grades.csv, feedback and the summary go.")] = Path("grades"),
+    trusted: Annotated[bool, typer.Option("--trusted", help="Run the students' code as you, unprotected.")] = False,
+) -> None:
+    """Grade what students handed in, into nbgrader's gradebook."""
+    import os
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not folder.exists():
+        _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
+    if out.exists() and not out.is_dir():
+        _fail(f"{out} is a file: give a folder with --out")
+    if not trusted:
+        _fail("grading runs the students' code as you, with your rights and your files. If you know these students "
+              "and their code, say --trusted; a safe grader comes with a later version of the course.")  # fmt: skip
+    _needs("nbgrader", "jupytext")
+    from course_lib.grading import build as builder
+    from course_lib.grading import intake, report
+    from course_lib.grading import run as runner
+    from course_lib.grading.source import SourceError
+
+    root, console = _checkout(), Console(soft_wrap=True)
+    workspace = root / "grading" / "workspace"
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        if not any(workspace.glob("release/*/*.ipynb")):
+            console.print("Nothing is released yet: building the lessons first.")
+            builder.build(root)
+        os.environ["PYTHONWARNINGS"] = "ignore"  # a warning on stderr would cost a student the points of its cell
+        with Progress(*bars, console=console) as progress:
+            task = progress.add_task("starting", total=None)
+            batch = runner.grade(
+                folder.resolve(),
+                workspace,
+                lambda what, done, total: progress.update(
+                    task, description=what or "done", completed=done, total=total
+                ),
+            )
+    except (intake.IntakeError, builder.BuildError, SourceError) as error:
+        _fail(str(error))
+    written = report.write(batch, out)
+    console.print(f"{len(batch.grades)} graded, {len(batch.problems)} not graded.", style="bold", highlight=False)
+    for problem in batch.problems:
+        console.print(f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False)
+    console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
+    if batch.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Say what this machine can do, and how to mend what is missing."""
+    from course_lib.doctor import examine
+
+    findings = examine()
+    bad = [finding for finding in findings if finding.needed and not finding.ok]
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        print(json.dumps({"ok": not bad, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for column in ("", "what", "here", "to mend it"):
+            table.add_column(column)
+        for f in findings:
+            mark = "[green]ok[/]" if f.ok else "[red]missing[/]" if f.needed else "[yellow]without[/]"
+            table.add_row(mark, f.what, f.here, "" if f.ok else f.mend)
+        console = Console()
+        console.print(table)
+        console.print("Something that the course needs is missing." if bad else "This machine can run the course.")
+    raise typer.Exit(1 if bad else 0)

@@ -1,0 +1,62 @@
+"""The instructor's desk: nbgrader's configuration, the same for its own commands and for ``course``.
+
+``grading/nbgrader_config.py`` calls :func:`configure`; ``course build`` and ``course grade`` use
+:func:`open_desk`. Both therefore see one workspace and one gradebook.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import Config
+
+CELL_TIMEOUT = 300  # seconds that one cell of a submission may take
+
+
+def configure(c: "Config", workspace: Path) -> None:
+    """Fill nbgrader's configuration object for the course directory ``workspace``."""
+    c.CourseDirectory.root = str(workspace)
+    c.CourseDirectory.course_id = "pixels-to-diffusion"
+    c.GenerateAssignment.preprocessors = [
+        "nbgrader.preprocessors.IncludeHeaderFooter",
+        "nbgrader.preprocessors.LockCells",
+        "course_lib.grading.preprocessors.ClearAnswers",
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.CheckCellMetadata",
+        "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.SaveCells",
+        "nbgrader.preprocessors.ClearHiddenTests",
+        "nbgrader.preprocessors.ClearMarkScheme",
+        "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    # Feedback goes to students: without this step it would show them the hidden tests, keys and all.
+    c.GenerateFeedback.preprocessors = [
+        "nbgrader.preprocessors.GetGrades",
+        "nbgrader.preprocessors.ClearHiddenTests",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+    c.Execute.timeout = CELL_TIMEOUT
+    c.Execute.interrupt_on_timeout = True
+
+
+def open_desk(workspace: Path) -> "NbGraderAPI":
+    """nbgrader's own API on ``workspace``, made if it is not there."""
+    # nbgrader starts `alembic` by name; a virtual environment that is not activated is not on PATH.
+    tools = str(Path(sys.executable).parent)
+    if tools not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
+    from nbgrader.apps.api import NbGraderAPI
+    from nbgrader.coursedir import CourseDirectory
+    from traitlets.config import Config
+
+    workspace.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    configure(config, workspace.resolve())
+    api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
+    logging.getLogger("traitlets").setLevel(logging.ERROR)
+    return api

@@ -1,0 +1,121 @@
+"""A class, end to end, through nbgrader's gradebook: whole marks, none, and every wrong option in between."""
+
+import csv
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from course_lib.grading import report
+from course_lib.grading.run import grade
+from course_lib.grading.source import read
+from course_lib.quiz.scoring import score
+
+NAME = "01_sample"
+
+
+def hand_in(folder, student, notebook, name=NAME):
+    target = folder / student / f"{name}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target)
+
+
+def answer(notebook, question, letters):
+    """Type an answer as a learner without any extension would."""
+    (cell,) = [cell for cell in notebook.cells if cell["id"] == f"{question}-answer"]
+    assert cell.source.startswith('answer = ""')
+    cell.source = cell.source.replace('answer = ""', f'answer = "{letters}"', 1)
+    return notebook
+
+
+def a_class(built, folder, name=NAME):
+    """A solution, a blank, and for every option of every question one student who ticks only that.
+
+    Returns:
+        What each student must have, by item.
+    """
+    lesson = read(built / "solutions" / f"{name}.md")
+    released = built / "notebooks" / f"{name}.ipynb"
+    source = built / "grading" / "workspace" / "source" / name / f"{name}.ipynb"
+    hand_in(folder, "solution", nbformat.read(source, as_version=4), name)
+    hand_in(folder, "blank", nbformat.read(released, as_version=4), name)
+    nothing = {item.name: 0.0 for item in [*lesson.questions, *lesson.exercises]}
+    expected = {"solution": {i.name: i.points for i in [*lesson.questions, *lesson.exercises]}, "blank": dict(nothing)}
+    for place in range(max(len(question.options) for question in lesson.questions)):
+        notebook, student = nbformat.read(released, as_version=4), f"only-{'ABCDEFGH'[place]}"
+        expected[student] = dict(nothing)
+        for question in lesson.questions:
+            if place < len(question.options):
+                letter = question.letters[place]
+                answer(notebook, question.name, letter)
+                right, wrong = "".join(question.right), "".join(question.wrong)
+                expected[student][question.name] = score(letter, right, wrong, question.points)
+        hand_in(folder, student, notebook, name)
+    return expected
+
+
+@pytest.mark.xdist_group("grade")
+def test_a_class_is_graded(built, tmp_path):
+    folder = tmp_path / "class"
+    expected = a_class(built, folder)
+    (folder / "broken").mkdir()
+    (folder / "broken" / f"{NAME}.ipynb").write_text("{")
+    steps = []
+    batch = grade(folder, built / "grading" / "workspace", lambda *step: steps.append(step))
+
+    assert [(p.student, p.lesson) for p in batch.problems] == [("broken", NAME)]
+    assert steps[-1] == ("", len(expected) + 1, len(expected) + 1)
+    earned = {student: {} for student in expected}
+    for item in batch.items:
+        earned[item.student][item.item] = pytest.approx(item.score)
+    assert earned == expected
+    by_student = {g.student: g for g in batch.grades}
+    assert by_student["solution"].score == by_student["solution"].max_score == 6
+    assert not any(g.late or g.needs_manual for g in batch.grades)
+
+    out = tmp_path / "out"
+    report.write(batch, out)
+    with (out / "grades.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["student", "lesson", "score", "max_score", "late", "needs_manual"]
+    assert {row["student"]: float(row["score"]) for row in rows} == {g.student: g.score for g in batch.grades}
+    summary = (out / "summary.md").read_text()
+    assert "Mean" in summary and "| double |" in summary and "broken" in summary
+    page = (out / "feedback" / "solution" / f"{NAME}.html").read_text()
+    assert "double" in page and "score_cases" not in page and "quiz.score(" not in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["01_why_not_fully_connected", "02_convolution_by_hand"])
+def test_the_real_lessons_are_graded(name, root, tmp_path):
+    from course_lib.grading.build import lessons, release
+
+    workspace = tmp_path / "grading" / "workspace"
+    course = [lesson for lesson in lessons(root / "solutions") if lesson.name == name]
+    release(course, workspace)
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / f"{name}.md").symlink_to(root / "solutions" / f"{name}.md")
+    (tmp_path / "notebooks").symlink_to(root / "notebooks")
+    expected = a_class(tmp_path, tmp_path / "class", name)
+    batch = grade(tmp_path / "class", workspace)
+    assert batch.problems == []
+    earned = {student: {} for student in expected}
+    for item in batch.items:
+        earned[item.student][item.item] = pytest.approx(item.score)
+    assert earned == expected
+
+
+def test_nbgraders_own_commands_work_at_the_desk(root, built):
+    """``nbgrader`` in ``grading/`` sees the course's workspace and its configuration."""
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME, "--force"]
+    (built / "grading" / "nbgrader_config.py").write_text((root / "grading" / "nbgrader_config.py").read_text())
+    released = built / "grading" / "workspace" / "release" / NAME / f"{NAME}.ipynb"
+    before = released.read_text()
+    released.unlink()
+    from course_lib.grading.desk import open_desk
+
+    open_desk(built / "grading" / "workspace")  # puts this environment's tools on PATH, as activating it does
+    done = subprocess.run(command, cwd=built / "grading", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert released.read_text() == before

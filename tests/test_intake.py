@@ -1,0 +1,165 @@
+"""Intake: what instructors really have is found, rebuilt from the release, and nothing disappears."""
+
+import io
+import json
+import os
+import zipfile
+
+import nbformat
+import pytest
+
+from course_lib.grading import intake
+
+NAME = "01_sample"
+
+
+@pytest.fixture
+def release(built):
+    return nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+
+
+@pytest.fixture
+def answered(release):
+    notebook = nbformat.from_dict(release)
+    for cell in notebook.cells:
+        if cell["id"] == "which-letters-answer":
+            cell.source = cell.source.replace('answer = ""', 'answer = "AC"')
+        if cell["id"] == "double-code":
+            cell.source = "# Exercise: double (2 points)\ndef double(x):\n    return x + x"
+    return notebook
+
+
+def put(folder, path, text="{}"):
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return target
+
+
+def sources(notebook):
+    return {cell["id"]: cell.source for cell in notebook.cells}
+
+
+@pytest.mark.parametrize(
+    ("path", "student"),
+    [
+        (f"ada/{NAME}.ipynb", "ada"),
+        (f"submitted/ada/{NAME}/{NAME}.ipynb", "ada"),
+        (f"ada_123_{NAME}.ipynb", "ada_123"),
+        (f"ada/{NAME} (1).ipynb", "ada"),
+        (f"Ada Lovelace_77_assignsubmission_file_/{NAME}.ipynb", "Ada_Lovelace_77"),
+        (f"ada@school.org/{NAME}-2.ipynb", "ada@school.org"),
+    ],
+)
+def test_students_are_found(path, student, tmp_path):
+    put(tmp_path, path)
+    found, problems = intake.find(tmp_path, [NAME])
+    assert [(s.student, s.lesson) for s in found] == [(student, NAME)] and not problems
+
+
+def test_a_renamed_notebook_is_known_by_what_the_build_wrote(answered, tmp_path):
+    put(tmp_path / "class", "ada/homework.ipynb", nbformat.writes(answered))
+    found, problems = intake.find(tmp_path / "class", [NAME])
+    assert [s.lesson for s in found] == [NAME] and not problems
+
+
+def test_checkpoints_are_passed_over(tmp_path):
+    put(tmp_path, f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb")
+    put(tmp_path, f"__MACOSX/ada/._{NAME}.ipynb")
+    assert intake.find(tmp_path, [NAME]) == ([], [])
+
+
+def test_what_cannot_be_graded_is_listed_with_its_reason(tmp_path):
+    put(tmp_path, "ada/other.ipynb")
+    put(tmp_path, f"{NAME}.ipynb")
+    os.symlink("/etc/hostname", put(tmp_path, "eve/x").with_name(f"{NAME}.ipynb"))
+    found, problems = intake.find(tmp_path, [NAME])
+    assert found == []
+    assert sorted((p.file, p.reason.split(":")[0]) for p in problems) == [
+        (f"{NAME}.ipynb", "no student is named"),
+        ("ada/other.ipynb", "it is none of the released lessons"),
+        (f"eve/{NAME}.ipynb", "it is a link, not a file"),
+    ]
+
+
+def test_the_newest_of_two_files_counts_and_both_are_told(tmp_path):
+    old, new = put(tmp_path, f"ada/{NAME}.ipynb"), put(tmp_path, f"ada/{NAME} (1).ipynb")
+    os.utime(old, (1_000_000, 1_000_000))
+    (found,), (problem,) = intake.find(tmp_path, [NAME])
+    assert found.path == new and problem.file == f"ada/{NAME}.ipynb" and "newer" in problem.reason
+
+
+def test_a_zip_is_opened_and_never_leaves_its_folder(tmp_path):
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr(f"ada/{NAME}.ipynb", "{}")
+        made.writestr(f"../../escaped/{NAME}.ipynb", "{}")
+    with intake.opened(archive) as folder:
+        found, _ = intake.find(folder, [NAME])
+        assert {s.student for s in found} == {"ada", "escaped"}
+        assert all(s.path.resolve().is_relative_to(folder.resolve()) for s in found)
+    assert not (tmp_path.parent / "escaped").exists() and not folder.exists()
+
+
+def test_neither_folder_nor_zip_is_said(tmp_path):
+    with pytest.raises(intake.IntakeError, match="neither a folder nor a zip"), intake.opened(put(tmp_path, "a.tar")):
+        pass
+
+
+def test_rebuild_takes_answers_and_exercises_only(release, answered):
+    answered.cells.insert(0, nbformat.v4.new_code_cell("import os"))
+    for cell in answered.cells:
+        if cell.get("id") == "double":
+            cell.source = "pass"
+    rebuilt, missing = intake.rebuild(answered, release)
+    assert missing == [] and "import os" not in sources(rebuilt).values()
+    assert sources(rebuilt)["double"] == sources(release)["double"]
+    assert 'answer = "AC"' in sources(rebuilt)["which-letters-answer"]
+    assert "return x + x" in sources(rebuilt)["double-code"]
+
+
+def strip_nbgrader(notebook):
+    for cell in notebook.cells:
+        cell.metadata.pop("nbgrader", None)
+
+
+def strip_everything(notebook):
+    """What is left when a tool keeps sources only: found by the marker comments."""
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata.clear()
+        cell["id"] = f"cell-{number}"
+
+
+def shuffle(notebook):
+    notebook.cells.reverse()
+
+
+@pytest.mark.parametrize("damage", [strip_nbgrader, strip_everything, shuffle])
+def test_rebuild_survives(damage, release, answered):
+    expected, _ = intake.rebuild(answered, release)
+    damage(answered)
+    rebuilt, missing = intake.rebuild(answered, release)
+    assert sources(rebuilt) == sources(expected) and missing == []
+
+
+def test_a_deleted_cell_stays_blank(release, answered):
+    answered.cells = [cell for cell in answered.cells if cell["id"] != "double-code"]
+    rebuilt, missing = intake.rebuild(answered, release)
+    assert missing == ["double-code"] and sources(rebuilt)["double-code"] == sources(release)["double-code"]
+
+
+@pytest.mark.parametrize("encode", [str.encode, lambda t: t.encode("utf-8-sig"), lambda t: t.encode("utf-16"),
+                                    lambda t: t.replace("\n", "\r\n").encode()])  # fmt: skip
+def test_read_copes_with_encodings(encode, answered, tmp_path):
+    path = put(tmp_path, "a.ipynb", encode(nbformat.writes(answered)))
+    assert sources(intake.read(path)) == sources(answered)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "empty"), (b"{", "ask for it again"), (b"[]", "ask for it again"), (b'{"cells": 3}', "ask for it again"),
+     (json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 3}).encode(), "again")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_in_words(content, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        intake.read(put(tmp_path, "a.ipynb", io.BytesIO(content).getvalue()))
