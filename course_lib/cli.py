@@ -65,6 +65,8 @@ def lab(
     if not chosen:
         _fail(f"there is no lesson {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
     arguments = [sys.executable, "-m", "jupyterlab", f"notebooks/{chosen[0]}", f"--ServerApp.root_dir={root}"]
+    # Learners' Lab asks for no news and shows no instructor's menus: course_lib/lab/page_config.json
+    arguments.append(f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab'}")
     arguments += [f"--ServerApp.port={port}", *([] if browser else ["--no-browser"])]
     if getattr(os, "geteuid", lambda: 1)() == 0:  # JupyterLab refuses to run as root, as in a container, unless told
         arguments.append("--allow-root")

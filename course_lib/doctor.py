@@ -114,10 +114,13 @@ def _extension() -> list[Finding]:
 
     if find_spec("jupyterlab") is None:
         return []
-    from jupyterlab.commands import check_extension
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab.commands import AppOptions, get_app_info
 
-    name = "@pixels-to-diffusion/quiz"
-    ok = check_extension(name, installed=False)
+    name = "pixels-to-diffusion-quiz"
+    told = get_app_info(AppOptions(labextensions_path=jupyter_path("labextensions")))
+    off = [plugin for plugin, disabled in told["disabled"].items() if disabled and plugin.split(":")[0] == name]
+    ok = name in told["federated_extensions"] and not off
     mend = f"{_REINSTALL}; if it was disabled: jupyter labextension enable {name}. Until then type the letters"
     return [Finding("questions save a click", "extension enabled" if ok else "extension not enabled", ok, False, mend)]
 

@@ -55,7 +55,6 @@ def a_class(built, folder, name=NAME):
     return expected
 
 
-@pytest.mark.xdist_group("grade")
 def test_a_class_is_graded(built, tmp_path):
     folder = tmp_path / "class"
     expected = a_class(built, folder)

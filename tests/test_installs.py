@@ -21,7 +21,7 @@ safetensors==0.8.0 tqdm==4.67.3 typer==0.27.1 rich==13.9.4 pip setuptools torch 
 NEW_IN_COLAB = {"pixels-to-diffusion", "jaxtyping", "wadler-lindig"}  # jaxtyping needs wadler-lindig, both small
 DAY = "2026-11-15"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installs")]
+pytestmark = pytest.mark.slow
 
 
 def uv(*arguments, cwd=ROOT, **environment) -> str:

@@ -40,6 +40,8 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.ClearHiddenTests",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
+    # nbgrader's own default is a folder of the system that only root can write. On a shared server, name one here.
+    c.Exchange.root = str(workspace / "exchange")
     c.Execute.timeout = CELL_TIMEOUT
     c.Execute.interrupt_on_timeout = True
 
@@ -54,7 +56,7 @@ def open_desk(workspace: Path) -> "NbGraderAPI":
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import Config
 
-    workspace.mkdir(parents=True, exist_ok=True)
+    (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()
     configure(config, workspace.resolve())
     api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
