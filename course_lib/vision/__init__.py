@@ -1,0 +1,1 @@
+"""Small real models, one module a task, imported by name."""
