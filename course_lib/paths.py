@@ -21,6 +21,6 @@ def data(*parts: str) -> Path:
     folder = root / "data" if root else _PACKAGE / "_assets"
     path = folder.joinpath(*parts)
     if not path.exists():
-        mend = f"git checkout -- data/{'/'.join(parts)}" if root else "pip install --force-reinstall pixels-to-diffusion"
-        raise FileNotFoundError(f"The course's file {path} is missing. Bring it back with: {mend}")
+        mend = f"git checkout -- data/{'/'.join(parts)}" if root else "install the course again"
+        raise FileNotFoundError(f"The course's file {path} is missing. To bring it back: {mend}")
     return path

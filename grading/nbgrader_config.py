@@ -4,4 +4,4 @@ from pathlib import Path
 
 from course_lib.grading.desk import configure
 
-configure(get_config(), Path(__file__).parent / "workspace")  # noqa: F821 (nbgrader defines get_config)
+configure(get_config(), Path(__file__).parent / "workspace")  # nbgrader defines get_config

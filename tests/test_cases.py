@@ -54,6 +54,18 @@ def test_a_function_that_changes_its_arguments_does_not_change_the_reference():
     assert points(spoils, cases=array_cases) == 0
 
 
+def test_a_function_that_changes_its_arguments_earns_nothing():
+    def array_cases(rng):
+        yield np.arange(3.0)
+
+    def doubles_in_place(x):
+        x *= 2
+        return x
+
+    assert points(doubles_in_place, cases=array_cases) == 0
+    assert points(lambda x: 2 * x, cases=array_cases) == 2
+
+
 def test_agrees_may_accept_many_answers():
     assert points(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
 

@@ -32,7 +32,8 @@ def score_cases(
         agrees: compares instead, ``agrees(output, reference, *arguments)``, where many answers are right.
 
     Returns:
-        A number from 0 to ``points``. A function that is missing or raises earns nothing for that case.
+        A number from 0 to ``points``. A function that is missing, raises or changes an array that it was
+        given earns nothing for that case.
     """
     namespace = dict(names)
     exec(compile(reference, f"<reference of {function}>", "exec"), namespace)
@@ -44,9 +45,10 @@ def score_cases(
         expected = ours(*copy.deepcopy(arguments))
         total += 1
         try:
-            output = theirs(*copy.deepcopy(arguments))
+            given = copy.deepcopy(arguments)
+            output = theirs(*given)
             same = agrees(output, expected, *arguments) if agrees else equal(output, expected, tolerance)
-            agreed += bool(same)
+            agreed += bool(same) and all(map(_unchanged, given, arguments))
         except Exception:  # whatever a learner's function does wrong, it is one case that does not agree
             continue
     print(f"{agreed} of {total} hidden cases agree.")
@@ -73,6 +75,11 @@ def equal(output: Any, expected: Any, tolerance: float) -> bool:
     if not isinstance(output, (int, float)) or isinstance(output, bool):
         return False
     return bool(math.isclose(output, expected, rel_tol=tolerance, abs_tol=tolerance))
+
+
+def _unchanged(given: Any, original: Any) -> bool:
+    original = _plain(original)
+    return not isinstance(original, np.ndarray) or equal(given, original, 0.0)
 
 
 def _plain(value: Any) -> Any:

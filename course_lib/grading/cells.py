@@ -15,20 +15,18 @@ BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 
 _SETUP = """\
 # @title Run this cell first. In Colab it installs the course; elsewhere the course is already there.
-import importlib.util, os, subprocess, sys  # noqa: E401
+import importlib.util, os, subprocess, sys
 
-course_source = os.environ.get("COURSE_SOURCE", "{address}")
 if importlib.util.find_spec("course_lib") is None:
-    if not course_source:
-        sys.exit({hint!r})
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course_source], check=True)
-from course_lib import quiz  # noqa: E402
+    source = os.environ.get("COURSE_SOURCE", "{address}")
+    if not source:
+        sys.exit(
+            "The course is not installed in this kernel. On your machine, choose the kernel of its .venv. In Colab, "
+            'set os.environ["COURSE_SOURCE"] to its repository (git+https://...) or to a wheel, and run again.'
+        )
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
+from course_lib import quiz
 {begin}"""
-
-_HINT = (
-    "The course is not installed here. Choose the kernel of the course's environment (.venv), or set COURSE_SOURCE "
-    "to the address of the course's repository (git+https://...) or to a wheel of it, and run this cell again."
-)
 
 
 def notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
@@ -54,9 +52,9 @@ def notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
             case Exercise():
                 _exercise(made, part)
         if number == 0:
-            begin = "" if graded else f'quiz.begin("{lesson.name}")'
+            begin = "" if graded else f'\nquiz.begin("{lesson.name}")'
             address = f"git+{repository}" if repository else ""
-            made.code(_SETUP.format(address=address, hint=_HINT, begin=begin).rstrip(), id="setup", cellView="form")
+            made.code(_SETUP.format(address=address, begin=begin).rstrip(), id="setup", cellView="form")
     result = new_notebook(cells=made.cells)
     result.metadata = {
         "course": {"lesson": lesson.name},

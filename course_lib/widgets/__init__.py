@@ -9,6 +9,20 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 
+# Sliders of ipywidgets have a visible description but no name that a screen reader could read, and images no alt
+# text. They are drawn some time after the cell has run, so this looks for them more than once.
+_NAME_THEM = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
+  document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
+    const label = box.querySelector(".widget-label")?.textContent;
+    const handles = box.querySelectorAll("[role=slider], .ui-slider-handle");
+    if (label) handles.forEach(handle => handle.setAttribute("aria-label", label));
+  });
+  document.querySelectorAll("img.widget-image:not([alt])").forEach(image => {
+    image.alt = "The picture that the controls beside it change; the text beside it says what it shows.";
+  });
+}, wait));</script>"""
+
+
 def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: str = "image/png") -> None:
     """Show a widget, and where it can't live (no kernel, GitHub, nbconvert) a still picture in its place.
 
@@ -35,7 +49,8 @@ def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: st
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": hint}, raw=True)
     # JupyterLab writes a bare "model not found" where a widget has lost its kernel: hide that line.
     lost = "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none }</style>"
-    display(HTML(f'<div id="{still}">{lost}{figure_html(image, alt, caption, mime=mime, width=720)}</div>'))
+    picture = f'<div id="{still}">{lost}{figure_html(image, alt, caption, mime=mime, width=720)}</div>'
+    display(HTML(picture + _NAME_THEM))
 
 
 @lru_cache

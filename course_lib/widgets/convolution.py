@@ -43,7 +43,7 @@ class KernelWalk(widgets.VBox):
             _named(widgets.IntSlider(0, 0, count - 1, description=name), f"{name} of the output pixel")
             for name, count in zip(("row", "column"), self._output.shape, strict=True)
         )
-        self.picture = widgets.Image(format="jpeg")
+        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
         self.sum = widgets.HTML()
         for slider in (self.row, self.column):
             slider.observe(self._update, "value")
@@ -94,11 +94,12 @@ class KernelEditor(widgets.VBox):
         self.numbers = []
         for index, value in enumerate(filters.kernel(start).flatten().tolist()):
             place = f"row {index // 3 + 1}, column {index % 3 + 1}"
-            field = widgets.FloatText(value, step=0.5, description=place, layout=widgets.Layout(width="175px"))
+            field = widgets.FloatText(value, step=0.5, description=place, layout=widgets.Layout(width="190px"))
+            field.style.description_width = "initial"
             self.numbers.append(_named(field, f"kernel weight in {place}"))
         self.preset = _named(widgets.Dropdown(options=filters.names(), value=start, description="kernel"), "kernel")
         self.photo = _named(widgets.Dropdown(options=photos.names(), value="camera", description="photo"), "photo")
-        self.picture = widgets.Image(format="jpeg")
+        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
         self.message = widgets.HTML()
         with one_thread():
             self._choose_side()
@@ -145,7 +146,7 @@ class KernelEditor(widgets.VBox):
             )
             self.picture.value = _jpeg(_side_by_side(image, answer, self.kernel()))
 
-    def _answer(self, image: Grey, kernel: Float[Tensor, "3 3"]) -> tuple[Grey, str, float]:
+    def _answer(self, image: Grey, kernel: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, "rows columns"], str, float]:
         """The learner's answer, or the library's, a sentence that says which and why, and the seconds it took."""
         begin = time.perf_counter()
         expected = conv2d(image[None, None], kernel[None, None])[0, 0]
@@ -181,7 +182,7 @@ def _named(widget: widgets.Widget, name: str) -> widgets.Widget:
     return widget
 
 
-def _side_by_side(image: Grey, answer: Grey, kernel: Float[Tensor, "3 3"]) -> Image.Image:
+def _side_by_side(image: Grey, answer: Float[Tensor, "rows columns"], kernel: Float[Tensor, "3 3"]) -> Image.Image:
     """The photo and the answer, at least 256 pixels high: an answer that can be negative in the signed colours."""
     if float(kernel.min()) < 0 and abs(float(kernel.sum())) < 0.5:
         # Sharp edges are rare: full colour at a fixed share of the largest answer possible, so edits can be compared.

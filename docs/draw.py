@@ -1,0 +1,30 @@
+"""Draw the README's pictures from the real layers and photographs: ``uv run python docs/draw.py``."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from course_lib.data.digits import scanned_digits
+from course_lib.data.photos import photo
+from course_lib.figures import png
+from course_lib.figures.convolution import responses
+from course_lib.figures.fully_connected import connections
+from course_lib.filters import kernel
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> None:
+    """Write one picture a lesson beside this file."""
+    torch.manual_seed(0)
+    digit = nn.functional.avg_pool2d(scanned_digits(size=20, canvas=20).train_images[3, 0][None], 4)[0]
+    layers = nn.Linear(25, 25), nn.Conv2d(1, 1, kernel_size=3, padding=1)
+    (FOLDER / "lesson_01.png").write_bytes(png(connections(*layers, digit), dpi=110))
+    pictures = {name: photo(name, 256, grey=True)[0] for name in ("brick", "camera", "coffee")}
+    edges = {name: kernel(name) for name in ("vertical edges (Sobel)", "horizontal edges (Sobel)")}
+    (FOLDER / "lesson_02.png").write_bytes(png(responses(pictures, edges), dpi=80))
+
+
+if __name__ == "__main__":
+    main()
