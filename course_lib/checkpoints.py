@@ -1,0 +1,62 @@
+"""Trained weights as they are shipped: safetensors in float16, each with a card that says where it came from.
+
+Nothing is ever unpickled: a safetensors file holds numbers and names only,
+https://huggingface.co/docs/safetensors
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from course_lib import paths
+
+CARD = {"command", "seed", "data", "metrics", "hardware", "minutes"}
+
+
+def save(name: str, state: Mapping[str, Tensor], card: Mapping[str, Any]) -> Path:
+    """Write ``data/checkpoints/NAME.safetensors`` and its card ``NAME.json``. Returns the checkpoint's path.
+
+    Args:
+        name: what the checkpoint is called, without a suffix.
+        state: tensors by name, as ``module.state_dict()`` gives them; floats are stored in float16.
+        card: ``command`` that trained it, ``seed``, ``data``, ``metrics``, ``hardware`` and ``minutes``, and
+            whatever else is worth knowing.
+
+    Raises:
+        ValueError: if the card lacks one of these.
+    """
+    missing = CARD - set(card)
+    if missing:
+        raise ValueError(
+            f"The card of {name!r} lacks {', '.join(sorted(missing))}: every checkpoint says where it is from."
+        )
+    folder = paths.data("checkpoints")
+    path = folder / f"{name}.safetensors"
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    save_file({key: value.detach().cpu().contiguous() for key, value in halves.items()}, path)
+    (folder / f"{name}.json").write_text(json.dumps(dict(card), indent=2) + "\n")
+    return path
+
+
+def load(name: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, on the CPU, floats as float32.
+
+    Raises:
+        FileNotFoundError: if the checkpoint is not there; the message says how to get it back.
+    """
+    state = load_file(paths.data("checkpoints", f"{name}.safetensors"))
+    return {key: value.to(torch.float32) if value.is_floating_point() else value for key, value in state.items()}
+
+
+def card(name: str) -> dict[str, Any]:
+    """What the card of a checkpoint says.
+
+    Raises:
+        FileNotFoundError: if the card is not there; the message says how to get it back.
+    """
+    return json.loads(paths.data("checkpoints", f"{name}.json").read_text())
