@@ -6,7 +6,8 @@ back. The loss asks that the patch comes back and that few kernels answer at a t
 Sources: Olshausen and Field, "Emergence of simple-cell receptive field properties by learning a sparse
 code for natural images" (1996), https://doi.org/10.1038/381607a0; the loss is that of Le, Karpenko, Ngiam
 and Ng, "ICA with Reconstruction Cost for Efficient Overcomplete Feature Learning" (2011), equation 3,
-https://papers.nips.cc/paper/4467. Fitting Gabor functions to kernels follows Jones and Palmer (1987),
+https://proceedings.neurips.cc/paper_files/paper/2011/hash/233509073ed3432027d48b1a83f5fbd2-Abstract.html.
+Fitting Gabor functions to kernels follows Jones and Palmer (1987),
 https://doi.org/10.1152/jn.1987.58.6.1233.
 
 ``python -m course_lib.vision.kernels`` trains it and writes data/checkpoints/kernels.safetensors.
