@@ -36,7 +36,7 @@ def main(names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.j
             table.add_column(column)
         for row in result["rows"]:
             table.add_row(*[f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()])
-        console = Console()
+        console = Console(width=160)
         console.print(table)
         console.print(f"saved as {path}", highlight=False)
 

@@ -48,7 +48,9 @@ def _checkout() -> Path:
 def lab(
     lesson: Annotated[str, typer.Argument(help="Its number or its name; lesson 1 if left out.")] = "1",
     browser: Annotated[bool, typer.Option(help="Open it in the browser; without, the address is printed.")] = True,
-    port: Annotated[int, typer.Option(help="The port to listen on; another is taken if it is in use.")] = 8888,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The port to listen on; another is taken if it is in use.")
+    ] = 8888,
 ) -> None:
     """Start the course in JupyterLab on a lesson."""
     import os
@@ -59,11 +61,14 @@ def lab(
     notebooks = sorted(
         path.name for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb") if path.name.count(".") == 1
     )
-    wanted = lesson.removesuffix(".ipynb")
-    prefix = f"{int(wanted):02d}_" if wanted.isdigit() else wanted
-    chosen = [name for name in notebooks if name.startswith(prefix) or wanted in name]
-    if not chosen:
-        _fail(f"there is no lesson {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
+    wanted = Path(lesson).name.removesuffix(".ipynb").lower()
+    if wanted.isdecimal():
+        chosen = [name for name in notebooks if name.startswith(f"{int(wanted):02d}_")]
+    else:
+        chosen = [name for name in notebooks if wanted and wanted in name.removesuffix(".ipynb")]
+    if len(chosen) != 1:
+        what = "several lessons are like" if chosen else "there is no lesson"
+        _fail(f"{what} {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
     arguments = [sys.executable, "-m", "jupyterlab", f"notebooks/{chosen[0]}", f"--ServerApp.root_dir={root}"]
     # Learners' Lab asks for no news and shows no instructor's menus: course_lib/lab/page_config.json
     arguments.append(f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab'}")
@@ -104,6 +109,10 @@ def build(
         console.print(f"wrote {path.relative_to(root)}", highlight=False)
     for path in report.kept:
         console.print(f"your work was kept as {path.relative_to(root)}", style="bold", highlight=False)
+    if report.classroom_kept:
+        console.print(
+            "grading/workspace keeps its classroom release: for another, course build --graded", highlight=False
+        )
     if graded:
         console.print("the classroom release is in grading/workspace/release", highlight=False)
     if report.problems:
@@ -119,15 +128,18 @@ def grade(
     trusted: Annotated[bool, typer.Option("--trusted", help="Run the students' code as you, unprotected.")] = False,
 ) -> None:
     """Grade what students handed in, into nbgrader's gradebook."""
-    import os
+    import tempfile
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     if not folder.exists():
         _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
-    if out.exists() and not out.is_dir():
-        _fail(f"{out} is a file: give a folder with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        _fail(f"nothing can be written to {out} ({error.strerror}): give another folder with --out")
     if not trusted:
         _fail("grading runs the students' code as you, with your rights and your files. If you know these students "
               "and their code, say --trusted; a safe grader comes with a later version of the course.")  # fmt: skip
@@ -144,7 +156,6 @@ def grade(
         if not any(workspace.glob("release/*/*.ipynb")):
             console.print("Nothing is released yet: building the lessons first.")
             builder.build(root)
-        os.environ["PYTHONWARNINGS"] = "ignore"  # a warning on stderr would cost a student the points of its cell
         with Progress(*bars, console=console) as progress:
             task = progress.add_task("starting", total=None)
             batch = runner.grade(
@@ -160,6 +171,8 @@ def grade(
     console.print(f"{len(batch.grades)} graded, {len(batch.problems)} not graded.", style="bold", highlight=False)
     for problem in batch.problems:
         console.print(f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False)
+    for note in batch.notes:
+        console.print(f"  {note.file}: {note.reason}", markup=False, highlight=False)
     console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
     if batch.problems:
         raise typer.Exit(1)

@@ -114,6 +114,47 @@ def test_a_learners_work_is_never_overwritten(built):
     assert build(built).kept == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda nb: nb.cells.append(nbformat.v4.new_markdown_cell("my notes")),
+        lambda nb: nb.cells[0].update(source=nb.cells[0].source + " I disagree."),
+        lambda nb: cell(nb, "double-code").update(source="def double(x): return x + x"),
+        lambda nb: cell(nb, "setup").update(execution_count=1),
+    ],
+)
+def test_every_kind_of_work_is_seen(change, built):
+    notebook = released(built)
+    assert not has_work(nbformat.writes(notebook))
+    change(notebook)
+    assert has_work(nbformat.writes(notebook))
+
+
+def test_a_self_study_build_leaves_a_classroom_alone(course):
+    build(course, graded=True)
+    workspace = course / "grading/workspace"
+    before = {path: path.read_bytes() for path in workspace.rglob("*.ipynb")}
+    assert build(course).classroom_kept
+    assert {path: path.read_bytes() for path in workspace.rglob("*.ipynb")} == before
+    assert cell(released(course), "setup").source.endswith(f'quiz.begin("{NAME}")')
+
+
+def test_a_refused_build_keeps_the_old_release(built, monkeypatch):
+    from nbgrader.apps.api import NbGraderAPI
+
+    release = built / f"grading/workspace/release/{NAME}/{NAME}.ipynb"
+    before = release.read_bytes()
+
+    def refuses(desk, name, **options):
+        release.unlink()
+        return {"success": False, "log": "there are submissions associated with it"}
+
+    monkeypatch.setattr(NbGraderAPI, "generate_assignment", refuses)
+    with pytest.raises(BuildError, match="Finish grading those first"):
+        build(built)
+    assert release.read_bytes() == before
+
+
 def test_repository_draws_the_badge_and_fills_the_setup_cell(course):
     build(course)
     assert "colab" not in released(course).cells[0].source
@@ -139,6 +180,7 @@ LEAKS = {
     "cases": lambda nb: cell(nb, "double").update(source="def cases(rng): ..."),
     "a solution": lambda nb: cell(nb, "double-code").update(source="    twice_as_much = 2 * np.asarray(x)"),
     "an explanation": lambda nb: nb.cells[0].update(source="As on your fingers."),
+    "a right option": lambda nb: nb.cells[0].update(source="```{questions} x\n- [x] this\n```"),
     "a machine's path": lambda nb: cell(nb, "setup").update(source='open("/home/someone/file")'),
     "a picture without alt text": lambda nb: nb.cells[0].update(source="![](a.png)"),
     "an img without alt text": lambda nb: nb.cells[0].update(source='<img src="a.png">'),

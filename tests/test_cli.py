@@ -36,6 +36,12 @@ def test_lab_names_the_lessons_there_are(course_command):
     assert result.exit_code == 1 and "there is no lesson '99'" in said(result) and "01_" in said(result)
 
 
+@pytest.mark.parametrize("asked", ["0", "", "²", "ipynb", "_"])
+def test_lab_refuses_what_names_no_lesson(course_command, asked):
+    result = course_command("lab", asked)
+    assert result.exit_code == 1 and "There are: 01_" in said(result)
+
+
 def test_lab_starts_the_lesson_that_was_asked_for(course_command, monkeypatch):
     started = []
     monkeypatch.setattr("os.execv", lambda program, arguments: started.append(arguments))
@@ -44,7 +50,7 @@ def test_lab_starts_the_lesson_that_was_asked_for(course_command, monkeypatch):
         ((), "01_"),
         (("2",), "02_"),
         (("convolution",), "02_"),
-        (("02_convolution_by_hand.ipynb",), "02_"),
+        (("notebooks/02_convolution_by_hand.ipynb",), "02_"),
     ]:
         course_command("lab", *asked, "--no-browser")
         assert started[-1][3].startswith(f"notebooks/{name}") and "--no-browser" in started[-1]
@@ -94,7 +100,9 @@ def test_grade_says_what_is_missing(course_command, tmp_path, built, monkeypatch
     assert untrusted.exit_code == 1 and "--trusted" in said(untrusted)
     assert "no notebook" in said(course_command("grade", empty, "--trusted"))
     (tmp_path / "file").write_text("")
-    assert "is a file" in said(course_command("grade", empty, "--trusted", "--out", tmp_path / "file"))
+    assert "give another folder with --out" in said(
+        course_command("grade", empty, "--trusted", "--out", tmp_path / "file")
+    )
 
 
 def test_doctor_as_json_says_what_machines_need(course_command, monkeypatch):

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from course_lib.grading import report
+from course_lib.grading.desk import open_desk
 from course_lib.grading.run import grade
 from course_lib.grading.source import read
 from course_lib.quiz.scoring import score
@@ -58,6 +59,9 @@ def a_class(built, folder, name=NAME):
 def test_a_class_is_graded(built, tmp_path):
     folder = tmp_path / "class"
     expected = a_class(built, folder)
+    for student, (solution, earned) in AWKWARD.items():
+        hand_in(folder, student, exercise(nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4), solution))
+        expected[student] = {**expected["blank"], "double": earned}
     (folder / "broken").mkdir()
     (folder / "broken" / f"{NAME}.ipynb").write_text("{")
     steps = []
@@ -82,7 +86,56 @@ def test_a_class_is_graded(built, tmp_path):
     summary = (out / "summary.md").read_text()
     assert "Mean" in summary and "| double |" in summary and "broken" in summary
     page = (out / "feedback" / "solution" / f"{NAME}.html").read_text()
-    assert "double" in page and "score_cases" not in page and "quiz.score(" not in page
+    assert "double" in page
+    for student in expected:
+        page = (out / "feedback" / student / f"{NAME}.html").read_text()
+        for secret in ("score_cases", "quiz.score(", "twice_as_much", "def cases", "rng"):
+            own = student == "solution" and secret == "twice_as_much"
+            assert own or secret not in page, (student, secret)
+
+
+def test_a_submission_graded_where_it_lies_is_kept_as_it_came(built):
+    workspace = built / "grading" / "workspace"
+    folder = workspace / "submitted" / "ada" / NAME
+    notebook = nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("my own notes"))
+    hand_in(workspace / "submitted" / "ada", NAME, notebook)
+    (folder / "timestamp.txt").write_text("2026-11-01 10:00:00 UTC")
+    (workspace / "submitted" / "bob" / NAME).mkdir(parents=True)
+    hand_in(workspace / "submitted" / "bob", NAME, notebook)
+    with open_desk(workspace).gradebook as book:
+        book.update_or_create_assignment(NAME, duedate="2026-10-31 10:00:00")
+    batch = grade(workspace / "submitted", workspace)
+    assert {g.student: g.late for g in batch.grades} == {"ada": True, "bob": False}
+    assert (folder / "timestamp.txt").exists()
+    assert "my own notes" in (workspace / "received" / "ada" / NAME / f"{NAME}.ipynb").read_text()
+
+
+def test_what_is_missing_or_odd_is_noted(built, tmp_path):
+    notebook = nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if not cell["id"].startswith("double")]
+    hand_in(tmp_path / "class", "ada", notebook)
+    (tmp_path / "class" / "ada" / "timestamp.txt").write_text("yesterday")
+    hand_in(tmp_path / "class", "bob", exercise(notebook, None))
+    batch = grade(tmp_path / "class", built / "grading" / "workspace")
+    assert len(batch.grades) == 2 and batch.problems == []
+    told = " ".join(note.reason for note in batch.notes)
+    assert "double-code" in told and "'yesterday'" in told
+
+
+# What awkward solutions earn: noise on stderr costs nothing, a crash costs its case, an endless loop its exercise.
+AWKWARD = {
+    "noisy": ("import sys\n\n\ndef double(x):\n    print('here', file=sys.stderr)\n    return x + x", 2),
+    "leaves": ("import sys\n\n\ndef double(x):\n    return 2 * x if isinstance(x, int) else sys.exit()", 0),
+    "shadows": ("np = None\n\n\ndef double(x):\n    return x + x", 0),
+}
+
+
+def exercise(notebook, solution):
+    for cell in notebook.cells:
+        if cell["id"] == "double-code":
+            cell.source = f"# Exercise: double (2 points)\n{solution}"
+    return notebook
 
 
 @pytest.mark.slow

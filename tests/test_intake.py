@@ -66,7 +66,8 @@ def test_a_renamed_notebook_is_known_by_what_the_build_wrote(answered, tmp_path)
 def test_checkpoints_are_passed_over(tmp_path):
     put(tmp_path, f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb")
     put(tmp_path, f"__MACOSX/ada/._{NAME}.ipynb")
-    assert intake.find(tmp_path, [NAME]) == ([], [])
+    found, problems = intake.find(tmp_path, [NAME])
+    assert found == [] and [(p.file, p.reason) for p in problems] == [("ada", "it holds no notebook")]
 
 
 def test_what_cannot_be_graded_is_listed_with_its_reason(tmp_path):
@@ -94,11 +95,87 @@ def test_a_zip_is_opened_and_never_leaves_its_folder(tmp_path):
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr(f"ada/{NAME}.ipynb", "{}")
         made.writestr(f"../../escaped/{NAME}.ipynb", "{}")
-    with intake.opened(archive) as folder:
+    with intake.opened(archive) as (folder, problems):
         found, _ = intake.find(folder, [NAME])
-        assert {s.student for s in found} == {"ada", "escaped"}
+        assert {s.student for s in found} == {"ada", "escaped"} and not problems
         assert all(s.path.resolve().is_relative_to(folder.resolve()) for s in found)
     assert not (tmp_path.parent / "escaped").exists() and not folder.exists()
+
+
+def test_of_a_zip_the_newest_file_counts_too(tmp_path):
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        for year, name in ((2026, f"ada/{NAME}.ipynb"), (2020, f"ada/{NAME} (1).ipynb")):
+            made.writestr(zipfile.ZipInfo(name, (year, 1, 2, 3, 4, 6)), "{}")
+    with intake.opened(archive) as (folder, _):
+        (found,), _ = intake.find(folder, [NAME])
+        assert found.path.name == f"{NAME}.ipynb"
+
+
+def test_a_broken_entry_of_a_zip_is_listed(tmp_path):
+    archive = tmp_path / "class.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr(f"ada/{NAME}.ipynb", "{}")
+        made.writestr(f"bob/{NAME}.ipynb", "unmistakable")
+    archive.write_bytes(archive.read_bytes().replace(b"unmistakable", b"altered bits"))
+    with intake.opened(archive) as (folder, problems):
+        found, empty = intake.find(folder, [NAME])
+        assert [s.student for s in found] == ["ada"] and [p.file for p in empty] == ["bob"]
+    assert [(p.file, p.reason.split(":")[0]) for p in problems] == [(f"bob/{NAME}.ipynb", "it could not be unpacked")]
+
+
+@pytest.mark.parametrize(
+    ("paths", "students"),
+    [
+        ([f"class/ada_1_{NAME}.ipynb", f"class/alan_2_{NAME}.ipynb"], {"ada_1", "alan_2"}),
+        ([f"ada/attachments/{NAME}.ipynb", f"alan/attachments/{NAME}.ipynb"], {"ada", "alan"}),
+        ([f"class/ada/{NAME}.ipynb", f"class/alan/{NAME}.ipynb"], {"ada", "alan"}),
+        ([f"submitted/ada/{NAME}/{NAME}.ipynb", f"submitted/alan/{NAME}/{NAME}.ipynb"], {"ada", "alan"}),
+        ([f"Rene\u0301/{NAME}.ipynb"], {"Ren\u00e9"}),
+        ([f"कि/{NAME}.ipynb", f"की/{NAME}.ipynb"], {"कि", "की"}),
+        ([f"ada/{NAME}.IPYNB"], {"ada"}),
+    ],
+)
+def test_no_student_disappears(paths, students, tmp_path):
+    for path in paths:
+        put(tmp_path, path)
+    found, problems = intake.find(tmp_path, [NAME])
+    assert {s.student for s in found} == students and problems == []
+
+
+def test_two_names_that_become_one_are_both_listed(tmp_path):
+    put(tmp_path, f"a b/{NAME}.ipynb"), put(tmp_path, f"a_b/{NAME}.ipynb")
+    found, problems = intake.find(tmp_path, [NAME])
+    assert found == [] and len(problems) == 2 and all("rename" in p.reason for p in problems)
+
+
+def test_what_is_no_notebook_is_listed(tmp_path):
+    put(tmp_path, f"ada/{NAME}.ipynb"), put(tmp_path, "ada/notes.txt"), put(tmp_path, "bob/work.pdf")
+    (tmp_path / "eve").mkdir()
+    put(tmp_path, "loose.zip")
+    found, problems = intake.find(tmp_path, [NAME])
+    assert [s.student for s in found] == ["ada"]
+    assert [(p.file, p.reason) for p in problems] == [
+        ("bob", "it holds no notebook, only bob/work.pdf"),
+        ("eve", "it holds no notebook"),
+        ("loose.zip", "it holds no notebook"),
+    ]
+
+
+def test_an_answer_without_its_second_line_is_still_an_answer(release, answered):
+    for cell in answered.cells:
+        if cell["id"] == "which-letters-answer":
+            cell.source = 'answer = "AC"'
+    rebuilt, _ = intake.rebuild(answered, release)
+    assert sources(rebuilt)["which-letters-answer"].startswith('answer = "AC"  # @param')
+    assert 'quiz.answer("which-letters"' in sources(rebuilt)["which-letters-answer"]
+
+
+def test_of_two_copies_the_one_that_was_worked_in_counts(release, answered):
+    blank = [cell for cell in nbformat.from_dict(release).cells if cell["id"] == "double-code"]
+    answered.cells[:0] = blank
+    rebuilt, _ = intake.rebuild(answered, release)
+    assert "return x + x" in sources(rebuilt)["double-code"]
 
 
 def test_neither_folder_nor_zip_is_said(tmp_path):

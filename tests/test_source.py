@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.grading.source import Ask, Code, Exercise, Prose, SourceError, read
+from course_lib.grading.lesson import Ask, Code, Exercise, Prose
+from course_lib.grading.source import SourceError, read
 from tests.conftest import SAMPLE
 
 
@@ -85,6 +86,14 @@ MISTAKES = {
     ),
     "no visible assert": ('assert double(2) == 4, "Twice two is four: multiply by 2."', "", None, "visible"),
     "an assert without a message": (', "Twice two is four: multiply by 2."', "", "assert double", "message"),
+    "a comment that would be visible": ("def cases(rng)", "assert True\ndef cases(rng)", "assert True", "message"),
+    "an assert after the cases": ("tolerance = 1e-9", 'tolerance = 0\nassert 1, "x"', None, "before 'def cases'"),
+    "a mistyped directive": ("```{question} how-many", "```{questions} how-many", "```{questions}", "{question} name"),
+    "two bars in an option": ("three | Count again.", "P(A | B) | Count again.", "- [ ] P(A", "one ' | '"),
+    "another bullet": ("- [ ] three", "* [ ] three", "* [ ] three", "option is written"),
+    "tags that are no list": (":tags: [check]", ":tags: check", None, ":tags: [check]"),
+    "nbgrader's own marks": ("The end.", "### BEGIN HIDDEN TESTS", "### BEGIN", "made by the build"),
+    "a name that another cell has": ("{question} how-many", "{question} double-code", "def double", "was used"),
     "a syntax error": ("assert double(2) == 4,", "assert double(2 == 4,", "assert double", "not Python"),
     "no title": ("# Lesson 1 · A sample", "A sample", None, "begins with"),
 }
@@ -102,6 +111,19 @@ def test_mistakes_are_refused_with_file_and_line(mistake, tmp_path):
     if marked:
         line = int(line)
         assert path.read_text().splitlines()[line - 1].startswith(marked), (line, message)
+
+
+def test_what_helps_the_cases_is_hidden_with_them(tmp_path):
+    path = lesson_with(tmp_path, "def cases(rng):", "# a secret\nsides = [1, 2]\n\ndef cases(rng):")
+    (exercise,) = read(path).exercises
+    assert "secret" in exercise.hidden and "secret" not in exercise.visible
+
+
+def test_a_source_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / "01_sample.md"
+    path.write_bytes(SAMPLE.read_text().encode("utf-16"))
+    with pytest.raises(SourceError, match="UTF-8"):
+        read(path)
 
 
 def test_a_badly_named_file_is_refused(tmp_path):

@@ -5,9 +5,10 @@ import re
 import statistics
 from pathlib import Path
 
-from course_lib.grading.source import Lesson
+from course_lib.grading.lesson import Lesson
 
 MAX_LINES, MEDIAN_LINES = 30, 10
+TELLING = 16  # characters: a shorter explanation or solution may stand in the text by chance
 _MACHINE_PATH = re.compile(r"(?<![\w.])(/home/\w|/root/|/Users/\w|/tmp/|/work/|[A-Z]:\\\\?Users)")
 _MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
 _HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
@@ -28,6 +29,8 @@ def problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
         for mark in ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "score_cases", "quiz.score(", "def cases("):
             if mark in cell.source:
                 say(cell, f"the release shows {mark!r}")
+        if re.search(r"^\s*[-*+] \[[xX]\]", cell.source, re.MULTILINE):
+            say(cell, "the release shows a question's right option: is its directive written {question}?")
         if _MACHINE_PATH.search(cell.source) or str(Path.home()) + "/" in cell.source:
             say(cell, "a path of one machine is in the release")
         _pictures(cell, say)
@@ -36,9 +39,9 @@ def problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
         answer = by_id.get(f"{question.name}-answer")
         if answer is None or not answer.source.startswith('answer = ""'):
             found.append(f"{lesson.name}: the answer of question {question.name!r} is not blank in the release")
-        told = [o.explanation for o in question.options if any(o.explanation in c.source for c in notebook.cells)]
-        if told:
-            found.append(f"{lesson.name}: an explanation of question {question.name!r} is in the release")
+        for cell in notebook.cells:
+            if any(len(o.explanation) >= TELLING and o.explanation in cell.source for o in question.options):
+                say(cell, f"an explanation of question {question.name!r} is in the release")
         if graded and "quiz.begin(" in by_id["setup"].source:
             found.append(f"{lesson.name}: the classroom release opens the feedback of self-study")
     everything = "\n".join(cell.source for cell in notebook.cells)
@@ -49,7 +52,7 @@ def problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
         telling = [
             row.strip() for row in body.splitlines() if len(row.strip()) > 12 and not row.strip().startswith("#")
         ]
-        if not body or body in everything or any(row in shown for row in telling):
+        if not body or (len(body) >= 2 * TELLING and body in everything) or any(row in shown for row in telling):
             found.append(f"{lesson.name}: the solution of exercise {exercise.name!r} is in the release")
         if "raise NotImplementedError()" not in shown:
             found.append(f"{lesson.name}: exercise {exercise.name!r} has no stub in the release")

@@ -1,5 +1,6 @@
 """Build the lessons: from ``solutions/NN_name.md`` to nbgrader's source and release, and to ``notebooks/``."""
 
+import contextlib
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ import nbformat
 
 from course_lib.grading import audit, cells
 from course_lib.grading.desk import open_desk
-from course_lib.grading.source import Lesson, read
+from course_lib.grading.lesson import Lesson
+from course_lib.grading.source import read
 
 
 class BuildError(Exception):
@@ -23,6 +25,7 @@ class Report:
     lessons: list[Lesson] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
+    classroom_kept: bool = False
     problems: list[str] = field(default_factory=list)
 
 
@@ -53,7 +56,13 @@ def build(root: Path, *, solutions: Path | None = None, graded: bool = False) ->
     if solutions is not None and not graded:
         raise BuildError("--solutions is for a classroom release: add --graded, or edit the sources in solutions/")
     report = Report(lessons=lessons(solutions or root / "solutions"))
-    released = release(report.lessons, root / "grading" / "workspace", graded=graded, repository=repository(root))
+    workspace = root / "grading" / "workspace"
+    with contextlib.ExitStack() as stack:
+        if not graded and _is_classroom(workspace):
+            # Building for self-study must not change the keys of a class that is being graded.
+            workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            report.classroom_kept = True
+        released = release(report.lessons, workspace, graded=graded, repository=repository(root))
     for lesson in report.lessons:
         text = released[lesson.name]
         report.problems += audit.problems(nbformat.reads(text, as_version=4), lesson, graded=graded)
@@ -101,17 +110,26 @@ def release(course: list[Lesson], workspace: Path, *, graded: bool = False, repo
     texts = {}
     for lesson in course:
         folder = workspace / "source" / lesson.name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        released = workspace / "release" / lesson.name / f"{lesson.name}.ipynb"
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / f"{lesson.name}.ipynb"
+        before = {path: path.read_bytes() for path in (source, released) if path.exists()}
         made = cells.notebook(lesson, graded=graded, repository=repository)
         nbformat.validate(made)
-        (folder / f"{lesson.name}.ipynb").write_text(nbformat.writes(made) + "\n", encoding="utf-8")
+        source.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
         result = desk.generate_assignment(lesson.name, force=True, create=True)
         if not result["success"]:
+            for path, old in before.items():  # nbgrader has removed the old release: what was handed out stays
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(old)
             raise BuildError(_why(lesson.name, workspace, result))
-        released = workspace / "release" / lesson.name / f"{lesson.name}.ipynb"
         texts[lesson.name] = released.read_text(encoding="utf-8")
     return texts
+
+
+def _is_classroom(workspace: Path) -> bool:
+    """Whether the desk holds a classroom release: its set-up cell opens no feedback."""
+    return any("quiz.begin(" not in path.read_text(encoding="utf-8") for path in workspace.glob("release/*/*.ipynb"))
 
 
 def repository(root: Path) -> str:
@@ -156,7 +174,7 @@ def _write_notebook(path: Path, text: str, report: Report) -> None:
 
 
 def has_work(text: str) -> bool:
-    """Whether somebody worked in a released notebook: an output, or a solution cell that is not as released."""
+    """Whether somebody worked in a released notebook: an output, a note, an added cell, an edited one."""
     from nbgrader.utils import compute_checksum, is_solution
 
     try:
@@ -164,7 +182,10 @@ def has_work(text: str) -> bool:
         for cell in notebook.cells:
             if cell.get("outputs") or cell.get("execution_count"):
                 return True
-            if is_solution(cell) and cell.metadata.nbgrader.get("checksum") != compute_checksum(cell):
+            if "nbgrader" in cell.metadata:
+                if is_solution(cell) and cell.metadata.nbgrader.get("checksum") != compute_checksum(cell):
+                    return True
+            elif not cell["id"].startswith(("setup", cells.digest(cell.source))):
                 return True
     except Exception:  # whatever this file is, it is not a release: keep it
         return True

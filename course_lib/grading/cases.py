@@ -1,7 +1,9 @@
 """Score a code exercise by its outputs: the learner's function and the reference, on the same arguments."""
 
+import contextlib
 import copy
 import math
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -42,17 +44,25 @@ def score_cases(
     total = agreed = 0
     for arguments in cases(rng):
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
-        expected = ours(*copy.deepcopy(arguments))
+        try:
+            expected = ours(*copy.deepcopy(arguments))
+        except Exception as error:
+            print(
+                f"The reference could not run ({error!r}): did you give a name that it needs, as np, another meaning?"
+            )
+            return 0.0
+        given = copy.deepcopy(arguments)
         total += 1
         try:
-            given = copy.deepcopy(arguments)
-            output = theirs(*given)
+            # What a learner's function prints is not an answer, and on stderr it would cost the cell in nbgrader.
+            with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+                output = theirs(*given)
             same = agrees(output, expected, *arguments) if agrees else equal(output, expected, tolerance)
             agreed += bool(same) and all(map(_unchanged, given, arguments))
-        except Exception:  # whatever a learner's function does wrong, it is one case that does not agree
+        except (Exception, SystemExit):  # whatever a learner's function does wrong, that case does not agree
             continue
     print(f"{agreed} of {total} hidden cases agree.")
-    return points * agreed / total
+    return points * (agreed / total)
 
 
 def equal(output: Any, expected: Any, tolerance: float) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_lib.grading.source import Ask, Code, Exercise, Lesson, Prose
+from course_lib.grading.lesson import Ask, Code, Exercise, Lesson, Prose
 from course_lib.quiz.question import Question
 
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
@@ -65,6 +65,11 @@ def notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
     return result
 
 
+def digest(source: str) -> str:
+    """The id of a cell without a name: it changes when somebody edits the cell."""
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
 class _Cells:
     """Collects cells and gives each its id: its name, or a digest of what it says."""
 
@@ -73,9 +78,9 @@ class _Cells:
         self._seen = Counter()
 
     def _id(self, source: str, id: str | None) -> str:
-        digest = id or hashlib.sha256(source.encode()).hexdigest()[:12]
-        self._seen[digest] += 1
-        return digest if self._seen[digest] == 1 else f"{digest}-{self._seen[digest]}"
+        name = id or digest(source)
+        self._seen[name] += 1
+        return name if self._seen[name] == 1 else f"{name}-{self._seen[name]}"
 
     def markdown(self, source: str, id: str | None = None, **metadata) -> None:
         self.cells.append(new_markdown_cell(source, id=self._id(source, id), metadata=metadata))

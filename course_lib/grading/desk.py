@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbgrader.apps.api import NbGraderAPI
     from traitlets.config import Config
 
-CELL_TIMEOUT = 300  # seconds that one cell of a submission may take
+CELL_TIMEOUT = 120  # seconds that one cell of a submission may take; nothing trains while grading
 
 
 def configure(c: "Config", workspace: Path) -> None:
@@ -34,10 +34,21 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    c.Autograde.autograde_preprocessors = [
+        "nbgrader.preprocessors.Execute",
+        "course_lib.grading.preprocessors.CalmErrors",
+        "nbgrader.preprocessors.IgnorePattern",
+        "nbconvert.preprocessors.ClearMetadataPreprocessor",
+        "nbgrader.preprocessors.LimitOutput",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
     # Feedback goes to students: without this step it would show them the hidden tests, keys and all.
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
+        "course_lib.grading.preprocessors.ShortErrors",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     # nbgrader's own default is a folder of the system that only root can write. On a shared server, name one here.

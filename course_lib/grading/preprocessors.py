@@ -2,7 +2,8 @@
 
 import re
 
-from nbgrader.preprocessors import ClearSolutions
+from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
+from nbgrader.utils import is_grade
 
 ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
 
@@ -18,3 +19,23 @@ class ClearAnswers(ClearSolutions):
             cell.source = ANSWER.sub('answer = ""', cell.source)
             return cell, resources
         return super().preprocess_cell(cell, resources, cell_index)
+
+
+class ShortErrors(NbGraderPreprocessor):
+    """Of an error in a check cell, keep what it says: its traceback quotes the hidden tests, reference and all."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        for output in cell.get("outputs", []) if is_grade(cell) else []:
+            if output.output_type == "error":
+                output.traceback = [f"{output.ename}: {output.evalue}"]
+        return cell, resources
+
+
+class CalmErrors(NbGraderPreprocessor):
+    """Make stderr of a check cell plain output: a print or a warning there would cost all its points."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        for output in cell.get("outputs", []) if is_grade(cell) else []:
+            if output.output_type == "stream":
+                output.name = "stdout"
+        return cell, resources

@@ -1,4 +1,4 @@
-"""What instructors take away from a run: grades.csv, items.csv, problems.csv, feedback pages, summary.md."""
+"""What instructors take away from a run: grades.csv, items.csv, problems.csv, notes.csv, feedback, summary.md."""
 
 import csv
 import shutil
@@ -20,7 +20,7 @@ def write(batch: Batch, out: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(page, target)
     tables = [("grades.csv", Grade, batch.grades), ("items.csv", Item, batch.items)]
-    tables.append(("problems.csv", Problem, batch.problems))
+    tables += [("problems.csv", Problem, batch.problems), ("notes.csv", Problem, batch.notes)]
     paths = [_table(out / name, kind, rows) for name, kind, rows in tables]
     summary = out / "summary.md"
     summary.write_text(summarise(batch), encoding="utf-8")
@@ -42,7 +42,7 @@ def summarise(batch: Batch) -> str:
     for grade in batch.grades:
         by_lesson[grade.lesson].append(grade)
     for lesson, grades in sorted(by_lesson.items()):
-        percents = [100 * grade.score / grade.max_score for grade in grades]
+        percents = [100 * grade.score / grade.max_score for grade in grades]  # every lesson has points: source.py
         quartiles = statistics.quantiles(percents, n=4) if len(percents) > 1 else percents * 3
         lines += [
             f"## {lesson}",
@@ -63,6 +63,13 @@ def summarise(batch: Batch) -> str:
         ]
     lines += ["## Not graded", "", f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     lines += [f"- `{p.file}` ({p.student or 'no student'}): {p.reason}" for p in batch.problems]
+    if batch.notes:
+        lines += [
+            "",
+            "## Graded, but look at them",
+            "",
+            *[f"- `{n.file}` ({n.student}): {n.reason}" for n in batch.notes],
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 

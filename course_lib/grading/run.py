@@ -1,6 +1,7 @@
 """Grade a batch: every submission through nbgrader into its gradebook, one broken one stopping nothing."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Batch:
     """What a run did. Every file found is in ``grades`` or in ``problems``."""
 
     grades: list[Grade] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)  # graded all the same, but somebody should know
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
@@ -65,18 +67,21 @@ def grade(folder: Path, workspace: Path, progress: Callable[[str, int, int], Non
     old_mode = os.environ.get("COURSE_MODE")
     os.environ["COURSE_MODE"] = "grading"  # the kernels inherit it: nothing trains
     try:
-        with intake.opened(folder) as opened:
-            found, batch.problems = intake.find(opened, lessons)
+        with intake.opened(folder) as (opened, broken):
+            found, problems = intake.find(opened, lessons)
+            batch.problems = broken + problems
             if not found and not batch.problems:
                 raise intake.IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
             for done, submission in enumerate(found):
                 if progress:
                     progress(f"{submission.student} · {submission.lesson}", done, len(found))
+                name = str(submission.path.relative_to(opened))
                 try:
-                    _grade_one(desk, workspace, submission, batch)
+                    _grade_one(desk, workspace, submission, name, batch)
                 except Exception as error:  # one broken submission never stops a batch
                     reason = str(error) or type(error).__name__
-                    name = str(submission.path.relative_to(opened))
+                    if _graded_before(desk, submission):
+                        reason += "; the gradebook still holds an earlier grade"
                     batch.problems.append(Problem(submission.student, submission.lesson, name, reason))
             if progress:
                 progress("", len(found), len(found))
@@ -87,23 +92,59 @@ def grade(folder: Path, workspace: Path, progress: Callable[[str, int, int], Non
     return batch
 
 
-def _grade_one(desk, workspace: Path, submission: intake.Submission, batch: Batch) -> None:
+def _grade_one(desk, workspace: Path, submission: intake.Submission, name: str, batch: Batch) -> None:
     student, lesson = submission.student, submission.lesson
     release = nbformat.read(workspace / "release" / lesson / f"{lesson}.ipynb", as_version=4)
     rebuilt, missing = intake.rebuild(intake.read(submission.path), release)
     if len(missing) == sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in release.cells):
         raise ValueError("none of the lesson's answer or exercise cells is in it: is it another notebook?")
+    if missing:
+        reason = f"graded, but these cells were not found and count as blank: {', '.join(missing)}"
+        batch.notes.append(Problem(student, lesson, name, reason))
+    when = _timestamp(submission, name, batch)
     target = workspace / "submitted" / student / lesson
+    if submission.path.resolve().is_relative_to(target.resolve()):
+        # What is being read lies where the rebuilt notebook goes: keep the original, once.
+        received = workspace / "received" / student / lesson
+        if not received.exists():
+            shutil.copytree(target, received)
     target.mkdir(parents=True, exist_ok=True)
     nbformat.write(rebuilt, target / f"{lesson}.ipynb")
-    stamp = submission.path.with_name("timestamp.txt")
     (target / "timestamp.txt").unlink(missing_ok=True)
-    if stamp.is_file():
-        shutil.copy(stamp, target / "timestamp.txt")
+    if when is not None:
+        (target / "timestamp.txt").write_text(when)
     _succeed(desk.autograde(lesson, student, force=True, create=True), "grade")
     _succeed(desk.generate_feedback(lesson, student, force=True), "write feedback for")
     _read_back(desk, student, lesson, batch)
     batch.feedback[student, lesson] = workspace / "feedback" / student / lesson / f"{lesson}.html"
+
+
+def _timestamp(submission: intake.Submission, name: str, batch: Batch) -> str | None:
+    """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if there is none that can be read."""
+    from nbgrader.utils import parse_utc
+
+    stamp = submission.path.with_name("timestamp.txt")
+    if not stamp.is_file():
+        return None
+    text = stamp.read_text(errors="replace").strip()
+    try:
+        parse_utc(text)
+    except Exception:  # dateutil raises many kinds
+        reason = f"graded as not late: its timestamp.txt says {text[:40]!r}, which is no date"
+        batch.notes.append(Problem(submission.student, submission.lesson, name, reason))
+        return None
+    return text
+
+
+def _graded_before(desk, submission: intake.Submission) -> bool:
+    from nbgrader.api import MissingEntry
+
+    with desk.gradebook as book:
+        try:
+            recorded = book.find_submission(submission.lesson, submission.student)
+        except MissingEntry:
+            return False
+        return any(cell.auto_score is not None for notebook in recorded.notebooks for cell in notebook.grades)
 
 
 def _read_back(desk, student: str, lesson: str, batch: Batch) -> None:
@@ -126,6 +167,10 @@ def _read_back(desk, student: str, lesson: str, batch: Batch) -> None:
 
 
 def _succeed(result: dict, what: str) -> None:
-    if not result["success"]:
-        lines = [line for line in (result.get("error") or result.get("log", "")).strip().splitlines() if line.strip()]
-        raise RuntimeError(f"nbgrader could not {what} it: {lines[-1] if lines else 'no reason given'}")
+    if result["success"]:
+        return
+    told = f"{result.get('log', '')}\n{result.get('error', '')}"
+    if "DeadKernelError" in told:
+        raise RuntimeError("its code ended the Python process that ran it")
+    errors = re.findall(r"^([\w.]*(?:Error|Exception): .+)$", told, re.MULTILINE)
+    raise RuntimeError(f"nbgrader could not {what} it: {errors[0] if errors else told.strip()[-300:]}")

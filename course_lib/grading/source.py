@@ -6,12 +6,13 @@ text, and code cells tagged ``exercise`` and ``check``. Every mistake is refused
 
 import ast
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from course_lib.grading.lesson import Ask, Code, Exercise, Lesson, Part, Prose
 from course_lib.quiz.question import SLUG, Option, Question
 
 LESSON_NAME = re.compile(r"\d\d_[a-z0-9_]+")
+_NBGRADERS_MARKS = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME", "END MARK SCHEME")
 _OPTION = re.compile(r"- \[(?P<mark>[ xX])\] (?P<text>.+)")
 _SETTING = re.compile(r":(?P<key>[a-z]+): *(?P<value>.*)")
 
@@ -21,74 +22,6 @@ class SourceError(Exception):
 
     def __init__(self, path: Path, line: int, message: str):
         super().__init__(f"{path}:{line}: {message}")
-
-
-@dataclass(frozen=True)
-class Prose:
-    """A Markdown cell."""
-
-    source: str
-    line: int
-
-
-@dataclass(frozen=True)
-class Code:
-    """A code cell that is neither exercise nor check."""
-
-    source: str
-    line: int
-    tags: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A question, where it is asked."""
-
-    question: Question
-    line: int
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """A code exercise with its reference solution and its check.
-
-    ``visible`` are the asserts that students see. ``hidden`` defines ``cases(rng)`` and either
-    ``tolerance`` or ``agrees(output, reference, *arguments)``. ``function`` is what is called.
-    """
-
-    name: str
-    points: float
-    solution: str
-    function: str
-    visible: str
-    hidden: str
-    compares: str
-    line: int
-
-
-Part = Prose | Code | Ask | Exercise
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A lesson as its author means it. ``name`` is ``NN_name``, ``title`` its first heading."""
-
-    name: str
-    title: str
-    path: Path
-    parts: list[Part]
-
-    @property
-    def questions(self) -> list[Question]:
-        return [part.question for part in self.parts if isinstance(part, Ask)]
-
-    @property
-    def exercises(self) -> list[Exercise]:
-        return [part for part in self.parts if isinstance(part, Exercise)]
-
-    @property
-    def points(self) -> float:
-        return sum(item.points for item in [*self.questions, *self.exercises])
 
 
 def read(path: Path) -> Lesson:
@@ -101,7 +34,15 @@ def read(path: Path) -> Lesson:
 
     if not LESSON_NAME.fullmatch(path.stem):
         raise SourceError(path, 1, f"a lesson is called NN_name.md, with a-z, 0-9 and _; {path.name!r} is not")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(path, 1, f"it is not saved as UTF-8: {error}") from error
+    for number, row in enumerate(text.splitlines(), 1):
+        if any(mark in row for mark in _NBGRADERS_MARKS):
+            raise SourceError(path, number, "hidden tests are made by the build: write 'def cases(rng)' in the check")
+        if re.match(r":tags: *[^\[\s]", row):
+            raise SourceError(path, number, f"tags are a list: write ':tags: [{row.removeprefix(':tags:').strip()}]'")
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
     except MystMetadataParsingError as error:
@@ -169,6 +110,8 @@ def _prose(path: Path, source: str, line: int) -> list[Part]:
             parts.append(Prose(text.strip("\n"), line + done + lead))
 
     for token in MarkdownIt().parse(source):
+        if token.type == "fence" and "question" in token.info.lower() and not token.info.startswith("{question} "):
+            raise SourceError(path, line + token.map[0], f"write ```{{question}} name, not ```{token.info}")
         if token.type == "fence" and token.info.startswith("{question}"):
             start, end = token.map
             text_until(start)
@@ -205,10 +148,14 @@ def _question(path: Path, name: str, rows: list[str], line: int) -> Ask:
             settings[setting["key"]] = setting["value"]
         elif option:
             text_of, bar, why = option["text"].partition(" | ")
+            if " | " in why:
+                raise SourceError(
+                    path, number, f"{what}: an option has one ' | ' with blanks around it: write a|b inside its text"
+                )
             if not bar or not why.strip():
                 raise SourceError(path, number, f"{what}: an option needs its explanation: '- [ ] text | why'")
             options.append((option["mark"] != " ", text_of.strip(), why.strip()))
-        elif row.startswith("- ["):
+        elif re.match(r"\s*[-*+]\s+\[.?\](\s|$)", row):
             raise SourceError(path, number, f"{what}: an option is written '- [ ] text | why' or '- [x] text | why'")
         elif options and row.startswith(" ") and row.strip():
             right, text_of, why = options[-1]
@@ -258,19 +205,21 @@ def _check(path: Path, source: str, line: int, what: str) -> tuple[str, str, str
     compares = [name for name in ("tolerance", "agrees") if name in defines]
     if len(compares) != 1:
         raise SourceError(path, line, f"the check of {what} needs a 'tolerance' or a 'def agrees(...)', one of them")
-    first_hidden = min(defines["cases"], defines[compares[0]])
-    shown = [node for node in tree.body if node.lineno < first_hidden]
-    late = [node for node in tree.body if isinstance(node, ast.Assert) and node.lineno > first_hidden]
-    if late:
-        raise SourceError(path, line + late[0].lineno - 1, f"{what}: visible asserts come before 'def cases'")
-    asserts = [node for node in shown if isinstance(node, ast.Assert)]
-    if not asserts:
-        raise SourceError(path, line, f"the check of {what} needs visible asserts before 'def cases'")
+    asserts = [node for node in tree.body if _asserts(node)]
+    visible_until = max((node.end_lineno for node in asserts), default=0)
+    if not asserts or defines["cases"] < visible_until or defines[compares[0]] < visible_until:
+        raise SourceError(path, line, f"the check of {what} needs visible asserts, all of them before 'def cases'")
     for node in asserts:
-        if node.msg is None:
+        if any(isinstance(inner, ast.Assert) and inner.msg is None for inner in ast.walk(node)):
             raise SourceError(path, line + node.lineno - 1, f"{what}: an assert needs a message that helps the learner")
+    # What stands between the last assert and ``cases`` helps the cases, so it is hidden too.
     rows = source.split("\n")
-    return "\n".join(rows[: first_hidden - 1]).strip("\n"), "\n".join(rows[first_hidden - 1 :]).strip("\n"), compares[0]
+    return "\n".join(rows[:visible_until]).strip("\n"), "\n".join(rows[visible_until:]).strip("\n"), compares[0]
+
+
+def _asserts(node: ast.stmt) -> bool:
+    """A statement that checks something where the student sees it: an assert, alone or in a loop."""
+    return not isinstance(node, ast.FunctionDef) and any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
 
 
 def _python(path: Path, line: int, source: str, what: str) -> ast.Module:
@@ -285,6 +234,9 @@ def _check_names(path: Path, parts: list[Part]) -> None:
     for part in parts:
         if isinstance(part, (Ask, Exercise)):
             name = part.question.name if isinstance(part, Ask) else part.name
-            if name in seen:
-                raise SourceError(path, part.line, f"the name {name!r} was used on line {seen[name]}: give another")
-            seen[name] = part.line
+            for id in (name, f"{name}-question", f"{name}-answer", f"{name}-code"):  # the ids of its cells
+                if id in seen or id == "setup":
+                    raise SourceError(
+                        path, part.line, f"the name {name!r} was used on line {seen.get(id, 0)}: give another"
+                    )
+                seen[id] = part.line
