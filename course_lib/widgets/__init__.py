@@ -27,7 +27,8 @@ def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: st
     """Show a widget, and where it can't live (no kernel, GitHub, nbconvert) a still picture in its place.
 
     Both are put into the saved notebook. The living widget carries a style rule that hides the
-    picture; where the widget is dead that rule never loads, and the picture is what one sees.
+    picture; where the widget is dead that rule never loads, and the picture is what one sees. While
+    grading neither is shown.
 
     Args:
         widget: any ipywidgets widget.
@@ -40,8 +41,11 @@ def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: st
     from ipywidgets import HTML as LiveHTML
     from ipywidgets import VBox
 
+    from course_lib import mode
     from course_lib.figures import figure_html
 
+    if mode() == "grading":
+        return
     still = f"still-{widget.model_id}"
     living = VBox([widget, LiveHTML(f"<style>#{still} {{ display: none }}</style>")])
     view = {"model_id": living.model_id, "version_major": 2, "version_minor": 0}

@@ -15,7 +15,7 @@ from course_lib.grading.run import grade
 pytestmark = pytest.mark.browser
 
 NAME = "01_why_not_fully_connected"
-CLICKED = {"why-not-fc": "BC", "doubling-the-side": "D"}
+CLICKED = {"why-not-fc": "BC", "doubling-the-side": "C"}
 
 
 def code_cell(page: Page, text: str) -> Locator:
