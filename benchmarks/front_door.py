@@ -11,10 +11,13 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from course_lib.timing import medians
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -45,8 +48,28 @@ def run() -> dict:
     ]
     medians = {name: {k: statistics.median(t[k] for t in taken) for k in taken[0]} for name, taken in times.items()}
     rows += [{"what": f"{name}, cold, median of {REPEATS}", **median} for name, median in medians.items()]
-    rows.append({"what": "ratio", **{k: medians["course lab"][k] / medians["jupyter lab"][k] for k in first}})
+    rows.append(
+        {"what": "course lab / jupyter lab", **{k: medians["course lab"][k] / medians["jupyter lab"][k] for k in first}}
+    )
+    start_up = import_seconds()
+    rows.append(
+        {
+            "what": "import course_lib, beyond Python's own start",
+            **dict.fromkeys(first, ""),
+            "lesson rendered": start_up,
+        }
+    )
     return {"rows": rows, "all": times, "unit": "seconds since the command was given"}
+
+
+def import_seconds(repeats: int = 21) -> float:
+    """How much longer Python takes to start with ``import course_lib`` than with nothing, as medians of turns."""
+
+    def starts(code: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    found = medians({"nothing": starts("pass"), "course_lib": starts("import course_lib")}, repeats)
+    return found["course_lib"] - found["nothing"]
 
 
 def readme_commands(clone: Path) -> list[str]:

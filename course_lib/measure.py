@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.timing import one_thread
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -71,17 +73,14 @@ def forward_seconds(module: nn.Module, *input_shape: int, repeats: int = 31) -> 
         raise ValueError("A module on the meta device has no weights to run: build it without device='meta'.")
     inputs = torch.rand(input_shape, device=device)
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    seconds, threads = [], torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    seconds = []
+    with one_thread():
         for _ in range(repeats + 2):
             wait()
             begin = time.perf_counter()
             module(inputs)
             wait()
             seconds.append(time.perf_counter() - begin)
-    finally:
-        torch.set_num_threads(threads)
     return statistics.median(seconds[2:])
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -150,7 +151,7 @@ def fit(
     return history
 
 
-def _grad_scaler(device: torch.device) -> "torch.amp.GradScaler":
+def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.2
     """Loss scaling where autocast computes in float16 (a GPU without bfloat16), and a pass-through elsewhere."""
     needed = device.type == "cuda" and not torch.cuda.is_bf16_supported()
     newer = hasattr(torch.amp, "GradScaler")  # torch 2.2 has it under torch.cuda only

@@ -7,6 +7,7 @@
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def configure(c: "Config", workspace: Path) -> None:
     # nbgrader's own default is a folder of the system that only root can write. On a shared server, name one here.
     c.Exchange.root = str(workspace / "exchange")
     c.Execute.timeout = CELL_TIMEOUT
+    c.Execute.extra_arguments = ["--log-level=ERROR"]  # else each kernel writes its warnings over the progress bar
     c.Execute.interrupt_on_timeout = True
 
 
@@ -65,7 +67,10 @@ def open_desk(workspace: Path) -> "NbGraderAPI":
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
+    from sqlalchemy.exc import SAWarning
     from traitlets.config import Config
+
+    warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, about itself, on every submission
 
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()

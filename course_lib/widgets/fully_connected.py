@@ -6,19 +6,17 @@ Both draw with Pillow instead of matplotlib, so that the picture follows the sli
 import io
 import math
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 
 import ipywidgets as widgets
 import torch
 from jaxtyping import Float, Int64
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from course_lib.data.digits import shift
 from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES
 from course_lib.measure import Cost, cost, in_words
-from course_lib.widgets import show_widget
+from course_lib.widgets import font, show_widget
 
 SIZE = (760, 300)  # of both pictures, in pixels
 
@@ -113,12 +111,12 @@ def draw_predictions(
     step = 440 / len(classes)
     for row, (name, chance) in enumerate(chances.items()):
         foot = 122 + 140 * row
-        pen.text((290, foot - 110), name, fill=ROLES.get(name, INK), font=_font(15, bold=True))
+        pen.text((290, foot - 110), name, fill=ROLES.get(name, INK), font=font(15, bold=True))
         pen.line((290, foot, 740, foot), fill=MUTED)
         for place, share in enumerate(chance.tolist()):
             left, middle = 296 + step * place, 296 + step * (place + 0.4)
             pen.rectangle((left, foot - round(84 * share), left + 0.8 * step, foot), fill=ROLES.get(name, INK))
-            pen.text((middle, foot + 4), classes[place][:5], fill=INK, font=_font(13), anchor="ma")
+            pen.text((middle, foot + 4), classes[place][:5], fill=INK, font=font(13), anchor="ma")
             if place == label:
                 pen.ellipse((middle - 0.46 * step, foot + 1, middle + 0.46 * step, foot + 22), outline=INK, width=2)
     return _png(card)
@@ -128,18 +126,18 @@ def draw_costs(found: Mapping[str, Cost]) -> bytes:
     """A PNG with one bar for the memory of each layer, on a scale from 1 byte to 1 exabyte."""
     card, pen = _card()
     left, width = 20, 680
-    pen.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=_font(15, bold=True))
+    pen.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=font(15, bold=True))
     for power, unit in zip(range(0, 19, 3), ("1 B", "1 kB", "1 MB", "1 GB", "1 TB", "1 PB", "1 EB"), strict=True):
         x = left + width * power / 18
         pen.line((x, 46, x, 262), fill=FAINT)
-        pen.text((x, 268), unit, fill=MUTED, font=_font(13), anchor="ma" if power else "la")
+        pen.text((x, 268), unit, fill=MUTED, font=font(13), anchor="ma" if power else "la")
     for row, (name, one) in enumerate(found.items()):
         top = 82 + 100 * row
         length = width * min(math.log10(one.bytes), 18) / 18
-        pen.text((left, top - 28), name, fill=ROLES[name], font=_font(15, bold=True))
+        pen.text((left, top - 28), name, fill=ROLES[name], font=font(15, bold=True))
         pen.rectangle((left, top, left + length, top + 28), fill=ROLES[name])
         text = f"{in_words(one.parameters)} parameters, {in_words(one.bytes, 'B')}, {in_words(one.flops)} FLOPs a pass"
-        pen.text((left, top + 34), text, fill=INK, font=_font(14))
+        pen.text((left, top + 34), text, fill=INK, font=font(14))
     return _png(card)
 
 
@@ -164,12 +162,3 @@ def _png(card: Image.Image) -> bytes:
     buffer = io.BytesIO()
     card.save(buffer, format="png")
     return buffer.getvalue()
-
-
-@lru_cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, the font of every figure, from matplotlib's own files."""
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
