@@ -141,6 +141,7 @@ def test_the_lowest_versions_that_the_bounds_allow(tmp_path):
         "test_photos.py",
         "test_quiz.py",
     ]
+    files += ["test_fully_connected_figures.py", "test_convolution_figures.py"]
     files += ["test_checkpoints.py", "test_source.py", "test_cases.py", "test_build.py", "test_grade.py"]
     done = subprocess.run(
         [

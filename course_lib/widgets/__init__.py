@@ -57,6 +57,12 @@ def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: st
     display(HTML(picture + _NAME_THEM))
 
 
+def named(widget: "Widget", name: str) -> "Widget":
+    """Give a widget a name for whoever can't see it; ipywidgets 7 and 8 keep it in different places."""
+    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", name)
+    return widget
+
+
 @lru_cache
 def font(size: int, bold: bool = False) -> "FreeTypeFont":
     """DejaVu Sans, the font of every figure, from matplotlib's own files: for pictures that Pillow draws."""

@@ -19,7 +19,7 @@ from course_lib.figures.convolution import SIGNED, sum_of_products, typeset, wal
 from course_lib.figures.style import FAINT, GREEN, INK, ORANGE, PAPER
 from course_lib.layers import conv2d
 from course_lib.timing import one_thread
-from course_lib.widgets import font, show_widget
+from course_lib.widgets import font, named, show_widget
 
 Grey = Float[Tensor, "height width"]
 Convolution = Callable[[Tensor, Tensor], Tensor]
@@ -40,7 +40,7 @@ class KernelWalk(widgets.VBox):
         self._image, self._kernel = image, kernel
         self._output = conv2d(image[None, None], kernel[None, None])[0, 0]
         self.row, self.column = (
-            _named(widgets.IntSlider(0, 0, count - 1, description=name), f"{name} of the output pixel")
+            named(widgets.IntSlider(0, 0, count - 1, description=name), f"{name} of the output pixel")
             for name, count in zip(("row", "column"), self._output.shape, strict=True)
         )
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
@@ -96,9 +96,9 @@ class KernelEditor(widgets.VBox):
             place = f"row {index // 3 + 1}, column {index % 3 + 1}"
             field = widgets.FloatText(value, step=0.5, description=place, layout=widgets.Layout(width="190px"))
             field.style.description_width = "initial"
-            self.numbers.append(_named(field, f"kernel weight in {place}"))
-        self.preset = _named(widgets.Dropdown(options=filters.names(), value=start, description="kernel"), "kernel")
-        self.photo = _named(widgets.Dropdown(options=photos.names(), value="camera", description="photo"), "photo")
+            self.numbers.append(named(field, f"kernel weight in {place}"))
+        self.preset = named(widgets.Dropdown(options=filters.names(), value=start, description="kernel"), "kernel")
+        self.photo = named(widgets.Dropdown(options=photos.names(), value="camera", description="photo"), "photo")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
         self.message = widgets.HTML()
         with one_thread():
@@ -174,12 +174,6 @@ def kernel_editor(convolution: Convolution, size: int = 256) -> None:
     alt = "A photo of a man with a camera, and beside it the answer of Sobel's kernel for vertical edges."
     caption = "Left the photo, right what the kernel answers: orange below zero, white at zero, blue above."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
-
-
-def _named(widget: widgets.Widget, name: str) -> widgets.Widget:
-    """Give a widget a name for whoever can't see it; ipywidgets 7 and 8 keep it in different places."""
-    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", name)
-    return widget
 
 
 def _side_by_side(image: Grey, answer: Float[Tensor, "rows columns"], kernel: Float[Tensor, "3 3"]) -> Image.Image:

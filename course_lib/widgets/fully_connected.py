@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from course_lib.data.digits import shift
 from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES
 from course_lib.measure import Cost, cost, in_words
-from course_lib.widgets import font, show_widget
+from course_lib.widgets import font, named, show_widget
 
 SIZE = (760, 300)  # of both pictures, in pixels
 
@@ -60,13 +60,8 @@ def shift_explorer(
 
 def size_explorer() -> None:
     """Show sliders for the size of an image, and what a layer from that image to another one costs."""
-    side = widgets.SelectionSlider(
-        options=[8, 16, 32, 64, 128, 256, 512, 1024],
-        value=256,
-        description="side",
-        tooltip="side of the image in pixels",
-        continuous_update=True,
-    )
+    sides = [8, 16, 32, 64, 128, 256, 512, 1024]
+    side = named(widgets.SelectionSlider(options=sides, value=256, description="side"), "side of the image in pixels")
     channels, kernel = _slider("channels", 1, 64, 1), _slider("kernel side", 1, 11, 3, step=2)
     picture, words = widgets.Image(format="png"), widgets.Label()
 
@@ -142,9 +137,8 @@ def draw_costs(found: Mapping[str, Cost]) -> bytes:
 
 
 def _slider(name: str, low: int, high: int, value: int, step: int = 1) -> widgets.IntSlider:
-    return widgets.IntSlider(
-        value=value, min=low, max=high, step=step, description=name, tooltip=name, layout=widgets.Layout(width="250px")
-    )
+    layout = widgets.Layout(width="250px")
+    return named(widgets.IntSlider(value, low, high, step, description=name, layout=layout), name)
 
 
 @torch.no_grad()
