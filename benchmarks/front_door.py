@@ -37,7 +37,7 @@ def run() -> dict:
         tests = time.perf_counter() - began
         bin_ = clone / ".venv" / "bin"
         ours = f"{bin_}/course lab --no-browser"
-        peer = f"{bin_}/jupyter lab --no-browser --allow-root notebooks/{lesson_one(clone)}"
+        peer = f"{bin_}/jupyter lab --no-browser --allow-root --LabApp.default_url=/lab/tree/{lesson_one(clone)}"
         times = {"course lab": [], "jupyter lab": []}
         for _ in range(REPEATS):
             times["course lab"].append(lab_start(ours, clone))
@@ -80,7 +80,7 @@ def readme_commands(clone: Path) -> list[str]:
 
 
 def lesson_one(clone: Path) -> str:
-    return sorted(path.name for path in (clone / "notebooks").glob("01_*.ipynb"))[0]
+    return sorted(f"notebooks/{path.name}" for path in (clone / "notebooks").glob("01_*.ipynb"))[0]
 
 
 def lab_start(command: str, clone: Path) -> dict[str, float]:

@@ -69,7 +69,9 @@ def lab(
     if len(chosen) != 1:
         what = "several lessons are like" if chosen else "there is no lesson"
         _fail(f"{what} {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
-    arguments = [sys.executable, "-m", "jupyterlab", f"notebooks/{chosen[0]}", f"--ServerApp.root_dir={root}"]
+    arguments = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    # A start page rather than a file: the address that --no-browser prints then leads to the lesson too.
+    arguments.append(f"--LabApp.default_url=/lab/tree/notebooks/{chosen[0]}")
     # Learners' Lab asks for no news and shows no instructor's menus: course_lib/lab/page_config.json
     arguments.append(f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab'}")
     arguments += [f"--ServerApp.port={port}", *([] if browser else ["--no-browser"])]
@@ -135,14 +137,14 @@ def grade(
 
     if not folder.exists():
         _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
+    if not trusted:
+        _fail("grading runs the students' code as you, with your rights and your files. If you know these students "
+              "and their code, say --trusted; a safe grader comes with a later version of the course.")  # fmt: skip
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         _fail(f"nothing can be written to {out} ({error.strerror}): give another folder with --out")
-    if not trusted:
-        _fail("grading runs the students' code as you, with your rights and your files. If you know these students "
-              "and their code, say --trusted; a safe grader comes with a later version of the course.")  # fmt: skip
     _needs("nbgrader", "jupytext")
     from course_lib.grading import build as builder
     from course_lib.grading import intake, report

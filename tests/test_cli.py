@@ -53,7 +53,8 @@ def test_lab_starts_the_lesson_that_was_asked_for(course_command, monkeypatch):
         (("notebooks/02_convolution_by_hand.ipynb",), "02_"),
     ]:
         course_command("lab", *asked, "--no-browser")
-        assert started[-1][3].startswith(f"notebooks/{name}") and "--no-browser" in started[-1]
+        (page,) = [argument for argument in started[-1] if argument.startswith("--LabApp.default_url=")]
+        assert page.startswith(f"--LabApp.default_url=/lab/tree/notebooks/{name}") and "--no-browser" in started[-1]
     course_command("lab")
     assert "--no-browser" not in started[-1]
 
@@ -93,6 +94,7 @@ def test_build_and_check(course_command, course, monkeypatch):
 
 def test_grade_says_what_is_missing(course_command, tmp_path, built, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: built)
+    monkeypatch.chdir(tmp_path)
     assert "is not there" in said(course_command("grade", tmp_path / "nothing"))
     empty = tmp_path / "empty"
     empty.mkdir()
