@@ -82,11 +82,15 @@ def fashion_mnist(
         download: whether to fetch what is missing.
 
     Raises:
-        RuntimeError: if the files are neither in ``root`` nor can be downloaded.
+        RuntimeError: if the files are neither in ``root`` nor can be downloaded, or torchvision does not work.
     """
-    # Imported here because only this data set needs torchvision.
-    from torchvision.datasets import FashionMNIST
-
+    try:  # imported here because only this data set needs torchvision
+        from torchvision.datasets import FashionMNIST
+    except (ImportError, RuntimeError) as problem:  # RuntimeError: it was built for another torch
+        raise RuntimeError(
+            f"torchvision does not work with this torch ({problem}). Install the two together, from one source, "
+            "or choose the digits, which need no torchvision: DATA = 'digits'."
+        ) from problem
     try:
         parts = [FashionMNIST(str(root), train=is_train, download=download) for is_train in (True, False)]
     except (OSError, RuntimeError) as problem:
