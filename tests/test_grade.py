@@ -123,7 +123,7 @@ def test_what_is_missing_or_odd_is_noted(built, tmp_path):
     assert "double-code" in told and "'yesterday'" in told
 
 
-# What awkward solutions earn: noise on stderr costs nothing, a crash costs its case, an endless loop its exercise.
+# What awkward solutions earn: noise on stderr costs nothing, leaving costs its cases, hiding np the exercise.
 AWKWARD = {
     "noisy": ("import sys\n\n\ndef double(x):\n    print('here', file=sys.stderr)\n    return x + x", 2),
     "leaves": ("import sys\n\n\ndef double(x):\n    return 2 * x if isinstance(x, int) else sys.exit()", 0),
