@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,14 +79,19 @@ def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[
 
 
 def _address(runtime: Path, server: subprocess.Popen, log: Path) -> str:
-    """The address that the server writes into its runtime folder once it listens."""
+    """The address that the server writes into its runtime folder, once it answers there.
+
+    jupyter_server writes the file before it listens: between the two every connection is refused.
+    """
     for _ in range(600):
         if server.poll() is not None:
             break
         for path in runtime.glob("jpserver-*.json"):
             try:
-                return f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
-            except json.JSONDecodeError:  # half written
+                url = f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
+                urllib.request.urlopen(f"{url}/api", timeout=60).close()
+                return url
+            except (json.JSONDecodeError, urllib.error.URLError):  # half written, or not listening yet
                 pass
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
