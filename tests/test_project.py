@@ -59,6 +59,13 @@ def test_readme_links_and_pictures_exist(root):
         assert (root / target).exists(), target
 
 
+def everything(project) -> list[Requirement]:
+    """The dependencies and those of the extras that ``lab`` brings; the course names itself for the latter."""
+    extras = project["project"]["optional-dependencies"]
+    declared = map(Requirement, [*project["project"]["dependencies"], *extras["metrics"], *extras["lab"]])
+    return [requirement for requirement in declared if requirement.name != project["project"]["name"]]
+
+
 def test_conda_environment_says_the_same(root, project):
     import yaml
 
@@ -66,14 +73,14 @@ def test_conda_environment_says_the_same(root, project):
     listed = {Requirement(line).name: Requirement(line).specifier for line in environment if isinstance(line, str)}
     assert listed.pop("python") == Requirement("python" + project["project"]["requires-python"]).specifier
     listed.pop("pip")
-    declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["lab"]]
-    wanted = {CONDA_NAMES.get(r.name, r.name): r.specifier for r in map(Requirement, declared)}
+    declared = everything(project)
+    wanted = {CONDA_NAMES.get(r.name, r.name): r.specifier for r in declared}
     assert listed == wanted
 
 
 def test_dependencies_have_a_lower_bound_and_no_upper_one(project):
-    declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["lab"]]
-    for requirement in map(Requirement, declared):
+    declared = everything(project)
+    for requirement in declared:
         assert [s.operator for s in requirement.specifier] == [">="], requirement
 
 

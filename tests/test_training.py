@@ -1,10 +1,16 @@
 """The training loop: it learns, resumes exactly, keeps the best, and stops when told to."""
 
+import multiprocessing
+import os
+
 import pytest
 import torch
 from torch import nn
 
+from course_lib.data import scenes
+from course_lib.timing import one_thread
 from course_lib.training import accuracy, batches, cross_entropy, fit
+from course_lib.vision import classifier
 
 
 def problem(seed=0):
@@ -70,11 +76,46 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
 
 
+def three_epochs_of_scenes(checkpoint, workers=0, killed_at=None):
+    """Two batches an epoch. ``killed_at``: the step in which this whole process dies at once, as by kill -9."""
+    steps = 0
+
+    def loss(*arguments):
+        nonlocal steps
+        steps += 1
+        if steps == killed_at:
+            os.kill(os.getpid(), 9)
+        return classifier.loss(*arguments)
+
+    torch.manual_seed(0)
+    network = classifier.Classifier()
+    data = scenes.loader(8, batch=4, workers=workers, size=32, objects=(1, 1))
+    with one_thread():  # sums in another order would round differently
+        history = fit(network, loss, data, epochs=3, checkpoint=checkpoint, seed=7)
+    return network, history
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_killed_amid_an_epoch_of_scenes_it_resumes_to_the_same_weights(tmp_path, workers):
+    path = tmp_path / "run.pt"
+    process = multiprocessing.get_context("spawn").Process(target=three_epochs_of_scenes, args=(path, workers, 4))
+    process.start()
+    process.join()
+    assert process.exitcode in (-9, 9) and path.exists()  # after one whole epoch and one step
+    resumed, history = three_epochs_of_scenes(path, workers)
+    whole, expected = three_epochs_of_scenes(None)
+    assert history.losses == expected.losses
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     images, labels = problem()
     fit(model(), cross_entropy, batches(images, labels), epochs=1, checkpoint=tmp_path / "run.pt")
-    with pytest.raises(ValueError, match="delete it"):
+    with pytest.raises(ValueError, match="steps.*delete it"):
         fit(model(), cross_entropy, batches(images, labels), epochs=2, checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="seed 0, not 1.*delete it"):
+        fit(model(), cross_entropy, batches(images, labels), epochs=1, checkpoint=tmp_path / "run.pt", seed=1)
 
 
 def test_the_weights_of_the_best_epoch_are_kept_even_when_stopped():
@@ -92,6 +133,28 @@ def test_the_weights_of_the_best_epoch_are_kept_even_when_stopped():
     history = fit(network, cross_entropy, batches(images, labels), epochs=10, score=score)
     assert history.interrupted and history.scores == [0.2, 0.9, 0.5]
     assert torch.equal(weights(network), kept[1])
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_stopped_amid_an_epoch(scored, capsys):
+    """With a score the best epoch so far is kept, without one the weights as they stand; and it is said when."""
+    images, labels = problem()
+    network, seen, steps = model(), [], 0
+
+    def until_stopped(network, *batch):
+        nonlocal steps
+        steps += 1
+        seen.append(weights(network))
+        if steps == 6:  # two batches an epoch: in the third
+            raise KeyboardInterrupt
+        return cross_entropy(network, *batch)
+
+    scores = iter([0.9, 0.5])
+    score = (lambda network: next(scores)) if scored else None
+    history = fit(network, until_stopped, batches(images, labels), epochs=10, score=score)
+    assert history.interrupted and len(history.losses) == 2
+    assert torch.equal(weights(network), seen[2 if scored else 5])
+    assert "Stopped after 2 of 10 epochs" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_no_number_ends_the_run():
