@@ -139,7 +139,7 @@ def exercise(notebook, solution):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["01_why_not_fully_connected", "02_convolution_by_hand"])
+@pytest.mark.parametrize("name", ["01_why_not_fully_connected", "02_convolution_by_hand", "03_five_levels"])
 def test_the_real_lessons_are_graded(name, root, tmp_path):
     from course_lib.grading.build import lessons, release
 
