@@ -83,17 +83,16 @@ def compose(
     """
     light, image = light or Light(), np.array(background, dtype=np.float32)
     height, width, _ = image.shape
-    owner = np.zeros((height, width), dtype=np.int64)
-    for number, placement in enumerate(placements, start=1):
+    for placement in placements:
         stamp, left, top = _stamp(placement, width, height)
         _cast_shadow(image, stamp, left, top, light)
         rows, columns, part = _inside(stamp, left, top, width, height)
         alpha = part[..., 3:]
         colour = np.minimum(part[..., :3] * placement.brightness, alpha)
         image[rows, columns] = image[rows, columns] * (1 - alpha) + colour
-        owner[rows, columns][alpha[..., 0] >= 0.5] = number
     if light.fall:
         image *= _uneven(width, height, light)[..., None]
+    owner, _ = _owners(placements, width, height)
     masks = owner[None] == np.arange(1, len(placements) + 1)[:, None, None]
     seen = [number for number, mask in enumerate(masks) if mask.any()]
     names = [placements[number].name for number in seen]
@@ -110,15 +109,20 @@ def compose(
 
 def visible_shares(placements: Sequence[Placement], size: int) -> Float[np.ndarray, " objects"]:
     """How much of each object can be seen behind those in front of it, in [0, 1]."""
-    owner, whole = np.zeros((size, size), dtype=np.int64), []
-    for number, placement in enumerate(placements, start=1):
-        stamp, left, top = _stamp(placement, size, size)
-        rows, columns, part = _inside(stamp, left, top, size, size)
-        covered = part[..., 3] >= 0.5
-        owner[rows, columns][covered] = number
-        whole.append(covered.sum())
+    owner, whole = _owners(placements, size, size)
     visible = np.bincount(owner.ravel(), minlength=len(whole) + 1)[1:]
     return visible / np.maximum(whole, 1)
+
+
+def _owners(placements: Sequence[Placement], width: int, height: int) -> tuple[np.ndarray, list[int]]:
+    """The number of the object that each pixel belongs to, 0 for none, and how many pixels each would have alone."""
+    owner, whole = np.zeros((height, width), dtype=np.int64), []
+    for number, placement in enumerate(placements, start=1):
+        rows, columns, part = _inside(*_stamp(placement, width, height), width, height)
+        covered = part[..., 3] >= 0.5
+        owner[rows, columns][covered] = number
+        whole.append(int(covered.sum()))
+    return owner, whole
 
 
 @lru_cache(256)
