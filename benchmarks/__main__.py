@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "front_door", "scenes", "vision")
-LONG = ("learning",)  # 40 minutes: only when it is named
+NAMES = ("convolution", "front_door", "scenes", "unet", "vision")
+LONG = ("learning",)  # half an hour: only when it is named
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -72,7 +72,7 @@ def run() -> dict:
     }
 
 
-def trained_from_loader(name: str, batches: int, workers: int = 1) -> tuple[float, float]:
+def _trained_from_loader(name: str, batches: int, workers: int = 1) -> tuple[float, float]:
     """Images a second of a level's training on fresh scenes, and the share of its time spent waiting for them.
 
     The first three batches, in which the worker starts and reads the photos, are not counted.
@@ -97,7 +97,7 @@ def _waiting(fastest: dict) -> dict:
     name = fastest["level"]
     loader = scenes.loader(LOADED * BATCH, workers=1, objects=levels.level(name).objects)
     alone = medians({"scenes": lambda: [None for _ in loader]}, repeats=3)["scenes"]
-    together, waited = trained_from_loader(name, LOADED)
+    together, waited = _trained_from_loader(name, LOADED)
     return {
         "fastest to train": name,
         "scenes/s of one worker, alone": LOADED * BATCH / alone,

@@ -70,6 +70,11 @@ def read(path: str | Path) -> dict[str, Tensor]:
     return {key: value.to(torch.float32) if value.is_floating_point() else value for key, value in state.items()}
 
 
+def shipped(name: str) -> bool:
+    """Whether there is a checkpoint of that name to load."""
+    return (paths.data() / "checkpoints" / f"{name}.safetensors").is_file()
+
+
 def card(name: str) -> dict[str, Any]:
     """What the card of a checkpoint says.
 

@@ -212,15 +212,18 @@ def doctor(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="classifier, localizer, detector, segmenter, instances, or all.")],
+    name: Annotated[str, typer.Argument(help="A model of the lessons, as course evaluate lists them, or all.")],
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of 2,000 scenes each; if left out, as for the shipped model.")
+        int | None, typer.Option(min=1, help="Of 2,000 examples each; if left out, as the shipped model's first cycle.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make scenes ahead of time.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the scenes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make examples ahead of time.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the examples.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; if left out, the best one here.")] = None,
     resume: Annotated[Path | None, typer.Option(help="The file of a run that was stopped: go on from there.")] = None,
-    learning_rate: Annotated[float, typer.Option(min=0, help="The highest one of its rise and fall.")] = 2e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest one of its rise and fall, above 0; if left out, the shipped model's."),
+    ] = None,
     start: Annotated[Path | None, typer.Option(help="A .safetensors file to begin with, not random weights.")] = None,
     without: Annotated[
         str | None, typer.Option(help="Leave this drawing style out of the training, and measure on it.")
@@ -228,13 +231,13 @@ def train(
     out: Annotated[Path, typer.Option(help="The folder that the model and its card go to.")] = Path("trained"),
     ship: Annotated[bool, typer.Option("--ship", help="Replace the checkout's own checkpoint instead.")] = False,
 ) -> None:
-    """Train a model of lesson 3 and measure it. Ctrl+C stops it, and nothing is lost."""
+    """Train a model of the lessons and measure it. Ctrl+C stops it, and nothing is lost."""
     from rich.console import Console
 
     _needs("torchmetrics", "pycocotools", extra="metrics")
     if ship:
         _checkout()
-    from course_lib.vision import levels, runs
+    from course_lib import recipes, runs
 
     if (resume or start) and name == "all":
         _fail("--resume and --start are about one model: name it instead of all")
@@ -242,7 +245,7 @@ def train(
     try:
         asked = [
             runs.Run(one, epochs, workers, seed, device, out, ship, resume, learning_rate, start, without)
-            for one in (levels.LEVELS if name == "all" else [name])
+            for one in (recipes.names() if name == "all" else [name])
         ]
         for run in asked:
             done = run.train()
@@ -251,24 +254,24 @@ def train(
             if not done.finished:
                 raise typer.Exit(130)  # what shells return of a command that was interrupted
             console.print(runs.table(done.figures))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         _fail(str(error))
 
 
 @app.command()
 def evaluate(
-    names: Annotated[list[str] | None, typer.Argument(help="Which models; all five if none is named.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which models; all if none is named.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="seen, new-backgrounds, held-out-style or unseen-objects; all if left out.")
+        str | None, typer.Option(help="For example new-backgrounds, or photos for the autoencoder; all if left out.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="Test scenes of each split.")] = 500,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Test examples of each split.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="For machines: one object per model and split.")] = False,
     checkpoint: Annotated[Path | None, typer.Option(help="Measure this .safetensors file instead.")] = None,
 ) -> None:
-    """Measure the models of lesson 3 on scenes that they were not trained on."""
+    """Measure the models of the lessons on what they were not trained on."""
     from rich.console import Console
 
-    from course_lib.vision import runs
+    from course_lib import runs
 
     try:
         with Console(stderr=True).status("measuring") as status:

@@ -40,7 +40,10 @@ def average_precision(
     if not len(found) == len(labels) == len(shapes):
         raise ValueError(f"{len(found)} predictions, {len(labels)} label lists, {len(shapes)} shape lists: must agree.")
     if not any(len(label) for label in labels):
-        raise ValueError("There is no object in any of these pictures: average precision has no meaning there.")
+        raise ValueError(
+            "There is no object in any of these pictures, and average precision has no meaning there: "
+            "give pictures of which at least one holds an object."
+        )
     detection = _torchmetrics("torchmetrics.detection")
     kind = "masks" if len(shapes) and shapes[0].ndim == 3 else "boxes"
     metric = detection.MeanAveragePrecision(iou_type="segm" if kind == "masks" else "bbox", backend="pycocotools")
@@ -63,15 +66,24 @@ def average_precision(
 def foreground_iou(
     kinds: Int64[Tensor, "batch height width"], truth: Int64[Tensor, "batch height width"], classes: int
 ) -> float:
-    """Mean over the classes of intersection over union, all pixels of all pictures together; kind 0 is left out.
+    """Mean of intersection over union over the classes that the truth holds, all pixels of all pictures together.
+
+    Kind 0, the background, is left out.
 
     Raises:
         ModuleNotFoundError: without torchmetrics; the message says how to install it.
+        ValueError: if the truth is nothing but background.
     """
+    present = truth.unique()
+    present = present[present > 0]
+    if not len(present):
+        raise ValueError(
+            "There is no object in any of these pictures, and IoU of the foreground has no meaning there: "
+            "give pictures of which at least one holds an object."
+        )
     jaccard = _torchmetrics("torchmetrics.functional.classification").multiclass_jaccard_index
     each = jaccard(kinds, truth, num_classes=classes + 1, average="none")
-    present = truth.unique()
-    return float(each[present[present > 0]].mean())
+    return float(each[present].mean())
 
 
 def _torchmetrics(module: str):

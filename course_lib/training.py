@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,31 @@ def fit(
     if best is not None:
         model.load_state_dict(best)
     return history
+
+
+def fit_new(
+    make: Callable[[], nn.Module],
+    loss: Loss,
+    data: DataLoader,
+    epochs: int,
+    *,
+    seed: int = 0,
+    start: Mapping[str, Tensor] | None = None,
+    **options: Any,
+) -> tuple[nn.Module, History]:
+    """Make a model and :func:`fit` it; returns it ready to predict, with what the training did.
+
+    Args:
+        make: makes the model; its random weights depend on ``seed`` only.
+        loss: as for :func:`fit`, like ``data``, ``epochs`` and the other ``options``.
+        start: weights to begin with in place of random ones, for another cycle of the learning rate.
+    """
+    torch.manual_seed(seed)
+    model = make()
+    if start is not None:
+        model.load_state_dict(start)
+    history = fit(model, loss, data, epochs, seed=seed, **options)
+    return model.eval(), history
 
 
 def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.2

@@ -1,12 +1,43 @@
-"""What several test files share: the checkout's root, and a small course to build and grade."""
+"""What several test files share: the checkout's root, a small course to build and grade, models and a scene."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = Path(__file__).parent / "sample" / "01_sample.md"
+
+
+class Says(nn.Module):
+    """A model that answers the same whatever it is shown."""
+
+    def __init__(self, *answer):
+        super().__init__()
+        self.answer = answer
+        self.place = nn.Parameter(torch.zeros(0))  # it says which device the model is on
+
+    def forward(self, images):
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, nn.Module]:
+    """The models of the five levels with random weights, ready to predict."""
+    from course_lib.vision.levels import LEVELS
+
+    torch.manual_seed(0)
+    return {name: level.model().eval() for name, level in LEVELS.items()}
+
+
+@pytest.fixture(scope="session")
+def three():
+    """A scene of three objects."""
+    from course_lib.data.scenes import scene
+
+    return scene(0, objects=(3, 3), split="new-backgrounds")
 
 
 @pytest.fixture(scope="session")

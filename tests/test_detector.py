@@ -1,25 +1,14 @@
 """The detector: which cell is asked for which object, and what is read from its maps."""
 
 import torch
-from torch import nn
 
 from course_lib.data import scenes
 from course_lib.vision import detector
 from course_lib.vision.boxes import cell_centres
 from course_lib.vision.detector import Detector, assign, predict
+from tests.conftest import Says
 
 CENTRES = cell_centres(8, 8, 4, torch.device("cpu"))
-
-
-class Says(nn.Module):
-    """Answers the same whatever it is shown."""
-
-    def __init__(self, *answer):
-        super().__init__()
-        self.answer = answer
-
-    def forward(self, images):
-        return self.answer
 
 
 def test_cells_near_a_middle_are_asked_and_the_smaller_object_wins(monkeypatch):
@@ -34,6 +23,10 @@ def test_cells_near_a_middle_are_asked_and_the_smaller_object_wins(monkeypatch):
         expected = torch.full((1, 8, 8), -1)
         expected[0, 3:5, 3:5] = winner  # middles at 14 and 18: within 6 pixels of 16, as 10 and 22 are not
         assert torch.equal(asked, expected)
+    apart = [[0.0, 0, 16, 16], [22.0, 22, 26, 26], none]  # their middles are 8 and 24
+    expected = torch.full((1, 8, 8), -1)
+    expected[0, 1:3, 1:3], expected[0, 5:7, 5:7] = 0, 1
+    assert torch.equal(assign(CENTRES, torch.tensor([[3, 5, -1]]), torch.tensor([apart]), stride=4), expected)
 
 
 def test_padding_is_never_assigned_not_even_at_the_corner_where_it_lies():
@@ -45,10 +38,17 @@ def test_every_object_of_a_scene_is_asked_for_unless_a_smaller_one_covers_it():
     batch = scenes.collate([scenes.scene(seed) for seed in range(8)])
     centres = cell_centres(32, 32, 4, torch.device("cpu"))
     asked = assign(centres, batch.labels, batch.boxes, stride=4)
+    covered = 0
     for row, labels in enumerate(batch.labels):
-        assert set(asked[row].unique().tolist()) - {-1} <= set((labels >= 0).nonzero()[:, 0].tolist())
-        smallest = torch.where(labels >= 0, detector.area(batch.boxes[row]), torch.inf).argmin()
-        assert bool((asked[row] == smallest).any())
+        there = (labels >= 0).nonzero()[:, 0].tolist()
+        assert set(asked[row].unique().tolist()) - {-1} <= set(there)
+        sizes, middles = detector.area(batch.boxes[row]), (batch.boxes[row, :, :2] + batch.boxes[row, :, 2:]) / 2
+        for number in there:
+            away = (middles[there] - middles[number]).abs().amax(-1)
+            rivals = (sizes[there] < sizes[number]) & (away < 2 * detector.REACH * 4)
+            assert rivals.any() or (asked[row] == number).any()
+            covered += bool(rivals.any())
+    assert covered < (batch.labels >= 0).sum() / 2
 
 
 def maps(*cells):

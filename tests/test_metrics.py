@@ -56,7 +56,7 @@ def test_masks_and_pictures_in_which_nothing_is_found():
 def test_average_precision_refuses_lists_of_different_length():
     with pytest.raises(ValueError, match="1 predictions, 2 label lists"):
         metrics.average_precision([found((1, 0.9, HERE))], [torch.tensor([2])] * 2, [torch.tensor([HERE])])
-    with pytest.raises(ValueError, match="no object in any"):
+    with pytest.raises(ValueError, match="no object in any.* at least one holds"):
         metrics.average_precision([found((1, 0.9, HERE))], [torch.zeros(0).long()], [torch.zeros(0, 4)])
 
 
@@ -66,6 +66,8 @@ def test_foreground_iou_by_hand():
     # class 1: 2 of 3 pixels; class 2: 1 of 2; class 3 is nowhere and does not count, nor does the background
     assert metrics.foreground_iou(kinds, truth, 3) == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert metrics.foreground_iou(truth, truth, 3) == 1
+    with pytest.raises(ValueError, match="no object in any.* at least one holds"):
+        metrics.foreground_iou(kinds, torch.zeros_like(truth), 3)
 
 
 @pytest.mark.parametrize("module", ["torchmetrics.detection", "torchmetrics.functional.classification"])

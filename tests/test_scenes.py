@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from course_lib.data import captions, photos, scenes, sprites
 from course_lib.data.compose import UNKNOWN, Light, Placement, compose, visible_shares
+from course_lib.vision.boxes import iou
 
 SOME = range(24)
 NO_SHADOW = Light(shadow=0.0)
@@ -256,4 +257,18 @@ def test_mistakes_are_told():
 
 
 def test_a_data_set_has_the_options_of_a_scene():
-    assert set(inspect.signature(scenes.scene).parameters) == {"seed", "size", "objects", "split", "styles"}
+    options = {"size": 32, "objects": (1, 1), "split": "new-backgrounds", "styles": ["noto"]}
+    assert set(options) | {"seed"} == set(inspect.signature(scenes.scene).parameters)
+    for some in (options, {"size": 32, "objects": (1, 1), "styles": ["noto"]}):
+        assert digest(scenes.Scenes(range(3), **some)[1]) == digest(scenes.scene(1, **some))
+    changed = {"size": 48, "objects": (5, 5), "split": "seen", "styles": ["fluent"]}
+    made = digest(scenes.Scenes(range(3), **options)[1])
+    for option, value in changed.items():  # none of them is without effect
+        assert digest(scenes.Scenes(range(3), **(options | {option: value}))[1]) != made
+
+
+def test_the_scene_that_lesson_3_talks_about():
+    """Its text speaks of two houses, the second and third object, whose boxes overlap."""
+    one = scenes.scene(0, split="new-backgrounds")
+    assert [sprites.CLASSES[label] for label in one.labels[1:3]] == ["house", "house"]
+    assert 0 < iou(one.boxes[1], one.boxes[2]) < 1

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from torch import nn
 
 from course_lib.data import scenes
 from course_lib.vision import instances
 from course_lib.vision.segmenter import semantic
+from tests.conftest import Says
 
 
 def test_semantic_takes_the_class_from_the_objects_number():
@@ -31,15 +31,6 @@ def test_middles_are_centres_of_gravity():
                 np.testing.assert_allclose(found[row, number - 1], [x.mean(), y.mean()], rtol=1e-5)
             else:
                 assert (found[row, number - 1] < -1000).all()
-
-
-class Says(nn.Module):
-    def __init__(self, *answer):
-        super().__init__()
-        self.answer = answer
-
-    def forward(self, images):
-        return self.answer
 
 
 def exact_maps(numbers, labels):
@@ -75,6 +66,14 @@ def test_crumbs_and_empty_pictures():
     numbers[0, 2:22, 2:22], numbers[0, 28, 28:30] = 1, 2  # two pixels are no object
     (found,) = instances.predict(exact_maps(numbers, torch.tensor([[1, 2]])), images)
     assert found.labels.tolist() == [1] and found.masks.sum() == 400
+
+
+def test_peaks_are_the_highest_of_their_window_and_high_enough():
+    hills = torch.zeros(1, 16, 16)
+    hills[0, 4, 4], hills[0, 4, 7], hills[0, 12, 12] = 0.9, 0.8, 0.3
+    assert instances.peaks(hills, 0.2, 9).nonzero().tolist() == [[0, 4, 4], [0, 12, 12]]
+    assert instances.peaks(hills, 0.2, 5).nonzero().tolist() == [[0, 4, 4], [0, 4, 7], [0, 12, 12]]
+    assert instances.peaks(hills, 0.3, 9).nonzero().tolist() == [[0, 4, 4]]
 
 
 def test_the_loss_of_a_perfect_answer_is_smaller_than_of_one_that_points_nowhere():

@@ -105,7 +105,8 @@ def test_the_localizers_answer_is_the_weighted_mean_of_its_votes():
 def test_levels_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match="There is no model 'sorter': choose one of classifier"):
         levels.load("sorter")
-    with pytest.raises(ValueError, match="1000 test scenes"):
-        levels.evaluate("classifier", levels.LEVELS["classifier"].model(), "seen", 1001)
+    for count in (0, 1001):
+        with pytest.raises(ValueError, match=f"not {count} test scenes: choose 1 to 1000"):
+            levels.evaluate("classifier", levels.LEVELS["classifier"].model(), "seen", count)
     with pytest.raises(ValueError, match="There is no split 'none'"):
         levels.evaluate("classifier", levels.LEVELS["classifier"].model(), "none", 1)

@@ -4,32 +4,25 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.quiver import Quiver
 
 from course_lib.data import sprites
-from course_lib.data.scenes import scene
 from course_lib.figures import png
 from course_lib.figures import vision as figures
+from course_lib.figures import vision_photo as photo
 from course_lib.figures.vision_shapes import trace, written
 from course_lib.vision import detector
 from course_lib.vision.answers import ask, judge
+from course_lib.vision.instances import Instances
 from course_lib.vision.levels import LEVELS
+from course_lib.vision.pretrained import PhotoAnswers
+from tests.conftest import Says
 
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def models():
-    torch.manual_seed(0)
-    return {name: level.model().eval() for name, level in LEVELS.items()}
-
-
-@pytest.fixture(scope="module")
-def three():
-    return scene(0, objects=(3, 3), split="new-backgrounds")
 
 
 def words(figure) -> list[str]:
@@ -67,6 +60,20 @@ def test_figures_are_drawn_from_the_running_models(models, three):
     assert all(png(figure, dpi=40) for figure in drawn)
 
 
+def test_pointing_draws_the_peaks_and_the_arrows_of_the_model(three):
+    scores, hills, offsets = torch.zeros(1, 13, 128, 128), torch.full((1, 128, 128), -9.0), torch.zeros(1, 2, 128, 128)
+    scores[:, 0], scores[0, 3, 20:40, 50:80] = 4.0, 12.0  # 20 rows by 30 columns are no background
+    hills[0, 30, 65], hills[0, 100, 10], hills[0, 100, 100] = 2.0, 1.0, -2.0  # the last is a peak of 0.12 only
+    offsets[0, 0], offsets[0, 1] = 3.0, torch.arange(128)[:, None] / 10
+    model = Says(scores, hills, offsets)
+    figure = figures.pointing(model, three)
+    assert "2 peaks above 0.2" in words(figure)
+    (arrows,) = (one for one in figure.axes[1].collections if isinstance(one, Quiver))
+    assert len(arrows.U) == 4 * 6 and (arrows.U == 3).all()  # one for every fifth pixel each way
+    np.testing.assert_allclose(arrows.V, np.repeat([2.0, 2.5, 3.0, 3.5], 6), rtol=1e-5)
+    assert "3 peaks above 0.1" in words(figures.pointing(model, three, least_score=0.1))
+
+
 def test_votes_draws_the_models_own_answer(models, three):
     figure = figures.votes(models["localizer"], three)
     scores, _ = LEVELS["localizer"].module.predict(models["localizer"], three.image[None])
@@ -88,6 +95,10 @@ def test_output_shapes_are_those_of_the_running_models(models):
     for text in ("3×64×64", "24×32×32", "128×4×4", "12×16×16", "16×16×4", "13×64×64", "2×64×64"):
         assert text in found
     assert "tower: 48×16×16\nhead: 17×16×16" in found
+    assert any("in all five" in text for text in found)
+    two = words(figures.output_shapes({name: models[name] for name in ("detector", "segmenter")}, 64))
+    assert any("in all two" in text for text in two)
+    assert "the backbone" in words(figures.output_shapes({"detector": models["detector"]}, 64))
     with pytest.raises(ValueError, match="by the names in LEVELS"):
         figures.output_shapes({})
 
@@ -97,6 +108,41 @@ def test_a_trace_leaves_no_hooks_behind(models):
     seen = trace(model, 64)
     assert [name for name, _ in seen.head] == ["what", "where"] and written(seen.shared) == "48×32×32"
     assert not any(part._forward_hooks for part in model.modules())
+
+
+def test_stages_counts_and_names_the_boxes_of_each(three):
+    sure = detector.Detections(torch.tensor([2, 0]), torch.tensor([0.9, 0.25]), three.boxes[:2])
+    nothing = detector.Detections(sure.labels[:0], sure.scores[:0], sure.boxes[:0])
+    figure = photo.stages(three, {"before": nothing, "after": sure})
+    assert {"before: 0 boxes", "after: 2 boxes", f"{sprites.CLASSES[2]} 90%", f"{sprites.CLASSES[0]} 25%"} <= set(
+        words(figure)
+    )
+    corners = [[*patch.get_xy(), patch.get_width(), patch.get_height()] for patch in figure.axes[1].patches]
+    x0, y0, x1, y1 = three.boxes[0].tolist()
+    assert corners.count([x0, y0, x1 - x0, y1 - y0]) == 3  # twice the truth, white on black, and the answer
+    assert len(figure.axes[0].patches) == 6 and len(photo.stages(three, {"alone": sure}).axes) == 1
+
+
+def test_photo_answers_take_each_name_from_the_data_of_its_network():
+    kinds = torch.zeros(100, 150, dtype=torch.int64)
+    kinds[20:60, 30:90], kinds[90, 1:4] = 1, 2  # three pixels of 15,000 carry no name
+    mask = torch.zeros(1, 100, 150, dtype=torch.bool)
+    mask[0, 10:50, 20:70] = True
+    told = PhotoAnswers(
+        source="made by hand",
+        detections=detector.Detections(torch.tensor([1]), torch.tensor([0.75]), torch.tensor([[60.0, 40, 90, 80]])),
+        kinds=kinds,
+        instances=Instances(torch.tensor([2]), torch.tensor([0.5]), mask),
+        names=("nothing", "cat", "dog"),
+        kind_names=("background", "sofa", "boat"),
+    )
+    figure = photo.photo_answers(torch.rand(3, 100, 150), told)
+    found = words(figure)
+    assert {"The photo", "3 · boxes: 1", "4 · kinds of pixels: 2", "5 · objects: 1"} <= set(found)
+    assert {"cat 75%", "sofa", "dog 50%"} <= set(found) and "boat" not in found
+    shades = [[image.get_array()[..., 3] > 0 for image in figure.axes[place].images[1:]] for place in (2, 3)]
+    np.testing.assert_array_equal(shades[0], [kinds == 1, kinds == 2])
+    np.testing.assert_array_equal(shades[1], mask)
 
 
 def test_iou_writes_the_whole_sum():

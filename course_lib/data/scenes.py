@@ -3,7 +3,7 @@
 A scene is a function of its seed, so there are as many as one wants and none has to be stored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset
 
-from course_lib.data import photos, sprites
+from course_lib.data import endless, photos, sprites
 from course_lib.data.compose import Light, Placement, Scene, compose, visible_shares
 
 SIZE = 128  # pixels; what lesson 3's models are trained on
@@ -119,30 +119,10 @@ def collate(scenes: Sequence[Scene]) -> Batch:
 def loader(count: int, *, batch: int = 32, workers: int = 0, **options) -> DataLoader:
     """Batches for training: ``count`` scenes an epoch, new ones in every epoch.
 
-    The seeds are drawn by torch's generator, so a run that is seeded sees the same scenes with any number of
-    ``workers`` (processes that make scenes ahead of time). ``options`` are those of :func:`scene`.
+    See :func:`course_lib.data.endless.loader`; ``options`` are those of :func:`scene`.
     """
     scenes = Scenes(range(TEST_SEEDS.stop, 2**31), **options)
-    return DataLoader(
-        *(scenes, batch),
-        sampler=_NewSeeds(scenes, replacement=True, num_samples=count),
-        num_workers=workers,
-        collate_fn=collate,
-        persistent_workers=workers > 0,
-        generator=torch.Generator(),
-    )
-
-
-class _NewSeeds(RandomSampler):
-    """Seeds for an epoch, which depend on nothing but torch's generator.
-
-    A loader draws a number of its own before them, from the generator that it is given: with workers that persist
-    only in the first epoch, else in each. Here it is given another, and the number is drawn in its place.
-    """
-
-    def __iter__(self) -> Iterator[int]:
-        torch.empty((), dtype=torch.int64).random_()
-        return super().__iter__()
+    return endless.loader(scenes, count, batch=batch, workers=workers, collate=collate)
 
 
 def _placement(choice: Sequence[str], styles: Sequence[str], rng: np.random.Generator) -> Placement:

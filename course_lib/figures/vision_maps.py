@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional as F
 
 from course_lib.data.compose import Scene
 from course_lib.figures import vision_marks as marks
@@ -67,7 +66,7 @@ def pointing(model: instances.InstanceSegmenter, scene: Scene, least_score: floa
     owner = np.zeros(hills.shape, dtype=int)  # 0 is nobody, k the k-th mask
     for number, inside in enumerate(found.masks.cpu().numpy(), start=1):
         owner[inside] = number
-    peaks = (F.max_pool2d(hills[None], 9, stride=1, padding=4)[0] == hills) & (hills > least_score)
+    peaks = instances.peaks(hills[None], least_score)[0]
     rows, columns = np.nonzero((kinds.softmax(0)[0] < 0.5).numpy())
     x, y = columns + offsets[0, rows, columns].numpy(), rows + offsets[1, rows, columns].numpy()
     colours = np.array([MUTED, *(marks.OBJECTS * 3)])[owner[rows, columns]]

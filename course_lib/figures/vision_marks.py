@@ -126,7 +126,7 @@ def outline(axes: Axes, inside: Bool[Tensor, "height width"], colour: str = PAPE
     axes.contour(x, y, pixels, [0.5], colors=[colour], linewidths=1.3 if dashed else 1.8, linestyles=style)
 
 
-def kinds(axes: Axes, drawn: Int64[Tensor, "height width"], unknown: str = "unknown", least: int = 25) -> None:
+def kinds(axes: Axes, drawn: Int64[Tensor, "height width"], least: int = 25) -> None:
     """Lay the colour of its kind over each pixel, and write the name on each region of ``least`` pixels or more."""
     for kind in drawn.unique().tolist():
         if kind == 0:
@@ -137,8 +137,7 @@ def kinds(axes: Axes, drawn: Int64[Tensor, "height width"], unknown: str = "unkn
         for number in range(1, count + 1):
             region = regions == number
             if region.sum() >= least:
-                word = unknown if kind > len(CLASSES) else name(kind - 1)
-                tag(axes, *middle(region), word, KINDS[kind], ha="center")
+                tag(axes, *middle(region), name(kind - 1), KINDS[kind], ha="center")
 
 
 def middle(inside: Bool[np.ndarray, "height width"]) -> tuple[float, float]:

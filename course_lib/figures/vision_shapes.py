@@ -17,6 +17,7 @@ from course_lib.vision.levels import LEVELS
 # Where things stand, in units of half an inch.
 _WIDTH, _TOP, _ROW = 22, 1.5, 2.2
 _SHARED, _HEAD, _HEAD_WIDTH, _ANSWER = 8.2, 10.6, 3.4, 14.6
+_NUMBERS = ("one", "two", "three", "four", "five")
 # What the tensors of each answer mean, in the order in which the model returns them.
 _MEANING = {
     "classifier": ("a score for each class",),
@@ -80,13 +81,15 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
     maps = [(3, size, size), *next(iter(traces.values())).backbone]
     bottom = _TOP + _ROW * len(traces)
     middle = (_TOP + bottom) / 2
+    many = f"the same backbone in all {_NUMBERS[len(traces) - 1]},\neach with its own weights"
+    backbone = many if len(traces) > 1 else "the backbone"
     with course_style():
         figure, axes = plt.subplots(figsize=(11, 11 * (bottom + 0.2) / _WIDTH))
         figure.subplots_adjust(0, 0, 1, 1)
         axes.set(xlim=(0, _WIDTH), ylim=(bottom + 0.2, 0))
         axes.axis("off")
         headings = (
-            *((0.2, "the same backbone in all five,\neach with its own weights"), (_SHARED, "what the\nhead sees")),
+            *((0.2, backbone), (_SHARED, "what the\nhead sees")),
             *((_HEAD, "the head"), (_ANSWER, "the answer")),
         )
         for x, word in headings:

@@ -104,7 +104,7 @@ def judge(scene: Scene, answers: Answers) -> dict[str, str | float]:
     """
     count = len(scene.labels)
     if not count:
-        raise ValueError("The scene has no objects: there is nothing to be right about.")
+        raise ValueError("The scene has no objects, so nothing can be right: give one with at least one object.")
     located = box_iou(answers.located.box[None], scene.boxes)
     detections, instances = answers.detections, answers.instances
     over_boxes = box_iou(detections.boxes, scene.boxes)
@@ -127,8 +127,9 @@ def match(
 ) -> dict[int, tuple[int, float]]:
     """Which answer belongs to which object: object number to (answer number, their IoU).
 
-    The surest answer chooses first and takes the object of its class that it overlaps most, if that is 0.5 or more
-    and still free: Everingham et al. (2010), The PASCAL VOC Challenge, section 4.2, https://doi.org/10.1007/s11263-009-0275-4
+    The surest answer chooses first. Of the objects of its class that are still free it takes the one that it overlaps
+    most, if that is 0.5 or more. This is COCO's rule (Lin et al. 2014, arXiv:1405.0312), as ``COCOeval.evaluateImg`` of
+    pycocotools matches: https://github.com/cocodataset/cocoapi
     """
     taken: dict[int, tuple[int, float]] = {}
     for number, (label, row) in enumerate(zip(found.tolist(), overlaps.tolist(), strict=True)):

@@ -36,7 +36,7 @@ class Residual(nn.Module):
 class Backbone(nn.Module):
     """An image becomes four maps, each half as fine as the one before and with more channels.
 
-    For 3 x 128 x 128: 24 x 64 x 64, 48 x 32 x 32, 96 x 16 x 16 and 128 x 8 x 8. About 0.66 million parameters.
+    For 3 x 128 x 128: 24 x 64 x 64, 48 x 32 x 32, 96 x 16 x 16 and 128 x 8 x 8. About 0.67 million parameters.
     """
 
     channels = (24, 48, 96, 128)

@@ -96,7 +96,10 @@ def predict(
     overlap: float = 0.6,
     most: int = 100,
 ) -> list[Detections]:
-    """Boxes of each picture: those above ``least_score``, and of those that overlap more, only the surest."""
+    """Boxes of each picture: those with a score above ``least_score``.
+
+    Of boxes of one class that overlap by more than ``overlap`` (IoU) only the surest stays, at most ``most`` in all.
+    """
     scores, boxes = model(images)
     results = []
     for score, box in zip(scores.sigmoid(), boxes, strict=True):

@@ -17,6 +17,7 @@ from course_lib.vision.segmenter import semantic
 
 SIGMA = 4.0  # pixels: how wide the hill at each middle is
 LEAST_PIXELS = 12  # a group smaller than this is no object
+WINDOW = 9  # pixels: a middle is the highest of a square of this side around it
 
 
 class Instances(NamedTuple):
@@ -90,26 +91,33 @@ def loss(
     return kinds + 2 * centre + 0.05 * pointing
 
 
+def peaks(
+    hills: Float[Tensor, "batch height width"], least_score: float, window: int = WINDOW
+) -> Bool[Tensor, "batch height width"]:
+    """Where a map in [0, 1] is the highest of the ``window``, an odd number of pixels, and above ``least_score``."""
+    highest = F.max_pool2d(hills[:, None], window, stride=1, padding=window // 2)[:, 0]
+    return (hills == highest) & (hills > least_score)
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module,
     images: Float[Tensor, "batch 3 height width"],
     least_score: float = 0.2,
-    window: int = 9,
+    window: int = WINDOW,
     most: int = 20,
 ) -> list[Instances]:
     """Masks of each picture: pixels that are no background go to the nearest middle from where they point.
 
-    A middle is the highest pixel of its ``window``, if it is above ``least_score``. A mask's class is the one with
+    The middles are the :func:`peaks` of the second map. A mask's class is the one with
     the highest mean probability in it, and its score that probability times the middle's.
     """
     scores, hills, offsets = model(images)
     kinds, hills = scores.softmax(1), hills.sigmoid()
-    peaks = F.max_pool2d(hills[:, None], window, stride=1, padding=window // 2)[:, 0] == hills
     results = []
-    for kind, hill, peak, offset in zip(kinds, hills, peaks, offsets, strict=True):
+    for kind, hill, peak, offset in zip(kinds, hills, peaks(hills, least_score, window), offsets, strict=True):
         height, width = hill.shape
-        row, column = (peak & (hill > least_score)).nonzero(as_tuple=True)
+        row, column = peak.nonzero(as_tuple=True)
         best = hill[row, column].argsort(descending=True)[:most]
         centres, sure = torch.stack([column, row], dim=-1)[best].float(), hill[row, column][best]
         found = []

@@ -1,28 +1,33 @@
 """The five levels side by side: which model answers, on which scenes it is trained and measured, and how.
 
-``course train LEVEL`` and ``course evaluate`` run what is said here.
+Lesson 5's U-Nets are here too: they answer level 4's question. ``course train`` and ``course evaluate`` run what is
+said here, as a family of ``course_lib.recipes``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from course_lib import checkpoints, metrics
-from course_lib.data import scenes, sprites
+from course_lib.data import photos, scenes, sprites
 from course_lib.data.compose import UNKNOWN, Scene
 from course_lib.data.scenes import Scenes
-from course_lib.training import History, fit
+from course_lib.training import History, fit_new
+from course_lib.unet import UNet
 from course_lib.vision import classifier, detector, instances, localizer, segmenter
 from course_lib.vision.boxes import iou
 
 EPOCH = 2000  # scenes
 BATCH = 8  # small: at equal numbers of scenes the detector learned more in many small steps than in few large ones
 LEARNING_RATE = 2e-3
+TESTS = dict.fromkeys(scenes.SPLITS, len(scenes.TEST_SEEDS))
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,9 @@ class Level:
     name: str  # of the checkpoint and of the module in course_lib.vision
     question: str
     module: ModuleType
-    model: type[nn.Module]
+    model: Callable[[], nn.Module]
     objects: tuple[int, int]  # in a scene, at least and at most
-    epochs: int  # of EPOCH scenes, for the shipped checkpoint
+    epochs: int  # of EPOCH scenes, in the first cycle of the shipped checkpoint
     measure: Callable[[Sequence, Sequence[Scene], bool], dict[str, float]]
 
 
@@ -87,26 +92,77 @@ LEVELS = {
 }
 
 
+# The same U-Net with all its skip connections, with only the deepest of them, and with none.
+UNETS = {
+    name: Level(
+        *(4, name, "What is each pixel?", segmenter, partial(UNet, 3, len(sprites.CLASSES) + 1, width=16, skips=skips)),
+        *((1, 5), 16, _segmented),
+    )
+    for name, skips in (("unet", 4), ("unet-deepest-skip", 1), ("unet-no-skips", 0))
+}
+MODELS = LEVELS | UNETS
+# What each model must reach on photos that it was not trained on.
+BARS = {
+    name: {"new-backgrounds": bars}
+    for name, bars in {
+        "classifier": {"top1": 0.99},
+        "localizer": {"box_iou": 0.90},
+        "detector": {"map50": 0.98, "map": 0.80},
+        "segmenter": {"miou": 0.90},
+        "instances": {"map50": 0.95},
+        "unet": {"miou": 0.90},
+    }.items()
+}
+
+
 def level(name: str) -> Level:
-    """A level by its name.
+    """A level, or a U-Net that answers one, by its name.
 
     Raises:
         ValueError: if there is no such level.
     """
-    if name not in LEVELS:
-        raise ValueError(f"There is no model {name!r}: choose one of {', '.join(LEVELS)}.")
-    return LEVELS[name]
+    if name not in MODELS:
+        raise ValueError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def model(name: str) -> nn.Module:
+    """A level's model with random weights."""
+    return level(name).model()
+
+
+def epochs(name: str) -> int:
+    """How many epochs the first cycle of the shipped model had; its card tells of them all."""
+    return level(name).epochs
+
+
+def styles(name: str) -> list[str]:
+    """The drawing styles that a level's model is trained on."""
+    return sprites.styles()
+
+
+def facts(name: str, styles: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a level's model is trained on: in all drawing styles that are not held out, or in these."""
+    return {
+        "split": "seen",
+        "side": scenes.SIZE,
+        "objects in a scene": list(level(name).objects),
+        "classes": len(sprites.CLASSES),
+        "styles": sprites.styles("train") if styles is None else list(styles),
+        "photos": len(photos.names("train")),
+    }
 
 
 def load(name: str) -> nn.Module:
     """The shipped model of a level, on the CPU, ready to predict.
 
     Raises:
+        FileNotFoundError: if its checkpoint is not there; the message says how to get it back.
         ValueError: if there is no such level.
     """
-    model = level(name).model()
-    model.load_state_dict(checkpoints.load(name))
-    return model.eval()
+    shipped = level(name).model()
+    shipped.load_state_dict(checkpoints.load(name))
+    return shipped.eval()
 
 
 def train(
@@ -125,7 +181,7 @@ def train(
 
     Args:
         name: which level.
-        epochs: of 2,000 scenes each; by default as many as made the shipped checkpoint.
+        epochs: of 2,000 scenes each; by default as many as the first cycle of the shipped checkpoint had.
         device: where to train.
         workers: processes that make scenes ahead of time.
         seed: of the first weights and of the scenes.
@@ -135,24 +191,21 @@ def train(
         checkpoint: file to go on from after an interruption.
 
     Raises:
-        ValueError: if there is no such level.
+        FloatingPointError: if the loss stops being a number.
+        ValueError: if there is no such level or style, or the checkpoint belongs to a run with another number of steps
+            or another seed.
     """
     chosen = level(name)
-    torch.manual_seed(seed)
-    model = chosen.model()
-    if start is not None:
-        model.load_state_dict(start)
     data: DataLoader = scenes.loader(EPOCH, batch=BATCH, workers=workers, objects=chosen.objects, styles=styles)
-    epochs = chosen.epochs if epochs is None else epochs
-    history = fit(
-        *(model, chosen.module.loss, data, epochs),
+    return fit_new(
+        *(chosen.model, chosen.module.loss, data, chosen.epochs if epochs is None else epochs),
+        seed=seed,
+        start=start,
         learning_rate=learning_rate,
         device=device,
         checkpoint=checkpoint,
-        seed=seed,
         label=name,
     )
-    return model.eval(), history
 
 
 def evaluate(
@@ -170,11 +223,12 @@ def evaluate(
     is measured: whether they were found, and for level 1 whether the guess is of the right group.
 
     Raises:
-        ValueError: if there is no such level or split.
+        ModuleNotFoundError: without torchmetrics, if the level needs it; the message says how to install it.
+        ValueError: if there is no such level, split or style, or not 1 to 1,000 scenes are asked for.
     """
     chosen = level(name)
     if not 1 <= count <= len(scenes.TEST_SEEDS):
-        raise ValueError(f"count is {count}: there are {len(scenes.TEST_SEEDS)} test scenes.")
+        raise ValueError(f"There are not {count} test scenes: choose 1 to {len(scenes.TEST_SEEDS)}.")
     data = Scenes(scenes.TEST_SEEDS[:count], size=size, objects=chosen.objects, split=split, styles=styles)
     truth = [data[index] for index in range(count)]
     known = all(int(scene.labels.max()) < UNKNOWN for scene in truth)

@@ -14,7 +14,8 @@ class Localizer(nn.Module):
     """Every cell of a 32 x 32 map votes for a class and a box, and says how much its vote should weigh.
 
     The weights are a softmax over all cells, so the answer is always *one* class and *one* box: the weighted
-    mean of the votes. With two objects it lies between them, which is why level 3 exists.
+    mean of the votes. With two objects there is still one answer: mostly one of the objects, sometimes a box that
+    fits neither. That is why level 3 exists.
     """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:

@@ -125,6 +125,7 @@ class SceneEditor(widgets.VBox):
         begin = time.perf_counter()
         with one_thread():
             asked = (tuple(self.placements()), self.photo.value)
+            self._asking = 0.0  # seconds
             if asked != self._answered:
                 self.scene = compose(_background(self.photo.value), self.placements(), _LIGHT)
                 begin_asking = time.perf_counter()

@@ -6,28 +6,18 @@ The figures on a card are those of the weights as they are stored, rounded to 16
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from course_lib import checkpoints, checksums, paths
-from course_lib.data import photos, scenes, sprites
-from course_lib.vision import levels
+from course_lib import checkpoints, checksums, paths, recipes
 
-# What each model must reach on photos that it was not trained on.
-BARS_SPLIT = "new-backgrounds"
-BARS = {
-    "classifier": {"top1": 0.99},
-    "localizer": {"box_iou": 0.90},
-    "detector": {"map50": 0.98, "map": 0.80},
-    "segmenter": {"miou": 0.90},
-    "instances": {"map50": 0.95},
-}
-TEST_SCENES = 500  # of each split
-STYLES = "styles-in-turn"  # in a card's metrics, beside the splits: each training style left out and tested on
+TEST_EXAMPLES = 500  # of each split, where there are so many
+# In a card's metrics, beside the splits: each training style left out and tested on, with how that was trained.
+STYLES = "styles-in-turn"
 
 
 def ship(
@@ -42,47 +32,47 @@ def ship(
     threads: int | None = None,
     count: int | None = None,
     note: str | None = None,
+    styles: Sequence[str] | None = None,
     extra: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
 ) -> Path:
     """Measure a trained model on every split and write it with its card. Returns the checkpoint's path.
 
+    What the card that is replaced says of styles left out in turn (:func:`add_style`) stays.
+
     Args:
-        name: its level, one of ``levels.LEVELS``.
-        model: as ``levels.train`` returned it; stays as it is.
-        epochs: how many of ``levels.EPOCH`` scenes it was trained for.
+        name: one of ``recipes.names()``.
+        model: as its family's ``train`` returned it; stays as it is.
+        epochs: how many of its family's ``EPOCH`` examples it was trained for.
         seed: that of the training.
         minutes: how long the training took.
         images: how many it saw.
         command: what trained it; by default ``course train`` with these epochs and this seed.
         threads: of the CPU; by default as many as torch uses now.
-        count: test scenes of each split, 500 by default; with 0 nothing is measured.
+        count: test examples of each split, 500 by default; with 0 nothing is measured.
         note: a sentence for the card, if something about the run was special.
+        styles: the drawing styles that it was trained on, if they are not all that are not held out.
         extra: other entries of the card.
         folder: where to; by default the checkout's ``data/checkpoints``, and then ``data/checksums.json`` is renewed.
 
     Raises:
         ModuleNotFoundError: if torchmetrics is needed and missing; the message says how to install it.
-        ValueError: if there is no such level, or no checkout and no folder.
+        ValueError: if there is no such model, or no checkout and no folder.
     """
     if folder is None and paths.checkout() is None:
         raise ValueError("Only a checkout has data/checkpoints to write to: give a folder.")
-    chosen, device = levels.level(name), next(model.parameters()).device
-    count = TEST_SCENES if count is None else count
+    family, device = recipes.family(name), next(model.parameters()).device
+    most = TEST_EXAMPLES if count is None else count
+    counts = {split: min(most, available) for split, available in family.TESTS.items() if most}
     stored = as_stored(name, model).to(device)
+    metrics = {split: rounded(family.evaluate(name, stored, split, some)) for split, some in counts.items()}
+    if folder is None and (in_turn := _styles_in_turn(name)):
+        metrics[STYLES] = in_turn
     card = {
         "command": command or f"course train {name} --epochs {epochs} --seed {seed} --ship",
         "seed": seed,
-        "data": {
-            "split": "seen",
-            "side": scenes.SIZE,
-            "objects in a scene": list(chosen.objects),
-            "classes": len(sprites.CLASSES),
-            "styles": sprites.styles("train"),
-            "photos": len(photos.names("train")),
-            "test scenes of each split": count,
-        },
-        "metrics": {split: rounded(levels.evaluate(name, stored, split, count)) for split in scenes.SPLITS if count},
+        "data": family.facts(name, styles) | {"test examples": counts},
+        "metrics": metrics,
         "hardware": hardware(device, threads),
         "minutes": round(minutes, 1),
         "epochs": epochs,
@@ -98,16 +88,16 @@ def ship(
     return path
 
 
-def add_style(name: str, style: str, figures: Mapping[str, float]) -> Path:
+def add_style(name: str, style: str, figures: Mapping[str, float], *, epochs: int, command: str) -> Path:
     """Write on a shipped model's card what the same design reached on a style that was left out of its training.
 
-    Returns the card's path.
+    Beside these figures stand the epochs and the command of that training. Returns the card's path.
 
     Raises:
         FileNotFoundError: if there is no shipped model of that name.
     """
     path, card = paths.data("checkpoints", f"{name}.json"), checkpoints.card(name)
-    card["metrics"].setdefault(STYLES, {})[style] = dict(figures)
+    card["metrics"].setdefault(STYLES, {})[style] = {**figures, "epochs": epochs, "command": command}
     path.write_text(json.dumps(card, indent=2) + "\n")
     checksums.write()
     return path
@@ -116,7 +106,7 @@ def add_style(name: str, style: str, figures: Mapping[str, float]) -> Path:
 def as_stored(name: str, model: nn.Module) -> nn.Module:
     """A copy of the model, on the CPU and ready to predict, with the weights that a checkpoint of it would have."""
     halves = {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}
-    copy = levels.level(name).model()
+    copy = recipes.family(name).model(name)
     copy.load_state_dict(halves)  # which makes them 32 bits again
     return copy.eval()
 
@@ -132,6 +122,13 @@ def hardware(device: torch.device, threads: int | None = None) -> str:
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:
     """Figures to four decimals, as cards and ``course evaluate --json`` tell them."""
     return {metric: round(value, 4) for metric, value in figures.items()}
+
+
+def _styles_in_turn(name: str) -> dict[str, Any]:
+    try:
+        return checkpoints.card(name)["metrics"].get(STYLES, {})
+    except FileNotFoundError:  # it was never shipped
+        return {}
 
 
 def _processor() -> str:

@@ -1,0 +1,1 @@
+"""Lesson 4, reducing data: JPEG by hand, and the autoencoder of Stable Diffusion at a small size."""
