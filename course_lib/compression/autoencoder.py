@@ -25,12 +25,12 @@ from course_lib.sd.layers import ResnetBlock2D, Upsample2D
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 from course_lib.training import History, fit_new
 
-CONFIG = AutoencoderConfig(block_out_channels=(16, 32, 64, 128), layers_per_block=1, norm_num_groups=4)
+CONFIG = AutoencoderConfig(block_out_channels=(16, 32, 64, 128), layers_per_block=1, norm_num_groups=2)
 MODELS = {"autoencoder": CONFIG}
 PIECE = 128  # pixels, the side of a training picture
 EPOCH = 2000  # pictures
 BATCH = 4  # at equal numbers of pictures, many small steps learn more than few large ones
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 8e-4
 # So small that it hardly blurs (arXiv:2112.10752, appendix G), and just large enough that neighbouring latents,
 # which differ by less than the noise, decode to nearly the same picture.
 KL_WEIGHT = 1e-4
