@@ -5,14 +5,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from course_lib.compression import autoencoder
 from course_lib.data import scenes
+from course_lib.data.captioned import captioned
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
 from course_lib.figures import png
+from course_lib.figures.compression_latents import channels
 from course_lib.figures.convolution import responses
 from course_lib.figures.fully_connected import connections
+from course_lib.figures.unet import architecture
 from course_lib.figures.vision import five_answers
 from course_lib.filters import kernel
+from course_lib.unet import UNet
 from course_lib.vision.answers import ask, load_models
 
 FOLDER = Path(__file__).parent
@@ -29,6 +34,11 @@ def main() -> None:
     (FOLDER / "lesson_02.png").write_bytes(png(responses(pictures, edges), dpi=80))
     scene = scenes.scene(0, split="new-backgrounds")
     (FOLDER / "lesson_03.png").write_bytes(png(five_answers(scene, ask(load_models(), scene.image)), dpi=80))
+    picture = captioned(0, split="new-combinations").image
+    (FOLDER / "lesson_04.png").write_bytes(png(channels(autoencoder.load(), picture), dpi=80))
+    with torch.device("meta"):
+        paper = UNet.paper()
+    (FOLDER / "lesson_05.png").write_bytes(png(architecture(paper, 572), dpi=80))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def model(name: str = "autoencoder") -> AutoencoderKL:
 
 def epochs(name: str = "autoencoder") -> int:
     """Of 2,000 pictures each, for the shipped one."""
-    return 10
+    return 12
 
 
 def styles(name: str = "autoencoder") -> list[str]:
@@ -150,7 +150,7 @@ def facts(name: str = "autoencoder", styles: Sequence[str] | None = None) -> dic
 def train(
     name: str = "autoencoder",
     *,
-    epochs: int = 10,
+    epochs: int = 12,
     device: torch.device | None = None,
     workers: int = 0,
     seed: int = 0,

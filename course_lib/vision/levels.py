@@ -96,7 +96,7 @@ LEVELS = {
 UNETS = {
     name: Level(
         *(4, name, "What is each pixel?", segmenter, partial(UNet, 3, len(sprites.CLASSES) + 1, width=16, skips=skips)),
-        *((1, 5), 16, _segmented),
+        *((1, 5), 10, _segmented),
     )
     for name, skips in (("unet", 4), ("unet-deepest-skip", 1), ("unet-no-skips", 0))
 }
