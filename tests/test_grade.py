@@ -12,6 +12,7 @@ from course_lib.grading.desk import open_desk
 from course_lib.grading.run import grade
 from course_lib.grading.source import read
 from course_lib.quiz.scoring import score
+from tests.test_lessons import LESSONS
 
 NAME = "01_sample"
 
@@ -139,7 +140,7 @@ def exercise(notebook, solution):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["01_why_not_fully_connected", "02_convolution_by_hand", "03_five_levels"])
+@pytest.mark.parametrize("name", LESSONS)
 def test_the_real_lessons_are_graded(name, root, tmp_path):
     from course_lib.grading.build import lessons, release
 
