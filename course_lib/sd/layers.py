@@ -3,6 +3,8 @@
 Attributes carry the names of the published checkpoints, so that a key of such a file is a path in this code.
 """
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,18 +16,26 @@ class ResnetBlock2D(nn.Module):
     He et al. (2016), arXiv:1512.03385, with the group normalisation of Wu and He (2018), arXiv:1803.08494.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, groups: int = 32, eps: float = 1e-6) -> None:
-        """``groups`` must divide both numbers of channels; ``eps`` is that of the normalisations."""
+    def __init__(
+        self, inputs: int, outputs: int, *, groups: int = 32, eps: float = 1e-6, time: int | None = None
+    ) -> None:
+        """``groups`` must divide both numbers of channels; ``eps`` is that of the normalisations; ``time`` is the
+        length of the vector that says how noisy the input is, None where nothing is noisy."""
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, inputs, eps)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.time_emb_proj = nn.Linear(time, outputs) if time else None
         self.norm2 = nn.GroupNorm(groups, outputs, eps)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         # To be added, the input must have as many channels as the output.
         self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
 
-    def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs height width"]:
+    def forward(
+        self, x: Float[Tensor, "batch inputs height width"], time: Float[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch outputs height width"]:
         change = self.conv1(F.silu(self.norm1(x)))
+        if self.time_emb_proj is not None:
+            change = change + self.time_emb_proj(F.silu(time))[:, :, None, None]
         change = self.conv2(F.silu(self.norm2(change)))
         return change + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
@@ -49,8 +59,11 @@ class Upsample2D(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels _ _"]:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"], size: Sequence[int] | None = None
+    ) -> Float[Tensor, "batch channels _ _"]:
+        """``size``: of the result, where what was halved was odd and twice the half is one too many."""
+        return self.conv(F.interpolate(x, size or [2 * side for side in x.shape[-2:]], mode="nearest"))
 
 
 class ImageAttention(nn.Module):
