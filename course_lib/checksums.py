@@ -10,7 +10,7 @@ from pathlib import Path
 from course_lib import paths
 
 # Only what is embedded: the scripts and the tables beside it may change without harm.
-_EMBEDDED = {".png", ".jpg", ".webp", ".npz", ".safetensors", ".json", ".txt", ".gz"}
+_EMBEDDED = {".png", ".jpg", ".webp", ".npz", ".safetensors", ".json", ".txt", ".gz", ".bz2"}
 _NAME = "checksums.json"
 
 
