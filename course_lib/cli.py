@@ -5,12 +5,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from course_lib import sd_commands
+
 app = typer.Typer(
     help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(sd_commands.app, name="sd")
 
 
 def main() -> None:

@@ -1,0 +1,203 @@
+"""``course sd``: what is done with Stable Diffusion's official weights. Each command imports what it needs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from course_lib.sd.pipeline import StableDiffusion
+
+app = typer.Typer(help="Stable Diffusion 1.x with the official weights.", no_args_is_help=True)
+
+LICENCE = "CreativeML OpenRAIL-M"
+LICENCE_TEXT = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
+# Where the official weights are to be had. Such addresses die, as the first one did in 2024: so these are several.
+HOMES = (
+    "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",  # version 1.5: a folder, and single files
+    "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive",  # version 1.5: single files
+    "https://huggingface.co/CompVis/stable-diffusion-v1-4",  # version 1.4: a folder, of the authors
+)
+
+# What it says, in our words.
+RULES = """\
+You may use, change and share them, also for money, and answer for what you make with them. Its attachment A names what
+they must not be used for: breaking the law; harming minors; falsehoods or personal data meant to harm others;
+defaming and harassing; discriminating, and exploiting people's weaknesses; automatic decisions about people's rights;
+medical advice; the administration of justice. Whoever passes the weights on passes these rules on. And no filter looks
+at the pictures that are made here."""
+
+
+@app.command()
+def verify(
+    weights: Annotated[
+        Path, typer.Argument(help="A folder with unet/, vae/ and text_encoder/, or a .safetensors file.")
+    ],
+) -> None:
+    """Say whether weights are complete, and what they are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from course_lib.cli import _fail
+    from course_lib.sd.weights import MODELS, inspect
+
+    _need(weights)
+    console, damaged = Console(soft_wrap=True), []
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "class", "tensors", "parameters", "type", "MB"):
+        table.add_column(column, justify="left" if column in ("model", "class", "type") else "right")
+    try:
+        with console.status("reading"):
+            parts = inspect(weights)
+            for name, part in parts.items():
+                counts, size = {}, 0
+                for key, value in part.values():
+                    counts[value.dtype] = counts.get(value.dtype, 0) + value.numel()
+                    size += value.nbytes
+                    # A download that was broken off can have its full length, and zeros for what never came.
+                    if not value.isfinite().all() or (value.ndim > 1 and not value.any()):
+                        damaged.append(f"{name}.{key}")
+                types = ", ".join(str(dtype).removeprefix("torch.") for dtype in sorted(counts, key=str))
+                numbers = str(len(part.tensors)), f"{sum(counts.values()):,}", types, f"{size / 1e6:,.1f}"
+                table.add_row(name, type(part.model).__name__, *numbers)
+    except ValueError as error:
+        _fail(str(error))
+    console.print(table)
+    if damaged:
+        _fail(
+            f"{len(damaged)} tensors are all zeros, or hold what is no number, such as {damaged[0]}: get the file again"
+        )
+    official = all(part.model.config == MODELS[name][1]() for name, part in parts.items())
+    form = "a folder in diffusers' layout" if weights.is_dir() else "a single file with the original names"
+    sizes = "of the official sizes" if official else "at other sizes than the official ones"
+    console.print(f"Complete: Stable Diffusion 1.x, {sizes}, {form}.", style="green", highlight=False)
+    if official:
+        console.print(f"Official weights are under the licence {LICENCE}: {LICENCE_TEXT}", highlight=False)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What is to be seen.")],
+    weights: Annotated[Path, typer.Option(help="The folder of the weights, or the one .safetensors file.")],
+    out: Annotated[Path, typer.Option(help="The picture; of several, each has its seed in its name.")] = Path("x.png"),
+    steps: Annotated[int, typer.Option(min=1, help="From noise to picture.")] = 25,
+    guidance: Annotated[float, typer.Option(help="How much the prompt counts; at 1 half the work.")] = 7.5,
+    seed: Annotated[int, typer.Option(min=0, help="The same one gives the same picture.")] = 0,
+    negative: Annotated[str, typer.Option(help="What is not to be seen.")] = "",
+    sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "pndm",
+    size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT in pixels; if left out, what the model was trained on.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many pictures, one seed after the other.")] = 1,
+    image: Annotated[Path | None, typer.Option(help="Change this picture instead; it is cut to the size.")] = None,
+    strength: Annotated[float, typer.Option(help="How much of --image may change, up to 1.")] = 0.8,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; if left out, the best one here.")] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="You know the licence of the weights and keep to it.")
+    ] = False,
+) -> None:
+    """Make a picture of a sentence."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from course_lib.cli import _fail
+    from course_lib.sd.samplers import SAMPLERS
+
+    console = Console(stderr=True, soft_wrap=True)
+    if not accept_licence:
+        console.print(f"The weights of Stable Diffusion come under {LICENCE}, {LICENCE_TEXT}\n{RULES}", markup=False)
+        if not _asked_by_a_person():
+            _fail("to accept this licence, add --accept-licence")
+        typer.confirm("Do you accept this licence?", abort=True, err=True)
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not out.parent.is_dir():
+        _fail(f"{out} cannot be written: give a .png in a folder that is there")
+    _need(weights)
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        width, height = _sides(size)
+        with console.status("reading the weights"):
+            model = _ready(weights, device)
+        (cut,) = model.tokenizer.encode(prompt)[1]
+        if cut:
+            console.print(f"The prompt is too long: its last {cut} pieces were not read.", style="yellow")
+        with Progress(*bars, console=console) as progress:
+            part = 1.0 if image is None else strength
+            calls = SAMPLERS[sampler](model.schedule, steps, part).timesteps if sampler in SAMPLERS else ()
+            task = progress.add_task(sampler, total=len(calls))
+            pictures = model.generate(
+                prompt,
+                negative=negative,
+                image=None if image is None else _read(image, width, height, model.vae.config.factor),
+                strength=strength,
+                guidance=guidance,
+                sampler=sampler,
+                steps=steps,
+                seed=seed,
+                count=count,
+                height=height,
+                width=width,
+                callback=lambda number, t, x: progress.update(task, completed=number + 1),
+            )
+        for number, picture in enumerate(pictures):
+            path = out if count == 1 else out.with_name(f"{out.stem}-{seed + number}{out.suffix}")
+            _write(picture, path)
+            print(path)
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+
+
+def _need(weights: Path) -> None:
+    from course_lib.cli import _fail
+
+    if not weights.exists():
+        homes = "\n  ".join(HOMES)
+        _fail(f"{weights} is not there. Stable Diffusion's weights, {LICENCE}, can be had from\n  {homes}")
+
+
+def _asked_by_a_person() -> bool:
+    import sys
+
+    return sys.stdin.isatty()
+
+
+def _sides(size: str | None) -> tuple[int | None, int | None]:
+    """``"512x768"`` or ``"512"`` as width and height."""
+    import re
+
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size or "0x0")
+    if found is None:
+        raise ValueError(f"The size {size!r} cannot be read: write it as 512x768, width first.")
+    return int(found[1]) or None, int(found[2] or found[1]) or None
+
+
+def _ready(weights: Path, device: str | None) -> "StableDiffusion":
+    """The weights on the device, in 16 bits on CUDA: half the memory, and faster."""
+    import torch
+
+    from course_lib.device import best_device
+    from course_lib.sd.weights import load
+
+    try:
+        place = torch.zeros((), device=device).device if device else best_device()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"The device {device!r} cannot be used here: choose cpu, or leave it out.") from error
+    return load(weights, torch.float16 if place.type == "cuda" else torch.float32).to(place)
+
+
+def _read(path: Path, width: int | None, height: int | None, factor: int) -> "Tensor":
+    """A picture in [0, 1], its middle in this size; without one in its own, less what is no multiple of ``factor``."""
+    from PIL import Image, ImageOps
+    from torchvision.transforms.functional import to_tensor
+
+    with Image.open(path) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    whole = [max(side // factor, 1) * factor for side in picture.size]
+    return to_tensor(ImageOps.fit(picture, (width or whole[0], height or whole[1])))
+
+
+def _write(picture: "Tensor", path: Path) -> None:
+    from torchvision.transforms.functional import to_pil_image
+
+    to_pil_image(picture).save(path)
