@@ -11,7 +11,12 @@ from torch import nn
 
 from course_lib.training import History
 
-_FAMILIES = ("course_lib.vision.levels", "course_lib.compression.autoencoder")
+_FAMILIES = (
+    "course_lib.vision.levels",
+    "course_lib.compression.autoencoder",
+    "course_lib.diffusion.judge",
+    "course_lib.diffusion.tiny",
+)
 
 
 class Family(Protocol):
