@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from course_lib import sd_commands
+from course_lib import drawing, sd_commands
 
 app = typer.Typer(
     help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
@@ -13,6 +13,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(drawing.generate)
 app.add_typer(sd_commands.app, name="sd")
 
 

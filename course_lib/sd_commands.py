@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from course_lib import drawing
 
+if TYPE_CHECKING:
     from course_lib.sd.pipeline import StableDiffusion
 
 app = typer.Typer(help="Stable Diffusion 1.x with the official weights.", no_args_is_help=True)
@@ -101,10 +101,8 @@ def generate(
 ) -> None:
     """Make a picture of a sentence."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from course_lib.cli import _fail
-    from course_lib.sd.samplers import SAMPLERS
 
     console = Console(stderr=True, soft_wrap=True)
     if not accept_licence:
@@ -112,41 +110,21 @@ def generate(
         if not _asked_by_a_person():
             _fail("to accept this licence, add --accept-licence")
         typer.confirm("Do you accept this licence?", abort=True, err=True)
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not out.parent.is_dir():
-        _fail(f"{out} cannot be written: give a .png in a folder that is there")
     _need(weights)
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        width, height = _sides(size)
-        with console.status("reading the weights"):
-            model = _ready(weights, device)
-        (cut,) = model.tokenizer.encode(prompt)[1]
-        if cut:
-            console.print(f"The prompt is too long: its last {cut} pieces were not read.", style="yellow")
-        with Progress(*bars, console=console) as progress:
-            part = 1.0 if image is None else strength
-            calls = SAMPLERS[sampler](model.schedule, steps, part).timesteps if sampler in SAMPLERS else ()
-            task = progress.add_task(sampler, total=len(calls))
-            pictures = model.generate(
-                prompt,
-                negative=negative,
-                image=None if image is None else _read(image, width, height, model.vae.config.factor),
-                strength=strength,
-                guidance=guidance,
-                sampler=sampler,
-                steps=steps,
-                seed=seed,
-                count=count,
-                height=height,
-                width=width,
-                callback=lambda number, t, x: progress.update(task, completed=number + 1),
-            )
-        for number, picture in enumerate(pictures):
-            path = out if count == 1 else out.with_name(f"{out.stem}-{seed + number}{out.suffix}")
-            _write(picture, path)
-            print(path)
-    except (ValueError, OSError) as error:
-        _fail(str(error))
+    drawing.draw(
+        lambda: _ready(weights, device),
+        prompt,
+        out,
+        size=size,
+        image=image,
+        strength=strength,
+        sampler=sampler,
+        steps=steps,
+        seed=seed,
+        count=count,
+        guidance=guidance,
+        negative=negative,
+    )
 
 
 def _need(weights: Path) -> None:
@@ -163,42 +141,11 @@ def _asked_by_a_person() -> bool:
     return sys.stdin.isatty()
 
 
-def _sides(size: str | None) -> tuple[int | None, int | None]:
-    """``"512x768"`` or ``"512"`` as width and height."""
-    import re
-
-    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size or "0x0")
-    if found is None:
-        raise ValueError(f"The size {size!r} cannot be read: write it as 512x768, width first.")
-    return int(found[1]) or None, int(found[2] or found[1]) or None
-
-
 def _ready(weights: Path, device: str | None) -> "StableDiffusion":
     """The weights on the device, in 16 bits on CUDA: half the memory, and faster."""
     import torch
 
-    from course_lib.device import best_device
     from course_lib.sd.weights import load
 
-    try:
-        place = torch.zeros((), device=device).device if device else best_device()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"The device {device!r} cannot be used here: choose cpu, or leave it out.") from error
+    place = drawing.place(device)
     return load(weights, torch.float16 if place.type == "cuda" else torch.float32).to(place)
-
-
-def _read(path: Path, width: int | None, height: int | None, factor: int) -> "Tensor":
-    """A picture in [0, 1], its middle in this size; without one in its own, less what is no multiple of ``factor``."""
-    from PIL import Image, ImageOps
-    from torchvision.transforms.functional import to_tensor
-
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    whole = [max(side // factor, 1) * factor for side in picture.size]
-    return to_tensor(ImageOps.fit(picture, (width or whole[0], height or whole[1])))
-
-
-def _write(picture: "Tensor", path: Path) -> None:
-    from torchvision.transforms.functional import to_pil_image
-
-    to_pil_image(picture).save(path)

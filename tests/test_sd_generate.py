@@ -43,7 +43,7 @@ def test_a_picture_is_written_that_the_pipeline_makes(generate, folder, tmp_path
         written = to_tensor(picture)
     options = {"seed": 3, "guidance": 4.0, "negative": "blurry", "sampler": "dpm++", "width": 48, "height": 32}
     made = weights.load(folder).generate("a red fox", steps=2, **options)[0]
-    assert torch.equal(written, to_tensor(to_pil_image(made)))
+    assert torch.equal(written, (made * 255).round() / 255)
 
 
 def test_several_pictures_have_their_seeds_in_their_names(generate, tmp_path):
