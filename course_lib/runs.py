@@ -1,7 +1,6 @@
 """What ``course train`` and ``course evaluate`` do: runs that can be stopped and resumed, and a table of figures."""
 
 import json
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from course_lib import checkpoints, recipes, shipping
+from course_lib import checkpoints, recipes, shipping, states
 from course_lib.device import best_device
 
 _BEFORE = "began with"  # on a card: how the weights that it began with were made, if their command does not say it
@@ -122,7 +121,7 @@ class Run:
             done = self._measure_without(model, facts) if self.without else self._measure(model, facts)
         except KeyboardInterrupt:
             return Done(False, ("Stopped before it was measured.", *self._go_on()), [])
-        self.state.unlink()
+        states.discard(self.state)
         return done
 
     def _measure(self, model: nn.Module, facts: dict[str, Any]) -> Done:
@@ -274,10 +273,10 @@ def _check_resumable(name: str, path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{path} is not there: leave out --resume to begin anew.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = states.read(path)
         wanted = recipes.family(name).model(name).state_dict()
         fits = {key: value.shape for key, value in state["model"].items()} == {k: v.shape for k, v in wanted.items()}
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no run of course train: leave out --resume to begin anew.") from error
     if not fits:
         raise ValueError(f"{path} is not a run of the {name}: name the model that it belongs to.")

@@ -6,7 +6,6 @@
 """
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
+from course_lib import states
 from course_lib.device import autocast
 
 Loss = Callable[..., Tensor]
@@ -194,19 +194,15 @@ def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.
 
 
 def _save(path: Path, parts: dict, history: History, best: dict | None, seed: int) -> None:
-    """Write beside the file and rename: a kill in the middle leaves the last whole checkpoint in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: part.state_dict() for name, part in parts.items()}
     # Only plain numbers of the schedule: older versions of torch keep functions in it, which a safe load refuses.
     state["schedule"] = {key: state["schedule"][key] for key in ("last_epoch", "total_steps", "_step_count")}
-    unfinished = path.with_name(path.name + ".unfinished")
-    torch.save({**state, "history": vars(history), "best": best, "seed": seed}, unfinished)
-    os.replace(unfinished, path)
+    states.write(path, {**state, "history": vars(history), "best": best, "seed": seed})
 
 
 def _resume(path: Path, parts: dict, device: torch.device, seed: int) -> tuple[History, dict | None]:
-    """Put the saved state back into the parts; weights_only keeps a foreign file from running code."""
-    state = torch.load(path, map_location=device, weights_only=True)
+    """Put the saved state back into the parts."""
+    state = states.read(path, device)
     saved, wanted = state["schedule"]["total_steps"], parts["schedule"].total_steps
     if saved != wanted:
         raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-from course_lib import checkpoints, paths, recipes, runs, shipping
+from course_lib import checkpoints, paths, recipes, runs, shipping, states
 from course_lib.cli import app
 from course_lib.data import scenes
 from course_lib.vision import classifier, levels
@@ -281,7 +281,8 @@ def test_train_refuses_with_a_sentence(course, tmp_path, monkeypatch):
     (tmp_path / "x").write_text("no run")
     assert "x is no run of course train" in said(course("train", "classifier", "--resume", "x", code=1))
     other = levels.LEVELS["segmenter"].model()
-    torch.save({"model": other.state_dict()}, tmp_path / "x")
+    (tmp_path / "x").unlink()
+    states.write(tmp_path / "x", {"model": other.state_dict()})
     assert "x is not a run of the classifier" in said(course("train", "classifier", "--resume", "x", code=1))
     for rate in (0, -0.1):
         refused = said(course("train", "classifier", "--learning-rate", rate, code=1))

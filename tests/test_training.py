@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib import states
 from course_lib.data import scenes
 from course_lib.timing import one_thread
 from course_lib.training import accuracy, batches, cross_entropy, fit
@@ -73,7 +74,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     history = fit(fresh, cross_entropy, batches(images, labels), epochs=6, seed=5, checkpoint=path)
     assert torch.equal(weights(fresh), weights(whole))
     assert history.losses == expected.losses
-    assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["run.pt", "run.pt.b.0"]
 
 
 def three_epochs_of_scenes(checkpoint, workers=0, killed_at=None):
@@ -107,6 +108,57 @@ def test_killed_amid_an_epoch_of_scenes_it_resumes_to_the_same_weights(tmp_path,
     assert history.losses == expected.losses
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_state_is_cut_into_parts_and_a_lost_part_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(states, "PART", 1000)
+    path, values = tmp_path / "run.pt", {"a": torch.arange(2000.0), "b": 3}
+    for number in range(3):
+        states.write(path, values | {"b": number})
+    parts = sorted(set(tmp_path.iterdir()) - {path})
+    assert len(parts) > 8 and max(part.stat().st_size for part in parts) <= 1000
+    found = states.read(path)
+    assert torch.equal(found["a"], values["a"]) and found["b"] == 2
+    parts[-1].rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="no whole state"):
+        states.read(path)
+    states.discard(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tmp_path):
+    """By hand, from the weights after each step; and a run that was killed comes to the same."""
+    images, labels = problem()
+    averaged, seen = model(), []
+
+    def loss(network, *batch):
+        seen.append(weights(network).clone())
+        return cross_entropy(network, *batch)
+
+    fit(averaged, loss, batches(images, labels), epochs=3, seed=5, average=0.9)
+    plain = model()
+    fit(plain, cross_entropy, batches(images, labels), epochs=3, seed=5)
+    after = [*seen[1:], weights(plain)]
+    expected = after[0]
+    for step in after[1:]:
+        expected = 0.9 * expected + 0.1 * step
+    torch.testing.assert_close(weights(averaged), expected)
+
+    calls = 0
+
+    def until_the_power_goes(network, *batch):
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise Killed
+        return cross_entropy(network, *batch)
+
+    options = {"epochs": 3, "seed": 5, "average": 0.9, "checkpoint": tmp_path / "run.pt"}
+    with pytest.raises(Killed):
+        fit(model(), until_the_power_goes, batches(images, labels), **options)
+    resumed = model()
+    fit(resumed, cross_entropy, batches(images, labels), **options)
+    assert torch.equal(weights(resumed), weights(averaged))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
