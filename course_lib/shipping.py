@@ -38,7 +38,8 @@ def ship(
 ) -> Path:
     """Measure a trained model on every split and write it with its card. Returns the checkpoint's path.
 
-    What the card that is replaced says of styles left out in turn (:func:`add_style`) stays.
+    Where its family has a ``picture(model)``, that is written beside it as ``NAME.webp``. What the card that is
+    replaced says of styles left out in turn (:func:`add_style`) stays.
 
     Args:
         name: one of ``recipes.names()``.
@@ -83,6 +84,8 @@ def ship(
         **(extra or {}),
     }
     path = checkpoints.save(name, model.state_dict(), card, folder)
+    if counts and hasattr(family, "picture"):
+        family.picture(stored).save(path.with_suffix(".webp"), quality=90)
     if folder is None:
         checksums.write()
     return path

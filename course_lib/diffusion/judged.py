@@ -5,6 +5,7 @@ from functools import cache
 
 import torch
 from jaxtyping import Float
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from course_lib.data import captioned
@@ -52,6 +53,22 @@ def figures(model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str
         "nearest": _nearest(images),
         "nearest_real": _nearest(real),
     }
+
+
+def sheet(model: StableDiffusion, count: int = 96, columns: int = 12) -> Image.Image:
+    """Pictures of the first ``count`` prompts, seen combinations and held-out ones in turn, from seeds 0 and on.
+
+    None is left out. What was asked for stands below each.
+    """
+    pairs = [pair for both in zip(*(tiny.prompts(split, count) for split in tiny.TESTS), strict=True) for pair in both]
+    images = drawn(model, pairs[:count])
+    side, line = images.shape[-1], 14
+    made = Image.new("RGB", (columns * side, -(-count // columns) * (side + line)), "white")
+    for number, (image, pair) in enumerate(zip(images, pairs[:count], strict=True)):
+        left, top = number % columns * side, number // columns * (side + line)
+        made.paste(Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()), (left, top))
+        ImageDraw.Draw(made).text((left + 2, top + side), ", ".join(pair), fill="black")
+    return made
 
 
 def frechet(one: Float[Tensor, "n features"], other: Float[Tensor, "m features"]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
@@ -194,3 +195,10 @@ def evaluate(name: str, model: TextToImage, split: str, count: int) -> dict[str,
     from course_lib.diffusion import judged
 
     return judged.figures(whole(model), prompts(split, count), split)
+
+
+def picture(model: TextToImage) -> Image.Image:
+    """What is shipped beside the card: 96 pictures as they come."""
+    from course_lib.diffusion import judged
+
+    return judged.sheet(whole(model))
