@@ -1,7 +1,9 @@
 """The course's own autoencoder: Stable Diffusion's, at a size that a laptop trains.
 
-Half of what it is trained on are pieces of photographs, the other half captioned pictures. The functions below the
-data are what ``course train autoencoder`` and ``course evaluate autoencoder`` run: see ``course_lib.recipes``.
+Half of what it is trained on are pieces of photographs, the other half captioned pictures. A first cycle of training
+sees small ones, quickly; a further one (``--start``) sees each kind at a size nearer to that at which it is used. The
+functions below the data are what ``course train autoencoder`` and ``course evaluate autoencoder`` run: see
+``course_lib.recipes``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +27,18 @@ from course_lib.sd.layers import ResnetBlock2D, Upsample2D
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 from course_lib.training import History, fit_new
 
-CONFIG = AutoencoderConfig(block_out_channels=(16, 32, 64, 128), layers_per_block=1, norm_num_groups=2)
+CONFIG = AutoencoderConfig(
+    block_out_channels=(16, 32, 64, 128),
+    layers_per_block=1,
+    norm_num_groups=2,
+    scaling_factor=0.75,  # 1 over the deviation of the shipped one's latents of captioned pictures, which is 1.33
+)
 MODELS = {"autoencoder": CONFIG}
 PIECE = 128  # pixels, the side of a training picture
+LARGE = 256  # pixels, that of a photo in a further cycle: group normalisation depends on how much it averages over
 EPOCH = 2000  # pictures
 BATCH = 4  # at equal numbers of pictures, many small steps learn more than few large ones
-LEARNING_RATE = 8e-4
+LEARNING_RATE = 8e-4  # of a first cycle; a further one needs a quarter of it (on the card)
 # So small that it hardly blurs (arXiv:2112.10752, appendix G), and just large enough that neighbouring latents,
 # which differ by less than the noise, decode to nearly the same picture.
 KL_WEIGHT = 1e-4
@@ -54,6 +62,11 @@ def loss(model: AutoencoderKL, images: Float[Tensor, "batch 3 height width"]) ->
     return F.mse_loss(model.decode(posterior.sample()).float(), images) + KL_WEIGHT * posterior.kl()
 
 
+def mean_loss(model: AutoencoderKL, *groups: Float[Tensor, "_ 3 _ _"]) -> Float[Tensor, ""]:
+    """The mean of the losses of pictures of different sizes."""
+    return torch.stack([loss(model, images) for images in groups]).mean()
+
+
 class Pieces(Dataset):
     """A picture for each number: of a photo for even ones, a captioned one for odd ones. In [-1, 1]."""
 
@@ -67,6 +80,18 @@ class Pieces(Dataset):
     def __getitem__(self, seed: int) -> Float[Tensor, "3 size size"]:
         image = captioned.captioned(seed // 2, self.size).image if seed % 2 else piece(seed // 2, self.size)
         return image * 2 - 1
+
+
+class Groups(Dataset):
+    """A piece of a photo, and as many pixels of captioned pictures: what one step of a further cycle sees."""
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, seed: int) -> tuple[Float[Tensor, "1 3 large large"], Float[Tensor, "count 3 piece piece"]]:
+        count = (LARGE // PIECE) ** 2
+        drawn = [captioned.captioned(seed * count + number, PIECE).image for number in range(count)]
+        return piece(seed, LARGE)[None] * 2 - 1, torch.stack(drawn) * 2 - 1
 
 
 def piece(seed: int, size: int = PIECE) -> Float[Tensor, "3 size size"]:
@@ -90,6 +115,16 @@ def piece(seed: int, size: int = PIECE) -> Float[Tensor, "3 size size"]:
 def loader(count: int, *, batch: int = BATCH, workers: int = 0, size: int = PIECE) -> DataLoader:
     """Batches for training, each a tuple of one tensor: see :func:`course_lib.data.endless.loader`."""
     return endless.loader(Pieces(size), count, batch=batch, workers=workers, collate=_stacked)
+
+
+def groups(pictures: int, *, workers: int = 0) -> DataLoader:
+    """For a further cycle, so many pictures in all, each batch a tuple of two tensors: see :class:`Groups`."""
+    count = max(pictures // (1 + (LARGE // PIECE) ** 2), 1)
+    return endless.loader(Groups(), count, batch=1, workers=workers, collate=_only)
+
+
+def _only(batch: list) -> Any:
+    return batch[0]
 
 
 def _stacked(images: list[Tensor]) -> tuple[Tensor]:
@@ -141,6 +176,7 @@ def facts(name: str = "autoencoder", styles: Sequence[str] | None = None) -> dic
     return {
         "pictures": f"pieces of {len(photos.names('train'))} photos and captioned pictures, half and half",
         "side": PIECE,
+        "side of photos in a further cycle": LARGE,
         "objects": len(sprites.names()),
         "styles": sprites.styles("train"),
         "held out": photos.names("held-out") + sprites.styles("held-out"),
@@ -160,7 +196,8 @@ def train(
 ) -> tuple[AutoencoderKL, History]:
     """Train it on new pictures in every epoch; the options are those of ``course train``."""
     options = {"learning_rate": learning_rate, "device": device, "checkpoint": checkpoint, "label": name}
-    return fit_new(lambda: model(name), loss, loader(EPOCH, workers=workers), epochs, seed=seed, start=start, **options)
+    data = loader(EPOCH, workers=workers) if start is None else groups(EPOCH, workers=workers)
+    return fit_new(lambda: model(name), mean_loss, data, epochs, seed=seed, start=start, **options)
 
 
 def evaluate(name: str, model: AutoencoderKL, split: str, count: int) -> dict[str, float]:

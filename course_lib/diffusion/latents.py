@@ -54,7 +54,7 @@ def made(
         images = torch.stack([one.image for one in batch]).to(device or "cpu") * 2 - 1
         found.append(model.encode(images).mean.cpu() * model.config.scaling_factor)
         captions += [one.caption for one in batch]
-    latents = torch.cat(found).half()
+    latents = torch.cat(found).half().contiguous()
     if store is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
         save_file({"latents": latents}, store, said | {"captions": json.dumps(captions)})
