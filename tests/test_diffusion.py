@@ -92,7 +92,7 @@ def test_it_learns_and_the_same_seed_gives_the_same(small):
     clean, ids = torch.randn(8, 4, 8, 8), tiny.tokenizer().encode(["a fox"] * 8)[0]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
-    for _ in range(150):
+    for _ in range(300):
         losses.append(tiny.loss(model, clean, ids))
         optimizer.zero_grad()
         losses[-1].backward()
@@ -112,7 +112,7 @@ def test_at_first_it_says_nothing_and_the_whole_draws(small):
     assert pictures.shape == (2, 3, 128, 128) and pictures.min() >= 0 and pictures.max() <= 1
 
 
-def test_figures_tell_right_pictures_from_others(monkeypatch):
+def test_figures_tell_right_pictures_from_others(small, monkeypatch):
     """Real pictures in place of drawn ones, and a judge that has read the answers off their colours' names."""
     pairs = tiny.prompts("seen", 24)
     real = judged._real("seen", 24, 500)
@@ -120,7 +120,7 @@ def test_figures_tell_right_pictures_from_others(monkeypatch):
     monkeypatch.setattr(judged, "_trained_on", lambda: real[:12].flatten(1))
     monkeypatch.setattr(judge, "load", lambda: judge.Judge().eval())
     monkeypatch.setattr(judge, "verdicts", lambda seen, part: [judge.Verdict("fox", "red")] * len(part))
-    found = judged.figures(None, pairs, "seen")
+    found = judged.figures(tiny.whole(tiny.model()), pairs, "seen")
     assert found["object"] == sum(name == "fox" for name, _ in pairs) / 24
     assert found["colour"] == sum(colour == "red" for _, colour in pairs) / 24
     assert found["both"] <= min(found["object"], found["colour"])

@@ -27,7 +27,7 @@ EPOCH = 2000  # pictures
 BATCH = 16
 LEARNING_RATE = 2e-3
 TESTS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
-BARS = {"judge": {"new-combinations": {"object": 0.99, "colour": 0.99}}}
+BARS = {"judge": {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}}
 _AHEAD = 1_000_000_000  # seeds of its training pictures begin here: those of its tests and of others come before
 
 
@@ -83,7 +83,7 @@ def disturbed(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "b
     """
     count = len(images)
 
-    def uniform(low: float, high: float) -> Tensor:
+    def uniform(low: float | int, high: float | int) -> Tensor:
         return low + (high - low) * torch.rand(count, device=images.device)
 
     angle, scale = uniform(-20, 20) * math.pi / 180, uniform(0.8, 1.25)
