@@ -28,33 +28,10 @@ from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.training import History, fit_new
 
-OBJECTS = tuple(
-    [
-        "dog",
-        "cat",
-        "rabbit",
-        "fox",
-        "lion",
-        "pig",
-        "frog",
-        "penguin",
-        "owl",
-        "butterfly",
-        "turtle",
-        "fish",
-        "elephant",
-        "apple",
-        "banana",
-        "strawberry",
-        "pizza",
-        "car",
-        "bus",
-        "rocket",
-        "house",
-        "crown",
-        "guitar",
-        "robot",
-    ]
+OBJECTS = (
+    *("dog", "cat", "rabbit", "fox", "lion", "pig", "frog", "penguin", "owl", "butterfly", "turtle", "fish"),
+    *("elephant", "apple", "banana", "strawberry", "pizza", "car", "bus"),
+    *("rocket", "house", "crown", "guitar", "robot"),
 )
 # CLIP's first 16,384 ids have every word of the sentences in one piece, in a third of the whole table's space.
 TEXT = CLIPTextConfig(
