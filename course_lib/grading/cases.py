@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,22 @@ def score_cases(
             # What a learner's function prints is not an answer, and on stderr it would cost the cell in nbgrader.
             with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
                 output = theirs(*given)
-            same = agrees(output, expected, *arguments) if agrees else equal(output, expected, tolerance)
-            agreed += bool(same) and all(map(_unchanged, given, arguments))
+            agreed += _agrees(output, expected, arguments, given, tolerance=tolerance, agree=agrees)
         except (Exception, SystemExit):  # whatever a learner's function does wrong, that case does not agree
             continue
     print(f"{agreed} of {total} hidden cases agree.")
     return points * (agreed / total)
+
+
+def agrees(
+    output: Any, expected: Any, arguments: tuple, after: Sequence, *, tolerance: float, agree: Callable | None = None
+) -> bool:
+    """Whether an output is right, and the arrays among the arguments are ``after`` the call as they were before."""
+    same = agree(output, expected, *arguments) if agree else equal(output, expected, tolerance)
+    return bool(same) and len(after) == len(arguments) and all(map(_unchanged, after, arguments))
+
+
+_agrees = agrees  # score_cases has an argument of this name
 
 
 def equal(output: Any, expected: Any, tolerance: float) -> bool:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from nbgrader.apps.api import NbGraderAPI
     from traitlets.config import Config
 
-CELL_TIMEOUT = 120  # seconds that one cell of a submission may take; nothing trains while grading
-
-
 def configure(c: "Config", workspace: Path) -> None:
     """Fill nbgrader's configuration object for the course directory ``workspace``."""
     c.CourseDirectory.root = str(workspace)
@@ -35,28 +32,22 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    # No student's code runs in nbgrader: what the sandbox gave is written down in place of running it.
     c.Autograde.autograde_preprocessors = [
-        "nbgrader.preprocessors.Execute",
-        "course_lib.grading.preprocessors.CalmErrors",
-        "nbgrader.preprocessors.IgnorePattern",
-        "nbconvert.preprocessors.ClearMetadataPreprocessor",
-        "nbgrader.preprocessors.LimitOutput",
-        "nbgrader.preprocessors.SaveAutoGrades",
+        "course_lib.grading.preprocessors.WriteResults",
+        "course_lib.grading.preprocessors.SaveResults",
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    c.WriteResults.workspace = str(workspace)
     # Feedback goes to students: without this step it would show them the hidden tests, keys and all.
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
-        "course_lib.grading.preprocessors.ShortErrors",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     # nbgrader's own default is a folder of the system that only root can write. On a shared server, name one here.
     c.Exchange.root = str(workspace / "exchange")
-    c.Execute.timeout = CELL_TIMEOUT
-    c.Execute.extra_arguments = ["--log-level=ERROR"]  # else each kernel writes its warnings over the progress bar
-    c.Execute.interrupt_on_timeout = True
 
 
 def open_desk(workspace: Path) -> "NbGraderAPI":

@@ -1,9 +1,14 @@
-"""What the course changes in nbgrader's converters: one preprocessor, named in :mod:`.desk`."""
+"""What the course changes in nbgrader's converters: preprocessors that are named in :mod:`.desk`."""
 
 import re
+from pathlib import Path
 
-from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
-from nbgrader.utils import is_grade
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.utils import is_grade, is_solution
+from traitlets import Unicode
+
+from course_lib.grading import recording
 
 ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
 
@@ -21,21 +26,39 @@ class ClearAnswers(ClearSolutions):
         return super().preprocess_cell(cell, resources, cell_index)
 
 
-class ShortErrors(NbGraderPreprocessor):
-    """Of an error in a check cell, keep what it says: its traceback quotes the hidden tests, reference and all."""
+class WriteResults(NbGraderPreprocessor):
+    """In place of running a notebook, write into each check cell what was marked: its message and its points."""
 
-    def preprocess_cell(self, cell, resources, cell_index):
-        for output in cell.get("outputs", []) if is_grade(cell) else []:
-            if output.output_type == "error":
-                output.traceback = [f"{output.ename}: {output.evalue}"]
-        return cell, resources
+    workspace = Unicode("", help="nbgrader's course directory, which holds the results of marking").tag(config=True)
+
+    def preprocess(self, nb, resources):
+        student, lesson = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
+        marked = recording.kept(Path(self.workspace), student, lesson)
+        work = {cell.metadata.nbgrader.grade_id: cell.source for cell in nb.cells if is_solution(cell)}
+        if marked is None or work != dict(marked.sources):
+            raise ValueError(f"{lesson} of {student} has not been marked as it is now: run course grade")
+        marks = {mark.name: mark for mark in marked.marks}
+        for cell in nb.cells:
+            if is_grade(cell):
+                mark = marks[cell.metadata.nbgrader.grade_id]
+                score = {"text/plain": repr(float(mark.score))}
+                cell.outputs = [
+                    new_output("stream", name="stdout", text=mark.message + "\n"),
+                    new_output("execute_result", data=score, execution_count=1),
+                ]
+        nb.metadata["course"] = {"lesson": lesson, "marked": marked.digest}
+        resources["by hand"] = {mark.name for mark in marked.marks if mark.manual}
+        return nb, resources
 
 
-class CalmErrors(NbGraderPreprocessor):
-    """Make stderr of a check cell plain output: a print or a warning there would cost all its points."""
+class SaveResults(SaveAutoGrades):
+    """Save the points as nbgrader does, and say which answers a person has to look at."""
 
-    def preprocess_cell(self, cell, resources, cell_index):
-        for output in cell.get("outputs", []) if is_grade(cell) else []:
-            if output.output_type == "stream":
-                output.name = "stdout"
-        return cell, resources
+    def _add_score(self, cell, resources):
+        super()._add_score(cell, resources)
+        about = resources["nbgrader"]
+        name = cell.metadata.nbgrader.grade_id
+        if name in resources["by hand"]:
+            grade = self.gradebook.find_grade(name, about["notebook"], about["assignment"], about["student"])
+            grade.needs_manual_grade = True
+            self.gradebook.db.commit()

@@ -1,0 +1,106 @@
+"""Put results where they stay: a file each under ``workspace/marked``, and nbgrader's gradebook.
+
+Both can be done again at any time. A file is replaced in one step, and what the gradebook has recorded is
+told by the digest in nbgrader's own copy of the graded notebook, which it writes last. So a run that was
+killed at any moment goes on where it was.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+
+from course_lib.grading.marking import Marked
+
+
+def path_of(workspace: Path, student: str, lesson: str) -> Path:
+    """The file that holds a submission's result."""
+    return workspace / "marked" / student / f"{lesson}.json"
+
+
+def keep(workspace: Path, marked: Marked) -> None:
+    """Write a result to its file, whole or not at all."""
+    path = path_of(workspace, marked.student, marked.lesson)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(marked.to_json(), encoding="utf-8")
+    os.replace(new, path)
+
+
+def kept(workspace: Path, student: str, lesson: str) -> Marked | None:
+    """The result that was kept, if it is there and whole."""
+    try:
+        return Marked.from_json(path_of(workspace, student, lesson).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def recorded(workspace: Path, marked: Marked) -> bool:
+    """Whether the gradebook holds this very result."""
+    path = workspace / "autograded" / marked.student / marked.lesson / f"{marked.lesson}.ipynb"
+    page = workspace / "feedback" / marked.student / marked.lesson / f"{marked.lesson}.html"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["marked"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return told == marked.digest and page.exists()
+
+
+def record(desk, workspace: Path, marked: Marked, release: str) -> None:
+    """Write a result into nbgrader's gradebook, and the feedback for the student.
+
+    Raises:
+        RuntimeError: if nbgrader can't; the message says why.
+    """
+    notebook = nbformat.reads(release, as_version=4)
+    sources = dict(marked.sources)
+    for cell in notebook.cells:
+        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    target = workspace / "submitted" / marked.student / marked.lesson
+    target.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target / f"{marked.lesson}.ipynb")
+    stamp = target / "timestamp.txt"
+    stamp.unlink(missing_ok=True)
+    if marked.when is not None:
+        stamp.write_text(marked.when)
+    _succeed(desk.autograde(marked.lesson, marked.student, force=True, create=True), "grade")
+    _succeed(desk.generate_feedback(marked.lesson, marked.student, force=True), "write feedback for")
+
+
+def keep_original(workspace: Path, student: str, lesson: str, path: Path) -> None:
+    """Copy what was handed in, once, where the rebuilt notebook is about to take its place."""
+    target = workspace / "submitted" / student / lesson
+    received = workspace / "received" / student / lesson
+    if path.resolve().is_relative_to(target.resolve()) and not received.exists():
+        shutil.copytree(target, received)
+
+
+def doubt(desk, student: str, lesson: str) -> bool:
+    """Mark an earlier grade as one that a person has to look at, since a newer attempt at grading failed.
+
+    Returns:
+        Whether there is such a grade.
+    """
+    from nbgrader.api import MissingEntry
+
+    with desk.gradebook as book:
+        try:
+            submission = book.find_submission(lesson, student)
+        except MissingEntry:
+            return False
+        cells = [cell for notebook in submission.notebooks for cell in notebook.grades if cell.auto_score is not None]
+        for cell in cells:
+            cell.needs_manual_grade = True
+        book.db.commit()
+        return bool(cells)
+
+
+def _succeed(result: dict, what: str) -> None:
+    if result["success"]:
+        return
+    told = f"{result.get('log', '')}\n{result.get('error', '')}"
+    errors = re.findall(r"^([\w.]*(?:Error|Exception): .+)$", told, re.MULTILINE)
+    raise RuntimeError(f"nbgrader could not {what} it: {errors[0] if errors else told.strip()[-300:]}")
