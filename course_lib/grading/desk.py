@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nbgrader.apps.api import NbGraderAPI
     from traitlets.config import Config
 
+
 def configure(c: "Config", workspace: Path) -> None:
     """Fill nbgrader's configuration object for the course directory ``workspace``."""
     c.CourseDirectory.root = str(workspace)

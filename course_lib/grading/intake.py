@@ -24,7 +24,7 @@ import nbformat
 from course_lib.quiz import scoring
 
 MAX_BYTES, MAX_UNPACKED = 100 * 2**20, 2 * 2**30
-_TOO_LARGE = f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs"
+TOO_LARGE = f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs"
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+')
 _MARKERS = (
     re.compile(r'^quiz\.answer\("(?P<name>[a-z0-9-]+)"', re.M),
@@ -179,14 +179,14 @@ def read(path: Path):
         ValueError: if it can't be read; the message says why, for the person who has to ask for it again.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(_TOO_LARGE)
+        raise ValueError(TOO_LARGE)
     return parse(path.read_bytes())
 
 
 def parse(raw: bytes):
     """Read a notebook from the bytes of its file; raises as :func:`read` does."""
     if len(raw) > MAX_BYTES:
-        raise ValueError(_TOO_LARGE)
+        raise ValueError(TOO_LARGE)
     if not raw.strip():
         raise ValueError("the file is empty")
     try:

@@ -1,17 +1,13 @@
-"""Grade a batch: every submission through nbgrader into its gradebook, one broken one stopping nothing."""
+"""Grade a batch: mark every submission in a sandbox, and record it in nbgrader's gradebook."""
 
-import os
-import re
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
-
-from course_lib.grading import intake
+from course_lib.grading import intake, keys, pool, prove, recording, sandbox
 from course_lib.grading.desk import open_desk
 from course_lib.grading.intake import Problem
+from course_lib.grading.marking import Marked, Task
 
 
 @dataclass(frozen=True)
@@ -39,138 +35,157 @@ class Grade:
 
 @dataclass
 class Batch:
-    """What a run did. Every file found is in ``grades`` or in ``problems``."""
+    """What a run did. Every file found is in ``grades`` or in ``problems``; ``unproven`` is what its audit found."""
 
     grades: list[Grade] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)  # graded all the same, but somebody should know
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
+    unproven: list[str] = field(default_factory=list)
 
 
-def grade(folder: Path, workspace: Path, progress: Callable[[str, int, int], None] | None = None) -> Batch:
-    """Grade what students handed in. Their code runs as you: see the ``--trusted`` of ``course grade``.
+class NoSandbox(Exception):
+    """Students' code can't be shut in here; the message says why, and how to proceed."""
+
+
+def grade(
+    folder: Path,
+    workspace: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    workers: int | None = None,
+    dask: str | None = None,
+    trusted: bool = False,
+) -> Batch:
+    """Grade what students handed in.
+
+    A submission that was graded before, and has not changed, is not marked again: a run that was killed goes on
+    where it was.
 
     Args:
         folder: a folder or zip of submissions, see :mod:`.intake`.
         workspace: nbgrader's course directory, with what ``course build`` released.
-        progress: called before each submission with what it is, how many are done, and how many there are.
+        progress: called after each submission with what it was, how many are done, and how many there are.
+        workers: processes that mark, by default one a processor core.
+        dask: the address of a Dask scheduler whose workers mark instead.
+        trusted: run the students' code as you, with no sandbox around it.
 
     Raises:
         IntakeError: if there is nothing to grade or nothing was released.
+        KeyMissing: if a lesson was released, but what its author keeps is not there.
+        NoSandbox: if students' code can't be shut in on this machine.
     """
+    if not trusted and dask is None and (why_not := sandbox.available()):
+        raise NoSandbox(why_not)
     lessons = sorted(path.parent.name for path in workspace.glob("release/*/*.ipynb"))
     if not lessons:
         raise intake.IntakeError(f"nothing is released in {workspace}: run course build first")
-    batch = Batch()
-    desk = open_desk(workspace)
-    old_mode = os.environ.get("COURSE_MODE")
-    os.environ["COURSE_MODE"] = "grading"  # the kernels inherit it: nothing trains
-    try:
-        with intake.opened(folder) as (opened, broken):
-            found, problems = intake.find(opened, lessons)
-            batch.problems = broken + problems
-            if not found and not batch.problems:
-                raise intake.IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
-            for done, submission in enumerate(found):
-                if progress:
-                    progress(f"{submission.student} · {submission.lesson}", done, len(found))
-                name = str(submission.path.relative_to(opened))
-                try:
-                    _grade_one(desk, workspace, submission, name, batch)
-                except Exception as error:  # one broken submission never stops a batch
-                    reason = str(error) or type(error).__name__
-                    if _graded_before(desk, submission):
-                        reason += "; the gradebook still holds an earlier grade"
-                    batch.problems.append(Problem(submission.student, submission.lesson, name, reason))
+    with intake.opened(folder) as (opened, broken):
+        found, problems = intake.find(opened, lessons)
+        batch = Batch(problems=broken + problems)
+        if not found and not batch.problems:
+            raise intake.IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
+        run = _Run(workspace, opened, batch, trusted, {s.lesson for s in found})
+        for done, marked in enumerate(run.marked(found, workers, dask), 1):
+            run.take(marked)
             if progress:
-                progress("", len(found), len(found))
-    finally:
-        os.environ.pop("COURSE_MODE")
-        if old_mode is not None:
-            os.environ["COURSE_MODE"] = old_mode
+                progress(f"{marked.student} · {marked.lesson}", done, len(found))
+    results = {(grade.student, grade.lesson) for grade in batch.grades}
+    batch.unproven = prove.unproven(
+        run.desk, workspace, [(s.student, s.lesson) for s in found], results, batch.problems
+    )
     return batch
 
 
-def _grade_one(desk, workspace: Path, submission: intake.Submission, name: str, batch: Batch) -> None:
-    student, lesson = submission.student, submission.lesson
-    release = nbformat.read(workspace / "release" / lesson / f"{lesson}.ipynb", as_version=4)
-    rebuilt, missing = intake.rebuild(intake.read(submission.path), release)
-    if len(missing) == sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in release.cells):
-        raise ValueError("none of the lesson's answer or exercise cells is in it: is it another notebook?")
-    if missing:
-        reason = f"graded, but these cells were not found and count as blank: {', '.join(missing)}"
-        batch.notes.append(Problem(student, lesson, name, reason))
-    when = _timestamp(submission, name, batch)
-    target = workspace / "submitted" / student / lesson
-    if submission.path.resolve().is_relative_to(target.resolve()):
-        # What is being read lies where the rebuilt notebook goes: keep the original, once.
-        received = workspace / "received" / student / lesson
-        if not received.exists():
-            shutil.copytree(target, received)
-    target.mkdir(parents=True, exist_ok=True)
-    nbformat.write(rebuilt, target / f"{lesson}.ipynb")
-    (target / "timestamp.txt").unlink(missing_ok=True)
-    if when is not None:
-        (target / "timestamp.txt").write_text(when)
-    _succeed(desk.autograde(lesson, student, force=True, create=True), "grade")
-    _succeed(desk.generate_feedback(lesson, student, force=True), "write feedback for")
-    _read_back(desk, student, lesson, batch)
-    batch.feedback[student, lesson] = workspace / "feedback" / student / lesson / f"{lesson}.html"
+class _Run:
+    """One run's place: its desk, its keys, and the batch that it fills."""
 
+    def __init__(self, workspace: Path, opened: Path, batch: Batch, trusted: bool, lessons: set[str]):
+        self.workspace, self.opened, self.batch, self.trusted = workspace, opened, batch, trusted
+        self.desk = open_desk(workspace)
+        self.keys = {lesson: keys.read(workspace, lesson) for lesson in sorted(lessons)}
+        self.secret = keys.secret(workspace)
 
-def _timestamp(submission: intake.Submission, name: str, batch: Batch) -> str | None:
-    """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if there is none that can be read."""
-    from nbgrader.utils import parse_utc
+    def marked(self, found: list[intake.Submission], workers: int | None, dask: str | None) -> Iterator[Marked]:
+        """Every submission marked: first those that an earlier run has marked, then the others."""
+        waiting = []
+        for submission in found:
+            try:
+                task = self._task(submission)
+            except (OSError, ValueError) as error:
+                yield Marked(submission.student, submission.lesson, self._name(submission), "", problem=str(error))
+                continue
+            known = recording.kept(self.workspace, submission.student, submission.lesson)
+            if known is not None and known.digest == task.digest(self.keys[task.lesson]):
+                yield known
+            else:
+                waiting.append(submission)
+        if waiting:  # read again when their turn comes, so that a large class needs no more memory than a small one
+            yield from pool.marks(map(self._task, waiting), self.keys, workers=workers, dask=dask)
 
-    stamp = submission.path.with_name("timestamp.txt")
-    if not stamp.is_file():
-        return None
-    text = stamp.read_text(errors="replace").strip()
-    try:
-        parse_utc(text)
-    except Exception:  # dateutil raises many kinds
-        reason = f"graded as not late: its timestamp.txt says {text[:40]!r}, which is no date"
-        batch.notes.append(Problem(submission.student, submission.lesson, name, reason))
-        return None
-    return text
+    def take(self, marked: Marked) -> None:
+        """Keep and record one result, or note why there is none."""
+        about = (marked.student, marked.lesson, marked.file)
+        reason = marked.problem
+        if not reason:
+            try:
+                self._record(marked)
+            except Exception as error:  # one broken submission never stops a batch
+                reason = str(error) or type(error).__name__
+        if reason:
+            if recording.doubt(self.desk, marked.student, marked.lesson):
+                reason += "; the gradebook holds an earlier grade, now marked as one to look at"
+            self.batch.problems.append(Problem(*about, reason))
+        elif marked.missing:
+            reason = f"graded, but these cells were not found and count as blank: {', '.join(marked.missing)}"
+            self.batch.notes.append(Problem(*about, reason))
 
+    def _record(self, marked: Marked) -> None:
+        student, lesson = marked.student, marked.lesson
+        recording.keep_original(self.workspace, student, lesson, self.opened / marked.file)
+        if not recording.recorded(self.workspace, marked):
+            recording.keep(self.workspace, marked)
+            recording.record(self.desk, self.workspace, marked, self.keys[lesson].release)
+        _read_back(self.desk, student, lesson, self.batch)
+        self.batch.feedback[student, lesson] = self.workspace / "feedback" / student / lesson / f"{lesson}.html"
 
-def _graded_before(desk, submission: intake.Submission) -> bool:
-    from nbgrader.api import MissingEntry
+    def _name(self, submission: intake.Submission) -> str:
+        return str(submission.path.relative_to(self.opened))
 
-    with desk.gradebook as book:
+    def _task(self, submission: intake.Submission) -> Task:
+        if submission.path.stat().st_size > intake.MAX_BYTES:
+            raise ValueError(intake.TOO_LARGE)
+        student, lesson = submission.student, submission.lesson
+        seeds = keys.seeds(self.secret, self.keys[lesson], student)
+        data, when = submission.path.read_bytes(), self._timestamp(submission)
+        return Task(student, lesson, self._name(submission), data, seeds, when, self.trusted)
+
+    def _timestamp(self, submission: intake.Submission) -> str | None:
+        """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if none can be read."""
+        from nbgrader.utils import parse_utc
+
+        stamp = submission.path.with_name("timestamp.txt")
+        if not stamp.is_file():
+            return None
+        text = stamp.read_text(errors="replace").strip()
         try:
-            recorded = book.find_submission(submission.lesson, submission.student)
-        except MissingEntry:
-            return False
-        return any(cell.auto_score is not None for notebook in recorded.notebooks for cell in notebook.grades)
+            parse_utc(text)
+        except Exception:  # dateutil raises many kinds
+            reason = f"graded as not late: its timestamp.txt says {text[:40]!r}, which is no date"
+            note = Problem(submission.student, submission.lesson, self._name(submission), reason)
+            if note not in self.batch.notes:
+                self.batch.notes.append(note)
+            return None
+        return text
 
 
 def _read_back(desk, student: str, lesson: str, batch: Batch) -> None:
     """Take the result from nbgrader's gradebook, which is the record."""
     with desk.gradebook as book:
         submission = book.find_submission(lesson, student)
-        batch.grades.append(
-            Grade(
-                student,
-                lesson,
-                submission.score,
-                submission.max_score,
-                submission.total_seconds_late > 0,
-                submission.needs_manual_grade,
-            )
-        )
+        late, by_hand = submission.total_seconds_late > 0, submission.needs_manual_grade
+        batch.grades.append(Grade(student, lesson, submission.score, submission.max_score, late, by_hand))
         for notebook in submission.notebooks:
             for cell in notebook.grades:
                 batch.items.append(Item(student, lesson, cell.name, cell.score, cell.max_score))
-
-
-def _succeed(result: dict, what: str) -> None:
-    if result["success"]:
-        return
-    told = f"{result.get('log', '')}\n{result.get('error', '')}"
-    if "DeadKernelError" in told:
-        raise RuntimeError("its code ended the Python process that ran it")
-    errors = re.findall(r"^([\w.]*(?:Error|Exception): .+)$", told, re.MULTILINE)
-    raise RuntimeError(f"nbgrader could not {what} it: {errors[0] if errors else told.strip()[-300:]}")
