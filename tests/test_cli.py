@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from course_lib import doctor, paths
 from course_lib.cli import app
 from course_lib.doctor import Finding
+from course_lib.grading import sandbox
 
 
 @pytest.fixture
@@ -98,8 +99,10 @@ def test_grade_says_what_is_missing(course_command, tmp_path, built, monkeypatch
     assert "is not there" in said(course_command("grade", tmp_path / "nothing"))
     empty = tmp_path / "empty"
     empty.mkdir()
-    untrusted = course_command("grade", empty)
-    assert untrusted.exit_code == 1 and "--trusted" in said(untrusted)
+    assert "no notebook" in said(course_command("grade", empty))
+    monkeypatch.setattr(sandbox, "available", lambda: "bubblewrap is not installed")
+    unsafe = course_command("grade", empty)
+    assert unsafe.exit_code == 1 and "bubblewrap is not installed" in said(unsafe) and "--trusted" in said(unsafe)
     assert "no notebook" in said(course_command("grade", empty, "--trusted"))
     (tmp_path / "file").write_text("")
     assert "give another folder with --out" in said(

@@ -69,7 +69,8 @@ def test_a_class_is_graded(built, tmp_path):
     batch = grade(folder, built / "grading" / "workspace", lambda *step: steps.append(step))
 
     assert [(p.student, p.lesson) for p in batch.problems] == [("broken", NAME)]
-    assert steps[-1] == ("", len(expected) + 1, len(expected) + 1)
+    assert [done for _, done, _ in steps] == list(range(1, len(expected) + 2)) and steps[-1][2] == len(expected) + 1
+    assert batch.unproven == []
     earned = {student: {} for student in expected}
     for item in batch.items:
         earned[item.student][item.item] = pytest.approx(item.score)
@@ -124,11 +125,11 @@ def test_what_is_missing_or_odd_is_noted(built, tmp_path):
     assert "double-code" in told and "'yesterday'" in told
 
 
-# What awkward solutions earn: noise on stderr costs nothing, leaving costs its cases, hiding np the exercise.
+# What awkward solutions earn: noise on stderr and hiding np cost nothing, leaving costs its cases.
 AWKWARD = {
     "noisy": ("import sys\n\n\ndef double(x):\n    print('here', file=sys.stderr)\n    return x + x", 2),
     "leaves": ("import sys\n\n\ndef double(x):\n    return 2 * x if isinstance(x, int) else sys.exit()", 0),
-    "shadows": ("np = None\n\n\ndef double(x):\n    return x + x", 0),
+    "shadows": ("np = None\n\n\ndef double(x):\n    return x + x", 2),
 }
 
 

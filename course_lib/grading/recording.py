@@ -46,7 +46,7 @@ def recorded(workspace: Path, marked: Marked) -> bool:
         told = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["marked"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return told == marked.digest and page.exists()
+    return told == marked.digest and page.exists() and path_of(workspace, marked.student, marked.lesson).exists()
 
 
 def record(desk, workspace: Path, marked: Marked, release: str) -> None:
@@ -78,14 +78,17 @@ def keep_original(workspace: Path, student: str, lesson: str, path: Path) -> Non
         shutil.copytree(target, received)
 
 
-def doubt(desk, student: str, lesson: str) -> bool:
+def doubt(desk, workspace: Path, student: str, lesson: str) -> bool:
     """Mark an earlier grade as one that a person has to look at, since a newer attempt at grading failed.
+
+    What was kept of it goes, so that the next run marks and records the submission anew.
 
     Returns:
         Whether there is such a grade.
     """
     from nbgrader.api import MissingEntry
 
+    path_of(workspace, student, lesson).unlink(missing_ok=True)
     with desk.gradebook as book:
         try:
             submission = book.find_submission(lesson, student)

@@ -122,7 +122,8 @@ class _Run:
             else:
                 waiting.append(submission)
         if waiting:  # read again when their turn comes, so that a large class needs no more memory than a small one
-            yield from pool.marks(map(self._task, waiting), self.keys, workers=workers, dask=dask)
+            tasks = (task for submission in waiting if (task := self._task_again(submission)) is not None)
+            yield from pool.marks(tasks, self.keys, workers=workers, dask=dask)
 
     def take(self, marked: Marked) -> None:
         """Keep and record one result, or note why there is none."""
@@ -134,7 +135,7 @@ class _Run:
             except Exception as error:  # one broken submission never stops a batch
                 reason = str(error) or type(error).__name__
         if reason:
-            if recording.doubt(self.desk, marked.student, marked.lesson):
+            if recording.doubt(self.desk, self.workspace, marked.student, marked.lesson):
                 reason += "; the gradebook holds an earlier grade, now marked as one to look at"
             self.batch.problems.append(Problem(*about, reason))
         elif marked.missing:
@@ -160,6 +161,14 @@ class _Run:
         seeds = keys.seeds(self.secret, self.keys[lesson], student)
         data, when = submission.path.read_bytes(), self._timestamp(submission)
         return Task(student, lesson, self._name(submission), data, seeds, when, self.trusted)
+
+    def _task_again(self, submission: intake.Submission) -> Task | None:
+        try:
+            return self._task(submission)
+        except (OSError, ValueError) as error:  # it has changed since the run began
+            about = (submission.student, submission.lesson, self._name(submission))
+            self.batch.problems.append(Problem(*about, f"it could not be read any more: {error}"))
+            return None
 
     def _timestamp(self, submission: intake.Submission) -> str | None:
         """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if none can be read."""

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from course_lib import paths
 
@@ -78,10 +79,11 @@ class Sandbox:
         trusted: do without bubblewrap. Students' code then runs with your rights, on your files.
     """
 
+    _process: subprocess.Popen | None = None
+    _log: IO[bytes] | None = None
+
     def __init__(self, modules: Iterable[str] = (), limits: Limits | None = None, trusted: bool = False):
         self.modules, self.limits, self.trusted = sorted(modules), limits or Limits(), trusted
-        self._process: subprocess.Popen | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the sandbox
 
     def run(self, job: Job) -> Ended:
         """Do a job.
@@ -108,7 +110,8 @@ class Sandbox:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
-            self._process = None
+            self._log.close()
+            self._process = self._log = None
 
     __del__ = close
 
@@ -131,6 +134,7 @@ class Sandbox:
             _START if not self.trusted else _START.replace("/course", str(PACKAGE.parent)),
         ]
         command = program if self.trusted else [*_bubblewrap(), *program]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=_ENVIRONMENT, bufsize=0
         )
@@ -161,6 +165,8 @@ class Sandbox:
         return bytes(data)
 
     def _said(self) -> str:
+        if self._log is None:
+            return ""
         self._log.seek(0)
         return self._log.read()[-500:].decode(errors="replace").strip()
 
@@ -169,6 +175,7 @@ _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": _SCRATCH,
     "TMPDIR": _SCRATCH,
+    "USER": "student",  # else torch asks /etc/passwd, which is not there
     "LANG": "C.UTF-8",
     "COURSE_MODE": "grading",  # nothing trains
     "MPLBACKEND": "Agg",

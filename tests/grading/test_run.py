@@ -1,0 +1,203 @@
+"""A whole run: what is recorded, what a second run does, and what a killed one leaves to do."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_lib.grading import marking, pool, recording, run, sandbox
+from course_lib.grading.desk import open_desk
+
+NAME = "01_sample"
+RIGHT = {"which_letters_answer": 'answer = "AC"', "double_code": "def double(x):\n    return x + x"}
+HALF = {"which_letters_answer": 'answer = "A"', "double_code": "def double(x):\n    return 3 * x"}
+
+
+@pytest.fixture
+def handed_in(tmp_path, work):
+    """Makes the folder of a class, a submission a student."""
+
+    def make(**students: dict[str, str]) -> Path:
+        for student, sources in students.items():
+            path = tmp_path / "class" / student / f"{NAME}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(work(**sources))
+        return tmp_path / "class"
+
+    return make
+
+
+def earned(batch: run.Batch) -> dict[str, float]:
+    assert batch.problems == [] and batch.unproven == []
+    return {grade.student: grade.score for grade in batch.grades}
+
+
+def grades_in(workspace: Path) -> dict[str, float]:
+    with open_desk(workspace).gradebook as book:
+        return {s.student_id: s.score for s in book.assignment_submissions(NAME)}
+
+
+def test_a_second_run_marks_only_what_has_changed(workspace, handed_in, monkeypatch):
+    folder = handed_in(ada=RIGHT, bob=HALF)
+    assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5}
+    asked = []
+    marks = pool.marks
+    monkeypatch.setattr(
+        pool, "marks", lambda tasks, *a, **k: marks((asked.append(t.student) or t for t in tasks), *a, **k)
+    )
+    monkeypatch.setattr(recording, "record", lambda *a: pytest.fail("it was recorded before"))
+    assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5} and asked == []
+    monkeypatch.undo()
+    handed_in(bob=RIGHT)
+    assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5, "bob": 5}
+    assert grades_in(workspace) == {"ada": 5, "bob": 5}
+
+
+def test_a_failed_regrade_does_not_leave_an_old_score_looking_new(workspace, handed_in):
+    folder = handed_in(ada=RIGHT)
+    run.grade(folder, workspace, workers=1)
+    good = (folder / "ada" / f"{NAME}.ipynb").read_bytes()
+    (folder / "ada" / f"{NAME}.ipynb").write_text("{")
+    batch = run.grade(folder, workspace, workers=1)
+    assert batch.grades == [] and batch.unproven == [] and "earlier grade" in batch.problems[0].reason
+    with open_desk(workspace).gradebook as book:
+        assert book.find_submission(NAME, "ada").needs_manual_grade
+    (folder / "ada" / f"{NAME}.ipynb").write_bytes(good)
+    batch = run.grade(folder, workspace, workers=1)
+    assert earned(batch) == {"ada": 5} and not batch.grades[0].needs_manual
+
+
+def test_what_is_no_literal_is_on_the_manual_list(workspace, handed_in):
+    batch = run.grade(handed_in(ada={"which_letters_answer": "answer = str()"}), workspace, workers=1)
+    assert earned(batch) == {"ada": 0} and batch.grades[0].needs_manual
+
+
+def test_manual_grades_stay(workspace, handed_in):
+    folder = handed_in(ada=HALF)
+    run.grade(folder, workspace, workers=1)
+    with open_desk(workspace).gradebook as book:
+        grade = book.find_grade("double", NAME, NAME, "ada")
+        grade.manual_score, grade.extra_credit = 1.0, 0.25
+        book.db.commit()
+    handed_in(ada=RIGHT)
+    batch = run.grade(folder, workspace, workers=1)
+    assert earned(batch) == {"ada": 4.25} and batch.grades[0].needs_manual
+
+
+def test_the_audit_finds_a_changed_score_and_a_lost_one(workspace, handed_in):
+    folder = handed_in(ada=RIGHT, bob=RIGHT)
+    run.grade(folder, workspace, workers=1)
+    with open_desk(workspace).gradebook as book:
+        book.find_grade("double", NAME, NAME, "ada").auto_score = 1.0
+        book.find_grade("double", NAME, NAME, "bob").auto_score = None
+        book.db.commit()
+    told = run.grade(folder, workspace, workers=1).unproven
+    assert len(told) == 2 and "ada" in told[0] and "gradebook says 1" in told[0] and "no score" in told[1]
+
+
+def test_without_a_sandbox_nothing_runs_unless_told(workspace, handed_in, monkeypatch):
+    folder = handed_in(ada=RIGHT)
+    monkeypatch.setattr(sandbox, "available", lambda: "there is none")
+    with pytest.raises(run.NoSandbox, match="there is none"):
+        run.grade(folder, workspace)
+    assert earned(run.grade(folder, workspace, workers=1, trusted=True)) == {"ada": 5}
+
+
+# A run that ends as by kill -9 at the second call of a function.
+KILLED = """
+import os, sys
+from pathlib import Path
+from course_lib.grading import recording, run
+from nbgrader.apps.api import NbGraderAPI
+
+owner, name = {"recording": recording, "api": NbGraderAPI}[sys.argv[1]], sys.argv[2]
+true, calls = getattr(owner, name), []
+
+def dies(*arguments, **named):
+    calls.append(name)
+    if len(calls) == 2:
+        os.kill(os.getpid(), 9)
+    return true(*arguments, **named)
+
+if __name__ == "__main__":
+    setattr(owner, name, dies)
+    run.grade(Path(sys.argv[3]), Path(sys.argv[4]), workers=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "again"),
+    [("recording", "keep", 2), ("recording", "record", 1), ("api", "autograde", 1), ("api", "generate_feedback", 1)],
+)
+def test_a_killed_run_goes_on_where_it_was(workspace, handed_in, tmp_path, monkeypatch, owner, name, again):
+    folder = handed_in(ada=RIGHT, bob=HALF, eve=RIGHT)
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, tmp_path / "killed.py", owner, name, folder, workspace]
+    environment = {**os.environ, "PYTHONPATH": str(Path(run.__file__).parents[2])}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    asked, marks = [], pool.marks
+    monkeypatch.setattr(
+        pool, "marks", lambda tasks, *a, **k: marks((asked.append(t.student) or t for t in tasks), *a, **k)
+    )
+    assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5, "eve": 5}
+    assert len(asked) == again  # what was kept is not marked again
+    assert grades_in(workspace) == {"ada": 5, "bob": 1.5, "eve": 5}
+
+
+def test_the_feedback_has_messages_and_no_hidden_input(workspace, handed_in):
+    batch = run.grade(handed_in(ada=HALF), workspace, workers=1)
+    page = batch.feedback["ada", NAME].read_text()
+    assert "0 of 4 hidden cases agree" in page and "Recorded: A." in page
+    for secret in ("twice_as_much", "def cases", "rng", "score_cases"):
+        assert secret not in page
+
+
+def tasks(task, work, count: int) -> list[marking.Task]:
+    return [task(work(**RIGHT), student=f"student-{number}") for number in range(count)]
+
+
+def test_a_worker_that_is_killed_costs_a_retry_and_not_a_grade(task, work, key):
+    from multiprocessing import active_children
+
+    done = []
+    for marked in pool.marks(tasks(task, work, 8), {NAME: key}, workers=2):
+        if not done:
+            active_children()[0].kill()
+        done.append(marked)
+    assert sorted(m.student for m in done) == [f"student-{n}" for n in range(8)]
+    assert all(not m.problem and sum(mark.score for mark in m.marks) == 5 for m in done)
+
+
+def _ends(task, key):
+    if task.student == "student-1":
+        os._exit(1)
+    return marking.mark(task, key)
+
+
+def test_a_submission_that_always_ends_its_worker_is_a_problem(task, work, key, monkeypatch):
+    # The processes are started anew and import the pool, so what they call is changed through its name.
+    monkeypatch.setattr(pool, "_mark_here", _always_ends)
+    done = {m.student: m.problem for m in pool.marks(tasks(task, work, 3), {NAME: key}, workers=1)}
+    assert "3 times" in done.pop("student-1") and done == {"student-0": "", "student-2": ""}
+
+
+def _always_ends(task):
+    return _ends(task, pool._keys[task.lesson])
+
+
+def test_a_cluster_gives_the_same_results_to_the_byte(task, work, key):
+    from distributed import LocalCluster
+
+    given = tasks(task, work, 6)
+    here = {m.student: m.to_json() for m in pool.marks(given, {NAME: key}, workers=1)}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        there = {}
+        for marked in pool.marks(given, {NAME: key}, dask=cluster.scheduler_address):
+            if not there:
+                os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+            there[marked.student] = marked.to_json()
+    assert there == here
