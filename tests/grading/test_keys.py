@@ -48,4 +48,4 @@ def test_seeds_differ_by_student_and_secret_and_stay(key):
     assert (
         len({one["double"], *(keys.seeds(*other)["double"] for other in ((b"b", key, "ada"), (b"a", key, "bob")))}) == 3
     )
-    assert one == {"double": 271411857203826693912283043398086393371}, "a run next year has the same hidden inputs"
+    assert one == {"double": 132660273877798690867443811694399877904}, "a run next year has the same hidden inputs"
