@@ -5,9 +5,10 @@ an import of torch. The first process of the sandbox runs no student's code and 
 fork reads it, so no other student's work is in its memory. The fork can't signal or trace the first
 process, which alone speaks with the outside and after each job ends whatever is left.
 
-A job names the cells of a notebook, the last one with the exercise, its function, and the arguments of
-each case. The fork writes one line of JSON a case; see :mod:`.crossing`. There is nothing to gain from
-writing other lines: what is right is not known in here.
+A job names the cells of a notebook, the last one with the exercise, its visible check, its function, and the
+arguments of each hidden case. The fork writes one line of JSON for the check and one a case; see
+:mod:`.crossing`. There is nothing to gain from writing other lines: what is right is not known in here, and
+a check that holds earns nothing by itself.
 """
 
 import ast
@@ -32,6 +33,7 @@ from typing import Any
 
 MISSING = "missing"  # the cells ran, but the function is not there
 _WRITABLE = ("/scratch", "/dev/shm")
+_CELL, _CHECK = "<the exercise>", "<its check>"
 _TICK = 0.1  # seconds between two looks at the memory of a job
 _OUT = 3  # the file on which a fork writes
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
@@ -189,11 +191,16 @@ def _work(job: dict) -> None:
     last = len(job["cells"]) - 1
     stage = {"cell": last}
     try:
-        _run_cells(job["cells"], main.__dict__, stage)
+        _run_cells(job["cells"], job["check"], main.__dict__, stage)
     except BaseException as error:
-        return _say({"stopped": stage["cell"] == last, "line": _line(error), "error": type(error).__name__})
+        return _say({"stopped": stage["cell"] == last, "line": _line(error, _CELL), "error": type(error).__name__})
     if job["function"] not in main.__dict__:
         return _say({"stopped": True, "line": None, "error": MISSING})
+    try:
+        exec(compile(job["check"], _CHECK, "exec"), main.__dict__)
+        _say({"check": None})
+    except BaseException as error:
+        return _say({"check": type(error).__name__, "line": _line(error, _CHECK)})
     function = main.__dict__[job["function"]]
     for number, pickled in job["cases"]:
         _same_random_numbers()
@@ -207,8 +214,8 @@ def _work(job: dict) -> None:
         _say(line)
 
 
-def _run_cells(cells: list[str], names: dict, stage: dict) -> None:
-    """Run the last cell, and before it what it needs of the others."""
+def _run_cells(cells: list[str], check: str, names: dict, stage: dict) -> None:
+    """Run the last cell, and before it what it and its check need of the others."""
     from course_lib.grading.slices import needed
 
     parsed = []
@@ -220,9 +227,10 @@ def _run_cells(cells: list[str], names: dict, stage: dict) -> None:
                 raise
             parsed.append(ast.Module([], []))  # another exercise: it may be broken
     last = len(cells) - 1
-    for number, statement in [*needed(parsed[:-1], parsed[-1]), *((last, one) for one in parsed[-1].body)]:
+    target = ast.Module([*parsed[-1].body, *ast.parse(check).body], [])
+    for number, statement in [*needed(parsed[:-1], target), *((last, one) for one in parsed[-1].body)]:
         stage["cell"] = number
-        exec(compile(ast.Module([statement], []), f"<cell {number}>", "exec"), names)
+        exec(compile(ast.Module([statement], []), _CELL if number == last else "<above>", "exec"), names)
 
 
 def _python(source: str) -> str:
@@ -245,16 +253,14 @@ def _same_random_numbers() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
-def _line(error: BaseException) -> int | None:
-    """The line of its cell that an error comes from."""
+def _line(error: BaseException, where: str) -> int | None:
+    """The line of a cell or check that an error comes from: the outermost one."""
     if isinstance(error, SyntaxError):
         return error.lineno
-    trace, line = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.startswith("<cell "):
-            line = trace.tb_lineno
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != where:
         trace = trace.tb_next
-    return line
+    return trace.tb_lineno if trace is not None else None
 
 
 if __name__ == "__main__":

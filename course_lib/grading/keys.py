@@ -51,6 +51,11 @@ class ExerciseKey:
     compares: str
     before: tuple[str, ...]
 
+    @property
+    def visible(self) -> str:
+        """The asserts of its check cell that students see."""
+        return self.before[-1].rpartition("quiz.passed(")[0]
+
 
 @dataclass(frozen=True)
 class Key:

@@ -5,7 +5,6 @@ for each hidden case; the reference is computed and compared here. Messages are 
 show hidden inputs, nor what the reference gives for them, nor text that a student's code can choose.
 """
 
-import builtins
 import copy
 import hashlib
 import json
@@ -19,9 +18,8 @@ from typing import Any
 import nbformat
 import numpy as np
 
-from course_lib.grading import crossing, intake
+from course_lib.grading import crossing, intake, messages
 from course_lib.grading.cases import agrees
-from course_lib.grading.inside import MISSING
 from course_lib.grading.keys import ExerciseKey, Key, QuestionKey, prepare
 from course_lib.grading.sandbox import Job, Limits, Sandbox
 from course_lib.quiz import scoring
@@ -207,12 +205,12 @@ def _answers(exercise: ExerciseKey, cells: list[str], inputs: list[tuple], task:
     sandbox = _sandbox(key.modules, task.trusted)
     pickled = [(number, pickle.dumps(arguments)) for number, arguments in enumerate(inputs)]
     answers: dict[int, dict] = {}
-    slow = 0
+    slow, check = 0, exercise.visible
     while waiting := [case for case in pickled if case[0] not in answers]:
-        ended = sandbox.run(Job(cells, exercise.function, waiting))
-        lines = crossing.lines(ended.raw)
-        if not answers and lines and "stopped" in lines[0]:
-            return _why_stopped(exercise, lines[0], cells)
+        ended = sandbox.run(Job(cells, exercise.function, waiting, check))
+        first, *lines = crossing.lines(ended.raw) or [{}]
+        if not answers and first != {"check": None}:
+            return messages.why_not(exercise, first, ended.how, cells)
         for (number, _), line in zip(waiting, lines, strict=False):
             if line.get("case") != number:  # not what was asked: somebody else wrote it
                 break
@@ -221,41 +219,18 @@ def _answers(exercise: ExerciseKey, cells: list[str], inputs: list[tuple], task:
         slow += ended.how == "time"
         for number in rest if slow == SLOW else rest[:1]:
             answers[number] = {"ended": ended.how}
+        check = ""  # it held
     return [answers[number] for number, _ in pickled]
-
-
-def _why_stopped(exercise: ExerciseKey, line: dict, cells: list[str]) -> str:
-    where = "your cell" if line["stopped"] is True else "a cell above it"
-    if line.get("error") == MISSING:
-        return f"Not run: your cell does not define {exercise.function}."
-    row = line.get("line")
-    rows = cells[-1].count("\n") + 1
-    at = f" in its line {row}" if where == "your cell" and type(row) is int and 0 < row <= rows else ""
-    return f"Not run: {where} ends in {_error(line.get('error'))}{at}."
-
-
-def _error(name: Any) -> str:
-    """An exception's name, if it is one of Python's own: any other is text that a student's code has chosen."""
-    known = getattr(builtins, name, None) if isinstance(name, str) else None
-    return name if isinstance(known, type) and issubclass(known, BaseException) else "an error of its own"
-
-
-_ENDINGS = {
-    "done": "your function ended the Python process",
-    "time": "it took too long",
-    "memory": "it took too much memory",
-    "output": "it returned too much",
-}
 
 
 def _fault(answer: dict, arguments: tuple, expected: Any, tolerance: float, agree: Any) -> str:
     """What is wrong with an answer, in words for its student; empty if nothing is."""
     if "ended" in answer:
-        return _ENDINGS.get(answer["ended"], _ENDINGS["done"])
+        return messages.ENDINGS.get(answer["ended"], messages.ENDINGS["done"])
     if "error" in answer:
         if answer["error"] == "NotImplementedError":
             return "your function is not written yet (NotImplementedError)"
-        return f"your function ended in {_error(answer['error'])}"
+        return f"your function ended in {messages.error(answer['error'])}"
     try:
         output = crossing.rebuild(answer.get("output"))
         after = [crossing.rebuild(one) for one in answer.get("after") or []]
@@ -263,21 +238,7 @@ def _fault(answer: dict, arguments: tuple, expected: Any, tolerance: float, agre
             return ""
     except Exception:  # whatever came out, that case does not agree
         return "the result is not the right one"
-    return _difference(output, expected)
-
-
-def _difference(output: Any, expected: Any) -> str:
-    """How an output differs, as far as that gives nothing away."""
-    if output is None:
-        return "your function returned None: is a return missing?"
-    if isinstance(output, crossing.Other):
-        return "the result is of a type that can't be compared"
-    if isinstance(expected, tuple) and not isinstance(output, (tuple, list)):
-        return "the result is one thing where several are asked for"
-    shapes = getattr(output, "shape", None), getattr(expected, "shape", None)
-    if all(shape is not None for shape in shapes) and tuple(shapes[0]) != tuple(shapes[1]):
-        return "the result has the wrong shape"
-    return "the result is not the right one"
+    return messages.difference(output, expected)
 
 
 _here = threading.local()

@@ -51,11 +51,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """Call ``function``, defined by the last of ``cells``, with the pickled arguments of each case."""
+    """Run ``check``, then call ``function``, defined by the last of ``cells``, with each case's pickled arguments."""
 
     cells: Sequence[str]
     function: str
     cases: Sequence[tuple[int, bytes]]
+    check: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ RIGHT = {
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Less time for what never ends."""
-    monkeypatch.setattr(marking, "Limits", lambda: Limits(seconds=2, patience=20, memory=512 << 20, output=1 << 20))
+    monkeypatch.setattr(marking, "Limits", lambda: Limits(seconds=2, patience=300, memory=512 << 20, output=1 << 20))
     yield
     held = marking._here.__dict__.pop("sandbox", None)
     if held is not None:
@@ -53,26 +53,32 @@ def test_what_is_no_literal_goes_to_a_person(task, key, work):
     assert not typed.manual and typed.score == 0 and "'X'" in typed.message
 
 
-BY_SIZE = "def double(x):\n    if x[0] > 0:\n        {}\n    return x + x"
+# The visible check asks for double(2); only the hidden cases are arrays.
+ARRAYS = "def double(x):\n    if np.ndim(x):\n        {}\n    return x + x"
+BY_SIGN = "def double(x):\n    if np.ndim(x) and x[0] > 0:\n        {}\n    return x + x"
 
 
 @pytest.mark.parametrize(
     ("source", "earned", "told"),
     [
-        ("def double(x):\n    return 3 * x", 0, "not the right one"),
-        ("def double(x):\n    x + x", 0, "returned None"),
-        ("def double(x):\n    return (2 * x)[:2]", 0, "wrong shape"),
-        ("def double(x):\n    x *= 2\n    return x", 0, "0 of 4"),
-        ("def double(x):\n    raise ValueError(str(x))", 0, "ended in ValueError"),
-        ("class Hidden(Exception): pass\ndef double(x):\n    raise Hidden(x)", 0, "an error of its own"),
+        (ARRAYS.format("return 3 * x"), 0, "not the right one"),
+        (ARRAYS.format("return None"), 0, "returned None"),
+        (ARRAYS.format("return (2 * x)[:2]"), 0, "wrong shape"),
+        (ARRAYS.format("x *= 2; return x"), 0, "0 of 4"),
+        (ARRAYS.format("raise ValueError(str(x))"), 0, "ended in ValueError"),
+        (ARRAYS.format("raise type('Hidden', (Exception,), {})(x)"), 0, "an error of its own"),
+        (ARRAYS.format("raise NotImplementedError()"), 0, "not written yet"),
+        (ARRAYS.format("import os; os._exit(0)"), 0, "ended the Python process"),
+        (ARRAYS.format("\n        while True: pass"), 0, "too long"),
+        (ARRAYS.format("return 'x' * 3_000_000"), 0, "returned too much"),
+        (ARRAYS.format("return bytearray(3 << 30)"), 0, "MemoryError"),
+        ("def double(x):\n    return 3 * x", 0, "A visible check fails: Twice two is four"),
+        ("def double(x):\n    raise KeyError(x)", 0, "A visible check fails: KeyError"),
+        ("def double(x):\n    import os; os._exit(0)", 0, "Not run: before the first hidden case"),
         ("def double(x)\n    return 2 * x", 0, "SyntaxError in its line 1"),
         ("def twice(x):\n    return 2 * x", 0, "does not define double"),
         ("1 / 0\ndef double(x):\n    return 2 * x", 0, "ZeroDivisionError in its line 1"),
-        ("def double(x):\n    raise NotImplementedError()  # mine", 0, "not written yet"),
-        ("import os\ndef double(x):\n    os._exit(0)", 0, "ended the Python process"),
-        ("def double(x):\n    while True: pass", 0, "too long"),
-        ("def double(x):\n    return 'x' * 3_000_000", 0, "returned too much"),
-        ("def double(x):\n    return bytearray(3 << 30)", 0, "MemoryError"),
+        ("while True: pass", 0, "took too long"),
         ("def double(x):\n    print('here')\n    return np.asarray(x) * 2", 2, "4 of 4"),
         ("%matplotlib inline\ndef double(x):\n    return 2 * x", 2, "4 of 4"),
     ],
@@ -84,7 +90,7 @@ def test_exercises(task, key, work, source, earned, told):
 
 @pytest.mark.parametrize("does", ["return None", "import os; os._exit(1)", "raise KeyError(str(x))"])
 def test_part_of_the_cases_earns_its_part_whatever_the_others_do(task, key, work, does):
-    score, message = exercise(task, key, work, BY_SIZE.format(does))
+    score, message = exercise(task, key, work, BY_SIGN.format(does))
     right = sum(case[0] <= 0 for case in hidden(key))
     assert 0 < right < 4 and score == 2 * right / 4 and f"{right} of 4" in message
 
@@ -101,14 +107,14 @@ def test_hidden_inputs_differ_by_student(key):
 
 
 def test_no_message_shows_a_hidden_input_or_chosen_text(task, key, work):
-    said = "def double(x):\n    raise type(str(x), (Exception,), {})(str(x))"
+    said = ARRAYS.format("raise type(str(x), (Exception,), {})(str(x))")
     told = mark(task(work(double_code=said)), key).to_json()
     for case in hidden(key):
         assert str(case[0])[:6] not in told.replace(said, "")
 
 
 def test_the_same_submission_gets_the_same_result_to_the_byte(task, key, work):
-    chance = "import random\ndef double(x):\n    return x + x + (random.random() > 0.5) + np.random.rand()"
+    chance = "import random\n" + ARRAYS.format("return x + x if random.random() + np.random.rand() > 1 else x")
     assert len({mark(task(work(double_code=chance)), key).to_json() for _ in range(2)}) == 1
 
 
@@ -133,6 +139,6 @@ def test_what_a_submission_leaves_behind_is_gone_for_the_next():
     with Sandbox() as sandbox:
         for source in (leave, look):
             ended = sandbox.run(Job([source], "f", [(0, pickle.dumps(()))]))
-        (line,) = lines(ended.raw)
+        _, line = lines(ended.raw)
         assert line["output"][1] == ["list"] and len(line["output"][2]) == 3  # the first process and this one
         assert sandbox._process.pid and os.path.exists(f"/proc/{sandbox._process.pid}")

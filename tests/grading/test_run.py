@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_where_it_was(workspace, handed_in, tmp_path, monke
 def test_the_feedback_has_messages_and_no_hidden_input(workspace, handed_in):
     batch = run.grade(handed_in(ada=HALF), workspace, workers=1)
     page = batch.feedback["ada", NAME].read_text()
-    assert "0 of 4 hidden cases agree" in page and "Recorded: A." in page
+    assert "Twice two is four" in page and "Recorded: A." in page
     for secret in ("twice_as_much", "def cases", "rng", "score_cases"):
         assert secret not in page
 
