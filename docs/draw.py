@@ -7,11 +7,12 @@ from torch import nn
 
 from course_lib.compression import autoencoder
 from course_lib.data import scenes
-from course_lib.data.captioned import captioned
+from course_lib.data.captioned import captioned, sentence
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
+from course_lib.diffusion import tiny
 from course_lib.figures import png
-from course_lib.figures.compression_latents import channels
+from course_lib.figures.compression_latents import channels, gallery
 from course_lib.figures.convolution import responses
 from course_lib.figures.fully_connected import connections
 from course_lib.figures.unet import architecture
@@ -36,6 +37,10 @@ def main() -> None:
     (FOLDER / "lesson_03.png").write_bytes(png(five_answers(scene, ask(load_models(), scene.image)), dpi=80))
     picture = captioned(0, split="new-combinations").image
     (FOLDER / "lesson_04.png").write_bytes(png(channels(autoencoder.load(), picture), dpi=80))
+    asked = [("fox", "purple"), ("robot", "yellow"), ("pizza", "blue"), ("owl", "orange"), ("rocket", "black")]
+    drawn = tiny.load().generate([sentence(*pair) for pair in asked], sampler="dpm++", steps=20, guidance=5.0)
+    # Seeds 0 to 4, the first and only ones that were drawn.
+    (FOLDER / "generated.png").write_bytes(png(gallery({"": list(drawn)}, [" on ".join(pair) for pair in asked])))
     with torch.device("meta"):
         paper = UNet.paper()
     (FOLDER / "lesson_05.png").write_bytes(png(architecture(paper, 572), dpi=80))
