@@ -218,7 +218,11 @@ def doctor(
 def train(
     name: Annotated[str, typer.Argument(help="A model of the lessons, as course evaluate lists them, or all.")],
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of 2,000 examples each; if left out, as the shipped model's first cycle.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of 2,000 examples each, for tiny-sd 10,000; if left out, as the first cycle of the shipped one.",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make examples ahead of time.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the examples.")] = 0,

@@ -29,9 +29,13 @@ def generate(
     """Make a picture of a sentence with the course's own Stable Diffusion."""
     from rich.console import Console
 
+    from course_lib import checkpoints
+    from course_lib.cli import _fail
     from course_lib.data.captioned import COLOURS
     from course_lib.diffusion import tiny
 
+    if not checkpoints.shipped("tiny-sd"):
+        _fail("the weights of tiny-sd are not here: course train tiny-sd --ship makes them, which takes hours on a CPU")
     words = set(re.findall(r"\w+", prompt.lower()))
     unknown = [kind for kind, known in (("object", tiny.OBJECTS), ("colour", COLOURS)) if not words & set(known)]
     for kind in unknown:

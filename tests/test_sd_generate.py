@@ -7,6 +7,7 @@ from tiny_sd import both, write_tokenizer
 from torchvision.transforms.functional import to_pil_image, to_tensor
 from typer.testing import CliRunner
 
+from course_lib import checkpoints
 from course_lib.cli import app
 from course_lib.sd import weights
 
@@ -111,3 +112,10 @@ def test_what_is_cut_from_a_prompt_is_said(generate):
 def test_help_names_it():
     result = CliRunner().invoke(app, ["sd", "--help"])
     assert result.exit_code == 0 and "generate" in result.output
+
+
+def test_without_the_course_s_own_weights_it_says_how_to_make_them(monkeypatch):
+    monkeypatch.setattr(checkpoints, "shipped", lambda name: False)
+    result = CliRunner().invoke(app, ["generate", "a fox on a red background"])
+    said = " ".join((result.output + getattr(result, "stderr", "")).split())
+    assert result.exit_code == 1 and "course train tiny-sd --ship" in said

@@ -144,8 +144,8 @@ def facts(name: str = "judge", styles: Sequence[str] | None = None) -> dict[str,
         "objects": list(OBJECTS),
         "colours": list(COLOURS),
         "styles": sprites.styles("train"),
-        "held out": "one combination of object and colour in ten, by hash, and the style "
-        + sprites.styles("held-out")[0],
+        "combinations": "all: those of the test splits too, in other pictures",
+        "held out": sprites.styles("held-out"),
     }
 
 

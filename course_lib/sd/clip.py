@@ -74,10 +74,8 @@ class CLIPTextModel(nn.Module):
         self.config = config
         tables = {"token_embedding": config.vocab_size, "position_embedding": config.max_position_embeddings}
         self.embeddings = nn.ModuleDict({name: nn.Embedding(n, config.hidden_size) for name, n in tables.items()})
-        for table in self.embeddings.values():
-            nn.init.normal_(
-                table.weight, std=0.02
-            )  # as CLIP's training began: beside torch's 1, layers would be unheard
+        for table in self.embeddings.values():  # as CLIP's training began: beside torch's 1, layers would be unheard
+            nn.init.normal_(table.weight, std=0.02)
         layers = nn.ModuleList(CLIPEncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.encoder = nn.ModuleDict({"layers": layers})
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
