@@ -44,7 +44,7 @@ def run() -> dict:
                 "seconds": taken,
                 "x of diffusers": taken / seconds["diffusers"],
                 "apart, of 255": (one - other).abs().max().item() * 255,
-                "peak memory, MB": _memory(count) / 1e6 if name == "ours" else "",
+                "peak memory, MB": round(_memory(count) / 1e6) if name == "ours" else "",
             }
             for name, taken in seconds.items()
         ]
@@ -77,6 +77,7 @@ def _peer(model: StableDiffusion) -> Callable[[list[tuple[str, str]]], Callable[
         beta_schedule="scaled_linear",
         prediction_type=model.schedule.prediction_type,
         timestep_spacing=model.schedule.timestep_spacing,
+        steps_offset=1,  # it says so itself; "trailing" has no use for it
     )
     pipe = diffusers.StableDiffusionPipeline(
         *(vae, None, None, unet, scheduler, None, None), requires_safety_checker=False

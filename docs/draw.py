@@ -47,12 +47,14 @@ def main() -> None:
     with torch.device("meta"):
         paper = UNet.paper()
     (FOLDER / "lesson_05.png").write_bytes(png(architecture(paper, 572), dpi=80))
-    fox, counts = sentence("fox", "purple"), (2, 4, 8, 20, 50)
+    fox, counts = sentence("fox", "purple"), (1, 2, 5, 20, 50)
     rows = {
         said: [model.generate(fox, **options | {"sampler": name, "steps": steps})[0] for steps in counts]
         for name, said in (("ddpm", "DDPM"), ("ddim", "DDIM"), ("dpm++", "DPM-Solver++"))
     }
-    (FOLDER / "lesson_06.png").write_bytes(png(gallery(rows, [f"{steps} steps" for steps in counts]), dpi=80))
+    (FOLDER / "lesson_06.png").write_bytes(
+        png(gallery(rows, ["1 step" if steps == 1 else f"{steps} steps" for steps in counts]), dpi=80)
+    )
     (FOLDER / "lesson_07.png").write_bytes(png(over_picture(look(model, fox, **options)), dpi=80))
 
 
