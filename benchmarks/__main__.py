@@ -15,15 +15,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "front_door", "scenes", "unet", "vision")
-LONG = ("learning",)  # half an hour: only when it is named
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
+LONG = ("learning", "sd")  # half an hour, and a quarter with 11 GB: only when they are named
 RESULTS = Path(__file__).parent / "results"
 
 
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which is long."),
+        typer.Argument(help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which are long."),
     ] = None,
 ):
     """Measure, print and save as JSON under benchmarks/results/."""

@@ -206,7 +206,8 @@ def train(
                 console.print(sentence, highlight=False, markup=False)
             if not done.finished:
                 raise typer.Exit(130)  # what shells return of a command that was interrupted
-            console.print(runs.table(done.figures))
+            if done.figures:
+                console.print(runs.table(done.figures))
     except (ValueError, OSError, FloatingPointError) as error:
         _fail(str(error))
 

@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from course_lib import checkpoints, recipes, shipping, states
+from course_lib import checkpoints, recipes, several, shipping, states
 from course_lib.device import best_device
 
 _BEFORE = "began with"  # on a card: how the weights that it began with were made, if their command does not say it
@@ -102,6 +102,8 @@ class Run:
         if self.without:
             how["styles"] = self._others()
         model, history = self.family.train(self.name, checkpoint=self.state, **how)
+        if several.number() > 0:
+            return Done(not history.interrupted, (), [])  # the first process says the rest
         trained = len(history.losses)
         facts: dict[str, Any] = {
             "epochs": trained + before.get("epochs", 0),

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from course_lib import states
+from course_lib import several, states
 from course_lib.device import autocast
 
 Loss = Callable[..., Tensor]
@@ -98,6 +98,8 @@ def fit(
             (Ho et al., 2020, arXiv:2006.11239, appendix B).
         label: what stands before the progress bar.
 
+    Started by torchrun, several processes train it together: see :mod:`course_lib.several`.
+
     An interruption (Ctrl+C, the stop button) ends training early and returns. What is kept is the best epoch so
     far, or without ``score`` the weights as they stand.
 
@@ -107,6 +109,7 @@ def fit(
     """
     device = device or next(model.parameters()).device
     model.to(device).train()
+    step = several.joined(model, loss)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(epochs * len(data), 1))
     scaler = _grad_scaler(device)  # float16's small gradients would round to 0 without it
@@ -119,10 +122,11 @@ def fit(
         history, best = _resume(Path(checkpoint), parts, device, seed)
 
     begin, before = time.perf_counter(), history.seconds
-    images = len(data.sampler)  # not of the data set, which may be endless
+    images = len(data.sampler) * several.count()  # not of the data set, which may be endless
     done = len(history.losses) * images
     # On stdout: a notebook shows stderr as if something were wrong.
-    bar = tqdm(total=epochs * images, initial=done, desc=label, unit=" images", file=sys.stdout, mininterval=0.5)
+    shown = {"desc": label, "unit": " images", "file": sys.stdout, "mininterval": 0.5}
+    bar = tqdm(total=epochs * images, initial=done, disable=several.number() > 0, **shown)
     try:
         for epoch in range(len(history.losses), epochs):
             torch.manual_seed(seed + epoch)
@@ -130,7 +134,7 @@ def fit(
             for batch in data:
                 batch = [tensor.to(device) for tensor in batch]
                 with autocast(device):
-                    value = loss(model, *batch)
+                    value = step(*batch)
                 optimizer.zero_grad()
                 scaler.scale(value).backward()
                 scaler.step(optimizer)
@@ -139,8 +143,8 @@ def fit(
                 if average is not None:
                     parts["average"].update_parameters(model)
                 total += value.detach() * len(batch[0])
-                bar.update(len(batch[0]))
-            history.losses.append(total.item() / images)
+                bar.update(len(batch[0]) * several.count())
+            history.losses.append(several.summed(total) / images)
             if not math.isfinite(history.losses[-1]):
                 raise FloatingPointError(f"The loss became {history.losses[-1]}: try a smaller learning_rate.")
             bar.set_postfix(loss=f"{history.losses[-1]:.4f}")
@@ -149,7 +153,7 @@ def fit(
                 if history.scores[-1] == max(history.scores):
                     best = {name: value.detach().clone() for name, value in kept.state_dict().items()}
             history.seconds = before + time.perf_counter() - begin
-            if checkpoint is not None:
+            if checkpoint is not None and several.number() == 0:
                 _save(Path(checkpoint), parts, history, best, seed)
     except KeyboardInterrupt:
         history.interrupted = True

@@ -7,13 +7,16 @@ from torch import nn
 
 from course_lib.compression import autoencoder
 from course_lib.data import scenes
-from course_lib.data.captioned import captioned
+from course_lib.data.captioned import captioned, sentence
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
+from course_lib.diffusion import tiny
+from course_lib.diffusion.attention_maps import look
 from course_lib.figures import png
-from course_lib.figures.compression_latents import channels
+from course_lib.figures.compression_latents import channels, gallery
 from course_lib.figures.convolution import responses
 from course_lib.figures.fully_connected import connections
+from course_lib.figures.stable_diffusion_attention import over_picture
 from course_lib.figures.unet import architecture
 from course_lib.figures.vision import five_answers
 from course_lib.filters import kernel
@@ -36,9 +39,23 @@ def main() -> None:
     (FOLDER / "lesson_03.png").write_bytes(png(five_answers(scene, ask(load_models(), scene.image)), dpi=80))
     picture = captioned(0, split="new-combinations").image
     (FOLDER / "lesson_04.png").write_bytes(png(channels(autoencoder.load(), picture), dpi=80))
+    asked = [("fox", "purple"), ("robot", "yellow"), ("pizza", "blue"), ("owl", "orange"), ("rocket", "black")]
+    model, options = tiny.load(), {"sampler": tiny.SAMPLER, "steps": tiny.STEPS, "guidance": tiny.GUIDANCE}
+    drawn = model.generate([sentence(*pair) for pair in asked], **options)
+    # Seeds 0 to 4, the first and only ones that were drawn.
+    (FOLDER / "generated.png").write_bytes(png(gallery({"": list(drawn)}, [" on ".join(pair) for pair in asked])))
     with torch.device("meta"):
         paper = UNet.paper()
     (FOLDER / "lesson_05.png").write_bytes(png(architecture(paper, 572), dpi=80))
+    fox, counts = sentence("fox", "purple"), (1, 2, 5, 20, 50)
+    rows = {
+        said: [model.generate(fox, **options | {"sampler": name, "steps": steps})[0] for steps in counts]
+        for name, said in (("ddpm", "DDPM"), ("ddim", "DDIM"), ("dpm++", "DPM-Solver++"))
+    }
+    (FOLDER / "lesson_06.png").write_bytes(
+        png(gallery(rows, ["1 step" if steps == 1 else f"{steps} steps" for steps in counts]), dpi=80)
+    )
+    (FOLDER / "lesson_07.png").write_bytes(png(over_picture(look(model, fox, **options)), dpi=80))
 
 
 if __name__ == "__main__":

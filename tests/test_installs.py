@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 COLAB = """
 ipython==7.34.0 ipywidgets==7.7.1 widgetsnbextension==3.6.10 ipykernel==6.17.1 jupyter_client==7.4.9 traitlets==5.7.1
 numpy==2.1.3 scipy==1.16.3 matplotlib==3.10.0 pillow==11.3.0 scikit-image==0.25.2 scikit-learn==1.6.1
-safetensors==0.8.0 tqdm==4.67.3 typer==0.27.1 rich==13.9.4 pip setuptools torch torchvision
+safetensors==0.8.0 tqdm==4.67.3 typer==0.27.1 rich==13.9.4 regex==2025.11.3 pip setuptools torch torchvision
 """
 NEW_IN_COLAB = {"pixels-to-diffusion", "jaxtyping", "wadler-lindig"}  # jaxtyping needs wadler-lindig, both small
 DAY = "2026-11-15"

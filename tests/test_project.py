@@ -35,9 +35,10 @@ def commands(text: str) -> list[str]:
     return [block.strip() for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL)]
 
 
-def test_readme_opens_with_two_commands_and_ci_runs_the_second(root):
+def test_readme_opens_with_two_commands_and_ci_runs_the_second_and_a_third_draws(root):
     readme = (root / "README.md").read_text()
-    start, test = commands(readme.split("\n## ")[0])
+    start, test, draw = commands(readme.split("\n## ")[0])
+    assert draw.startswith(".uv/bin/uv run course generate ")
     assert start.endswith("course lab") and test.endswith("pytest")
     for command in (start, test):
         assert command.startswith("python3 -m venv .uv && .uv/bin/pip install -q uv && .uv/bin/uv run ")

@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from course_lib import several
+
 
 def loader(data: Dataset, count: int, *, batch: int, workers: int = 0, collate: Callable | None = None) -> DataLoader:
     """Batches for training: ``count`` examples an epoch, drawn from all of ``data`` anew in every epoch.
 
     They are drawn by torch's generator, so a run that is seeded sees the same examples with any number of
-    ``workers`` (processes that make them ahead of time). ``collate`` makes a batch of a list of examples.
+    ``workers`` (processes that make them ahead of time). ``collate`` makes a batch of a list of examples. Where several
+    processes train together, each gets its share of every batch.
     """
     return DataLoader(
-        *(data, batch),
+        *(data, several.share(batch)),
         sampler=_New(data, replacement=True, num_samples=count),
         num_workers=workers,
         collate_fn=collate,
@@ -27,8 +30,19 @@ class _New(RandomSampler):
 
     A loader draws a number of its own before them, from the generator that it is given: with workers that persist
     only in the first epoch, else in each. Here it is given another, and the number is drawn in its place.
+
+    Of several processes that train together each draws the same numbers, takes its own of them, and goes on with random
+    numbers of its own.
     """
 
     def __iter__(self) -> Iterator[int]:
         torch.empty((), dtype=torch.int64).random_()
-        return super().__iter__()
+        numbers = super().__iter__()
+        if several.count() == 1:
+            return numbers
+        own = list(numbers)[several.number() :: several.count()][: len(self)]  # all take equally many steps
+        torch.manual_seed(torch.initial_seed() + 2**16 * several.number())  # no epoch is seeded with that
+        return iter(own)
+
+    def __len__(self) -> int:
+        return super().__len__() // several.count()

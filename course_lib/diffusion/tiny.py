@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from course_lib import checkpoints
+from course_lib import checkpoints, several
 from course_lib.compression import autoencoder
 from course_lib.data import captioned, endless
 from course_lib.diffusion import latents
@@ -165,7 +165,8 @@ def train(
 ) -> tuple[TextToImage, History]:
     """Train it; the options are those of ``course train``. The latents are kept beside ``checkpoint``."""
     store = None if checkpoint is None else Path(checkpoint).with_name(f"{name}-latents.safetensors")
-    clean, captions = latents.made(PICTURES, OBJECTS, device=device, workers=workers, store=store)
+    with several.in_turn():
+        clean, captions = latents.made(PICTURES, OBJECTS, device=device, workers=workers, store=store)
     pictures = TensorDataset(clean, tokenizer().encode(captions)[0])
     data = endless.loader(pictures, EPOCH, batch=BATCH)
     options = {"learning_rate": learning_rate, "device": device, "checkpoint": checkpoint, "label": name}
