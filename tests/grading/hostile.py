@@ -15,7 +15,7 @@ what its cells hold; the words after ``python`` say where a block goes::
 (a notebook that was damaged without its learner's fault), ``ends: listed`` for a problem whose reason holds
 ``says``; without ``ends`` a submission may be graded, wait for a person, or be listed. ``base: solved`` starts
 from a notebook with all six points instead of the blank release. ``recipe`` names functions of
-:mod:`.recipes` that damage the notebook or make a file which nobody wants to commit.
+:mod:`.recipes` and :mod:`.files` that damage the notebook or make a file which nobody wants to commit.
 
 A place is a cell id of the lesson, ``top`` or ``end`` for a new cell, or ``file:NAME`` for a file beside the
 notebook. ``@WORKSPACE@`` and the like become paths of the :class:`World`: an attacker knows them all. What an
@@ -139,7 +139,7 @@ def honest(world: World, student: str) -> None:
 
 def hand_in(attack: Attack, world: World) -> Path:
     """Make an attack's folder among the submissions; the student is called as the attack."""
-    from tests.grading import recipes
+    from tests.grading import files, recipes
 
     folder = world.handed_in / attack.name
     folder.mkdir(parents=True)
@@ -158,7 +158,8 @@ def hand_in(attack: Attack, world: World) -> Path:
         else:
             notebook = _filled(notebook, {place: code})
     for recipe in attack.recipes:
-        notebook = getattr(recipes, recipe)(notebook, folder, world)
+        change = getattr(recipes, recipe, None) or getattr(files, recipe)
+        notebook = change(notebook, folder, world)
     if notebook is not None:
         _plain(notebook, folder)
     return folder
