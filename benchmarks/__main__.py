@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("convolution", "front_door", "scenes", "unet", "vision")
-LONG = ("learning",)  # half an hour: only when it is named
+LONG = ("attacks", "learning")  # half an hour each: only when they are named
 RESULTS = Path(__file__).parent / "results"
 
 
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which is long."),
+        typer.Argument(help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which take long."),
     ] = None,
 ):
     """Measure, print and save as JSON under benchmarks/results/."""

@@ -130,13 +130,10 @@ def test_nothing_is_gained_and_nobody_forgotten(batch):
         score = scores.get(attack.name)
         if score is None and (not reasons or attack.ends == "graded"):
             wrong[attack.name] = f"not graded: {reasons}"
-        elif (
-            score is not None
-            and (attack.ends == "listed" or not 0 <= score <= attack.earns)
-            or attack.ends == "graded"
-            and score != attack.earns
-        ):
-            wrong[attack.name] = f"{score} points instead of {attack.earns}"
+        elif score is not None and (attack.ends == "listed" or not 0 <= score <= attack.earns):
+            wrong[attack.name] = f"{score} points, and it earns {attack.earns}"
+        elif attack.ends == "graded" and score != attack.earns:
+            wrong[attack.name] = f"only {score} points, and it earns {attack.earns}"
         elif attack.ends == "listed" and not any(attack.says in reason for reason in reasons):
             wrong[attack.name] = f"another reason: {reasons}"
     assert wrong == {}

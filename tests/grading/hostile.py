@@ -215,14 +215,15 @@ def reached(world: World) -> bool:
 
 def learned(world: World, *more: Path) -> list[Path]:
     """Files that show what a submission must not know: all of the workspace but what was planted, and ``more``."""
-    planted = [world.workspace / "secret"]
     found = []
-    for root in (world.workspace, *more):
-        for path in _below(root):
-            if stat.S_ISREG(path.lstat().st_mode) and path not in planted:
+    for path in (path for root in (world.workspace, *more) for path in _below(root)):
+        try:
+            if stat.S_ISREG(path.lstat().st_mode) and path != world.workspace / "secret":
                 content = path.read_bytes()
                 if LEAK in content or world.secret.encode() in content:
                     found.append(path)
+        except OSError:  # a path that is too long, or a file that is gone
+            continue
     return found
 
 
