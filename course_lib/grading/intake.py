@@ -63,8 +63,9 @@ def find(
             reason = "it is a link, not a file" if path.is_symlink() else "it is no file, but a folder or a device"
             problems.append(Problem(student, lesson or "", name, reason))
         elif lesson is None:
-            reason = _unreadable(path) or f"it is none of the released lessons: {', '.join(lessons)}"
-            problems.append(Problem(student, "", name, reason))
+            reason = f"it is none of the released lessons: {', '.join(lessons)}"
+            why = _unreadable(path)
+            problems.append(Problem(student, "", name, f"{reason} ({why})" if why else reason))
         elif not student:
             problems.append(Problem("", lesson, name, "no student is named: put it in a folder called as the student"))
         else:
@@ -113,7 +114,7 @@ def _stamped(path: Path) -> float | None:
 def _worked(path: Path) -> float | None:
     """When a notebook was last run, from what JupyterLab and Colab write into its cells (seconds since 1970)."""
     times = []
-    for cell in read(path).cells:
+    for cell in [] if _unreadable(path) else read(path).cells:
         lab, colab = cell.metadata.get("execution"), cell.metadata.get("executionInfo")
         for text in lab.values() if isinstance(lab, dict) else ():
             with contextlib.suppress(ValueError, TypeError):
