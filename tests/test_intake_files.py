@@ -1,4 +1,4 @@
-"""Zips inside folders and zips, several files of one student, and cells that were split, merged or written elsewhere."""
+"""Zips in folders and zips, several files of one student, cells that were split, merged or written elsewhere."""
 
 import os
 import struct
@@ -139,14 +139,18 @@ def test_an_exercise_brings_what_it_needs_and_no_more(release):
     assert runs(source) == 6 and "half" not in source
 
 
+def test_magics_do_not_stop_an_exercise(release):
+    code = "%matplotlib inline\n!ls\n# Exercise: double (2 points)\ndef double(x):\n    %time y = x\n    return x + x"
+    assert runs(rebuilt(release, double_code=code)["double-code"]) == 6
+
+
 def test_an_exercise_written_in_a_cell_of_ones_own_counts(release):
     assert runs(rebuilt(release, added=["def double(x):\n    return x + x"])["double-code"]) == 6
 
 
 def test_an_exercise_merged_with_its_check_leaves_the_check_behind(release):
-    code = (
-        "# Exercise: double (2 points)\ndef double(x):\n    return x + x\n\n# Check: double (run this cell)\nassert 0"
-    )
+    code = "# Exercise: double (2 points)\ndef double(x):\n    return x + x\n\n"
+    code += "# Check: double (run this cell)\nassert 0"
     assert runs(rebuilt(release, double_code=code)["double-code"]) == 6
 
 

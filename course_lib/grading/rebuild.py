@@ -6,6 +6,7 @@ are understood; everything else comes from the release.
 """
 
 import builtins
+import contextlib
 import json
 import re
 import symtable
@@ -22,7 +23,7 @@ _MARKER = {
 _CHECK = re.compile(r"^# Check: [a-z0-9-]+ \(run this cell\)", re.M)
 _ASSIGNED = re.compile(r"^answer\b", re.M)
 _EMPTY = re.compile(r"^[ \t]*(#.*|quiz\.answer\([^\n]*\banswer\b[^\n]*\))$", re.M)  # no answer stands in such lines
-_MAGIC = re.compile(r"^[ \t]*[%!].*$", re.M)
+_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.M)
 _READABLE = 20_000  # characters: Python's own parser is not safe on hostile megabytes
 
 
@@ -166,7 +167,16 @@ class _Helpers:
                         taken[place] = text
                         wanted |= uses - self._there - defined
                     break
-        return "\n\n".join(text for _, text in sorted(taken.items()))
+        return "\n\n".join(_python(text) if len(text) <= _READABLE else text for _, text in sorted(taken.items()))
+
+
+def _python(source: str) -> str:
+    """A cell's Python, IPython's magics and shell commands taken out if it is none with them."""
+    for text in (source, _MAGIC.sub(r"\1pass", source)):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            symtable.symtable(text, "cell", "exec")
+            return text
+    return source
 
 
 def _names(source: str) -> tuple[set[str], set[str]]:
@@ -174,7 +184,7 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     if len(source) > _READABLE:
         return set(), set()
     try:
-        top = symtable.symtable(_MAGIC.sub("", source), "cell", "exec")
+        top = symtable.symtable(_python(source), "cell", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(), set()
     defined = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}

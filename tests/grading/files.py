@@ -11,6 +11,7 @@ import stat
 import zipfile
 
 from tests.grading.hostile import LESSON, released
+from tests.grading.recipes import code
 
 MB = 2**20
 FILE = f"{LESSON}.ipynb"
@@ -73,7 +74,7 @@ def a_web_page(notebook, folder, world):
 
 
 def another_lesson(notebook, folder, world):
-    cells = [_code('answer = "A"\nquiz.answer("why-not-fc", answer)', "why-not-fc-answer")]
+    cells = [code('answer = "A"\nquiz.answer("why-not-fc", answer)', "why-not-fc-answer")]
     about = {"course": {"lesson": "02_other"}}
     return _bytes({"nbformat": 4, "nbformat_minor": 5, "metadata": about, "cells": cells}, folder, str.encode)
 

@@ -127,9 +127,12 @@ def world(root: Path, workspace: Path, package: Path) -> World:
 
 
 def released(world: World) -> dict:
-    """The released lesson as plain JSON."""
+    """The released lesson as plain JSON, each source one text."""
     path = world.workspace / "release" / LESSON / f"{LESSON}.ipynb"
-    return json.loads(path.read_text(encoding="utf-8"))
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
 
 
 def honest(world: World, student: str) -> None:

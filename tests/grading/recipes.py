@@ -19,7 +19,8 @@ def _cell(notebook: dict, id: str) -> dict:
     return next(cell for cell in notebook["cells"] if cell["id"] == id)
 
 
-def _code(source: str, id: str, **metadata) -> dict:
+def code(source: str, id: str, **metadata) -> dict:
+    """A code cell."""
     about = {"cell_type": "code", "id": id, "metadata": metadata, "source": source}
     return {**about, "outputs": [], "execution_count": None}
 
@@ -122,7 +123,7 @@ def prefilled_outputs(notebook, folder, world):
 
 
 def extra_graded_cells(notebook, folder, world):
-    notebook["cells"] += [_code("100.0", f"extra-{n}", nbgrader=_claim(f"extra-{n}")) for n in range(5)]
+    notebook["cells"] += [code("100.0", f"extra-{n}", nbgrader=_claim(f"extra-{n}")) for n in range(5)]
     task = _claim("extra-task", task=True, grade=False)
     notebook["cells"].append({"cell_type": "markdown", "id": "t", "metadata": {"nbgrader": task}, "source": "task"})
     return notebook
@@ -130,7 +131,7 @@ def extra_graded_cells(notebook, folder, world):
 
 def strange_ids(notebook, folder, world):
     odd = ["../../gradebook", "'; DROP TABLE grade; --", "\x00", "a" * 100_000, "<script>"]
-    notebook["cells"] += [_code("100.0", id, nbgrader=_claim(id)) for id in odd]
+    notebook["cells"] += [code("100.0", id, nbgrader=_claim(id)) for id in odd]
     return notebook
 
 
@@ -201,7 +202,7 @@ def _split(notebook, id, at, keep=False):
     first, second = cell["source"].split(at, 1)
     rest = copy.deepcopy(cell["metadata"]) if keep else {}
     cell["source"] = first.rstrip("\n")
-    notebook["cells"].insert(place + 1, _code(at + second, f"{id}-part", **rest))
+    notebook["cells"].insert(place + 1, code(at + second, f"{id}-part", **rest))
     return notebook
 
 
@@ -229,8 +230,8 @@ def deleted(notebook, folder, world):
 def helper_above(notebook, folder, world):
     """The exercise calls a function that the learner defined in a cell of their own."""
     _cell(notebook, "double-code")["source"] = "# Exercise: double (2 points)\ndef double(x):\n    return twice(x)"
-    notebook["cells"].insert(3, _code("%matplotlib inline\nimport operator", "i"))
-    notebook["cells"].insert(4, _code("def twice(x):\n    return operator.add(x, x)", "h"))
+    notebook["cells"].insert(3, code("%matplotlib inline\nimport operator", "i"))
+    notebook["cells"].insert(4, code("def twice(x):\n    return operator.add(x, x)", "h"))
     return notebook
 
 
