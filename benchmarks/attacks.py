@@ -3,7 +3,7 @@
 One batch an attack: an honest student, the attack, another honest student, graded by nbgrader with its own
 configuration. All of it runs in a bubblewrap of its own (no network, the system read-only, a scratch folder) under
 limits and a clock, so that what nbgrader lets through hits canaries. ``COURSE_ATTACKS=reading,ending-loop`` chooses
-groups or single attacks. Zip files are given to nbgrader as they came, notebooks under the name they have.
+groups or single attacks; a run that was cut off goes on where it was. Zip files are given to nbgrader as they came, notebooks under the name they have.
 
 ========  ==============================================================================================
 gained    points beyond what the visible work earned
@@ -13,6 +13,7 @@ stopped   the student after it was not graded, or the batch did not end
 ========  ==============================================================================================
 """
 
+import hashlib
 import json
 import math
 import os
@@ -29,6 +30,7 @@ from tests.grading import hostile
 from tests.grading.hostile import LESSON, Attack, World
 
 ROOT = Path(__file__).resolve().parents[1]
+DONE = Path(__file__).parent / "results" / "attacks"  # one file each: delete them to measure anew
 SECONDS = 240  # for one batch of three; an honest one takes 15
 MEMORY, FILE, PROCESSES = 8 * 2**30, 80 * 2**30, 2000  # of one process; a file may be sparse
 FIRST, LAST = "a-honest", "z-honest"
@@ -42,7 +44,7 @@ def run() -> dict:
         template = Path(folder) / "template"
         _build(template)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(lambda attack: _isolated(attack, template, Path(folder) / attack.name), chosen))
+            found = list(pool.map(lambda attack: _measured(attack, template, Path(folder) / attack.name), chosen))
     groups = {attack.group: [f for f in found if f["attack"].startswith(f"{attack.group}-")] for attack in chosen}
     rows = [_sum(group, part) for group, part in groups.items()]
     return {"rows": [*rows, _sum("all", found)], "attacks": found, "seconds allowed": SECONDS}
@@ -71,6 +73,17 @@ def _build(folder: Path) -> None:
     build(folder)
 
 
+def _measured(attack: Attack, template: Path, scratch: Path) -> dict:
+    """What was found in an earlier run that was cut off, else what is found now."""
+    source = (hostile.FOLDER / f"{attack.name}.md").read_bytes()
+    kept = DONE / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
+    if not kept.is_file():
+        found = _isolated(attack, template, scratch)
+        DONE.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found))
+    return json.loads(kept.read_text())
+
+
 def _isolated(attack: Attack, template: Path, scratch: Path) -> dict:
     """Measure one attack in a bubblewrap where only ``scratch`` can be written."""
     scratch.mkdir()
@@ -81,6 +94,7 @@ def _isolated(attack: Attack, template: Path, scratch: Path) -> dict:
     command = ["prlimit", f"--as={MEMORY}", f"--fsize={FILE}", f"--nproc={PROCESSES}", "--core=0"]
     command += ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     command += [part for path in sorted(kept) for part in ("--ro-bind", path, path)]
+    command += ["--cap-drop", "ALL"]  # root could otherwise make the read-only system writable again
     command += ["--bind", str(scratch), str(scratch), "--chdir", str(scratch), "--die-with-parent", "--new-session"]
     environment = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(scratch / "world" / "home")}
     environment |= {"PYTHONPATH": f"{scratch / 'lib'}:{ROOT}", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
