@@ -3,7 +3,8 @@
 One batch an attack: an honest student, the attack, another honest student, graded by nbgrader with its own
 configuration. All of it runs in a bubblewrap of its own (no network, the system read-only, a scratch folder) under
 limits and a clock, so that what nbgrader lets through hits canaries. ``COURSE_ATTACKS=reading,ending-loop`` chooses
-groups or single attacks; a run that was cut off goes on where it was. Zip files are given to nbgrader as they came, notebooks under the name they have.
+groups or single attacks; a run that was cut off goes on where it was. nbgrader is given zip files as they came, and
+notebooks under the name they have.
 
 ========  ==============================================================================================
 gained    points beyond what the visible work earned
