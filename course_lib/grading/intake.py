@@ -17,11 +17,12 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from course_lib.grading.archives import Files, listed, opened
-from course_lib.grading.notebooks import parse, read
+from course_lib.grading.notebooks import MAX_BYTES, TOO_LARGE, parse, read
 from course_lib.grading.problems import IntakeError, Problem
 from course_lib.grading.rebuild import items, rebuild
 
-__all__ = ["IntakeError", "Problem", "Submission", "find", "opened", "parse", "read", "rebuild", "released"]
+__all__ = ["MAX_BYTES", "TOO_LARGE", "IntakeError", "Problem", "Submission", "find", "opened", "parse", "read"]
+__all__ += ["rebuild", "released"]
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+')
 _FORMULA = "_.-=+@"  # no name may begin like a hidden file, an option, or what a spreadsheet would compute

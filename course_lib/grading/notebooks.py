@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 MAX_BYTES = 100 * 2**20  # of a file
+TOO_LARGE = f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs"
 MAX_CELL = 2**20  # characters of a cell
 
 
@@ -20,7 +21,7 @@ def read(path: Path):
         ValueError: if it can't be read; the message says why, for the person who has to ask for it again.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs")
+        raise ValueError(TOO_LARGE)
     return parse(path.read_bytes())
 
 
@@ -33,6 +34,8 @@ def parse(raw: bytes):
     Raises:
         ValueError: if it can't be read; the message says why, for the person who has to ask for it again.
     """
+    if len(raw) > MAX_BYTES:
+        raise ValueError(TOO_LARGE)
     if not raw.strip():
         raise ValueError("the file is empty")
     try:
