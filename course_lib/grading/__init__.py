@@ -2,5 +2,6 @@
 
 ``source`` reads what authors write, ``build`` turns it into nbgrader's notebooks, ``audit`` proves
 of a release what must hold; ``intake`` finds what students hand in (``archives`` opens zips,
-``notebooks`` reads files, ``rebuild`` puts their work into the release), ``run`` puts it through nbgrader, and ``report`` writes the tables and pages that instructors want.
+``notebooks`` reads files, ``rebuild`` puts their work into the release), ``run`` puts it through
+nbgrader, and ``report`` writes the tables and pages that instructors want.
 """
