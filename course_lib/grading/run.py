@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_lib.grading import intake, keys, pool, prove, recording, sandbox
+from course_lib.grading import archives, intake, keys, pool, prove, recording, sandbox
 from course_lib.grading.desk import open_desk
 from course_lib.grading.intake import Problem
 from course_lib.grading.marking import Marked, Task
@@ -78,7 +78,7 @@ def grade(
     """
     if not trusted and dask is None and (why_not := sandbox.available()):
         raise NoSandbox(why_not)
-    lessons = sorted(path.parent.name for path in workspace.glob("release/*/*.ipynb"))
+    lessons = intake.released(workspace)
     if not lessons:
         raise intake.IntakeError(f"nothing is released in {workspace}: run course build first")
     with intake.opened(folder) as (opened, broken):
@@ -101,7 +101,7 @@ def grade(
 class _Run:
     """One run's place: its desk, its keys, and the batch that it fills."""
 
-    def __init__(self, workspace: Path, opened: Path, batch: Batch, trusted: bool, lessons: set[str]):
+    def __init__(self, workspace: Path, opened: archives.Files, batch: Batch, trusted: bool, lessons: set[str]):
         self.workspace, self.opened, self.batch, self.trusted = workspace, opened, batch, trusted
         self.desk = open_desk(workspace)
         self.keys = {lesson: keys.read(workspace, lesson) for lesson in sorted(lessons)}
@@ -114,7 +114,7 @@ class _Run:
             try:
                 task = self._task(submission)
             except (OSError, ValueError) as error:
-                yield Marked(submission.student, submission.lesson, self._name(submission), "", problem=str(error))
+                yield Marked(submission.student, submission.lesson, submission.name, "", problem=str(error))
                 continue
             known = recording.kept(self.workspace, submission.student, submission.lesson)
             if known is not None and known.digest == task.digest(self.keys[task.lesson]):
@@ -144,15 +144,12 @@ class _Run:
 
     def _record(self, marked: Marked) -> None:
         student, lesson = marked.student, marked.lesson
-        recording.keep_original(self.workspace, student, lesson, self.opened / marked.file)
+        recording.keep_original(self.workspace, student, lesson, self.opened[marked.file])
         if not recording.recorded(self.workspace, marked):
             recording.keep(self.workspace, marked)
             recording.record(self.desk, self.workspace, marked, self.keys[lesson].release)
         _read_back(self.desk, student, lesson, self.batch)
         self.batch.feedback[student, lesson] = self.workspace / "feedback" / student / lesson / f"{lesson}.html"
-
-    def _name(self, submission: intake.Submission) -> str:
-        return str(submission.path.relative_to(self.opened))
 
     def _task(self, submission: intake.Submission) -> Task:
         if submission.path.stat().st_size > intake.MAX_BYTES:
@@ -160,13 +157,13 @@ class _Run:
         student, lesson = submission.student, submission.lesson
         seeds = keys.seeds(self.secret, self.keys[lesson], student)
         data, when = submission.path.read_bytes(), self._timestamp(submission)
-        return Task(student, lesson, self._name(submission), data, seeds, when, self.trusted)
+        return Task(student, lesson, submission.name, data, seeds, when, self.trusted)
 
     def _task_again(self, submission: intake.Submission) -> Task | None:
         try:
             return self._task(submission)
         except (OSError, ValueError) as error:  # it has changed since the run began
-            about = (submission.student, submission.lesson, self._name(submission))
+            about = (submission.student, submission.lesson, submission.name)
             self.batch.problems.append(Problem(*about, f"it could not be read any more: {error}"))
             return None
 
@@ -182,7 +179,7 @@ class _Run:
             parse_utc(text)
         except Exception:  # dateutil raises many kinds
             reason = f"graded as not late: its timestamp.txt says {text[:40]!r}, which is no date"
-            note = Problem(submission.student, submission.lesson, self._name(submission), reason)
+            note = Problem(submission.student, submission.lesson, submission.name, reason)
             if note not in self.batch.notes:
                 self.batch.notes.append(note)
             return None

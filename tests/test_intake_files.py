@@ -1,0 +1,170 @@
+"""Zips in folders and zips, several files of one student, cells that were split, merged or written elsewhere."""
+
+import os
+import struct
+import zipfile
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from course_lib.grading import archives, intake
+from course_lib.grading.problems import IntakeError
+
+NAME = "01_sample"
+LESSONS = {NAME: {"which-letters", "how-many", "double"}}
+
+
+def put(folder, path, content="{}"):
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content)
+    return target
+
+
+def archive(path, entries):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in entries.items():
+            made.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("paths", "students"),
+    [
+        (["ada/homework.zip"], {"ada"}),
+        (["class/ada/homework.zip", "class/bob/homework.zip"], {"ada", "bob"}),
+        (["ada_77.zip", "bob_78.zip"], {"ada_77", "bob_78"}),
+        ([f"ada_77_{NAME}.zip", f"bob_78_{NAME}.ZIP"], {"ada_77", "bob_78"}),
+        ([f"ada/{NAME}.zip", f"bob/{NAME}.zip"], {"ada", "bob"}),
+    ],
+)
+def test_a_zip_in_a_folder_is_opened(paths, students, tmp_path):
+    for path in paths:
+        archive(tmp_path / path, {f"{NAME}.ipynb": "{}"})
+    with intake.opened(tmp_path) as (files, problems):
+        found, more = intake.find(files, LESSONS)
+        assert {s.student for s in found} == students and problems + more == []
+        assert all(s.name == f"{path}/{NAME}.ipynb" for s, path in zip(found, sorted(paths), strict=True))
+    assert all((tmp_path / path).is_file() for path in paths)
+
+
+def test_every_zip_counts_against_one_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 1000)
+    for student in ("ada", "bob"):
+        archive(tmp_path / student / "a.zip", {f"{NAME}.ipynb": "x" * 600})
+    with intake.opened(tmp_path) as (files, problems):
+        assert f"ada/a.zip/{NAME}.ipynb" in files and f"bob/a.zip/{NAME}.ipynb" not in files
+    (problem,) = problems
+    assert problem.file == "bob/a.zip" and "more than a run may" in problem.reason
+
+
+def test_a_bomb_for_the_whole_class_is_refused(tmp_path):
+    bomb = archive(tmp_path / "class.zip", {f"{n}.ipynb": bytes(60 * 2**20) for n in range(2)})
+    with pytest.raises(IntakeError, match="times its size, as no honest zip does"), intake.opened(bomb):
+        pass
+
+
+def test_the_table_of_contents_is_weighed_before_it_is_read(tmp_path):
+    path = archive(tmp_path / "class.zip", {f"ada/{NAME}.ipynb": "{}"})
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<L", raw, raw.rfind(b"PK\x05\x06") + 12, 2**31)
+    path.write_bytes(raw)
+    with pytest.raises(IntakeError, match="more than 50000 files"), intake.opened(path):
+        pass
+
+
+def test_two_entries_of_one_name_are_both_kept(tmp_path):
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as made, pytest.warns(UserWarning, match="Duplicate"):
+        made.writestr(f"ada/{NAME}.ipynb", "{}")
+        made.writestr(f"ada/{NAME}.ipynb", "[]")
+    with intake.opened(tmp_path / "class.zip") as (files, _):
+        (found,), (problem,) = intake.find(files, LESSONS)
+        assert {found.name, problem.file} == {f"ada/{NAME}.ipynb", f"ada/{NAME} (2).ipynb"}
+
+
+def test_a_timestamp_says_which_file_is_newer(tmp_path):
+    for place, day in (("first", 2), ("second", 1)):
+        path = put(tmp_path, f"class/ada/{place}/{NAME}.ipynb", '{"cells": []}')
+        path.with_name("timestamp.txt").write_text(f"2026-11-0{day} 10:00:00 UTC")
+        os.utime(path, (1_000_000 * (3 - day),) * 2)
+    put(tmp_path, f"class/bob/{NAME}.ipynb")
+    found, (problem,) = intake.find(tmp_path, LESSONS)
+    assert {s.name for s in found} == {f"class/ada/first/{NAME}.ipynb", f"class/bob/{NAME}.ipynb"}
+    assert problem.file == f"class/ada/second/{NAME}.ipynb"
+    assert f"ada/first/{NAME}.ipynb, which is newer by its timestamp.txt" in problem.reason
+
+
+def test_a_broken_newer_file_does_not_hide_the_whole_older_one(tmp_path):
+    old = put(tmp_path, f"ada/{NAME}.ipynb", '{"cells": []}')
+    os.utime(old, (1_000_000, 1_000_000))
+    put(tmp_path, f"ada/{NAME} (1).ipynb", '{"cells": [')
+    (found,), (problem,) = intake.find(tmp_path, LESSONS)
+    assert found.path == old and "the only one that can be read" in problem.reason
+
+
+def test_no_student_is_named_like_a_formula(tmp_path):
+    put(tmp_path, f"=1+1/{NAME}.ipynb"), put(tmp_path, f"@ada/{NAME}.ipynb")
+    found, _ = intake.find(tmp_path, LESSONS)
+    assert {s.student for s in found} == {"1+1", "ada"}
+
+
+@pytest.fixture
+def release(built):
+    return nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+
+
+def rebuilt(release, *, added=(), **sources):
+    """The rebuilt sources by id, after a learner wrote ``sources`` into cells and added cells at the end."""
+    submitted = nbformat.from_dict(release)
+    for cell in submitted.cells:
+        cell.source = sources.get(cell["id"].replace("-", "_"), cell.source)
+    submitted.cells += [new_code_cell(source) for source in added]
+    result, missing = intake.rebuild(submitted, release)
+    assert missing == []
+    return {cell["id"]: cell.source for cell in result.cells}
+
+
+def runs(source):
+    names = {}
+    exec(source, names)
+    return names["double"](3)
+
+
+def test_an_exercise_brings_what_it_needs_and_no_more(release):
+    code = "# Exercise: double (2 points)\ndef double(x):\n    return twice(x)"
+    added = ["half = 1 / 2", "import operator as o", "def twice(x):\n    return o.add(x, x)"]
+    source = rebuilt(release, double_code=code, added=added)["double-code"]
+    assert runs(source) == 6 and "half" not in source
+
+
+def test_magics_do_not_stop_an_exercise(release):
+    code = "%matplotlib inline\n!ls\n# Exercise: double (2 points)\ndef double(x):\n    %time y = x\n    return x + x"
+    assert runs(rebuilt(release, double_code=code)["double-code"]) == 6
+
+
+def test_an_exercise_written_in_a_cell_of_ones_own_counts(release):
+    assert runs(rebuilt(release, added=["def double(x):\n    return x + x"])["double-code"]) == 6
+
+
+def test_an_exercise_merged_with_its_check_leaves_the_check_behind(release):
+    code = "# Exercise: double (2 points)\ndef double(x):\n    return x + x\n\n"
+    code += "# Check: double (run this cell)\nassert 0"
+    assert runs(rebuilt(release, double_code=code)["double-code"]) == 6
+
+
+def test_of_an_answer_what_its_call_saw_counts(release):
+    text = 'answer = "AC"\nquiz.answer("which-letters", answer)\nanswer = "B"'
+    assert rebuilt(release, which_letters_answer=text)["which-letters-answer"].startswith('answer = "AC"  # @param')
+
+
+@pytest.mark.parametrize("text", ['answer = "A" + "C"', 'quiz.answer("which-letters", "AC")', "AC", 'answer = ["A"]'])
+def test_what_is_no_literal_stays_for_a_person(text, release):
+    assert rebuilt(release, which_letters_answer=text)["which-letters-answer"] == text
+
+
+def test_a_blank_stays_as_released(release):
+    released = {cell["id"]: cell.source for cell in release.cells}
+    blank = rebuilt(release, which_letters_answer='quiz.answer("which-letters", answer)', how_many_answer="")
+    assert blank == released
