@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from course_lib import drawing, sd_commands
+from course_lib.grading import commands
 
 app = typer.Typer(
     help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
@@ -14,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(drawing.generate)
+app.command()(commands.export)
+app.command()(commands.analyse)
 app.add_typer(sd_commands.app, name="sd")
 
 

@@ -1,7 +1,6 @@
 """A class of any size in the gradebook of the miniature course, made without running anything."""
 
 import random
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -50,8 +49,3 @@ def a_class(workspace: Path, size: int, seed: int = 0) -> None:
         scores[f"s{number:03d}"] |= {"how-many": float(two == "B"), "double": share / 2}
         hand_in(workspace, f"s{number:03d}", {"which-letters": vowels, "how-many": two}, "def double(x):\n    return x")
     record(workspace, scores)
-
-
-def copy_of(workspace: Path, folder: Path) -> Path:
-    """The workspace, copied."""
-    return Path(shutil.copytree(workspace, folder))

@@ -244,7 +244,8 @@ class GradescopeExportPlugin(PlatformExportPlugin):
         to.mkdir(exist_ok=True)
         earned = defaultdict(list)
         for item in self.items:
-            earned[item.student, item.lesson].append(f"{item.name}: {_number(item.score)} of {_number(item.max_score)}")
+            got = _number(item.score) if item.scored else "not graded yet"
+            earned[item.student, item.lesson].append(f"{item.name}: {got} of {_number(item.max_score)}")
         written = []
         for lesson in _worth(rows):
             results = {}

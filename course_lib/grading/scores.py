@@ -12,6 +12,8 @@ from datetime import datetime
 from nbgrader.api import Assignment, BaseCell, Grade, Gradebook, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import exists, or_
 
+_SCORED = or_(Grade.auto_score.isnot(None), Grade.manual_score.isnot(None))
+
 
 @dataclass(frozen=True)
 class Total:
@@ -35,13 +37,17 @@ class Total:
 
 @dataclass(frozen=True)
 class Item:
-    """One graded cell of one submission: a question or an exercise, with what it earned before penalties."""
+    """One graded cell of one submission: a question or an exercise, with what it earned before penalties.
+
+    Without a score yet, ``scored`` is False and ``score`` 0.
+    """
 
     student: str
     lesson: str
     name: str
     score: float
     max_score: float
+    scored: bool
 
 
 def totals(book: Gradebook, lessons: Collection[str] = (), students: Collection[str] = ()) -> list[Total]:
@@ -50,7 +56,7 @@ def totals(book: Gradebook, lessons: Collection[str] = (), students: Collection[
     graded = exists().where(
         SubmittedNotebook.assignment_id == sent.id,
         Grade.notebook_id == SubmittedNotebook.id,
-        or_(Grade.auto_score.isnot(None), Grade.manual_score.isnot(None)),
+        _SCORED,
     )
     query = book.db.query(
         sent.student_id,
@@ -78,7 +84,9 @@ def totals(book: Gradebook, lessons: Collection[str] = (), students: Collection[
 def items(book: Gradebook, lesson: str = "") -> list[Item]:
     """Every graded cell, by lesson, student and name; of one lesson only where it is named."""
     query = (
-        book.db.query(SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Grade.score, Grade.max_score)
+        book.db.query(
+            SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Grade.score, Grade.max_score, _SCORED
+        )
         .select_from(Grade)
         .join(BaseCell, Grade.cell_id == BaseCell.id)
         .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
@@ -88,4 +96,4 @@ def items(book: Gradebook, lesson: str = "") -> list[Item]:
     if lesson:
         query = query.filter(Assignment.name == lesson)
     ordered = query.order_by(Assignment.name, SubmittedAssignment.student_id, BaseCell.name)
-    return [Item(*row) for row in ordered]
+    return [Item(*row[:-1], scored=bool(row[-1])) for row in ordered]
