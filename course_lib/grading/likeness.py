@@ -94,7 +94,8 @@ def _pairs(names: list[str], rare: list[list[int]]) -> tuple[list[Pair], int]:
     listed = (shared.data >= SHARED) & (part >= PART)
     one, other = shared.row[listed], shared.col[listed]
     weights = (has.multiply(np.log2(len(names) / holders)).tocsr() @ has.T).tocsr()
-    figures = zip(one, other, shared.data[listed], part[listed], np.asarray(weights[one, other]).ravel(), strict=True)
+    rarity = np.asarray(weights[one, other]).ravel() if len(one) else []
+    figures = zip(one, other, shared.data[listed], part[listed], rarity, strict=True)
     pairs = [Pair(names[i], names[k], int(count), float(p), float(weight)) for i, k, count, p, weight in figures]
     return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other)), int((sizes < SHARED).sum())
 
