@@ -62,7 +62,7 @@ def test_discrimination_is_the_correlation_with_the_rest():
     able = rng.normal(size=(200, 1))
     points = (able + rng.normal(size=(200, 6)) > 0).astype(float)
     points[:, 5] = 1.0
-    points[:, 4] = (able[:, 0] < 0) * 2.0
+    points[:, 4] = able[:, 0] < 0
     ours = analysis.discriminations(points)
     for k in range(5):
         rest = np.delete(points, k, axis=1).sum(axis=1)

@@ -6,7 +6,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT
 from live_jupyter import serve
 from playwright.sync_api import Browser, expect
 
@@ -16,6 +15,8 @@ from course_lib.grading.run import grade
 from tests.gradebook import NAME, hand_in
 
 pytestmark = pytest.mark.browser
+
+TIMEOUT = 30_000  # ms
 
 
 def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) -> None:
