@@ -149,7 +149,9 @@ def test_everybody_can_read_the_page(workspace, page):
 def test_who_is_not_wholly_graded_is_left_out_and_named(workspace, page):
     a_class(workspace, 5)
     record(workspace, {"waiting": {"double": 2.0}})
-    assert "5 students; 1 more are left out" in " ".join(page().split())
+    assert "5 students. Left out, because something of theirs is not graded yet: waiting. Scores" in " ".join(
+        page().split()
+    )
 
 
 def test_a_wrong_option_that_the_best_choose_is_remarked(workspace, page):

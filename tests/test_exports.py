@@ -93,7 +93,7 @@ def test_totals_are_those_of_nbgrader(workspace):
 
 def test_nobody_is_lost(workspace, export, tmp_path):
     record(workspace, {"ada": WHOLE, "grace": {**WHOLE, "double": 0.5}})
-    with pytest.raises(ExportError, match="1 scores of 1 students are not exported: grace.*not in .*roster.csv"):
+    with pytest.raises(ExportError, match="not exported: 1 of 2 submissions, of grace.*not in .*roster.csv"):
         export("canvas", CANVAS)
     assert [row[0] for row in table(tmp_path / "out" / "canvas.csv")[2:]] == ["Lovelace, Ada"]
     listed = table(tmp_path / "out" / "canvas-unmatched.csv")
@@ -108,7 +108,7 @@ def test_nobody_is_lost(workspace, export, tmp_path):
 
 def test_two_names_of_one_student_are_not_mixed(workspace, export, tmp_path):
     record(workspace, {"ada": WHOLE, "u1": WHOLE, "alan@uni.example": WHOLE})
-    with pytest.raises(ExportError, match="2 scores of 2 students"):
+    with pytest.raises(ExportError, match="not exported: 2 of 3 submissions, of ada, u1"):
         export("canvas", CANVAS)
     assert "ada and u1 are both Lovelace, Ada" in (tmp_path / "out" / "canvas-unmatched.csv").read_text()
     assert [row[0] for row in table(tmp_path / "out" / "canvas.csv")[2:]] == ["Turing, Alan"]
@@ -124,7 +124,7 @@ def test_a_name_that_two_rows_share_is_refused(workspace, export, tmp_path):
 
 def test_what_is_not_graded_is_not_a_zero(workspace, export, tmp_path):
     record(workspace, {"ada": {}, "u2": {"double": 1.0}})
-    with pytest.raises(ExportError, match="1 scores of 1 students are not exported: ada"):
+    with pytest.raises(ExportError, match="not exported: 1 of 2 submissions, of ada"):
         export("canvas", CANVAS)
     assert "nothing of it is graded yet" in (tmp_path / "out" / "canvas-unmatched.csv").read_text()
     plugin, path = export("canvas", CANVAS, student=["u2"])

@@ -75,7 +75,7 @@ def analyse(
                     alike, compared = likeness.write(workspace, lesson, out / "likeness")
             except (analysis.AnalysisError, ValueError) as error:
                 _fail(str(error))
-            console.print(f"{page}, {alike}: {len(compared.pairs)} pairs of {compared.students} students to look at",
+            console.print(f"{page}, {alike}: {compared.students} students, pairs to look at: {len(compared.pairs)}",
                           highlight=False, markup=False)  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class PlatformExportPlugin(ExportPlugin):
         self.written: list[Path] = []
         lessons, students = [str(name) for name in self.assignment], [str(name) for name in self.student]
         totals = scores.totals(gradebook, lessons, students)
+        self.found = len(totals)
         missing = sorted(set(lessons) - {total.lesson for total in totals})
         if missing or not totals:
             raise ExportError(
@@ -127,7 +128,7 @@ class PlatformExportPlugin(ExportPlugin):
         some = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         rest = f"the others are in {to}" if self.written else "nothing else was written"
         raise ExportError(
-            f"{len(unmatched)} scores of {len(names)} students are not exported: {some}. {path} lists them with the "
+            f"not exported: {len(unmatched)} of {self.found} submissions, of {some}. {path} lists them with the "
             f"reason; {rest}. Who is not in {roster.path} needs a row in it, with the name under which the work was "
             f"handed in as {OWN}, a column that you add."
         )

@@ -50,7 +50,8 @@ def tokens(source: str) -> list[Token]:
             named = token.type == tokenize.NAME and not (found and found[-1].text == ".")  # not an attribute
             if named and (not keyword.iskeyword(text) if own is None else text in own):
                 text = "v"
-            found.append(Token(text, token.start[0]))
+            beside = found[-1].line if found and token.type in _MARKS else token.start[0]  # an indentation is no line
+            found.append(Token(text, beside))
     except (tokenize.TokenError, SyntaxError):  # an open bracket, a wrong indentation
         pass
     return found
