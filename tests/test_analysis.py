@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from course_lib.grading import analysis, handed_in
+from course_lib.grading import analysis, cells, handed_in, likeness
+from course_lib.grading.build import lessons
 from course_lib.grading.desk import open_desk
 from tests.gradebook import NAME, a_class, hand_in, record
 
@@ -92,6 +93,23 @@ def test_questions_are_read_from_the_instructors_notebook(workspace):
         "how-many": ("B", list("AB")),
     }
     assert "Which of these are vowels?" in asked["which-letters"].text and "**A**" not in asked["which-letters"].text
+
+
+def test_every_question_of_the_lessons_is_read_back(root):
+    """What ``cells`` writes into the instructor's notebooks, ``questions`` reads."""
+    count = 0
+    for lesson in lessons(root / "solutions"):
+        made = cells.notebook(lesson).cells
+        sources = {c.metadata.nbgrader.grade_id: c.source for c in made if "nbgrader" in c.metadata}
+        asked = analysis.questions(sources)
+        for question in lesson.questions:
+            read = asked.pop(question.name)
+            options = dict(zip(question.letters, [option.text for option in question.options], strict=True))
+            assert (read.right, read.options) == (question.right, options) and question.text in read.text
+            count += 1
+        assert asked == {}
+        assert [n.removesuffix("-code") for n in likeness.exercises(sources)] == [e.name for e in lesson.exercises]
+    assert count > 20
 
 
 @pytest.mark.parametrize(
