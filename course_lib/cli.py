@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from course_lib import drawing, sd_commands
-from course_lib.grading import command as grading
+from course_lib.grading import commands
 
 app = typer.Typer(
     help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
@@ -14,8 +14,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(grading.grade)
+app.command()(commands.grade)
 app.command()(drawing.generate)
+app.command()(commands.export)
+app.command()(commands.analyse)
 app.add_typer(sd_commands.app, name="sd")
 
 

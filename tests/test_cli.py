@@ -28,7 +28,7 @@ def said(result) -> str:
 def test_help_names_every_command(course_command):
     result = course_command("--help")
     assert result.exit_code == 0
-    for command in ("lab", "build", "grade", "doctor", "train", "evaluate", "generate", "sd"):
+    for command in ("lab", "build", "grade", "export", "analyse", "doctor", "train", "evaluate", "generate", "sd"):
         assert command in result.output
 
 

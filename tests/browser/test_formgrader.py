@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 from live_jupyter import serve
+from playwright.sync_api import Browser, expect
+
+from course_lib.grading import scores
+from course_lib.grading.desk import open_desk
+from course_lib.grading.run import grade
+from tests.gradebook import NAME, hand_in
 
 pytestmark = pytest.mark.browser
+
+TIMEOUT = 30_000  # ms
 
 
 def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) -> None:
@@ -21,3 +29,46 @@ def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) ->
         with urllib.request.urlopen(f"{jupyter.url}/formgrader/", timeout=60) as reply:
             page = reply.read().decode()
         assert "is not a subdirectory" not in page and "formgrader" in page
+
+
+@pytest.mark.slow
+def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
+    built: Path, root: Path, tmp_path: Path, chromium: Browser
+) -> None:
+    workspace = built / "grading" / "workspace"
+    hand_in(workspace, "ada", {"which-letters": "AC", "how-many": "B"}, "def double(x):\n    return x + x")
+    hand_in(workspace, "bob", {"which-letters": "A"}, "def double(x):\n    return x")
+    assert grade(workspace / "submitted", workspace).problems == []
+    shutil.copy(root / "grading" / "nbgrader_config.py", built / "grading")
+    with serve(tmp_path / "jupyter", folder=built / "grading") as jupyter:
+        context = chromium.new_context(viewport={"width": 1100, "height": 900})
+        context.set_default_timeout(TIMEOUT)
+        expect.set_options(timeout=TIMEOUT)
+        page = context.new_page()
+
+        page.goto(f"{jupyter.url}/formgrader/manage_students")
+        rows = page.locator("#main-table tr")
+        expect(rows).to_have_count(2)
+        for student, score in (("ada", "6 / 6"), ("bob", "1.5 / 6")):
+            expect(rows.filter(has_text=student).locator(".score")).to_have_text(score)
+
+        page.goto(f"{jupyter.url}/formgrader/gradebook/{NAME}/{NAME}")
+        expect(rows).to_have_count(2)
+        bob = rows.filter(has_text="bob")
+        expect(bob.locator(".score")).to_have_text("1.5 / 6")
+        expect(bob.locator(".needs-manual-grade .glyphicon")).to_have_count(0)
+
+        page.goto(jupyter.url + str(bob.locator("a.name-shown").get_attribute("href")))
+        expect(page.locator("body")).to_contain_text("Exercise: double")
+        box = page.locator("input.score#double")
+        expect(box).to_have_attribute("placeholder", "0")
+        with page.expect_response(lambda r: "/formgrader/api/grade/" in r.url and r.request.method == "PUT") as saved:
+            box.fill("1.25")
+            box.press("Tab")
+        assert saved.value.ok
+
+        page.goto(f"{jupyter.url}/formgrader/manage_students")
+        expect(rows.filter(has_text="bob").locator(".score")).to_have_text("2.75 / 6")
+        context.close()
+    with open_desk(workspace).gradebook as book:
+        assert {total.student: total.score for total in scores.totals(book)} == {"ada": 6.0, "bob": 2.75}

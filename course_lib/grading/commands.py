@@ -1,0 +1,167 @@
+"""``course grade``, ``course export`` and ``course analyse``: into the gradebook, and what is taken out of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option(help="The folder that everything goes to.")]
+
+
+def grade(
+    folder: Annotated[Path, typer.Argument(help="student/NN_name.ipynb, nbgrader's submitted/ tree, or a zip.")],
+    out: Out = Path("grades"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that mark; one a core if left out.")] = None,
+    dask: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers mark.")] = None,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="Where there is no sandbox: run the students' code as you, unprotected.")
+    ] = False,
+) -> None:
+    """Grade what students handed in, into nbgrader's gradebook. A run that was stopped goes on where it was."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from course_lib.cli import _checkout, _fail, _needs
+
+    if not folder.exists():
+        _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
+    _writable(out)
+    _needs("nbgrader", "jupytext", *(["distributed"] if dask else []))
+    from course_lib.grading import build as builder
+    from course_lib.grading import intake, keys, report
+    from course_lib.grading import run as runner
+    from course_lib.grading.source import SourceError
+
+    root, console = _checkout(), Console(soft_wrap=True)
+    workspace = root / "grading" / "workspace"
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+    try:
+        if not any(workspace.glob("release/*/*.ipynb")):
+            console.print("Nothing is released yet: building the lessons first.")
+            builder.build(root)
+        with Progress(*bars, TimeRemainingColumn(), console=console) as progress:
+            task = progress.add_task("starting", total=None)
+            batch = runner.grade(
+                folder.resolve(),
+                workspace,
+                lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
+                workers=workers,
+                dask=dask,
+                trusted=trusted,
+            )
+    except runner.NoSandbox as error:
+        _fail(f"students' code can't be shut in here. {error}. Or grade on a machine where course doctor finds a "
+              "sandbox. If you know these students and their code: --trusted runs it as you, with your rights and "
+              "your files.")  # fmt: skip
+    except (intake.IntakeError, keys.KeyMissing, builder.BuildError, SourceError, OSError) as error:
+        _fail(str(error))
+    written = report.write(batch, out)
+    console.print(f"{len(batch.grades)} graded, {len(batch.problems)} not graded.", style="bold", highlight=False)
+    for problem in batch.problems:
+        console.print(f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False)
+    for note in batch.notes:
+        console.print(f"  {note.file}: {note.reason}", markup=False, highlight=False)
+    console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
+    for sentence in batch.unproven:
+        console.print(f"  the audit found: {sentence}", style="bold red", markup=False, highlight=False)
+    if not batch.unproven:
+        console.print("Audit: every submission is graded or listed, and the gradebook says what was marked.")
+    if batch.problems or batch.unproven:
+        raise typer.Exit(1)
+
+
+def export(
+    to: Annotated[str, typer.Option(help="canvas, moodle or gradescope; csv for nbgrader's own table.")],
+    roster: Annotated[
+        Path | None, typer.Option(help="The platform's own export of who is in the course (CSV).")
+    ] = None,
+    lesson: Annotated[list[str] | None, typer.Option(help="NN_name, more than once for more; all if left out.")] = None,
+    out: Out = Path("grades"),
+) -> None:
+    """Write the gradebook's scores as your platform imports them: late penalties and scores by hand are in them."""
+    from rich.console import Console
+
+    from course_lib.cli import _fail
+
+    workspace, console = _workspace(), Console(soft_wrap=True)
+    from nbgrader.plugins import CsvExportPlugin
+
+    from course_lib.grading.desk import open_desk
+    from course_lib.grading.exports import PLUGINS, ExportError
+
+    if to != "csv" and to not in PLUGINS:
+        _fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
+    _writable(out)
+    if to == "csv":
+        # nbgrader would write into the current folder.
+        plugin = CsvExportPlugin(to=str(out / "nbgrader.csv"), assignment=lesson or [])
+    else:
+        path = out / PLUGINS[to].default
+        plugin = PLUGINS[to](to=str(path), roster=str(roster or workspace / "roster.csv"), assignment=lesson or [])
+    try:
+        with open_desk(workspace).gradebook as book:
+            plugin.export(book)
+    except ExportError as error:
+        _fail(str(error))
+    finally:
+        for sentence in getattr(plugin, "told", []):
+            console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
+    written = getattr(plugin, "written", [Path(plugin.to)])
+    console.print("Written: " + ", ".join(map(str, written)), highlight=False, markup=False)
+
+
+def analyse(
+    lessons: Annotated[list[str] | None, typer.Argument(help="NN_name; all that are graded if none is named.")] = None,
+    out: Out = Path("grades"),
+) -> None:
+    """Write what the answers say about the questions (analysis/), and which codes are nearly the same (likeness/)."""
+    from rich.console import Console
+
+    from course_lib.cli import _fail
+
+    workspace, console = _workspace(), Console(soft_wrap=True)
+    from course_lib.grading import analysis, likeness, scores
+    from course_lib.grading.desk import open_desk
+
+    _writable(out)
+    with open_desk(workspace).gradebook as book:
+        graded = sorted({total.lesson for total in scores.totals(book) if total.graded})
+        if not graded:
+            _fail("the gradebook holds no graded submission: run course grade first")
+        for lesson in lessons or graded:
+            if lesson not in graded:
+                _fail(f"nothing of {lesson!r} is graded. There are: {', '.join(graded)}")
+            try:
+                with console.status(lesson):
+                    page = analysis.write(book, workspace, lesson, out / "analysis")
+                    alike, compared = likeness.write(workspace, lesson, out / "likeness")
+            except (analysis.AnalysisError, ValueError) as error:
+                _fail(str(error))
+            console.print(f"{page}, {alike}: {compared.students} students, pairs to look at: {len(compared.pairs)}",
+                          highlight=False, markup=False)  # fmt: skip
+
+
+def _workspace() -> Path:
+    from course_lib.cli import _checkout, _needs
+
+    _needs("nbgrader", "jupytext")
+    return _checkout() / "grading" / "workspace"
+
+
+def _writable(out: Path) -> None:
+    import tempfile
+
+    from course_lib.cli import _fail
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        _fail(f"nothing can be written to {out} ({error.strerror}): give another folder with --out")
