@@ -117,13 +117,14 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
             if not ended and sum(max(0, _resident(pid) - usual) for pid in _others()) > limits["memory"]:
                 ended = b"memory"
             if not gone:
-                pid, _, used = os.wait4(child, os.WNOHANG)
+                pid, status, used = os.wait4(child, os.WNOHANG)
                 gone = pid == child
         os.close(reader)
         if not gone:  # it is about to end, or should
             os.kill(child, signal.SIGKILL)
-            used = os.wait4(child, 0)[2]
-        if ended == b"done" and used.ru_utime + used.ru_stime >= limits["seconds"]:
+            _, status, used = os.wait4(child, 0)
+        spent = used.ru_utime + used.ru_stime  # which the kernel counts somewhat later than the limit
+        if ended == b"done" and os.WIFSIGNALED(status) and spent > 0.9 * limits["seconds"]:
             ended = b"time"  # the kernel ended it
         clean = _end_all()
         _send(sink, ended)

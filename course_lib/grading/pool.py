@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import os
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -87,6 +88,13 @@ _keys: dict[str, Key] = {}
 
 def _begin(keys: dict[str, Key]) -> None:
     _keys.update(keys)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A run that was killed leaves nobody waiting for work: a worker would not notice."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _mark_here(task: Task) -> Marked:

@@ -8,6 +8,7 @@ As a plain user bubblewrap makes a user namespace. As root it needs none, and ev
 user of its own, which owns nothing: the kernel would not hold root to a number of processes.
 """
 
+import contextlib
 import functools
 import os
 import pickle
@@ -29,7 +30,7 @@ PACKAGE = Path(paths.__file__).parent
 _INSIDE = ("__init__.py", "crossing.py", "inside.py", "slices.py")  # of course_lib/grading
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 _SCRATCH = "/scratch"  # the only folder, beside /dev/shm, that can be written; emptied after each job
-_START = "import sys; sys.path.insert(0, '/course'); from course_lib.grading.inside import main; main()"
+_START = "import sys; sys.path.insert(0, '{}'); from course_lib.grading.inside import main; main()"
 _STARTING = 600.0  # seconds; torch takes two, on a slow network disk a minute
 _NOBODY = 61_000  # the first of the user ids that sandboxes of root use; no distribution gives these to people
 
@@ -128,16 +129,11 @@ class Sandbox:
         self.close()
         if not self.trusted and (why_not := available()):
             raise SandboxError(why_not)
-        program = [
-            sys.executable,
-            "-I",
-            "-c",
-            _START if not self.trusted else _START.replace("/course", str(PACKAGE.parent)),
-        ]
-        command = program if self.trusted else [*_bubblewrap(), *program]
+        program = [sys.executable, "-I", "-c", _START.format(PACKAGE.parent if self.trusted else "/course")]
+        command = program if self.trusted else [*_control_group(self.limits), *_bubblewrap(), *program]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=_ENVIRONMENT, bufsize=0
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=_environment(), bufsize=0
         )
         self._send({"modules": self.modules})
         self._receive(time.monotonic() + _STARTING, 20)
@@ -186,6 +182,35 @@ _ENVIRONMENT = {
 }
 
 
+_BUS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")  # where systemd-run finds a user's systemd
+
+
+def _environment() -> dict[str, str]:
+    return {**_ENVIRONMENT, **{name: os.environ[name] for name in _BUS if name in os.environ}}
+
+
+@functools.cache
+def _control_group(limits: Limits) -> tuple[str, ...]:
+    """The command that has systemd run another in a control group of its own; empty where it can't.
+
+    The kernel then holds all processes of a sandbox together, also between two looks of :mod:`.inside`. The group
+    may use somewhat more than a job, so that what is too much ends the job and not the sandbox.
+    """
+    if not Path("/run/systemd/system").is_dir():
+        return ()
+    command = ("systemd-run", "--scope", "--quiet", "--collect", *(["--user"] if os.geteuid() else []))
+    for what, most in (
+        ("MemoryMax", 2 * limits.memory + (1 << 30)),
+        ("MemorySwapMax", 0),
+        ("TasksMax", limits.processes + 64),
+    ):
+        command += (f"--property={what}={most}",)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run([*command, "true"], env=_environment(), capture_output=True, timeout=30, check=True)
+        return command
+    return ()
+
+
 def _bubblewrap() -> list[str]:
     """The command that shuts a program in, to be followed by the program."""
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -204,6 +229,7 @@ def _bubblewrap() -> list[str]:
     if PACKAGE.is_relative_to(sys.prefix):  # installed, not a checkout: the whole package would be seen
         command += ["--tmpfs", str(PACKAGE)]
     command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _SCRATCH]
+    command += [word for name in _BUS for word in ("--unsetenv", name)]
     if os.geteuid() != 0:
         return [*command, "--unshare-user"]
     user = str(_NOBODY + os.getpid() % 1000)
@@ -265,4 +291,7 @@ def enforced() -> list[str]:
         f"no network, files read-only, no other process in sight, {who}",
         f"{limits.seconds} s, {limits.memory >> 20} MiB, {limits.processes} processes and threads, "
         f"{limits.output >> 20} MiB of output for each exercise",
+        "memory and processes held by a control group of systemd's"
+        if _control_group(limits)
+        else "no control group (no systemd here): the kernel limits each process, and all of them are watched",
     ]
