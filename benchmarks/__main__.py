@@ -16,7 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
-LONG = ("attacks", "learning", "sd")  # from a quarter of an hour (with 11 GB) to one: only when they are named
+LONG = (
+    "attacks",
+    "grading",
+    "learning",
+    "sd",
+)  # from a quarter of an hour (with 11 GB) to one: only when they are named
 RESULTS = Path(__file__).parent / "results"
 
 

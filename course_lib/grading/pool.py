@@ -88,13 +88,17 @@ _keys: dict[str, Key] = {}
 
 def _begin(keys: dict[str, Key]) -> None:
     _keys.update(keys)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    """A run that was killed leaves nobody waiting for work: a worker would not notice."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: waiting for work, it would not notice a kill."""
+
+    def wait_for_it() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
 
 
 def _mark_here(task: Task) -> Marked:

@@ -41,16 +41,15 @@ def kept(workspace: Path, student: str, lesson: str) -> Marked | None:
 def recorded(workspace: Path, marked: Marked) -> bool:
     """Whether the gradebook holds this very result."""
     path = workspace / "autograded" / marked.student / marked.lesson / f"{marked.lesson}.ipynb"
-    page = workspace / "feedback" / marked.student / marked.lesson / f"{marked.lesson}.html"
     try:
         told = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["marked"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return told == marked.digest and page.exists() and path_of(workspace, marked.student, marked.lesson).exists()
+    return told == marked.digest and path_of(workspace, marked.student, marked.lesson).exists()
 
 
 def record(desk, workspace: Path, marked: Marked, release: str) -> None:
-    """Write a result into nbgrader's gradebook, and the feedback for the student.
+    """Write a result into nbgrader's gradebook.
 
     Raises:
         RuntimeError: if nbgrader can't; the message says why.
@@ -66,8 +65,7 @@ def record(desk, workspace: Path, marked: Marked, release: str) -> None:
     stamp.unlink(missing_ok=True)
     if marked.when is not None:
         stamp.write_text(marked.when)
-    _succeed(desk.autograde(marked.lesson, marked.student, force=True, create=True), "grade")
-    _succeed(desk.generate_feedback(marked.lesson, marked.student, force=True), "write feedback for")
+    succeed(desk.autograde(marked.lesson, marked.student, force=True, create=True), "grade")
 
 
 def keep_original(workspace: Path, student: str, lesson: str, path: Path) -> None:
@@ -101,7 +99,8 @@ def doubt(desk, workspace: Path, student: str, lesson: str) -> bool:
         return bool(cells)
 
 
-def _succeed(result: dict, what: str) -> None:
+def succeed(result: dict, what: str) -> None:
+    """Raise RuntimeError, with nbgrader's reason in a sentence, unless its API says that it did ``what``."""
     if result["success"]:
         return
     told = f"{result.get('log', '')}\n{result.get('error', '')}"

@@ -1,10 +1,12 @@
 """Grade a batch: mark every submission in a sandbox, and record it in nbgrader's gradebook."""
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_lib.grading import archives, intake, keys, pool, prove, recording, sandbox
+from course_lib.grading import archives, feedback, intake, keys, pool, prove, recording, sandbox
 from course_lib.grading.desk import open_desk
 from course_lib.grading.intake import Problem
 from course_lib.grading.marking import Marked, Task
@@ -86,11 +88,16 @@ def grade(
         batch = Batch(problems=broken + problems)
         if not found and not batch.problems:
             raise intake.IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
-        run = _Run(workspace, opened, batch, trusted, {s.lesson for s in found})
-        for done, marked in enumerate(run.marked(found, workers, dask), 1):
-            run.take(marked)
-            if progress:
-                progress(f"{marked.student} · {marked.lesson}", done, len(found))
+        workers = workers or len(os.sched_getaffinity(0))
+        with contextlib.closing(feedback.Pages(workspace, workers)) as pages:
+            run = _Run(workspace, opened, batch, pages, trusted, {s.lesson for s in found})
+            for done, marked in enumerate(run.marked(found, workers, dask), 1):
+                run.take(marked)
+                if progress:
+                    progress(f"{marked.student} · {marked.lesson}", done, len(found))
+            for student, lesson, why_not in pages.unmade():
+                del batch.feedback[student, lesson]
+                batch.problems.append(Problem(student, lesson, "", f"graded, but without a page: {why_not}"))
     results = {(grade.student, grade.lesson) for grade in batch.grades}
     batch.unproven = prove.unproven(
         run.desk, workspace, [(s.student, s.lesson) for s in found], results, batch.problems
@@ -101,8 +108,9 @@ def grade(
 class _Run:
     """One run's place: its desk, its keys, and the batch that it fills."""
 
-    def __init__(self, workspace: Path, opened: archives.Files, batch: Batch, trusted: bool, lessons: set[str]):
+    def __init__(self, workspace: Path, opened: archives.Files, batch: Batch, pages, trusted: bool, lessons):
         self.workspace, self.opened, self.batch, self.trusted = workspace, opened, batch, trusted
+        self.pages = pages
         self.desk = open_desk(workspace)
         self.keys = {lesson: keys.read(workspace, lesson) for lesson in sorted(lessons)}
         self.secret = keys.secret(workspace)
@@ -145,11 +153,16 @@ class _Run:
     def _record(self, marked: Marked) -> None:
         student, lesson = marked.student, marked.lesson
         recording.keep_original(self.workspace, student, lesson, self.opened[marked.file])
-        if not recording.recorded(self.workspace, marked):
+        anew = not recording.recorded(self.workspace, marked)
+        if anew:
+            feedback.page(self.workspace, student, lesson).unlink(missing_ok=True)
             recording.keep(self.workspace, marked)
             recording.record(self.desk, self.workspace, marked, self.keys[lesson].release)
         _read_back(self.desk, student, lesson, self.batch)
-        self.batch.feedback[student, lesson] = self.workspace / "feedback" / student / lesson / f"{lesson}.html"
+        page = feedback.page(self.workspace, student, lesson)
+        if anew or not page.is_file():
+            self.pages.ask(student, lesson)
+        self.batch.feedback[student, lesson] = page
 
     def _task(self, submission: intake.Submission) -> Task:
         if submission.path.stat().st_size > intake.MAX_BYTES:

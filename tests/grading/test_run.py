@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.grading import marking, pool, recording, run, sandbox
+from course_lib.grading import feedback, marking, pool, recording, run, sandbox
 from course_lib.grading.desk import open_desk
 
 NAME = "01_sample"
@@ -110,15 +110,15 @@ def test_without_a_sandbox_nothing_runs_unless_told(workspace, handed_in, monkey
 KILLED = """
 import os, sys
 from pathlib import Path
-from course_lib.grading import recording, run
+from course_lib.grading import feedback, recording, run
 from nbgrader.apps.api import NbGraderAPI
 
-owner, name = {"recording": recording, "api": NbGraderAPI}[sys.argv[1]], sys.argv[2]
+owner, name = {"recording": recording, "api": NbGraderAPI, "pages": feedback.Pages}[sys.argv[1]], sys.argv[2]
 true, calls = getattr(owner, name), []
 
 def dies(*arguments, **named):
     calls.append(name)
-    if len(calls) == 2:
+    if len(calls) == 2 or name == "unmade":
         os.kill(os.getpid(), 9)
     return true(*arguments, **named)
 
@@ -130,7 +130,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("owner", "name", "again"),
-    [("recording", "keep", 2), ("recording", "record", 1), ("api", "autograde", 1), ("api", "generate_feedback", 1)],
+    [("recording", "keep", 2), ("recording", "record", 1), ("api", "autograde", 1), ("pages", "ask", 1), ("pages", "unmade", 0)],
 )
 def test_a_killed_run_goes_on_where_it_was(workspace, handed_in, tmp_path, monkeypatch, owner, name, again):
     folder = handed_in(ada=RIGHT, bob=HALF, eve=RIGHT)
@@ -145,6 +145,7 @@ def test_a_killed_run_goes_on_where_it_was(workspace, handed_in, tmp_path, monke
     )
     assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5, "eve": 5}
     assert len(asked) == again  # what was kept is not marked again
+    assert all(feedback.page(workspace, student, NAME).is_file() for student in ("ada", "bob", "eve"))
     assert grades_in(workspace) == {"ada": 5, "bob": 1.5, "eve": 5}
 
 
