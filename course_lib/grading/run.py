@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_lib.grading import archives, feedback, intake, keys, pool, prove, recording, sandbox
+from filelock import FileLock, Timeout
+
+from course_lib.grading import archives, feedback, intake, keys, pool, prove, recording, sandbox, scores
 from course_lib.grading.desk import open_desk
 from course_lib.grading.intake import Problem
 from course_lib.grading.marking import Marked, Task
@@ -25,7 +27,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Grade:
-    """One graded submission."""
+    """One graded submission. ``score`` is what counts: less what nbgrader takes off for being late."""
 
     student: str
     lesson: str
@@ -74,7 +76,7 @@ def grade(
         trusted: run the students' code as you, with no sandbox around it.
 
     Raises:
-        IntakeError: if there is nothing to grade or nothing was released.
+        IntakeError: if there is nothing to grade, nothing was released, or another run is at work here.
         KeyMissing: if a lesson was released, but what its author keeps is not there.
         NoSandbox: if students' code can't be shut in on this machine.
     """
@@ -89,7 +91,7 @@ def grade(
         if not found and not batch.problems:
             raise intake.IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
         workers = workers or len(os.sched_getaffinity(0))
-        with contextlib.closing(feedback.Pages(workspace, workers)) as pages:
+        with _alone(workspace), contextlib.closing(feedback.Pages(workspace, workers)) as pages:
             run = _Run(workspace, opened, batch, pages, trusted, {s.lesson for s in found})
             for done, marked in enumerate(run.marked(found, workers, dask), 1):
                 run.take(marked)
@@ -98,11 +100,20 @@ def grade(
             for student, lesson, why_not in pages.unmade():
                 del batch.feedback[student, lesson]
                 batch.problems.append(Problem(student, lesson, "", f"graded, but without a page: {why_not}"))
-    results = {(grade.student, grade.lesson) for grade in batch.grades}
-    batch.unproven = prove.unproven(
-        run.desk, workspace, [(s.student, s.lesson) for s in found], results, batch.problems
-    )
+    _read_back(run.desk, run.done, batch)
+    everybody = [(submission.student, submission.lesson) for submission in found]
+    batch.unproven = prove.unproven(run.desk, workspace, everybody, run.done, batch.problems)
     return batch
+
+
+@contextlib.contextmanager
+def _alone(workspace: Path) -> Iterator[None]:
+    """Keep other runs out of this workspace; a run that was killed keeps nobody out."""
+    try:
+        with FileLock(workspace / "grading.lock", timeout=0):
+            yield
+    except Timeout:
+        raise intake.IntakeError(f"another course grade is at work in {workspace}: wait until it has ended") from None
 
 
 class _Run:
@@ -110,7 +121,7 @@ class _Run:
 
     def __init__(self, workspace: Path, opened: archives.Files, batch: Batch, pages, trusted: bool, lessons):
         self.workspace, self.opened, self.batch, self.trusted = workspace, opened, batch, trusted
-        self.pages = pages
+        self.pages, self.done = pages, set()
         self.desk = open_desk(workspace)
         self.keys = {lesson: keys.read(workspace, lesson) for lesson in sorted(lessons)}
         self.secret = keys.secret(workspace)
@@ -158,7 +169,7 @@ class _Run:
             feedback.page(self.workspace, student, lesson).unlink(missing_ok=True)
             recording.keep(self.workspace, marked)
             recording.record(self.desk, self.workspace, marked, self.keys[lesson].release)
-        _read_back(self.desk, student, lesson, self.batch)
+        self.done.add((student, lesson))
         page = feedback.page(self.workspace, student, lesson)
         if anew or not page.is_file():
             self.pages.ask(student, lesson)
@@ -199,12 +210,14 @@ class _Run:
         return text
 
 
-def _read_back(desk, student: str, lesson: str, batch: Batch) -> None:
-    """Take the result from nbgrader's gradebook, which is the record."""
+def _read_back(desk, done: set[tuple[str, str]], batch: Batch) -> None:
+    """Take the results from nbgrader's gradebook, which is the record."""
     with desk.gradebook as book:
-        submission = book.find_submission(lesson, student)
-        late, by_hand = submission.total_seconds_late > 0, submission.needs_manual_grade
-        batch.grades.append(Grade(student, lesson, submission.score, submission.max_score, late, by_hand))
-        for notebook in submission.notebooks:
-            for cell in notebook.grades:
-                batch.items.append(Item(student, lesson, cell.name, cell.score, cell.max_score))
+        for total in scores.totals(book):
+            if (total.student, total.lesson) in done:
+                late = bool(total.handed_in and total.due and total.handed_in > total.due)
+                about = (total.student, total.lesson, total.score, total.max_score)
+                batch.grades.append(Grade(*about, late, total.provisional))
+        for item in scores.items(book):
+            if (item.student, item.lesson) in done:
+                batch.items.append(Item(item.student, item.lesson, item.name, item.score, item.max_score))

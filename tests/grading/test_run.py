@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from course_lib.grading import feedback, marking, pool, recording, run, sandbox
 from course_lib.grading.desk import open_desk
+from course_lib.grading.intake import IntakeError
 
 NAME = "01_sample"
 RIGHT = {"which_letters_answer": 'answer = "AC"', "double_code": "def double(x):\n    return x + x"}
@@ -106,6 +109,26 @@ def test_without_a_sandbox_nothing_runs_unless_told(workspace, handed_in, monkey
     assert earned(run.grade(folder, workspace, workers=1, trusted=True)) == {"ada": 5}
 
 
+def test_two_runs_do_not_meet_in_one_workspace(workspace, handed_in):
+    folder = handed_in(ada=RIGHT)
+    with FileLock(workspace / "grading.lock"), pytest.raises(IntakeError, match="another course grade is at work"):
+        run.grade(folder, workspace, workers=1)
+    assert earned(run.grade(folder, workspace, workers=1)) == {"ada": 5}
+
+
+def test_the_score_is_less_what_being_late_costs(workspace, handed_in):
+    folder = handed_in(ada=RIGHT)
+    (folder / "ada" / "timestamp.txt").write_text("2026-10-02 10:00:00 UTC")
+    with open_desk(workspace).gradebook as book:
+        book.update_or_create_assignment(NAME, duedate=datetime(2026, 10, 1))
+    run.grade(folder, workspace, workers=1)
+    with open_desk(workspace).gradebook as book:
+        book.find_submission(NAME, "ada").late_submission_penalty = 2.0
+        book.db.commit()
+    (grade,) = run.grade(folder, workspace, workers=1).grades
+    assert (grade.score, grade.late) == (3, True)
+
+
 # A run that ends as by kill -9 at the second call of a function.
 KILLED = """
 import os, sys
@@ -130,7 +153,13 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("owner", "name", "again"),
-    [("recording", "keep", 2), ("recording", "record", 1), ("api", "autograde", 1), ("pages", "ask", 1), ("pages", "unmade", 0)],
+    [
+        ("recording", "keep", 2),
+        ("recording", "record", 1),
+        ("api", "autograde", 1),
+        ("pages", "ask", 1),
+        ("pages", "unmade", 0),
+    ],
 )
 def test_a_killed_run_goes_on_where_it_was(workspace, handed_in, tmp_path, monkeypatch, owner, name, again):
     folder = handed_in(ada=RIGHT, bob=HALF, eve=RIGHT)
