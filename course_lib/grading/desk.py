@@ -4,6 +4,7 @@
 :func:`open_desk`. Both therefore see one workspace and one gradebook.
 """
 
+import functools
 import logging
 import os
 import sys
@@ -42,6 +43,7 @@ def configure(c: "Config", workspace: Path) -> None:
     ]
     c.WriteResults.workspace = str(workspace)
     # Feedback goes to students: without this step it would show them the hidden tests, keys and all.
+    c.GenerateFeedback.exporter_class = "course_lib.grading.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
@@ -51,18 +53,29 @@ def configure(c: "Config", workspace: Path) -> None:
     c.Exchange.root = str(workspace / "exchange")
 
 
+@functools.cache
+def _one_engine(*arguments, **named):
+    from sqlalchemy import create_engine
+
+    return create_engine(*arguments, **named)
+
+
 def open_desk(workspace: Path) -> "NbGraderAPI":
     """nbgrader's own API on ``workspace``, made if it is not there."""
     # nbgrader starts `alembic` by name; a virtual environment that is not activated is not on PATH.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
+    import nbgrader.api
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
     from sqlalchemy.exc import SAWarning
     from traitlets.config import Config
 
     warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, about itself, on every submission
+
+    # nbgrader opens its gradebook nine times a submission, each with an engine that compiles all queries anew.
+    nbgrader.api.create_engine = _one_engine
 
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()

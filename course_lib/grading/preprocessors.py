@@ -1,9 +1,12 @@
-"""What the course changes in nbgrader's converters: preprocessors that are named in :mod:`.desk`."""
+"""What the course changes in nbgrader's converters: preprocessors and a page that are named in :mod:`.desk`."""
 
 import re
 from pathlib import Path
 
+from jinja2 import FileSystemBytecodeCache
+from nbconvert import HTMLExporter
 from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
@@ -24,6 +27,15 @@ class ClearAnswers(ClearSolutions):
             cell.source = ANSWER.sub('answer = ""', cell.source)
             return cell, resources
         return super().preprocess_cell(cell, resources, cell_index)
+
+
+class FeedbackPage(HTMLExporter):
+    """nbgrader's page, with templates that are compiled once on a machine, and not for each student."""
+
+    def _create_environment(self):
+        environment = super()._create_environment()
+        environment.bytecode_cache = FileSystemBytecodeCache()
+        return environment
 
 
 class WriteResults(NbGraderPreprocessor):
@@ -52,7 +64,17 @@ class WriteResults(NbGraderPreprocessor):
 
 
 class SaveResults(SaveAutoGrades):
-    """Save the points as nbgrader does, and say which answers a person has to look at."""
+    """Save the points as nbgrader does, all or none of them, and say which answers a person has to look at."""
+
+    def preprocess(self, nb, resources):
+        about = resources["nbgrader"]
+        self.notebook_id, self.assignment_id, self.student_id = about["notebook"], about["assignment"], about["student"]
+        with Gradebook(about["db_url"]) as self.gradebook:
+            session = self.gradebook.db
+            commit, session.commit = session.commit, session.flush  # one commit in place of one or two a cell
+            nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+            commit()
+        return nb, resources
 
     def _add_score(self, cell, resources):
         super()._add_score(cell, resources)
