@@ -123,7 +123,7 @@ def test_the_score_is_less_what_being_late_costs(workspace, handed_in):
         book.update_or_create_assignment(NAME, duedate=datetime(2026, 10, 1))
     run.grade(folder, workspace, workers=1)
     with open_desk(workspace).gradebook as book:
-        book.find_submission(NAME, "ada").late_submission_penalty = 2.0
+        book.find_submission_notebook(NAME, NAME, "ada").late_submission_penalty = 2.0
         book.db.commit()
     (grade,) = run.grade(folder, workspace, workers=1).grades
     assert (grade.score, grade.late) == (3, True)
