@@ -1,5 +1,6 @@
 """``course grade``, ``course export`` and ``course analyse``: into the gradebook, and what is taken out of it."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +20,7 @@ def grade(
 ) -> None:
     """Grade what students handed in, into nbgrader's gradebook. A run that was stopped goes on where it was."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from tqdm import tqdm
 
     from course_lib.cli import _checkout, _fail, _needs
 
@@ -41,21 +35,19 @@ def grade(
 
     root, console = _checkout(), Console(soft_wrap=True)
     workspace = root / "grading" / "workspace"
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     try:
         if not any(workspace.glob("release/*/*.ipynb")):
             console.print("Nothing is released yet: building the lessons first.")
             builder.build(root)
-        with Progress(*bars, TimeRemainingColumn(), console=console) as progress:
-            task = progress.add_task("starting", total=None)
-            batch = runner.grade(
-                folder.resolve(),
-                workspace,
-                lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
-                workers=workers,
-                dask=dask,
-                trusted=trusted,
-            )
+        # On stdout, like all else that is told; the rate is of the last few submissions.
+        with tqdm(desc="grading", unit=" submissions", file=sys.stdout, dynamic_ncols=True) as bar:
+
+            def progress(what: str, done: int, total: int, problems: int) -> None:
+                bar.total = total
+                bar.set_postfix_str(f"problems: {problems}; {what}", refresh=False)
+                bar.update(done - bar.n)
+
+            batch = runner.grade(folder.resolve(), workspace, progress, workers=workers, dask=dask, trusted=trusted)
     except runner.NoSandbox as error:
         _fail(f"students' code can't be shut in here. {error}. Or grade on a machine where course doctor finds a "
               "sandbox. If you know these students and their code: --trusted runs it as you, with your rights and "

@@ -56,7 +56,7 @@ class NoSandbox(Exception):
 def grade(
     folder: Path,
     workspace: Path,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[str, int, int, int], None] | None = None,
     *,
     workers: int | None = None,
     dask: str | None = None,
@@ -70,7 +70,8 @@ def grade(
     Args:
         folder: a folder or zip of submissions, see :mod:`.intake`.
         workspace: nbgrader's course directory, with what ``course build`` released.
-        progress: called after each submission with what it was, how many are done, and how many there are.
+        progress: called after each submission with what it was, how many are done, how many there are,
+            and how many problems were found so far.
         workers: processes that mark, by default one a processor core.
         dask: the address of a Dask scheduler whose workers mark instead.
         trusted: run the students' code as you, with no sandbox around it.
@@ -96,7 +97,7 @@ def grade(
             for done, marked in enumerate(run.marked(found, workers, dask), 1):
                 run.take(marked)
                 if progress:
-                    progress(f"{marked.student} · {marked.lesson}", done, len(found))
+                    progress(f"{marked.student} · {marked.lesson}", done, len(found), len(batch.problems))
             for student, lesson, why_not in pages.unmade():
                 del batch.feedback[student, lesson]
                 batch.problems.append(Problem(student, lesson, "", f"graded, but without a page: {why_not}"))

@@ -231,3 +231,12 @@ def test_a_cluster_gives_the_same_results_to_the_byte(task, work, key):
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
             there[marked.student] = marked.to_json()
     assert there == here
+
+
+def test_progress_tells_what_is_done_and_the_problems_so_far(workspace, handed_in):
+    folder = handed_in(ada=RIGHT, bob=RIGHT)
+    (folder / "bob" / f"{NAME}.ipynb").write_bytes(b"")
+    told = []
+    batch = run.grade(folder, workspace, lambda *what: told.append(what), workers=1)
+    assert len(batch.grades) == 1 and [problem.student for problem in batch.problems] == ["bob"]
+    assert told[-1][1:] == (len(told), len(told), 1)
