@@ -69,7 +69,8 @@ def test_a_class_is_graded(built, tmp_path):
     batch = grade(folder, built / "grading" / "workspace", lambda *step: steps.append(step))
 
     assert [(p.student, p.lesson) for p in batch.problems] == [("broken", NAME)]
-    assert [done for _, done, _ in steps] == list(range(1, len(expected) + 2)) and steps[-1][2] == len(expected) + 1
+    assert [done for _, done, *_ in steps] == list(range(1, len(expected) + 2))
+    assert steps[-1][2:] == (len(expected) + 1, 1)  # of how many, and how many problems
     assert batch.unproven == []
     earned = {student: {} for student in expected}
     for item in batch.items:

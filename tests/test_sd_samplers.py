@@ -115,7 +115,7 @@ def test_the_samplers_are_one_family(prediction):
     assert apart(run(DDPM), run(ddim)) > 0.1
 
 
-MEAN, VARIANCE = noise(1, 8), 0.01 + 0.3 * torch.rand(1, 4, 8, 8, dtype=torch.float64)
+MEAN, VARIANCE = noise(1, 8), 0.01 + 0.3 * noise(1, 9).sigmoid()
 
 
 def knows(x, t, prediction="epsilon"):
@@ -147,7 +147,7 @@ def test_pndm_averages_noise_whatever_the_model_says(prediction):
     above is with its PNDM on the noise.
     """
     for steps in (10, 20, 50):
-        assert off(run_ours, "pndm", steps, prediction) < 0.4 * off(run_ours, "ddim", steps, prediction)
+        assert off(run_ours, "pndm", steps, prediction) < 0.6 * off(run_ours, "ddim", steps, prediction)
 
 
 @pytest.mark.parametrize("name, order", [("ddim", 1), ("euler", 1), ("dpm++", 2), ("pndm", 2)])
