@@ -236,6 +236,9 @@ def _timed(arguments: list, folder: Path) -> tuple[float, str]:
 
 def _inside(folder: Path, workspace: Path) -> None:
     """What is measured of ours, a process of its own."""
+    from course_lib.grading import processes
+
+    processes.prepare()  # as `course grade` does
     from course_lib.grading import report
     from course_lib.grading.run import grade
 

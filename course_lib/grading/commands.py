@@ -28,6 +28,9 @@ def grade(
         _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
     _writable(out)
     _needs("nbgrader", "jupytext", *(["distributed"] if dask else []))
+    from course_lib.grading import processes
+
+    processes.prepare()  # while this process imports the same
     from course_lib.grading import build as builder
     from course_lib.grading import intake, keys, report
     from course_lib.grading import run as runner

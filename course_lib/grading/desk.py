@@ -39,7 +39,6 @@ def configure(c: "Config", workspace: Path) -> None:
         "course_lib.grading.preprocessors.WriteResults",
         "course_lib.grading.preprocessors.SaveResults",
         "nbgrader.preprocessors.AssignLatePenalties",
-        "nbgrader.preprocessors.CheckCellMetadata",
     ]
     c.WriteResults.workspace = str(workspace)
     # Feedback goes to students: without this step it would show them the hidden tests, keys and all.

@@ -2,13 +2,12 @@
 
 import collections
 import functools
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from course_lib.grading import pool
+from course_lib.grading import processes
 from course_lib.grading.desk import open_desk
 from course_lib.grading.recording import succeed
 
@@ -44,8 +43,7 @@ class Pages:
 
     def __init__(self, workspace: Path, workers: int):
         self.workspace, self.most = workspace, AHEAD * workers
-        spawn = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(workers, spawn, initializer=pool.end_with_parent)
+        self.pool = processes.pool(workers)
         self.waiting: collections.deque[tuple[str, str, Future | None]] = collections.deque()
         self.failed: list[tuple[str, str, str]] = []
 

@@ -1,14 +1,13 @@
 """Many submissions: `mark` mapped over the processes of this machine, or over a Dask cluster."""
 
 import itertools
-import multiprocessing
 import os
-import threading
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
+from course_lib.grading import processes
 from course_lib.grading.keys import Key
 from course_lib.grading.marking import Marked, Task, mark
 
@@ -64,8 +63,7 @@ def _until_broken(
 ) -> Generator[Marked, None, list[Task]]:
     """Mark what ``source`` gives, until it is empty or a process has died; return what was under way then."""
     running = {}
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(keys,)) as pool:
+    with processes.pool(workers, _hold, keys) as pool:
         while True:
             for task in itertools.islice(source, ahead - len(running)):
                 try:
@@ -86,19 +84,8 @@ def _until_broken(
 _keys: dict[str, Key] = {}
 
 
-def _begin(keys: dict[str, Key]) -> None:
+def _hold(keys: dict[str, Key]) -> None:
     _keys.update(keys)
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """End this process when the one that started it is gone: waiting for work, it would not notice a kill."""
-
-    def wait_for_it() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_it, daemon=True).start()
 
 
 def _mark_here(task: Task) -> Marked:
