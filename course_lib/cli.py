@@ -1,12 +1,13 @@
 """The ``course`` command. Each of its commands imports what it needs when it runs."""
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from course_lib import drawing, sd_commands
 from course_lib.grading import commands
+from course_lib.stopping import checkout, fail, needs
 
 app = typer.Typer(
     help="From Pixels to Stable Diffusion: start the lessons, build and grade them, train and measure their models.",
@@ -26,32 +27,6 @@ def main() -> None:
     app()
 
 
-def _fail(message: str) -> NoReturn:
-    from rich.console import Console
-
-    Console(stderr=True, soft_wrap=True).print(f"course: {message}", style="bold red", markup=False, highlight=False)
-    raise typer.Exit(1)
-
-
-def _needs(*modules: str, extra: str = "lab") -> None:
-    """Stop with the fix if the extra that holds these modules is not installed."""
-    from importlib.util import find_spec
-
-    missing = [module for module in modules if find_spec(module) is None]
-    if missing:
-        _fail(f"{', '.join(missing)} not installed. In the clone: uv sync --extra {extra}. Elsewhere: "
-              f"pip install 'pixels-to-diffusion[{extra}]'")  # fmt: skip
-
-
-def _checkout() -> Path:
-    from course_lib import paths
-
-    root = paths.checkout()
-    if root is None:
-        _fail("this needs the course's repository: clone it, and run uv run course ... inside the clone")
-    return root
-
-
 @app.command()
 def lab(
     lesson: Annotated[str, typer.Argument(help="Its number or its name; lesson 1 if left out.")] = "1",
@@ -64,8 +39,8 @@ def lab(
     import os
     import sys
 
-    _needs("jupyterlab", "ipykernel", "notebook")
-    root = _checkout()
+    needs("jupyterlab", "ipykernel", "notebook")
+    root = checkout()
     notebooks = sorted(
         path.name for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb") if path.name.count(".") == 1
     )
@@ -76,7 +51,7 @@ def lab(
         chosen = [name for name in notebooks if wanted and wanted in name.removesuffix(".ipynb")]
     if len(chosen) != 1:
         what = "several lessons are like" if chosen else "there is no lesson"
-        _fail(f"{what} {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
+        fail(f"{what} {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
     arguments = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
     # A start page rather than a file: the address that --no-browser prints then leads to the lesson too.
     arguments.append(f"--LabApp.default_url=/lab/tree/notebooks/{chosen[0]}")
@@ -103,15 +78,15 @@ def build(
     """Build every lesson from its source in solutions/."""
     from rich.console import Console
 
-    _needs("nbgrader", "jupytext")
+    needs("nbgrader", "jupytext")
     from course_lib.grading import build as builder
     from course_lib.grading.source import SourceError
 
-    root, console = _checkout(), Console(soft_wrap=True)
+    root, console = checkout(), Console(soft_wrap=True)
     try:
         report = builder.check(root) if check else builder.build(root, solutions=solutions, graded=graded)
     except (SourceError, builder.BuildError) as error:
-        _fail(str(error))
+        fail(str(error))
     for lesson in report.lessons:
         asks, codes = len(lesson.questions), len(lesson.exercises)
         console.print(f"{lesson.name}: {asks} questions, {codes} exercises, {lesson.points:g} points", highlight=False)
@@ -126,7 +101,7 @@ def build(
     if graded:
         console.print("the classroom release is in grading/workspace/release", highlight=False)
     if report.problems:
-        _fail("the build is not sound:\n" + "\n".join(f"  {problem}" for problem in report.problems))
+        fail("the build is not sound:\n" + "\n".join(f"  {problem}" for problem in report.problems))
     if check:
         console.print("Everything is as the sources say, and nothing is given away.", style="green")
 
@@ -189,13 +164,13 @@ def train(
     """Train a model of the lessons and measure it. Ctrl+C stops it, and nothing is lost."""
     from rich.console import Console
 
-    _needs("torchmetrics", "pycocotools", extra="metrics")
+    needs("torchmetrics", "pycocotools", extra="metrics")
     if ship:
-        _checkout()
+        checkout()
     from course_lib import recipes, runs
 
     if (resume or start) and name == "all":
-        _fail("--resume and --start are about one model: name it instead of all")
+        fail("--resume and --start are about one model: name it instead of all")
     console = Console(soft_wrap=True)
     try:
         asked = [
@@ -211,7 +186,7 @@ def train(
             if done.figures:
                 console.print(runs.table(done.figures))
     except (ValueError, OSError, FloatingPointError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -233,7 +208,7 @@ def evaluate(
         with Console(stderr=True).status("measuring") as status:
             figures = runs.evaluate(names, split, count, checkpoint, lambda what: status.update(f"measuring {what}"))
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         import json
 

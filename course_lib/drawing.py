@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from course_lib.stopping import fail
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,12 +32,11 @@ def generate(
     from rich.console import Console
 
     from course_lib import checkpoints
-    from course_lib.cli import _fail
     from course_lib.data.captioned import COLOURS
     from course_lib.diffusion import tiny
 
     if not checkpoints.shipped("tiny-sd"):
-        _fail("the weights of tiny-sd are not here: course train tiny-sd --ship makes them, which takes hours on a CPU")
+        fail("the weights of tiny-sd are not here: course train tiny-sd --ship makes them, which takes hours on a CPU")
     words = set(re.findall(r"\w+", prompt.lower()))
     unknown = [kind for kind, known in (("object", tiny.OBJECTS), ("colour", COLOURS)) if not words & set(known)]
     for kind in unknown:
@@ -78,11 +79,10 @@ def draw(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from course_lib.cli import _fail
     from course_lib.sd.samplers import SAMPLERS
 
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not out.parent.is_dir():
-        _fail(f"{out} cannot be written: give a .png in a folder that is there")
+        fail(f"{out} cannot be written: give a .png in a folder that is there")
     console = Console(stderr=True, soft_wrap=True)
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
@@ -114,7 +114,7 @@ def draw(
             _write(picture, path)
             print(path)
     except (ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def place(device: str | None) -> "torch.device":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from course_lib import drawing
+from course_lib.stopping import fail
 
 if TYPE_CHECKING:
     from course_lib.sd.pipeline import StableDiffusion
@@ -40,7 +41,6 @@ def verify(
     from rich.console import Console
     from rich.table import Table
 
-    from course_lib.cli import _fail
     from course_lib.sd.weights import MODELS, inspect
 
     _need(weights)
@@ -64,10 +64,10 @@ def verify(
                 numbers = str(len(part.tensors)), f"{sum(counts.values()):,}", types, f"{size / 1e6:,.1f}"
                 table.add_row(name, type(part.model).__name__, *numbers)
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     console.print(table)
     if damaged:
-        _fail(
+        fail(
             f"{len(damaged)} tensors are all zeros, or hold what is no number, such as {damaged[0]}: get the file again"
         )
     official = all(part.model.config == MODELS[name][1]() for name, part in parts.items())
@@ -102,13 +102,11 @@ def generate(
     """Make a picture of a sentence."""
     from rich.console import Console
 
-    from course_lib.cli import _fail
-
     console = Console(stderr=True, soft_wrap=True)
     if not accept_licence:
         console.print(f"The weights of Stable Diffusion come under {LICENCE}, {LICENCE_TEXT}\n{RULES}", markup=False)
         if not _asked_by_a_person():
-            _fail("to accept this licence, add --accept-licence")
+            fail("to accept this licence, add --accept-licence")
         typer.confirm("Do you accept this licence?", abort=True, err=True)
     _need(weights)
     drawing.draw(
@@ -128,11 +126,10 @@ def generate(
 
 
 def _need(weights: Path) -> None:
-    from course_lib.cli import _fail
 
     if not weights.exists():
         homes = "\n  ".join(HOMES)
-        _fail(f"{weights} is not there. Stable Diffusion's weights, {LICENCE}, can be had from\n  {homes}")
+        fail(f"{weights} is not there. Stable Diffusion's weights, {LICENCE}, can be had from\n  {homes}")
 
 
 def _asked_by_a_person() -> bool:

@@ -65,6 +65,7 @@ def run_alone(notebook, colab, folder, monkeypatch, **environment):
     """Run a notebook as Colab does: alone in an empty folder, with no checkout in reach."""
     monkeypatch.setenv("JUPYTER_PATH", str(colab / "jupyter"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("PIP_CONSTRAINT", os.devnull)  # versions that this machine holds pip to are not Colab's
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
     client = NotebookClient(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from course_lib.stopping import checkout, fail, needs
+
 Out = Annotated[Path, typer.Option(help="The folder that everything goes to.")]
 
 
@@ -22,12 +24,10 @@ def grade(
     from rich.console import Console
     from tqdm import tqdm
 
-    from course_lib.cli import _checkout, _fail, _needs
-
     if not folder.exists():
-        _fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
+        fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
     _writable(out)
-    _needs("nbgrader", "jupytext", *(["distributed"] if dask else []))
+    needs("nbgrader", "jupytext", *(["distributed"] if dask else []))
     from course_lib.grading import processes
 
     processes.prepare()  # while this process imports the same
@@ -36,7 +36,7 @@ def grade(
     from course_lib.grading import run as runner
     from course_lib.grading.source import SourceError
 
-    root, console = _checkout(), Console(soft_wrap=True)
+    root, console = checkout(), Console(soft_wrap=True)
     workspace = root / "grading" / "workspace"
     try:
         if not any(workspace.glob("release/*/*.ipynb")):
@@ -52,11 +52,11 @@ def grade(
 
             batch = runner.grade(folder.resolve(), workspace, progress, workers=workers, dask=dask, trusted=trusted)
     except runner.NoSandbox as error:
-        _fail(f"students' code can't be shut in here. {error}. Or grade on a machine where course doctor finds a "
+        fail(f"students' code can't be shut in here. {error}. Or grade on a machine where course doctor finds a "
               "sandbox. If you know these students and their code: --trusted runs it as you, with your rights and "
               "your files.")  # fmt: skip
     except (intake.IntakeError, keys.KeyMissing, builder.BuildError, SourceError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     written = report.write(batch, out)
     console.print(f"{len(batch.grades)} graded, {len(batch.problems)} not graded.", style="bold", highlight=False)
     for problem in batch.problems:
@@ -83,8 +83,6 @@ def export(
     """Write the gradebook's scores as your platform imports them: late penalties and scores by hand are in them."""
     from rich.console import Console
 
-    from course_lib.cli import _fail
-
     workspace, console = _workspace(), Console(soft_wrap=True)
     from nbgrader.plugins import CsvExportPlugin
 
@@ -92,7 +90,7 @@ def export(
     from course_lib.grading.exports import PLUGINS, ExportError
 
     if to != "csv" and to not in PLUGINS:
-        _fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
+        fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
     _writable(out)
     if to == "csv":
         # nbgrader would write into the current folder.
@@ -104,7 +102,7 @@ def export(
         with open_desk(workspace).gradebook as book:
             plugin.export(book)
     except ExportError as error:
-        _fail(str(error))
+        fail(str(error))
     finally:
         for sentence in getattr(plugin, "told", []):
             console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
@@ -119,8 +117,6 @@ def analyse(
     """Write what the answers say about the questions (analysis/), and which codes are nearly the same (likeness/)."""
     from rich.console import Console
 
-    from course_lib.cli import _fail
-
     workspace, console = _workspace(), Console(soft_wrap=True)
     from course_lib.grading import analysis, likeness, scores
     from course_lib.grading.desk import open_desk
@@ -129,34 +125,31 @@ def analyse(
     with open_desk(workspace).gradebook as book:
         graded = sorted({total.lesson for total in scores.totals(book) if total.graded})
         if not graded:
-            _fail("the gradebook holds no graded submission: run course grade first")
+            fail("the gradebook holds no graded submission: run course grade first")
         for lesson in lessons or graded:
             if lesson not in graded:
-                _fail(f"nothing of {lesson!r} is graded. There are: {', '.join(graded)}")
+                fail(f"nothing of {lesson!r} is graded. There are: {', '.join(graded)}")
             try:
                 with console.status(lesson):
                     page = analysis.write(book, workspace, lesson, out / "analysis")
                     alike, compared = likeness.write(workspace, lesson, out / "likeness")
             except (analysis.AnalysisError, ValueError) as error:
-                _fail(str(error))
+                fail(str(error))
             console.print(f"{page}, {alike}: {compared.students} students, pairs to look at: {len(compared.pairs)}",
                           highlight=False, markup=False)  # fmt: skip
 
 
 def _workspace() -> Path:
-    from course_lib.cli import _checkout, _needs
 
-    _needs("nbgrader", "jupytext")
-    return _checkout() / "grading" / "workspace"
+    needs("nbgrader", "jupytext")
+    return checkout() / "grading" / "workspace"
 
 
 def _writable(out: Path) -> None:
     import tempfile
 
-    from course_lib.cli import _fail
-
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
-        _fail(f"nothing can be written to {out} ({error.strerror}): give another folder with --out")
+        fail(f"nothing can be written to {out} ({error.strerror}): give another folder with --out")
