@@ -43,7 +43,8 @@ def gallery(
     notes = notes or {}
     first = next(iter(rows.values()))[0]
     tall = (width - 0.4) / count * first.shape[-2] / first.shape[-1]
-    height = tall * len(rows) + 0.25 * (bool(columns) + len(notes)) + 0.1
+    more = sum(max(note.count("\n") for note in line) for line in notes.values())  # lines after each row's first
+    height = tall * len(rows) + 0.25 * (bool(columns) + len(notes) + more) + 0.1
     with course_style():
         figure, panels = plt.subplots(len(rows), count, figsize=(width, height), squeeze=False, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, hspace=0, wspace=0)

@@ -1,5 +1,6 @@
 """Lesson 7's figures of the parts: the pipeline, tokens, vectors, times, guidance and sizes, drawn from the models."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -97,7 +98,7 @@ def tokens(tokenizer: Tokenizer, prompts: Sequence[str]) -> Figure:
             left = 3.6
             ids = tokenizer.tokenize(prompt)
             for index, (piece, number) in enumerate(zip(tokenizer.pieces(ids), ids, strict=True)):
-                text = piece.replace("\ufffd", "byte").replace(" ", "·")
+                text = re.sub("\ufffd+", "bytes", piece).replace(" ", "·")
                 width = 0.13 * max(len(text), len(str(number))) + 0.14
                 spot, colour = (left, -line - 0.33), TINTS[index % len(TINTS)]
                 axes.add_patch(Rectangle(spot, width, 0.66, facecolor=colour, edgecolor=MUTED, linewidth=0.8))

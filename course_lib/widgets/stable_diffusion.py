@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 from collections.abc import Mapping
 
 import ipywidgets as widgets
@@ -60,7 +61,7 @@ def _row(tokenizer: Tokenizer, ids: list[int], kept: int) -> str:
     """Boxes in HTML, those that are cut off with a dashed frame and no ground."""
     cells = []
     for index, (piece, number) in enumerate(zip(tokenizer.pieces(ids), ids, strict=True)):
-        text = html.escape(piece.replace("\ufffd", "byte").replace(" ", "·"))
+        text = html.escape(re.sub("\ufffd+", "bytes", piece).replace(" ", "·"))
         ground = TINTS[index % len(TINTS)] if index < kept else PAPER
         frame = "1px solid #5B6470" if index < kept else "1px dashed #5B6470"
         style = f"display:inline-block;margin:2px;padding:2px 6px;border:{frame};background:{ground};color:{INK}"
