@@ -164,7 +164,7 @@ class _Run:
 
     def _record(self, marked: Marked) -> None:
         student, lesson = marked.student, marked.lesson
-        recording.keep_original(self.workspace, student, lesson, self.opened[marked.file])
+        recording.keep_original(self.workspace, marked, self.keys[lesson].release, self.opened[marked.file])
         anew = not recording.recorded(self.workspace, marked)
         if anew:
             feedback.page(self.workspace, student, lesson).unlink(missing_ok=True)
@@ -196,10 +196,9 @@ class _Run:
         """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if none can be read."""
         from nbgrader.utils import parse_utc
 
-        stamp = submission.path.with_name("timestamp.txt")
-        if not stamp.is_file():
+        text = intake.stamp(submission.path)
+        if text is None:
             return None
-        text = stamp.read_text(errors="replace").strip()
         try:
             parse_utc(text)
         except Exception:  # dateutil raises many kinds
