@@ -156,6 +156,13 @@ def test_any_name_can_be_written_down(folder, student, tmp_path):
     assert all(s.name.encode() and s.name.isprintable() for s in found)
 
 
+def test_a_name_that_grows_too_long_is_listed(tmp_path):
+    """What is one character on the disk may be two in the form in which names are compared."""
+    put(tmp_path, "\u0958" * 80 + f"/{NAME}.ipynb"), put(tmp_path, f"ada/{NAME}.ipynb")
+    (found,), (problem,) = intake.find(tmp_path, LESSONS)
+    assert found.student == "ada" and "too long" in problem.reason
+
+
 def test_no_student_is_named_like_a_formula(tmp_path):
     put(tmp_path, f"=1+1/{NAME}.ipynb"), put(tmp_path, f"@ada/{NAME}.ipynb")
     found, _ = intake.find(tmp_path, LESSONS)

@@ -26,6 +26,7 @@ __all__ = ["MAX_BYTES", "TOO_LARGE", "IntakeError", "Problem", "Submission", "fi
 __all__ += ["rebuild", "released"]
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+')
+LONGEST_NAME = 200  # bytes of a student's name; most file systems take 255
 _FORMULA = "_.-=+@"  # no name may begin like a hidden file, an option, or what a spreadsheet would compute
 
 
@@ -70,6 +71,10 @@ def find(
             problems.append(Problem(student, "", name, f"{reason} ({why})" if why else reason))
         elif not student:
             problems.append(Problem("", lesson, name, "no student is named: put it in a folder called as the student"))
+        elif len(student.encode()) > LONGEST_NAME:
+            problems.append(
+                Problem(student[:40], lesson, name, "the student's name is too long for a folder: shorten it")
+            )
         else:
             found[student, lesson].append((named, Submission(student, lesson, path, name)))
     submissions = []
