@@ -81,7 +81,7 @@ def grade(
         KeyMissing: if a lesson was released, but what its author keeps is not there.
         NoSandbox: if students' code can't be shut in on this machine.
     """
-    if not trusted and dask is None and (why_not := sandbox.available()):
+    if not trusted and dask is None and (why_not := sandbox.available() or _in_reach(workspace, folder)):
         raise NoSandbox(why_not)
     lessons = intake.released(workspace)
     if not lessons:
@@ -105,6 +105,18 @@ def grade(
     everybody = [(submission.student, submission.lesson) for submission in found]
     batch.unproven = prove.unproven(run.desk, workspace, everybody, run.done, batch.problems)
     return batch
+
+
+def _in_reach(*kept: Path) -> str:
+    """Why students' code could read what is kept from it, here its course and the others' work; empty if it can't."""
+    for place in kept:
+        for around in sandbox.shown():
+            if place.resolve().is_relative_to(Path(around).resolve()):
+                return (
+                    f"{place} lies in {around}, which every sandbox shows: move it out of there, or, if that is where "
+                    "Python's packages are, give them a folder of their own (uv sync makes .venv)"
+                )
+    return ""
 
 
 @contextlib.contextmanager

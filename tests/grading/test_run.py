@@ -110,6 +110,16 @@ def test_without_a_sandbox_nothing_runs_unless_told(workspace, handed_in, monkey
     assert earned(run.grade(folder, workspace, workers=1, trusted=True)) == {"ada": 5}
 
 
+@pytest.mark.parametrize("what", ["course", "class"])
+def test_where_the_sandbox_shows_keys_or_work_nothing_runs(workspace, handed_in, monkeypatch, tmp_path, what):
+    """A checkout in /usr/src, or an environment made in the checkout's own folder."""
+    folder = handed_in(ada=RIGHT)
+    monkeypatch.setattr(sandbox, "available", lambda: None)  # it would try a sandbox that shows only this
+    monkeypatch.setattr(sandbox, "shown", lambda: ["/usr", str(tmp_path / what)])
+    with pytest.raises(run.NoSandbox, match="which every sandbox shows: move it"):
+        run.grade(folder, workspace)
+
+
 def test_two_runs_do_not_meet_in_one_workspace(workspace, handed_in):
     folder = handed_in(ada=RIGHT)
     with FileLock(workspace / "grading.lock"), pytest.raises(IntakeError, match="another course grade is at work"):
