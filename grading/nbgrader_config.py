@@ -7,3 +7,6 @@ from course_lib.grading.desk import configure
 
 os.environ["COURSE_MODE"] = "grading"  # the kernels inherit it: nothing trains
 configure(get_config(), Path(__file__).parent / "workspace")  # nbgrader defines get_config
+
+# Your own settings go here, and hold for `course grade` as well. For example:
+# get_config().LateSubmissionPlugin.penalty_method = "zero"

@@ -110,6 +110,17 @@ def test_grade_says_what_is_missing(course_command, tmp_path, built, monkeypatch
     )
 
 
+def test_grade_tells_how_far_it_is_how_fast_and_what_was_wrong(course_command, tmp_path, built, monkeypatch):
+    monkeypatch.setattr(paths, "checkout", lambda: built)
+    for student, text in (("ada", (built / "notebooks" / "01_sample.ipynb").read_text()), ("bob", "{")):
+        (tmp_path / "class" / student).mkdir(parents=True)
+        (tmp_path / "class" / student / "01_sample.ipynb").write_text(text)
+    result = course_command("grade", tmp_path / "class", "--workers", "1", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "1 graded, 1 not graded." in said(result)
+    last = said(result).split("grading:")[-1].split("1 graded")[0]
+    assert "2/2" in last and "submissions" in last and "problems: 1" in last and "<00:00" in last.replace(" ", "")
+
+
 def test_doctor_as_json_says_what_machines_need(course_command, monkeypatch):
     good = Finding("this", "here", True, True, "")
     luxury = Finding("luxury", "not here", False, False, "buy it")

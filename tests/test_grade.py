@@ -9,7 +9,8 @@ import pytest
 
 from course_lib.grading import report
 from course_lib.grading.desk import open_desk
-from course_lib.grading.run import grade
+from course_lib.grading.problems import Problem
+from course_lib.grading.run import Batch, Grade, grade
 from course_lib.grading.source import read
 from course_lib.quiz.scoring import score
 from tests.test_lessons import LESSONS
@@ -112,6 +113,55 @@ def test_a_submission_graded_where_it_lies_is_kept_as_it_came(built):
     assert {g.student: g.late for g in batch.grades} == {"ada": True, "bob": False}
     assert (folder / "timestamp.txt").exists()
     assert "my own notes" in (workspace / "received" / "ada" / NAME / f"{NAME}.ipynb").read_text()
+
+
+def test_what_comes_later_to_the_same_place_is_kept_too(built, tmp_path):
+    """Graded where it lies, a submission is replaced by its rebuilt notebook: each new one is copied first, once."""
+    workspace = built / "grading" / "workspace"
+    folder = workspace / "submitted" / "ada" / NAME
+    (tmp_path / "thesis").write_text("three years of work")
+    for number in (1, 2):
+        notebook = nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+        notebook.cells.append(nbformat.v4.new_markdown_cell(f"my notes, {number}"))
+        hand_in(workspace / "submitted" / "ada", NAME, answer(notebook, "how-many", "AB"[number - 1]))
+        (folder / "beside").symlink_to(tmp_path / "thesis")  # nbgrader would copy what is behind it
+        (folder / "data.csv").write_text("1,2")
+        for _ in range(2):
+            (grade_,) = grade(workspace / "submitted", workspace, workers=1).grades
+            assert grade_.score == number - 1
+    received = sorted(path for path in (workspace / "received" / "ada").iterdir())
+    texts = [(path / f"{NAME}.ipynb").read_text() for path in received]
+    assert len(texts) == 2 and all(f"my notes, {n}" in text for n, text in enumerate(texts, 1))
+    assert (received[0] / "beside").is_symlink() and (received[0] / "data.csv").exists()
+    assert not (workspace / "autograded" / "ada" / NAME / "beside").exists() and (folder / "data.csv").exists()
+
+
+def test_late_penalties_are_those_of_nbgraders_configuration(root, built, tmp_path, monkeypatch):
+    """What stands in ``grading/nbgrader_config.py`` holds for ``course grade`` too."""
+    monkeypatch.setenv("COURSE_MODE", "grading")  # which that file sets: not for the tests that follow
+    own = (root / "grading" / "nbgrader_config.py").read_text()
+    own += "\nget_config().LateSubmissionPlugin.penalty_method = 'zero'\n"
+    (built / "grading" / "nbgrader_config.py").write_text(own)
+    workspace = built / "grading" / "workspace"
+    with open_desk(workspace).gradebook as book:
+        book.update_or_create_assignment(NAME, duedate="2026-10-31 10:00:00")
+    for student, day in (("early", "30"), ("late", "31")):
+        notebook = nbformat.read(built / "notebooks" / f"{NAME}.ipynb", as_version=4)
+        hand_in(tmp_path / "class", student, answer(notebook, "which-letters", "AC"))
+        (tmp_path / "class" / student / "timestamp.txt").write_text(f"2026-10-{day} 11:00:00 UTC")
+    batch = grade(tmp_path / "class", workspace, workers=1)
+    assert {g.student: (g.score, g.late) for g in batch.grades} == {"early": (3, False), "late": (0, True)}
+    assert batch.unproven == []
+
+
+def test_no_table_holds_a_formula(tmp_path):
+    problem = Problem("", "", "=HYPERLINK(1)/01.ipynb", "-1 is what its name says")
+    report.write(Batch(grades=[Grade("ada", NAME, -1.0, 6.0, False, False)], problems=[problem]), tmp_path)
+    with (tmp_path / "problems.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["file"], row["reason"]) == ("'=HYPERLINK(1)/01.ipynb", "'-1 is what its name says")
+    with (tmp_path / "grades.csv").open() as file:
+        assert next(csv.DictReader(file))["score"] == "-1.0"
 
 
 def test_what_is_missing_or_odd_is_noted(built, tmp_path):

@@ -3,12 +3,13 @@
 import io
 import json
 import os
+import time
 import zipfile
 
 import nbformat
 import pytest
 
-from course_lib.grading import intake
+from course_lib.grading import intake, notebooks
 
 NAME = "01_sample"
 
@@ -242,3 +243,28 @@ def test_read_copes_with_encodings(encode, answered, tmp_path):
 def test_what_cannot_be_read_is_refused_in_words(content, said, tmp_path):
     with pytest.raises(ValueError, match=said):
         intake.read(put(tmp_path, "a.ipynb", io.BytesIO(content).getvalue()))
+
+
+def test_a_long_line_is_read_in_a_moment(release, answered):
+    """A pattern that looks for one word from each place of another needs hours for a megabyte."""
+    for cell in answered.cells:
+        if cell["id"] == "which-letters-answer":
+            cell.source = 'quiz.answer("which-letters", ' + "answer " * 140_000
+    begun = time.process_time()
+    intake.rebuild(answered, release)
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("many", ['{"cells": [%s]}', '{"cells": [], "metadata": {"a": [%s]}}'])
+def test_more_parts_than_memory_should_hold_are_refused(many, monkeypatch):
+    monkeypatch.setattr(notebooks, "MAX_PARTS", 100)
+    with pytest.raises(ValueError, match="more than 100 lists and objects"):
+        intake.parse((many % ("{}," * 100 + "[]")).encode())
+    text = {"cells": [{"cell_type": "code", "source": "[{" * 100, "outputs": ['\\"[{\\' * 100]}]}
+    assert intake.parse(json.dumps(text).encode()).cells[0].source == "[{" * 100  # in texts they cost nothing
+    assert intake.parse(json.dumps(text).encode("utf-16")).cells[0].source == "[{" * 100
+
+
+def test_more_cells_than_anybody_writes_are_refused():
+    with pytest.raises(ValueError, match="20,000 cells"):
+        intake.parse(json.dumps({"cells": [{}] * 20_000}).encode())

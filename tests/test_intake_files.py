@@ -1,5 +1,6 @@
 """Zips in folders and zips, several files of one student, cells that were split, merged or written elsewhere."""
 
+import json
 import os
 import struct
 import zipfile
@@ -60,6 +61,22 @@ def test_every_zip_counts_against_one_limit(tmp_path, monkeypatch):
     assert problem.file == "bob/a.zip" and "more than a run may" in problem.reason
 
 
+def test_nobody_takes_the_room_of_the_others(tmp_path, monkeypatch):
+    """A zip with the zips inside it has its own limit, of bytes and of files."""
+    monkeypatch.setattr(archives, "MAX_OF_ONE", 1000)
+    monkeypatch.setattr(archives, "MAX_FILES", 5)
+    inner = archive(tmp_path / "inner.zip", {"a": "x" * 500}).read_bytes()
+    many = archive(tmp_path / "inner.zip", {str(n): "" for n in range(4)}).read_bytes()
+    (tmp_path / "inner.zip").unlink()
+    archive(tmp_path / "ada" / "a.zip", {f"{n}.zip": inner for n in range(4)})
+    archive(tmp_path / "bob" / "b.zip", {f"{n}.zip": many for n in range(2)})
+    archive(tmp_path / "eve" / "e.zip", {f"{NAME}.ipynb": "x" * 900})
+    with intake.opened(tmp_path) as (files, problems):
+        assert f"eve/e.zip/{NAME}.ipynb" in files and "ada/a.zip/0.zip/a" in files
+    assert {problem.file for problem in problems} >= {"ada/a.zip/3.zip", "bob/b.zip/1.zip"}
+    assert all("with the zips inside it" in problem.reason for problem in problems)
+
+
 def test_a_bomb_for_the_whole_class_is_refused(tmp_path):
     bomb = archive(tmp_path / "class.zip", {f"{n}.ipynb": bytes(60 * 2**20) for n in range(2)})
     with pytest.raises(IntakeError, match="times its size, as no honest zip does"), intake.opened(bomb):
@@ -96,12 +113,54 @@ def test_a_timestamp_says_which_file_is_newer(tmp_path):
     assert f"ada/first/{NAME}.ipynb, which is newer by its timestamp.txt" in problem.reason
 
 
+def test_times_that_are_none_decide_nothing(tmp_path):
+    """Whatever stands in cells and time stamps, one of two files counts and nothing is raised or waited for."""
+    stamp = tmp_path / "class" / "ada" / "timestamp.txt"
+    odd = {"execution": {"a": 1, "b": "0001-01-01T00:00:00+14:00"}, "executionInfo": {"timestamp": 10**400}}
+    for name in (f"{NAME}.ipynb", f"{NAME} (1).ipynb"):
+        put(tmp_path / "class", f"ada/{name}", json.dumps({"cells": [{"metadata": odd}]}))
+    os.mkfifo(stamp)
+    for _ in range(2):
+        (found,), (problem,) = intake.find(tmp_path, LESSONS)
+        assert found.student == "ada" and "not graded: the same student" in problem.reason
+        assert intake.stamp(found.path) is None
+        stamp.unlink()
+        stamp.symlink_to("/dev/zero")
+
+
 def test_a_broken_newer_file_does_not_hide_the_whole_older_one(tmp_path):
     old = put(tmp_path, f"ada/{NAME}.ipynb", '{"cells": []}')
     os.utime(old, (1_000_000, 1_000_000))
     put(tmp_path, f"ada/{NAME} (1).ipynb", '{"cells": [')
     (found,), (problem,) = intake.find(tmp_path, LESSONS)
     assert found.path == old and "the only one that can be read" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("folder", "student"),
+    [
+        (b"na\xefve", "na_xefve"),
+        (b"-rf", "rf"),
+        (b"..ada", "ada"),
+        (b"a;b,c", "a;b,c"),
+        (b"a\x1b[2J\r\nb", "a_x1b_2J_r_nb"),
+        (b"%s%n{}", "%s%n{}"),
+    ],
+)
+def test_any_name_can_be_written_down(folder, student, tmp_path):
+    """What is no text, and what would clear a terminal or be an option, ends in a name that any table takes."""
+    put(tmp_path / "class" / os.fsdecode(folder), f"{NAME}.ipynb")
+    put(tmp_path / "class", f"other/{NAME}.ipynb")
+    found, problems = intake.find(tmp_path / "class", LESSONS)
+    assert {s.student for s in found} == {student, "other"} and problems == []
+    assert all(s.name.encode() and s.name.isprintable() for s in found)
+
+
+def test_a_name_that_grows_too_long_is_listed(tmp_path):
+    """What is one character on the disk may be two in the form in which names are compared."""
+    put(tmp_path, "\u0958" * 80 + f"/{NAME}.ipynb"), put(tmp_path, f"ada/{NAME}.ipynb")
+    (found,), (problem,) = intake.find(tmp_path, LESSONS)
+    assert found.student == "ada" and "too long" in problem.reason
 
 
 def test_no_student_is_named_like_a_formula(tmp_path):

@@ -6,23 +6,28 @@ archives that unpack to too much, judged by size, by ratio, by the number of fil
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import struct
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from course_lib.grading.notebooks import MAX_BYTES
 from course_lib.grading.problems import IntakeError, Problem
 
-MAX_UNPACKED = 2 * 2**30  # bytes, over all archives of a run
+MAX_UNPACKED = 16 * 2**30  # bytes, over all archives of a run, where the disk has room for twice as much
+MAX_OF_ONE = 512 * 2**20  # bytes, of one zip in a folder with the zips inside it: nobody takes the others' room
 MAX_FILES = 50_000  # in one archive: a thousand students, seven lessons and something beside each
 MAX_RATIO, SMALL = 200, 100 * 2**20  # bytes unpacked a byte packed; below SMALL any ratio is harmless
 MAX_DEPTH = 3  # zips inside zips
 MAX_DIRECTORY = 16 * 2**20  # bytes of an archive's table of contents, which zipfile reads whole
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Files = dict[str, Path]  # what people call it ("ada/homework.zip/01_pixels.ipynb") -> where it can be read
 
@@ -39,10 +44,10 @@ def opened(place: Path) -> Iterator[tuple[Files, list[Problem]]]:
     with TemporaryDirectory(prefix="course-") as scratch:
         taken = _Taken(Path(scratch))
         if place.is_dir():
-            taken.folder(place, "", depth=0)
+            taken.folder(place, "", 0)
         elif zipfile.is_zipfile(place):
             try:
-                taken.archive(place, "", depth=1)
+                taken.archive(place, "", 1, _Room(MAX_UNPACKED, MAX_FILES))
             except ValueError as error:
                 raise IntakeError(f"{place}: {error}. Unpack it yourself and give the folder") from error
         else:
@@ -56,34 +61,49 @@ def listed(folder: Path) -> Files:
     for inside, folders, files in os.walk(folder):
         for name in [*folders, *files]:
             path = Path(inside) / name
-            found[path.relative_to(folder).as_posix()] = path
+            found[readable(path.relative_to(folder).as_posix())] = path
     return dict(sorted(found.items()))
 
 
+def readable(name: str) -> str:
+    """A file's name as any table can hold it and any terminal show it: what is no text is written as ``\\xe9``."""
+    name = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
+
+
+@dataclass
+class _Room:
+    """How much more may be unpacked."""
+
+    size: int
+    files: int
+
+
 class _Taken:
-    """What has been found so far, and how much more may be unpacked."""
+    """What has been found so far, and how much more the whole run may unpack."""
 
     def __init__(self, scratch: Path):
         self.files: Files = {}
         self.problems: list[Problem] = []
         self._scratch = scratch
-        self._left = MAX_UNPACKED
+        self._left = min(MAX_UNPACKED, shutil.disk_usage(scratch).free // 2)
         self._archives = 0
 
-    def folder(self, folder: Path, name: str, depth: int) -> None:
+    def folder(self, folder: Path, name: str, depth: int, room: _Room | None = None) -> None:
+        """Take what a folder holds; zips in it share the room of the zip that it was, else each has its own."""
         for inside, path in listed(folder).items():
             full = f"{name}/{inside}" if name else inside
             if path.suffix.lower() != ".zip" or not stat.S_ISREG(path.lstat().st_mode) or "__MACOSX" in path.parts:
                 self.files[full] = path
                 continue
             try:
-                self.archive(path, full, depth + 1)
+                self.archive(path, full, depth + 1, room or _Room(MAX_OF_ONE, MAX_FILES))
             except ValueError as error:
                 self.files[full] = path
                 self.problems.append(Problem("", "", full, str(error)))
 
-    def archive(self, path: Path, name: str, depth: int) -> None:
-        """Unpack one archive.
+    def archive(self, path: Path, name: str, depth: int, room: _Room) -> None:
+        """Unpack one archive, and those in it.
 
         Raises:
             ValueError: if nothing of it is taken.
@@ -99,23 +119,25 @@ class _Taken:
             if _directory_bytes(path) > MAX_DIRECTORY:
                 raise ValueError(f"this zip holds more than {MAX_FILES} files")
             with zipfile.ZipFile(path) as archive:
-                _check(archive, path.stat().st_size, self._left)
+                _check(archive, path.stat().st_size, self._left, room)
+                room.size -= sum(item.file_size for item in archive.infolist())
+                room.files -= len(archive.infolist())
                 for item in archive.infolist():
                     self._entry(archive, item, folder, name)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, struct.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, OSError, struct.error, UnicodeError) as error:
             raise ValueError(f"this zip file can't be opened ({error}): ask for it again") from error
         if name:
             self.files[name] = folder
-        self.folder(folder, name, depth)
+        self.folder(folder, name, depth, room if name else None)
 
     def _entry(self, archive: zipfile.ZipFile, item: zipfile.ZipInfo, folder: Path, name: str) -> None:
-        full = f"{name}/{item.filename}" if name else item.filename
+        full = readable(f"{name}/{item.filename}" if name else item.filename)
         target = folder
         try:
             target = folder / _inside(item)
             if item.is_dir():
                 return target.mkdir(parents=True, exist_ok=True)
-            target = _free(target)
+            target = free(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._left -= item.file_size  # zipfile never gives more bytes than an entry says it has
             with archive.open(item) as packed, target.open("xb") as file:
@@ -142,7 +164,7 @@ def _directory_bytes(path: Path) -> int:
     return max(length, *struct.unpack_from("<Q", tail, long + 40)) if long >= 0 else length
 
 
-def _check(archive: zipfile.ZipFile, packed: int, left: int) -> None:
+def _check(archive: zipfile.ZipFile, packed: int, left: int, room: _Room) -> None:
     """Refuse a bomb before anything of it is unpacked."""
     items = archive.infolist()
     total = sum(item.file_size for item in items)
@@ -150,6 +172,10 @@ def _check(archive: zipfile.ZipFile, packed: int, left: int) -> None:
         raise ValueError(f"this zip holds {len(items)} files, more than {MAX_FILES}")
     if total > left:
         raise ValueError(f"it would unpack to {total / 2**30:.1f} GiB, more than a run may")
+    if total > room.size or len(items) > room.files:
+        raise ValueError(
+            f"it unpacks, with the zips inside it, to more than {MAX_OF_ONE // 2**20} MB or too many files"
+        )
     if total > max(SMALL, MAX_RATIO * packed):
         raise ValueError(f"it would unpack to {total // max(packed, 1)} times its size, as no honest zip does")
 
@@ -171,7 +197,7 @@ def _inside(item: zipfile.ZipInfo) -> PurePosixPath:
     return path
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """The path, or one beside it where an archive holds two entries of one name."""
     number, free = 1, path
     while free.exists():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 DEEPEST = 20  # lists within lists; deeper ones are not looked at
+MOST = 1_000_000  # lists and dicts in one output: empty ones take thirty times the memory that they take to write
 _KINDS = "biufcSU"  # booleans, numbers and text: what an array may hold
 
 
@@ -53,9 +54,11 @@ def _described(array: np.ndarray, what: str) -> list:
 
 
 def lines(raw: bytes) -> list[dict]:
-    """The lines that a process in the sandbox wrote; one that is no JSON object ends them."""
+    """The lines that a process in the sandbox wrote; one that is no JSON object, or far too large, ends them."""
     found = []
     for row in raw.split(b"\n"):
+        if row.count(b"[") + row.count(b"{") > MOST:
+            break
         try:
             line = json.loads(row)
         except (ValueError, RecursionError):

@@ -69,7 +69,7 @@ def open_desk(workspace: Path) -> "NbGraderAPI":
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
     from sqlalchemy.exc import SAWarning
-    from traitlets.config import Config
+    from traitlets.config import Config, PyFileConfigLoader
 
     warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, about itself, on every submission
 
@@ -79,6 +79,9 @@ def open_desk(workspace: Path) -> "NbGraderAPI":
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()
     configure(config, workspace.resolve())
+    own = workspace.resolve().with_name("nbgrader_config.py")
+    if own.is_file():  # what the instructor wrote there, late penalties for example, holds for `course grade` too
+        config.merge(PyFileConfigLoader(own.name, str(own.parent)).load_config())
     api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
     logging.getLogger("traitlets").setLevel(logging.ERROR)
     return api

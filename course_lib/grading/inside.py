@@ -31,6 +31,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+from course_lib.grading import watching
+
 MISSING = "missing"  # the cells ran, but the function is not there
 _WRITABLE = ("/scratch", "/dev/shm")
 _CELL, _CHECK = "<the exercise>", "<its check>"
@@ -46,6 +48,7 @@ def main() -> None:
     for standard in (0, 1, 2):  # nothing that an import or a student prints gets out
         os.dup2(null, standard)
     _traceable(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal that Python handles, and so could be sent from inside
     sys.dont_write_bytecode = True
     for name in _receive(source)["modules"]:
         with contextlib.suppress(ImportError):
@@ -91,18 +94,20 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
     Returns:
         Whether this sandbox is as clean as before, and may do another job.
     """
-    usual = _resident("self")
+    usual, settings = watching.held("self"), watching.settings()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             job = _receive(source)
             _confine(writer, limits)
+            _write_all(_OUT, b"!")  # from here on it can be watched
             _work(job)
         finally:
             os._exit(0)
     os.close(writer)
-    until, size, ended, gone = time.monotonic() + limits["patience"], 0, b"", False
+    os.read(reader, 1)
+    until, size, ended, gone, look = time.monotonic() + limits["patience"], 0, b"", False, 0.0
     # Not a bytes object: what one student's function returned must not stay in memory for the next.
     with mmap.mmap(-1, limits["output"]) as written, memoryview(written) as view:
         while not ended:
@@ -114,8 +119,11 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
                 ended = b"done"
             if not ended and time.monotonic() > until:
                 ended = b"time"
-            if not ended and sum(max(0, _resident(pid) - usual) for pid in _others()) > limits["memory"]:
-                ended = b"memory"
+            if not ended and time.monotonic() > look:
+                look = time.monotonic() + _TICK
+                held = sum(max(0, watching.held(pid) - usual) for pid in watching.others())
+                held += watching.segments()
+                ended = b"memory" if held > limits["memory"] else b""
             if not gone:
                 pid, status, used = os.wait4(child, os.WNOHANG)
                 gone = pid == child
@@ -126,22 +134,11 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
         spent = used.ru_utime + used.ru_stime  # which the kernel counts somewhat later than the limit
         if ended == b"done" and os.WIFSIGNALED(status) and spent > 0.9 * limits["seconds"]:
             ended = b"time"  # the kernel ended it
-        clean = _end_all()
+        clean = _end_all() and watching.settings() == settings
         _send(sink, ended)
         with view[:size] as told:
             _send(sink, told)
     return clean
-
-
-def _others() -> list[str]:
-    return [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"] if os.getpid() == 1 else []
-
-
-def _resident(pid: str) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):  # it has just ended
-        return 0
 
 
 def _end_all() -> bool:
@@ -157,7 +154,7 @@ def _end_all() -> bool:
     for path in left:
         with contextlib.suppress(OSError, RecursionError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return not any(map(os.path.lexists, left))
+    return not any(map(os.path.lexists, left)) and not watching.left_behind()
 
 
 def _confine(writer: int, limits: dict) -> None:
@@ -165,14 +162,15 @@ def _confine(writer: int, limits: dict) -> None:
     os.dup2(writer, _OUT)
     os.closerange(_OUT + 1, 1024)
     os.setsid()
-    _traceable(True)  # else it could not read its own /proc/self
+    _traceable(True)  # else neither it nor the first process could read its /proc/self
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for what, most in (
         (resource.RLIMIT_AS, now + limits["memory"]),
         (resource.RLIMIT_CPU, limits["seconds"]),
         (resource.RLIMIT_FSIZE, limits["files"]),
         (resource.RLIMIT_NPROC, limits["processes"]),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, 128),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(what)[1]

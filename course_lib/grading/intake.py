@@ -7,6 +7,7 @@ outputs, moved or deleted cells don't matter.
 """
 
 import contextlib
+import math
 import os
 import re
 import unicodedata
@@ -25,6 +26,7 @@ __all__ = ["MAX_BYTES", "TOO_LARGE", "IntakeError", "Problem", "Submission", "fi
 __all__ += ["rebuild", "released"]
 
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+')
+LONGEST_NAME = 200  # bytes of a student's name; most file systems take 255
 _FORMULA = "_.-=+@"  # no name may begin like a hidden file, an option, or what a spreadsheet would compute
 
 
@@ -59,7 +61,7 @@ def find(
     lesson_of = {name: _lesson(name, files[name], lessons) for name in files if ".ipynb" in _last(name).lower()}
     found: dict[tuple[str, str], list[tuple[str, Submission]]] = defaultdict(list)
     for name, named in _students(lesson_of).items():
-        lesson, path, student = lesson_of[name], files[name], _UNSAFE.sub("_", named).rstrip("_.-").lstrip(_FORMULA)
+        lesson, path, student = lesson_of[name], files[name], _student(named)
         if path.is_symlink() or not path.is_file():
             reason = "it is a link, not a file" if path.is_symlink() else "it is no file, but a folder or a device"
             problems.append(Problem(student, lesson or "", name, reason))
@@ -69,6 +71,10 @@ def find(
             problems.append(Problem(student, "", name, f"{reason} ({why})" if why else reason))
         elif not student:
             problems.append(Problem("", lesson, name, "no student is named: put it in a folder called as the student"))
+        elif len(student.encode()) > LONGEST_NAME:
+            problems.append(
+                Problem(student[:40], lesson, name, "the student's name is too long for a folder: shorten it")
+            )
         else:
             found[student, lesson].append((named, Submission(student, lesson, path, name)))
     submissions = []
@@ -104,11 +110,20 @@ def _newest(same: list[Submission]) -> tuple[Submission, str]:
     return whole[0], "as new"
 
 
+def stamp(notebook: Path) -> str | None:
+    """What nbgrader's ``timestamp.txt`` beside a notebook says, None if there is none; links are not followed."""
+    path = notebook.with_name("timestamp.txt")
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file.read(100).decode(errors="replace").strip()  # a date is shorter
+
+
 def _stamped(path: Path) -> float | None:
     from nbgrader.utils import parse_utc
 
     with contextlib.suppress(Exception):  # no such file, or none that says a date
-        return parse_utc(path.with_name("timestamp.txt").read_text().strip()).timestamp()
+        return parse_utc(stamp(path)).timestamp()
     return None
 
 
@@ -118,11 +133,11 @@ def _worked(path: Path) -> float | None:
     for cell in [] if _unreadable(path) else read(path).cells:
         lab, colab = cell.metadata.get("execution"), cell.metadata.get("executionInfo")
         for text in lab.values() if isinstance(lab, dict) else ():
-            with contextlib.suppress(ValueError, TypeError):
-                times.append(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
-        stamp = colab.get("timestamp") if isinstance(colab, dict) else None
-        times += [stamp / 1000] if isinstance(stamp, (int, float)) else []
-    return max(times, default=None)
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                times.append(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp())
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            times.append(float(colab["timestamp"]) / 1000)
+    return max(filter(math.isfinite, times), default=None)
 
 
 def _unreadable(path: Path) -> str:
@@ -132,6 +147,11 @@ def _unreadable(path: Path) -> str:
     except (OSError, ValueError) as error:
         return str(error)
     return ""
+
+
+def _student(named: str) -> str:
+    """A name as a folder, a table and a spreadsheet can hold it."""
+    return _UNSAFE.sub("_", named).rstrip("_.-").lstrip(_FORMULA)
 
 
 def _last(name: str) -> str:
@@ -154,7 +174,8 @@ def _without_a_notebook(files: Files) -> list[Problem]:
         if any(".ipynb" in _last(name).lower() for name in held) or (not names and not folder and top in files):
             continue
         reason = f"it holds no notebook, only {', '.join(names[:9])}" if folder and names else "it holds no notebook"
-        problems.append(Problem(top if folder else "", "", top, "it is a link, not a file" if link else reason))
+        student = _student(top) if folder else ""
+        problems.append(Problem(student, "", top, "it is a link, not a file" if link else reason))
     return problems
 
 
@@ -169,7 +190,7 @@ def _lesson(name: str, path: Path, lessons: Collection[str] | Mapping[str, set[s
         notebook = read(path)
         about = notebook.metadata.get("course")
         told = about.get("lesson") if isinstance(about, dict) else None
-        if told in lessons:
+        if isinstance(told, str) and told in lessons:
             return told
         if isinstance(lessons, Mapping):
             asked = items(notebook)

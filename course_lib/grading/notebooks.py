@@ -5,6 +5,7 @@ for one whose metadata an attacker or a tool has spoilt. What is wanted is what 
 """
 
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,9 @@ import nbformat
 MAX_BYTES = 100 * 2**20  # of a file
 TOO_LARGE = f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs"
 MAX_CELL = 2**20  # characters of a cell
+MAX_CELLS = 10_000
+MAX_PARTS = 1_000_000  # lists and objects: empty ones take thirty times the memory that they take in the file
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def read(path: Path):
@@ -38,8 +42,11 @@ def parse(raw: bytes):
         raise ValueError(TOO_LARGE)
     if not raw.strip():
         raise ValueError("the file is empty")
+    text = _text(raw)
+    if _parts(text) > MAX_PARTS and _parts(_STRING.sub("", text)) > MAX_PARTS:
+        raise ValueError(f"it holds more than {MAX_PARTS:,} lists and objects: ask for it without outputs")
     try:
-        told = json.loads(_text(raw))
+        told = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(_why(raw, error)) from error
     if not isinstance(told, dict):
@@ -50,9 +57,18 @@ def parse(raw: bytes):
         cells = [cell for sheet in sheets if isinstance(sheet, list) for cell in sheet]
     if not isinstance(cells, list):
         raise ValueError("it holds no list of cells: ask for it again")
+    if len(cells) > MAX_CELLS:
+        raise ValueError(f"it holds {len(cells):,} cells, more than {MAX_CELLS:,}: look at it")
     about = told.get("metadata")
     cells = [_cell(number, cell) for number, cell in enumerate(cells, 1) if isinstance(cell, dict)]
-    return nbformat.from_dict({"metadata": about if isinstance(about, dict) else {}, "cells": cells})
+    try:
+        return nbformat.from_dict({"metadata": about if isinstance(about, dict) else {}, "cells": cells})
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply to be a notebook: ask for it again") from error
+
+
+def _parts(text: str) -> int:
+    return text.count("[") + text.count("{")
 
 
 def _text(raw: bytes) -> str:

@@ -22,7 +22,7 @@ _MARKER = {
 }
 _CHECK = re.compile(r"^# Check: [a-z0-9-]+ \(run this cell\)", re.M)
 _ASSIGNED = re.compile(r"^answer\b", re.M)
-_EMPTY = re.compile(r"^[ \t]*(#.*|quiz\.answer\([^\n]*\banswer\b[^\n]*\))$", re.M)  # no answer stands in such lines
+_EMPTY = re.compile(r"^[ \t]*(#.*|quiz\.answer\((?=[^\n]*\banswer\b)[^\n]*\))$", re.M)  # no answer in such lines
 _MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.M)
 _READABLE = 20_000  # characters: Python's own parser is not safe on hostile megabytes
 

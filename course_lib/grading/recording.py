@@ -9,10 +9,12 @@ import json
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 import nbformat
 
+from course_lib.grading.archives import free, listed
 from course_lib.grading.marking import Marked
 
 
@@ -54,13 +56,11 @@ def record(desk, workspace: Path, marked: Marked, release: str) -> None:
     Raises:
         RuntimeError: if nbgrader can't; the message says why.
     """
-    notebook = nbformat.reads(release, as_version=4)
-    sources = dict(marked.sources)
-    for cell in notebook.cells:
-        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
     target = workspace / "submitted" / marked.student / marked.lesson
     target.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target / f"{marked.lesson}.ipynb")
+    notebook = target / f"{marked.lesson}.ipynb"
+    notebook.unlink(missing_ok=True)  # it may be a link
+    notebook.write_text(_rebuilt(marked, release), encoding="utf-8")
     stamp = target / "timestamp.txt"
     stamp.unlink(missing_ok=True)
     if marked.when is not None:
@@ -68,12 +68,34 @@ def record(desk, workspace: Path, marked: Marked, release: str) -> None:
     succeed(desk.autograde(marked.lesson, marked.student, force=True, create=True), "grade")
 
 
-def keep_original(workspace: Path, student: str, lesson: str, path: Path) -> None:
-    """Copy what was handed in, once, where the rebuilt notebook is about to take its place."""
-    target = workspace / "submitted" / student / lesson
-    received = workspace / "received" / student / lesson
-    if path.resolve().is_relative_to(target.resolve()) and not received.exists():
-        shutil.copytree(target, received)
+def keep_original(workspace: Path, marked: Marked, release: str, path: Path) -> None:
+    """Copy what was handed in where the rebuilt notebook is about to take its place, and leave that place tidy.
+
+    nbgrader would follow links that lie beside the notebook.
+    """
+    target = workspace / "submitted" / marked.student / marked.lesson
+    if not path.resolve().is_relative_to(target.resolve()) or path.read_bytes() == _rebuilt(marked, release).encode():
+        return
+    received = free(workspace / "received" / marked.student / marked.lesson)
+    shutil.copytree(target, received, symlinks=True, ignore=_special)
+    for other in listed(target).values():
+        if other.is_symlink() or not (other.is_file() or other.is_dir()):
+            other.unlink()
+
+
+def _special(folder: str, names: list[str]) -> list[str]:
+    """Of a folder's names those that can't be copied: pipes, sockets and devices."""
+    kinds = ((name, stat.S_IFMT(os.lstat(os.path.join(folder, name)).st_mode)) for name in names)
+    return [name for name, kind in kinds if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)]
+
+
+def _rebuilt(marked: Marked, release: str) -> str:
+    """A student's work in the notebook that was handed out, as :func:`record` writes it."""
+    notebook = nbformat.reads(release, as_version=4)
+    sources = dict(marked.sources)
+    for cell in notebook.cells:
+        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    return nbformat.writes(notebook)
 
 
 def doubt(desk, workspace: Path, student: str, lesson: str) -> bool:

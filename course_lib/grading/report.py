@@ -31,8 +31,14 @@ def _table(path: Path, kind: type, rows: Iterable) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [column.name for column in fields(kind)])
         writer.writeheader()
-        writer.writerows(asdict(row) for row in sorted(rows, key=lambda row: (row.student, row.lesson)))
+        for row in sorted(rows, key=lambda row: (row.student, row.lesson)):
+            writer.writerow({column: _cell(value) for column, value in asdict(row).items()})
     return path
+
+
+def _cell(value: object) -> object:
+    """A value as a spreadsheet shows it: with a quote before what it would compute, ``=1+1`` as a file's name."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def summarise(batch: Batch) -> str:

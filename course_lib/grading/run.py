@@ -81,7 +81,7 @@ def grade(
         KeyMissing: if a lesson was released, but what its author keeps is not there.
         NoSandbox: if students' code can't be shut in on this machine.
     """
-    if not trusted and dask is None and (why_not := sandbox.available()):
+    if not trusted and dask is None and (why_not := sandbox.available() or _in_reach(workspace, folder)):
         raise NoSandbox(why_not)
     lessons = intake.released(workspace)
     if not lessons:
@@ -105,6 +105,18 @@ def grade(
     everybody = [(submission.student, submission.lesson) for submission in found]
     batch.unproven = prove.unproven(run.desk, workspace, everybody, run.done, batch.problems)
     return batch
+
+
+def _in_reach(*kept: Path) -> str:
+    """Why students' code could read what is kept from it, here its course and the others' work; empty if it can't."""
+    for place in kept:
+        for around in sandbox.shown():
+            if place.resolve().is_relative_to(Path(around).resolve()):
+                return (
+                    f"{place} lies in {around}, which every sandbox shows: move it out of there, or, if that is where "
+                    "Python's packages are, give them a folder of their own (uv sync makes .venv)"
+                )
+    return ""
 
 
 @contextlib.contextmanager
@@ -164,7 +176,7 @@ class _Run:
 
     def _record(self, marked: Marked) -> None:
         student, lesson = marked.student, marked.lesson
-        recording.keep_original(self.workspace, student, lesson, self.opened[marked.file])
+        recording.keep_original(self.workspace, marked, self.keys[lesson].release, self.opened[marked.file])
         anew = not recording.recorded(self.workspace, marked)
         if anew:
             feedback.page(self.workspace, student, lesson).unlink(missing_ok=True)
@@ -196,10 +208,9 @@ class _Run:
         """When it was handed in, from nbgrader's ``timestamp.txt`` beside it; None if none can be read."""
         from nbgrader.utils import parse_utc
 
-        stamp = submission.path.with_name("timestamp.txt")
-        if not stamp.is_file():
+        text = intake.stamp(submission.path)
+        if text is None:
             return None
-        text = stamp.read_text(errors="replace").strip()
         try:
             parse_utc(text)
         except Exception:  # dateutil raises many kinds

@@ -27,7 +27,7 @@ from typing import IO
 from course_lib import paths
 
 PACKAGE = Path(paths.__file__).parent
-_INSIDE = ("__init__.py", "crossing.py", "inside.py", "slices.py")  # of course_lib/grading
+_INSIDE = ("__init__.py", "crossing.py", "inside.py", "slices.py", "watching.py")  # of course_lib/grading
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 _SCRATCH = "/scratch"  # the only folder, beside /dev/shm, that can be written; emptied after each job
 _START = "import sys; sys.path.insert(0, '{}'); from course_lib.grading.inside import main; main()"
@@ -46,7 +46,7 @@ class Limits:
     patience: int = 120
     memory: int = 2 << 30
     output: int = 32 << 20
-    files: int = 64 << 20
+    files: int = 16 << 20
     processes: int = 32
 
 
@@ -180,8 +180,6 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",  # the same submission gets the same result
 }
-
-
 _BUS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")  # where systemd-run finds a user's systemd
 
 
@@ -215,7 +213,7 @@ def _bubblewrap() -> list[str]:
     """The command that shuts a program in, to be followed by the program."""
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox", "--cap-drop", "ALL"]
-    for place in dict.fromkeys([*_SYSTEM, sys.base_prefix, sys.prefix]):
+    for place in shown():
         if Path(place).is_symlink() and Path(place).parent == Path("/"):
             command += ["--symlink", os.readlink(place), place]
         elif Path(place).exists() and (place == "/usr" or not Path(place).is_relative_to("/usr")):
@@ -237,6 +235,11 @@ def _bubblewrap() -> list[str]:
         command += ["--cap-add", needed]
     drop = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
     return [*command, "--", "setpriv", f"--reuid={user}", f"--regid={user}", *drop]
+
+
+def shown() -> list[str]:
+    """The places of this machine that students' code can read: the system's programs, Python and its packages."""
+    return list(dict.fromkeys([*_SYSTEM, sys.base_prefix, sys.prefix]))
 
 
 def _folders(place: str) -> list[str]:

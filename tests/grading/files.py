@@ -8,6 +8,7 @@ import io
 import json
 import os
 import stat
+import warnings
 import zipfile
 
 from tests.grading.hostile import LESSON, released
@@ -135,6 +136,58 @@ def two_files(notebook, folder, world):
         os.utime(folder / name, (2_000_000_000 - day * 1000,) * 2)
 
 
+def many_cells(notebook, folder, world):
+    (folder / FILE).write_text('{"cells": [' + "{}," * (20 * MB) + "{}]}")
+
+
+def many_lists(notebook, folder, world):
+    (folder / FILE).write_text('{"cells": [], "metadata": {"a": [' + "[]," * (20 * MB) + "[]]}}")
+
+
+def deep_metadata(notebook, folder, world):
+    notebook["metadata"]["deep"] = 0
+    deep = '"deep": ' + '{"a": ' * 700 + "0" + "}" * 700
+    return _bytes(notebook, folder, lambda text: text.replace('"deep": 0', deep).encode(), name="homework.ipynb")
+
+
+def odd_times(notebook, folder, world):
+    odd = [
+        {"execution": {"a": 1, "b": None, "c": "0001-01-01T00:00:00+14:00"}},
+        {"executionInfo": {"timestamp": 10**400}},
+    ]
+    odd += [{"executionInfo": {"timestamp": time}} for time in (float("nan"), float("inf"), "yesterday", None, [])]
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] |= odd[number % len(odd)]
+    for name in (FILE, f"{LESSON} (1).ipynb"):
+        _bytes(notebook, folder, str.encode, name)
+
+
+def stamp_pipe(notebook, folder, world):
+    os.mkfifo(folder / "timestamp.txt")
+    for name in (FILE, f"{LESSON} (1).ipynb"):
+        _bytes(notebook, folder, str.encode, name)
+
+
+def stamp_link(notebook, folder, world):
+    (folder / "timestamp.txt").symlink_to(world.workspace / "secret")
+    return notebook
+
+
+def stamp_huge(notebook, folder, world):
+    with (folder / "timestamp.txt").open("wb") as file:
+        file.truncate(300 * MB)
+    return notebook
+
+
+def named_by_bytes(notebook, folder, world):
+    return _bytes(notebook, folder, str.encode, os.fsdecode(f"{LESSON} na\u00efve.ipynb".encode("latin-1")))
+
+
+def named_to_harm(notebook, folder, world):
+    (folder / "=HYPERLINK(1)").mkdir()
+    return _bytes(notebook, folder, str.encode, "\x1b[2J\r\n\x07homework.ipynb")
+
+
 # ---- zip files ----
 
 
@@ -202,3 +255,19 @@ def zip_cut_short(notebook, folder, world):
     zipped(notebook, folder, world)
     path = folder / "homework.zip"
     path.write_bytes(path.read_bytes()[:-40])
+
+
+def zip_of_zips(notebook, folder, world):
+    """Ten million empty files."""
+    inner = io.BytesIO()
+    _zip(notebook, inner, *[(str(number), b"") for number in range(50_000)])
+    with zipfile.ZipFile(folder / "homework.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
+        for number in range(200):
+            made.writestr(f"{number}.zip", inner.getvalue())
+
+
+def zip_twins(notebook, folder, world):
+    blank = zipfile.ZipInfo(FILE, (2020, 1, 1, 0, 0, 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a name is there twice
+        _zip(notebook, folder / "homework.zip", (blank, json.dumps(released(world))), work=FILE)

@@ -262,3 +262,23 @@ def nbformat3(notebook, folder, world):
         cells.append({"cell_type": cell["cell_type"], "metadata": cell["metadata"], **text})
     worksheets = [{"cells": cells, "metadata": {}}]
     return {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": worksheets}
+
+
+def endless_line(notebook, folder, world):
+    cell = _cell(notebook, "which-letters-answer")
+    cell["source"] = 'quiz.answer("which-letters", ' + "answer " * 149_000
+    return notebook
+
+
+def cells_of_nothing(notebook, folder, world):
+    notebook["cells"][:0] = [None, 3, "code", [], {}, {"cell_type": None, "source": None, "metadata": None, "id": None}]
+    return notebook
+
+
+def odd_types(notebook, folder, world):
+    for number, cell in enumerate(notebook["cells"]):
+        cell["id"] = [number, None, [], {}][number % 4]
+        cell["metadata"] = [[], "x", {"nbgrader": None, "id": 3}, {"execution": 3, "executionInfo": []}][number % 4]
+        cell["outputs"], cell["execution_count"] = "none", "many"
+    notebook["metadata"], notebook["nbformat"], notebook["nbformat_minor"] = [], "four", None
+    return notebook

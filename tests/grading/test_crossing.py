@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from course_lib.grading import crossing
 from course_lib.grading.cases import equal
 from course_lib.grading.crossing import NotData, Other, describe, lines, rebuild
 
@@ -78,3 +79,8 @@ def test_lines_end_at_the_first_that_is_none():
     assert lines(b'{"case": 0}\n{"case": 1}\n') == [{"case": 0}, {"case": 1}]
     assert lines(b'{"case": 0}\n{"ca') == [{"case": 0}]
     assert lines(b"[" * 100_000) == lines(b"1\n") == lines(b"\xff\n") == lines(b"") == []
+
+
+def test_a_line_of_too_many_parts_is_not_read(monkeypatch):
+    monkeypatch.setattr(crossing, "MOST", 10)
+    assert lines(b'{"case": [[],[],[]]}\n{"case": [' + b"[]," * 9 + b"[]]}\n") == [{"case": [[], [], []]}]

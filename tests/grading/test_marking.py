@@ -142,3 +142,10 @@ def test_what_a_submission_leaves_behind_is_gone_for_the_next():
         _, line = lines(ended.raw)
         assert line["output"][1] == ["list"] and len(line["output"][2]) == 3  # the first process and this one
         assert sandbox._process.pid and os.path.exists(f"/proc/{sandbox._process.pid}")
+
+
+def test_who_ends_every_case_after_a_while_does_not_hold_up_the_class(task, key, work, monkeypatch):
+    monkeypatch.setattr(marking, "SLOW", 0)  # so that the first is already late
+    slowly = ARRAYS.format("import os, time; time.sleep(1); os._exit(0)")
+    score, message = exercise(task, key, work, slowly)
+    assert score == 0 and "In 4 cases it took too long" in message, message

@@ -1,6 +1,7 @@
 """A whole run: what is recorded, what a second run does, and what a killed one leaves to do."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_without_a_sandbox_nothing_runs_unless_told(workspace, handed_in, monkey
     with pytest.raises(run.NoSandbox, match="there is none"):
         run.grade(folder, workspace)
     assert earned(run.grade(folder, workspace, workers=1, trusted=True)) == {"ada": 5}
+
+
+@pytest.mark.parametrize("what", ["course", "class"])
+def test_where_the_sandbox_shows_keys_or_work_nothing_runs(workspace, handed_in, monkeypatch, tmp_path, what):
+    """A checkout in /usr/src, or an environment made in the checkout's own folder."""
+    folder = handed_in(ada=RIGHT)
+    monkeypatch.setattr(sandbox, "available", lambda: None)  # it would try a sandbox that shows only this
+    monkeypatch.setattr(sandbox, "shown", lambda: ["/usr", str(tmp_path / what)])
+    with pytest.raises(run.NoSandbox, match="which every sandbox shows: move it"):
+        run.grade(folder, workspace)
 
 
 def test_two_runs_do_not_meet_in_one_workspace(workspace, handed_in):
@@ -231,6 +242,23 @@ def test_a_cluster_gives_the_same_results_to_the_byte(task, work, key):
                 os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
             there[marked.student] = marked.to_json()
     assert there == here
+
+
+def test_a_run_on_a_cluster_records_the_same(workspace, handed_in, tmp_path):
+    from distributed import LocalCluster
+
+    other = shutil.copytree(workspace, tmp_path / "other")
+    folder = handed_in(ada=RIGHT, bob=HALF, eve={"which_letters_answer": "answer = str()"})
+    (folder / "joe").mkdir()
+    (folder / "joe" / f"{NAME}.ipynb").write_text("{")
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        there = run.grade(folder, workspace, dask=cluster.scheduler_address)
+    here = run.grade(folder, other, workers=1)
+    assert there.grades == here.grades and there.items == here.items and there.problems == here.problems
+    assert there.unproven == [] and len(there.grades) == 3 and len(there.problems) == 1
+    for student in ("ada", "bob", "eve"):
+        kept = [recording.path_of(place, student, NAME).read_text().split('"marks"')[1] for place in (workspace, other)]
+        assert kept[0] == kept[1]
 
 
 def test_progress_tells_what_is_done_and_the_problems_so_far(workspace, handed_in):
