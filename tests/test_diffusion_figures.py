@@ -192,6 +192,12 @@ def test_nothing_beats_the_ideal_denoiser_on_its_pictures():
         assert unconditional.error_at(other, clean, 700) > best
 
 
+def test_the_ideal_denoiser_answers_in_the_type_that_it_is_asked_in():
+    ideal, x = Ideal(latents(), SCHEDULE), latents(2, seed=3)
+    asked = ideal(x.double(), 400)
+    assert asked.dtype == torch.float64 and torch.allclose(asked.float(), ideal(x, 400), atol=1e-4)
+
+
 def test_drawing_with_the_ideal_denoiser_copies():
     found = unconditional.sampled(Ideal(latents(), SCHEDULE), latents(6, seed=7), steps=100)
     nearest = torch.cdist(found.flatten(1), latents().flatten(1)).min(1).values

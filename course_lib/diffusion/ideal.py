@@ -29,7 +29,7 @@ class Ideal:
 
     def guess(self, x: Noisy, t: int) -> Noisy:
         """The clean picture: the mean of all with their weights."""
-        return (self.weights(x, t) @ self.clean.flatten(1)).view(x.shape)
+        return (self.weights(x, t) @ self.clean.flatten(1).to(x)).view(x.shape)
 
     def __call__(self, x: Noisy, t: int) -> Noisy:
         """The noise: what is left of ``x`` without the guess."""

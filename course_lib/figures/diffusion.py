@@ -65,7 +65,7 @@ def diagram(
         axes.set(xlim=(-0.1, 15.2), ylim=(-1.15, 2.9))
         axes.set_aspect("equal")
         axes.axis("off")
-        axes.add_patch(_box(2.75, -0.95, 9.6, 3.7, FAINT, 0.5))
+        axes.add_patch(_box(3.12, -0.95, 8.86, 3.7, FAINT, 0.5))
         axes.text(7.55, -0.72, "latent space", ha="center", color=MUTED)
         for title, size, content, place in shown:
             left = _PITCH * place

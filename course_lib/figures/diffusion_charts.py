@@ -37,11 +37,12 @@ def schedules(squares: Mapping[str, Float[Tensor, " times"]]) -> Figure:
         raise ValueError("Give at least one schedule, its squares above 0 and below 1: others have no logarithm here.")
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-        for (name, square), (colour, _, _) in zip(squares.items(), _LOOKS, strict=False):
+        for (name, square), (colour, mark, _) in zip(squares.items(), _LOOKS, strict=False):
             signal, amount = square.sqrt().numpy(), (1 - square).sqrt().numpy()
-            left.plot(signal, color=colour, label=f"signal, {name}")
-            left.plot(amount, color=colour, linestyle=":", label=f"noise, {name}")
-            right.plot(amount / signal, color=colour, label=name)
+            looks = {"color": colour, "marker": mark, "markevery": (len(signal) // 20, max(len(signal) // 5, 1))}
+            left.plot(signal, label=f"signal, {name}", **looks)
+            left.plot(amount, linestyle=":", label=f"noise, {name}", **looks)
+            right.plot(amount / signal, label=name, **looks)
             last = len(signal) - 1
             for t in (0, last):
                 value = amount[t] / signal[t]
