@@ -125,16 +125,21 @@ def take(size):
     "source",
     [
         f"{FILES}\ndef f():\n    fill()",
-        f"{FILES}\ndef f():\n    fill(mapped=True)",
         f"{FILES}\ndef f():\n    threading.Thread(target=fill).start()\n    system = ctypes.CDLL(None)\n"
         "    system.pthread_exit(None)",
         f"{SEGMENT}\nimport time\ndef f():\n    for _ in range(5):\n        take(64 << 20)\n    time.sleep(30)",
         "import ctypes, time\ndef f():\n    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n    time.sleep(30)",  # who hides
     ],
-    ids=["files", "mapped", "leader-gone", "segments", "hidden"],
+    ids=["files", "leader-gone", "segments", "hidden"],
 )
 def test_memory_that_no_process_has_is_counted_too(box, source):
     assert box(source).how == "memory"
+
+
+def test_files_that_are_mapped_and_closed_do_not_pass_the_limit(box):
+    """They count for the kernel's limit as well: it refuses more, or the first process ends the job, who is sooner."""
+    ended = box(f"{FILES}\ndef f():\n    fill(mapped=True)")
+    assert ended.how == "memory" or crossing.lines(ended.raw)[1]["error"] == "OSError"
 
 
 def test_less_of_it_is_allowed_and_nothing_stays(box):
