@@ -1,4 +1,5 @@
-"""Convolution by im2col against torch and scipy, the loops for scale, and the kernel editor's time a picture.
+"""Convolution by im2col against torch and scipy, the loops for scale, and the kernel editor's time
+a picture.
 
 The bar: at most twice torch's time, faster than scipy, and a picture of the editor in under 100 ms.
 """
@@ -9,8 +10,8 @@ from statistics import median
 import torch
 from scipy.signal import correlate2d
 
-from course_lib.layers import conv2d, conv2d_im2col, conv2d_loops
-from course_lib.timing import medians
+from course_lib.convolution.layers import conv2d, conv2d_im2col, conv2d_loops
+from course_lib.profiling.timing import medians
 from course_lib.widgets.convolution import KernelEditor
 
 # images, channels, kernels, side of the image, side of the kernel
@@ -20,7 +21,9 @@ REPEATS = 31
 
 
 def run() -> dict:
-    """Medians in milliseconds over alternating runs with two threads, their ratios, and whether the bar is met."""
+    """Medians in milliseconds over alternating runs with two threads, their ratios, and whether the
+    bar is met.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     torch.manual_seed(0)
@@ -30,7 +33,11 @@ def run() -> dict:
     finally:
         torch.set_num_threads(threads)
     editor = _editor()
-    picture = {"input": "kernel editor, 256x256, whole picture", "weight": "3x3", "im2col ms": editor["median ms"]}
+    picture = {
+        "input": "kernel editor, 256x256, whole picture",
+        "weight": "3x3",
+        "im2col ms": editor["median ms"],
+    }
     empty = dict.fromkeys(rows[0], "")
     rows.append(empty | picture | {"bar met": str(editor["median ms"] < 100)})
     return {"threads": 2, "repeats": REPEATS, "rows": rows, "kernel editor": editor}
@@ -38,7 +45,10 @@ def run() -> dict:
 
 def _row(case: tuple[int, int, int, int, int]) -> dict:
     images, channels, kernels, side, kernel = case
-    x, weight = torch.randn(images, channels, side, side), torch.randn(kernels, channels, kernel, kernel)
+    x, weight = (
+        torch.randn(images, channels, side, side),
+        torch.randn(kernels, channels, kernel, kernel),
+    )
     functions = {"im2col": lambda: conv2d_im2col(x, weight), "torch": lambda: conv2d(x, weight)}
     if channels == kernels == 1:
         image, small = x[0, 0].numpy(), weight[0, 0].numpy()
@@ -50,12 +60,20 @@ def _row(case: tuple[int, int, int, int, int]) -> dict:
     row = {"input": "x".join(map(str, x.shape)), "weight": "x".join(map(str, weight.shape))}
     row |= {f"{name} ms": found.get(name, "") for name in ("im2col", "torch", "scipy", "loops")}
     row |= {"im2col / torch": ratio, "im2col / scipy": found["im2col"] / scipy if scipy else ""}
-    return row | {"bar met": "-" if case == LOOPS else str(ratio <= 2 and (scipy is None or found["im2col"] < scipy))}
+    return row | {
+        "bar met": "-"
+        if case == LOOPS
+        else str(ratio <= 2 and (scipy is None or found["im2col"] < scipy))
+    }
 
 
 def _editor() -> dict:
-    """From a changed number to the new picture, at 256x256, with the library's im2col as the learner's function."""
-    editor = KernelEditor(lambda image, kernel: conv2d_im2col(image[None, None], kernel[None, None])[0, 0], size=256)
+    """From a changed number to the new picture, at 256x256, with the library's im2col as the
+    learner's function.
+    """
+    editor = KernelEditor(
+        lambda image, kernel: conv2d_im2col(image[None, None], kernel[None, None])[0, 0], size=256
+    )
     milliseconds = []
     for step in range(REPEATS):
         begin = time.perf_counter()

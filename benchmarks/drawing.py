@@ -1,7 +1,9 @@
-"""Drawing with the shipped model, beside diffusers' pipeline with the same weights, sentences, steps and noise.
+"""Drawing with the shipped model, beside diffusers' pipeline with the same weights, sentences,
+steps and noise.
 
-The bars: one picture in at most 1.5 s and sixteen in 12 s on two CPU cores, with less than 1.5 GB of memory. The memory
-is the highest of a process that draws one picture, or sixteen, and does nothing else.
+The bars: one picture in at most 1.5 s and sixteen in 12 s on two CPU cores, with less than 1.5 GB
+of memory. The memory is the highest of a process that draws one picture, or sixteen, and does
+nothing else.
 """
 
 import subprocess
@@ -13,9 +15,9 @@ import torch
 from torch import Tensor
 
 from course_lib.data.captioned import sentence
-from course_lib.diffusion import tiny
+from course_lib.diffusion import text_to_image
+from course_lib.profiling.timing import medians
 from course_lib.sd.pipeline import StableDiffusion
-from course_lib.timing import medians
 
 COUNTS = (1, 16)
 REPEATS = 5
@@ -30,10 +32,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform ==
 
 def run() -> dict:
     """Medians over turns, and the peak memory in bytes."""
-    model, rows = tiny.load(), []
+    model, rows = text_to_image.load(), []
     theirs = _peer(model)
     for count in COUNTS:
-        pairs = tiny.prompts("seen", count)
+        pairs = text_to_image.prompts("seen", count)
         ways = {"ours": _ours(model, pairs), "diffusers": theirs(pairs)}
         one, other = ways["ours"](), ways["diffusers"]()
         seconds = medians(ways, REPEATS)
@@ -48,17 +50,28 @@ def run() -> dict:
             }
             for name, taken in seconds.items()
         ]
-    return {"rows": rows, "steps": tiny.STEPS, "guidance": tiny.GUIDANCE, "threads": torch.get_num_threads()}
+    return {
+        "rows": rows,
+        "steps": text_to_image.STEPS,
+        "guidance": text_to_image.GUIDANCE,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _ours(model: StableDiffusion, pairs: list[tuple[str, str]]) -> Callable[[], Tensor]:
     sentences = [sentence(*pair) for pair in pairs]
-    options = {"sampler": tiny.SAMPLER, "steps": tiny.STEPS, "guidance": tiny.GUIDANCE}
+    options = {
+        "sampler": text_to_image.SAMPLER,
+        "steps": text_to_image.STEPS,
+        "guidance": text_to_image.GUIDANCE,
+    }
     return lambda: model.generate(sentences, **options)
 
 
 def _peer(model: StableDiffusion) -> Callable[[list[tuple[str, str]]], Callable[[], Tensor]]:
-    """diffusers' pipeline with our weights. The sentences are encoded by our text encoder: it has no such small one."""
+    """diffusers' pipeline with our weights. The sentences are encoded by our text encoder: it has
+    no such small one.
+    """
     import diffusers
 
     sizes = asdict(model.unet.config)
@@ -68,7 +81,10 @@ def _peer(model: StableDiffusion) -> Callable[[list[tuple[str, str]]], Callable[
     unet.load_state_dict(model.unet.state_dict(), strict=True)
     sizes = asdict(model.vae.config)
     blocks = len(sizes["block_out_channels"])
-    kinds = {"down_block_types": ("DownEncoderBlock2D",) * blocks, "up_block_types": ("UpDecoderBlock2D",) * blocks}
+    kinds = {
+        "down_block_types": ("DownEncoderBlock2D",) * blocks,
+        "up_block_types": ("UpDecoderBlock2D",) * blocks,
+    }
     vae = diffusers.AutoencoderKL(**kinds, **sizes)
     vae.load_state_dict(model.vae.state_dict(), strict=True)
     scheduler = diffusers.DPMSolverMultistepScheduler(
@@ -87,12 +103,14 @@ def _peer(model: StableDiffusion) -> Callable[[list[tuple[str, str]]], Callable[
     def way(pairs: list[tuple[str, str]]) -> Callable[[], Tensor]:
         def draw() -> Tensor:
             with torch.no_grad():
-                texts = model.text_encoder(model.tokenizer.encode(["", *(sentence(*pair) for pair in pairs)])[0])
+                texts = model.text_encoder(
+                    model.tokenizer.encode(["", *(sentence(*pair) for pair in pairs)])[0]
+                )
             return pipe(
                 prompt_embeds=texts[1:],
                 negative_prompt_embeds=texts[:1].expand_as(texts[1:]),
-                num_inference_steps=tiny.STEPS,
-                guidance_scale=tiny.GUIDANCE,
+                num_inference_steps=text_to_image.STEPS,
+                guidance_scale=text_to_image.GUIDANCE,
                 generator=[torch.Generator().manual_seed(number) for number in range(len(pairs))],
                 output_type="pt",
             ).images
@@ -103,5 +121,7 @@ def _peer(model: StableDiffusion) -> Callable[[list[tuple[str, str]]], Callable[
 
 
 def _memory(count: int) -> int:
-    done = subprocess.run([sys.executable, "-c", MEMORY, str(count)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(count)], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)

@@ -1,7 +1,9 @@
-"""How long the front door takes: the README's two commands on a clean clone, and a cold start of lesson 1.
+"""How long the front door takes: the README's two commands on a clean clone, and a cold start of
+lesson 1.
 
-The package cache is warm, as after any earlier install; the clone, its environment and the browser's
-profile are new. ``course lab`` runs alternately with its peer, plain ``jupyter lab`` on the same file.
+The package cache is warm, as after any earlier install; the clone, its environment and the
+browser's profile are new. ``course lab`` runs alternately with its peer, plain ``jupyter lab`` on
+the same file.
 """
 
 import contextlib
@@ -17,11 +19,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from course_lib.timing import medians
+from course_lib.profiling.timing import medians
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 
 
 def run() -> dict:
@@ -44,12 +51,25 @@ def run() -> dict:
             times["jupyter lab"].append(lab_start(peer, clone))
     rows = [
         {"what": "README, first command, clean clone", **first},
-        {"what": "README, second command (tests)", "address printed": "", "page loaded": "", "lesson rendered": tests},
+        {
+            "what": "README, second command (tests)",
+            "address printed": "",
+            "page loaded": "",
+            "lesson rendered": tests,
+        },
     ]
-    medians = {name: {k: statistics.median(t[k] for t in taken) for k in taken[0]} for name, taken in times.items()}
-    rows += [{"what": f"{name}, cold, median of {REPEATS}", **median} for name, median in medians.items()]
+    medians = {
+        name: {k: statistics.median(t[k] for t in taken) for k in taken[0]}
+        for name, taken in times.items()
+    }
+    rows += [
+        {"what": f"{name}, cold, median of {REPEATS}", **median} for name, median in medians.items()
+    ]
     rows.append(
-        {"what": "course lab / jupyter lab", **{k: medians["course lab"][k] / medians["jupyter lab"][k] for k in first}}
+        {
+            "what": "course lab / jupyter lab",
+            **{k: medians["course lab"][k] / medians["jupyter lab"][k] for k in first},
+        }
     )
     start_up = import_seconds()
     rows.append(
@@ -63,7 +83,9 @@ def run() -> dict:
 
 
 def import_seconds(repeats: int = 21) -> float:
-    """How much longer Python takes to start with ``import course_lib`` than with nothing, as medians of turns."""
+    """How much longer Python takes to start with ``import course_lib`` than with nothing, as
+    medians of turns.
+    """
 
     def starts(code: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
@@ -74,9 +96,12 @@ def import_seconds(repeats: int = 21) -> float:
 
 def readme_commands(clone: Path) -> list[str]:
     """The two commands that README.md opens with."""
-    return [c.strip() for c in re.findall(r"```(?:sh|bash)\n(.*?)```", (clone / "README.md").read_text(), re.DOTALL)][
-        :2
-    ]
+    return [
+        c.strip()
+        for c in re.findall(
+            r"```(?:sh|bash)\n(.*?)```", (clone / "README.md").read_text(), re.DOTALL
+        )
+    ][:2]
 
 
 def lesson_one(clone: Path) -> str:
@@ -84,7 +109,9 @@ def lesson_one(clone: Path) -> str:
 
 
 def lab_start(command: str, clone: Path) -> dict[str, float]:
-    """Seconds from the command to the printed address, to the loaded page, and to lesson 1 on the screen."""
+    """Seconds from the command to the printed address, to the loaded page, and to lesson 1 on the
+    screen.
+    """
     from playwright.sync_api import sync_playwright
 
     began = time.perf_counter()
@@ -104,7 +131,9 @@ def lab_start(command: str, clone: Path) -> dict[str, float]:
 @contextlib.contextmanager
 def server(command: str, folder: Path) -> Iterator[str]:
     """Run a command that starts JupyterLab, until its address is printed; stop it at the end."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
+    }
     process = subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,

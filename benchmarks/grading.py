@@ -1,17 +1,20 @@
-"""``course grade`` beside vanilla ``nbgrader autograde`` and otter's ``otter run``, on the same submissions.
+"""``course grade`` beside vanilla ``nbgrader autograde`` and otter's ``otter run``, on the same
+submissions.
 
-Every submission is a release in which some answers and exercises are right, as the author wrote them, and the others
-blank; the graders must give each the same points before anything is told. In each of three rounds ours grades all
-submissions, and nbgrader and otter a part, one after the other: they need half a minute for one, where ours, which
-starts for some seconds, is meant for many. nbgrader grades with its own configuration, one submission at a time, which
-is all it can; ``otter run`` takes one submission, and as many run at a time as there are cores. Ours also writes the
-feedback pages and the audit. "x ours" says how many submissions ours grades while another grades one (the bars: 8 times
-nbgrader's throughput on two cores, 20 where no exercise needs torch).
+Every submission is a release in which some answers and exercises are right, as the author wrote
+them, and the others blank; the graders must give each the same points before anything is told. In
+each of three rounds ours grades all submissions, and nbgrader and otter a part, one after the
+other: they need half a minute for one, where ours, which starts for some seconds, is meant for
+many. nbgrader grades with its own configuration, one submission at a time, which is all it can;
+``otter run`` takes one submission, and as many run at a time as there are cores. Ours also writes
+the feedback pages and the audit. "x ours" says how many submissions ours grades while another
+grades one (the bars: 8 times nbgrader's throughput on two cores, 20 where no exercise needs torch).
 
-Then ours alone on 10, 100 and 1,000 copies of one submission: neither seconds a submission nor the coordinator's
-memory should grow. otter is no dependency of the course: ``uv run --with otter-grader python -m benchmarks grading``.
-``COURSE_SUBMISSIONS`` (100), ``COURSE_PEERS`` (24, what nbgrader and otter grade of them), ``COURSE_COPIES``
-(10,100,1000) and ``COURSE_LESSONS`` (02,sample) make it shorter; as it is, it takes an hour.
+Then ours alone on 10, 100 and 1,000 copies of one submission: neither seconds a submission nor the
+coordinator's memory should grow. otter is no dependency of the course:
+``uv run --with otter-grader python -m benchmarks grading``. ``COURSE_SUBMISSIONS`` (100),
+``COURSE_PEERS`` (24, what nbgrader and otter grade of them), ``COURSE_COPIES`` (10,100,1000) and
+``COURSE_LESSONS`` (02,sample) make it shorter; as it is, it takes an hour.
 """
 
 import importlib.util
@@ -37,7 +40,8 @@ SUBMISSIONS = int(os.environ.get("COURSE_SUBMISSIONS", "100"))
 PEERS = int(os.environ.get("COURSE_PEERS", "24"))
 COPIES = [int(count) for count in os.environ.get("COURSE_COPIES", "10,100,1000").split(",")]
 LESSONS = os.environ.get("COURSE_LESSONS", "02,sample").split(",")
-SAMPLE = ROOT / "tests" / "sample" / "01_sample.md"  # short, and needs numpy at most: no lesson does without torch
+# short, and needs numpy at most: no lesson does without torch
+SAMPLE = ROOT / "tests" / "sample" / "01_sample.md"
 ROUNDS, CORES = 3, len(os.sched_getaffinity(0))
 TEST = '''"""One question or exercise: the hidden tests of the lesson, all or nothing."""
 import ast
@@ -66,7 +70,7 @@ class _Course:
     """A built checkout, and places to grade in."""
 
     def __init__(self, folder: Path):
-        from course_lib.grading.build import build
+        from course_grading.assign.build import build
 
         self.folder, self.root = folder, folder / "course"
         for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
@@ -84,7 +88,9 @@ class _Course:
         return shutil.copytree(self.root / "grading" / "workspace", place)
 
     def notebook(self, kind: str, lesson: str):
-        return nbformat.read(self.root / "grading" / "workspace" / kind / lesson / f"{lesson}.ipynb", as_version=4)
+        return nbformat.read(
+            self.root / "grading" / "workspace" / kind / lesson / f"{lesson}.ipynb", as_version=4
+        )
 
     def submissions(self, lesson: str, count: int) -> dict[str, bytes]:
         """What each student hands in: about four answers in five are right, the others blank."""
@@ -102,7 +108,9 @@ class _Course:
 
 def _solved(source: str) -> str:
     return "\n".join(
-        line for line in source.split("\n") if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
+        line
+        for line in source.split("\n")
+        if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
     )
 
 
@@ -128,7 +136,9 @@ def _beside(course: _Course, lesson: str) -> list[dict]:
             else {s: scores["course grade"][s] for s in students[:PEERS]}
         )
         if found != expected:
-            raise ValueError(f"{name} and course grade do not give the same points: {found}, {expected}")
+            raise ValueError(
+                f"{name} and course grade do not give the same points: {found}, {expected}"
+            )
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}
     return [
         {
@@ -174,7 +184,9 @@ def _graded(course: _Course, lesson: str, work: dict[str, bytes]) -> dict:
     return {**told, "seconds": seconds}
 
 
-def _nbgrader(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float, dict[str, float]]:
+def _nbgrader(
+    course: _Course, lesson: str, work: dict[str, bytes]
+) -> tuple[float, dict[str, float]]:
     from nbgrader.api import Gradebook
 
     place = course.workspace()
@@ -200,7 +212,9 @@ def _otter(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float,
         for cell in course.notebook("source", lesson).cells:
             about = cell.metadata.get("nbgrader", {})
             if about.get("grade"):
-                source = cell.source.split("### BEGIN HIDDEN TESTS\n")[1].split("### END HIDDEN TESTS")[0]
+                source = cell.source.split("### BEGIN HIDDEN TESTS\n")[1].split(
+                    "### END HIDDEN TESTS"
+                )[0]
                 test = TEST.format(name=about["grade_id"], points=about["points"], source=source)
                 made.writestr(f"tests/{about['grade_id']}.py", test)
 
@@ -208,7 +222,10 @@ def _otter(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float,
         folder = place / student
         folder.mkdir()
         (folder / f"{lesson}.ipynb").write_bytes(work[student])
-        _timed(["-m", "otter", "run", f"{lesson}.ipynb", "-a", place / "autograder.zip", "--no-logo"], folder)
+        _timed(
+            ["-m", "otter", "run", f"{lesson}.ipynb", "-a", place / "autograder.zip", "--no-logo"],
+            folder,
+        )
         tests = json.loads((folder / "results.json").read_text())["tests"]
         return sum(test.get("score", 0) for test in tests)
 
@@ -223,10 +240,16 @@ def _otter(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float,
 def _timed(arguments: list, folder: Path) -> tuple[float, str]:
     """Run Python in a folder; how many seconds it took, and what it wrote."""
     environment = {**os.environ, "COURSE_MODE": "grading"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    )
     begun = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     seconds = time.perf_counter() - begun
     if done.returncode:
@@ -236,17 +259,21 @@ def _timed(arguments: list, folder: Path) -> tuple[float, str]:
 
 def _inside(folder: Path, workspace: Path) -> None:
     """What is measured of ours, a process of its own."""
-    from course_lib.grading import processes
+    from course_grading.autograde import processes
 
     processes.prepare()  # as `course grade` does
-    from course_lib.grading import report
-    from course_lib.grading.run import grade
+    from course_grading.batch import grade_batch
+    from course_grading.reports import tables
 
-    batch = grade(folder, workspace, workers=CORES)
-    report.write(batch, workspace / "grades")
+    batch = grade_batch(folder, workspace, workers=CORES)
+    tables.write(batch, workspace / "grades")
     wrong = [problem.reason for problem in batch.problems] + batch.unproven
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"scores": {g.student: g.score for g in batch.grades}, "wrong": wrong, "memory": memory}))
+    print(
+        json.dumps(
+            {"scores": {g.student: g.score for g in batch.grades}, "wrong": wrong, "memory": memory}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""The course's Stable Diffusion beside diffusers': a step of the U-Net on the same weights, and how long imports take.
+"""The course's Stable Diffusion beside diffusers': a step of the U-Net on the same weights, and how
+long imports take.
 
-All take the same latents, time and text, and must give the same noise before they are timed. "contiguous" is the order
-in memory in which diffusers builds its models, "channels last" the one in which we build ours; the naive attention
-below, as in many a hand-written Stable Diffusion, computes the whole matrix of scores. The columns with x say how many
-times as long as diffusers of the same type, and as the naive one, ours takes (the bars: 1.05 of diffusers in the same
-layout, 0.90 of it in bfloat16 with our layout where the CPU has AMX, 0.80 of the naive one). ``COURSE_SD_WIDTH`` and
-``COURSE_SD_SIDE`` make it smaller: 32 and 16 take seconds, the full size a quarter of an hour and 11 GB.
+All take the same latents, time and text, and must give the same noise before they are timed.
+"contiguous" is the order in memory in which diffusers builds its models, "channels last" the one in
+which we build ours; the naive attention below, as in many a hand-written Stable Diffusion, computes
+the whole matrix of scores. The columns with x say how many times as long as diffusers of the same
+type, and as the naive one, ours takes (the bars: 1.05 of diffusers in the same layout, 0.90 of it
+in bfloat16 with our layout where the CPU has AMX, 0.80 of the naive one). ``COURSE_SD_WIDTH`` and
+``COURSE_SD_SIDE`` make it smaller: 32 and 16 take seconds, the full size a quarter of an hour and
+11 GB.
 """
 
 import importlib.util
@@ -19,15 +22,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from course_lib.profiling.timing import medians
 from course_lib.sd.unet import Attention, UNet2DConditionModel, UNetConfig
-from course_lib.timing import medians
 
 WIDTH = int(os.environ.get("COURSE_SD_WIDTH", "320"))
 SIDE = int(os.environ.get("COURSE_SD_SIDE", "64"))
 CONFIG = UNetConfig(sample_size=SIDE, block_out_channels=(WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH))
 BATCH, TOKENS = 1, 77
 REPEATS = 7
-OURS = "course_lib.sd.pipeline" if importlib.util.find_spec("course_lib.sd.pipeline") else "course_lib.sd.unet"
+OURS = (
+    "course_lib.sd.pipeline"
+    if importlib.util.find_spec("course_lib.sd.pipeline")
+    else "course_lib.sd.unet"
+)
 IMPORTS = {
     "course_lib.sd": "import course_lib.sd",
     OURS: f"import {OURS}",
@@ -38,7 +45,9 @@ IMPORTS = {
 
 
 def run() -> dict:
-    """Medians over turns of a step in float32, and in bfloat16 where the CPU multiplies it; then of the imports."""
+    """Medians over turns of a step in float32, and in bfloat16 where the CPU multiplies it; then of
+    the imports.
+    """
     torch.manual_seed(0)
     amx = torch.cpu._is_amx_tile_supported()
     with torch.no_grad():
@@ -67,10 +76,15 @@ def _steps(dtype: torch.dtype) -> list[dict]:
     models, inputs = _models(dtype), _inputs(dtype)
     answers = {name: answer(*inputs).float() for name, answer in models.items()}
     expected, bar = answers["diffusers, contiguous"], 1e-5 if dtype == torch.float32 else 5e-2
-    apart = {name: ((said - expected).abs().max() / expected.abs().max()).item() for name, said in answers.items()}
+    apart = {
+        name: ((said - expected).abs().max() / expected.abs().max()).item()
+        for name, said in answers.items()
+    }
     if max(apart.values()) > bar:
         raise ValueError(f"These do not give the same noise: {apart}.")
-    taken = medians({name: lambda answer=answer: answer(*inputs) for name, answer in models.items()}, REPEATS)
+    taken = medians(
+        {name: lambda answer=answer: answer(*inputs) for name, answer in models.items()}, REPEATS
+    )
     return [
         {
             "what": f"{name}, {str(dtype).removeprefix('torch.')}, s",
@@ -84,7 +98,9 @@ def _steps(dtype: torch.dtype) -> list[dict]:
 
 
 def _models(dtype: torch.dtype) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """By name what answers with noise; those of one layout have their weights in common, to save memory."""
+    """By name what answers with noise; those of one layout have their weights in common, to save
+    memory.
+    """
     from diffusers import UNet2DConditionModel as Peer
 
     ours = UNet2DConditionModel(CONFIG).to(dtype).eval()
@@ -139,7 +155,11 @@ def _naive(model: nn.Module) -> nn.Module:
 
 def _inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     latents = torch.randn(BATCH, CONFIG.in_channels, SIDE, SIDE, dtype=dtype)
-    return latents, torch.tensor([500] * BATCH), torch.randn(BATCH, TOKENS, CONFIG.cross_attention_dim, dtype=dtype)
+    return (
+        latents,
+        torch.tensor([500] * BATCH),
+        torch.randn(BATCH, TOKENS, CONFIG.cross_attention_dim, dtype=dtype),
+    )
 
 
 def _imports() -> dict[str, float]:

@@ -1,10 +1,13 @@
-"""The course's U-Net beside others' on one batch, same shapes in and out: forward, and a whole training step.
+"""The course's U-Net beside others' on one batch, same shapes in and out: forward, and a whole
+training step.
 
-Beside it stand segmentation_models_pytorch's Unet, where it is installed, and a stand-alone U-Net from the folder
-that ``COURSE_PEER_UNET`` names: one with a package ``unet`` whose ``UNet(n_channels, n_classes)`` is the network, as
-a clone of https://github.com/milesial/Pytorch-UNet has. That one has the same layers as ours, so the parameters must
-be equal in number. A training step is forward, loss, backward and AdamW; the columns with x say how many times as
-long as the peer's ours takes (the bar is 1.0). ``COURSE_UNET_SIDE`` makes the pictures smaller.
+Beside it stand segmentation_models_pytorch's Unet, where it is installed, and a stand-alone U-Net
+from the folder that ``COURSE_PEER_UNET`` names: one with a package ``unet`` whose
+``UNet(n_channels, n_classes)`` is the network, as a clone of
+https://github.com/milesial/Pytorch-UNet has. That one has the same layers as ours, so the
+parameters must be equal in number. A training step is forward, loss, backward and AdamW; the
+columns with x say how many times as long as the peer's ours takes (the bar is 1.0).
+``COURSE_UNET_SIDE`` makes the pictures smaller.
 """
 
 import importlib
@@ -17,8 +20,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.data.sprites import CLASSES
-from course_lib.timing import medians
-from course_lib.unet import UNet
+from course_lib.profiling.timing import medians
+from course_lib.unet.model import UNet
 
 KINDS = len(CLASSES) + 1
 WIDTH = 64  # as the stand-alone one and the paper have
@@ -36,9 +39,13 @@ def run() -> dict:
     shapes = {name: tuple(model(images).shape) for name, model in networks.items()}
     if set(shapes.values()) != {(BATCH, KINDS, SIDE, SIDE)}:
         raise ValueError(f"These networks don't answer with the same shape: {shapes}.")
-    training = medians({name: _step(model.train(), images, truth) for name, model in networks.items()}, REPEATS)
+    training = medians(
+        {name: _step(model.train(), images, truth) for name, model in networks.items()}, REPEATS
+    )
     with torch.no_grad():
-        forward = medians({name: _forward(model.eval(), images) for name, model in networks.items()}, REPEATS)
+        forward = medians(
+            {name: _forward(model.eval(), images) for name, model in networks.items()}, REPEATS
+        )
     rows = [
         {
             "network": name,
@@ -64,7 +71,10 @@ def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
     """Ours and the peers that are here, and of the others why they are not."""
     networks: dict[str, nn.Module] = {"ours": UNet(3, KINDS, width=WIDTH)}
     missing = {}
-    for name, build in (("segmentation_models_pytorch, resnet34", _smp), ("stand-alone, same layers", _stand_alone)):
+    for name, build in (
+        ("segmentation_models_pytorch, resnet34", _smp),
+        ("stand-alone, same layers", _stand_alone),
+    ):
         try:
             networks[name] = build()
         except ModuleNotFoundError as error:
@@ -87,9 +97,14 @@ def _stand_alone() -> nn.Module:
         peer = importlib.import_module("unet").UNet(n_channels=3, n_classes=KINDS)
     finally:
         sys.path.remove(folder)
-    count, ours = (sum(weights.numel() for weights in one.parameters()) for one in (peer, UNet(3, KINDS, width=WIDTH)))
+    count, ours = (
+        sum(weights.numel() for weights in one.parameters())
+        for one in (peer, UNet(3, KINDS, width=WIDTH))
+    )
     if count != ours:
-        raise ValueError(f"The network in {folder} has {count:,} parameters, ours {ours:,}: it is another one.")
+        raise ValueError(
+            f"The network in {folder} has {count:,} parameters, ours {ours:,}: it is another one."
+        )
     return peer
 
 

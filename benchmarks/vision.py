@@ -1,9 +1,11 @@
-"""The five models of lesson 3 beside torchvision's nearest: how fast they train, and how fast they answer.
+"""The five models of lesson 3 beside torchvision's nearest: how fast they train, and how fast they
+answer.
 
-All get the same 128 x 128 pictures and start from random weights, which is enough for speed. What a random network
-"finds" says nothing, so all are told to report nothing: removing overlapping boxes and grouping pixels are not timed.
-A training step is forward, loss, backward and AdamW on a batch of 32; answers/s are those to 32 pictures at once, and
-"one, ms" to a single one. The columns with x say how many times as fast as torchvision's network ours is.
+All get the same 128 x 128 pictures and start from random weights, which is enough for speed. What a
+random network "finds" says nothing, so all are told to report nothing: removing overlapping boxes
+and grouping pixels are not timed. A training step is forward, loss, backward and AdamW on a batch
+of 32; answers/s are those to 32 pictures at once, and "one, ms" to a single one. The columns with x
+say how many times as fast as torchvision's network ours is.
 """
 
 import time
@@ -20,8 +22,8 @@ from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 from course_lib.data import scenes
 from course_lib.data.scenes import Batch
 from course_lib.data.sprites import CLASSES
-from course_lib.timing import medians
-from course_lib.vision import levels, segmenter
+from course_lib.profiling.timing import medians
+from course_lib.vision import segmenter, tasks
 
 BATCH = 32
 REPEATS = 7
@@ -40,13 +42,20 @@ class Network:
 
 
 def run() -> dict:
-    """Medians over turns that the networks of a level take, and how often a training waits for its scenes."""
+    """Medians over turns that the networks of a level take, and how often a training waits for its
+    scenes.
+    """
     torch.manual_seed(0)
     rows = []
-    for name, level in levels.LEVELS.items():
+    for name, level in tasks.LEVELS.items():
         batch = next(iter(scenes.loader(BATCH, batch=BATCH, objects=level.objects)))
         rows += _rows(name, [_ours(name), *PEERS[name]()], batch)
-    waiting = _waiting(max((row for row in rows if row["network"] == "ours"), key=lambda row: row["training images/s"]))
+    waiting = _waiting(
+        max(
+            (row for row in rows if row["network"] == "ours"),
+            key=lambda row: row["training images/s"],
+        )
+    )
     empty = dict.fromkeys(rows[0], "")
     rows.append(
         empty
@@ -56,7 +65,9 @@ def run() -> dict:
     rows.append(
         empty
         | {"level": waiting["fastest to train"]}
-        | {"network": f"ours on fresh scenes, {waiting['share of the time spent waiting']:.1%} of the time waiting"}
+        | {
+            "network": f"ours on fresh scenes, {waiting['share of the time spent waiting']:.1%} of the time waiting"
+        }
         | {"training images/s": waiting["images/s of training on fresh scenes"]}
     )
     large = sum(parameter.numel() for parameter in _mask_rcnn().parameters())
@@ -73,13 +84,18 @@ def run() -> dict:
 
 
 def _trained_from_loader(name: str, batches: int, workers: int = 1) -> tuple[float, float]:
-    """Images a second of a level's training on fresh scenes, and the share of its time spent waiting for them.
+    """Images a second of a level's training on fresh scenes, and the share of its time spent
+    waiting for them.
 
     The first three batches, in which the worker starts and reads the photos, are not counted.
     """
     network = _ours(name)
     optimizer = torch.optim.AdamW(network.model.parameters(), lr=1e-3)
-    data = iter(scenes.loader((batches + 3) * BATCH, batch=BATCH, workers=workers, objects=levels.level(name).objects))
+    data = iter(
+        scenes.loader(
+            (batches + 3) * BATCH, batch=BATCH, workers=workers, objects=tasks.level(name).objects
+        )
+    )
     waited = begin = 0.0
     for number in range(batches + 3):
         if number == 3:
@@ -93,9 +109,11 @@ def _trained_from_loader(name: str, batches: int, workers: int = 1) -> tuple[flo
 
 
 def _waiting(fastest: dict) -> dict:
-    """Whether one worker keeps up with the level that takes scenes fastest, alone and both on the same cores."""
+    """Whether one worker keeps up with the level that takes scenes fastest, alone and both on the
+    same cores.
+    """
     name = fastest["level"]
-    loader = scenes.loader(LOADED * BATCH, workers=1, objects=levels.level(name).objects)
+    loader = scenes.loader(LOADED * BATCH, workers=1, objects=tasks.level(name).objects)
     alone = medians({"scenes": lambda: [None for _ in loader]}, repeats=3)["scenes"]
     together, waited = _trained_from_loader(name, LOADED)
     return {
@@ -145,7 +163,7 @@ def _step(network: Network, optimizer: torch.optim.Optimizer, batch: Batch) -> N
 
 
 def _ours(name: str) -> Network:
-    level = levels.level(name)
+    level = tasks.level(name)
     model = level.model()
     nothing = {"least_score": 1.0} if name in ("detector", "instances") else {}
     return Network(
@@ -165,8 +183,12 @@ def _mobilenet(build: Callable[..., nn.Module]) -> Network:
 
 
 def _ssdlite(side: int) -> Network:
-    """``side``: it brings every picture to 320 x 320 by itself; set to 128 it is the same network on our size."""
-    model = ssdlite320_mobilenet_v3_large(**NO_WEIGHTS, num_classes=len(CLASSES) + 1, score_thresh=1.0)
+    """``side``: it brings every picture to 320 x 320 by itself; set to 128 it is the same network
+    on our size.
+    """
+    model = ssdlite320_mobilenet_v3_large(
+        **NO_WEIGHTS, num_classes=len(CLASSES) + 1, score_thresh=1.0
+    )
     model.transform.fixed_size = (side, side)
 
     def loss(batch: Batch) -> torch.Tensor:
@@ -177,14 +199,18 @@ def _ssdlite(side: int) -> Network:
         ]
         return sum(model(list(batch.images), targets).values())
 
-    return Network(f"ssdlite320_mobilenet_v3_large, at {side}", model, loss, lambda images: model(list(images)))
+    return Network(
+        f"ssdlite320_mobilenet_v3_large, at {side}", model, loss, lambda images: model(list(images))
+    )
 
 
 def _lraspp() -> Network:
     model = lraspp_mobilenet_v3_large(**NO_WEIGHTS, num_classes=len(CLASSES) + 1)
     return Network(
         *("lraspp_mobilenet_v3_large", model),
-        lambda batch: F.cross_entropy(model(batch.images)["out"], segmenter.semantic(batch.labels, batch.instances)),
+        lambda batch: F.cross_entropy(
+            model(batch.images)["out"], segmenter.semantic(batch.labels, batch.instances)
+        ),
         lambda images: model(images)["out"].softmax(1),
     )
 

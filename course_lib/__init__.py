@@ -23,5 +23,7 @@ def mode() -> Mode:
     """
     value = os.environ.get("COURSE_MODE", "quick")
     if value not in ("grading", "quick", "full"):
-        raise ValueError(f"COURSE_MODE is {value!r}: set it to 'grading', 'quick' or 'full', or unset it.")
+        raise ValueError(
+            f"COURSE_MODE is {value!r}: set it to 'grading', 'quick' or 'full', or unset it."
+        )
     return cast(Mode, value)

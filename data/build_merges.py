@@ -1,4 +1,5 @@
-"""Build data/clip/merges.txt.bz2: the merges of CLIP's tokenizer, in the form of the published merges.txt.
+"""Build data/clip/merges.txt.bz2: the merges of CLIP's tokenizer, in the form of the published
+merges.txt.
 
 Run from the checkout: python data/build_merges.py WHEEL
 WHEEL is what this command fetches; data/LICENSES.md has authors and licence.
@@ -13,11 +14,16 @@ import zipfile
 from pathlib import Path
 
 MERGES = Path(__file__).parent / "clip" / "merges.txt.bz2"
-COUNT = 48_894  # CLIP uses no more of the list: 49,408 tokens less 512 bytes, with and without a word's end, and 2
+# CLIP uses no more of the list: 49,408 tokens less 512 bytes, with and without a word's end, and 2
+COUNT = 48_894
 
 
 def main(wheel: str) -> None:
-    lines = gzip.decompress(zipfile.ZipFile(wheel).read("open_clip/bpe_simple_vocab_16e6.txt.gz")).decode().split("\n")
+    lines = (
+        gzip.decompress(zipfile.ZipFile(wheel).read("open_clip/bpe_simple_vocab_16e6.txt.gz"))
+        .decode()
+        .split("\n")
+    )
     text = "\n".join(["#version: 0.2", *lines[1 : COUNT + 1]]) + "\n"
     MERGES.parent.mkdir(exist_ok=True)
     MERGES.write_bytes(bz2.compress(text.encode(), 9))

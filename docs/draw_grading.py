@@ -8,12 +8,19 @@ from matplotlib.figure import Figure
 from course_lib.figures import png
 
 FOLDER = Path(__file__).parent
-NAMES = {"course grade": "#0072b2", "nbgrader autograde": "#e69f00", "otter run": "#999999"}  # Okabe and Ito (2008)
+# Okabe and Ito (2008)
+NAMES = {
+    "course grade": "#0072b2",
+    "nbgrader autograde": "#e69f00",
+    "otter run": "#999999",
+}
 
 
 def main() -> None:
     """Write ``grading.png`` beside this file."""
-    rows = json.loads((FOLDER.parent / "benchmarks" / "results" / "grading.json").read_text())["rows"]
+    rows = json.loads((FOLDER.parent / "benchmarks" / "results" / "grading.json").read_text())[
+        "rows"
+    ]
     beside = [row for row in rows if not row["what"].endswith("copies")]
     copies = [row for row in rows if row["what"].endswith("copies")]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -31,12 +38,19 @@ def main() -> None:
     left.set_ylim(-0.5, len(beside) - 0.5)
     left.grid(axis="y", alpha=0.3)
     left.set_xlabel("seconds for a submission (two cores)")
-    right.plot([row["submissions"] for row in copies], [row["seconds each"] for row in copies], "o-", color="#0072b2")
+    right.plot(
+        [row["submissions"] for row in copies],
+        [row["seconds each"] for row in copies],
+        "o-",
+        color="#0072b2",
+    )
     for row in copies:
         right.annotate(f"{row['coordinator, MB']:.0f} MB", (row["submissions"], row["seconds each"]),
                        textcoords="offset points", xytext=(0, 9), ha="center")  # fmt: skip
     right.set_xscale("log")
-    right.set_xticks([row["submissions"] for row in copies], [f"{row['submissions']:,}" for row in copies])
+    right.set_xticks(
+        [row["submissions"] for row in copies], [f"{row['submissions']:,}" for row in copies]
+    )
     right.minorticks_off()
     right.set_ylim(0, 1.25 * max(row["seconds each"] for row in copies))
     right.set_xlabel("submissions, graded by course grade")
@@ -47,7 +61,9 @@ def main() -> None:
 
 def _said(what: str) -> str:
     name, lesson = what.split(", ")
-    return f"{name}\n{'sample, no torch' if 'sample' in lesson else 'lesson ' + str(int(lesson[:2]))}"
+    return (
+        f"{name}\n{'sample, no torch' if 'sample' in lesson else 'lesson ' + str(int(lesson[:2]))}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""nbgrader's configuration: run nbgrader's commands, or JupyterLab with formgrader, in this folder."""
+"""nbgrader's configuration: run nbgrader's commands, or JupyterLab with formgrader, in this
+folder.
+"""
 
 import os
 from pathlib import Path
 
-from course_lib.grading.desk import configure
+from course_grading.gradebook.nbgrader_api import configure
 
 os.environ["COURSE_MODE"] = "grading"  # the kernels inherit it: nothing trains
 configure(get_config(), Path(__file__).parent / "workspace")  # nbgrader defines get_config

@@ -1,32 +1,27 @@
-"""What several test files share: the checkout's root, a small course to build and grade, models and a scene."""
+"""What several test files share: the checkout's root, a small course to build and grade, models and
+a scene.
+"""
 
+import os
 import shutil
 from pathlib import Path
+
+# Two test processes on two cores: one thread each, before torch is imported anywhere.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = Path(__file__).parent / "sample" / "01_sample.md"
+from tests.support.checkout import ROOT, SAMPLE
 
-
-class Says(nn.Module):
-    """A model that answers the same whatever it is shown."""
-
-    def __init__(self, *answer):
-        super().__init__()
-        self.answer = answer
-        self.place = nn.Parameter(torch.zeros(0))  # it says which device the model is on
-
-    def forward(self, images):
-        return self.answer
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, nn.Module]:
     """The models of the five levels with random weights, ready to predict."""
-    from course_lib.vision.levels import LEVELS
+    from course_lib.vision.tasks import LEVELS
 
     torch.manual_seed(0)
     return {name: level.model().eval() for name, level in LEVELS.items()}
@@ -57,7 +52,7 @@ def _miniature(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _built(tmp_path_factory) -> Path:
-    from course_lib.grading.build import build
+    from course_grading.assign.build import build
 
     folder = _miniature(tmp_path_factory.mktemp("built"))
     build(folder)
@@ -72,8 +67,15 @@ def built(_built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def course(built: Path) -> Path:
-    """The miniature before it is built. Its gradebook is there: to make one takes nbgrader seconds."""
-    for name in ("notebooks", "course_lib/quiz/bank", "grading/workspace/source", "grading/workspace/release"):
+    """The miniature before it is built. Its gradebook is there: to make one takes nbgrader
+    seconds.
+    """
+    for name in (
+        "notebooks",
+        "course_lib/quiz/bank",
+        "grading/workspace/source",
+        "grading/workspace/release",
+    ):
         shutil.rmtree(built / name)
     for name in ("notebooks", "course_lib/quiz/bank"):
         (built / name).mkdir(parents=True)

@@ -1,1 +1,3 @@
-"""Lesson 4, reducing data: JPEG by hand, and the autoencoder of Stable Diffusion at a small size."""
+"""Lesson 4, reducing data: JPEG by hand, and the autoencoder of Stable Diffusion at a small
+size.
+"""

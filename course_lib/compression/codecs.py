@@ -1,4 +1,6 @@
-"""Ways to store a picture in few bytes, behind one face: the picture that comes back, and the bytes it took."""
+"""Ways to store a picture in few bytes, behind one face: the picture that comes back, and the bytes
+it took.
+"""
 
 import io
 import zlib
@@ -13,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.compression.pca import BlockPCA
-from course_lib.compression.quality import psnr, ssim
+from course_lib.metrics.images import psnr, ssim
 from course_lib.sd.vae import AutoencoderKL
 
 _BEST: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
@@ -42,26 +44,36 @@ class Point(NamedTuple):
 
 
 def whole_bytes(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture in [0, 1] as Pillow takes it: 0 to 255, the channels last. What lies outside is clamped."""
+    """A picture in [0, 1] as Pillow takes it: 0 to 255, the channels last. What lies outside is
+    clamped.
+    """
     return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def pillow(image: Float[Tensor, "3 height width"], format: str, quality: int, **options: Any) -> Stored:
+def pillow(
+    image: Float[Tensor, "3 height width"], format: str, quality: int, **options: Any
+) -> Stored:
     """As a file of Pillow's own encoders.
 
     Args:
         image: in [0, 1].
-        format: ``"JPEG"``, with Huffman tables made for this picture, or ``"WEBP"``, with its slowest search.
+        format: ``"JPEG"``, with Huffman tables made for this picture, or ``"WEBP"``, with its
+            slowest search.
         quality: 1 to 100.
-        options: more of Pillow's, as ``subsampling=0`` for a JPEG that keeps the colours of every pixel.
+        options: more of Pillow's, as ``subsampling=0`` for a JPEG that keeps the colours of every
+            pixel.
 
     Raises:
         ValueError: if there is no such format or quality.
     """
     if format not in _BEST or not 1 <= quality <= 100:
-        raise ValueError(f"{format!r} at quality {quality}: choose {' or '.join(map(repr, _BEST))}, and 1 to 100.")
+        raise ValueError(
+            f"{format!r} at quality {quality}: choose {' or '.join(map(repr, _BEST))}, and 1 to 100."
+        )
     file = io.BytesIO()
-    Image.fromarray(whole_bytes(image)).save(file, format, quality=quality, **_BEST[format] | options)
+    Image.fromarray(whole_bytes(image)).save(
+        file, format, quality=quality, **_BEST[format] | options
+    )
     with Image.open(file) as read:
         back = np.asarray(read.convert("RGB"), dtype=np.float32) / 255
     return Stored(torch.from_numpy(back.transpose(2, 0, 1).copy()), len(file.getvalue()))
@@ -108,20 +120,29 @@ def dequantise(
 
 
 @torch.no_grad()
-def encoded(model: AutoencoderKL, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "latents rows columns"]:
+def encoded(
+    model: AutoencoderKL, image: Float[Tensor, "3 height width"]
+) -> Float[Tensor, "latents rows columns"]:
     """The means of a picture's latent, on the CPU. The picture is in [0, 1], on the CPU too."""
-    return model.encode(image[None].to(next(model.parameters()).device) * 2 - 1).mean[0].float().cpu()
+    return (
+        model.encode(image[None].to(next(model.parameters()).device) * 2 - 1).mean[0].float().cpu()
+    )
 
 
 @torch.no_grad()
-def decoded(model: AutoencoderKL, latents: Float[Tensor, "latents rows columns"]) -> Float[Tensor, "3 height width"]:
+def decoded(
+    model: AutoencoderKL, latents: Float[Tensor, "latents rows columns"]
+) -> Float[Tensor, "3 height width"]:
     """The picture of a latent, in [0, 1]; both are on the CPU."""
     back = model.decode(latents[None].to(next(model.parameters()).device))[0].float().cpu()
     return (back / 2 + 0.5).clamp(0, 1)
 
 
-def autoencoder(model: AutoencoderKL, image: Float[Tensor, "3 height width"], bits: int | None = None) -> Stored:
-    """As the autoencoder's latent: its means, quantised and packed by zlib; with ``bits`` None as they are.
+def autoencoder(
+    model: AutoencoderKL, image: Float[Tensor, "3 height width"], bits: int | None = None
+) -> Stored:
+    """As the autoencoder's latent: its means, quantised and packed by zlib; with ``bits`` None as
+    they are.
 
     ``image`` is in [0, 1]. Unquantised, 4 bytes a value are counted.
     """
@@ -129,13 +150,19 @@ def autoencoder(model: AutoencoderKL, image: Float[Tensor, "3 height width"], bi
     return Stored(decoded(model, latents), size)
 
 
-def linear(code: BlockPCA, image: Float[Tensor, "3 height width"], bits: int | None = None) -> Stored:
-    """As the principal components of its blocks, stored in the same way as :func:`autoencoder` stores its latent."""
+def linear(
+    code: BlockPCA, image: Float[Tensor, "3 height width"], bits: int | None = None
+) -> Stored:
+    """As the principal components of its blocks, stored in the same way as :func:`autoencoder`
+    stores its latent.
+    """
     latents, size = _packed(code.encode(image), bits)
     return Stored(code.decode(latents), size)
 
 
-def _packed(latents: Float[Tensor, "channels _ _"], bits: int | None) -> tuple[Float[Tensor, "channels _ _"], int]:
+def _packed(
+    latents: Float[Tensor, "channels _ _"], bits: int | None
+) -> tuple[Float[Tensor, "channels _ _"], int]:
     """The values as they come back, and the bytes that they take."""
     if bits is None:
         return latents, 4 * latents.numel()
@@ -155,7 +182,13 @@ def judge(stored: Sequence[Stored], pictures: Sequence[Float[Tensor, "3 height w
         ValueError: if there is none, or one of the two has more.
     """
     if not stored or len(stored) != len(pictures):
-        raise ValueError(f"{len(stored)} stored pictures and {len(pictures)} to compare with: give at least one pair.")
+        raise ValueError(
+            f"{len(stored)} stored pictures and {len(pictures)} to compare with: give at least one pair."
+        )
     pairs = list(zip((one.image for one in stored), pictures, strict=True))
-    figures = [one.bits_per_pixel for one in stored], [psnr(*pair) for pair in pairs], [ssim(*pair) for pair in pairs]
+    figures = (
+        [one.bits_per_pixel for one in stored],
+        [psnr(*pair) for pair in pairs],
+        [ssim(*pair) for pair in pairs],
+    )
     return Point(*(float(np.mean(each)) for each in figures))

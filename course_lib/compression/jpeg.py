@@ -1,6 +1,8 @@
-"""JPEG's lossy half by hand: colours, cosine transform of 8x8 blocks, quantisation. ITU-T T.81 and T.871.
+"""JPEG's lossy half by hand: colours, cosine transform of 8x8 blocks, quantisation. ITU-T T.81 and
+T.871.
 
-What follows in a file, the packing of the whole numbers (Huffman coding), loses nothing and is left to Pillow.
+What follows in a file, the packing of the whole numbers (Huffman coding), loses nothing and is left
+to Pillow.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 8  # pixels
-# T.81, annex K.1: how coarsely each of the 64 waves is stored at quality 50, for brightness and for colour.
+# T.81, annex K.1: how coarsely each of the 64 waves is stored at quality 50, for brightness and for
+# colour.
 LUMA = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
     *(12, 12, 14, 19, 26, 58, 60, 55),
@@ -31,11 +34,14 @@ CHROMA = (
 )
 # T.871, section 7: red, green and blue to brightness and two differences of colour.
 _TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-_MIDDLE = torch.tensor([128.0, 0.0, 0.0])[:, None, None]  # so that brightness, too, can be below and above 0
+# so that brightness, too, can be below and above 0
+_MIDDLE = torch.tensor([128.0, 0.0, 0.0])[:, None, None]
 
 
 def ycbcr(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
-    """Red, green, blue in [0, 1] to brightness in [0, 1] and two differences of colour in [-0.5, 0.5]."""
+    """Red, green, blue in [0, 1] to brightness in [0, 1] and two differences of colour in [-0.5,
+    0.5].
+    """
     return torch.einsum("yc,chw->yhw", torch.tensor(_TO_YCBCR).to(image), image)
 
 
@@ -46,7 +52,9 @@ def rgb(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width
 
 
 def planes(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
-    """The planes of an image in [0, 1] as a file has them: whole numbers from -128 to 127, brightness less 128."""
+    """The planes of an image in [0, 1] as a file has them: whole numbers from -128 to 127,
+    brightness less 128.
+    """
     return _whole(ycbcr(image) * 255 - _MIDDLE).clamp(-128, 127)
 
 
@@ -69,7 +77,9 @@ def plane(blocks: Float[Tensor, "rows columns 8 8"]) -> Float[Tensor, "height wi
 
 
 def dct_matrix(size: int = BLOCK) -> Float[Tensor, "size size"]:
-    """Row k is a cosine wave of k half periods, of length 1; all rows are at right angles: T.81, annex A.3.3."""
+    """Row k is a cosine wave of k half periods, of length 1; all rows are at right angles: T.81,
+    annex A.3.3.
+    """
     k, x = torch.arange(size)[:, None], torch.arange(size)
     waves = torch.cos((2 * x + 1) * k * torch.pi / (2 * size)) * (2 / size) ** 0.5
     waves[0] /= 2**0.5
@@ -89,7 +99,8 @@ def inverse_dct(amounts: Float[Tensor, "*count 8 8"]) -> Float[Tensor, "*count 8
 
 
 def tables(quality: int) -> Float[Tensor, "3 8 8"]:
-    """The step of each wave, for brightness and the two colours, as the Independent JPEG Group scales them.
+    """The step of each wave, for brightness and the two colours, as the Independent JPEG Group
+    scales them.
 
     Args:
         quality: 1 (coarsest) to 100.
@@ -108,11 +119,14 @@ def tables(quality: int) -> Float[Tensor, "3 8 8"]:
 class Compressed:
     """What a JPEG file holds: whole numbers, most of them 0, and the steps that they count."""
 
-    numbers: tuple[Int16[Tensor, "_ _ 8 8"], ...]  # of the blocks of brightness and of the two colours
+    # of the blocks of brightness and of the two colours
+    numbers: tuple[Int16[Tensor, "_ _ 8 8"], ...]
     steps: Float[Tensor, "3 8 8"]
 
 
-def compress(image: Float[Tensor, "3 height width"], quality: int, halve_colours: bool = False) -> Compressed:
+def compress(
+    image: Float[Tensor, "3 height width"], quality: int, halve_colours: bool = False
+) -> Compressed:
     """Everything that JPEG throws away is thrown away here.
 
     Args:
@@ -128,19 +142,30 @@ def compress(image: Float[Tensor, "3 height width"], quality: int, halve_colours
     if halve_colours:
         colours = [_whole(F.avg_pool2d(colour[None], 2)[0]) for colour in colours]
     parts = [brightness, *colours]
-    numbers = [(dct(blocks(part)) / step).round().to(torch.int16) for part, step in zip(parts, steps, strict=True)]
+    numbers = [
+        (dct(blocks(part)) / step).round().to(torch.int16)
+        for part, step in zip(parts, steps, strict=True)
+    ]
     return Compressed(tuple(numbers), steps)
 
 
 def decompress(compressed: Compressed) -> Float[Tensor, "3 height width"]:
     """The picture that is left, in [0, 1]."""
     pairs = zip(compressed.numbers, compressed.steps, strict=True)
-    parts = [_whole(plane(inverse_dct(numbers.float() * step))).clamp(-128, 127) for numbers, step in pairs]
+    parts = [
+        _whole(plane(inverse_dct(numbers.float() * step))).clamp(-128, 127)
+        for numbers, step in pairs
+    ]
     full = parts[0].shape[-2:]
-    parts = [F.interpolate(part[None, None], full, mode="bilinear", align_corners=False)[0, 0] for part in parts]
+    parts = [
+        F.interpolate(part[None, None], full, mode="bilinear", align_corners=False)[0, 0]
+        for part in parts
+    ]
     return rgb((torch.stack(parts) + _MIDDLE) / 255).clamp(0, 1)
 
 
 def _whole(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The nearest whole numbers: a file keeps 8 bits of each plane, and halves go up as in the Group's library."""
+    """The nearest whole numbers: a file keeps 8 bits of each plane, and halves go up as in the
+    Group's library.
+    """
     return (values + 0.5).floor()

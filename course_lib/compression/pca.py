@@ -14,13 +14,17 @@ BLOCK = 8  # pixels; with 4 components as many numbers as the autoencoder's late
 
 @dataclass(frozen=True)
 class BlockPCA:
-    """Every 8x8 block of a picture told by ``components`` numbers, which are linear in its 192 values."""
+    """Every 8x8 block of a picture told by ``components`` numbers, which are linear in its 192
+    values.
+    """
 
     mean: Float[Tensor, " values"]
     components: Float[Tensor, "components values"]
     shares: Float[Tensor, " components"]  # of the blocks' variance, each component's
 
-    def encode(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "components rows columns"]:
+    def encode(
+        self, image: Float[Tensor, "3 height width"]
+    ) -> Float[Tensor, "components rows columns"]:
         """The numbers of each block of an image in [0, 1].
 
         Raises:
@@ -28,18 +32,23 @@ class BlockPCA:
         """
         height, width = image.shape[-2:]
         if height % BLOCK or width % BLOCK:
-            raise ValueError(f"An image of {height} x {width} pixels: both must be multiples of {BLOCK}.")
+            raise ValueError(
+                f"An image of {height} x {width} pixels: both must be multiples of {BLOCK}."
+            )
         numbers = self.components @ (_blocks(image) - self.mean[:, None])
         return numbers.unflatten(1, (height // BLOCK, width // BLOCK))
 
-    def decode(self, latents: Float[Tensor, "components rows columns"]) -> Float[Tensor, "3 height width"]:
+    def decode(
+        self, latents: Float[Tensor, "components rows columns"]
+    ) -> Float[Tensor, "3 height width"]:
         """The nearest image that these numbers can tell, clamped to [0, 1]."""
         size = [BLOCK * side for side in latents.shape[-2:]]
         values = self.components.T @ latents.flatten(1) + self.mean[:, None]
         return F.fold(values[None], size, BLOCK, stride=BLOCK)[0].clamp(0, 1)
 
     def first(self, components: int) -> "BlockPCA":
-        """The code with fewer numbers: the best of its size, too, since components come in order of what they tell.
+        """The code with fewer numbers: the best of its size, too, since components come in order of
+        what they tell.
 
         Raises:
             ValueError: if there are not so many.
@@ -52,9 +61,12 @@ class BlockPCA:
 def fit(components: int = 4, size: int = 512) -> BlockPCA:
     """Fitted on all blocks of all training photos at ``size`` x ``size`` pixels, a multiple of 8.
 
-    The components are the directions in which the blocks vary most: the first eigenvectors of their covariance.
+    The components are the directions in which the blocks vary most: the first eigenvectors of their
+    covariance.
     """
-    values = torch.cat([_blocks(photos.photo(name, size)) for name in photos.names("train")], dim=1).double()
+    values = torch.cat(
+        [_blocks(photos.photo(name, size)) for name in photos.names("train")], dim=1
+    ).double()
     variances, directions = torch.linalg.eigh(torch.cov(values))  # in rising order
     found = directions.flip(1).T[:components]
     largest = found.gather(1, found.abs().argmax(1, keepdim=True))

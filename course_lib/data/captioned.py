@@ -29,11 +29,17 @@ COLOURS = {
     "white": (0.97, 0.97, 0.96),
 }
 # split: (styles, whether the object and its colour are a held-out combination; None: any)
-SPLITS = {"seen": ("train", False), "new-combinations": ("train", True), "held-out-style": ("held-out", None)}
+SPLITS = {
+    "seen": ("train", False),
+    "new-combinations": ("train", True),
+    "held-out-style": ("held-out", None),
+}
 
 
 class Captioned(NamedTuple):
-    """A picture in [0, 1], its sentence, and what the sentence is made of: the object's and the ground's names."""
+    """A picture in [0, 1], its sentence, and what the sentence is made of: the object's and the
+    ground's names.
+    """
 
     image: Float[Tensor, "3 height width"]
     caption: str
@@ -42,7 +48,9 @@ class Captioned(NamedTuple):
 
 
 def held_out(name: str, colour: str) -> bool:
-    """Whether nothing is ever trained on this object on this ground: one combination in ten, by hash."""
+    """Whether nothing is ever trained on this object on this ground: one combination in ten, by
+    hash.
+    """
     return zlib.crc32(f"{name} on {colour}".encode()) % 10 == 0
 
 
@@ -51,7 +59,9 @@ def sentence(name: str, colour: str) -> str:
     return f"{captions.with_article(name)} on {captions.with_article(colour)} background"
 
 
-def captioned(seed: int, size: int = SIZE, *, split: str = "seen", objects: Sequence[str] | None = None) -> Captioned:
+def captioned(
+    seed: int, size: int = SIZE, *, split: str = "seen", objects: Sequence[str] | None = None
+) -> Captioned:
     """The picture of a seed: the same one whenever and wherever it is asked for.
 
     Args:
@@ -76,7 +86,9 @@ def captioned(seed: int, size: int = SIZE, *, split: str = "seen", objects: Sequ
         if wanted is None or held_out(name, colour) == wanted
     ]
     if not combinations:
-        raise ValueError(f"None of the objects {list(objects or [])} has a combination in the split {split!r}.")
+        raise ValueError(
+            f"None of the objects {list(objects or [])} has a combination in the split {split!r}."
+        )
     name, colour = combinations[rng.integers(len(combinations))]
     styles = sprites.styles(style_split)
     placement = Placement(
@@ -84,7 +96,8 @@ def captioned(seed: int, size: int = SIZE, *, split: str = "seen", objects: Sequ
         *(float(rng.uniform(0.7, 0.9)), float(rng.uniform(-10, 10))),
         flip=bool(rng.random() < 0.5),
     )
-    ground = np.array(COLOURS[colour]) + rng.uniform(-0.03, 0.03, 3)  # nobody's red is always the same red
+    # nobody's red is always the same red
+    ground = np.array(COLOURS[colour]) + rng.uniform(-0.03, 0.03, 3)
     background = np.broadcast_to(ground.astype(np.float32), (size, size, 3))
     made = compose(background, [placement], Light(shadow=0.0))
     return Captioned(made.image, sentence(name, colour), name, colour)

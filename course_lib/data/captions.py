@@ -3,7 +3,21 @@
 from collections import Counter
 from collections.abc import Sequence
 
-_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_NUMBERS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
 _PLURAL = {
     "mouse": "mice",
     "fish": "fish",
@@ -15,11 +29,19 @@ _PLURAL = {
     "sheep": "sheep",
 }
 # Names that take no article and no number, and what one counts them in.
-_COUNTED_IN = {"grapes": "bunches", "cherries": "pairs", "glasses": "pairs", "bread": "loaves", "corn": "cobs"}
+_COUNTED_IN = {
+    "grapes": "bunches",
+    "cherries": "pairs",
+    "glasses": "pairs",
+    "bread": "loaves",
+    "corn": "cobs",
+}
 
 
 def with_article(name: str) -> str:
-    """``"owl"`` becomes ``"an owl"``; what can't be counted, as ``"glasses"`` and ``"bread"``, stays as it is."""
+    """``"owl"`` becomes ``"an owl"``; what can't be counted, as ``"glasses"`` and ``"bread"``,
+    stays as it is.
+    """
     if name in _COUNTED_IN:
         return name
     sound = name.lower()
@@ -28,7 +50,8 @@ def with_article(name: str) -> str:
 
 
 def counted(count: int, name: str) -> str:
-    """``(1, "owl")`` becomes ``"an owl"``, and 2 of them ``"two owls"``; 2 glasses are ``"two pairs of glasses"``.
+    """``(1, "owl")`` becomes ``"an owl"``, and 2 of them ``"two owls"``; 2 glasses are
+    ``"two pairs of glasses"``.
 
     Args:
         count: 0 or more; from thirteen on it is written in digits.
@@ -49,7 +72,9 @@ def counted(count: int, name: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``["owl", "car", "owl"]`` becomes ``"two owls and a car"``; an empty list becomes ``"nothing"``."""
+    """``["owl", "car", "owl"]`` becomes ``"two owls and a car"``; an empty list becomes
+    ``"nothing"``.
+    """
     parts = [counted(count, name) for name, count in Counter(names).items()]
     if len(parts) < 2:
         return parts[0] if parts else "nothing"

@@ -1,6 +1,7 @@
 """Putting drawn objects before a picture, and working out what can be seen of each.
 
-What is where is known exactly, because it was put there: classes, boxes, masks, and the sentence that says it.
+What is where is known exactly, because it was put there: classes, boxes, masks, and the sentence
+that says it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ UNKNOWN = len(sprites.CLASSES)  # the label of an object that is none of the cla
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an object stands. ``x``, ``y`` (its middle) and ``size`` are shares of the picture's side.
+    """Where an object stands. ``x``, ``y`` (its middle) and ``size`` are shares of the picture's
+    side.
 
     ``angle`` is in degrees, counter-clockwise; ``brightness`` multiplies the object's colours.
     """
@@ -37,7 +39,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp: where it stands (degrees), how unevenly it lights the scene (0 to 1), how dark shadows are (0 to 1)."""
+    """A lamp: where it stands (degrees), how unevenly it lights the scene (0 to 1), how dark
+    shadows are (0 to 1).
+    """
 
     direction: float = 60.0
     fall: float = 0.0
@@ -48,9 +52,10 @@ class Light:
 class Scene:
     """A picture and the whole truth about it.
 
-    ``image`` is in [0, 1]. ``labels`` index ``sprites.CLASSES``, or are ``UNKNOWN``. ``boxes`` are x0, y0, x1, y1
-    in pixels, the smallest that hold the visible part. ``masks`` say which pixels are an object's: those it covers
-    by half or more, unless an object in front does too. The last object stands in front.
+    ``image`` is in [0, 1]. ``labels`` index ``sprites.CLASSES``, or are ``UNKNOWN``. ``boxes`` are
+    x0, y0, x1, y1 in pixels, the smallest that hold the visible part. ``masks`` say which pixels
+    are an object's: those it covers by half or more, unless an object in front does too. The last
+    object stands in front.
     """
 
     image: Float[Tensor, "3 height width"]
@@ -77,7 +82,8 @@ def compose(
     placements: Sequence[Placement],
     light: Light | None = None,
 ) -> Scene:
-    """Put objects before a background, the first behind the others, and work out what can be seen of each.
+    """Put objects before a background, the first behind the others, and work out what can be seen
+    of each.
 
     Objects of which nothing can be seen are left out.
     """
@@ -100,7 +106,9 @@ def compose(
     return Scene(
         image=torch.from_numpy(np.clip(image, 0, 1).transpose(2, 0, 1).copy()),
         labels=torch.tensor(labels, dtype=torch.int64),
-        boxes=torch.tensor([_box(masks[number]) for number in seen], dtype=torch.float32).reshape(-1, 4),
+        boxes=torch.tensor([_box(masks[number]) for number in seen], dtype=torch.float32).reshape(
+            -1, 4
+        ),
         masks=torch.from_numpy(masks[seen]),
         caption=captions.listed(names),
         placements=tuple(placements[number] for number in seen),
@@ -114,8 +122,12 @@ def visible_shares(placements: Sequence[Placement], size: int) -> Float[np.ndarr
     return visible / np.maximum(whole, 1)
 
 
-def _owners(placements: Sequence[Placement], width: int, height: int) -> tuple[np.ndarray, list[int]]:
-    """The number of the object that each pixel belongs to, 0 for none, and how many pixels each would have alone."""
+def _owners(
+    placements: Sequence[Placement], width: int, height: int
+) -> tuple[np.ndarray, list[int]]:
+    """The number of the object that each pixel belongs to, 0 for none, and how many pixels each
+    would have alone.
+    """
     owner, whole = np.zeros((height, width), dtype=np.int64), []
     for number, placement in enumerate(placements, start=1):
         rows, columns, part = _inside(*_stamp(placement, width, height), width, height)
@@ -129,20 +141,25 @@ def _owners(placements: Sequence[Placement], width: int, height: int) -> tuple[n
 def _stamp(placement: Placement, width: int, height: int) -> tuple[np.ndarray, int, int]:
     """The object as it will stand in the picture, and the pixel of its upper left corner.
 
-    RGBA in [0, 1], the colours already multiplied by alpha: only so does interpolating leave no dark rim.
+    RGBA in [0, 1], the colours already multiplied by alpha: only so does interpolating leave no
+    dark rim.
     """
     side = max(2.0, placement.size * width)
     tile = _tile(placement.name, placement.style, 1 if side > 80 else 2 if side > 40 else 4)
     turn = np.deg2rad(placement.angle)
     cos, sin = np.cos(turn), np.sin(turn)
-    reach = int(np.ceil(side / 2 * (abs(cos) + abs(sin)))) + 1  # half the side of the square that holds it turned
+    # half the side of the square that holds it turned
+    reach = int(np.ceil(side / 2 * (abs(cos) + abs(sin)))) + 1
     left, top = round(placement.x * width) - reach, round(placement.y * height) - reach
-    # From a pixel of the stamp, seen from its middle, back to the tile: turned back, mirrored, scaled.
+    # From a pixel of the stamp, seen from its middle, back to the tile: turned back, mirrored,
+    # scaled.
     scale, middle = tile.width / side, tile.width / 2
     mirror = -1 if placement.flip else 1
     across, down = scale * mirror * np.array([cos, -sin]), scale * np.array([sin, cos])
     steps = [*across, middle - across.sum() * reach, *down, middle - down.sum() * reach]
-    turned = tile.transform((2 * reach, 2 * reach), Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR)
+    turned = tile.transform(
+        (2 * reach, 2 * reach), Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR
+    )
     return np.asarray(turned, dtype=np.float32) / 255, left, top
 
 
@@ -152,17 +169,25 @@ def _tile(name: str, style: str, smaller: int) -> Image.Image:
     return sprites.picture(name, style).convert("RGBa").reduce(smaller)
 
 
-def _inside(stamp: np.ndarray, left: int, top: int, width: int, height: int) -> tuple[slice, slice, np.ndarray]:
+def _inside(
+    stamp: np.ndarray, left: int, top: int, width: int, height: int
+) -> tuple[slice, slice, np.ndarray]:
     """The part of the stamp that lies inside the picture, and where: rows, columns, part."""
     tall, wide = stamp.shape[:2]
     rows = slice(min(max(top, 0), height), max(min(top + tall, height), 0))
     columns = slice(min(max(left, 0), width), max(min(left + wide, width), 0))
     part = stamp[max(-top, 0) : max(-top, 0) + max(rows.stop - rows.start, 0)]
-    return rows, columns, part[:, max(-left, 0) : max(-left, 0) + max(columns.stop - columns.start, 0)]
+    return (
+        rows,
+        columns,
+        part[:, max(-left, 0) : max(-left, 0) + max(columns.stop - columns.start, 0)],
+    )
 
 
 def _cast_shadow(image: np.ndarray, stamp: np.ndarray, left: int, top: int, light: Light) -> None:
-    """Darken ``image`` where the object keeps the lamp's light away: its outline, blurred and shifted."""
+    """Darken ``image`` where the object keeps the lamp's light away: its outline, blurred and
+    shifted.
+    """
     blur = max(1, round(0.05 * len(stamp)))
     alpha = Image.fromarray(np.pad((stamp[..., 3] * 255).astype(np.uint8), 2 * blur))
     soft = np.asarray(alpha.filter(ImageFilter.BoxBlur(blur)), dtype=np.float32)[..., None] / 255
@@ -181,7 +206,11 @@ def _box(mask: Bool[np.ndarray, "height width"]) -> list[int]:
 
 
 def _uneven(width: int, height: int, light: Light) -> Float[np.ndarray, "height width"]:
-    """How bright the lamp lights each pixel: 1 in the middle, more towards it, less away from it."""
+    """How bright the lamp lights each pixel: 1 in the middle, more towards it, less away from
+    it.
+    """
     angle = np.deg2rad(light.direction)
     x, y = np.linspace(-0.5, 0.5, width), np.linspace(0.5, -0.5, height)
-    return (1 + light.fall * (x[None] * np.cos(angle) + y[:, None] * np.sin(angle))).astype(np.float32)
+    return (1 + light.fall * (x[None] * np.cos(angle) + y[:, None] * np.sin(angle))).astype(
+        np.float32
+    )

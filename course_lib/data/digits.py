@@ -1,11 +1,12 @@
-"""Small grey images with labels: scanned digits (offline) and Fashion-MNIST (online), with one face.
+"""Small grey images with labels: scanned digits (offline) and Fashion-MNIST (online), with one
+face.
 
-Also the two changes that lesson 1 makes to them: moving every image by some pixels, and shuffling the
-pixels of every image in the same way.
+Also the two changes that lesson 1 makes to them: moving every image by some pixels, and shuffling
+the pixels of every image in the same way.
 
-Sources: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine Learning
-Repository, https://doi.org/10.24432/C50P49, whose test part scikit-learn carries; Xiao, Rasul and
-Vollgraf (2017), "Fashion-MNIST", https://arxiv.org/abs/1708.07747.
+Sources: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine
+Learning Repository, https://doi.org/10.24432/C50P49, whose test part scikit-learn carries; Xiao,
+Rasul and Vollgraf (2017), "Fashion-MNIST", https://arxiv.org/abs/1708.07747.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ SEED_OF_THE_SPLIT = 0
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Grey images in [0, 1] with their labels, split once into a part to train on and a part to test on."""
+    """Grey images in [0, 1] with their labels, split once into a part to train on and a part to
+    test on.
+    """
 
     train_images: Float[Tensor, "train 1 height width"]
     train_labels: Int64[Tensor, " train"]
@@ -37,7 +40,8 @@ class LabelledImages:
 
 
 def scanned_digits(size: int = 20, canvas: int = CANVAS, test: int = 500) -> LabelledImages:
-    """scikit-learn's 1,797 scanned 8x8 digits, enlarged and placed in the middle of a larger black canvas.
+    """scikit-learn's 1,797 scanned 8x8 digits, enlarged and placed in the middle of a larger black
+    canvas.
 
     The split is stratified (each digit keeps its share in both parts) and always the same.
 
@@ -62,27 +66,37 @@ def scanned_digits(size: int = 20, canvas: int = CANVAS, test: int = 500) -> Lab
     train_part, test_part = train_test_split(
         range(len(labels)), test_size=test, random_state=SEED_OF_THE_SPLIT, stratify=labels
     )
-    pixels = torch.tensor(images / 16, dtype=torch.float32).view(-1, 1, 8, 8)  # 16 is white in the scans
+    # 16 is white in the scans
+    pixels = torch.tensor(images / 16, dtype=torch.float32).view(-1, 1, 8, 8)
     pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
     pixels, digits = F.pad(pixels, [border] * 4), torch.tensor(labels, dtype=torch.int64)
     return LabelledImages(
-        pixels[train_part], digits[train_part], pixels[test_part], digits[test_part], tuple("0123456789")
+        pixels[train_part],
+        digits[train_part],
+        pixels[test_part],
+        digits[test_part],
+        tuple("0123456789"),
     )
 
 
 def fashion_mnist(
-    root: str | Path = "downloads", train: int | None = None, test: int | None = None, download: bool = True
+    root: str | Path = "downloads",
+    train: int | None = None,
+    test: int | None = None,
+    download: bool = True,
 ) -> LabelledImages:
     """Fashion-MNIST through torchvision: 60,000 + 10,000 photographs of clothes, 28x28.
 
     Args:
         root: folder for the 30 MB download; a second call reads it from there.
-        train: take only the first so many training images (the file is in random order); None for all.
+        train: take only the first so many training images (the file is in random order); None for
+            all.
         test: the same for the test images.
         download: whether to fetch what is missing.
 
     Raises:
-        RuntimeError: if the files are neither in ``root`` nor can be downloaded, or torchvision does not work.
+        RuntimeError: if the files are neither in ``root`` nor can be downloaded, or torchvision
+            does not work.
     """
     try:  # imported here because only this data set needs torchvision
         from torchvision.datasets import FashionMNIST
@@ -92,13 +106,18 @@ def fashion_mnist(
             "or choose the digits, which need no torchvision: DATA = 'digits'."
         ) from problem
     try:
-        parts = [FashionMNIST(str(root), train=is_train, download=download) for is_train in (True, False)]
+        parts = [
+            FashionMNIST(str(root), train=is_train, download=download) for is_train in (True, False)
+        ]
     except (OSError, RuntimeError) as problem:
         raise RuntimeError(
             f"Fashion-MNIST is not in {str(root)!r} and could not be downloaded ({problem}). "
             "Connect to the internet and run this again, or choose the digits, which need no download: DATA = 'digits'."
         ) from problem
-    images = [part.data[:count, None].float() / 255 for part, count in zip(parts, (train, test), strict=True)]
+    images = [
+        part.data[:count, None].float() / 255
+        for part, count in zip(parts, (train, test), strict=True)
+    ]
     labels = [part.targets[:count].long() for part, count in zip(parts, (train, test), strict=True)]
     return LabelledImages(images[0], labels[0], images[1], labels[1], tuple(parts[0].classes))
 
@@ -132,7 +151,8 @@ def load(name: str, root: str | Path = "downloads", train: int | None = None) ->
 def shift(
     images: Float[Tensor, "*batch height width"], right: int = 0, down: int = 0
 ) -> Float[Tensor, "*batch height width"]:
-    """The images moved by whole pixels: what leaves the picture is lost, what comes in is black (0).
+    """The images moved by whole pixels: what leaves the picture is lost, what comes in is black
+    (0).
 
     Args:
         images: any number of images, height and width last.
@@ -155,7 +175,9 @@ def _overlap(size: int, by: int) -> tuple[slice, slice]:
     return (far, near) if by >= 0 else (near, far)
 
 
-def shuffle_pixels(images: Float[Tensor, "*batch height width"], seed: int = 0) -> Float[Tensor, "*batch height width"]:
+def shuffle_pixels(
+    images: Float[Tensor, "*batch height width"], seed: int = 0
+) -> Float[Tensor, "*batch height width"]:
     """The pixels of every image in one new order, the same for all images of that size and seed.
 
     Args:

@@ -15,19 +15,21 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from course_lib.data import endless, photos, sprites
+from course_lib.data import photos, resampling, sprites
 from course_lib.data.compose import Light, Placement, Scene, compose, visible_shares
 
 SIZE = 128  # pixels; what lesson 3's models are trained on
 MOST = 5  # objects in a scene
-# split: (photos, styles, whether the objects are of CLASSES or of the same groups but never trained on)
+# split: (photos, styles, whether the objects are of CLASSES or of the same groups but never trained
+# on)
 SPLITS = {
     "seen": ("train", "train", True),
     "new-backgrounds": ("held-out", "train", True),
     "held-out-style": ("held-out", "held-out", True),
     "unseen-objects": ("held-out", "train", False),
 }
-TEST_SEEDS = range(1000)  # scenes that models are measured on; training draws from the seeds behind them
+# scenes that models are measured on; training draws from the seeds behind them
+TEST_SEEDS = range(1000)
 _LEAST_VISIBLE = 0.6  # of each object, behind the others
 _TRIES = 20
 
@@ -44,10 +46,10 @@ def scene(
 
     Args:
         seed: 0 or more.
-        size: the picture's side in pixels. At another size the same seed gives nearly the same scene, not always:
-            whether enough can be seen of an object is counted in pixels.
-        objects: how many there are at least and at most. There are fewer where, as happens with five, no place is
-            found at which enough can be seen of each.
+        size: the picture's side in pixels. At another size the same seed gives nearly the same
+            scene, not always: whether enough can be seen of an object is counted in pixels.
+        objects: how many there are at least and at most. There are fewer where, as happens with
+            five, no place is found at which enough can be seen of each.
         split: one of ``SPLITS``: which photos, styles and objects it is made of.
         styles: draw from these styles rather than from those of the split.
 
@@ -95,9 +97,11 @@ class Scenes(Dataset):
 
 
 class Batch(NamedTuple):
-    """What all five models are trained on. Where a scene has fewer objects, ``labels`` has -1 and ``boxes`` 0.
+    """What all five models are trained on. Where a scene has fewer objects, ``labels`` has -1 and
+    ``boxes`` 0.
 
-    There is room for ``MOST`` objects, or for more if a scene holds more, as a photograph of ``online`` may.
+    There is room for ``MOST`` objects, or for more if a scene holds more, as a photograph of
+    ``online`` may.
     """
 
     images: Float[Tensor, "batch 3 height width"]
@@ -119,15 +123,16 @@ def collate(scenes: Sequence[Scene]) -> Batch:
 def loader(count: int, *, batch: int = 32, workers: int = 0, **options) -> DataLoader:
     """Batches for training: ``count`` scenes an epoch, new ones in every epoch.
 
-    See :func:`course_lib.data.endless.loader`; ``options`` are those of :func:`scene`.
+    See :func:`course_lib.data.resampling.loader`; ``options`` are those of :func:`scene`.
     """
     scenes = Scenes(range(TEST_SEEDS.stop, 2**31), **options)
-    return endless.loader(scenes, count, batch=batch, workers=workers, collate=collate)
+    return resampling.loader(scenes, count, batch=batch, workers=workers, collate=collate)
 
 
 def _placement(choice: Sequence[str], styles: Sequence[str], rng: np.random.Generator) -> Placement:
     size = rng.uniform(0.28, 0.55)
-    reach = 0.55 * size  # a little beyond the tile's half: a turned object stays inside the picture, or nearly
+    # a little beyond the tile's half: a turned object stays inside the picture, or nearly
+    reach = 0.55 * size
     x, y = rng.uniform(reach, 1 - reach, 2)
     name, style = choice[rng.integers(len(choice))], styles[rng.integers(len(styles))]
     return Placement(
@@ -137,17 +142,27 @@ def _placement(choice: Sequence[str], styles: Sequence[str], rng: np.random.Gene
     )
 
 
-def _background(split: str, size: int, rng: np.random.Generator) -> Float[np.ndarray, "size size 3"]:
-    """A square piece of a photo, mirrored or not, with its contrast and colours changed a little."""
+def _background(
+    split: str, size: int, rng: np.random.Generator
+) -> Float[np.ndarray, "size size 3"]:
+    """A square piece of a photo, mirrored or not, with its contrast and colours changed a
+    little.
+    """
     names = _photo_names(split)
     photo = _photo(names[rng.integers(len(names))])
     side = rng.uniform(0.3, 1.0) * min(photo.size)
     left, top = rng.uniform(0, photo.width - side), rng.uniform(0, photo.height - side)
-    piece = photo.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    piece = photo.resize(
+        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
     pixels = np.asarray(piece, dtype=np.float32) / 255
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
-    contrast, brightness, tint = rng.uniform(0.6, 1.1), rng.uniform(-0.1, 0.15), rng.uniform(-0.08, 0.08, 3)
+    contrast, brightness, tint = (
+        rng.uniform(0.6, 1.1),
+        rng.uniform(-0.1, 0.15),
+        rng.uniform(-0.08, 0.08, 3),
+    )
     return np.clip((pixels - 0.5) * contrast + 0.5 + brightness + tint.astype(np.float32), 0, 1)
 
 

@@ -1,8 +1,9 @@
 """Drawn objects with their outlines: 122 objects, each in four styles by four independent makers.
 
-Three styles are for training. The fourth is held out for good: nothing in this course is ever trained on
-it, so that what a model does with it tells whether it learned owls, or three drawings of an owl.
-data/LICENSES.md has the makers and their licences; data/build_sprites.py says how the styles were split.
+Three styles are for training. The fourth is held out for good: nothing in this course is ever
+trained on it, so that what a model does with it tells whether it learned owls, or three drawings of
+an owl. data/LICENSES.md has the makers and their licences; data/build_sprites.py says how the
+styles were split.
 """
 
 import json
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from course_lib import paths
+from course_lib.assets import paths
 
 # What lesson 3 tells apart, three of each group. All other objects are never trained on there.
 CLASSES = (
@@ -32,13 +33,16 @@ def styles(split: str = "train") -> list[str]:
         ValueError: if there is no such split.
     """
     if split not in ("train", "held-out"):
-        raise ValueError(f"There is no split {split!r} of the styles: choose 'train' or 'held-out'.")
+        raise ValueError(
+            f"There is no split {split!r} of the styles: choose 'train' or 'held-out'."
+        )
     contents = _contents()
     return list(contents["styles"]) if split == "train" else [contents["held_out_style"]]
 
 
 def names(group: str | None = None) -> list[str]:
-    """The names of all objects, or of one group: ``"animal"``, ``"food"``, ``"vehicle"`` or ``"thing"``.
+    """The names of all objects, or of one group: ``"animal"``, ``"food"``, ``"vehicle"`` or
+    ``"thing"``.
 
     Raises:
         ValueError: if there is no such group.
@@ -62,7 +66,8 @@ def group(name: str) -> str:
 
 
 def sprite(name: str, style: str) -> Float[Tensor, "4 height width"]:
-    """An object as float32 red, green, blue and alpha in [0, 1]; alpha is 0 beside the object and 1 on it.
+    """An object as float32 red, green, blue and alpha in [0, 1]; alpha is 0 beside the object and 1
+    on it.
 
     Raises:
         ValueError: if there is no such object or style.
@@ -73,7 +78,8 @@ def sprite(name: str, style: str) -> Float[Tensor, "4 height width"]:
 
 @cache
 def picture(name: str, style: str) -> Image.Image:
-    """The same as a Pillow image in mode RGBA, 128 pixels square. It is shared: copy it before you change it.
+    """The same as a Pillow image in mode RGBA, 128 pixels square. It is shared: copy it before you
+    change it.
 
     Raises:
         ValueError: if there is no such object or style.

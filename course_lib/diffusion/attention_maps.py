@@ -1,4 +1,6 @@
-"""Who looked where: attention weights kept from a running model, as maps over the picture and tables of tokens."""
+"""Who looked where: attention weights kept from a running model, as maps over the picture and
+tables of tokens.
+"""
 
 import math
 from contextlib import contextmanager
@@ -21,16 +23,17 @@ class Looked(NamedTuple):
 
     image: Picture
     pieces: list[str]  # the text of each token, start and end included
-    maps: Float[Tensor, "steps tokens rows columns"]  # the weight of each token at each place of the latent
+    # the weight of each token at each place of the latent
+    maps: Float[Tensor, "steps tokens rows columns"]
     times: list[int]  # of the steps
 
 
 def look(model: StableDiffusion, prompt: str, **options) -> Looked:
     """Make the picture of a prompt, and keep what its cross-attention weighed.
 
-    Weights are averaged over heads and layers, those of coarse layers enlarged to the size of the latent: Tang et al.
-    (2022), arXiv:2210.04885, section 3. At every place and in every step they sum to 1 over the tokens. With guidance,
-    they are those of the half that has the prompt.
+    Weights are averaged over heads and layers, those of coarse layers enlarged to the size of the
+    latent: Tang et al. (2022), arXiv:2210.04885, section 3. At every place and in every step they
+    sum to 1 over the tokens. With guidance, they are those of the half that has the prompt.
 
     Args:
         model: any text-to-image model.
@@ -47,11 +50,15 @@ def look(model: StableDiffusion, prompt: str, **options) -> Looked:
 
         def keep(number: int, t: int, latents: Tensor) -> None:
             side = latents.shape[-2:]
-            maps.append(torch.stack([_map(layer.weights[-1], side) for layer in layers]).mean(0).cpu())
+            maps.append(
+                torch.stack([_map(layer.weights[-1], side) for layer in layers]).mean(0).cpu()
+            )
             times.append(t)
 
         (image,) = model.generate(prompt, **options, callback=keep)
-    pieces = [piece.strip() for piece in model.tokenizer.pieces(model.tokenizer.encode(prompt)[0][0])]
+    pieces = [
+        piece.strip() for piece in model.tokenizer.pieces(model.tokenizer.encode(prompt)[0][0])
+    ]
     return Looked(image, pieces, torch.stack(maps), times)
 
 
@@ -69,7 +76,9 @@ def _keeping(unet: nn.Module):
             layer.keep_weights, layer.weights = kept, None
 
 
-def _map(weights: Float[Tensor, "heads positions tokens"], side: torch.Size) -> Float[Tensor, "tokens rows columns"]:
+def _map(
+    weights: Float[Tensor, "heads positions tokens"], side: torch.Size
+) -> Float[Tensor, "tokens rows columns"]:
     """The mean over the heads, laid out as a map and enlarged."""
     tokens = weights.float().mean(0).T
     shrunk = math.isqrt(side[0] * side[1] // tokens.shape[1])
@@ -78,7 +87,9 @@ def _map(weights: Float[Tensor, "heads positions tokens"], side: torch.Size) -> 
 
 
 def summed(looked: Looked) -> dict[str, Float[Tensor, "rows columns"]]:
-    """The maps by the words' names, mean over the steps; all places after the words, the ends, as one sum."""
+    """The maps by the words' names, mean over the steps; all places after the words, the ends, as
+    one sum.
+    """
     maps, words = looked.maps.mean(0), _words(looked)
     named = {"start": maps[0]}
     for place in range(1, words + 1):
@@ -95,7 +106,9 @@ def _words(looked: Looked) -> int:
 
 
 def on_object(looked: Looked) -> list[float]:
-    """How many times as strong each token's map is on the object as on the ground; not a number without both."""
+    """How many times as strong each token's map is on the object as on the ground; not a number
+    without both.
+    """
     mask = F.adaptive_avg_pool2d(object_mask(looked.image).float()[None], looked.maps.shape[-2:])[0]
     inside, outside = (mask > 0.5), (mask == 0)
     if not inside.any() or not outside.any():
@@ -119,7 +132,8 @@ def object_mask(image: Picture, least: float = 0.25) -> Bool[Tensor, "height wid
 
 @torch.no_grad()
 def among_tokens(encoder: CLIPTextModel, ids: Int64[Tensor, "texts length"]) -> Tables:
-    """What a text encoder's tokens took of each other, a table for each head of each layer; rows sum to 1.
+    """What a text encoder's tokens took of each other, a table for each head of each layer; rows
+    sum to 1.
 
     Raises:
         ValueError: if there is more than one text.
@@ -130,7 +144,8 @@ def among_tokens(encoder: CLIPTextModel, ids: Int64[Tensor, "texts length"]) -> 
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         q, k = (
-            each(inputs[0]).unflatten(-1, (layer.heads, -1)).transpose(1, 2) for each in (layer.q_proj, layer.k_proj)
+            each(inputs[0]).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+            for each in (layer.q_proj, layer.k_proj)
         )
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         later = torch.ones_like(scores, dtype=torch.bool).triu(1)

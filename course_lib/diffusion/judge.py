@@ -1,8 +1,10 @@
-"""A judge of generated pictures: which object is it, and on which colour? A classifier with two heads.
+"""A judge of generated pictures: which object is it, and on which colour? A classifier with two
+heads.
 
-It is trained on captioned pictures that are turned, moved, blurred and made noisy, none of which the text-to-image
-model sees, so that it does not go by what the drawings have in common. The functions below ``load`` are what ``course
-train judge`` and ``course evaluate judge`` run: see ``course_lib.recipes``.
+It is trained on captioned pictures that are turned, moved, blurred and made noisy, none of which
+the text-to-image model sees, so that it does not go by what the drawings have in common. The
+functions below ``load`` are what ``course train judge`` and ``course evaluate judge`` run: see
+``course_lib.training.recipes``.
 """
 
 import math
@@ -16,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from course_lib import checkpoints
-from course_lib.data import captioned, endless, sprites
-from course_lib.diffusion.tiny import OBJECTS
-from course_lib.training import History, fit_new
+from course_lib.assets import checkpoints
+from course_lib.data import captioned, resampling, sprites
+from course_lib.diffusion.text_to_image import OBJECTS
+from course_lib.training.loop import History, fit_new
 from course_lib.vision.backbone import Backbone
 
 COLOURS = tuple(captioned.COLOURS)
@@ -27,12 +29,17 @@ EPOCH = 2000  # pictures
 BATCH = 16
 LEARNING_RATE = 2e-3
 TESTS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
-BARS = {"judge": {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}}
-_AHEAD = 1_000_000_000  # seeds of its training pictures begin here: those of its tests and of others come before
+BARS = {
+    "judge": {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}
+}
+# seeds of its training pictures begin here: those of its tests and of others come before
+_AHEAD = 1_000_000_000
 
 
 class Judge(nn.Module):
-    """The backbone of lesson 3, its last map averaged over the picture, and a linear layer for each question."""
+    """The backbone of lesson 3, its last map averaged over the picture, and a linear layer for each
+    question.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +69,10 @@ class Verdict(NamedTuple):
 def verdicts(judge: Judge, images: Float[Tensor, "batch 3 height width"]) -> list[Verdict]:
     """What the judge sees in pictures in [0, 1]."""
     objects, colours = (scores.argmax(1).tolist() for scores in judge(images))
-    return [Verdict(OBJECTS[name], COLOURS[colour]) for name, colour in zip(objects, colours, strict=True)]
+    return [
+        Verdict(OBJECTS[name], COLOURS[colour])
+        for name, colour in zip(objects, colours, strict=True)
+    ]
 
 
 def loss(
@@ -76,8 +86,11 @@ def loss(
     return F.cross_entropy(found_names, names) + F.cross_entropy(found_colours, colours)
 
 
-def disturbed(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """Turned by up to 20 degrees, scaled by 0.8 to 1.25, moved by up to a tenth, then blurred and made noisy.
+def disturbed(
+    images: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Turned by up to 20 degrees, scaled by 0.8 to 1.25, moved by up to a tenth, then blurred and
+    made noisy.
 
     What comes in from outside repeats the border, which has the ground's colour.
     """
@@ -87,11 +100,19 @@ def disturbed(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "b
         return low + (high - low) * torch.rand(count, device=images.device)
 
     angle, scale = uniform(-20, 20) * math.pi / 180, uniform(0.8, 1.25)
-    rows = [scale * angle.cos(), -scale * angle.sin(), uniform(-0.2, 0.2), scale * angle.sin(), scale * angle.cos()]
+    rows = [
+        scale * angle.cos(),
+        -scale * angle.sin(),
+        uniform(-0.2, 0.2),
+        scale * angle.sin(),
+        scale * angle.cos(),
+    ]
     places = torch.stack([*rows, uniform(-0.2, 0.2)], dim=1).view(count, 2, 3)
     grid = F.affine_grid(places, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    half = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False)
+    half = F.interpolate(
+        F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False
+    )
     images = torch.lerp(images, half, uniform(0, 1)[:, None, None, None])
     return images + uniform(0, 0.1)[:, None, None, None] * torch.randn_like(images)
 
@@ -99,7 +120,8 @@ def disturbed(images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "b
 class _Pictures(Dataset):
     """Endless: a picture for each number, with the numbers of its object and colour.
 
-    Of all combinations: a judge that never sees a fox on purple learns that what stands on purple is no fox.
+    Of all combinations: a judge that never sees a fox on purple learns that what stands on purple
+    is no fox.
     """
 
     def __len__(self) -> int:
@@ -161,13 +183,19 @@ def train(
     checkpoint: str | Path | None = None,
 ) -> tuple[Judge, History]:
     """Train it on new pictures in every epoch; the options are those of ``course train``."""
-    data: DataLoader = endless.loader(_Pictures(), EPOCH, batch=BATCH, workers=workers)
-    options = {"learning_rate": learning_rate, "device": device, "checkpoint": checkpoint, "label": name}
+    data: DataLoader = resampling.loader(_Pictures(), EPOCH, batch=BATCH, workers=workers)
+    options = {
+        "learning_rate": learning_rate,
+        "device": device,
+        "checkpoint": checkpoint,
+        "label": name,
+    }
     return fit_new(Judge, loss, data, epochs, seed=seed, start=start, **options)
 
 
 def evaluate(name: str, model: Judge, split: str, count: int) -> dict[str, float]:
-    """The share of ``count`` real test pictures of a split whose object, and whose colour, it names rightly.
+    """The share of ``count`` real test pictures of a split whose object, and whose colour, it names
+    rightly.
 
     Raises:
         ValueError: if there is no such split.
@@ -179,14 +207,26 @@ def evaluate(name: str, model: Judge, split: str, count: int) -> dict[str, float
     found = [
         verdict
         for part in range(0, count, 50)
-        for verdict in verdicts(model, torch.stack([one.image for one in shown[part : part + 50]]).to(device))
+        for verdict in verdicts(
+            model, torch.stack([one.image for one in shown[part : part + 50]]).to(device)
+        )
     ]
     return agreement(found, [Verdict(one.name, one.colour) for one in shown])
 
 
-def agreement(found: Sequence[Verdict], wanted: Sequence[Verdict | tuple[str, str]]) -> dict[str, float]:
-    """The share of verdicts in which the object, the colour, and both are those that were wanted."""
+def agreement(
+    found: Sequence[Verdict], wanted: Sequence[Verdict | tuple[str, str]]
+) -> dict[str, float]:
+    """The share of verdicts in which the object, the colour, and both are those that were
+    wanted.
+    """
     pairs = list(zip(found, wanted, strict=True))
-    names, colours = [one.name == name for one, (name, _) in pairs], [one.colour == tone for one, (_, tone) in pairs]
+    names, colours = (
+        [one.name == name for one, (name, _) in pairs],
+        [one.colour == tone for one, (_, tone) in pairs],
+    )
     both = [first and second for first, second in zip(names, colours, strict=True)]
-    return {key: sum(right) / len(right) for key, right in {"object": names, "colour": colours, "both": both}.items()}
+    return {
+        key: sum(right) / len(right)
+        for key, right in {"object": names, "colour": colours, "both": both}.items()
+    }

@@ -1,4 +1,6 @@
-"""What lessons look at. One module a lesson; every picture is shown by :func:`show`, with alt text."""
+"""What lessons look at. One module a lesson; every picture is shown by :func:`show`, with alt
+text.
+"""
 
 import base64
 import html
@@ -11,14 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def figure_html(image: bytes, alt: str, caption: str, mime: str = "image/png", width: int | None = None) -> str:
+def figure_html(
+    image: bytes, alt: str, caption: str, mime: str = "image/png", width: int | None = None
+) -> str:
     """An HTML ``<figure>`` with the picture inside it, its alt text and its caption.
 
     Raises:
         ValueError: if the alt text or the caption is empty.
     """
     if not alt.strip() or not caption.strip():
-        raise ValueError("Every picture needs alt text (what is to be seen) and a caption (what to see in it).")
+        raise ValueError(
+            "Every picture needs alt text (what is to be seen) and a caption (what to see in it)."
+        )
     data = base64.b64encode(image).decode()
     size = f"width:{width}px;" if width else ""
     return (

@@ -1,4 +1,6 @@
-"""The figures of lesson 1. Every line, number and colour in them comes from a real layer or a measurement."""
+"""The figures of lesson 1. Every line, number and colour in them comes from a real layer or a
+measurement.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor, nn
 
-from course_lib.figures.style import BLUE, FAINT, INK, MUTED, ORANGE, PAPER, RED, ROLES, course_style
-from course_lib.measure import Cost, as_matrix, in_words, power_law
+from course_lib.figures.style import (
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    RED,
+    ROLES,
+    course_style,
+)
+from course_lib.profiling.cost import Cost, as_matrix, in_words, power_law
 
 # A weight's colour in every figure here: orange below zero, grey at zero, blue above.
 SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#EFEFEF", BLUE])
@@ -21,7 +33,8 @@ KINDS = ("fully connected", "convolution")
 
 
 def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height width"]) -> Figure:
-    """Both layers as wires from the pixels of one image to the pixels they compute, coloured by the real weights.
+    """Both layers as wires from the pixels of one image to the pixels they compute, coloured by the
+    real weights.
 
     The wires to two output pixels are drawn in colour; all others stay grey.
 
@@ -31,7 +44,11 @@ def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height
         image: the input, about 5x5 so that its wires can be told apart.
     """
     height, width = image.shape
-    chosen = [width + 1, (height - 2) * width + width - 2]  # near two corners, one step from the border
+    # near two corners, one step from the border
+    chosen = [
+        width + 1,
+        (height - 2) * width + width - 2,
+    ]
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 5.2))
         for axes, kind, layer, shape in (
@@ -55,8 +72,12 @@ def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height
     return figure
 
 
-def _wires(axes: Axes, matrix: np.ndarray, image: np.ndarray, output: np.ndarray, chosen: Sequence[int]) -> None:
-    """The input plane on the left, the output plane on the right, and a wire for every weight that is not 0."""
+def _wires(
+    axes: Axes, matrix: np.ndarray, image: np.ndarray, output: np.ndarray, chosen: Sequence[int]
+) -> None:
+    """The input plane on the left, the output plane on the right, and a wire for every weight that
+    is not 0.
+    """
     starts, ends = _plane(image.shape, 0.0), _plane(image.shape, 3.4)
     into, out_of = np.nonzero(matrix)
     wires = np.stack([starts.mean(1)[out_of], ends.mean(1)[into]], axis=1)
@@ -64,23 +85,37 @@ def _wires(axes: Axes, matrix: np.ndarray, image: np.ndarray, output: np.ndarray
     for corners, values, role in ((starts, image, "input"), (ends, output, "output")):
         shades = Normalize(values.min(), values.max())(values.ravel())
         axes.add_collection(
-            PolyCollection(corners, facecolors=plt.cm.gray(shades), edgecolors=ROLES[role], linewidths=1.0, zorder=2)
+            PolyCollection(
+                corners,
+                facecolors=plt.cm.gray(shades),
+                edgecolors=ROLES[role],
+                linewidths=1.0,
+                zorder=2,
+            )
         )
         x, y = corners[..., 0].mean(), corners[..., 1].max()
         axes.text(x, y + 0.12, f"{role} pixels", ha="center", va="bottom", color=INK)
-    axes.add_collection(PolyCollection(ends[list(chosen)], facecolors="none", edgecolors=RED, linewidths=2.4, zorder=3))
+    axes.add_collection(
+        PolyCollection(
+            ends[list(chosen)], facecolors="none", edgecolors=RED, linewidths=2.4, zorder=3
+        )
+    )
     marked = np.isin(into, chosen)
     weights = (matrix / np.abs(matrix).max())[into, out_of][marked]
     colours = SIGNED((weights + 1) / 2)
     thick = 0.6 + 2.2 * np.abs(weights)
     axes.add_collection(LineCollection(wires[marked], colors=colours, linewidths=thick, zorder=4))
-    axes.scatter(*wires[marked][:, 0].T, s=14, color=colours, edgecolors=INK, linewidths=0.5, zorder=5)
+    axes.scatter(
+        *wires[marked][:, 0].T, s=14, color=colours, edgecolors=INK, linewidths=0.5, zorder=5
+    )
     axes.set(xlim=(-0.3, 4.7), ylim=(-0.1, 3.6), aspect="equal")
     axes.axis("off")
 
 
 def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
-    """The corners of each pixel, (pixels, 4, 2), of an image that stands in space and is seen from the side."""
+    """The corners of each pixel, (pixels, 4, 2), of an image that stands in space and is seen from
+    the side.
+    """
     height, width = shape
     row, column = np.divmod(np.arange(height * width), width)
     corners = []
@@ -99,7 +134,9 @@ def matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Fig
             (panels[1], KINDS[1], as_matrix(conv, 1, height, width).numpy()),
         ):
             limit = np.abs(matrix).max()
-            colours = axes.imshow(np.where(matrix == 0, np.nan, matrix), cmap=SIGNED, vmin=-limit, vmax=limit)
+            colours = axes.imshow(
+                np.where(matrix == 0, np.nan, matrix), cmap=SIGNED, vmin=-limit, vmax=limit
+            )
             share = np.count_nonzero(matrix) / matrix.size
             distinct = len(np.unique(matrix[matrix != 0]))
             axes.set_title(
@@ -121,7 +158,8 @@ def growth(
     timed_sides: Mapping[str, Sequence[int]],
     seconds: Mapping[str, Sequence[float]],
 ) -> Figure:
-    """Parameters, memory, FLOPs and time against the image's side, on log-log axes, each with its fitted slope.
+    """Parameters, memory, FLOPs and time against the image's side, on log-log axes, each with its
+    fitted slope.
 
     The slope of the times is fitted to the three largest sizes of each kind.
 
@@ -136,18 +174,26 @@ def growth(
         "memory for them, bytes": lambda one: one.bytes,
         "FLOPs of one pass": lambda one: one.flops,
     }
-    curves = {title: {kind: (sides, [of(c) for c in costs[kind]]) for kind in KINDS} for title, of in counted.items()}
-    curves["time of one pass, seconds"] = {kind: (timed_sides[kind], seconds[kind]) for kind in KINDS}
+    curves = {
+        title: {kind: (sides, [of(c) for c in costs[kind]]) for kind in KINDS}
+        for title, of in counted.items()
+    }
+    curves["time of one pass, seconds"] = {
+        kind: (timed_sides[kind], seconds[kind]) for kind in KINDS
+    }
     with course_style():
         figure, panels = plt.subplots(2, 2, figsize=(11, 8.2), layout="constrained")
         for axes, (title, lines) in zip(panels.flat, curves.items(), strict=True):
-            # A small layer's time is mostly the time to call it, so only the largest sizes show how it grows.
+            # A small layer's time is mostly the time to call it, so only the largest sizes show how
+            # it grows.
             first = -3 if "time" in title else 0
             for kind, (x, y) in lines.items():
                 exponent, factor = power_law(x[first:], y[first:])
                 fitted = [factor * side**exponent for side in x[first:]]
                 axes.loglog(x, y, "o", color=ROLES[kind], markersize=6)
-                axes.loglog(x[first:], fitted, color=ROLES[kind], label=f"{kind}: slope {abs(exponent):.2f}")
+                axes.loglog(
+                    x[first:], fitted, color=ROLES[kind], label=f"{kind}: slope {abs(exponent):.2f}"
+                )
             axes.set_title(title)
             axes.set_xlabel("side of the image, pixels")
             axes.set_xticks(sides, [str(side) for side in sides])
@@ -165,7 +211,11 @@ def changes(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) -> Figure
     with course_style():
         columns = max(len(images) for images in rows.values())
         figure, panels = plt.subplots(
-            len(rows), columns, figsize=(1.15 * columns + 2.2, 1.2 * len(rows)), squeeze=False, layout="constrained"
+            len(rows),
+            columns,
+            figsize=(1.15 * columns + 2.2, 1.2 * len(rows)),
+            squeeze=False,
+            layout="constrained",
         )
         for line, (name, images) in zip(panels, rows.items(), strict=True):
             for axes, image in zip(line, images, strict=True):
@@ -183,7 +233,8 @@ def robustness(
     shuffled: Mapping[str, np.ndarray],
     chance: float,
 ) -> Figure:
-    """Test accuracy against the shift, and with and without the shuffle; a dot is one seed, a line their mean.
+    """Test accuracy against the shift, and with and without the shuffle; a dot is one seed, a line
+    their mean.
 
     Args:
         shifts: in pixels.
@@ -193,14 +244,29 @@ def robustness(
         chance: the accuracy of guessing.
     """
     with course_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained", width_ratios=(1.25, 1))
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(11, 4.6), layout="constrained", width_ratios=(1.25, 1)
+        )
         for kind in KINDS:
             found = np.asarray(at_shift[kind])
             left.plot(shifts, found.mean(0), color=ROLES[kind], label=kind)
-            left.plot(np.tile(shifts, (len(found), 1)).T, found.T, ".", color=ROLES[kind], alpha=0.6, markersize=7)
+            left.plot(
+                np.tile(shifts, (len(found), 1)).T,
+                found.T,
+                ".",
+                color=ROLES[kind],
+                alpha=0.6,
+                markersize=7,
+            )
         left.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
         left.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
-        left.set(title="The images move", xlabel="shift, pixels", ylabel="test accuracy", xticks=shifts, ylim=(0, 1.03))
+        left.set(
+            title="The images move",
+            xlabel="shift, pixels",
+            ylabel="test accuracy",
+            xticks=shifts,
+            ylim=(0, 1.03),
+        )
         left.legend(loc="lower left", bbox_to_anchor=(0, 0.16))
 
         pairs = {kind: np.stack([as_taken[kind], shuffled[kind]]) for kind in KINDS}

@@ -13,7 +13,13 @@ YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 INK, MUTED, FAINT, PAPER = "#1B1F24", "#5B6470", "#D8DCE1", "#FFFFFF"
 
 # What stands for what in every lesson: the same thing always has the same colour.
-ROLES = {"input": SKY, "weight": ORANGE, "output": GREEN, "fully connected": RED, "convolution": BLUE}
+ROLES = {
+    "input": SKY,
+    "weight": ORANGE,
+    "output": GREEN,
+    "fully connected": RED,
+    "convolution": BLUE,
+}
 
 _RC = {
     "figure.facecolor": PAPER,

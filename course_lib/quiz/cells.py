@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 import course_lib
-from course_lib.quiz import banks, scoring, widget
+from course_lib.quiz import question_bank, scoring, widget
 
 _CHOOSE = re.compile(r"(any|one) of (A[B-H]+)")
 _BLANK = "No answer yet."
@@ -50,7 +50,9 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
         if described is None or not scoring.LETTERS.startswith(described[2]):
             raise ValueError(f"choose must be like 'any of ABCD' or 'one of ABCD': got {choose!r}.")
         kind, letters = described.groups()
-    elif course_lib.mode() == "grading":  # the grader's sandbox has no bank; only its key knows the letters
+    elif (
+        course_lib.mode() == "grading"
+    ):  # the grader's sandbox has no bank; only its key knows the letters
         kind, letters = "any", scoring.LETTERS
     else:
         question = _find(name)
@@ -73,7 +75,9 @@ def recorded(name: str) -> None:
 
 
 def score(name: str, right: str, wrong: str, points: float) -> float:
-    """Points for what is recorded, by the rule of `scoring.score`; 0 for no answer or an invalid one."""
+    """Points for what is recorded, by the rule of `scoring.score`; 0 for no answer or an invalid
+    one.
+    """
     return scoring.grade(_records[name].typed, right, wrong, points) if name in _records else 0.0
 
 
@@ -82,10 +86,12 @@ def passed(name: str) -> None:
     print(f"✓ {name}: every check in this cell passed.")
 
 
-def _find(name: str) -> banks.PackedQuestion:
+def _find(name: str) -> question_bank.PackedQuestion:
     if _lesson is None:
         raise RuntimeError("Run the lesson's first code cell (the set-up), then this cell again.")
-    questions = banks.load(_lesson)
+    questions = question_bank.load(_lesson)
     if name not in questions:
-        raise ValueError(f"Lesson {_lesson} has no question {name!r}. It has: {', '.join(questions)}.")
+        raise ValueError(
+            f"Lesson {_lesson} has no question {name!r}. It has: {', '.join(questions)}."
+        )
     return questions[name]

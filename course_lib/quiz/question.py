@@ -33,20 +33,32 @@ class Question:
 
     def __post_init__(self) -> None:
         if not SLUG.fullmatch(self.name):
-            raise ValueError(f"The name {self.name!r} must be small letters, digits and single hyphens: why-not-fc.")
+            raise ValueError(
+                f"The name {self.name!r} must be small letters, digits and single hyphens: why-not-fc."
+            )
         if not self.points > 0:
             raise ValueError(f"Question {self.name}: points must be positive, not {self.points}.")
         if not self.text.strip():
-            raise ValueError(f"Question {self.name} asks nothing: write its text above the options.")
+            raise ValueError(
+                f"Question {self.name} asks nothing: write its text above the options."
+            )
         if not 2 <= len(self.options) <= len(LETTERS):
-            raise ValueError(f"Question {self.name} has {len(self.options)} options: give it 2 to {len(LETTERS)}.")
+            raise ValueError(
+                f"Question {self.name} has {len(self.options)} options: give it 2 to {len(LETTERS)}."
+            )
         if not self.right:
-            raise ValueError(f"Question {self.name} has no right option: mark at least one with [x].")
+            raise ValueError(
+                f"Question {self.name} has no right option: mark at least one with [x]."
+            )
         if not self.wrong:
-            raise ValueError(f"Question {self.name} has no wrong option: ticking everything would always be right.")
+            raise ValueError(
+                f"Question {self.name} has no wrong option: ticking everything would always be right."
+            )
         for letter, option in zip(self.letters, self.options, strict=True):
             if not option.text.strip() or not option.explanation.strip():
-                raise ValueError(f"Question {self.name}, option {letter}: write it as '- [ ] text | explanation'.")
+                raise ValueError(
+                    f"Question {self.name}, option {letter}: write it as '- [ ] text | explanation'."
+                )
 
     @property
     def letters(self) -> str:
@@ -56,7 +68,11 @@ class Question:
     @property
     def right(self) -> str:
         """The letters of the right options, sorted."""
-        return "".join(letter for letter, option in zip(self.letters, self.options, strict=True) if option.right)
+        return "".join(
+            letter
+            for letter, option in zip(self.letters, self.options, strict=True)
+            if option.right
+        )
 
     @property
     def wrong(self) -> str:
@@ -65,5 +81,7 @@ class Question:
 
     @property
     def multiple(self) -> bool:
-        """Whether several options are right, so that boxes are ticked instead of one being chosen."""
+        """Whether several options are right, so that boxes are ticked instead of one being
+        chosen.
+        """
         return len(self.right) > 1

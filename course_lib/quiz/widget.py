@@ -1,8 +1,9 @@
-"""The boxes under an answer cell, as one piece of HTML that a saved notebook shows again without a kernel.
+"""The boxes under an answer cell, as one piece of HTML that a saved notebook shows again without a
+kernel.
 
-``widget.css`` and ``widget.js`` travel inside each output, so that nothing has to be loaded. Ticking
-a box asks the page's editor, by one event, to rewrite the literal in the cell (see ``labextension``);
-where no editor listens, the learner reads what to type.
+``widget.css`` and ``widget.js`` travel inside each output, so that nothing has to be loaded.
+Ticking a box asks the page's editor, by one event, to rewrite the literal in the cell (see
+``labextension``); where no editor listens, the learner reads what to type.
 """
 
 import html
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib.quiz import scoring
-from course_lib.quiz.banks import PackedQuestion
+from course_lib.quiz.question_bank import PackedQuestion
 
 _HERE = Path(__file__).parent
 _WORDS = {  # (right, chosen): good or bad, in a sign and in words
@@ -26,8 +27,8 @@ _WORDS = {  # (right, chosen): good or bad, in a sign and in words
 class View:
     """All that the boxes show.
 
-    ``kind`` is ``"any"`` or ``"one"``, ``ticked`` holds the recorded letters, ``line`` says what was
-    recorded; ``question`` is None where no feedback may be given.
+    ``kind`` is ``"any"`` or ``"one"``, ``ticked`` holds the recorded letters, ``line`` says what
+    was recorded; ``question`` is None where no feedback may be given.
     """
 
     name: str
@@ -69,7 +70,9 @@ def status(view: View) -> str:
         return view.line
     if not view.ticked:
         return f"{view.line} Choose, then check your answer."
-    earned = scoring.score(view.ticked, view.question.right, view.question.wrong, view.question.points)
+    earned = scoring.score(
+        view.ticked, view.question.right, view.question.wrong, view.question.points
+    )
     unit = "point" if view.question.points == 1 else "points"
     return f"{view.line} {_number(earned)} of {_number(view.question.points)} {unit}."
 

@@ -1,7 +1,9 @@
-"""CLIP's tokenizer: a sentence becomes 77 numbers, one for each piece of a word that the text encoder knows.
+"""CLIP's tokenizer: a sentence becomes 77 numbers, one for each piece of a word that the text
+encoder knows.
 
-Byte-pair encoding, Sennrich et al. (2016), arXiv:1508.07909, section 3.2, for CLIP, Radford et al. (2021),
-arXiv:2103.00020, section 2.4: a word starts as its bytes; the pair that was learned first is joined first.
+Byte-pair encoding, Sennrich et al. (2016), arXiv:1508.07909, section 3.2, for CLIP, Radford et al.
+(2021), arXiv:2103.00020, section 2.4: a word starts as its bytes; the pair that was learned first
+is joined first.
 """
 
 import bz2
@@ -16,12 +18,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from course_lib import paths
+from course_lib.assets import paths
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _SPECIAL = r"<\|(?:start|end)oftext\|>"
 _WORD = r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
-# Lists of merges are text, so bytes that do not print are written as U+0100 and on. The order is that of the ids.
+# Lists of merges are text, so bytes that do not print are written as U+0100 and on. The order is
+# that of the ids.
 _PRINTED = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _LETTERS = {byte: chr(byte) for byte in _PRINTED}
 _LETTERS |= {byte: chr(256 + n) for n, byte in enumerate(sorted(set(range(256)) - set(_PRINTED)))}
@@ -29,28 +32,47 @@ _BYTES = {letter: byte for byte, letter in _LETTERS.items()}
 
 
 class Tokenizer:
-    """Text to ids and back. Ids: 256 bytes, the same at a word's end, one for each merge, start and end of a text."""
+    """Text to ids and back. Ids: 256 bytes, the same at a word's end, one for each merge, start and
+    end of a text.
+    """
 
-    def __init__(self, vocab_size: int = 49_408, length: int = 77, folder: str | Path | None = None) -> None:
+    def __init__(
+        self, vocab_size: int = 49_408, length: int = 77, folder: str | Path | None = None
+    ) -> None:
         """
         Args:
-            vocab_size: how many ids there are; with fewer than the default's, the last merges are left out.
+            vocab_size: how many ids there are; with fewer than the default's, the last merges are
+                left out.
             length: how many ids a prompt becomes, start and end included.
-            folder: a published ``tokenizer/`` whose ``merges.txt`` and ``vocab.json`` replace the course's own file.
+            folder: a published ``tokenizer/`` whose ``merges.txt`` and ``vocab.json`` replace the
+                course's own file.
 
         Raises:
-            ValueError: if there are not that many merges, or the folder's files are not those of CLIP's tokenizer.
+            ValueError: if there are not that many merges, or the folder's files are not those of
+                CLIP's tokenizer.
         """
         try:
             packed = None if folder else paths.data("clip", "merges.txt.bz2").read_bytes()
-            text = bz2.decompress(packed).decode() if packed else (Path(folder) / "merges.txt").read_text("utf-8")
+            text = (
+                bz2.decompress(packed).decode()
+                if packed
+                else (Path(folder) / "merges.txt").read_text("utf-8")
+            )
             given = json.loads((Path(folder) / "vocab.json").read_text("utf-8")) if folder else None
         except (OSError, ValueError) as error:
-            raise ValueError(f"A tokenizer's folder holds merges.txt and vocab.json. Here: {error}.") from error
+            raise ValueError(
+                f"A tokenizer's folder holds merges.txt and vocab.json. Here: {error}."
+            ) from error
         lines = text.split("\n")[1 : max(vocab_size - 513, 1)]  # line 0 is a heading
         self._merges = [tuple(line.split(" ")) for line in lines if line]
         letters = list(_LETTERS.values())
-        self.tokens = [*letters, *(letter + WORD_END for letter in letters), *map("".join, self._merges), START, END]
+        self.tokens = [
+            *letters,
+            *(letter + WORD_END for letter in letters),
+            *map("".join, self._merges),
+            START,
+            END,
+        ]
         self.ids = {token: number for number, token in enumerate(self.tokens)}
         if len(self.ids) != vocab_size or length < 3 or given not in (None, self.ids):
             raise ValueError(
@@ -62,12 +84,24 @@ class Tokenizer:
         self._known = {START: [self.ids[START]], END: [self.ids[END]]}  # the words seen so far
 
     def tokenize(self, prompt: str) -> list[int]:
-        """The ids of a whole prompt, without start and end. Upper case and the number of spaces are lost."""
-        return [number for word in _words(prompt) for number in self._known.get(word) or self._join(word)]
+        """The ids of a whole prompt, without start and end. Upper case and the number of spaces are
+        lost.
+        """
+        return [
+            number
+            for word in _words(prompt)
+            for number in self._known.get(word) or self._join(word)
+        ]
 
-    def encode(self, prompts: str | Sequence[str]) -> tuple[Int64[Tensor, "batch length"], list[int]]:
-        """What the text encoder takes, start, ids and end, filled up with ends; and how many ids of each were cut."""
-        found = [self.tokenize(prompt) for prompt in ([prompts] if isinstance(prompts, str) else prompts)]
+    def encode(
+        self, prompts: str | Sequence[str]
+    ) -> tuple[Int64[Tensor, "batch length"], list[int]]:
+        """What the text encoder takes, start, ids and end, filled up with ends; and how many ids of
+        each were cut.
+        """
+        found = [
+            self.tokenize(prompt) for prompt in ([prompts] if isinstance(prompts, str) else prompts)
+        ]
         rows = torch.full((len(found), self.length), self.ids[END])
         rows[:, 0] = self.ids[START]
         for row, ids in zip(rows, found, strict=True):
@@ -91,7 +125,9 @@ class Tokenizer:
         pieces = [_LETTERS[byte] for byte in word.encode()]
         pieces[-1] += WORD_END
         none = len(self._merges)
-        while (first := min((self._ranks.get(pair, none) for pair in pairwise(pieces)), default=none)) < none:
+        while (
+            first := min((self._ranks.get(pair, none) for pair in pairwise(pieces)), default=none)
+        ) < none:
             (left, right), joined = self._merges[first], pieces[:1]
             for piece in pieces[1:]:  # every such pair of the word, from its start
                 if piece == right and joined[-1] == left:
@@ -104,9 +140,12 @@ class Tokenizer:
 
 
 def _words(prompt: str) -> Iterator[str]:
-    """Words, single digits and runs of signs, in lower case; start and end tokens stay what they are."""
+    """Words, single digits and runs of signs, in lower case; start and end tokens stay what they
+    are.
+    """
     for part in regex.split(f"({_SPECIAL})", prompt):
-        # Letter by letter: str.lower of all of it would write a Greek word's last sigma in another way.
+        # Letter by letter: str.lower of all of it would write a Greek word's last sigma in another
+        # way.
         text = "".join(map(str.lower, unicodedata.normalize("NFC", part)))
         for span in [part] if part in (START, END) else regex.findall(f"{_SPECIAL}|{_WORD}", text):
             # What is such a token in lower case only is three words.

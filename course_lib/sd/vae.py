@@ -1,7 +1,7 @@
 """The autoencoder: an image of 3 x 512 x 512 becomes a latent of 4 x 64 x 64, and an image again.
 
-Rombach et al. (2022), arXiv:2112.10752, section 3.1 and appendix G: f = 8, 4 latent channels, a slight
-Kullback-Leibler penalty. The default configuration is that of Stable Diffusion 1.x.
+Rombach et al. (2022), arXiv:2112.10752, section 3.1 and appendix G: f = 8, 4 latent channels, a
+slight Kullback-Leibler penalty. The default configuration is that of Stable Diffusion 1.x.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ class AutoencoderConfig:
     block_out_channels: Sequence[int] = (128, 256, 512, 512)
     layers_per_block: int = 2
     norm_num_groups: int = 32
-    scaling_factor: float = 0.18215  # brings Stable Diffusion's latents to a standard deviation of about 1
+    # brings Stable Diffusion's latents to a standard deviation of about 1
+    scaling_factor: float = 0.18215
 
     @property
     def factor(self) -> int:
@@ -38,19 +39,27 @@ class AutoencoderConfig:
 
 @dataclass(frozen=True)
 class DiagonalGaussian:
-    """What the encoder says of a latent: a mean and a variance for every value. Kingma and Welling (2014)."""
+    """What the encoder says of a latent: a mean and a variance for every value. Kingma and Welling
+    (2014).
+    """
 
     mean: Float[Tensor, "batch latents height width"]
     logvar: Float[Tensor, "batch latents height width"]
 
-    def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "batch latents height width"]:
-        """Mean plus standard deviation times noise, so that gradients reach both: arXiv:1312.6114, section 2.4."""
+    def sample(
+        self, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch latents height width"]:
+        """Mean plus standard deviation times noise, so that gradients reach both: arXiv:1312.6114,
+        section 2.4.
+        """
         # Drawn on the CPU: the same seed gives the same noise on every device.
         noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + (0.5 * self.logvar).exp() * noise
 
     def kl(self) -> Float[Tensor, ""]:
-        """The divergence from a standard Gaussian in nats, a mean over all values: arXiv:1312.6114, appendix B."""
+        """The divergence from a standard Gaussian in nats, a mean over all values: arXiv:1312.6114,
+        appendix B.
+        """
         return 0.5 * (self.mean**2 + self.logvar.exp() - 1 - self.logvar).mean()
 
 
@@ -90,11 +99,15 @@ def _resnets(inputs: int, outputs: int, layers: int, groups: int) -> nn.ModuleLi
 
 
 class MidBlock(nn.Module):
-    """At the coarsest resolution: a residual block, attention between all positions, a residual block."""
+    """At the coarsest resolution: a residual block, attention between all positions, a residual
+    block.
+    """
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.resnets = nn.ModuleList(ResnetBlock2D(channels, channels, groups=groups) for _ in range(2))
+        self.resnets = nn.ModuleList(
+            ResnetBlock2D(channels, channels, groups=groups) for _ in range(2)
+        )
         self.attentions = nn.ModuleList([ImageAttention(channels, groups=groups)])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,17 +119,25 @@ class Encoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        widths, layers, groups = list(config.block_out_channels), config.layers_per_block, config.norm_num_groups
+        widths, layers, groups = (
+            list(config.block_out_channels),
+            config.layers_per_block,
+            config.norm_num_groups,
+        )
         self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
             DownBlock(inputs, outputs, layers, groups, halve=index < len(widths) - 1)
-            for index, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths, strict=False))
+            for index, (inputs, outputs) in enumerate(
+                zip([widths[0], *widths], widths, strict=False)
+            )
         )
         self.mid_block = MidBlock(widths[-1], groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch moments _ _"]:
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch moments _ _"]:
         x = self.conv_in(x)
         for block in self.down_blocks:
             x = block(x)
@@ -128,17 +149,25 @@ class Decoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        widths, layers, groups = list(config.block_out_channels)[::-1], config.layers_per_block, config.norm_num_groups
+        widths, layers, groups = (
+            list(config.block_out_channels)[::-1],
+            config.layers_per_block,
+            config.norm_num_groups,
+        )
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
         self.mid_block = MidBlock(widths[0], groups)
         self.up_blocks = nn.ModuleList(
             UpBlock(inputs, outputs, layers + 1, groups, double=index < len(widths) - 1)
-            for index, (inputs, outputs) in enumerate(zip([widths[0], *widths], widths, strict=False))
+            for index, (inputs, outputs) in enumerate(
+                zip([widths[0], *widths], widths, strict=False)
+            )
         )
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
         self.conv_out = nn.Conv2d(widths[-1], config.out_channels, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "batch latents height width"]) -> Float[Tensor, "batch channels _ _"]:
+    def forward(
+        self, x: Float[Tensor, "batch latents height width"]
+    ) -> Float[Tensor, "batch channels _ _"]:
         x = self.mid_block(self.conv_in(x))
         for block in self.up_blocks:
             x = block(x)
@@ -146,7 +175,9 @@ class Decoder(nn.Module):
 
 
 class AutoencoderKL(nn.Module):
-    """Stable Diffusion's autoencoder. Images are in [-1, 1]; latents are as the encoder gives them, not scaled."""
+    """Stable Diffusion's autoencoder. Images are in [-1, 1]; latents are as the encoder gives them,
+    not scaled.
+    """
 
     def __init__(self, config: AutoencoderConfig = AutoencoderConfig()) -> None:
         """
@@ -165,7 +196,8 @@ class AutoencoderKL(nn.Module):
         moments = 2 * config.latent_channels
         self.quant_conv = nn.Conv2d(moments, moments, 1)
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
-        self.to(memory_format=torch.channels_last)  # the order in memory that CPUs and GPUs convolve faster
+        # the order in memory that CPUs and GPUs convolve faster
+        self.to(memory_format=torch.channels_last)
 
     def encode(self, images: Float[Tensor, "batch channels height width"]) -> DiagonalGaussian:
         """What the encoder says of the latents: of an image's height and width an eighth each.
@@ -175,10 +207,14 @@ class AutoencoderKL(nn.Module):
         """
         factor = self.config.factor
         if images.shape[-2] % factor or images.shape[-1] % factor:
-            raise ValueError(f"An image of {tuple(images.shape[-2:])} pixels: both must be multiples of {factor}.")
+            raise ValueError(
+                f"An image of {tuple(images.shape[-2:])} pixels: both must be multiples of {factor}."
+            )
         mean, logvar = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
         return DiagonalGaussian(mean, logvar.clamp(-30, 20))
 
-    def decode(self, latents: Float[Tensor, "batch latents height width"]) -> Float[Tensor, "batch channels _ _"]:
+    def decode(
+        self, latents: Float[Tensor, "batch latents height width"]
+    ) -> Float[Tensor, "batch channels _ _"]:
         """Images, about in [-1, 1]."""
         return self.decoder(self.post_quant_conv(latents))

@@ -1,7 +1,8 @@
-"""The published weights: folders in diffusers' layout, and single files with the names of Rombach et al. (2022).
+"""The published weights: folders in diffusers' layout, and single files with the names of Rombach
+et al. (2022).
 
-Safetensors only, which hold names and numbers: nothing is ever unpickled. Loading is strict: every tensor of the three
-models is there in its shape, and nothing else but what ``_IGNORED`` names.
+Safetensors only, which hold names and numbers: nothing is ever unpickled. Loading is strict: every
+tensor of the three models is there in its shape, and nothing else but what ``_IGNORED`` names.
 """
 
 import json
@@ -24,33 +25,59 @@ from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 
 MODELS = {"text_encoder": (CLIPTextModel, CLIPTextConfig), "unet": (UNet2DConditionModel, UNetConfig),
           "vae": (AutoencoderKL, AutoencoderConfig)}  # fmt: skip
-# Names and shapes of tensors tell a structure; these settings of a config.json they do not tell, or not in plain words.
-_ONLY = {"act_fn": "silu", "addition_embed_type": None, "beta_schedule": "scaled_linear", "center_input_sample": False,
-         "class_embed_type": None, "downsample_padding": 1, "flip_sin_to_cos": True, "freq_shift": 0,
-         "hidden_act": "quick_gelu", "mid_block_scale_factor": 1, "num_attention_heads": None,
-         "resnet_out_scale_factor": 1, "resnet_time_scale_shift": "default", "time_embedding_act_fn": None,
-         "time_embedding_type": "positional", "timestep_post_act": None, "use_linear_projection": False}  # fmt: skip
-# Averages of the weights during training, the numbers 0 to 76, and the tables of the noise schedule.
+# Names and shapes of tensors tell a structure; these settings of a config.json they do not tell, or
+# not in plain words.
+_ONLY = {
+    "act_fn": "silu",
+    "addition_embed_type": None,
+    "beta_schedule": "scaled_linear",
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "downsample_padding": 1,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "hidden_act": "quick_gelu",
+    "mid_block_scale_factor": 1,
+    "num_attention_heads": None,
+    "resnet_out_scale_factor": 1,
+    "resnet_time_scale_shift": "default",
+    "time_embedding_act_fn": None,
+    # fmt: skip
+    "time_embedding_type": "positional",
+    "timestep_post_act": None,
+    "use_linear_projection": False,
+}
+# Averages of the weights during training, the numbers 0 to 76, and the tables of the noise
+# schedule.
 _IGNORED = re.compile(r"""model_ema\..+ | (.+\.)?embeddings\.position_ids | betas | alphas_cumprod(_prev)?
     | sqrt_alphas_cumprod | (sqrt|log)_one_minus_alphas_cumprod | sqrt_recip(m1)?_alphas_cumprod
     | posterior_(variance|log_variance_clipped|mean_coef1|mean_coef2)""", re.VERBOSE)  # fmt: skip
 
 
 def _unet_place(name: re.Match) -> str:
-    """Blocks come in threes, on the way down after conv_in; one part of a third block changes the resolution."""
+    """Blocks come in threes, on the way down after conv_in; one part of a third block changes the
+    resolution.
+    """
     way = "down" if name[1] == "in" else "up"
     level, place = divmod(int(name[2]) - (way == "down"), 3)
-    inner = f"{way}samplers.0.conv" if name[4] else f"{'attentions' if int(name[3]) else 'resnets'}.{place}"
+    inner = (
+        f"{way}samplers.0.conv"
+        if name[4]
+        else f"{'attentions' if int(name[3]) else 'resnets'}.{place}"
+    )
     return f"{way}_blocks.{level}.{inner}"
 
 
 def _vae_place(name: re.Match) -> str:
     """Levels are counted from the finest, which the decoder has last."""
     level = int(name[2]) if name[1] == "down" else 3 - int(name[2])
-    return f"{name[1]}_blocks.{level}." + (f"resnets.{name[3]}" if name[3] else f"{name[1]}samplers.0")
+    return f"{name[1]}_blocks.{level}." + (
+        f"resnets.{name[3]}" if name[3] else f"{name[1]}samplers.0"
+    )
 
 
-# From every name that was published to ours, one after the other. Only the autoencoder has a "coder".
+# From every name that was published to ours, one after the other. Only the autoencoder has a
+# "coder".
 _RULES = (
     (r"^cond_stage_model\.transformer\.", "text_encoder."), (r"^text_encoder\.text_model\.", "text_encoder."),
     (r"^model\.diffusion_model\.", "unet."), (r"^unet\.time_embed\.0", "unet.time_embedding.linear_1"),
@@ -71,7 +98,9 @@ _RULES = (
 
 
 def our_name(name: str) -> str:
-    """Model and path, as ``unet.conv_in.weight``, from a single file's name, or a folder's with ``unet.`` before it."""
+    """Model and path, as ``unet.conv_in.weight``, from a single file's name, or a folder's with
+    ``unet.`` before it.
+    """
     for theirs, ours in _RULES:
         name = re.sub(theirs, ours, name)
     return name
@@ -79,7 +108,9 @@ def our_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """One of the three models, empty on the meta device; by our names an open file and the name in it."""
+    """One of the three models, empty on the meta device; by our names an open file and the name in
+    it.
+    """
 
     model: nn.Module
     tensors: dict[str, tuple[Any, str]]
@@ -92,11 +123,12 @@ class Part:
 
 
 def inspect(path: str | Path) -> dict[str, Part]:
-    """The three models by name, found complete in a folder with ``text_encoder/``, ``unet/`` and ``vae/``, or in a
-    ``.safetensors`` file of Stable Diffusion 1.x. Their numbers are not read yet.
+    """The three models by name, found complete in a folder with ``text_encoder/``, ``unet/`` and
+    ``vae/``, or in a ``.safetensors`` file of Stable Diffusion 1.x. Their numbers are not read yet.
 
     Raises:
-        ValueError: if anything is missing, unknown or of another shape, or no safetensors; the message says what.
+        ValueError: if anything is missing, unknown or of another shape, or no safetensors; the
+            message says what.
     """
     path, found, parts, bad = Path(path), {}, {}, []
     for folder in MODELS if path.is_dir() else [""]:
@@ -113,7 +145,9 @@ def inspect(path: str | Path) -> dict[str, Part]:
             with torch.device("meta"):
                 parts[name] = Part(kind(config), {})
         except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: there is no {name} of the sizes in its config.json. {error}") from error
+            raise ValueError(
+                f"{path}: there is no {name} of the sizes in its config.json. {error}"
+            ) from error
         for key, empty in parts[name].model.state_dict().items():
             if f"{name}.{key}" not in found:
                 bad.append(f"{name}.{key} is missing")
@@ -127,19 +161,26 @@ def inspect(path: str | Path) -> dict[str, Part]:
                 "F16",
                 "BF16",
             ):
-                bad.append(f"{theirs} is {there.get_dtype()} {there.get_shape()}, expected floats {shape}")
+                bad.append(
+                    f"{theirs} is {there.get_dtype()} {there.get_shape()}, expected floats {shape}"
+                )
     bad += [f"{theirs} is unknown" for _, theirs in found.values()]
     text, unet, vae = (parts[name].model.config for name in MODELS)
     if (unet.in_channels, unet.cross_attention_dim) != (vae.latent_channels, text.hidden_size):
-        bad.append("the denoiser's channels are not the autoencoder's, or its vectors not the text encoder's")
+        bad.append(
+            "the denoiser's channels are not the autoencoder's, or its vectors not the text encoder's"
+        )
     if bad:
         some = "; ".join(dict.fromkeys([*bad[:2], bad[-1]]))
-        raise ValueError(f"{path} is not Stable Diffusion 1.x, or not all of it. {len(bad)} things are wrong: {some}.")
+        raise ValueError(
+            f"{path} is not Stable Diffusion 1.x, or not all of it. {len(bad)} things are wrong: {some}."
+        )
     return parts
 
 
 def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
-    """What :func:`inspect` finds, ready to use on the CPU, with the tokenizer and the noise schedule of a folder.
+    """What :func:`inspect` finds, ready to use on the CPU, with the tokenizer and the noise
+    schedule of a folder.
 
     ``dtype`` is that of the weights, as ``torch.float16``; by default that of the files.
     """
@@ -148,7 +189,10 @@ def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
         state = {key: value.to(dtype or value.dtype) for key, value in part.values()}
         part.model.load_state_dict(state, strict=True, assign=True)
         part.model.to(memory_format=torch.channels_last).eval()
-    text, schedule = parts["text_encoder"].model.config, path / "scheduler" / "scheduler_config.json"
+    text, schedule = (
+        parts["text_encoder"].model.config,
+        path / "scheduler" / "scheduler_config.json",
+    )
     folder = path / "tokenizer" if (path / "tokenizer").is_dir() else None
     return StableDiffusion(
         tokenizer=Tokenizer(text.vocab_size, text.max_position_embeddings, folder),
@@ -158,7 +202,8 @@ def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
 
 
 def read_config(kind: type, file: Path) -> Any:
-    """A published ``config.json`` as a dataclass such as ``UNetConfig``. What it leaves out is the dataclass's own.
+    """A published ``config.json`` as a dataclass such as ``UNetConfig``. What it leaves out is the
+    dataclass's own.
 
     Raises:
         ValueError: if it is not there, or is that of another architecture.
@@ -171,11 +216,21 @@ def read_config(kind: type, file: Path) -> Any:
     for key, value in said.items():
         right = key not in _ONLY or value == _ONLY[key]
         if key in usual:
-            right = isinstance(value, {tuple: list, float: float | int}.get(type(usual[key]), type(usual[key])))
+            right = isinstance(
+                value, {tuple: list, float: float | int}.get(type(usual[key]), type(usual[key]))
+            )
         if not right:
             expected = usual.get(key, _ONLY.get(key))
-            raise ValueError(f"{file} is not Stable Diffusion 1.x: {key} is {value!r}, expected {expected!r}.")
-    return kind(**{key: tuple(said[key]) if isinstance(said[key], list) else said[key] for key in usual if key in said})
+            raise ValueError(
+                f"{file} is not Stable Diffusion 1.x: {key} is {value!r}, expected {expected!r}."
+            )
+    return kind(
+        **{
+            key: tuple(said[key]) if isinstance(said[key], list) else said[key]
+            for key in usual
+            if key in said
+        }
+    )
 
 
 def _open(path: Path) -> Any:
@@ -188,7 +243,10 @@ def _open(path: Path) -> Any:
     except (OSError, SafetensorError) as error:
         expected, there = "a whole .safetensors file", f"{error}"
         if file.is_dir():
-            expected, there = names[0], ", ".join(sorted(each.name for each in file.iterdir())) or "nothing"
+            expected, there = (
+                names[0],
+                ", ".join(sorted(each.name for each in file.iterdir())) or "nothing",
+            )
         elif file.is_file():
             with file.open("rb") as opened:
                 there = "a pickle" if opened.read(2) in (b"PK", b"\x80\x02") else there

@@ -1,4 +1,6 @@
-"""One picture, five answers: asks all five models of lesson 3, and judges what they say of one scene."""
+"""One picture, five answers: asks all five models of lesson 3, and judges what they say of one
+scene.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from torchvision.ops import box_iou
 from course_lib.data.compose import UNKNOWN, Scene
 from course_lib.vision.detector import Detections
 from course_lib.vision.instances import Instances
-from course_lib.vision.levels import LEVELS, load
+from course_lib.vision.tasks import LEVELS, load
 
 LEAST_SCORE = 0.3  # what is less sure is not drawn; average precision looks at everything
 LEAST_IOU = 0.5  # an object counts as found if an answer overlaps it by this much
@@ -30,8 +32,9 @@ class Located(NamedTuple):
 class Answers:
     """What five models say of one picture; everything is on the CPU.
 
-    ``label`` and ``probability`` are level 1's. ``kinds`` is the likeliest kind of each pixel (0 the background,
-    1 + label an object), ``foreground`` the probability in [0, 1] that it is no background: level 4's.
+    ``label`` and ``probability`` are level 1's. ``kinds`` is the likeliest kind of each pixel (0
+    the background, 1 + label an object), ``foreground`` the probability in [0, 1] that it is no
+    background: level 4's.
     """
 
     label: int
@@ -49,7 +52,9 @@ def load_models() -> dict[str, nn.Module]:
 
 
 def ask(
-    models: Mapping[str, nn.Module], image: Float[Tensor, "3 height width"], least_score: float = LEAST_SCORE
+    models: Mapping[str, nn.Module],
+    image: Float[Tensor, "3 height width"],
+    least_score: float = LEAST_SCORE,
 ) -> Answers:
     """What each of the five models says of a picture.
 
@@ -73,7 +78,9 @@ def ask(
         located=Located(int(located.argmax()), float(located.max()), box.cpu()),
         detections=Detections(*(part[found.scores >= least_score].cpu() for part in found)),
         kinds=kinds.argmax(0).cpu(),
-        foreground=(1 - kinds[0]).clamp(0, 1).cpu(),  # a sum of rounded probabilities may be a hair above 1
+        foreground=(1 - kinds[0])
+        .clamp(0, 1)
+        .cpu(),  # a sum of rounded probabilities may be a hair above 1
         instances=Instances(*(part[masks.scores >= least_score].cpu() for part in masks)),
     )
 
@@ -92,19 +99,22 @@ def _predict(models: Mapping[str, nn.Module], name: str, image: Tensor) -> Any:
 def judge(scene: Scene, answers: Answers) -> dict[str, str | float]:
     """How good the five answers are, each by its level's own measure, for this scene alone.
 
-    ``classifier``: whether its class is there, in words. ``localizer``: the IoU of its box with the true box that
-    it overlaps most. ``detector`` and ``instances``: the mean IoU of what was found with the truth; ``... found``:
-    how many of the objects were, in words. ``segmenter``: the mean over the classes that are there of their IoU.
+    ``classifier``: whether its class is there, in words. ``localizer``: the IoU of its box with the
+    true box that it overlaps most. ``detector`` and ``instances``: the mean IoU of what was found
+    with the truth; ``... found``: how many of the objects were, in words. ``segmenter``: the mean
+    over the classes that are there of their IoU.
 
-    An object is found if an answer of its class overlaps it by 0.5 or more. Objects of unknown classes can't be
-    named, so there any name will do.
+    An object is found if an answer of its class overlaps it by 0.5 or more. Objects of unknown
+    classes can't be named, so there any name will do.
 
     Raises:
         ValueError: if the scene is empty.
     """
     count = len(scene.labels)
     if not count:
-        raise ValueError("The scene has no objects, so nothing can be right: give one with at least one object.")
+        raise ValueError(
+            "The scene has no objects, so nothing can be right: give one with at least one object."
+        )
     located = box_iou(answers.located.box[None], scene.boxes)
     detections, instances = answers.detections, answers.instances
     over_boxes = box_iou(detections.boxes, scene.boxes)
@@ -123,12 +133,15 @@ def judge(scene: Scene, answers: Answers) -> dict[str, str | float]:
 
 
 def match(
-    labels: Int64[Tensor, " objects"], found: Int64[Tensor, " found"], overlaps: Float[Tensor, "found objects"]
+    labels: Int64[Tensor, " objects"],
+    found: Int64[Tensor, " found"],
+    overlaps: Float[Tensor, "found objects"],
 ) -> dict[int, tuple[int, float]]:
     """Which answer belongs to which object: object number to (answer number, their IoU).
 
-    The surest answer chooses first. Of the objects of its class that are still free it takes the one that it overlaps
-    most, if that is 0.5 or more. This is COCO's rule (Lin et al. 2014, arXiv:1405.0312), as ``COCOeval.evaluateImg`` of
+    The surest answer chooses first. Of the objects of its class that are still free it takes the
+    one that it overlaps most, if that is 0.5 or more. This is COCO's rule (Lin et al. 2014,
+    arXiv:1405.0312), as ``COCOeval.evaluateImg`` of
     pycocotools matches: https://github.com/cocodataset/cocoapi
     """
     taken: dict[int, tuple[int, float]] = {}
@@ -155,7 +168,9 @@ def mask_iou(
 
 def _foreground_iou(kinds: Tensor, scene: Scene) -> float:
     truth = scene.semantic
-    if UNKNOWN in scene.labels:  # unknown objects have no kind of their own: was anything seen there at all?
+    if (
+        UNKNOWN in scene.labels
+    ):  # unknown objects have no kind of their own: was anything seen there at all?
         kinds, truth = (kinds > 0).long(), (truth > 0).long()
     each = [
         ((kinds == kind) & (truth == kind)).sum() / ((kinds == kind) | (truth == kind)).sum()

@@ -1,4 +1,5 @@
-"""What the five models of lesson 3 share: a small residual network, and a path back up to fine resolution.
+"""What the five models of lesson 3 share: a small residual network, and a path back up to fine
+resolution.
 
 The models differ in their heads and in what they are asked for, not in this.
 """
@@ -14,7 +15,9 @@ WIDTH = 48  # channels of the features that a head works on
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """A 3x3 convolution, batch normalisation, ReLU; stride 2 halves the resolution."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),  # the normalisation has its own bias
+        nn.Conv2d(
+            inputs, outputs, 3, stride, padding=1, bias=False
+        ),  # the normalisation has its own bias
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     )
@@ -36,7 +39,8 @@ class Residual(nn.Module):
 class Backbone(nn.Module):
     """An image becomes four maps, each half as fine as the one before and with more channels.
 
-    For 3 x 128 x 128: 24 x 64 x 64, 48 x 32 x 32, 96 x 16 x 16 and 128 x 8 x 8. About 0.67 million parameters.
+    For 3 x 128 x 128: 24 x 64 x 64, 48 x 32 x 32, 96 x 16 x 16 and 128 x 8 x 8. About 0.67 million
+    parameters.
     """
 
     channels = (24, 48, 96, 128)
@@ -52,9 +56,12 @@ class Backbone(nn.Module):
                 nn.Sequential(block(c3, c4, stride=2), Residual(c4)),
             ]
         )
-        self.to(memory_format=torch.channels_last)  # the order in memory that a CPU convolves 1.5 times faster
+        # the order in memory that a CPU convolves 1.5 times faster
+        self.to(memory_format=torch.channels_last)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> list[Float[Tensor, "batch _ _ _"]]:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> list[Float[Tensor, "batch _ _ _"]]:
         maps, features = [], (images - 0.5) * 4  # about mean 0 and variance 1
         for stage in self.stages:
             features = stage(features)
@@ -63,13 +70,15 @@ class Backbone(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """The backbone, and a way back up: what was understood at coarse resolution is laid over finer maps.
+    """The backbone, and a way back up: what was understood at coarse resolution is laid over finer
+    maps.
 
     A feature pyramid, Lin et al. (2017), arXiv:1612.03144, that returns its finest map only.
     """
 
     def __init__(self, stride: int = 4) -> None:
-        """``stride``: how many pixels of the image a pixel of the returned map stands for: 2, 4, 8 or 16.
+        """``stride``: how many pixels of the image a pixel of the returned map stands for: 2, 4, 8
+        or 16.
 
         Raises:
             ValueError: if it is another number.
@@ -80,13 +89,21 @@ class Pyramid(nn.Module):
         self.stride = stride
         self.backbone = Backbone()
         self.finest = (2, 4, 8, 16).index(stride)
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, WIDTH, 1) for channels in Backbone.channels[self.finest :])
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(channels, WIDTH, 1) for channels in Backbone.channels[self.finest :]
+        )
         self.smooth = block(WIDTH, WIDTH)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels _ _"]:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels _ _"]:
         maps = self.backbone(images)[self.finest :]
         features = self.lateral[-1](maps[-1])
-        for convolution, finer in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
-            coarse = F.interpolate(features, size=finer.shape[-2:], mode="bilinear", align_corners=False)
+        for convolution, finer in zip(
+            reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True
+        ):
+            coarse = F.interpolate(
+                features, size=finer.shape[-2:], mode="bilinear", align_corners=False
+            )
             features = convolution(finer) + coarse
         return self.smooth(features)

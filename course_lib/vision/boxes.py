@@ -1,6 +1,7 @@
 """Boxes by hand: how far two overlap, and a loss that pulls one onto the other.
 
-A box is x0, y0, x1, y1 in pixels, x to the right and y down; x1 and y1 lie just beyond its last pixel.
+A box is x0, y0, x1, y1 in pixels, x to the right and y down; x1 and y1 lie just beyond its last
+pixel.
 """
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor
 
 def area(boxes: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
     """Width times height, in square pixels; 0 for a box turned inside out."""
-    return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(min=0)
+    return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(
+        min=0
+    )
 
 
 def iou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
@@ -19,13 +22,18 @@ def iou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Floa
 
 
 def giou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Generalised IoU in (-1, 1]: below 0 the further, the further apart two boxes are, so that it has a slope there.
+    """Generalised IoU in (-1, 1]: below 0 the further, the further apart two boxes are, so that it
+    has a slope there.
 
     Rezatofighi et al. (2019), arXiv:1902.09630, algorithm 1.
     """
     overlap, union = _overlap(first, second)
     hull = torch.cat(
-        [torch.minimum(first[..., :2], second[..., :2]), torch.maximum(first[..., 2:], second[..., 2:])], dim=-1
+        [
+            torch.minimum(first[..., :2], second[..., :2]),
+            torch.maximum(first[..., 2:], second[..., 2:]),
+        ],
+        dim=-1,
     )
     return overlap - (area(hull) - union) / area(hull).clamp(min=1e-6)
 
@@ -33,22 +41,31 @@ def giou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Flo
 def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """IoU and the area of the union."""
     shared = torch.cat(
-        [torch.maximum(first[..., :2], second[..., :2]), torch.minimum(first[..., 2:], second[..., 2:])], dim=-1
+        [
+            torch.maximum(first[..., :2], second[..., :2]),
+            torch.minimum(first[..., 2:], second[..., 2:]),
+        ],
+        dim=-1,
     )
     union = area(first) + area(second) - area(shared)
     return area(shared) / union.clamp(min=1e-6), union
 
 
-def cell_centres(height: int, width: int, stride: int, device: torch.device) -> Float[Tensor, "height width 2"]:
+def cell_centres(
+    height: int, width: int, stride: int, device: torch.device
+) -> Float[Tensor, "height width 2"]:
     """Where in the image, in pixels (x, y), the middle of each cell of a map lies."""
-    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
     return (torch.stack([x, y], dim=-1) + 0.5) * stride
 
 
 def from_distances(
     centres: Float[Tensor, "height width 2"], distances: Float[Tensor, "batch 4 height width"]
 ) -> Float[Tensor, "batch height width 4"]:
-    """The box that each cell means by its distances, in pixels, to the left, top, right and bottom side.
+    """The box that each cell means by its distances, in pixels, to the left, top, right and bottom
+    side.
 
     Tian et al. (2019), FCOS, arXiv:1904.01355, section 3.1.
     """

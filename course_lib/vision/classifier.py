@@ -10,16 +10,21 @@ from course_lib.vision.backbone import Backbone
 
 
 class Classifier(nn.Module):
-    """The backbone's last map, averaged over the picture, and one linear layer: a score for each class."""
+    """The backbone's last map, averaged over the picture, and one linear layer: a score for each
+    class.
+    """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
         self.backbone = Backbone()
         self.head = nn.Linear(Backbone.channels[-1], classes)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes"]:
         features = self.backbone(images)[-1]  # batch x 128 x 8 x 8
-        return self.head(features.mean((2, 3)))  # where it was is averaged away: this level does not ask
+        # where it was is averaged away: this level does not ask
+        return self.head(features.mean((2, 3)))
 
 
 def loss(
@@ -29,11 +34,15 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with the class of the one object in each scene; ``boxes`` and ``instances`` are not needed."""
+    """Cross-entropy with the class of the one object in each scene; ``boxes`` and ``instances`` are
+    not needed.
+    """
     return F.cross_entropy(model(images), labels[:, 0])
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
+def predict(
+    model: nn.Module, images: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch classes"]:
     """The probability of each class."""
     return model(images).float().softmax(1)

@@ -1,8 +1,9 @@
 """Level 3, object detection: what is there, and where is each? Any number of classes and boxes.
 
-One stage and no anchors, after FCOS (Tian et al. 2019, arXiv:1904.01355): each cell of a map says what it sees at
-its place and how far the sides of that object are. Its score is trained to be the overlap that its box reaches,
-after Li et al. (2020), arXiv:2006.04388, so that the best box of an object has the best score.
+One stage and no anchors, after FCOS (Tian et al. 2019, arXiv:1904.01355): each cell of a map says
+what it sees at its place and how far the sides of that object are. Its score is trained to be the
+overlap that its box reaches, after Li et al. (2020), arXiv:2006.04388, so that the best box of an
+object has the best score.
 """
 
 import math
@@ -30,7 +31,9 @@ class Detections(NamedTuple):
 
 
 class Detector(nn.Module):
-    """For each cell of a 32 x 32 map: a score for each class, and four distances to the sides of a box."""
+    """For each cell of a 32 x 32 map: a score for each class, and four distances to the sides of a
+    box.
+    """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
@@ -38,7 +41,8 @@ class Detector(nn.Module):
         self.tower = nn.Sequential(block(WIDTH, WIDTH), block(WIDTH, WIDTH))
         self.head = nn.Conv2d(WIDTH, classes + 4, 1)
         self.classes = classes
-        nn.init.constant_(self.head.bias[:classes], -4.0)  # nearly all cells see nothing: begin with a score of 2 %
+        # nearly all cells see nothing: begin with a score of 2 %
+        nn.init.constant_(self.head.bias[:classes], -4.0)
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -57,9 +61,12 @@ def assign(
     boxes: Float[Tensor, "batch objects 4"],
     stride: int,
 ) -> Int64[Tensor, "batch rows columns"]:
-    """Which object each cell is asked for: its number, or -1. Where two are near, the smaller one."""
+    """Which object each cell is asked for: its number, or -1. Where two are near, the smaller
+    one.
+    """
     middles = (boxes[..., :2] + boxes[..., 2:]) / 2
-    away = (centres[None, :, :, None] - middles[:, None, None]).abs().amax(-1)  # batch x rows x columns x objects
+    # batch x rows x columns x objects
+    away = (centres[None, :, :, None] - middles[:, None, None]).abs().amax(-1)
     near = (away < REACH * stride) & (labels >= 0)[:, None, None]
     size = torch.where(near, area(boxes)[:, None, None], torch.inf)
     return torch.where(near.any(-1), size.argmin(-1), -1)
@@ -72,9 +79,12 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Quality focal loss on the scores of all cells, and 1 - GIoU on the boxes of those that were asked."""
+    """Quality focal loss on the scores of all cells, and 1 - GIoU on the boxes of those that were
+    asked.
+    """
     scores, found = model(images)
-    stride = math.ceil(images.shape[-1] / scores.shape[-1])  # up: a map's last cells may reach beyond the image
+    # up: a map's last cells may reach beyond the image
+    stride = math.ceil(images.shape[-1] / scores.shape[-1])
     centres = cell_centres(*scores.shape[-2:], stride, images.device)
     asked = assign(centres, labels, boxes, stride)
     batch, row, column = (asked >= 0).nonzero(as_tuple=True)
@@ -84,7 +94,9 @@ def loss(
     target = torch.zeros_like(scores)
     target[batch, labels[batch, number], row, column] = iou(got.detach(), wanted)
     error = (scores.sigmoid() - target).abs()
-    quality = (error**2 * F.binary_cross_entropy_with_logits(scores, target, reduction="none")).sum()
+    quality = (
+        error**2 * F.binary_cross_entropy_with_logits(scores, target, reduction="none")
+    ).sum()
     return (quality + 2 * (1 - giou(got, wanted)).sum()) / max(len(number), 1)
 
 
@@ -98,7 +110,8 @@ def predict(
 ) -> list[Detections]:
     """Boxes of each picture: those with a score above ``least_score``.
 
-    Of boxes of one class that overlap by more than ``overlap`` (IoU) only the surest stays, at most ``most`` in all.
+    Of boxes of one class that overlap by more than ``overlap`` (IoU) only the surest stays, at most
+    ``most`` in all.
     """
     scores, boxes = model(images)
     results = []

@@ -1,4 +1,5 @@
-"""Two small classifiers of 28x28 grey images: one fully connected, one convolutional with a tenth of the weights.
+"""Two small classifiers of 28x28 grey images: one fully connected, one convolutional with a tenth
+of the weights.
 
 Both return logits: one score a class, of which the largest is the answer. The convolutional one is
 a small relative of LeNet-5: LeCun et al. (1998), section II, https://doi.org/10.1109/5.726791
@@ -9,23 +10,30 @@ from torch import Tensor, nn
 
 
 class FullyConnectedClassifier(nn.Module):
-    """784 pixels -> 128 numbers -> 10 scores; every number depends on every pixel. 101,770 parameters."""
+    """784 pixels -> 128 numbers -> 10 scores; every number depends on every pixel. 101,770
+    parameters.
+    """
 
     def __init__(self, side: int = 28, hidden: int = 128, classes: int = 10) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Flatten(),  # 1 x 28 x 28 -> 784: from here on nothing says which pixels are neighbours
+            # 1 x 28 x 28 -> 784: from here on nothing says which pixels are neighbours
+            nn.Flatten(),
             nn.Linear(side * side, hidden),
             nn.ReLU(),
             nn.Linear(hidden, classes),
         )
 
-    def forward(self, images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(
+        self, images: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch classes"]:
         return self.layers(images)
 
 
 class ConvolutionalClassifier(nn.Module):
-    """Three 3x3 convolutions, each followed by pooling, and one small linear layer. 10,114 parameters."""
+    """Three 3x3 convolutions, each followed by pooling, and one small linear layer. 10,114
+    parameters.
+    """
 
     def __init__(self, side: int = 28, classes: int = 10) -> None:
         super().__init__()
@@ -43,5 +51,7 @@ class ConvolutionalClassifier(nn.Module):
             nn.Linear(24 * (side // 8) ** 2, classes),
         )
 
-    def forward(self, images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(
+        self, images: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch classes"]:
         return self.layers(images)

@@ -1,4 +1,6 @@
-"""Level 2, classification and localization: what is it, and where? One class and one box for the whole picture."""
+"""Level 2, classification and localization: what is it, and where? One class and one box for the
+whole picture.
+"""
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,11 +13,12 @@ from course_lib.vision.boxes import cell_centres, from_distances, giou
 
 
 class Localizer(nn.Module):
-    """Every cell of a 32 x 32 map votes for a class and a box, and says how much its vote should weigh.
+    """Every cell of a 32 x 32 map votes for a class and a box, and says how much its vote should
+    weigh.
 
-    The weights are a softmax over all cells, so the answer is always *one* class and *one* box: the weighted
-    mean of the votes. With two objects there is still one answer: mostly one of the objects, sometimes a box that
-    fits neither. That is why level 3 exists.
+    The weights are a softmax over all cells, so the answer is always *one* class and *one* box: the
+    weighted mean of the votes. With two objects there is still one answer: mostly one of the
+    objects, sometimes a box that fits neither. That is why level 3 exists.
     """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
@@ -32,13 +35,19 @@ class Localizer(nn.Module):
         Float[Tensor, "batch rows columns 4"],
         Float[Tensor, "batch rows columns"],
     ]:
-        """What each cell says: class scores, a box in pixels, and its weight; the weights of a picture add up to 1."""
+        """What each cell says: class scores, a box in pixels, and its weight; the weights of a
+        picture add up to 1.
+        """
         out = self.head(self.tower(self.features(images))).float()
         scores, distances, weights = out.split([self.classes, 4, 1], dim=1)
         stride = self.features.stride
         centres = cell_centres(*out.shape[-2:], stride, out.device)
         boxes = from_distances(centres, F.softplus(distances) * stride)
-        return scores.permute(0, 2, 3, 1), boxes, weights.flatten(1).softmax(1).view_as(weights[:, 0])
+        return (
+            scores.permute(0, 2, 3, 1),
+            boxes,
+            weights.flatten(1).softmax(1).view_as(weights[:, 0]),
+        )
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -55,7 +64,9 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the class, and for the box 1 - GIoU plus its distance in pixels; both of the one object."""
+    """Cross-entropy of the class, and for the box 1 - GIoU plus its distance in pixels; both of the
+    one object.
+    """
     scores, found = model(images)
     target = boxes[:, 0]
     off = F.smooth_l1_loss(found, target)

@@ -1,8 +1,10 @@
-"""Levels 3, 4 and 5 on photographs: torchvision's networks, trained on COCO, with their own class names.
+"""Levels 3, 4 and 5 on photographs: torchvision's networks, trained on COCO, with their own class
+names.
 
-Lin et al. (2014), Microsoft COCO, arXiv:1405.0312. The networks: Faster R-CNN, Ren et al. (2015), arXiv:1506.01497;
-DeepLabV3, Chen et al. (2017), arXiv:1706.05587; Mask R-CNN, He et al. (2017), arXiv:1703.06870. Their weights
-are downloaded once, by torchvision; without them :func:`shipped` asks the course's own models instead.
+Lin et al. (2014), Microsoft COCO, arXiv:1405.0312. The networks: Faster R-CNN, Ren et al. (2015),
+arXiv:1506.01497; DeepLabV3, Chen et al. (2017), arXiv:1706.05587; Mask R-CNN, He et al. (2017),
+arXiv:1703.06870. Their weights are downloaded once, by torchvision; without them :func:`shipped`
+asks the course's own models instead.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +31,8 @@ LEVELS = ("detector", "segmenter", "instances")
 class PhotoAnswers(NamedTuple):
     """What three networks say about one photo, in its pixels.
 
-    ``names`` belong to the labels of ``detections`` and ``instances``, ``kind_names`` to ``kinds``; kind 0 is the
-    background.
+    ``names`` belong to the labels of ``detections`` and ``instances``, ``kind_names`` to ``kinds``;
+    kind 0 is the background.
     """
 
     source: str  # whose networks they are
@@ -42,7 +44,9 @@ class PhotoAnswers(NamedTuple):
 
 
 class Pretrained(NamedTuple):
-    """One of torchvision's networks: the function that builds it, and its weights (with ``url`` and ``meta``)."""
+    """One of torchvision's networks: the function that builds it, and its weights (with ``url`` and
+    ``meta``).
+    """
 
     build: Callable[..., nn.Module]
     weights: Any
@@ -82,7 +86,8 @@ def networks() -> dict[str, Pretrained]:
 
 
 def load(name: str) -> nn.Module:
-    """torchvision's network of one of ``LEVELS``, on the CPU, ready to predict; what is missing is downloaded.
+    """torchvision's network of one of ``LEVELS``, on the CPU, ready to predict; what is missing is
+    downloaded.
 
     Raises:
         ValueError: if there is no such level.
@@ -95,15 +100,20 @@ def load(name: str) -> nn.Module:
         return network.build(weights=network.weights, progress=False).eval()
     except OSError as problem:
         raise RuntimeError(f"The download failed ({problem}). {_by_hand([network])}") from problem
-    except Exception as problem:  # what torch says about a broken file differs from version to version
-        raise RuntimeError(f"{network.file} can't be read. Delete it and run this again. ({problem})") from problem
+    except (
+        Exception
+    ) as problem:  # what torch says about a broken file differs from version to version
+        raise RuntimeError(
+            f"{network.file} can't be read. Delete it and run this again. ({problem})"
+        ) from problem
 
 
 def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
     """A photo of yours in [0, 1]: upright, its longer side at most 640 pixels.
 
     Raises:
-        ValueError: if there is no such file, or it is no picture that Pillow can read; the message says what to do.
+        ValueError: if there is no such file, or it is no picture that Pillow can read; the message
+            says what to do.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -113,17 +123,23 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
         )
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")  # phones store a photo as the sensor was held
+            # phones store a photo as the sensor was held
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
     except OSError as problem:
-        raise ValueError(f"{path.name} can't be read as a picture. Save it as JPEG or PNG and try again.") from problem
+        raise ValueError(
+            f"{path.name} can't be read as a picture. Save it as JPEG or PNG and try again."
+        ) from problem
     picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
+    return (
+        torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
+    )
 
 
 def answers(
     photo: Float[Tensor, "3 height width"], *, download: bool = False, least_score: float = 0.5
 ) -> PhotoAnswers:
-    """Ask torchvision's three networks about a photo, one after the other. On a CPU this takes some seconds.
+    """Ask torchvision's three networks about a photo, one after the other. On a CPU this takes some
+    seconds.
 
     Args:
         photo: in [0, 1].
@@ -131,7 +147,8 @@ def answers(
         least_score: leave out what a network is less sure of.
 
     Raises:
-        RuntimeError: if weights are missing, or can't be downloaded or read; the message says what to do.
+        RuntimeError: if weights are missing, or can't be downloaded or read; the message says what
+            to do.
     """
     known = networks()
     missing = [network for network in known.values() if not network.file.exists()]
@@ -148,11 +165,15 @@ def answers(
 
 
 def shipped(
-    photo: Float[Tensor, "3 height width"], models: Mapping[str, nn.Module], *, least_score: float = 0.3
+    photo: Float[Tensor, "3 height width"],
+    models: Mapping[str, nn.Module],
+    *,
+    least_score: float = 0.3,
 ) -> PhotoAnswers:
     """Ask the course's own models instead. They know drawn objects, not photographed ones.
 
-    The photo is made about as small as the scenes that they were trained on, and their answers as large as the photo.
+    The photo is made about as small as the scenes that they were trained on, and their answers as
+    large as the photo.
 
     Args:
         photo: in [0, 1].
@@ -163,15 +184,22 @@ def shipped(
     smaller = scenes.SIZE / min(height, width)
     # The backbone halves a side four times: multiples of 16 leave no rest.
     tall, wide = (max(16, 16 * round(side * smaller / 16)) for side in (height, width))
-    small = F.interpolate(photo[None], size=(tall, wide), mode="bilinear", align_corners=False, antialias=True)
-    rows, columns = torch.arange(height)[:, None] * tall // height, torch.arange(width) * wide // width
+    small = F.interpolate(
+        photo[None], size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
+    )
+    rows, columns = (
+        torch.arange(height)[:, None] * tall // height,
+        torch.arange(width) * wide // width,
+    )
     boxes = detector.predict(models["detector"], small, least_score)[0]
     groups = instances.predict(models["instances"], small)[0]
     groups = Instances(*(part[groups.scores >= least_score] for part in groups))
     kinds = segmenter.predict(models["segmenter"], small)[0].argmax(0)
     return PhotoAnswers(
         source="the course's networks, trained on drawn objects",
-        detections=boxes._replace(boxes=boxes.boxes * torch.tensor([width / wide, height / tall]).repeat(2)),
+        detections=boxes._replace(
+            boxes=boxes.boxes * torch.tensor([width / wide, height / tall]).repeat(2)
+        ),
         kinds=kinds[rows, columns],
         instances=groups._replace(masks=groups.masks[:, rows, columns]),
         names=CLASSES,
@@ -188,7 +216,9 @@ def _boxes(model: nn.Module, photo: Tensor, least_score: float) -> Detections:
 
 @torch.no_grad()
 def _masks(model: nn.Module, photo: Tensor, least_score: float) -> Instances:
-    """Unlike the masks of the course's model these may overlap: each was found in a box of its own."""
+    """Unlike the masks of the course's model these may overlap: each was found in a box of its
+    own.
+    """
     found = model([photo])[0]
     sure = found["scores"] >= least_score
     return Instances(found["labels"][sure], found["scores"][sure], found["masks"][sure, 0] >= 0.5)
@@ -197,7 +227,9 @@ def _masks(model: nn.Module, photo: Tensor, least_score: float) -> Instances:
 @torch.no_grad()
 def _kinds(model: nn.Module, prepare: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
     scores = model(prepare(photo)[None])["out"]
-    return F.interpolate(scores, size=photo.shape[-2:], mode="bilinear", align_corners=False)[0].argmax(0)
+    return F.interpolate(scores, size=photo.shape[-2:], mode="bilinear", align_corners=False)[
+        0
+    ].argmax(0)
 
 
 def _by_hand(missing: Sequence[Pretrained]) -> str:

@@ -1,4 +1,6 @@
-"""Level 4, semantic segmentation: what does each pixel belong to? One class, or the background, for every pixel."""
+"""Level 4, semantic segmentation: what does each pixel belong to? One class, or the background, for
+every pixel.
+"""
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,7 +12,9 @@ from course_lib.vision.backbone import WIDTH, Pyramid, block
 
 
 class Segmenter(nn.Module):
-    """A score for each class and the background, on a map half as fine as the image, drawn up to its size."""
+    """A score for each class and the background, on a map half as fine as the image, drawn up to
+    its size.
+    """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
@@ -18,15 +22,21 @@ class Segmenter(nn.Module):
         self.tower = block(WIDTH, WIDTH // 2)
         self.head = nn.Conv2d(WIDTH // 2, classes + 1, 1)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch kinds height width"]:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch kinds height width"]:
         scores = self.head(self.tower(self.features(images)))
-        return F.interpolate(scores.float(), size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return F.interpolate(
+            scores.float(), size=images.shape[-2:], mode="bilinear", align_corners=False
+        )
 
 
 def semantic(
     labels: Int64[Tensor, "batch objects"], instances: Int64[Tensor, "batch height width"]
 ) -> Int64[Tensor, "batch height width"]:
-    """0 on the background and 1 + label on an object, from the number of the object in each pixel."""
+    """0 on the background and 1 + label on an object, from the number of the object in each
+    pixel.
+    """
     kinds = F.pad(labels + 1, (1, 0))  # number 0 is the background
     return kinds.gather(1, instances.flatten(1)).view_as(instances)
 

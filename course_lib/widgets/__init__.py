@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 
-# Sliders of ipywidgets have a visible description but no name that a screen reader could read, and images no alt
-# text. They are drawn some time after the cell has run, so this looks for them more than once.
+# Sliders of ipywidgets have a visible description but no name that a screen reader could read, and
+# images no alt text. They are drawn some time after the cell has run, so this looks for them more
+# than once.
 _NAME_THEM = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
   document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
     const label = box.querySelector(".widget-label")?.textContent;
@@ -23,8 +24,11 @@ _NAME_THEM = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
 }, wait));</script>"""
 
 
-def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: str = "image/png") -> None:
-    """Show a widget, and where it can't live (no kernel, GitHub, nbconvert) a still picture in its place.
+def show_widget(
+    widget: "Widget", image: bytes, alt: str, caption: str, mime: str = "image/png"
+) -> None:
+    """Show a widget, and where it can't live (no kernel, GitHub, nbconvert) a still picture in its
+    place.
 
     Both are put into the saved notebook. The living widget carries a style rule that hides the
     picture; where the widget is dead that rule never loads, and the picture is what one sees. While
@@ -49,23 +53,31 @@ def show_widget(widget: "Widget", image: bytes, alt: str, caption: str, mime: st
     still = f"still-{widget.model_id}"
     living = VBox([widget, LiveHTML(f"<style>#{still} {{ display: none }}</style>")])
     view = {"model_id": living.model_id, "version_major": 2, "version_minor": 0}
-    hint = "The controls come alive when you run this cell; until then, a still picture stands below."
+    hint = (
+        "The controls come alive when you run this cell; until then, a still picture stands below."
+    )
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": hint}, raw=True)
     # JupyterLab writes a bare "model not found" where a widget has lost its kernel: hide that line.
     lost = "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none }</style>"
-    picture = f'<div id="{still}">{lost}{figure_html(image, alt, caption, mime=mime, width=720)}</div>'
+    picture = (
+        f'<div id="{still}">{lost}{figure_html(image, alt, caption, mime=mime, width=720)}</div>'
+    )
     display(HTML(picture + _NAME_THEM))
 
 
 def named(widget: "Widget", name: str) -> "Widget":
-    """Give a widget a name for whoever can't see it; ipywidgets 7 and 8 keep it in different places."""
+    """Give a widget a name for whoever can't see it; ipywidgets 7 and 8 keep it in different
+    places.
+    """
     setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", name)
     return widget
 
 
 @lru_cache
 def font(size: int, bold: bool = False) -> "FreeTypeFont":
-    """DejaVu Sans, the font of every figure, from matplotlib's own files: for pictures that Pillow draws."""
+    """DejaVu Sans, the font of every figure, from matplotlib's own files: for pictures that Pillow
+    draws.
+    """
     from matplotlib import get_data_path
     from PIL import ImageFont
 

@@ -1,4 +1,6 @@
-"""What lesson 6 lets you touch: the time at which noise comes in, and the steps in which it goes out again."""
+"""What lesson 6 lets you touch: the time at which noise comes in, and the steps in which it goes
+out again.
+"""
 
 import io
 from collections.abc import Sequence
@@ -10,14 +12,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from course_lib.data.captioned import Captioned
-from course_lib.diffusion.film import Frame
-from course_lib.diffusion.unconditional import SCHEDULE, decoded, encoded
-from course_lib.figures.diffusion import mosaic
-from course_lib.figures.diffusion_film import panes
+from course_lib.diffusion.small_denoiser import SCHEDULE, decoded, encoded
+from course_lib.diffusion.trajectory import Frame
+from course_lib.figures.diffusion.animation import panes
+from course_lib.figures.diffusion.diagrams import mosaic
 from course_lib.figures.style import BLUE, FAINT, INK, ORANGE, PAPER
+from course_lib.profiling.timing import one_thread
 from course_lib.sd.samplers import NoiseSchedule
 from course_lib.sd.vae import AutoencoderKL
-from course_lib.timing import one_thread
 from course_lib.widgets import font, named, show_widget
 
 _SIDE = 220  # pixels on the screen, of a pane
@@ -40,15 +42,24 @@ class ForwardNoise(widgets.VBox):
             raise ValueError("There is no picture to put noise into: give at least one.")
         self._model, self._pictures = model, pictures
         self._latents = encoded(model, torch.stack([one.image for one in pictures]))
-        generator = torch.Generator().manual_seed(0)  # the same noise at all times: only its weight changes
-        self._noises = [torch.randn(each.shape, generator=generator) for each in (pictures[0].image, self._latents[0])]
+        # the same noise at all times: only its weight changes
+        generator = torch.Generator().manual_seed(0)
+        self._noises = [
+            torch.randn(each.shape, generator=generator)
+            for each in (pictures[0].image, self._latents[0])
+        ]
         last = SCHEDULE.num_train_timesteps - 1
         self.time = named(
-            widgets.IntSlider(300, 0, last, description="time", continuous_update=False), "the time, from 0, clean"
+            widgets.IntSlider(300, 0, last, description="time", continuous_update=False),
+            "the time, from 0, clean",
         )
         options = [(one.caption, index) for index, one in enumerate(pictures)]
-        self.chosen = named(widgets.Dropdown(options=options, description="picture"), "which picture")
-        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.chosen = named(
+            widgets.Dropdown(options=options, description="picture"), "which picture"
+        )
+        self.picture = widgets.Image(
+            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
         for control in (self.time, self.chosen):
             control.observe(self._update, "value")
@@ -59,7 +70,9 @@ class ForwardNoise(widgets.VBox):
     def _update(self, change: object = None) -> None:
         t, index = self.time.value, self.chosen.value
         square = float(SCHEDULE.alphas_cumprod[t])
-        pixels, _ = SCHEDULE.add_noise(self._pictures[index].image[None] * 2 - 1, self._noises[0][None], t)
+        pixels, _ = SCHEDULE.add_noise(
+            self._pictures[index].image[None] * 2 - 1, self._noises[0][None], t
+        )
         latent, _ = SCHEDULE.add_noise(self._latents[index][None], self._noises[1][None], t)
         with one_thread():
             back = decoded(self._model, latent)[0]
@@ -82,7 +95,9 @@ def forward_noise(model: AutoencoderKL, pictures: Sequence[Captioned]) -> None:
         f"Three panes of {pictures[0].caption} with noise: its pixels, the four channels of its latent, and that "
         "latent decoded. A bar below says how much of the mixture is signal and how much is noise."
     )
-    caption = "As much noise in the pixels as in the latent, and what a decoder makes of the latter."
+    caption = (
+        "As much noise in the pixels as in the latent, and what a decoder makes of the latter."
+    )
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
 
 
@@ -90,7 +105,7 @@ class Scrubber(widgets.VBox):
     """A slider, and a play button, over the frames of a drawing.
 
     Args:
-        frames: those of :func:`course_lib.diffusion.film.shoot`.
+        frames: those of :func:`course_lib.diffusion.trajectory.shoot`.
         schedule: the one that they were drawn with.
 
     Raises:
@@ -99,13 +114,19 @@ class Scrubber(widgets.VBox):
 
     def __init__(self, frames: Sequence[Frame], schedule: NoiseSchedule) -> None:
         if not frames:
-            raise ValueError("There is no frame to show: give those of course_lib.diffusion.film.shoot.")
+            raise ValueError(
+                "There is no frame to show: give those of course_lib.diffusion.trajectory.shoot."
+            )
         self._frames, self._squares = frames, schedule.alphas_cumprod.tolist()
         last = len(frames) - 1
-        self.step = named(widgets.IntSlider(0, 0, last, description="step"), "how many steps were taken")
+        self.step = named(
+            widgets.IntSlider(0, 0, last, description="step"), "how many steps were taken"
+        )
         self.play = named(widgets.Play(value=0, min=0, max=last, interval=400), "play the steps")
         widgets.jslink((self.play, "value"), (self.step, "value"))
-        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.picture = widgets.Image(
+            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
         self.step.observe(self._update, "value")
         self._update()
@@ -126,7 +147,9 @@ class Scrubber(widgets.VBox):
         self.picture.value = self.still(step)
         square = self._square(self._frames[step])
         where = "the result" if step == last else f"time {self._frames[step].t}"
-        self.message.value = f"After {step} of {last} steps, {where}: signal {square**0.5:.2f} of 1."
+        self.message.value = (
+            f"After {step} of {last} steps, {where}: signal {square**0.5:.2f} of 1."
+        )
 
     def _square(self, frame: Frame) -> float:
         return self._squares[frame.t] if frame.t >= 0 else 1.0
@@ -159,7 +182,9 @@ def _above_bar(sheet: Image.Image, square: float) -> Image.Image:
         pen.rectangle((0, top, split - 1, whole.height - 1), fill=BLUE)
     middle = (top + whole.height) / 2
     if square > 0.15:
-        pen.text((8, middle), f"signal² {square:.2f}", fill=PAPER, font=font(13, bold=True), anchor="lm")
+        pen.text(
+            (8, middle), f"signal² {square:.2f}", fill=PAPER, font=font(13, bold=True), anchor="lm"
+        )
     if square < 0.85:
         words = f"noise² {1 - square:.2f}"
         pen.text((sheet.width - 8, middle), words, fill=INK, font=font(13, bold=True), anchor="rm")

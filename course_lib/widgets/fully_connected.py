@@ -1,4 +1,5 @@
-"""What lesson 1 lets you touch: two networks that look at a digit you move, and a layer you make larger.
+"""What lesson 1 lets you touch: two networks that look at a digit you move, and a layer you make
+larger.
 
 Both draw with Pillow instead of matplotlib, so that the picture follows the slider.
 """
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from course_lib.data.digits import shift
 from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES
-from course_lib.measure import Cost, cost, in_words
+from course_lib.profiling.cost import Cost, cost, in_words
 from course_lib.widgets import font, named, show_widget
 
 SIZE = (760, 300)  # of both pictures, in pixels
@@ -44,7 +45,9 @@ def shift_explorer(
         moved = shift(images[index], right.value, down.value)
         chances = {name: _probabilities(model, moved) for name, model in models.items()}
         picture.value = draw_predictions(moved[0], chances, int(labels[index]), classes)
-        said = [f"{name} says {classes[int(p.argmax())]} ({p.max():.0%})" for name, p in chances.items()]
+        said = [
+            f"{name} says {classes[int(p.argmax())]} ({p.max():.0%})" for name, p in chances.items()
+        ]
         words.value = f"It is {classes[int(labels[index])]}: " + ", ".join(said)
 
     for slider in (which, right, down):
@@ -59,17 +62,27 @@ def shift_explorer(
 
 
 def size_explorer() -> None:
-    """Show sliders for the size of an image, and what a layer from that image to another one costs."""
+    """Show sliders for the size of an image, and what a layer from that image to another one
+    costs.
+    """
     sides = [8, 16, 32, 64, 128, 256, 512, 1024]
-    side = named(widgets.SelectionSlider(options=sides, value=256, description="side"), "side of the image in pixels")
+    side = named(
+        widgets.SelectionSlider(options=sides, value=256, description="side"),
+        "side of the image in pixels",
+    )
     channels, kernel = _slider("channels", 1, 64, 1), _slider("kernel side", 1, 11, 3, step=2)
     picture, words = widgets.Image(format="png"), widgets.Label()
 
     def draw(_: object = None) -> None:
         found = layer_costs(side.value, channels.value, kernel.value)
         picture.value = draw_costs(found)
-        said = [f"{name}: {in_words(c.parameters)} parameters, {in_words(c.bytes, 'B')}" for name, c in found.items()]
-        words.value = f"{side.value} x {side.value} pixels, {channels.value} channels. " + ". ".join(said)
+        said = [
+            f"{name}: {in_words(c.parameters)} parameters, {in_words(c.bytes, 'B')}"
+            for name, c in found.items()
+        ]
+        words.value = (
+            f"{side.value} x {side.value} pixels, {channels.value} channels. " + ". ".join(said)
+        )
 
     for slider in (side, channels, kernel):
         slider.observe(draw, names="value")
@@ -83,12 +96,18 @@ def size_explorer() -> None:
 
 
 def layer_costs(side: int, channels: int, kernel: int) -> dict[str, Cost]:
-    """The cost of both layers from an image to one of the same size and channels, counted without memory."""
+    """The cost of both layers from an image to one of the same size and channels, counted without
+    memory.
+    """
     numbers = channels * side * side
     return {
         "fully connected": cost(nn.Linear(numbers, numbers, device="meta"), 1, numbers),
         "convolution": cost(
-            nn.Conv2d(channels, channels, kernel, padding=kernel // 2, device="meta"), 1, channels, side, side
+            nn.Conv2d(channels, channels, kernel, padding=kernel // 2, device="meta"),
+            1,
+            channels,
+            side,
+            side,
         ),
     }
 
@@ -110,10 +129,16 @@ def draw_predictions(
         pen.line((290, foot, 740, foot), fill=MUTED)
         for place, share in enumerate(chance.tolist()):
             left, middle = 296 + step * place, 296 + step * (place + 0.4)
-            pen.rectangle((left, foot - round(84 * share), left + 0.8 * step, foot), fill=ROLES.get(name, INK))
+            pen.rectangle(
+                (left, foot - round(84 * share), left + 0.8 * step, foot), fill=ROLES.get(name, INK)
+            )
             pen.text((middle, foot + 4), classes[place][:5], fill=INK, font=font(13), anchor="ma")
             if place == label:
-                pen.ellipse((middle - 0.46 * step, foot + 1, middle + 0.46 * step, foot + 22), outline=INK, width=2)
+                pen.ellipse(
+                    (middle - 0.46 * step, foot + 1, middle + 0.46 * step, foot + 22),
+                    outline=INK,
+                    width=2,
+                )
     return _png(card)
 
 
@@ -122,7 +147,9 @@ def draw_costs(found: Mapping[str, Cost]) -> bytes:
     card, pen = _card()
     left, width = 20, 680
     pen.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=font(15, bold=True))
-    for power, unit in zip(range(0, 19, 3), ("1 B", "1 kB", "1 MB", "1 GB", "1 TB", "1 PB", "1 EB"), strict=True):
+    for power, unit in zip(
+        range(0, 19, 3), ("1 B", "1 kB", "1 MB", "1 GB", "1 TB", "1 PB", "1 EB"), strict=True
+    ):
         x = left + width * power / 18
         pen.line((x, 46, x, 262), fill=FAINT)
         pen.text((x, 268), unit, fill=MUTED, font=font(13), anchor="ma" if power else "la")
@@ -142,7 +169,9 @@ def _slider(name: str, low: int, high: int, value: int, step: int = 1) -> widget
 
 
 @torch.no_grad()
-def _probabilities(model: nn.Module, image: Float[Tensor, "1 height width"]) -> Float[Tensor, " classes"]:
+def _probabilities(
+    model: nn.Module, image: Float[Tensor, "1 height width"]
+) -> Float[Tensor, " classes"]:
     device = next(model.parameters()).device
     return model(image[None].to(device)).softmax(1)[0].float().cpu()
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from course_lib.compression.codecs import whole_bytes
 from course_lib.data.captioned import COLOURS, sentence
-from course_lib.diffusion import judge, tiny
+from course_lib.diffusion import judge, text_to_image
 from course_lib.diffusion.attention_maps import Looked, summed
 from course_lib.figures import png
-from course_lib.figures.stable_diffusion import TINTS, tokens
+from course_lib.figures.stable_diffusion.pipeline import TINTS, tokens
 from course_lib.figures.style import INK, PAPER
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.tokenizer import Tokenizer
@@ -37,7 +37,9 @@ class Cutter(widgets.VBox):
         text: to begin with.
     """
 
-    def __init__(self, tokenizers: Mapping[str, Tokenizer], text: str = "a red fox on a purple background") -> None:
+    def __init__(
+        self, tokenizers: Mapping[str, Tokenizer], text: str = "a red fox on a purple background"
+    ) -> None:
         self._tokenizers = dict(tokenizers)
         self.text = named(widgets.Text(text, description="sentence"), "the sentence to cut")
         self.text.layout.width = "95%"
@@ -53,7 +55,9 @@ class Cutter(widgets.VBox):
             cut = max(len(ids) - (tokenizer.length - 2), 0)
             told = f"{html.escape(name)}: {len(ids)} tokens in {tokenizer.length - 2} places"
             told += f"; the last {cut} are cut off" if cut else ""
-            parts.append(f'<p style="margin:0.8em 0 0.2em">{told}</p>{_row(tokenizer, ids, len(ids) - cut)}')
+            parts.append(
+                f'<p style="margin:0.8em 0 0.2em">{told}</p>{_row(tokenizer, ids, len(ids) - cut)}'
+            )
         self.boxes.value = "".join(parts)
 
 
@@ -65,7 +69,9 @@ def _row(tokenizer: Tokenizer, ids: list[int], kept: int) -> str:
         ground = TINTS[index % len(TINTS)] if index < kept else PAPER
         frame = "1px solid #5B6470" if index < kept else "1px dashed #5B6470"
         style = f"display:inline-block;margin:2px;padding:2px 6px;border:{frame};background:{ground};color:{INK}"
-        cells.append(f'<span style="{style};text-align:center">{text}<br><small>{number}</small></span>')
+        cells.append(
+            f'<span style="{style};text-align:center">{text}<br><small>{number}</small></span>'
+        )
     return "<div>" + "".join(cells) + "</div>"
 
 
@@ -80,7 +86,8 @@ def cutter(tokenizers: Mapping[str, Tokenizer]) -> None:
 
 
 class WordMaps(widgets.VBox):
-    """Controls for a word and a step, and where the places of the picture looked at that word in that step.
+    """Controls for a word and a step, and where the places of the picture looked at that word in
+    that step.
 
     Args:
         looked: a picture and its maps.
@@ -88,13 +95,23 @@ class WordMaps(widgets.VBox):
 
     def __init__(self, looked: Looked) -> None:
         self._looked = looked
-        self._summed = [summed(looked._replace(maps=looked.maps[[step]])) for step in range(len(looked.times))]
+        self._summed = [
+            summed(looked._replace(maps=looked.maps[[step]])) for step in range(len(looked.times))
+        ]
         words = [(name.strip(), name) for name in self._summed[0]]
-        start = next(name for name in ("fox", words[min(2, len(words) - 1)][1]) if name in self._summed[0])
-        self.word = named(widgets.Dropdown(options=words, value=start, description="word"), "which word")
+        start = next(
+            name for name in ("fox", words[min(2, len(words) - 1)][1]) if name in self._summed[0]
+        )
+        self.word = named(
+            widgets.Dropdown(options=words, value=start, description="word"), "which word"
+        )
         last = len(looked.times) - 1
-        self.step = named(widgets.IntSlider(last // 2, 0, last, description="step"), "which step of the sampler")
-        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.step = named(
+            widgets.IntSlider(last // 2, 0, last, description="step"), "which step of the sampler"
+        )
+        self.picture = widgets.Image(
+            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
         for control in (self.word, self.step):
             control.observe(self._update, "value")
@@ -106,7 +123,9 @@ class WordMaps(widgets.VBox):
         one = self._summed[step][word]
         titles = ("the picture", f"“{word.strip()}”, t = {self._looked.times[step]}")
         sheet = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _TITLE), PAPER)
-        for index, (image, title) in enumerate(zip((self._looked.image, _coloured(one)), titles, strict=True)):
+        for index, (image, title) in enumerate(
+            zip((self._looked.image, _coloured(one)), titles, strict=True)
+        ):
             _place(sheet, image, title, index * (_SIDE + _GAP))
         self.picture.value = _as_jpeg(sheet)
         self.message.value = (
@@ -120,12 +139,17 @@ def word_maps(looked: Looked) -> None:
     widget = WordMaps(looked)
     alt = "A picture, and beside it a map of where its places looked at a word, from dark blue to bright yellow."
     show_widget(
-        widget, widget.picture.value, alt, "One word in one step: bright where it has most weight.", "image/jpeg"
+        widget,
+        widget.picture.value,
+        alt,
+        "One word in one step: bright where it has most weight.",
+        "image/jpeg",
     )
 
 
 class GuidanceSlider(widgets.VBox):
-    """Controls for object, ground, guidance and seed; the picture that comes of them, and the judge's opinion.
+    """Controls for object, ground, guidance and seed; the picture that comes of them, and the
+    judge's opinion.
 
     Args:
         model: which draws.
@@ -133,19 +157,33 @@ class GuidanceSlider(widgets.VBox):
         steps: of the sampler.
     """
 
-    def __init__(self, model: StableDiffusion, seen_by: judge.Judge, steps: int = tiny.STEPS) -> None:
+    def __init__(
+        self, model: StableDiffusion, seen_by: judge.Judge, steps: int = text_to_image.STEPS
+    ) -> None:
         self._model, self._seen_by, self._steps, self._drawn = model, seen_by, steps, {}
-        self.object = named(widgets.Dropdown(options=tiny.OBJECTS, value="fox", description="object"), "which object")
-        self.colour = named(
-            widgets.Dropdown(options=list(COLOURS), value="purple", description="ground"), "which ground"
+        self.object = named(
+            widgets.Dropdown(options=text_to_image.OBJECTS, value="fox", description="object"),
+            "which object",
         )
-        # They answer when they are let go: drawing takes longer than a mouse needs for its next step.
+        self.colour = named(
+            widgets.Dropdown(options=list(COLOURS), value="purple", description="ground"),
+            "which ground",
+        )
+        # They answer when they are let go: drawing takes longer than a mouse needs for its next
+        # step.
         options = {"continuous_update": False}
         self.guidance = named(
-            widgets.FloatSlider(tiny.GUIDANCE, min=0, max=12, step=0.5, description="guidance", **options), "guidance"
+            widgets.FloatSlider(
+                text_to_image.GUIDANCE, min=0, max=12, step=0.5, description="guidance", **options
+            ),
+            "guidance",
         )
-        self.seed = named(widgets.IntSlider(0, 0, 20, description="seed", **options), "seed of the noise")
-        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.seed = named(
+            widgets.IntSlider(0, 0, 20, description="seed", **options), "seed of the noise"
+        )
+        self.picture = widgets.Image(
+            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
         controls = (self.object, self.colour, self.guidance, self.seed)
         for control in controls:
@@ -158,7 +196,12 @@ class GuidanceSlider(widgets.VBox):
         asked = self.object.value, self.colour.value, self.guidance.value, self.seed.value
         if asked not in self._drawn:
             name, colour, guidance, seed = asked
-            options = {"sampler": tiny.SAMPLER, "steps": self._steps, "guidance": guidance, "seed": seed}
+            options = {
+                "sampler": text_to_image.SAMPLER,
+                "steps": self._steps,
+                "guidance": guidance,
+                "seed": seed,
+            }
             (image,) = self._model.generate(sentence(name, colour), **options)
             self._drawn[asked] = image, judge.verdicts(self._seen_by, image[None])[0]
         image, seen = self._drawn[asked]
@@ -168,11 +211,13 @@ class GuidanceSlider(widgets.VBox):
         self.message.value = f"“{sentence(*asked[:2])}”, seed {asked[3]}. The judge sees: {seen.name}, {seen.colour}."
 
 
-def guidance_slider(model: StableDiffusion, seen_by: judge.Judge, steps: int = tiny.STEPS) -> None:
+def guidance_slider(
+    model: StableDiffusion, seen_by: judge.Judge, steps: int = text_to_image.STEPS
+) -> None:
     """Show the controls; the arguments are those of :class:`GuidanceSlider`."""
     widget = GuidanceSlider(model, seen_by, steps)
     alt = f"A picture that the model drew for the sentence “{sentence('fox', 'purple')}”."
-    caption = f"What comes of the sentence at guidance {tiny.GUIDANCE:g}."
+    caption = f"What comes of the sentence at guidance {text_to_image.GUIDANCE:g}."
     show_widget(widget, widget.picture.value, alt, caption, "image/jpeg")
 
 
@@ -180,12 +225,18 @@ def _coloured(one: Float[Tensor, "rows columns"]) -> Float[Tensor, "3 rows colum
     """A map in colours, from its lowest to its highest value."""
     span = float(one.max() - one.min())
     share = (one - one.min()) / span if span > 1e-9 else torch.zeros_like(one)
-    return torch.from_numpy(plt.get_cmap("cividis")(share.numpy())[..., :3].astype(np.float32)).permute(2, 0, 1)
+    return torch.from_numpy(
+        plt.get_cmap("cividis")(share.numpy())[..., :3].astype(np.float32)
+    ).permute(2, 0, 1)
 
 
-def _place(sheet: Image.Image, image: Float[Tensor, "3 height width"], title: str, left: int) -> None:
+def _place(
+    sheet: Image.Image, image: Float[Tensor, "3 height width"], title: str, left: int
+) -> None:
     """A picture enlarged, below its title."""
-    ImageDraw.Draw(sheet).text((left, _TITLE / 2), title, fill=INK, font=font(14, bold=True), anchor="lm")
+    ImageDraw.Draw(sheet).text(
+        (left, _TITLE / 2), title, fill=INK, font=font(14, bold=True), anchor="lm"
+    )
     large = F.interpolate(image[None], (_SIDE, _SIDE), mode="bilinear", align_corners=False)[0]
     sheet.paste(Image.fromarray(whole_bytes(large)), (left, _TITLE))
 

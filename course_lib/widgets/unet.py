@@ -1,4 +1,6 @@
-"""What lesson 5 lets you touch: the U-Net's depth and width, the network built anew and drawn at each change."""
+"""What lesson 5 lets you touch: the U-Net's depth and width, the network built anew and drawn at
+each change.
+"""
 
 import io
 from functools import lru_cache
@@ -9,16 +11,21 @@ import matplotlib.pyplot as plt
 import torch
 
 from course_lib.data.sprites import CLASSES
-from course_lib.figures.unet import architecture
-from course_lib.figures.unet_trace import COPY, Operation, down_to_bottleneck, fitting, seen, trace
-from course_lib.unet import UNet
+from course_lib.figures.unet.architecture import architecture
+from course_lib.figures.unet.trace import COPY, Operation, down_to_bottleneck, fitting, seen, trace
+from course_lib.unet.model import UNet
 from course_lib.widgets import named, show_widget
 
 MOST = 5  # steps
 # name: input channels, outputs, the options, and the size of the input to come near to
 NETWORKS = {
     "the paper's: unpadded": (1, 2, {"padding": False, "normalisation": "none"}, 572),
-    "the course's: padded, batch norm": (3, len(CLASSES) + 1, {"padding": True, "normalisation": "batch"}, 128),
+    "the course's: padded, batch norm": (
+        3,
+        len(CLASSES) + 1,
+        {"padding": True, "normalisation": "batch"},
+        128,
+    ),
 }
 _SKIPS = {"all": None, "only the deepest": 1, "none": 0}
 _DPI = 75
@@ -32,19 +39,30 @@ class Drawn(NamedTuple):
 
 
 class Builder(widgets.VBox):
-    """Controls for a U-Net's depth, width, convolutions and skip connections, and the network that they make.
+    """Controls for a U-Net's depth, width, convolutions and skip connections, and the network that
+    they make.
 
-    The networks live on torch's ``meta`` device, where they have shapes and no numbers: a large one costs nothing.
+    The networks live on torch's ``meta`` device, where they have shapes and no numbers: a large one
+    costs nothing.
     """
 
     def __init__(self) -> None:
-        self.depth = named(widgets.IntSlider(4, 1, MOST, description="depth"), "how many steps go down, and up")
-        self.width = named(
-            widgets.Dropdown(options=[8, 16, 32, 64], value=64, description="width"), "features of the first step"
+        self.depth = named(
+            widgets.IntSlider(4, 1, MOST, description="depth"), "how many steps go down, and up"
         )
-        self.network = named(widgets.Dropdown(options=list(NETWORKS), description="network"), "which network")
-        self.skips = named(widgets.Dropdown(options=list(_SKIPS), description="skips"), "which skip connections")
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.width = named(
+            widgets.Dropdown(options=[8, 16, 32, 64], value=64, description="width"),
+            "features of the first step",
+        )
+        self.network = named(
+            widgets.Dropdown(options=list(NETWORKS), description="network"), "which network"
+        )
+        self.skips = named(
+            widgets.Dropdown(options=list(_SKIPS), description="skips"), "which skip connections"
+        )
+        self.picture = widgets.Image(
+            format="png", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
         controls = (self.depth, self.width, self.network, self.skips)
         for control in controls:
@@ -71,7 +89,9 @@ def _drawn(depth: int, width: int, network: str, skips: str) -> Drawn:
     inputs, outputs, options, near = NETWORKS[network]
     kept = _SKIPS[skips]
     with torch.device("meta"):
-        model = UNet(inputs, outputs, width=width, depth=depth, skips=kept and min(kept, depth), **options)
+        model = UNet(
+            inputs, outputs, width=width, depth=depth, skips=kept and min(kept, depth), **options
+        )
     size = fitting(depth, model.padding, near)
     figure = architecture(model, size)
     buffer = io.BytesIO()

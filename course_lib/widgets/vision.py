@@ -1,4 +1,6 @@
-"""What lesson 3 lets you touch: a scene that you arrange, and five models that answer while you do."""
+"""What lesson 3 lets you touch: a scene that you arrange, and five models that answer while you
+do.
+"""
 
 import asyncio
 import io
@@ -18,20 +20,33 @@ from course_lib import mode
 from course_lib.data import captions, photos, sprites
 from course_lib.data.compose import Light, Placement, Scene, compose
 from course_lib.data.scenes import SIZE
-from course_lib.figures.vision_marks import name
-from course_lib.timing import one_thread
+from course_lib.figures.vision.annotations import name
+from course_lib.profiling.timing import one_thread
 from course_lib.vision.answers import Answers, ask, judge, load_models
 from course_lib.widgets import named, show_widget
 from course_lib.widgets.vision_tiles import TILE, draw, place_in_scene
 
 _LIGHT = Light(direction=60.0, fall=0.2, shadow=0.4)
-_PATIENCE = 0.02  # seconds in which further changes may come before a picture is drawn for all of them
+# seconds in which further changes may come before a picture is drawn for all of them
+_PATIENCE = 0.02
 # control: lowest, highest, step, how it is written, and its name for whoever can't see it
 _SLIDERS = {
-    "x": (0.1, 0.9, 0.01, ".2f", "how far to the right the object stands, as a share of the picture"),
+    "x": (
+        0.1,
+        0.9,
+        0.01,
+        ".2f",
+        "how far to the right the object stands, as a share of the picture",
+    ),
     "y": (0.1, 0.9, 0.01, ".2f", "how far down the object stands, as a share of the picture"),
     "size": (0.15, 0.7, 0.01, ".2f", "how large the object is, as a share of the picture"),
-    "angle": (-180.0, 180.0, 1.0, ".0f", "how far the object is turned, in degrees, counter-clockwise"),
+    "angle": (
+        -180.0,
+        180.0,
+        1.0,
+        ".0f",
+        "how far the object is turned, in degrees, counter-clockwise",
+    ),
 }
 _HINT = {
     True: "Or take an object with the mouse: drag it, turn the wheel for its size, the wheel with Shift for its angle.",
@@ -51,12 +66,17 @@ def _first_placements() -> list[Placement]:
 def _kinds() -> list[tuple[str, str]]:
     """The classes, and of each group the first object that no model was trained on."""
     groups = sorted({sprites.group(known) for known in sprites.CLASSES})
-    others = [next(one for one in sprites.names(group) if one not in sprites.CLASSES) for group in groups]
-    return [(known, known) for known in sprites.CLASSES] + [(f"{other} (never trained on)", other) for other in others]
+    others = [
+        next(one for one in sprites.names(group) if one not in sprites.CLASSES) for group in groups
+    ]
+    return [(known, known) for known in sprites.CLASSES] + [
+        (f"{other} (never trained on)", other) for other in others
+    ]
 
 
 class SceneEditor(widgets.VBox):
-    """Up to three objects before a photo, controls for all of them, and the five models' answers to every change.
+    """Up to three objects before a photo, controls for all of them, and the five models' answers to
+    every change.
 
     Args:
         models: all five, as ``answers.load_models`` returns them.
@@ -65,8 +85,10 @@ class SceneEditor(widgets.VBox):
     def __init__(self, models: Mapping[str, nn.Module]) -> None:
         self._models, self._placed = models, _first_placements()
         self._filling = self._due = False  # the controls are being filled; a picture is on its way
-        self._grip: tuple[float, float, float, float] | None = None  # where mouse and object were when it was pressed
-        self._answered: tuple[tuple[Placement, ...], str] | None = None  # what the answers are about
+        # where mouse and object were when it was pressed
+        self._grip: tuple[float, float, float, float] | None = None
+        # what the answers are about
+        self._answered: tuple[tuple[Placement, ...], str] | None = None
         self.scene: Scene
         self.answers: Answers
         self._build()
@@ -85,11 +107,18 @@ class SceneEditor(widgets.VBox):
         super().__init__([self.picture, self.message, widgets.HBox([left, right], layout=wrap)])
 
     def _build(self) -> None:
-        numbers = [(word, number) for number, word in enumerate(("the rear one", "the middle one", "the front one"))]
+        numbers = [
+            (word, number)
+            for number, word in enumerate(("the rear one", "the middle one", "the front one"))
+        ]
         out = sprites.styles("held-out")
-        styles = [(style, style) for style in sprites.styles()] + [(f"{style} (never seen)", style) for style in out]
+        styles = [(style, style) for style in sprites.styles()] + [
+            (f"{style} (never seen)", style) for style in out
+        ]
         new, seen = photos.names("held-out"), photos.names("train")
-        grounds = [(f"{photo} (never seen)", photo) for photo in new] + [(photo, photo) for photo in seen]
+        grounds = [(f"{photo} (never seen)", photo) for photo in new] + [
+            (photo, photo) for photo in seen
+        ]
         self.count = _dropdown("objects", "how many objects the scene has", [1, 2, 3], 3)
         self.photo = _dropdown("photo", "the photo behind the objects", grounds, new[0])
         self.chosen = _dropdown("change", "which object the controls below change", numbers, 2)
@@ -97,12 +126,16 @@ class SceneEditor(widgets.VBox):
         self.style = _dropdown("style", "who drew the object", styles, self._placed[2].style)
         self.sliders = {
             part: named(
-                widgets.FloatSlider(value=low, min=low, max=high, step=step, description=part, readout_format=shown),
+                widgets.FloatSlider(
+                    value=low, min=low, max=high, step=step, description=part, readout_format=shown
+                ),
                 words,
             )
             for part, (low, high, step, shown, words) in _SLIDERS.items()
         }
-        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%"))
+        self.picture = widgets.Image(
+            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
+        )
         self.message = widgets.HTML()
 
     def placements(self) -> list[Placement]:
@@ -110,7 +143,9 @@ class SceneEditor(widgets.VBox):
         return self._placed[: self.count.value]
 
     def place(self, **changes: Any) -> None:
-        """Change the chosen object (``name``, ``style``, ``x``, ``y``, ``size``, ``angle``), as far as sliders go."""
+        """Change the chosen object (``name``, ``style``, ``x``, ``y``, ``size``, ``angle``), as far
+        as sliders go.
+        """
         for part, value in changes.items():
             if part in _SLIDERS:
                 low, high = _SLIDERS[part][:2]
@@ -165,7 +200,9 @@ class SceneEditor(widgets.VBox):
         self._request()
 
     def _request(self, change: object = None) -> None:
-        """Draw soon, once for all changes that come until then; at once where no event loop runs."""
+        """Draw soon, once for all changes that come until then; at once where no event loop
+        runs.
+        """
         if self._due:
             return
         try:
@@ -192,11 +229,12 @@ class SceneEditor(widgets.VBox):
         return events
 
     def on_mouse(self, event: Mapping[str, Any]) -> None:
-        """Do what the mouse did on the picture: press and move drags an object, the wheel scales or turns it.
+        """Do what the mouse did on the picture: press and move drags an object, the wheel scales or
+        turns it.
 
         Args:
-            event: as ipyevents sends it: ``type``, ``dataX`` and ``dataY`` in pixels of the image, ``buttons``,
-                ``shiftKey``, ``deltaX`` and ``deltaY``.
+            event: as ipyevents sends it: ``type``, ``dataX`` and ``dataY`` in pixels of the image,
+                ``buttons``, ``shiftKey``, ``deltaX`` and ``deltaY``.
         """
         kind, x, y = event["type"], event["dataX"], event["dataY"]
         if kind == "mousedown" and (spot := place_in_scene(x, y)):
@@ -208,7 +246,8 @@ class SceneEditor(widgets.VBox):
             self.place(x=was_x + (x - from_x) / TILE, y=was_y + (y - from_y) / TILE)
             self._request()
         elif kind == "wheel":
-            turn = event.get("deltaY") or event.get("deltaX") or 0  # with Shift, browsers report a sideways turn
+            # with Shift, browsers report a sideways turn
+            turn = event.get("deltaY") or event.get("deltaX") or 0
             step = 1 if turn < 0 else -1 if turn > 0 else 0
             one = self._placed[self.chosen.value]
             if event.get("shiftKey"):
@@ -225,11 +264,15 @@ class SceneEditor(widgets.VBox):
         hit = self.scene.masks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)]
         if hit.any():
             taken = self.scene.placements[int(hit.nonzero()[0])]
-            self.chosen.value = next(number for number, one in enumerate(self._placed) if one == taken)
+            self.chosen.value = next(
+                number for number, one in enumerate(self._placed) if one == taken
+            )
 
 
 def scene_editor(models: Mapping[str, nn.Module]) -> None:
-    """Show the scene editor; the argument is that of :class:`SceneEditor`. While grading nothing is shown."""
+    """Show the scene editor; the argument is that of :class:`SceneEditor`. While grading nothing is
+    shown.
+    """
     if mode() == "grading":
         return
     editor = SceneEditor(models)
@@ -240,7 +283,8 @@ def scene_editor(models: Mapping[str, nn.Module]) -> None:
 
 
 def redraw_seconds(repeats: int = 31, models: Mapping[str, nn.Module] | None = None) -> float:
-    """The median seconds from a moved object to the new picture, all five models asked, on one CPU thread.
+    """The median seconds from a moved object to the new picture, all five models asked, on one CPU
+    thread.
 
     Args:
         repeats: how many pictures are timed, after two to warm up.
@@ -270,7 +314,9 @@ def _in_words(answers: Answers) -> str:
     found = ", ".join(name(label) for label in answers.detections.labels.tolist()) or "nothing"
     pixels = answers.kinds.flatten().bincount().tolist()
     kinds = ", ".join(
-        f"{name(kind - 1)} {count / sum(pixels):.0%}" for kind, count in enumerate(pixels) if kind and count
+        f"{name(kind - 1)} {count / sum(pixels):.0%}"
+        for kind, count in enumerate(pixels)
+        if kind and count
     )
     masks = ", ".join(name(label) for label in answers.instances.labels.tolist()) or "nothing"
     return (

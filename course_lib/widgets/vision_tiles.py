@@ -1,4 +1,6 @@
-"""How the scene editor of lesson 3 draws: the picture and five answers as tiles of one image, fast, with Pillow."""
+"""How the scene editor of lesson 3 draws: the picture and five answers as tiles of one image, fast,
+with Pillow.
+"""
 
 from collections.abc import Sequence
 
@@ -11,10 +13,10 @@ from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.figures.style import INK, MUTED, ORANGE, PAPER
-from course_lib.figures.vision import measure
-from course_lib.figures.vision_marks import KINDS, OBJECTS, ink_on, middle, name
+from course_lib.figures.vision.annotations import KINDS, OBJECTS, ink_on, middle, name
+from course_lib.figures.vision.answers import measure
 from course_lib.vision.answers import Answers, Located, mask_iou
-from course_lib.vision.levels import LEVELS
+from course_lib.vision.tasks import LEVELS
 from course_lib.widgets import font
 
 TILE, GAP, HEAD, FOOT = 256, 14, 24, 28  # pixels of the screen
@@ -23,8 +25,12 @@ _LEAST = 25  # pixels of a kind that is worth a name
 _KIND_SHADES = np.array([to_rgb(colour) for colour in KINDS], dtype=np.float32)
 
 
-def draw(scene: Scene, answers: Answers, told: dict[str, str | float], chosen: int | None) -> Image.Image:
-    """The picture, with a frame around the chosen object (its number in the scene), and five answers with measures."""
+def draw(
+    scene: Scene, answers: Answers, told: dict[str, str | float], chosen: int | None
+) -> Image.Image:
+    """The picture, with a frame around the chosen object (its number in the scene), and five
+    answers with measures.
+    """
     whole = Image.new("RGB", (COLUMNS * (TILE + GAP) - GAP, 2 * (HEAD + TILE + FOOT)), PAPER)
     pen = ImageDraw.Draw(whole)
     titles = ["Your scene", *(f"{level.number} · {level.question}" for level in LEVELS.values())]
@@ -56,7 +62,9 @@ def corner(place: int) -> tuple[int, int]:
 
 
 def place_in_scene(x: float | int, y: float | int) -> tuple[float, float] | None:
-    """The place in the scene, shares of its side, that lies under a pixel of the whole image; none between tiles."""
+    """The place in the scene, shares of its side, that lies under a pixel of the whole image; none
+    between tiles.
+    """
     for place in range(1 + len(LEVELS)):
         left, top = corner(place)
         if left <= x < left + TILE and top <= y < top + TILE:
@@ -86,14 +94,25 @@ def _on_tile(corners: Float[Tensor, "4"], scene: Scene) -> list[float]:
 
 def _classified(plain: Image.Image, answers: Answers) -> Image.Image:
     tile = plain.copy()
-    _tag(tile, TILE / 2, TILE - 24, f"{name(answers.label)} {answers.probability:.0%}", ORANGE, size=19)
+    _tag(
+        tile,
+        TILE / 2,
+        TILE - 24,
+        f"{name(answers.label)} {answers.probability:.0%}",
+        ORANGE,
+        size=19,
+    )
     return tile
 
 
-def _boxes(plain: Image.Image, found: Sequence[Located], colours: Sequence[str], scene: Scene) -> Image.Image:
+def _boxes(
+    plain: Image.Image, found: Sequence[Located], colours: Sequence[str], scene: Scene
+) -> Image.Image:
     tile = plain.copy()
     pen = ImageDraw.Draw(tile)
-    drawn = [(one, colour, _on_tile(one.box, scene)) for one, colour in zip(found, colours, strict=True)]
+    drawn = [
+        (one, colour, _on_tile(one.box, scene)) for one, colour in zip(found, colours, strict=True)
+    ]
     for _, colour, (x0, y0, x1, y1) in reversed(drawn):  # the surest on top
         pen.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=INK, width=5)
         pen.rectangle((x0, y0, x1, y1), outline=colour, width=3)
@@ -120,7 +139,9 @@ def _instances(pale: np.ndarray, answers: Answers, colours: Sequence[str]) -> Im
     for inside, colour in zip(masks, colours, strict=True):
         shades[inside] = 0.25 * pale[inside] + 0.75 * np.array(to_rgb(colour), dtype=np.float32)
     tile = _photo(shades)
-    for label, score, inside, colour in zip(labels.tolist(), scores.tolist(), masks, colours, strict=True):
+    for label, score, inside, colour in zip(
+        labels.tolist(), scores.tolist(), masks, colours, strict=True
+    ):
         _tag(tile, *_middle(inside), f"{name(label)} {score:.0%}", colour)
     return tile
 
@@ -131,13 +152,18 @@ def _middle(inside: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
 
 
 def _colours(overlaps: Float[Tensor, "found objects"]) -> list[str]:
-    """Each answer in the colour of the object that it overlaps most, so that it keeps it while things move."""
+    """Each answer in the colour of the object that it overlaps most, so that it keeps it while
+    things move.
+    """
     return [
-        OBJECTS[int(row.argmax()) % len(OBJECTS)] if len(row) and float(row.max()) > 0 else MUTED for row in overlaps
+        OBJECTS[int(row.argmax()) % len(OBJECTS)] if len(row) and float(row.max()) > 0 else MUTED
+        for row in overlaps
     ]
 
 
-def _tag(tile: Image.Image, x: float | int, y: float | int, word: str, colour: str, size: int = 13) -> None:
+def _tag(
+    tile: Image.Image, x: float | int, y: float | int, word: str, colour: str, size: int = 13
+) -> None:
     """A word on a plate of a colour, its middle at a place, but inside the tile."""
     pen, letters = ImageDraw.Draw(tile), font(size, bold=size > 13)
     half, high = letters.getlength(word) / 2 + 3, size * 0.65 + 1

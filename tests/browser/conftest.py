@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from live_jupyter import Jupyter, serve
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from course_lib.quiz import banks
+from course_lib.quiz import question_bank
 from course_lib.quiz.question import Option, Question
+from tests.support.live_jupyter import Jupyter, serve
 
 LESSON = "01_test"
 QUESTIONS = [
@@ -17,9 +17,19 @@ QUESTIONS = [
         2,
         "Why are fully connected layers unsuitable for images?",
         [
-            Option("They can't use `RGB` colours.", False, "They can: colour is just **more inputs**."),
-            Option("They lose spatial structure.", True, "Nothing tells them which pixels are neighbours."),
-            Option("They need too many weights.", True, "One for every pair of an input and an output pixel."),
+            Option(
+                "They can't use `RGB` colours.", False, "They can: colour is just **more inputs**."
+            ),
+            Option(
+                "They lose spatial structure.",
+                True,
+                "Nothing tells them which pixels are neighbours.",
+            ),
+            Option(
+                "They need too many weights.",
+                True,
+                "One for every pair of an input and an output pixel.",
+            ),
             Option("They are too cheap.", False, "They are very expensive: count the weights."),
         ],
     ),
@@ -56,9 +66,9 @@ FLAGS = [
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     """The server, with a bank for the two questions above and those of the lessons."""
     bank = tmp_path_factory.mktemp("bank")
-    for lesson in banks.FOLDER.glob("*.json"):
+    for lesson in question_bank.FOLDER.glob("*.json"):
         shutil.copy(lesson, bank)
-    (bank / f"{LESSON}.json").write_text(banks.pack(LESSON, QUESTIONS), encoding="utf-8")
+    (bank / f"{LESSON}.json").write_text(question_bank.pack(LESSON, QUESTIONS), encoding="utf-8")
     with serve(tmp_path_factory.mktemp("jupyter"), COURSE_BANK=str(bank)) as jupyter:
         yield jupyter
 
@@ -78,13 +88,17 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
-    """A page in an empty profile; the test fails if the page logged an error. Kernels end with it."""
+    """A page in an empty profile; the test fails if the page logged an error. Kernels end with
+    it.
+    """
     context = chromium.new_context(viewport={"width": 1100, "height": 900})
     context.set_default_timeout(TIMEOUT)
     expect.set_options(timeout=TIMEOUT)
     page = context.new_page()
     errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()

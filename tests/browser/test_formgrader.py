@@ -6,13 +6,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from live_jupyter import serve
+from course_grading.batch import grade_batch
+from course_grading.gradebook import scores
+from course_grading.gradebook.nbgrader_api import open_desk
 from playwright.sync_api import Browser, expect
 
-from course_lib.grading import scores
-from course_lib.grading.desk import open_desk
-from course_lib.grading.run import grade
-from tests.gradebook import NAME, hand_in
+from tests.support.gradebook import NAME, hand_in
+from tests.support.live_jupyter import serve
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,9 @@ TIMEOUT = 30_000  # ms
 def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) -> None:
     shutil.copy(root / "grading" / "nbgrader_config.py", built / "grading")
     with serve(tmp_path / "jupyter", folder=built / "grading") as jupyter:
-        with urllib.request.urlopen(f"{jupyter.url}/formgrader/api/assignments", timeout=60) as reply:
+        with urllib.request.urlopen(
+            f"{jupyter.url}/formgrader/api/assignments", timeout=60
+        ) as reply:
             (assignment,) = json.load(reply)
         assert assignment["name"] == "01_sample" and assignment["status"] == "draft"
         assert assignment["max_score"] == 6
@@ -36,9 +38,14 @@ def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
     built: Path, root: Path, tmp_path: Path, chromium: Browser
 ) -> None:
     workspace = built / "grading" / "workspace"
-    hand_in(workspace, "ada", {"which-letters": "AC", "how-many": "B"}, "def double(x):\n    return x + x")
+    hand_in(
+        workspace,
+        "ada",
+        {"which-letters": "AC", "how-many": "B"},
+        "def double(x):\n    return x + x",
+    )
     hand_in(workspace, "bob", {"which-letters": "A"}, "def double(x):\n    return x")
-    assert grade(workspace / "submitted", workspace).problems == []
+    assert grade_batch(workspace / "submitted", workspace).problems == []
     shutil.copy(root / "grading" / "nbgrader_config.py", built / "grading")
     with serve(tmp_path / "jupyter", folder=built / "grading") as jupyter:
         context = chromium.new_context(viewport={"width": 1100, "height": 900})
@@ -62,7 +69,9 @@ def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
         expect(page.locator("body")).to_contain_text("Exercise: double")
         box = page.locator("input.score#double")
         expect(box).to_have_attribute("placeholder", "0")
-        with page.expect_response(lambda r: "/formgrader/api/grade/" in r.url and r.request.method == "PUT") as saved:
+        with page.expect_response(
+            lambda r: "/formgrader/api/grade/" in r.url and r.request.method == "PUT"
+        ) as saved:
             box.fill("1.25")
             box.press("Tab")
         assert saved.value.ok
@@ -71,4 +80,7 @@ def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
         expect(rows.filter(has_text="bob").locator(".score")).to_have_text("2.75 / 6")
         context.close()
     with open_desk(workspace).gradebook as book:
-        assert {total.student: total.score for total in scores.totals(book)} == {"ada": 6.0, "bob": 2.75}
+        assert {total.student: total.score for total in scores.totals(book)} == {
+            "ada": 6.0,
+            "bob": 2.75,
+        }

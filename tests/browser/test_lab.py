@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from live_jupyter import Jupyter
 from playwright.sync_api import Locator, Page, expect
+
+from tests.support.live_jupyter import Jupyter
 
 pytestmark = pytest.mark.browser
 
@@ -48,12 +49,16 @@ def open_and_run(page: Page, address: str, count: int) -> None:
 
 
 def run(page: Page, cell: Locator) -> None:
-    """Run a cell; again, while JupyterLab drops what it is given before it has connected to the kernel."""
+    """Run a cell; again, while JupyterLab drops what it is given before it has connected to the
+    kernel.
+    """
     for patience in (3_000, 3_000, 3_000, 20_000):
         cell.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         with suppress(AssertionError):
-            expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=patience)
+            expect(cell.locator(".jp-InputPrompt")).to_have_text(
+                re.compile(r"\[\d+\]:"), timeout=patience
+            )
             return
     raise AssertionError("the cell does not run")
 
@@ -71,7 +76,9 @@ def save(page: Page, path: Path) -> list[str]:
     raise AssertionError("Ctrl+S did not save the notebook")
 
 
-def test_a_click_rewrites_the_cell_and_reopening_restores_the_boxes(page: Page, jupyter: Jupyter) -> None:
+def test_a_click_rewrites_the_cell_and_reopening_restores_the_boxes(
+    page: Page, jupyter: Jupyter
+) -> None:
     path = jupyter.notebook("click.ipynb", SETUP, ANY, ONE, CLASSROOM)
     open_and_run(page, f"{jupyter.url}/doc/tree/click.ipynb", 4)
     several, one, classroom = (Cell(page, index) for index in (1, 2, 3))
@@ -79,7 +86,8 @@ def test_a_click_rewrites_the_cell_and_reopening_restores_the_boxes(page: Page, 
 
     several.box("C").click()
     several.expect("C")
-    page.wait_for_timeout(600)  # the editor takes edits within half a second for one step of its history
+    # the editor takes edits within half a second for one step of its history
+    page.wait_for_timeout(600)
     several.box("A").click()
     several.expect("AC")
     expect(several.status).to_have_text('Recorded: AC. Press "Check answer" to see why.')
@@ -148,7 +156,9 @@ def test_the_keyboard_alone_is_enough(page: Page, jupyter: Jupyter) -> None:
     expect(several.status).to_be_focused()
     expect(several.explanations.get_by_role("listitem")).to_have_count(4)
     expect(several.explanations).to_contain_text("Right, but you left it out. One for every pair")
-    expect(several.explanations).to_contain_text("Wrong, and you left it out. They can: colour is just more inputs.")
+    expect(several.explanations).to_contain_text(
+        "Wrong, and you left it out. They can: colour is just more inputs."
+    )
 
     # Another try: what was explained belongs to the answer before, so it goes.
     several.box("C").focus()
@@ -166,7 +176,9 @@ def test_the_keyboard_alone_is_enough(page: Page, jupyter: Jupyter) -> None:
     page.keyboard.press("Enter")
     expect(one.status).to_have_text("Recorded: B. 1 of 1 point.")
     expect(one.cell.get_by_role("radio", name="A: Like side<sup>2</sup> & slowly")).to_have_count(1)
-    expect(several.cell.get_by_role("checkbox", name="A: They can't use RGB colours.")).to_have_count(1)
+    expect(
+        several.cell.get_by_role("checkbox", name="A: They can't use RGB colours.")
+    ).to_have_count(1)
 
 
 def test_notebook_7(page: Page, jupyter: Jupyter) -> None:

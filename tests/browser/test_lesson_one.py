@@ -1,16 +1,18 @@
-"""Lesson 1 as a learner meets it: opened in JupyterLab, answered by clicks, saved, reopened, and graded."""
+"""Lesson 1 as a learner meets it: opened in JupyterLab, answered by clicks, saved, reopened, and
+graded.
+"""
 
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
-from live_jupyter import Jupyter
+from course_grading.assign.build import lessons, release
+from course_grading.batch import grade_batch
 from playwright.sync_api import Locator, Page, expect
 from test_lab import run, save
 
-from course_lib.grading.build import lessons, release
-from course_lib.grading.run import grade
+from tests.support.live_jupyter import Jupyter
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +54,9 @@ def test_lesson_one_is_answered_saved_reopened_and_graded(
     handed_in.parent.mkdir(parents=True)
     shutil.copy(path, handed_in)
     assert nbformat.read(handed_in, as_version=4)
-    batch = grade(tmp_path / "class", tmp_path / "workspace")
+    batch = grade_batch(tmp_path / "class", tmp_path / "workspace")
     assert batch.problems == []
     points = {question.name: question.points for question in lesson.questions}
-    assert {item.item: item.score for item in batch.items if item.score} == {name: points[name] for name in CLICKED}
+    assert {item.item: item.score for item in batch.items if item.score} == {
+        name: points[name] for name in CLICKED
+    }

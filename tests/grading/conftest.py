@@ -2,9 +2,8 @@
 
 import nbformat
 import pytest
-
-from course_lib.grading import keys
-from course_lib.grading.marking import Task
+from course_grading.autograde import answer_keys
+from course_grading.autograde.grade import Task
 
 NAME = "01_sample"
 
@@ -18,12 +17,14 @@ def workspace(built):
 @pytest.fixture
 def key(workspace):
     """What marks the sample lesson."""
-    return keys.read(workspace, NAME)
+    return answer_keys.read(workspace, NAME)
 
 
 @pytest.fixture
 def work(key):
-    """Makes a submission's bytes: the release, with other sources for some of its cells, found by their ids."""
+    """Makes a submission's bytes: the release, with other sources for some of its cells, found by
+    their ids.
+    """
 
     def make(**sources: str) -> bytes:
         notebook = nbformat.reads(key.release, as_version=4)
@@ -39,6 +40,8 @@ def task(key):
     """Makes a task of a submission's bytes."""
 
     def make(data: bytes, student: str = "ada", secret: bytes = b"secret") -> Task:
-        return Task(student, NAME, f"{student}.ipynb", data, keys.seeds(secret, key, student))
+        return Task(
+            student, NAME, f"{student}.ipynb", data, answer_keys.seeds(secret, key, student)
+        )
 
     return make

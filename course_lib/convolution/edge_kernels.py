@@ -1,0 +1,48 @@
+"""Kernels made by hand: what people wrote down before networks found their own.
+
+Sources: Prewitt, "Object enhancement and extraction" (1970), in Picture Processing and
+Psychopictorics; Sobel, "History and Definition of the so-called Sobel Operator" (2014, of a talk
+given in 1968), https://www.researchgate.net/publication/239398674; turning an edge detector to any
+angle: Freeman and Adelson, "The design and use of steerable filters" (1991),
+https://doi.org/10.1109/34.93808.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_KERNELS = {
+    "identity": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
+    "blur": [[1 / 9] * 3] * 3,
+    "sharpen": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
+    "vertical edges (Prewitt)": [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
+    "vertical edges (Sobel)": [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]],
+    "horizontal edges (Prewitt)": [[-1, -1, -1], [0, 0, 0], [1, 1, 1]],
+    "horizontal edges (Sobel)": [[-1, -2, -1], [0, 0, 0], [1, 2, 1]],
+    "spots (Laplace)": [[0, 1, 0], [1, -4, 1], [0, 1, 0]],
+}
+
+
+def names() -> list[str]:
+    """The names of the kernels."""
+    return list(_KERNELS)
+
+
+def kernel(name: str) -> Float[Tensor, "3 3"]:
+    """A 3x3 kernel by name, to be used as cross-correlation: positive where the right or lower side
+    is brighter.
+
+    Raises:
+        ValueError: if there is no such kernel.
+    """
+    if name not in _KERNELS:
+        raise ValueError(f"There is no kernel {name!r}: choose one of {', '.join(_KERNELS)}.")
+    return torch.tensor(_KERNELS[name], dtype=torch.float32)
+
+
+def turned_sobel(angle: int | float) -> Float[Tensor, "3 3"]:
+    """Sobel's kernel turned by ``angle`` degrees: 0 finds vertical edges, 90 horizontal ones."""
+    vertical, horizontal = kernel("vertical edges (Sobel)"), kernel("horizontal edges (Sobel)")
+    return math.cos(math.radians(angle)) * vertical + math.sin(math.radians(angle)) * horizontal

@@ -1,0 +1,58 @@
+"""Which statements a function needs: all that it needs, and no others."""
+
+import ast
+import textwrap
+
+import pytest
+from course_grading.sandbox.guest.dependencies import needed, uses
+
+
+def chosen(*cells):
+    *before, last = (ast.parse(textwrap.dedent(cell)) for cell in cells)
+    return [ast.unparse(statement) for _, statement in needed(before, last)]
+
+
+@pytest.mark.parametrize(
+    ("before", "target", "wanted"),
+    [
+        ("import numpy as np\nimport torch", "def f(x): return np.abs(x)", ["import numpy as np"]),
+        ("a = 1\na = 2", "a", ["a = 2"]),
+        ("a = 1\na += 2", "a", ["a = 1", "a += 2"]),
+        ("a = 1\nb = a", "b", ["a = 1", "b = a"]),
+        (
+            "model = make()\nmodel.eval()\nshow(model(1))",
+            "model",
+            ["model = make()", "model.eval()"],
+        ),
+        ("made = {}\nmade['a'] = 1\nprint(made)", "made", ["made = {}", "made['a'] = 1"]),
+        ("import torch\ntorch.show(picture)", "torch", ["import torch"]),
+        ("picture = 1", "def f(picture): return picture", []),
+        ("picture = 1", "def f():\n    picture = 2\n    return [picture for _ in 'a']", []),
+        ("scale = 2", "def f():\n    return [scale * n for n in 'a']", ["scale = 2"]),
+        (
+            "a, b = 1, 2\nfor c in 'x':\n    d = c",
+            "b, d",
+            ["a, b = (1, 2)", "for c in 'x':\n    d = c"],
+        ),
+        ("from math import *", "pi", ["from math import *"]),
+        ("class Base:\n    pass", "class Own(Base):\n    pass", ["class Base:\n    pass"]),
+        ("kind = int", "def f(x: kind): return x", ["kind = int"]),
+    ],
+)
+def test_what_is_needed(before, target, wanted):
+    assert chosen(before, target) == wanted
+
+
+def test_a_function_of_another_cell_brings_what_it_needs():
+    cells = (
+        "import math",
+        "def half(x):\n    return math.floor(x / 2)",
+        "unused = half(3)",
+        "def f(x): return half(x)",
+    )
+    assert chosen(*cells) == ["import math", "def half(x):\n    return math.floor(x / 2)"]
+
+
+def test_names_inside_functions_count_if_they_are_global():
+    (statement,) = ast.parse("def f(x):\n    y = x\n    return g(y)").body
+    assert uses(statement) == {"g"}

@@ -1,0 +1,320 @@
+"""Questions, banks, what the cells call, and the boxes, without a browser (that is
+``tests/browser``).
+"""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from course_lib import quiz
+from course_lib.quiz import cells, question_bank, scoring, widget
+from course_lib.quiz.question import Option, Question
+
+LESSON = "01_test"
+
+
+def question(
+    right: str = "BC", letters: str = "ABCD", name: str = "why-not-fc", points: float = 2
+) -> Question:
+    options = [
+        Option(f"Text of {letter}", letter in right, f"Reason for {letter}") for letter in letters
+    ]
+    return Question(name, points, "Why?", options)
+
+
+@pytest.fixture
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bank of two questions, and a kernel in which nothing has run yet."""
+    monkeypatch.setenv("COURSE_BANK", str(tmp_path))
+    monkeypatch.setenv("COURSE_MODE", "quick")
+    monkeypatch.setattr(cells, "_lesson", None)
+    monkeypatch.setattr(cells, "_records", {})
+    questions = [question(), question("B", "ABC", "growth", 1)]
+    path = tmp_path / f"{LESSON}.json"
+    path.write_text(question_bank.pack(LESSON, questions), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[widget.View]:
+    """What was displayed, in order."""
+    views: list[widget.View] = []
+    monkeypatch.setattr(widget, "show", views.append)
+    return views
+
+
+class Page(HTMLParser):
+    """The tags of some HTML; fails on a tag that is not closed where it should be."""
+
+    VOID = {"input"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+# --- questions and banks
+# ----------------------------------------------------------------------------
+
+
+def test_a_question_knows_its_letters() -> None:
+    several, one = question(), question("B", "ABC")
+    assert (several.letters, several.right, several.wrong, several.multiple) == (
+        "ABCD",
+        "BC",
+        "AD",
+        True,
+    )
+    assert (one.letters, one.right, one.wrong, one.multiple) == ("ABC", "B", "AC", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"right": ""}, "no right option"),
+        ({"right": "ABCD"}, "no wrong option"),
+        ({"right": "A", "letters": "A"}, "1 options"),
+        ({"letters": "ABCDEFGHI"}, "9 options"),
+        ({"points": 0}, "points must be positive"),
+        ({"name": "Why not"}, "small letters"),
+    ],
+)
+def test_a_broken_question_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        question(**change)
+
+
+def test_a_question_needs_words() -> None:
+    good = Option("text", True, "because"), Option("other", False, "because")
+    with pytest.raises(ValueError, match="asks nothing"):
+        Question("q", 1, " ", list(good))
+    with pytest.raises(ValueError, match="option B"):
+        Question("q", 1, "Why?", [good[0], Option("other", False, "")])
+
+
+def test_a_bank_comes_back_as_it_was_packed(bank: Path) -> None:
+    loaded = question_bank.load(LESSON)
+    assert list(loaded) == ["why-not-fc", "growth"]
+    several, one = loaded.values()
+    assert (several.kind, several.points, several.letters) == ("any", 2, "ABCD")
+    assert (several.right, several.wrong) == ("BC", "AD")
+    assert several.options == [f"Text of {letter}" for letter in "ABCD"]
+    assert several.explanations == [f"Reason for {letter}" for letter in "ABCD"]
+    assert (one.kind, one.right, one.wrong) == ("one", "B", "AC")
+
+
+def test_two_packs_are_byte_equal_and_spoil_nothing_at_a_glance() -> None:
+    text = question_bank.pack(LESSON, [question()])
+    assert text == question_bank.pack(LESSON, [question()])
+    assert "Reason" not in text and '"B' not in text
+    assert list(json.loads(text)) == ["why-not-fc"]
+    # The same letters under another name have other digests.
+    other = question_bank.pack(LESSON, [question(name="other")])
+    assert json.loads(text)["why-not-fc"]["digests"] != json.loads(other)["other"]["digests"]
+
+
+def test_markdown_becomes_html_when_packed_and_raw_html_stays_text() -> None:
+    options = [
+        Option("`a < b` & <b>", True, "*so*"),
+        Option("[x](javascript:alert(1)) <script>", False, "no"),
+    ]
+    packed = json.loads(question_bank.pack(LESSON, [Question("q", 1, "Why?", options)]))["q"]
+    assert packed["options"][0] == "<code>a &lt; b</code> &amp; &lt;b&gt;"
+    assert "<script" not in packed["options"][1] and "href" not in packed["options"][1]
+
+
+def test_broken_banks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two questions named"):
+        question_bank.pack(LESSON, [question(), question()])
+    with pytest.raises(FileNotFoundError, match="course build"):
+        question_bank.load("09_missing", tmp_path)
+    for name in ("../01_test", "", "lesson"):
+        with pytest.raises(ValueError, match="file's name"):
+            question_bank.load(name, tmp_path)
+
+
+# --- in the kernel
+# ----------------------------------------------------------------------------------
+
+
+def test_answer_record_and_score(
+    bank: Path,
+    shown: list[widget.View],
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quiz.recorded("why-not-fc")
+    assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == 0.0
+    quiz.begin(LESSON)
+    for typed, line, points in [
+        ("", "No answer yet.", 0),
+        ("b", "Recorded: B.", 1),
+        ("x", "Not recorded: 'x' is not one of the letters A, B, C, D.", 0),
+        (
+            None,
+            'Not recorded: the answer is None, not text. Write letters between quotes: answer = "A"',
+            0,
+        ),
+        ("c, b", "Recorded: BC.", 2),
+    ]:
+        quiz.answer("why-not-fc", typed)
+        assert shown[-1].line == line
+        quiz.recorded("why-not-fc")
+        assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == points
+    quiz.answer("growth", "AB")
+    assert (
+        shown[-1].line
+        == "Not recorded: A, B are 2 letters, but this question has one right option."
+    )
+    quiz.passed("output-size")
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "No answer yet."
+    assert out.splitlines()[-2:] == [
+        "Recorded: BC.",
+        "✓ output-size: every check in this cell passed.",
+    ]
+    assert err == ""
+
+
+def test_a_broken_lesson_is_named(bank: Path, shown: list[widget.View]) -> None:
+    with pytest.raises(RuntimeError, match="set-up"):
+        quiz.answer("why-not-fc", "A")
+    quiz.begin(LESSON)
+    with pytest.raises(ValueError, match="has no question 'why'. It has: why-not-fc, growth"):
+        quiz.answer("why", "A")
+    for choose in (
+        "any",
+        "some of ABCD",
+        "any of ABD",
+        "one of BCD",
+        "any of ABCDEFGHI",
+        "any of A",
+    ):
+        with pytest.raises(ValueError, match="choose must be like"):
+            quiz.answer("why-not-fc", "A", choose=choose)
+
+
+def test_a_classroom_release_opens_no_bank_and_gives_no_feedback(
+    bank: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(question_bank, "load", lambda *_: pytest.fail("the bank was opened"))
+    views: list[dict] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: views.append(bundle))
+    quiz.begin(LESSON)
+    quiz.answer("why-not-fc", "ac", choose="any of ABCD")
+    assert views[0]["text/plain"] == "Recorded: AC."
+    page = Page(views[0]["text/html"])
+    assert page.all("button") == [] and page.all("li") == []
+    assert "points" not in page.text and "Text of" not in views[0]["text/html"]
+    assert [box.get("aria-label") for box in page.all("input")] == ["A", "B", "C", "D"]
+    quiz.answer("growth", "ac", choose="one of ABC")
+    assert views[1]["text/plain"].startswith("Not recorded: A, C are 2 letters")
+
+
+def test_the_grader_needs_no_bank_and_nothing_goes_to_stderr(
+    bank: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("COURSE_MODE", "grading")
+    bank.unlink()
+    quiz.begin(LESSON)
+    quiz.answer("why-not-fc", "cb")
+    quiz.recorded("why-not-fc")
+    quiz.answer("growth", "AB")  # one right option: two letters are invalid
+    assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == 2.0
+    assert quiz.score("growth", right="B", wrong="AC", points=1) == 0.0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[:2] == ["Recorded: BC.", "Recorded: BC."]
+    assert err == ""
+
+
+# --- the boxes
+# --------------------------------------------------------------------------------------
+
+
+def test_the_boxes_are_well_formed_and_named(bank: Path) -> None:
+    several, one = question_bank.load(LESSON).values()
+    page = Page(
+        widget.render(widget.View("why-not-fc", "any", "ABCD", "AB", "Recorded: AB.", several))
+    )
+    assert page.all("div")[0]["data-answer"] == "AB"
+    boxes = page.all("input")
+    assert [box["type"] for box in boxes] == ["checkbox"] * 4
+    assert [box["aria-label"] for box in boxes] == [
+        f"{letter}: Text of {letter}" for letter in "ABCD"
+    ]
+    assert ["checked" in box for box in boxes] == [True, True, False, False]
+    assert {"fieldset", "legend", "button"} <= {tag for tag, _ in page.tags}
+    assert [status["tabindex"] for status in page.all("p") if status.get("role") == "status"] == [
+        "-1"
+    ]
+    assert "Recorded: AB. 0 of 2 points." in page.text
+    # Right and wrong, chosen and left out: each in words, not by a colour alone.
+    assert "Wrong, but you chose it. Reason for A" in page.text
+    assert "Right, and you chose it. Reason for B" in page.text
+    assert "Right, but you left it out. Reason for C" in page.text
+    assert "Wrong, and you left it out. Reason for D" in page.text
+    radios = Page(widget.render(widget.View("growth", "one", "ABC", "", "No answer yet.", one)))
+    assert [box["type"] for box in radios.all("input")] == ["radio"] * 3
+    assert radios.all("li") == []
+
+
+def test_what_a_learner_or_author_writes_is_never_executed() -> None:
+    hostile = '"><script>alert(1)</script>'
+    options = [Option(f"`{hostile}` {hostile}", True, hostile), Option("other", False, "no")]
+    text = question_bank.pack(LESSON, [Question("q", 1, "Why?", options)])
+    packed = question_bank.PackedQuestion(**json.loads(text)["q"])
+    html = widget.render(widget.View(hostile, "one", "AB", "A", f"Not recorded: {hostile}", packed))
+    page = Page(html)
+    assert len(page.all("script")) == 1
+    assert page.all("div")[0]["data-question"] == hostile
+    assert page.all("input")[0]["aria-label"] == f"A: {hostile} {hostile}"
+
+
+def test_a_saved_output_needs_nothing_from_outside() -> None:
+    """No file is loaded, and no character closes the inline style or script early."""
+    for name, end in (("widget.css", "</style"), ("widget.js", "</script")):
+        text = Path(widget.__file__).with_name(name).read_text(encoding="utf-8")
+        assert end not in text
+        assert not re.search(r"https?:|@import|url\(|import\(", text)
+
+
+def test_the_extension_is_found_by_jupyterlab() -> None:
+    folder = Path(widget.__file__).with_name("labextension")
+    package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    script = (folder / package["jupyterlab"]["_build"]["load"]).read_text(encoding="utf-8")
+    assert f'["{package["name"]}"]' in script
+    assert "__esModule: true" in script  # without it JupyterLab does not start at all
+
+
+def test_what_was_ticked_is_said_back_with_its_points(bank: Path, shown: list[widget.View]) -> None:
+    quiz.begin(LESSON)
+    for ticked in ("", "A", "BC", "ABD", "ABCD"):
+        quiz.answer("why-not-fc", ticked)
+        assert shown[-1].ticked == ticked
+        earned = scoring.score(ticked, "BC", "AD", 2)
+        assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == earned
+        if ticked:
+            assert widget.status(shown[-1]) == f"Recorded: {ticked}. {earned:g} of 2 points."

@@ -1,0 +1,274 @@
+"""The hostile and broken submissions of ``attacks/``: what each hands in, may earn, and must not
+touch.
+
+One Markdown file an attack. Its heading says what it tries, a list what is expected, and its blocks
+of code what its cells hold; the words after ``python`` say where a block goes::
+
+    # Read the answers from the instructor's notebook
+
+    - earns: 0
+
+    ```python which-letters-answer
+    answer = ...
+    ```
+
+``earns`` is what the visible work is worth: no grader may give more. ``ends: graded`` asks for
+exactly that (a notebook that was damaged without its learner's fault), ``ends: listed`` for a
+problem whose reason holds ``says``; without ``ends`` a submission may be graded, wait for a person,
+or be listed. ``base: solved`` starts from a notebook with all six points instead of the blank
+release. ``recipe`` names functions of
+:mod:`.recipes` and :mod:`.files` that damage the notebook or make a file which nobody wants to
+commit.
+
+A place is a cell id of the lesson, ``top`` or ``end`` for a new cell, or ``file:NAME`` for a file
+beside the notebook. ``@WORKSPACE@`` and the like become paths of the :class:`World`: an attacker
+knows them all. What an attack learns and must not know it publishes behind the word LEAK and a
+hyphen, spelt in two parts in its source.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.checkout import ATTACKS, SAMPLE
+
+LESSON = "01_sample"
+FOLDER = ATTACKS
+LEAK = b"LEAK-"
+_SETTING = re.compile(r"^- (?P<key>earns|ends|says|base|recipe): (?P<value>.+)$", re.M)
+_BLOCK = re.compile(r"^```python (?P<places>[^\n]+)\n(?P<code>.*?)^```$", re.M | re.S)
+_HONEST = {
+    "which-letters-answer": 'answer = "AC"\nquiz.answer("which-letters", answer)',
+    "how-many-answer": 'answer = "B"\nquiz.answer("how-many", answer)',
+    "double-code": "# Exercise: double (2 points)\ndef double(x):\n    return x + x",
+}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One submission. ``name`` begins with its group: ``reading-gradebook`` tries to read."""
+
+    name: str
+    tries: str
+    earns: float
+    ends: str  # "graded", "listed", or "" for either
+    says: str
+    solved: bool
+    recipes: list[str] = field(default_factory=list)
+    blocks: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def group(self) -> str:
+        return self.name.split("-")[0]
+
+
+def attacks() -> list[Attack]:
+    """Every attack of ``attacks/``, in the order of their names."""
+    return [_read(path) for path in sorted(FOLDER.glob("*.md"))]
+
+
+def _read(path: Path) -> Attack:
+    text = path.read_text(encoding="utf-8")
+    about = {match["key"]: match["value"].strip() for match in _SETTING.finditer(text)}
+    return Attack(
+        path.stem,
+        text.split("\n", 1)[0].removeprefix("# "),
+        float(about["earns"]),
+        about.get("ends", ""),
+        about.get("says", ""),
+        about.get("base") == "solved",
+        [name.strip() for name in about.get("recipe", "").split(",") if name.strip()],
+        [
+            (place, match["code"])
+            for match in _BLOCK.finditer(text)
+            for place in match["places"].split()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class World:
+    """A workspace with things in it and around it that a submission must neither change nor
+    learn.
+    """
+
+    workspace: Path
+    handed_in: Path  # the class's folder of submissions
+    canary: Path  # nothing in here may change
+    home: Path
+    package: Path  # the course_lib that grades
+    secret: str  # the course secret; it also stands in the environment of the grader
+    mark: str  # on the command line of every process that an attack leaves behind
+    listener: socket.socket  # nobody may connect
+
+    @property
+    def places(self) -> dict[str, str]:
+        return {
+            "@WORKSPACE@": str(self.workspace),
+            "@HANDED_IN@": str(self.handed_in),
+            "@CANARY@": str(self.canary),
+            "@PACKAGE@": str(self.package),
+            "@SAMPLE@": str(SAMPLE),
+            "@MARK@": self.mark,
+            "@PORT@": str(self.listener.getsockname()[1]),
+        }
+
+
+def world(root: Path, workspace: Path, package: Path) -> World:
+    """Plant canaries under ``root``. The caller sets ``HOME`` to ``home`` and ``COURSE_CANARY`` to
+    ``secret``.
+    """
+    canary, home, handed_in = root / "canary", root / "home", root / "class"
+    for folder in (canary / "thesis", home / ".ipython" / "profile_default" / "startup", handed_in):
+        folder.mkdir(parents=True)
+    (canary / "thesis" / "chapter.txt").write_text("three years of work")
+    (home / ".bashrc").write_text("# as it was\n")
+    secret = secrets.token_hex(32)
+    (workspace / "secret").write_text(secret)
+    (workspace / "secret").chmod(0o600)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    mark = f"course-attack-{secrets.token_hex(4)}"
+    return World(workspace, handed_in, canary, home, package, secret, mark, listener)
+
+
+def released(world: World) -> dict:
+    """The released lesson as plain JSON, each source one text."""
+    path = world.workspace / "release" / LESSON / f"{LESSON}.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def honest(world: World, student: str) -> None:
+    """Hand in what earns all six points."""
+    _plain(_filled(released(world), _HONEST), world.handed_in / student)
+
+
+def hand_in(attack: Attack, world: World) -> Path:
+    """Make an attack's folder among the submissions; the student is called as the attack."""
+
+    folder = world.handed_in / attack.name
+    folder.mkdir(parents=True)
+    notebook = _filled(released(world), _HONEST if attack.solved else {})
+    for place, code in attack.blocks:
+        for placeholder, path in world.places.items():
+            code = code.replace(placeholder, path)
+        if place.startswith("file:"):
+            target = folder / place.removeprefix("file:")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(code)
+        elif place in ("top", "end"):
+            cell = {"cell_type": "code", "id": f"mine-{place}", "metadata": {}, "source": code}
+            cell |= {"outputs": [], "execution_count": None}
+            notebook["cells"].insert(0 if place == "top" else len(notebook["cells"]), cell)
+        else:
+            notebook = _filled(notebook, {place: code})
+    for recipe in attack.recipes:
+        change = getattr(recipes, recipe, None) or getattr(files, recipe)
+        notebook = change(notebook, folder, world)
+    if notebook is not None:
+        _plain(notebook, folder)
+    return folder
+
+
+def _filled(notebook: dict, sources: dict[str, str]) -> dict:
+    by_id = {cell["id"]: cell for cell in notebook["cells"]}
+    for place, source in sources.items():
+        by_id[place]["source"] = source.rstrip("\n")
+    return notebook
+
+
+def _plain(notebook: dict, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{LESSON}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def watched(world: World) -> dict[str, str]:
+    """What no submission may change, as path -> what is there: compare one of before with one of
+    after.
+    """
+    roots = [
+        world.canary,
+        world.handed_in,
+        world.workspace / "source",
+        world.workspace / "release",
+        world.package,
+    ]
+    roots += [world.workspace / "secret", world.home / ".bashrc", world.home / ".local"]
+    roots += [*(world.home / ".ipython" / "profile_default" / "startup").glob("*.py")]
+    return {str(path): _state(path) for root in roots for path in _below(root)}
+
+
+def _below(root: Path) -> Iterator[Path]:
+    if root.is_symlink() or root.exists():
+        yield root
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(folder) / name for name in [*folders, *files])
+
+
+def _state(path: Path) -> str:
+    about = path.lstat()
+    kind = stat.filemode(about.st_mode)
+    if path.is_symlink():
+        return f"{kind} -> {os.readlink(path)}"
+    if not stat.S_ISREG(about.st_mode):
+        return kind
+    with path.open("rb") as file:
+        return f"{kind} {about.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def reached(world: World) -> bool:
+    """Whether something connected to the port that nobody may reach."""
+    try:
+        world.listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def learned(world: World, *more: Path) -> list[Path]:
+    """Files that show what a submission must not know: all of the workspace but what was planted,
+    and ``more``.
+    """
+    found = []
+    for path in (path for root in (world.workspace, *more) for path in _below(root)):
+        try:
+            if stat.S_ISREG(path.lstat().st_mode) and path != world.workspace / "secret":
+                content = path.read_bytes()
+                if LEAK in content or world.secret.encode() in content:
+                    found.append(path)
+        except OSError:  # a path that is too long, or a file that is gone
+            continue
+    return found
+
+
+def left_running(world: World) -> list[int]:
+    """The processes that attacks left behind: their command lines hold the mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if world.mark.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def tidy(world: World) -> None:
+    """Make everything removable again, and close the port."""
+    world.listener.close()
+    for path in [world.canary, *world.canary.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o700)
+    shutil.rmtree(world.handed_in)
