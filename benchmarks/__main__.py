@@ -1,7 +1,7 @@
-"""Run the benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
+"""Run benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
 
-Each module has ``run() -> dict`` whose ``rows`` are what is printed. Everything that is compared
-runs alternately in the same process or session; what is told are medians and their ratios.
+Each module has ``run() -> dict`` whose ``rows`` are printed. Alternatives run alternately in the
+same process or session; the results are medians and their ratios.
 """
 
 import importlib
@@ -16,13 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
-# from a quarter of an hour (with 11 GB) to one: only when they are named
-LONG = (
-    "attacks",
-    "grading",
-    "learning",
-    "sd",
-)
+LONG = ("attacks", "grading", "learning", "sd")  # 15 minutes (with 11 GB) to an hour: by name only
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,36 +24,39 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"Which: {', '.join(NAMES + LONG)}; if none, all but {', '.join(LONG)}, which are long."
+            help=f"Which: {', '.join(NAMES + LONG)}; "
+            f"by default all except {', '.join(LONG)}, which are long."
         ),
     ] = None,
-):
-    """Measure, print and save as JSON under benchmarks/results/."""
+) -> None:
+    """Measure, print and save as JSON in benchmarks/results/."""
+    console = Console(width=160)
     for name in names or NAMES:
         if name not in NAMES + LONG:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(NAMES + LONG)}")
-        started = time.time()
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(NAMES + LONG)}")
+        start = time.perf_counter()
         result = importlib.import_module(f"benchmarks.{name}").run()
         result["machine"] = (
             f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
         )
-        result["seconds"] = round(time.time() - started, 1)
+        result["seconds"] = round(time.perf_counter() - start, 1)
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{name}.json"
         path.write_text(json.dumps(result, indent=2) + "\n")
-        table = Table(title=f"{name} ({result['machine']})", title_justify="left")
-        for column in result["rows"][0]:
-            table.add_column(column)
-        for row in result["rows"]:
-            table.add_row(
-                *[
-                    f"{value:.3g}" if isinstance(value, float) else str(value)
-                    for value in row.values()
-                ]
-            )
-        console = Console(width=160)
-        console.print(table)
+        console.print(_table(f"{name} ({result['machine']})", result["rows"]))
         console.print(f"saved as {path}", highlight=False)
 
 
-typer.run(main)
+def _table(title: str, rows: list[dict]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            *(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
+        )
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,18 +1,20 @@
 """The hostile and broken submissions of ``tests/grading/attacks`` against vanilla
 ``nbgrader autograde``.
 
-One batch an attack: an honest student, the attack, another honest student, graded by nbgrader with
+One batch per attack: an honest student, the attack, another honest student, graded by nbgrader with
 its own configuration. All of it runs in a bubblewrap of its own (no network, the system read-only,
-a scratch folder) under limits and a clock, so that what nbgrader lets through hits canaries.
-``COURSE_ATTACKS=reading,ending-loop`` chooses groups or single attacks; a run that was cut off goes
-on where it was. nbgrader is given zip files as they came, and notebooks under the name they have.
+a scratch folder) under limits of resources and time, so that what nbgrader lets through hits
+canaries. ``COURSE_ATTACKS=reading,ending-loop`` chooses groups or single attacks; an interrupted
+run can be resumed. nbgrader gets zip files as they were submitted, and notebooks under the name
+they have.
 
-========  ==============================================================================================
-gained    points beyond what the visible work earned
-lost      points that honest work in a damaged notebook earned and did not get
-harm      something outside changed, read, reached or left running, or another student's points
-changed stopped   the student after it was not graded, or the batch did not end
-========  ==============================================================================================
+=================  ================================================================================
+gained points      more points than the visible work earned
+lost honest work   points that honest work in a damaged notebook earned and did not get
+did harm           something outside changed, read, contacted or left running, or another student's
+                   points changed
+stopped the batch  the student after it was not graded, or the batch did not end
+=================  ================================================================================
 """
 
 import hashlib
@@ -32,7 +34,8 @@ from tests.support import attacks
 from tests.support.attacks import LESSON, Attack, World
 
 ROOT = Path(__file__).resolve().parents[1]
-DONE = Path(__file__).parent / "results" / "attacks"  # one file each: delete them to measure anew
+# one file per attack: delete them to measure again
+DONE = Path(__file__).parent / "results" / "attacks"
 SECONDS = 240  # for one batch of three; an honest one takes 15
 MEMORY, FILE, PROCESSES = 8 * 2**30, 80 * 2**30, 2000  # of one process; a file may be sparse
 FIRST, LAST = "a-honest", "z-honest"
@@ -40,43 +43,46 @@ FIRST, LAST = "a-honest", "z-honest"
 
 def run() -> dict:
     """Measure every attack; the rows are sums by group, ``attacks`` holds one entry each."""
-    wanted = os.environ.get("COURSE_ATTACKS", "").split(",")
+    names = os.environ.get("COURSE_ATTACKS", "").split(",")
     chosen = [
-        a for a in attacks.attacks() if wanted == [""] or a.name in wanted or a.group in wanted
+        attack
+        for attack in attacks.load_attacks()
+        if names == [""] or attack.name in names or attack.group in names
     ]
     with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
         template = Path(folder) / "template"
         _build(template)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(
+            results = list(
                 pool.map(
-                    lambda attack: _measured(attack, template, Path(folder) / attack.name), chosen
+                    lambda attack: _measure(attack, template, Path(folder) / attack.name), chosen
                 )
             )
     groups = {
-        attack.group: [f for f in found if f["attack"].startswith(f"{attack.group}-")]
+        attack.group: [r for r in results if r["attack"].startswith(f"{attack.group}-")]
         for attack in chosen
     }
     rows = [_sum(group, part) for group, part in groups.items()]
-    return {"rows": [*rows, _sum("all", found)], "attacks": found, "seconds allowed": SECONDS}
+    return {"rows": [*rows, _sum("all", results)], "attacks": results, "seconds allowed": SECONDS}
 
 
-def _sum(group: str, found: list[dict]) -> dict:
+def _sum(group: str, results: list[dict]) -> dict:
     return {
         "group": group,
-        "submissions": len(found),
-        "gained points": sum(f["gained"] != 0 for f in found),
-        "lost honest work": sum(f["lost"] > 0 for f in found),
-        "did harm": sum(bool(f["harm"]) for f in found),
-        "stopped the batch": sum(bool(f["stopped"]) for f in found),
+        "submissions": len(results),
+        "gained points": sum(result["gained"] != 0 for result in results),
+        "lost honest work": sum(result["lost"] > 0 for result in results),
+        "did harm": sum(bool(result["harm"]) for result in results),
+        "stopped the batch": sum(bool(result["stopped"]) for result in results),
         "none of these": sum(
-            not (f["gained"] or f["lost"] or f["harm"] or f["stopped"]) for f in found
+            not any(result[effect] for effect in ("gained", "lost", "harm", "stopped"))
+            for result in results
         ),
     }
 
 
 def _build(folder: Path) -> None:
-    """A checkout in miniature with the sample lesson, built."""
+    """A miniature checkout with the sample lesson, built."""
     from course_grading.assign.build import build
 
     for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
@@ -86,66 +92,38 @@ def _build(folder: Path) -> None:
     build(folder)
 
 
-def _measured(attack: Attack, template: Path, scratch: Path) -> dict:
-    """What was found in an earlier run that was cut off, else what is found now."""
+def _measure(attack: Attack, template: Path, scratch: Path) -> dict:
+    """The stored result of an earlier, interrupted run, else a new one."""
     source = (attacks.FOLDER / f"{attack.name}.md").read_bytes()
-    kept = DONE / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
-    if not kept.is_file():
-        found = _isolated(attack, template, scratch)
+    path = DONE / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
+    if not path.is_file():
+        result = _measure_isolated(attack, template, scratch)
         DONE.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(found))
-    return json.loads(kept.read_text())
+        path.write_text(json.dumps(result))
+    return json.loads(path.read_text())
 
 
-def _isolated(attack: Attack, template: Path, scratch: Path) -> dict:
+def _measure_isolated(attack: Attack, template: Path, scratch: Path) -> dict:
     """Measure one attack in a bubblewrap where only ``scratch`` can be written."""
     scratch.mkdir()
     shutil.copytree(template, scratch / "course")
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "course_lib", scratch / "lib" / "course_lib", ignore=ignore)
-    kept = {str(path) for path in (sys.prefix, sys.base_prefix, ROOT)}
-    command = ["prlimit", f"--as={MEMORY}", f"--fsize={FILE}", f"--nproc={PROCESSES}", "--core=0"]
-    command += [
-        "bwrap",
-        "--unshare-all",
-        "--ro-bind",
-        "/",
-        "/",
-        "--dev",
-        "/dev",
-        "--proc",
-        "/proc",
-        "--tmpfs",
-        "/tmp",
-    ]
-    command += [part for path in sorted(kept) for part in ("--ro-bind", path, path)]
-    # root could otherwise make the read-only system writable again
-    command += [
-        "--cap-drop",
-        "ALL",
-    ]
-    command += [
-        "--bind",
-        str(scratch),
-        str(scratch),
-        "--chdir",
-        str(scratch),
-        "--die-with-parent",
-        "--new-session",
-    ]
+    for package in (ROOT / "course_lib", ROOT / "grading" / "course_grading"):
+        shutil.copytree(package, scratch / "lib" / package.name, ignore=ignore)
     environment = {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
         "HOME": str(scratch / "world" / "home"),
-    }
-    environment |= {
         "PYTHONPATH": f"{scratch / 'lib'}:{ROOT}",
         "OMP_NUM_THREADS": "1",
         "LANG": "C.UTF-8",
     }
-    told = scratch / "told.json"
+    result_path = scratch / "result.json"
     with (scratch / "log").open("w") as log:
         process = subprocess.Popen(
-            [*command, sys.executable, "-m", "benchmarks.attacks", attack.name, str(scratch)],
+            [
+                *_isolate(scratch),
+                *(sys.executable, "-m", "benchmarks.attacks", attack.name, str(scratch)),
+            ],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -154,56 +132,68 @@ def _isolated(attack: Attack, template: Path, scratch: Path) -> dict:
         try:
             process.wait(SECONDS + 60)
         except subprocess.TimeoutExpired:
-            process.kill()  # --die-with-parent takes everything inside along
+            process.kill()  # --die-with-parent ends everything inside
             process.wait()
-    if told.is_file() and told.stat().st_size < 2**20:
-        found = json.loads(told.read_text())
+    if result_path.is_file() and result_path.stat().st_size < 2**20:
+        result = json.loads(result_path.read_text())
     else:
-        found = {
+        result = {
             "gained": 0,
             "lost": 0,
-            "harm": ["nobody was left to tell"],
+            "harm": ["no process was left to report"],
             "stopped": "everything was killed",
         }
     subprocess.run(["chmod", "-R", "u+rwX", scratch], check=False, capture_output=True)
     # shutil.rmtree can't: some paths are 2,000 folders deep
     subprocess.run(["rm", "-rf", scratch], check=False)
-    return {"attack": attack.name, "tries": attack.tries, **found}
+    return {"attack": attack.name, "tries": attack.description, **result}
 
 
-def _inside(name: str, scratch: Path) -> None:
-    """What runs in the bubblewrap: plant, hand in, let nbgrader grade, and look around."""
-    (attack,) = [attack for attack in attacks.attacks() if attack.name == name]
-    world = attacks.world(
+def _isolate(scratch: Path) -> list[str]:
+    """The command that isolates a program, to be followed by the program."""
+    command = ["prlimit", f"--as={MEMORY}", f"--fsize={FILE}", f"--nproc={PROCESSES}", "--core=0"]
+    command += ["bwrap", "--unshare-all", "--ro-bind", "/", "/"]
+    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+    for path in sorted({str(path) for path in (sys.prefix, sys.base_prefix, ROOT)}):
+        command += ["--ro-bind", path, path]
+    # root could otherwise make the read-only system writable again
+    command += ["--cap-drop", "ALL"]
+    command += ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
+    return [*command, "--die-with-parent", "--new-session"]
+
+
+def _run_inside(name: str, scratch: Path) -> None:
+    """What runs in the bubblewrap: plant, hand in, let nbgrader grade, and judge."""
+    (attack,) = [attack for attack in attacks.load_attacks() if attack.name == name]
+    world = attacks.make_world(
         scratch / "world", scratch / "course/grading/workspace", scratch / "lib/course_lib"
     )
     for student in (FIRST, LAST):
-        attacks.honest(world, student)
+        attacks.hand_in_honest(world, student)
     attacks.hand_in(attack, world)
     for student in (FIRST, attack.name, LAST):
-        target = world.workspace / "submitted" / student
-        target.mkdir(parents=True)
-        subprocess.run(["cp", "-a", world.handed_in / student, target / LESSON], check=True)
+        folder = world.workspace / "submitted" / student
+        folder.mkdir(parents=True)
+        subprocess.run(["cp", "-a", world.handed_in / student, folder / LESSON], check=True)
     (world.workspace / "nbgrader_config.py").write_text(
         f'c = get_config()\nc.CourseDirectory.root = "{world.workspace}"\n'
         f'c.CourseDirectory.course_id = "pixels-to-diffusion"\n'
     )
-    before = attacks.watched(world)
-    begun = time.monotonic()
-    ended = _autograde(world)
-    seconds = round(time.monotonic() - begun, 1)
-    left = attacks.left_running(world)
-    if left:
-        time.sleep(4)  # what was left behind gets time to do what it came for
+    before = attacks.snapshot(world)
+    start = time.monotonic()
+    stopped = _autograde(world)
+    seconds = round(time.monotonic() - start, 1)
+    survivors = attacks.surviving_processes(world)
+    if survivors:
+        time.sleep(4)  # they get time to do what they are meant to
     scores = {student: _score(world, student) for student in (FIRST, attack.name, LAST)}
-    found = _judge(attack, world, before, left, scores, ended)
-    (scratch / "told.json").write_text(json.dumps({**found, "scores": scores, "seconds": seconds}))
+    result = _judge(attack, world, before, survivors, scores, stopped)
+    content = json.dumps({**result, "scores": scores, "seconds": seconds})
+    (scratch / "result.json").write_text(content)
 
 
 def _autograde(world: World) -> str:
-    """Run nbgrader as an instructor does; empty if it came to an end, whatever it said of single
-    submissions.
-    """
+    """Run nbgrader as an instructor does; why it did not come to an end, or an empty string."""
     environment = {**os.environ, "COURSE_MODE": "grading", "COURSE_CANARY": world.secret}
     command = [sys.executable, "-m", "nbgrader", "autograde", LESSON]
     process = subprocess.Popen(
@@ -219,42 +209,49 @@ def _autograde(world: World) -> str:
 
 
 def _score(world: World, student: str) -> float | None:
-    """What the gradebook says, None where it says nothing or can't be asked."""
+    """The score in the gradebook; None if there is none, or the gradebook can't be read."""
     from nbgrader.api import Gradebook
 
+    database = f"sqlite:///{world.workspace}/gradebook.db"
     try:
-        with Gradebook(f"sqlite:///{world.workspace}/gradebook.db", "pixels-to-diffusion") as book:
-            submission = book.find_submission(LESSON, student)
-            graded = [g for notebook in submission.notebooks for g in notebook.grades]
-            told = any(g.auto_score is not None or g.manual_score is not None for g in graded)
-            return submission.score if told else None
+        with Gradebook(database, "pixels-to-diffusion") as gradebook:
+            submission = gradebook.find_submission(LESSON, student)
+            grades = [g for notebook in submission.notebooks for g in notebook.grades]
+            scored = any(g.auto_score is not None or g.manual_score is not None for g in grades)
+            return submission.score if scored else None
     except Exception:  # the attack may have left anything there
         return None
 
 
 def _judge(
-    attack: Attack, world: World, before: dict, left: list, scores: dict, ended: str
+    attack: Attack, world: World, before: dict, survivors: list, scores: dict, stopped: str
 ) -> dict:
-    score, last = scores[attack.name], scores[LAST]
-    gained = (
-        0.0
-        if score is None
-        else "nan"
-        if math.isnan(score)
-        else max(0.0, round(score - attack.earns, 6))
-    )
-    lost = attack.earns - (score or 0) if attack.ends == "graded" and gained != "nan" else 0
-    after = attacks.watched(world)
+    score = scores[attack.name]
+    last_score = scores[LAST]
+    if score is None:
+        gained = 0.0
+    elif math.isnan(score):
+        gained = "nan"
+    else:
+        gained = max(0.0, round(score - attack.earns, 6))
+    lost = attack.earns - (score or 0) if attack.outcome == "graded" and gained != "nan" else 0
+    after = attacks.snapshot(world)
     changed = sorted(path for path in before | after if before.get(path) != after.get(path))
     harm = [f"changed {path.replace(str(world.workspace.parents[2]), '')}" for path in changed[:3]]
-    harm += ["connected to a port"] if attacks.reached(world) else []
-    harm += ["learned what it must not know"] if attacks.learned(world) else []
-    harm += [f"left {len(left)} processes running"] if left else []
-    harm += [f"the first student has {scores[FIRST]} of 6 points"] if scores[FIRST] != 6 else []
-    harm += [f"the last student has {last} of 6 points"] if last not in (6, None) else []
-    stopped = ended or ("the last student was not graded" if last is None else "")
+    if attacks.was_contacted(world):
+        harm.append("connected to a port")
+    if attacks.leaks(world):
+        harm.append("learned what it must not know")
+    if survivors:
+        harm.append(f"left {len(survivors)} processes running")
+    if scores[FIRST] != 6:
+        harm.append(f"the first student has {scores[FIRST]} of 6 points")
+    if last_score not in (6, None):
+        harm.append(f"the last student has {last_score} of 6 points")
+    if not stopped and last_score is None:
+        stopped = "the last student was not graded"
     return {"gained": gained, "lost": max(0.0, lost), "harm": harm, "stopped": stopped}
 
 
 if __name__ == "__main__":
-    _inside(sys.argv[1], Path(sys.argv[2]))
+    _run_inside(sys.argv[1], Path(sys.argv[2]))

@@ -1,20 +1,21 @@
-"""``course grade`` beside vanilla ``nbgrader autograde`` and otter's ``otter run``, on the same
+"""``course grade`` compared with vanilla ``nbgrader autograde`` and ``otter run``, on the same
 submissions.
 
 Every submission is a release in which some answers and exercises are right, as the author wrote
-them, and the others blank; the graders must give each the same points before anything is told. In
-each of three rounds ours grades all submissions, and nbgrader and otter a part, one after the
-other: they need half a minute for one, where ours, which starts for some seconds, is meant for
+them, and the rest blank; all graders must give each the same points before anything is reported. In
+each of three rounds ours grades all submissions, and nbgrader and otter a part of them, one after
+another: they need half a minute for one, while ours takes some seconds to start and is meant for
 many. nbgrader grades with its own configuration, one submission at a time, which is all it can;
 ``otter run`` takes one submission, and as many run at a time as there are cores. Ours also writes
 the feedback pages and the audit. "x ours" says how many submissions ours grades while another
-grades one (the bars: 8 times nbgrader's throughput on two cores, 20 where no exercise needs torch).
+grader grades one (the targets: 8 times nbgrader's throughput on two cores, 20 where no exercise
+needs torch).
 
-Then ours alone on 10, 100 and 1,000 copies of one submission: neither seconds a submission nor the
-coordinator's memory should grow. otter is no dependency of the course:
+Then ours alone on 10, 100 and 1,000 copies of one submission: neither the seconds per submission
+nor the coordinator's memory should grow. otter is not a dependency of the course:
 ``uv run --with otter-grader python -m benchmarks grading``. ``COURSE_SUBMISSIONS`` (100),
 ``COURSE_PEERS`` (24, what nbgrader and otter grade of them), ``COURSE_COPIES`` (10,100,1000) and
-``COURSE_LESSONS`` (02,sample) make it shorter; as it is, it takes an hour.
+``COURSE_LESSONS`` (02,sample) make it shorter; with the defaults it takes an hour.
 """
 
 import importlib.util
@@ -42,7 +43,8 @@ COPIES = [int(count) for count in os.environ.get("COURSE_COPIES", "10,100,1000")
 LESSONS = os.environ.get("COURSE_LESSONS", "02,sample").split(",")
 # short, and needs numpy at most: no lesson does without torch
 SAMPLE = ROOT / "tests" / "sample" / "01_sample.md"
-ROUNDS, CORES = 3, len(os.sched_getaffinity(0))
+ROUNDS = 3
+CORES = len(os.sched_getaffinity(0))
 TEST = '''"""One question or exercise: the hidden tests of the lesson, all or nothing."""
 import ast
 from otter.test_files import test_case
@@ -61,18 +63,19 @@ def run() -> dict:
     """Measure; a row for each grader and lesson, then one for each number of copies."""
     with tempfile.TemporaryDirectory(prefix="grading-") as folder:
         course = _Course(Path(folder))
-        rows = [row for lesson in course.lessons for row in _beside(course, lesson)]
-        rows += [_alone(course, course.lessons[-1], count) for count in COPIES if count]
+        rows = [row for lesson in course.lessons for row in _compare(course, lesson)]
+        rows += [_grade_copies(course, course.lessons[-1], count) for count in COPIES if count]
     return {"rows": rows, "submissions": SUBMISSIONS, "rounds": ROUNDS, "cores": CORES}
 
 
 class _Course:
-    """A built checkout, and places to grade in."""
+    """A built checkout, and workspaces to grade in."""
 
     def __init__(self, folder: Path):
         from course_grading.assign.build import build
 
-        self.folder, self.root = folder, folder / "course"
+        self.folder = folder
+        self.root = folder / "course"
         for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
             (self.root / name).mkdir(parents=True)
         (self.root / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
@@ -83,9 +86,9 @@ class _Course:
         self.lessons = [path.stem for path in sorted((self.root / "solutions").glob("*.md"))]
 
     def workspace(self) -> Path:
-        """A fresh copy of the instructor's desk."""
-        place = Path(tempfile.mkdtemp(dir=self.folder)) / "workspace"
-        return shutil.copytree(self.root / "grading" / "workspace", place)
+        """A fresh copy of nbgrader's course directory."""
+        path = Path(tempfile.mkdtemp(dir=self.folder)) / "workspace"
+        return shutil.copytree(self.root / "grading" / "workspace", path)
 
     def notebook(self, kind: str, lesson: str):
         return nbformat.read(
@@ -95,18 +98,19 @@ class _Course:
     def submissions(self, lesson: str, count: int) -> dict[str, bytes]:
         """What each student hands in: about four answers in five are right, the others blank."""
         rng = random.Random(0)
-        right = {cell["id"]: _solved(cell.source) for cell in self.notebook("source", lesson).cells}
-        made = {}
+        cells = self.notebook("source", lesson).cells
+        right = {cell["id"]: _without_markers(cell.source) for cell in cells}
+        submissions = {}
         for number in range(count):
             notebook = self.notebook("release", lesson)
             for cell in notebook.cells:
                 if cell.metadata.get("nbgrader", {}).get("solution") and rng.random() < 0.8:
                     cell.source = right[cell["id"]]
-            made[f"student-{number:04}"] = nbformat.writes(notebook).encode()
-        return made
+            submissions[f"student-{number:04}"] = nbformat.writes(notebook).encode()
+        return submissions
 
 
-def _solved(source: str) -> str:
+def _without_markers(source: str) -> str:
     return "\n".join(
         line
         for line in source.split("\n")
@@ -114,74 +118,74 @@ def _solved(source: str) -> str:
     )
 
 
-def _beside(course: _Course, lesson: str) -> list[dict]:
-    """All graders on the same submissions, in turns."""
+def _compare(course: _Course, lesson: str) -> list[dict]:
+    """All graders on the same submissions, by turns."""
     work = course.submissions(lesson, SUBMISSIONS)
     graders: dict[str, Callable] = {"course grade": _ours, "nbgrader autograde": _nbgrader}
     if importlib.util.find_spec("otter"):
         graders["otter run"] = _otter
-    taken: dict[str, list[float]] = {name: [] for name in graders}
+    seconds_each: dict[str, list[float]] = {name: [] for name in graders}
     scores: dict[str, dict[str, float]] = {name: {} for name in graders}
     students = list(work)
     for turn in range(ROUNDS):
         for name, grader in graders.items():
             part = students if grader is _ours else students[:PEERS][turn::ROUNDS]
-            seconds, found = grader(course, lesson, {student: work[student] for student in part})
-            taken[name].append(seconds / len(part))
-            scores[name] |= found
-    for name, found in scores.items():
-        expected = (
-            scores["course grade"]
-            if name == "course grade"
-            else {s: scores["course grade"][s] for s in students[:PEERS]}
-        )
-        if found != expected:
+            seconds, part_scores = grader(course, lesson, {s: work[s] for s in part})
+            seconds_each[name].append(seconds / len(part))
+            scores[name] |= part_scores
+    ours = scores["course grade"]
+    for name in graders:
+        expected = ours if name == "course grade" else {s: ours[s] for s in students[:PEERS]}
+        if scores[name] != expected:
             raise ValueError(
-                f"{name} and course grade do not give the same points: {found}, {expected}"
+                f"{name} and course grade do not give the same points: {scores[name]}, {expected}"
             )
-    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    medians = {name: statistics.median(seconds) for name, seconds in seconds_each.items()}
     return [
         {
             "what": f"{name}, {lesson}",
             "submissions": len(scores[name]),
             "seconds each": seconds,
-            "x ours": seconds / median["course grade"],
+            "x ours": seconds / medians["course grade"],
             "coordinator, MB": "",
         }
-        for name, seconds in median.items()
+        for name, seconds in medians.items()
     ]
 
 
-def _alone(course: _Course, lesson: str, count: int) -> dict:
+def _grade_copies(course: _Course, lesson: str, count: int) -> dict:
     """Ours on copies of one submission."""
-    (one,) = course.submissions(lesson, 1).values()
-    told = _graded(course, lesson, {f"student-{number:04}": one for number in range(count)})
+    (submission,) = course.submissions(lesson, 1).values()
+    copies = {f"student-{number:04}": submission for number in range(count)}
+    report = _course_grade(course, lesson, copies)
     return {
         "what": f"course grade, {lesson}, copies",
         "submissions": count,
-        "seconds each": told["seconds"] / count,
+        "seconds each": report["seconds"] / count,
         "x ours": "",
-        "coordinator, MB": told["memory"] / 1e6,
+        "coordinator, MB": report["memory"] / 1e6,
     }
 
 
 def _ours(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float, dict[str, float]]:
-    told = _graded(course, lesson, work)
-    return told["seconds"], told["scores"]
+    report = _course_grade(course, lesson, work)
+    return report["seconds"], report["scores"]
 
 
-def _graded(course: _Course, lesson: str, work: dict[str, bytes]) -> dict:
-    place = course.workspace()
+def _course_grade(course: _Course, lesson: str, work: dict[str, bytes]) -> dict:
+    workspace = course.workspace()
     for student, notebook in work.items():
-        folder = place.parent / "class" / student
+        folder = workspace.parent / "class" / student
         folder.mkdir(parents=True)
         (folder / f"{lesson}.ipynb").write_bytes(notebook)
-    seconds, text = _timed(["-m", "benchmarks.grading", place.parent / "class", place], ROOT)
-    told = json.loads(text.splitlines()[-1])
-    if told["wrong"] or len(told["scores"]) != len(work):
-        raise ValueError(f"course grade: {told['wrong'] or 'somebody was not graded'}")
-    shutil.rmtree(place.parent)
-    return {**told, "seconds": seconds}
+    seconds, output = _run_python(
+        ["-m", "benchmarks.grading", workspace.parent / "class", workspace], ROOT
+    )
+    report = json.loads(output.splitlines()[-1])
+    if report["wrong"] or len(report["scores"]) != len(work):
+        raise ValueError(f"course grade: {report['wrong'] or 'somebody was not graded'}")
+    shutil.rmtree(workspace.parent)
+    return {**report, "seconds": seconds}
 
 
 def _nbgrader(
@@ -189,76 +193,77 @@ def _nbgrader(
 ) -> tuple[float, dict[str, float]]:
     from nbgrader.api import Gradebook
 
-    place = course.workspace()
+    workspace = course.workspace()
     name = "pixels-to-diffusion"
-    (place / "nbgrader_config.py").write_text(
-        f'c = get_config()\nc.CourseDirectory.root = "{place}"\nc.CourseDirectory.course_id = "{name}"\n'
+    (workspace / "nbgrader_config.py").write_text(
+        "c = get_config()\n"
+        f'c.CourseDirectory.root = "{workspace}"\n'
+        f'c.CourseDirectory.course_id = "{name}"\n'
     )
     for student, notebook in work.items():
-        folder = place / "submitted" / student / lesson
+        folder = workspace / "submitted" / student / lesson
         folder.mkdir(parents=True)
         (folder / f"{lesson}.ipynb").write_bytes(notebook)
-    seconds, _ = _timed(["-m", "nbgrader", "autograde", lesson], place)
-    with Gradebook(f"sqlite:///{place}/gradebook.db", name) as book:
-        scores = {one.student_id: one.score for one in book.assignment_submissions(lesson)}
-    shutil.rmtree(place.parent)
+    seconds, _ = _run_python(["-m", "nbgrader", "autograde", lesson], workspace)
+    with Gradebook(f"sqlite:///{workspace}/gradebook.db", name) as gradebook:
+        scores = {s.student_id: s.score for s in gradebook.assignment_submissions(lesson)}
+    shutil.rmtree(workspace.parent)
     return seconds, scores
 
 
 def _otter(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float, dict[str, float]]:
     place = Path(tempfile.mkdtemp(dir=course.folder))
-    with zipfile.ZipFile(place / "autograder.zip", "w") as made:
-        made.writestr("otter_config.json", "{}")
+    with zipfile.ZipFile(place / "autograder.zip", "w") as archive:
+        archive.writestr("otter_config.json", "{}")
         for cell in course.notebook("source", lesson).cells:
-            about = cell.metadata.get("nbgrader", {})
-            if about.get("grade"):
-                source = cell.source.split("### BEGIN HIDDEN TESTS\n")[1].split(
-                    "### END HIDDEN TESTS"
-                )[0]
-                test = TEST.format(name=about["grade_id"], points=about["points"], source=source)
-                made.writestr(f"tests/{about['grade_id']}.py", test)
+            metadata = cell.metadata.get("nbgrader", {})
+            if metadata.get("grade"):
+                _, _, hidden = cell.source.partition("### BEGIN HIDDEN TESTS\n")
+                source = hidden.partition("### END HIDDEN TESTS")[0]
+                name = metadata["grade_id"]
+                test = TEST.format(name=name, points=metadata["points"], source=source)
+                archive.writestr(f"tests/{name}.py", test)
 
-    def one(student: str) -> float:
+    def grade(student: str) -> float:
         folder = place / student
         folder.mkdir()
         (folder / f"{lesson}.ipynb").write_bytes(work[student])
-        _timed(
-            ["-m", "otter", "run", f"{lesson}.ipynb", "-a", place / "autograder.zip", "--no-logo"],
-            folder,
-        )
+        autograder = place / "autograder.zip"
+        command = ["-m", "otter", "run", f"{lesson}.ipynb", "-a", autograder, "--no-logo"]
+        _run_python(command, folder)
         tests = json.loads((folder / "results.json").read_text())["tests"]
         return sum(test.get("score", 0) for test in tests)
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with ThreadPoolExecutor(CORES) as pool:
-        scores = dict(zip(work, pool.map(one, work), strict=True))
-    seconds = time.perf_counter() - begun
+        scores = dict(zip(work, pool.map(grade, work), strict=True))
+    seconds = time.perf_counter() - start
     shutil.rmtree(place)
     return seconds, scores
 
 
-def _timed(arguments: list, folder: Path) -> tuple[float, str]:
-    """Run Python in a folder; how many seconds it took, and what it wrote."""
+def _run_python(arguments: list, folder: Path) -> tuple[float, str]:
+    """Run Python in a folder; its seconds, and what it wrote."""
     environment = {**os.environ, "COURSE_MODE": "grading"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     )
-    begun = time.perf_counter()
-    done = subprocess.run(
+    start = time.perf_counter()
+    process = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
     )
-    seconds = time.perf_counter() - begun
-    if done.returncode:
-        raise RuntimeError(f"{arguments} failed: {done.stderr[-2000:]}")
-    return seconds, done.stdout
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise RuntimeError(f"{arguments} failed: {process.stderr[-2000:]}")
+    return seconds, process.stdout
 
 
-def _inside(folder: Path, workspace: Path) -> None:
-    """What is measured of ours, a process of its own."""
+def _grade_in_this_process(folder: Path, workspace: Path) -> None:
+    """What is measured of ours, in a process of its own."""
     from course_grading.autograde import processes
 
     processes.prepare()  # as `course grade` does
@@ -267,14 +272,13 @@ def _inside(folder: Path, workspace: Path) -> None:
 
     batch = grade_batch(folder, workspace, workers=CORES)
     tables.write(batch, workspace / "grades")
-    wrong = [problem.reason for problem in batch.problems] + batch.unproven
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(
-        json.dumps(
-            {"scores": {g.student: g.score for g in batch.grades}, "wrong": wrong, "memory": memory}
-        )
-    )
+    report = {
+        "scores": {grade.student: grade.score for grade in batch.grades},
+        "wrong": [problem.reason for problem in batch.problems] + batch.audit_findings,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    _inside(Path(sys.argv[1]), Path(sys.argv[2]))
+    _grade_in_this_process(Path(sys.argv[1]), Path(sys.argv[2]))

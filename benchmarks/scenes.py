@@ -1,50 +1,48 @@
-"""How many scenes a second are made: by the process that trains, and by one and two worker
-processes beside it.
+"""Scenes per second: made by the training process itself, and by one and two worker processes.
 
-The bar: one worker makes scenes faster than any of the five models takes them, which
-benchmarks/vision.py looks at.
+The goal: one worker makes scenes faster than any of the five models trains on them, which
+benchmarks/vision.py measures.
 """
+
+from collections.abc import Callable, Iterable
 
 from course_lib.data import scenes
 from course_lib.profiling.timing import medians, one_thread
 
-COUNT = 640  # scenes a turn: 20 batches, so that the start of a turn hardly counts
+COUNT = 640  # scenes per measurement: 20 batches, so that starting hardly counts
 REPEATS = 7
 WORKERS = (0, 1, 2)
 OBJECTS = {"one": (1, 1), "one to five": (1, 5)}
 
 
 def run() -> dict:
-    """Medians over alternating turns. The workers live on from turn to turn, as they do in a
-    training.
-    """
+    """Medians of alternating measurements. The workers persist, as in a training."""
     rows = []
-    for objects, numbers in OBJECTS.items():
+    for label, objects in OBJECTS.items():
         loaders = {
-            workers: scenes.loader(COUNT, workers=workers, objects=numbers) for workers in WORKERS
+            str(workers): scenes.loader(COUNT, workers=workers, objects=objects)
+            for workers in WORKERS
         }
-        with (
-            one_thread()
-        ):  # without workers, scenes are made where torch could use several threads: as in a worker
+        with one_thread():  # as in a worker: without workers, torch could use several
             seconds = medians(
-                {str(workers): _turn(loader) for workers, loader in loaders.items()}, REPEATS
+                {workers: _iterate(loader) for workers, loader in loaders.items()}, REPEATS
             )
         rows += [
             {
-                "objects": objects,
+                "objects": label,
                 "side": scenes.SIZE,
-                "workers": workers,
-                "scenes/s": COUNT / seconds[str(workers)],
-                "of that without workers": seconds["0"] / seconds[str(workers)],
+                "workers": int(workers),
+                "scenes/s": COUNT / taken,
+                "of that without workers": seconds["0"] / taken,
             }
-            for workers in WORKERS
+            for workers, taken in seconds.items()
         ]
-    return {"rows": rows, "scenes a turn": COUNT, "repeats": REPEATS}
+    return {"rows": rows, "scenes per measurement": COUNT, "repeats": REPEATS}
 
 
-def _turn(loader):
-    def turn() -> None:
+def _iterate(loader: Iterable) -> Callable[[], None]:
+    def iterate() -> None:
         for _ in loader:
             pass
 
-    return turn
+    return iterate

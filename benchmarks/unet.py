@@ -1,13 +1,12 @@
-"""The course's U-Net beside others' on one batch, same shapes in and out: forward, and a whole
-training step.
+"""The course's U-Net compared with others on one batch, with the same input and output shapes: a
+forward pass and a training step.
 
-Beside it stand segmentation_models_pytorch's Unet, where it is installed, and a stand-alone U-Net
-from the folder that ``COURSE_PEER_UNET`` names: one with a package ``unet`` whose
-``UNet(n_channels, n_classes)`` is the network, as a clone of
-https://github.com/milesial/Pytorch-UNet has. That one has the same layers as ours, so the
-parameters must be equal in number. A training step is forward, loss, backward and AdamW; the
-columns with x say how many times as long as the peer's ours takes (the bar is 1.0).
-``COURSE_UNET_SIDE`` makes the pictures smaller.
+The others are segmentation_models_pytorch's Unet, where it is installed, and a stand-alone U-Net in
+the folder ``COURSE_PEER_UNET``: one with a package ``unet`` whose ``UNet(n_channels, n_classes)``
+is the network, such as a clone of https://github.com/milesial/Pytorch-UNet. That one has the same
+layers as ours, so the numbers of parameters must be equal. A training step is forward, loss,
+backward and AdamW; the columns with x are the ratio of our time to the peer's (the goal is 1.0).
+``COURSE_UNET_SIDE`` sets the side of the images.
 """
 
 import importlib
@@ -21,24 +20,24 @@ from torch.nn import functional as F
 
 from course_lib.data.sprites import CLASSES
 from course_lib.profiling.timing import medians
-from course_lib.unet.model import UNet
+from course_lib.unet import UNet
 
-KINDS = len(CLASSES) + 1
-WIDTH = 64  # as the stand-alone one and the paper have
+OUT_CHANNELS = len(CLASSES) + 1
+WIDTH = 64  # as in the stand-alone one and in the paper
 SIDE = int(os.environ.get("COURSE_UNET_SIDE", "128"))
 BATCH = 4
 REPEATS = 15
 
 
 def run() -> dict:
-    """Medians over turns of each network, all on the same batch, and how ours compares."""
+    """Medians of the alternating networks on the same batch, and their ratios."""
     torch.manual_seed(0)
     networks, missing = _networks()
     images = torch.rand(BATCH, 3, SIDE, SIDE)
-    truth = torch.randint(0, KINDS, (BATCH, SIDE, SIDE))
+    truth = torch.randint(0, OUT_CHANNELS, (BATCH, SIDE, SIDE))
     shapes = {name: tuple(model(images).shape) for name, model in networks.items()}
-    if set(shapes.values()) != {(BATCH, KINDS, SIDE, SIDE)}:
-        raise ValueError(f"These networks don't answer with the same shape: {shapes}.")
+    if set(shapes.values()) != {(BATCH, OUT_CHANNELS, SIDE, SIDE)}:
+        raise ValueError(f"The output shapes of these networks differ: {shapes}.")
     training = medians(
         {name: _step(model.train(), images, truth) for name, model in networks.items()}, REPEATS
     )
@@ -60,7 +59,7 @@ def run() -> dict:
     return {
         "rows": rows,
         "batch": [BATCH, 3, SIDE, SIDE],
-        "kinds": KINDS,
+        "output channels": OUT_CHANNELS,
         "missing": missing,
         "threads": torch.get_num_threads(),
         "repeats": REPEATS,
@@ -68,8 +67,8 @@ def run() -> dict:
 
 
 def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
-    """Ours and the peers that are here, and of the others why they are not."""
-    networks: dict[str, nn.Module] = {"ours": UNet(3, KINDS, width=WIDTH)}
+    """Our network and the available peers by name, and why others are missing."""
+    networks: dict[str, nn.Module] = {"ours": UNet(3, OUT_CHANNELS, width=WIDTH)}
     missing = {}
     for name, build in (
         ("segmentation_models_pytorch, resnet34", _smp),
@@ -83,27 +82,30 @@ def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
 
 
 def _smp() -> nn.Module:
-    """Its default: a decoder of its own on a ResNet-34."""
+    """The default of segmentation_models_pytorch, with a ResNet-34 as encoder."""
     smp = importlib.import_module("segmentation_models_pytorch")
-    return smp.Unet(encoder_name="resnet34", encoder_weights=None, in_channels=3, classes=KINDS)
+    return smp.Unet(
+        encoder_name="resnet34", encoder_weights=None, in_channels=3, classes=OUT_CHANNELS
+    )
 
 
 def _stand_alone() -> nn.Module:
     folder = os.environ.get("COURSE_PEER_UNET")
     if not folder:
-        raise ModuleNotFoundError("COURSE_PEER_UNET names no folder")
+        raise ModuleNotFoundError("COURSE_PEER_UNET is not set")
     sys.path.insert(0, folder)
     try:
-        peer = importlib.import_module("unet").UNet(n_channels=3, n_classes=KINDS)
+        peer = importlib.import_module("unet").UNet(n_channels=3, n_classes=OUT_CHANNELS)
     finally:
         sys.path.remove(folder)
     count, ours = (
-        sum(weights.numel() for weights in one.parameters())
-        for one in (peer, UNet(3, KINDS, width=WIDTH))
+        sum(weight.numel() for weight in network.parameters())
+        for network in (peer, UNet(3, OUT_CHANNELS, width=WIDTH))
     )
     if count != ours:
         raise ValueError(
-            f"The network in {folder} has {count:,} parameters, ours {ours:,}: it is another one."
+            f"The network in {folder} has {count:,} parameters and not {ours:,} like ours: "
+            "name the folder of a network with the same layers."
         )
     return peer
 

@@ -1,11 +1,13 @@
-"""From Pixels to Stable Diffusion: what the lessons call.
+"""From Pixels to Stable Diffusion: the library of the lessons.
 
-Importing this package loads nothing heavy: torch and matplotlib come with the modules that need
-them, so that a command line or a test collection starts at once.
+Importing this package loads nothing heavy: torch and matplotlib are imported by the modules that
+need them, so that the command line and the collection of tests start at once.
 """
 
 import os
 from typing import Literal, cast
+
+from course_lib import renamed
 
 __version__ = "0.1.0"
 
@@ -15,11 +17,11 @@ Mode = Literal["grading", "quick", "full"]
 def mode() -> Mode:
     """How a lesson runs, from the environment variable ``COURSE_MODE``.
 
-    ``grading`` trains nothing and loads what was shipped; ``quick`` (the default) trains just long
-    enough to show the effect; ``full`` trains everything, as the shipped checkpoints were.
+    ``grading`` trains nothing and loads the shipped checkpoints; ``quick`` (the default) trains
+    just long enough to show the effect; ``full`` trains everything as for the shipped checkpoints.
 
     Raises:
-        ValueError: if ``COURSE_MODE`` is set to anything else.
+        ValueError: for any other value of ``COURSE_MODE``.
     """
     value = os.environ.get("COURSE_MODE", "quick")
     if value not in ("grading", "quick", "full"):
@@ -27,3 +29,6 @@ def mode() -> Mode:
             f"COURSE_MODE is {value!r}: set it to 'grading', 'quick' or 'full', or unset it."
         )
     return cast(Mode, value)
+
+
+renamed.install()

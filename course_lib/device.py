@@ -1,4 +1,4 @@
-"""The device that a lesson runs on: one call at the top of each lesson."""
+"""The device that a lesson runs on, and mixed precision there."""
 
 import contextlib
 
@@ -14,18 +14,24 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """Mixed precision where it pays (CUDA, in bfloat16 or float16), and nothing at all
-    elsewhere.
+def resolve_device(name: str | None) -> torch.device:
+    """The device of this name, or without a name the fastest one.
+
+    Raises:
+        ValueError: if it can't be used.
     """
-    if device.type != "cuda":
-        return contextlib.nullcontext()
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.autocast("cuda", dtype=dtype)
+    if name is None:
+        return best_device()
+    try:
+        return torch.zeros((), device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"The device {name!r} cannot be used here: choose cpu, or leave it out."
+        ) from error
 
 
-def start(seed: int = 0) -> torch.device:
-    """Seed torch, say which device the lesson will use, and return it."""
+def setup(seed: int = 0) -> torch.device:
+    """Seed torch, print which device the lesson uses, and return it."""
     torch.manual_seed(seed)
     device = best_device()
     name = (
@@ -35,3 +41,11 @@ def start(seed: int = 0) -> torch.device:
     )
     print(f"torch {torch.__version__} on {device.type} ({name}), seed {seed}")
     return device
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    """Mixed precision on CUDA (bfloat16, or float16 on older GPUs); on other devices no effect."""
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.autocast("cuda", dtype=dtype)

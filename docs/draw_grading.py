@@ -1,69 +1,69 @@
-"""Draw the README's picture of grading from the last ``uv run python -m benchmarks grading``."""
+"""Draw the comparison of graders in docs/measured.md: ``uv run python docs/draw_grading.py``.
+
+It needs the results of ``uv run python -m benchmarks grading``.
+"""
 
 import json
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_lib.figures import png
+from course_lib.figures import figure_png
+from course_lib.figures.style import BLUE, ORANGE
 
 FOLDER = Path(__file__).parent
-# Okabe and Ito (2008)
-NAMES = {
-    "course grade": "#0072b2",
-    "nbgrader autograde": "#e69f00",
-    "otter run": "#999999",
-}
+RESULTS = FOLDER.parent / "benchmarks" / "results" / "grading.json"
+COLOURS = {"course grade": BLUE, "nbgrader autograde": ORANGE, "otter run": "#999999"}
 
 
 def main() -> None:
-    """Write ``grading.png`` beside this file."""
-    rows = json.loads((FOLDER.parent / "benchmarks" / "results" / "grading.json").read_text())[
-        "rows"
-    ]
-    beside = [row for row in rows if not row["what"].endswith("copies")]
-    copies = [row for row in rows if row["what"].endswith("copies")]
+    """Write ``grading.png`` next to this file."""
+    rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for place, row in enumerate(reversed(beside)):
-        name, lesson = row["what"].split(", ")
-        seconds = row["seconds each"]
-        left.plot(seconds, place, "o", markersize=10, color=NAMES[name])
-        left.text(seconds * 1.3, place, f"{seconds:.2f} s" + (f", {row['x ours']:.0f} x" if row["x ours"] != 1 else ""),
-                  va="center")  # fmt: skip
-    left.set_yticks(range(len(beside)), [_said(row["what"]) for row in reversed(beside)])
-    left.set_xscale("log")
-    left.set_xlim(0.1, 400)
-    left.set_xticks((0.1, 1, 10, 100), ("0.1", "1", "10", "100"))
-    left.set_ylim(-0.5, len(beside) - 0.5)
-    left.grid(axis="y", alpha=0.3)
-    left.set_xlabel("seconds for a submission (two cores)")
-    right.plot(
-        [row["submissions"] for row in copies],
-        [row["seconds each"] for row in copies],
-        "o-",
-        color="#0072b2",
-    )
-    for row in copies:
-        right.annotate(f"{row['coordinator, MB']:.0f} MB", (row["submissions"], row["seconds each"]),
-                       textcoords="offset points", xytext=(0, 9), ha="center")  # fmt: skip
-    right.set_xscale("log")
-    right.set_xticks(
-        [row["submissions"] for row in copies], [f"{row['submissions']:,}" for row in copies]
-    )
-    right.minorticks_off()
-    right.set_ylim(0, 1.25 * max(row["seconds each"] for row in copies))
-    right.set_xlabel("submissions, graded by course grade")
-    right.set_ylabel("seconds for one")
-    right.margins(x=0.15)
-    (FOLDER / "grading.png").write_bytes(png(figure, dpi=80))
+    compare_graders(left, [row for row in rows if not row["what"].endswith("copies")])
+    time_by_count(right, [row for row in rows if row["what"].endswith("copies")])
+    (FOLDER / "grading.png").write_bytes(figure_png(figure, dpi=80))
 
 
-def _said(what: str) -> str:
+def compare_graders(axes: Axes, rows: list[dict]) -> None:
+    """Seconds per submission of each grader, on a logarithmic axis."""
+    for place, row in enumerate(reversed(rows)):
+        seconds, ratio = row["seconds each"], row["x ours"]
+        axes.plot(seconds, place, "o", markersize=10, color=COLOURS[row["what"].split(", ")[0]])
+        text = f"{seconds:.2f} s" if ratio == 1 else f"{seconds:.2f} s, {ratio:.0f} x"
+        axes.text(seconds * 1.3, place, text, va="center")
+    axes.set_yticks(range(len(rows)), [label(row["what"]) for row in reversed(rows)])
+    axes.set_xscale("log")
+    axes.set_xlim(0.1, 400)
+    axes.set_xticks((0.1, 1, 10, 100), ("0.1", "1", "10", "100"))
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_xlabel("seconds per submission (two cores)")
+
+
+def time_by_count(axes: Axes, rows: list[dict]) -> None:
+    """Seconds per submission of ``course grade`` for batches of different sizes."""
+    counts = [row["submissions"] for row in rows]
+    seconds = [row["seconds each"] for row in rows]
+    axes.plot(counts, seconds, "o-", color=BLUE)
+    for row, point in zip(rows, zip(counts, seconds, strict=True), strict=True):
+        text = f"{row['coordinator, MB']:.0f} MB"
+        axes.annotate(text, point, textcoords="offset points", xytext=(0, 9), ha="center")
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.25 * max(seconds))
+    axes.set_xlabel("submissions in one run of course grade")
+    axes.set_ylabel("seconds per submission")
+    axes.margins(x=0.15)
+
+
+def label(what: str) -> str:
+    """The row's label from the name of its measurement, ``"grader, lesson"``."""
     name, lesson = what.split(", ")
-    return (
-        f"{name}\n{'sample, no torch' if 'sample' in lesson else 'lesson ' + str(int(lesson[:2]))}"
-    )
+    return f"{name}\n{'sample, no torch' if 'sample' in lesson else f'lesson {int(lesson[:2])}'}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""What several test files share: the checkout's root, a small course to build and grade, models and
-a scene.
-"""
+"""Shared fixtures: the checkout, a small course to build and grade, models, and a scene."""
 
 import os
 import shutil
 from pathlib import Path
 
-# Two test processes on two cores: one thread each, before torch is imported anywhere.
+# One thread per test process, so that parallel tests do not compete; set before importing torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -20,16 +18,16 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, nn.Module]:
-    """The models of the five levels with random weights, ready to predict."""
+    """The models of the five levels with random weights, in eval mode."""
     from course_lib.vision.tasks import LEVELS
 
     torch.manual_seed(0)
-    return {name: level.model().eval() for name, level in LEVELS.items()}
+    return {name: task.make_model().eval() for name, task in LEVELS.items()}
 
 
 @pytest.fixture(scope="session")
-def three():
-    """A scene of three objects."""
+def three_objects():
+    """A scene with three objects."""
     from course_lib.data.scenes import scene
 
     return scene(0, objects=(3, 3), split="new-backgrounds")
@@ -41,8 +39,8 @@ def root() -> Path:
     return ROOT
 
 
-def _miniature(folder: Path) -> Path:
-    """A checkout in miniature, with one lesson that imports neither torch nor matplotlib."""
+def _make_small_course(folder: Path) -> Path:
+    """A minimal checkout with one lesson that imports neither torch nor matplotlib."""
     for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
         (folder / name).mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
@@ -54,21 +52,22 @@ def _miniature(folder: Path) -> Path:
 def _built(tmp_path_factory) -> Path:
     from course_grading.assign.build import build
 
-    folder = _miniature(tmp_path_factory.mktemp("built"))
+    folder = _make_small_course(tmp_path_factory.mktemp("built"))
     build(folder)
     return folder
 
 
 @pytest.fixture
 def built(_built: Path, tmp_path: Path) -> Path:
-    """The miniature, built: its own copy for each test."""
+    """The small course after ``course build``; a new copy for each test."""
     return shutil.copytree(_built, tmp_path / "course")
 
 
 @pytest.fixture
 def course(built: Path) -> Path:
-    """The miniature before it is built. Its gradebook is there: to make one takes nbgrader
-    seconds.
+    """The small course before ``course build``, except that its gradebook exists.
+
+    Creating a gradebook takes nbgrader seconds.
     """
     for name in (
         "notebooks",

@@ -1,5 +1,4 @@
-"""Trained weights as they are shipped: safetensors in float16, each with a card that says where it
-came from.
+"""Shipped weights: safetensors files in float16, each with a card that says how it was trained.
 
 Nothing is ever unpickled: a safetensors file holds numbers and names only,
 https://huggingface.co/docs/safetensors
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from course_lib.assets import paths
 
-CARD = {"command", "seed", "data", "metrics", "hardware", "minutes"}
+CARD_KEYS = {"command", "seed", "data", "metrics", "hardware", "minutes"}
 
 
 def save(
@@ -29,53 +28,58 @@ def save(
     """Write ``NAME.safetensors`` and its card ``NAME.json``. Returns the checkpoint's path.
 
     Args:
-        name: what the checkpoint is called, without a suffix.
-        state: tensors by name, as ``module.state_dict()`` gives them; floats are stored in float16.
-        card: ``command`` that trained it, ``seed``, ``data``, ``metrics``, ``hardware`` and
-            ``minutes``, and whatever else is worth knowing.
-        folder: where to, made if it is not there; by default ``data/checkpoints``.
+        name: the checkpoint's name, without a suffix.
+        state: tensors by name, as from ``module.state_dict()``; floats are stored in float16.
+        card: at least ``command``, ``seed``, ``data``, ``metrics``, ``hardware`` and ``minutes``.
+        folder: created if it does not exist; by default ``data/checkpoints``.
 
     Raises:
-        ValueError: if the card lacks one of these.
+        ValueError: if the card lacks one of these keys.
     """
-    missing = CARD - set(card)
+    missing = CARD_KEYS - set(card)
     if missing:
         raise ValueError(
-            f"The card of {name!r} lacks {', '.join(sorted(missing))}: every checkpoint says where it is from."
+            f"The card of {name!r} lacks {', '.join(sorted(missing))}: "
+            "every checkpoint must say how it was trained."
         )
-    folder = paths.data("checkpoints") if folder is None else Path(folder)
+    folder = paths.data_path("checkpoints") if folder is None else Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    halves = {
-        key: value.half() if value.is_floating_point() else value for key, value in state.items()
-    }
-    save_file({key: value.detach().cpu().contiguous() for key, value in halves.items()}, path)
+    save_file({key: value.cpu().contiguous() for key, value in to_fp16(state).items()}, path)
     (folder / f"{name}.json").write_text(json.dumps(dict(card), indent=2) + "\n")
     return path
+
+
+def to_fp16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as a checkpoint stores them: floats in float16, without gradients."""
+    return {
+        key: value.detach().half() if value.is_floating_point() else value.detach()
+        for key, value in state.items()
+    }
 
 
 def load(name: str) -> dict[str, Tensor]:
     """The tensors of a shipped checkpoint by name, on the CPU, floats as float32.
 
     Raises:
-        FileNotFoundError: if the checkpoint is not there; the message says how to get it back.
+        FileNotFoundError: if the checkpoint is missing; the message names the fix.
     """
-    return read(paths.data("checkpoints", f"{name}.safetensors"))
+    return read(paths.data_path("checkpoints", f"{name}.safetensors"))
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
     """The tensors of any safetensors file by name, on the CPU, floats as float32.
 
     Raises:
-        ValueError: if the file is not there, or is no safetensors file.
+        ValueError: if the file does not exist, or is not a safetensors file.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path} is not there: give the path of a .safetensors file.")
+        raise ValueError(f"{path} does not exist: give the path of a .safetensors file.")
     try:
         state = load_file(path)
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is no safetensors file ({error}): give one that course train wrote."
+            f"{path} is not a safetensors file ({error}): give one that course train wrote."
         ) from error
     return {
         key: value.to(torch.float32) if value.is_floating_point() else value
@@ -83,15 +87,15 @@ def read(path: str | Path) -> dict[str, Tensor]:
     }
 
 
-def shipped(name: str) -> bool:
-    """Whether there is a checkpoint of that name to load."""
-    return (paths.data() / "checkpoints" / f"{name}.safetensors").is_file()
+def is_shipped(name: str) -> bool:
+    """Whether there is a checkpoint of this name to :func:`load`."""
+    return (paths.data_path() / "checkpoints" / f"{name}.safetensors").is_file()
 
 
-def card(name: str) -> dict[str, Any]:
-    """What the card of a checkpoint says.
+def read_card(name: str) -> dict[str, Any]:
+    """The card of a shipped checkpoint.
 
     Raises:
-        FileNotFoundError: if the card is not there; the message says how to get it back.
+        FileNotFoundError: if the card is missing; the message names the fix.
     """
-    return json.loads(paths.data("checkpoints", f"{name}.json").read_text())
+    return json.loads(paths.data_path("checkpoints", f"{name}.json").read_text())

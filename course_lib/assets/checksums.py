@@ -1,6 +1,6 @@
-"""The embedded files are what they were when they were built: data/checksums.json says so.
+"""The SHA-256 of every embedded file, in ``data/checksums.json``.
 
-``python -m course_lib.assets.checksums`` writes the file again after data/ was changed on purpose.
+``python -m course_lib.assets.checksums`` updates it after a deliberate change under ``data/``.
 """
 
 import hashlib
@@ -9,46 +9,46 @@ from pathlib import Path
 
 from course_lib.assets import paths
 
-# Only what is embedded: the scripts and the tables beside it may change without harm.
+# Only what is embedded: the scripts and tables next to it may change.
 _EMBEDDED = {".png", ".jpg", ".webp", ".npz", ".safetensors", ".json", ".txt", ".gz", ".bz2"}
 _NAME = "checksums.json"
 
 
 def write() -> Path:
-    """Write ``data/checksums.json``: the SHA-256 of every embedded file under ``data/``. Returns
-    its path.
-    """
-    root = paths.data()
-    sums = {name: _sha256(root / name) for name in _embedded(root)}
+    """Write ``data/checksums.json``; returns its path."""
+    root = paths.data_path()
+    sums = {name: _sha256(root / name) for name in embedded_files()}
     path = root / _NAME
     path.write_text(json.dumps(sums, indent=2) + "\n")
     return path
 
 
 def verify() -> list[str]:
-    """What is wrong with the embedded files, one sentence each; an empty list when all is well."""
+    """The problems with the embedded files, one sentence each; empty if all are intact."""
     try:
-        sums = json.loads(paths.data(_NAME).read_text())
+        sums = json.loads(paths.data_path(_NAME).read_text())
     except FileNotFoundError as error:
         return [str(error)]
-    root = paths.data()
     problems = []
     for name, expected in sums.items():
         try:
-            if _sha256(paths.data(*name.split("/"))) != expected:
-                problems.append(
-                    f"{root / name} has changed: git checkout -- data/{name}, or reinstall the course."
-                )
+            path = paths.data_path(*name.split("/"))
         except FileNotFoundError as error:
             problems.append(str(error))
-    unlisted = set(_embedded(root)) - set(sums)
+            continue
+        if _sha256(path) != expected:
+            problems.append(
+                f"{path} has changed: git checkout -- data/{name}, or reinstall the course."
+            )
     return problems + [
         f"{name} is not in {_NAME}. Run: python -m course_lib.assets.checksums"
-        for name in sorted(unlisted)
+        for name in sorted(set(embedded_files()) - set(sums))
     ]
 
 
-def _embedded(root: Path) -> list[str]:
+def embedded_files() -> list[str]:
+    """The files below ``data/`` that have a checksum, as ``"photos/coffee.png"``, sorted."""
+    root = paths.data_path()
     names = (
         path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in _EMBEDDED
     )

@@ -1,4 +1,4 @@
-"""Who made the embedded files and under which licence: the table in data/LICENSES.md, as data."""
+"""The authors and licences of the embedded files: the table in ``data/LICENSES.md``, as data."""
 
 import json
 from dataclasses import dataclass
@@ -17,17 +17,16 @@ class Credit:
     link: str
 
 
-def credits() -> list[Credit]:
-    """All rows, in the order of the table. Some are of checkpoints that may not be there yet.
+def read_credits() -> list[Credit]:
+    """All rows, in the order of the table; a checkpoint may have a row before it exists.
 
     Raises:
-        FileNotFoundError: if ``data/LICENSES.md`` is not there; the message says how to get it
-            back.
-        ValueError: if a row has more or fewer than five cells.
+        FileNotFoundError: if ``data/LICENSES.md`` is missing; the message names the fix.
+        ValueError: if a row doesn't have five cells.
     """
     rows = []
-    for line in paths.data("LICENSES.md").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("| `"):  # a row of the table, and neither its head nor text
+    for line in paths.data_path("LICENSES.md").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("| `"):  # text, or the head of the table
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) != 5:
@@ -36,11 +35,9 @@ def credits() -> list[Credit]:
     return rows
 
 
-def files() -> list[str]:
-    """The embedded files that need a row: all but the cards of the checkpoints, which only describe
-    them.
-    """
-    names = json.loads(paths.data("checksums.json").read_text(encoding="utf-8"))
+def files_to_credit() -> list[str]:
+    """The embedded files that need a row: all but the cards of the checkpoints."""
+    names = json.loads(paths.data_path("checksums.json").read_text(encoding="utf-8"))
     return [
         name for name in names if not (name.startswith("checkpoints/") and name.endswith(".json"))
     ]

@@ -1,5 +1,6 @@
-"""What this machine can do for the course, and how to mend what is missing: ``course doctor``."""
+"""``course doctor``: what this machine can do for the course, and how to fix what is missing."""
 
+import json
 import os
 import platform
 import shutil
@@ -7,82 +8,119 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
 
 DISTRIBUTION = "pixels-to-diffusion"
+_REINSTALL = "in the clone: uv sync --extra lab --reinstall"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what it is, how it is here, whether that will do, and the fix if not.
+    """One checked item: its name, its state on this machine, whether that suffices, and the fix if
+    not.
 
-    ``needed`` is False where the course runs without it, less well. ``details`` are for machines
-    only: ``--json``.
+    ``required`` is False where the course runs without it. ``details`` are for ``--json`` only.
     """
 
-    what: str
-    here: str
+    name: str
+    state: str
     ok: bool
-    needed: bool
-    mend: str
+    required: bool
+    fix: str
     details: tuple[dict[str, str], ...] = ()
 
 
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check what this machine can do, and say how to fix what is missing."""
+    findings = examine()
+    missing = [finding for finding in findings if finding.required and not finding.ok]
+    if as_json:
+        report = {"ok": not missing, "findings": [asdict(finding) for finding in findings]}
+        print(json.dumps(report, indent=2))
+    else:
+        _print_table(findings)
+        print(
+            "Something that the course needs is missing."
+            if missing
+            else "This machine can run the course."
+        )
+    raise typer.Exit(1 if missing else 0)
+
+
+def _print_table(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "checked", "found", "fix"):
+        table.add_column(column)
+    for finding in findings:
+        if finding.ok:
+            table.add_row("[green]ok[/]", finding.name, finding.state, "")
+        else:
+            mark = "[red]missing[/]" if finding.required else "[yellow]optional[/]"
+            table.add_row(mark, finding.name, finding.state, finding.fix)
+    Console().print(table)
+
+
 def examine() -> list[Finding]:
-    """Look at everything, the most basic first. Nothing raises: what breaks is a finding too."""
-    found: list[Finding] = []
-    for look in (
-        *(_python, _packages, _device, _memory, _data, _licences),
-        *(_lab, _extension, _nbgrader, _sandbox, _browser),
+    """Run all checks, the most basic first. Never raises: a failed check is a finding too."""
+    findings: list[Finding] = []
+    for check in (
+        _python,
+        _packages,
+        _device,
+        _memory,
+        _data,
+        _licences,
+        _lab,
+        _extension,
+        _nbgrader,
+        _sandbox,
+        _browser,
     ):
         try:
-            found += look()
-        except Exception as error:  # a doctor that falls ill helps nobody
-            found.append(
-                Finding(
-                    look.__name__.strip("_"),
-                    f"{type(error).__name__}: {error}",
-                    False,
-                    True,
-                    _REINSTALL,
-                )
-            )
-    return found
-
-
-_REINSTALL = "in the clone: uv sync --extra lab --reinstall"
+            findings += check()
+        except Exception as error:  # one failed check must not abort the report
+            name = check.__name__.strip("_")
+            state = f"{type(error).__name__}: {error}"
+            findings.append(Finding(name, state, False, True, _REINSTALL))
+    return findings
 
 
 def _python() -> list[Finding]:
-    here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return [
-        Finding("Python", here, sys.version_info >= (3, 11), True, "install Python 3.11 or newer")
-    ]
+    state = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    ok = sys.version_info >= (3, 11)
+    return [Finding("Python", state, ok, True, "install Python 3.11 or newer")]
 
 
 def _packages() -> list[Finding]:
-    """The versions here against the bounds that the course declares."""
+    """The installed versions, against the bounds that the course declares."""
     from packaging.requirements import Requirement
 
     try:
-        required = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+        declared = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
     except metadata.PackageNotFoundError:
-        return [
-            Finding("the course", "not installed", False, True, "in the clone: uv sync --extra lab")
-        ]
-    found = []
-    for requirement in required:
-        extra = None if requirement.marker is None else "lab"
+        fix = "in the clone: uv sync --extra lab"
+        return [Finding("the course", "not installed", False, True, fix)]
+    findings = []
+    for requirement in declared:
+        required = requirement.marker is None  # the others belong to extras
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "lab"}):
             continue
-        needed = extra is None
         try:
-            here = metadata.version(requirement.name)
+            version = metadata.version(requirement.name)
+            ok = requirement.specifier.contains(version, prereleases=True)
         except metadata.PackageNotFoundError:
-            here = "not installed"
-        ok = here != "not installed" and requirement.specifier.contains(here, prereleases=True)
-        mend = f"install {requirement.name}{requirement.specifier}: uv sync --extra lab"
-        found.append(Finding(requirement.name, here, ok, needed, mend))
-    return found
+            version, ok = "not installed", False
+        fix = f"install {requirement.name}{requirement.specifier}: uv sync --extra lab"
+        findings.append(Finding(requirement.name, version, ok, required, fix))
+    return findings
 
 
 def _device() -> list[Finding]:
@@ -92,146 +130,102 @@ def _device() -> list[Finding]:
 
     device = best_device()
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info()
-        here = (
-            f"{torch.cuda.get_device_name()}, {total / 2**30:.0f} GiB, {free / 2**30:.0f} GiB free"
-        )
+        free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
+        state = f"{torch.cuda.get_device_name()}, {total:.0f} GiB, {free:.0f} GiB free"
     elif device.type == "mps":
-        here = "Apple GPU (MPS)"
+        state = "Apple GPU (MPS)"
     else:
-        here = f"CPU, {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads: every lesson runs on it"
-    return [Finding("device", here, True, True, "")]
+        state = (
+            f"CPU, {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads: "
+            "every lesson runs on it"
+        )
+    return [Finding("device", state, True, True, "")]
 
 
 def _memory() -> list[Finding]:
     try:
         gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return [Finding("memory", "not known on this system", True, False, "")]
-    return [
-        Finding(
-            "memory",
-            f"{gib:.1f} GiB",
-            gib >= 3.5,
-            False,
-            "close other programs: 4 GiB make it comfortable",
-        )
-    ]
+        return [Finding("memory", "unknown on this system", True, False, "")]
+    fix = "close other programs: the course needs about 4 GiB"
+    return [Finding("memory", f"{gib:.1f} GiB", gib >= 3.5, False, fix)]
 
 
 def _data() -> list[Finding]:
     from course_lib.assets import checksums
 
     problems = checksums.verify()
-    mend = "in the clone: git checkout -- data. Elsewhere: install the course again"
-    return [
-        Finding(
-            "data and checkpoints",
-            "; ".join(problems) or "intact by checksum",
-            not problems,
-            True,
-            mend,
-        )
-    ]
+    state = "; ".join(problems) or "intact by checksum"
+    fix = "in the clone: git checkout -- data. Elsewhere: install the course again"
+    return [Finding("data and checkpoints", state, not problems, True, fix)]
 
 
 def _licences() -> list[Finding]:
-    """How many of the embedded files stand under which licence; whose each file is goes into the
-    details.
-    """
+    """The number of embedded files per licence; the credit of each file is in the details."""
     from course_lib.assets import licences
 
-    credits = {credit.file: credit for credit in licences.credits()}
-    files = licences.files()
+    credits = {credit.file: credit for credit in licences.read_credits()}
+    files = licences.files_to_credit()
     missing = [file for file in files if file not in credits]
     counts = Counter(credits[file].licence for file in files if file in credits)
-    here = ", ".join(f"{count} {licence}" for licence, count in counts.most_common())
-    here += f"; not told for {', '.join(missing)}" if missing else "; credits in data/LICENSES.md"
-    mend = "add a row for each of these files to data/LICENSES.md"
+    state = ", ".join(f"{count} {licence}" for licence, count in counts.most_common())
+    state += f"; none for {', '.join(missing)}" if missing else "; credits in data/LICENSES.md"
+    fix = "add a row for each of these files to data/LICENSES.md"
     details = tuple(asdict(credits[file]) for file in files if file in credits)
-    return [Finding("licences of the data", here, not missing, False, mend, details)]
+    return [Finding("licences of the data", state, not missing, False, fix, details)]
 
 
 def _lab() -> list[Finding]:
-    from importlib.util import find_spec
-
     ok = find_spec("jupyterlab") is not None
-    here = f"JupyterLab {metadata.version('jupyterlab')}" if ok else "not installed"
-    return [
-        Finding(
-            "notebook interface", here, ok, False, "uv sync --extra lab; or use VS Code or Colab"
-        )
-    ]
+    state = f"JupyterLab {metadata.version('jupyterlab')}" if ok else "not installed"
+    fix = "uv sync --extra lab; or use VS Code or Colab"
+    return [Finding("notebook interface", state, ok, False, fix)]
 
 
 def _extension() -> list[Finding]:
-    """Whether a click in a question is written into the notebook, as JupyterLab itself tells it."""
-    from importlib.util import find_spec
-
+    """Whether JupyterLab loads the extension that saves a question's answer in the notebook."""
     if find_spec("jupyterlab") is None:
         return []
     from jupyter_core.paths import jupyter_path
     from jupyterlab.commands import AppOptions, get_app_info
 
     name = "pixels-to-diffusion-quiz"
-    told = get_app_info(AppOptions(labextensions_path=jupyter_path("labextensions")))
-    off = [
-        plugin
-        for plugin, disabled in told["disabled"].items()
-        if disabled and plugin.split(":")[0] == name
-    ]
-    ok = name in told["federated_extensions"] and not off
-    mend = f"{_REINSTALL}; if it was disabled: jupyter labextension enable {name}. Until then type the letters"
-    return [
-        Finding(
-            "questions save a click",
-            "extension enabled" if ok else "extension not enabled",
-            ok,
-            False,
-            mend,
-        )
-    ]
+    info = get_app_info(AppOptions(labextensions_path=jupyter_path("labextensions")))
+    plugins = [plugin for plugin, disabled in info["disabled"].items() if disabled]
+    disabled = any(plugin.split(":")[0] == name for plugin in plugins)
+    ok = name in info["federated_extensions"] and not disabled
+    state = "extension enabled" if ok else "extension not enabled"
+    fix = (
+        f"{_REINSTALL}; if it was disabled: jupyter labextension enable {name}. "
+        "Until then type the letters"
+    )
+    return [Finding("questions save a click", state, ok, False, fix)]
 
 
 def _nbgrader() -> list[Finding]:
     try:
-        here = metadata.version("nbgrader")
+        version = metadata.version("nbgrader")
     except metadata.PackageNotFoundError:
-        return [
-            Finding(
-                "grading",
-                "nbgrader is not installed",
-                False,
-                False,
-                "for instructors: uv sync --extra lab",
-            )
-        ]
-    beside = os.path.join(os.path.dirname(sys.executable), "alembic")
-    ok = bool(shutil.which("alembic") or shutil.which(beside))
-    return [
-        Finding(
-            "grading",
-            f"nbgrader {here}" + ("" if ok else ", without alembic"),
-            ok,
-            False,
-            _REINSTALL,
-        )
-    ]
+        fix = "for instructors: uv sync --extra lab"
+        return [Finding("grading", "nbgrader is not installed", False, False, fix)]
+    in_environment = os.path.join(os.path.dirname(sys.executable), "alembic")
+    ok = bool(shutil.which("alembic") or shutil.which(in_environment))
+    state = f"nbgrader {version}" + ("" if ok else ", without alembic")
+    return [Finding("grading", state, ok, False, _REINSTALL)]
 
 
 def _sandbox() -> list[Finding]:
-    """Whether students' code can be shut in here, and what it is then held to."""
+    """Whether students' code can be run in a sandbox here, and which limits that enforces."""
     from course_grading.sandbox import host
 
-    why_not = host.available()
-    reason, _, mend = (why_not or "").partition(": ")
-    here = reason or "; ".join(host.enforced())
-    return [Finding("sandbox for students' code", here, why_not is None, False, mend)]
+    why_not = host.unavailable_reason()
+    reason, _, fix = (why_not or "").partition(": ")
+    state = reason or "; ".join(host.describe_limits())
+    return [Finding("sandbox for students' code", state, why_not is None, False, fix)]
 
 
 def _browser() -> list[Finding]:
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    mend = "only the browser tests need it: install chromium"
-    return [Finding("browser for the tests", found or "none found", found is not None, False, mend)]
+    paths = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    path = next(paths, None)
+    fix = "only the browser tests need it: install chromium"
+    return [Finding("browser for the tests", path or "none", path is not None, False, fix)]

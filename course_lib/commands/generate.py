@@ -1,6 +1,4 @@
-"""``course generate``, and what it shares with ``course sd generate``: from a sentence to a file
-with a picture.
-"""
+"""``course generate``, and what it shares with ``course sd generate``: from a prompt to files."""
 
 import re
 from collections.abc import Callable
@@ -19,53 +17,50 @@ if TYPE_CHECKING:
 
 def generate(
     prompt: Annotated[
-        str, typer.Argument(help='What is to be seen, as "a fox on a purple background".')
+        str, typer.Argument(help='What the image shows, as "a fox on a purple background".')
     ],
     out: Annotated[
-        Path, typer.Option(help="The picture; of several, each has its seed in its name.")
+        Path, typer.Option(help="The image file; of several, each has its seed in its name.")
     ] = Path("x.png"),
-    seed: Annotated[int, typer.Option(min=0, help="The same one gives the same picture.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="From noise to picture.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="From noise to image.")] = 20,
     guidance: Annotated[
-        float, typer.Option(help="How much the prompt counts; at 1 half the work.")
+        float, typer.Option(help="How strongly the prompt counts; 1 halves the work.")
     ] = 5.0,
-    negative: Annotated[str, typer.Option(help="What is not to be seen.")] = "",
+    negative: Annotated[str, typer.Option(help="What the image must not show.")] = "",
     sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "dpm++",
     count: Annotated[
-        int, typer.Option(min=1, help="How many pictures, one seed after the other.")
+        int, typer.Option(min=1, help="The number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
-        Path | None, typer.Option(help="Change this picture instead; it is cut to 128x128.")
+        Path | None, typer.Option(help="Change this image instead; it is cut to 128x128.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="How much of --image may change, up to 1.")] = 0.8,
+    strength: Annotated[float, typer.Option(help="How much --image may change, at most 1.")] = 0.8,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or mps; if left out, the best one here.")
+        str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
     ] = None,
 ) -> None:
-    """Make a picture of a sentence with the course's own Stable Diffusion."""
+    """Generate an image from a sentence with the course's own Stable Diffusion."""
     from rich.console import Console
 
     from course_lib.assets import checkpoints
-    from course_lib.data.captioned import COLOURS
-    from course_lib.diffusion import text_to_image
 
-    if not checkpoints.shipped("tiny-sd"):
+    if not checkpoints.is_shipped("tiny-sd"):
         fail(
-            "the weights of tiny-sd are not here: course train tiny-sd --ship makes them, which takes hours on a CPU"
+            "the weights of tiny-sd are missing: course train tiny-sd --ship makes them, "
+            "which takes hours on a CPU"
         )
-    words = set(re.findall(r"\w+", prompt.lower()))
-    unknown = [
-        kind
-        for kind, known in (("object", text_to_image.OBJECTS), ("colour", COLOURS))
-        if not words & set(known)
-    ]
-    for kind in unknown:
-        known = ", ".join(text_to_image.OBJECTS if kind == "object" else COLOURS)
-        Console(stderr=True, soft_wrap=True).print(
-            f"The prompt has no {kind} that it knows: {known}.", style="yellow"
-        )
-    draw(
-        lambda: text_to_image.load().to(resolve_device(device)),
+    for warning in _warn_of_unknown_words(prompt):
+        Console(stderr=True, soft_wrap=True).print(warning, style="yellow")
+
+    def load_model() -> "StableDiffusion":
+        from course_lib.device import resolve_device
+        from course_lib.diffusion import text_to_image
+
+        return text_to_image.load().to(resolve_device(device))
+
+    generate_files(
+        load_model,
         prompt,
         out,
         size="128",
@@ -80,8 +75,8 @@ def generate(
     )
 
 
-def draw(
-    ready: Callable[[], "StableDiffusion"],
+def generate_files(
+    load_model: Callable[[], "StableDiffusion"],
     prompt: str,
     out: Path,
     *,
@@ -94,10 +89,9 @@ def draw(
     count: int,
     **options: Any,
 ) -> None:
-    """Write what the model that ``ready`` loads makes of the prompt; the options are those of both
-    commands.
+    """Generate images and write them to files; the options are those of both commands.
 
-    What can't be done is said in one sentence, and ends the program.
+    An invalid option ends the command with one sentence.
     """
     from rich.console import Console
     from rich.progress import (
@@ -111,36 +105,36 @@ def draw(
     from course_lib.sd.samplers import SAMPLERS
 
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not out.parent.is_dir():
-        fail(f"{out} cannot be written: give a .png in a folder that is there")
+        fail(f"{out} cannot be written: give a .png in a folder that exists")
     console = Console(stderr=True, soft_wrap=True)
-    bars = (
+    columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
     try:
-        width, height = _sides(size)
-        with console.status("reading the weights"):
-            model = ready()
-        (cut,) = model.tokenizer.encode(prompt)[1]
-        if cut:
+        width, height = _parse_size(size)
+        with console.status("loading the weights"):
+            model = load_model()
+        (cut_tokens,) = model.tokenizer.encode(prompt)[1]
+        if cut_tokens:
             console.print(
-                f"The prompt is too long: its last {cut} pieces were not read.", style="yellow"
+                f"The prompt is too long: its last {cut_tokens} tokens were ignored.",
+                style="yellow",
             )
-        with Progress(*bars, console=console) as progress:
+        pixels = (
+            None if image is None else _read_image(image, width, height, model.vae.config.factor)
+        )
+        total_steps = 0  # an unknown sampler is reported by model.generate
+        if sampler in SAMPLERS:
             part = 1.0 if image is None else strength
-            calls = (
-                SAMPLERS[sampler](model.schedule, steps, part).timesteps
-                if sampler in SAMPLERS
-                else ()
-            )
-            task = progress.add_task(sampler, total=len(calls))
-            pictures = model.generate(
+            total_steps = len(SAMPLERS[sampler](model.schedule, steps, part).timesteps)
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task(sampler, total=total_steps)
+            images = model.generate(
                 prompt,
-                image=None
-                if image is None
-                else _read(image, width, height, model.vae.config.factor),
+                image=pixels,
                 strength=strength,
                 sampler=sampler,
                 steps=steps,
@@ -151,56 +145,52 @@ def draw(
                 callback=lambda number, t, x: progress.update(task, completed=number + 1),
                 **options,
             )
-        for number, picture in enumerate(pictures):
+        for number, generated in enumerate(images):
             path = out if count == 1 else out.with_name(f"{out.stem}-{seed + number}{out.suffix}")
-            _write(picture, path)
+            _write_image(generated, path)
             print(path)
     except (ValueError, OSError) as error:
         fail(str(error))
 
 
-def resolve_device(device: str | None) -> "torch.device":
-    """The device of that name, or the best one here.
-
-    Raises:
-        ValueError: if it cannot be used.
+def _warn_of_unknown_words(prompt: str) -> list[str]:
+    """A warning if the prompt names no object, and one if it names no colour, that the model was
+    trained on.
     """
-    import torch
+    from course_lib.data.captioned import COLOURS, OBJECTS
 
-    from course_lib.device import best_device
-
-    try:
-        return torch.zeros((), device=device).device if device else best_device()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"The device {device!r} cannot be used here: choose cpu, or leave it out."
-        ) from error
+    words = set(re.findall(r"\w+", prompt.lower()))
+    return [
+        f"The prompt names no {kind} that the model knows: {', '.join(known)}."
+        for kind, known in (("object", OBJECTS), ("colour", COLOURS))
+        if not words & set(known)
+    ]
 
 
-def _sides(size: str | None) -> tuple[int | None, int | None]:
+def _parse_size(size: str | None) -> tuple[int | None, int | None]:
     """``"512x768"`` or ``"512"`` as width and height."""
-    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size or "0x0")
-    if found is None:
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", size or "0x0")
+    if match is None:
         raise ValueError(f"The size {size!r} cannot be read: write it as 512x768, width first.")
-    return int(found[1]) or None, int(found[2] or found[1]) or None
+    return int(match[1]) or None, int(match[2] or match[1]) or None
 
 
-def _read(path: Path, width: int | None, height: int | None, factor: int) -> "torch.Tensor":
-    """A picture in [0, 1], its middle in this size; without one in its own, less what is no
-    multiple of ``factor``.
+def _read_image(path: Path, width: int | None, height: int | None, factor: int) -> "torch.Tensor":
+    """An image in [0, 1], cropped around its centre to this size; by default to the largest
+    multiple of ``factor`` that fits in it.
     """
     import numpy as np
     import torch
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    whole = [max(side // factor, 1) * factor for side in picture.size]
-    fitted = ImageOps.fit(picture, (width or whole[0], height or whole[1]))
-    return torch.from_numpy(np.asarray(fitted, dtype=np.float32) / 255).permute(2, 0, 1)
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file).convert("RGB")
+    default_width, default_height = (max(side // factor, 1) * factor for side in image.size)
+    image = ImageOps.fit(image, (width or default_width, height or default_height))
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
 
 
-def _write(picture: "torch.Tensor", path: Path) -> None:
+def _write_image(image: "torch.Tensor", path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray((picture * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
+    Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()).save(path)

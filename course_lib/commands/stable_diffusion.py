@@ -1,38 +1,26 @@
-"""``course sd``: what is done with Stable Diffusion's official weights. Each command imports what
-it needs.
+"""``course sd``: commands for the official weights of Stable Diffusion.
+
+Each command imports what it needs: the command line starts without torch.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from course_lib.commands.generate import draw, resolve_device
+from course_lib.commands.generate import generate_files
 from course_lib.console import fail
+from course_lib.sd.licence import DOWNLOAD_PAGES, LICENCE, LICENCE_SUMMARY, LICENCE_URL
 
 if TYPE_CHECKING:
+    import torch
+    from rich.table import Table
+
     from course_lib.sd.pipeline import StableDiffusion
+    from course_lib.sd.weights import Part
 
 app = typer.Typer(help="Stable Diffusion 1.x with the official weights.", no_args_is_help=True)
-
-LICENCE = "CreativeML OpenRAIL-M"
-LICENCE_TEXT = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
-# Where the official weights are to be had. Such addresses die, as the first one did in 2024: so
-# these are several.
-HOMES = (
-    # version 1.5: a folder, and single files
-    "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive",  # version 1.5: single files
-    "https://huggingface.co/CompVis/stable-diffusion-v1-4",  # version 1.4: a folder, of the authors
-)
-
-# What it says, in our words.
-RULES = """\
-You may use, change and share them, also for money, and answer for what you make with them. Its attachment A names what
-they must not be used for: breaking the law; harming minors; falsehoods or personal data meant to harm others;
-defaming and harassing; discriminating, and exploiting people's weaknesses; automatic decisions about people's rights;
-medical advice; the administration of justice. Whoever passes the weights on passes these rules on. And no filter looks
-at the pictures that are made here."""
 
 
 @app.command()
@@ -42,117 +30,84 @@ def verify(
         typer.Argument(help="A folder with unet/, vae/ and text_encoder/, or a .safetensors file."),
     ],
 ) -> None:
-    """Say whether weights are complete, and what they are."""
+    """Check that weights are complete, and list what they contain."""
     from rich.console import Console
-    from rich.table import Table
 
     from course_lib.sd.weights import MODELS, inspect
 
-    _need(weights)
-    console, damaged = Console(soft_wrap=True), []
-    table = Table(box=None, pad_edge=False)
-    for column in ("model", "class", "tensors", "parameters", "type", "MB"):
-        table.add_column(
-            column, justify="left" if column in ("model", "class", "type") else "right"
-        )
+    _require_weights(weights)
+    console = Console(soft_wrap=True)
     try:
         with console.status("reading"):
             parts = inspect(weights)
-            for name, part in parts.items():
-                counts, size = {}, 0
-                for key, value in part.values():
-                    counts[value.dtype] = counts.get(value.dtype, 0) + value.numel()
-                    size += value.nbytes
-                    # A download that was broken off can have its full length, and zeros for what
-                    # never came.
-                    total = value.float().abs().sum()
-                    if not total.isfinite() or (value.ndim > 1 and total == 0):
-                        damaged.append(f"{name}.{key}")
-                types = ", ".join(
-                    str(dtype).removeprefix("torch.") for dtype in sorted(counts, key=str)
-                )
-                numbers = (
-                    str(len(part.tensors)),
-                    f"{sum(counts.values()):,}",
-                    types,
-                    f"{size / 1e6:,.1f}",
-                )
-                table.add_row(name, type(part.model).__name__, *numbers)
+            table, damaged = _summarise(parts)
     except ValueError as error:
         fail(str(error))
     console.print(table)
     if damaged:
         fail(
-            f"{len(damaged)} tensors are all zeros, or hold what is no number, such as {damaged[0]}: get the file again"
+            f"{len(damaged)} tensors are all zeros, or contain values that are not finite, such "
+            f"as {damaged[0]}: download the file again"
         )
     official = all(part.model.config == MODELS[name][1]() for name, part in parts.items())
-    form = (
+    layout = (
         "a folder in diffusers' layout"
         if weights.is_dir()
         else "a single file with the original names"
     )
-    sizes = "of the official sizes" if official else "at other sizes than the official ones"
+    sizes = "of the official sizes" if official else "of other sizes than the official ones"
     console.print(
-        f"Complete: Stable Diffusion 1.x, {sizes}, {form}.", style="green", highlight=False
+        f"Complete: Stable Diffusion 1.x, {sizes}, {layout}.", style="green", highlight=False
     )
     if official:
         console.print(
-            f"Official weights are under the licence {LICENCE}: {LICENCE_TEXT}", highlight=False
+            f"Official weights are under the licence {LICENCE}: {LICENCE_URL}", highlight=False
         )
 
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What is to be seen.")],
+    prompt: Annotated[str, typer.Argument(help="What the image should show.")],
     weights: Annotated[
-        Path, typer.Option(help="The folder of the weights, or the one .safetensors file.")
+        Path, typer.Option(help="The folder with the weights, or the single .safetensors file.")
     ],
     out: Annotated[
-        Path, typer.Option(help="The picture; of several, each has its seed in its name.")
+        Path, typer.Option(help="The image file; several images get their seeds in their names.")
     ] = Path("x.png"),
-    steps: Annotated[int, typer.Option(min=1, help="From noise to picture.")] = 25,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 25,
     guidance: Annotated[
-        float, typer.Option(help="How much the prompt counts; at 1 half the work.")
+        float, typer.Option(help="Guidance scale; 1 ignores --negative and halves the time.")
     ] = 7.5,
-    seed: Annotated[int, typer.Option(min=0, help="The same one gives the same picture.")] = 0,
-    negative: Annotated[str, typer.Option(help="What is not to be seen.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
+    negative: Annotated[str, typer.Option(help="What the image should not show.")] = "",
     sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "pndm",
     size: Annotated[
         str | None,
-        typer.Option(help="WIDTHxHEIGHT in pixels; if left out, what the model was trained on."),
+        typer.Option(help="WIDTHxHEIGHT in pixels; by default the size of the training images."),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="How many pictures, one seed after the other.")
+        int, typer.Option(min=1, help="Number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
-        Path | None, typer.Option(help="Change this picture instead; it is cut to the size.")
+        Path | None, typer.Option(help="An image to change, cropped to the size.")
     ] = None,
     strength: Annotated[float, typer.Option(help="How much of --image may change, up to 1.")] = 0.8,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or mps; if left out, the best one here.")
+        str | None, typer.Option(help="cpu, cuda or mps; by default the best one available.")
     ] = None,
     accept_licence: Annotated[
         bool,
         typer.Option(
-            "--accept-licence", help="You know the licence of the weights and keep to it."
+            "--accept-licence", help="You know the licence of the weights and comply with it."
         ),
     ] = False,
 ) -> None:
-    """Make a picture of a sentence."""
-    from rich.console import Console
-
-    console = Console(stderr=True, soft_wrap=True)
+    """Generate an image from a prompt."""
     if not accept_licence:
-        console.print(
-            f"The weights of Stable Diffusion come under {LICENCE}, {LICENCE_TEXT}\n{RULES}",
-            markup=False,
-        )
-        if not _asked_by_a_person():
-            fail("to accept this licence, add --accept-licence")
-        typer.confirm("Do you accept this licence?", abort=True, err=True)
-    _need(weights)
-    draw(
-        lambda: _ready(weights, device),
+        _confirm_licence()
+    _require_weights(weights)
+    generate_files(
+        lambda: _load(weights, device),
         prompt,
         out,
         size=size,
@@ -167,26 +122,69 @@ def generate(
     )
 
 
-def _need(weights: Path) -> None:
+def _summarise(parts: dict[str, "Part"]) -> tuple["Table", list[str]]:
+    """A table of the three models, and the names of damaged tensors. Reads every tensor."""
+    from rich.table import Table
 
-    if not weights.exists():
-        homes = "\n  ".join(HOMES)
-        fail(
-            f"{weights} is not there. Stable Diffusion's weights, {LICENCE}, can be had from\n  {homes}"
+    table, damaged = Table(box=None, pad_edge=False), []
+    for column in ("model", "class", "tensors", "parameters", "type", "MB"):
+        table.add_column(
+            column, justify="left" if column in ("model", "class", "type") else "right"
         )
+    for name, part in parts.items():
+        counts: dict[torch.dtype, int] = {}
+        size = 0
+        for key, value in part.values():
+            counts[value.dtype] = counts.get(value.dtype, 0) + value.numel()
+            size += value.nbytes
+            # An interrupted download can have its full length, with zeros in the missing part.
+            total = value.float().abs().sum()
+            if not total.isfinite() or (value.ndim > 1 and total == 0):
+                damaged.append(f"{name}.{key}")
+        table.add_row(
+            name,
+            type(part.model).__name__,
+            str(len(part.tensors)),
+            f"{sum(counts.values()):,}",
+            ", ".join(str(dtype).removeprefix("torch.") for dtype in sorted(counts, key=str)),
+            f"{size / 1e6:,.1f}",
+        )
+    return table, damaged
 
 
-def _asked_by_a_person() -> bool:
-    import sys
+def _confirm_licence() -> None:
+    """Show the licence and ask for consent; stop where there is nobody to ask."""
+    from rich.console import Console
 
+    Console(stderr=True, soft_wrap=True).print(
+        f"The weights of Stable Diffusion are under the licence {LICENCE}, {LICENCE_URL}\n"
+        f"{LICENCE_SUMMARY}",
+        markup=False,
+    )
+    if not _is_interactive():
+        fail("to accept this licence, add --accept-licence")
+    typer.confirm("Do you accept this licence?", abort=True, err=True)
+
+
+def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _ready(weights: Path, device: str | None) -> "StableDiffusion":
-    """The weights on the device, in 16 bits on CUDA: half the memory, and faster."""
+def _require_weights(weights: Path) -> None:
+    if not weights.exists():
+        pages = "\n  ".join(DOWNLOAD_PAGES)
+        fail(
+            f"{weights} does not exist. Stable Diffusion's weights, {LICENCE}, can be downloaded "
+            f"from\n  {pages}"
+        )
+
+
+def _load(weights: Path, device: str | None) -> "StableDiffusion":
+    """The weights on the device; on CUDA in 16 bits: half the memory, and faster."""
     import torch
 
+    from course_lib.device import resolve_device
     from course_lib.sd.weights import load
 
-    place = resolve_device(device)
-    return load(weights, torch.float16 if place.type == "cuda" else torch.float32).to(place)
+    target = resolve_device(device)
+    return load(weights, torch.float16 if target.type == "cuda" else torch.float32).to(target)

@@ -1,3 +1,1 @@
-"""Lesson 4, reducing data: JPEG by hand, and the autoencoder of Stable Diffusion at a small
-size.
-"""
+"""Lesson 4: JPEG, block PCA, and a small version of Stable Diffusion's autoencoder."""

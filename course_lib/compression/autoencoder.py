@@ -1,15 +1,12 @@
-"""The course's own autoencoder: Stable Diffusion's, at a size that a laptop trains.
+"""A small version of Stable Diffusion's autoencoder, which a laptop can train.
 
-Half of what it is trained on are pieces of photographs, the other half captioned pictures. A first
-cycle of training sees small ones, quickly; a further one (``--start``) sees each kind at a size
-nearer to that at which it is used. The functions below the data are what
-``course train autoencoder`` and ``course evaluate autoencoder`` run: see
-``course_lib.training.recipes``.
+Half of the training images are photo crops, half are captioned pictures. The first training cycle
+uses small images, which is fast; a further cycle (``--start``) also uses photo crops of twice the
+side, closer to the size of the test photos.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,92 +29,93 @@ CONFIG = AutoencoderConfig(
     block_out_channels=(16, 32, 64, 128),
     layers_per_block=1,
     norm_num_groups=2,
-    # 1 over the deviation of the shipped one's latents of captioned pictures, which is 1.33
+    # 1 / 1.33, the standard deviation of the shipped model's latents of captioned pictures
     scaling_factor=0.75,
 )
-MODELS = {"autoencoder": CONFIG}
-PIECE = 128  # pixels, the side of a training picture
-# pixels, that of a photo in a further cycle: group normalisation depends on how much it averages
-# over
-LARGE = 256
-EPOCH = 2000  # pictures
-BATCH = 4  # at equal numbers of pictures, many small steps learn more than few large ones
-LEARNING_RATE = 8e-4  # of a first cycle; a further one needs a quarter of it (on the card)
-# So small that it hardly blurs (arXiv:2112.10752, appendix G), and just large enough that
-# neighbouring latents, which differ by less than the noise, decode to nearly the same picture.
+SIZE = 128  # pixels, the side of a training image
+# The side of a photo crop in a further cycle. The size matters: the statistics of GroupNorm depend
+# on the area over which they are computed.
+LARGE_SIZE = 256
+EXAMPLES_PER_EPOCH = 2000
+EPOCHS = 12  # of the first cycle of the shipped checkpoint
+BATCH = 4  # for a fixed number of images, many small steps train better than few large ones
+LEARNING_RATE = 8e-4  # of the first cycle; a further one needs a quarter of it (see the card)
+# Small enough to cause hardly any blur (arXiv:2112.10752, appendix G), large enough that latents
+# closer to each other than the noise decode to nearly the same image.
 KL_WEIGHT = 1e-4
-_FIRST_LOGVAR = -6.0
-_FINEST = 384  # pixels of a photo's shorter side when it is made as small as training makes it
+_INITIAL_LOGVAR = -6.0
+_MIN_SIDE = 384  # pixels: photos are not scaled down further than to this shorter side
 
-PHOTO = 512  # pixels, the side of a test photo
-JPEG_BYTES = 16384  # as many as the latent has values
-TESTS = {"photos": len(photos.names("held-out")), "captioned": 200, "captioned-held-out-style": 200}
-BARS = {
-    "autoencoder": {
-        "photos": {"above_pca": 4.0, "above_jpeg": -2.5, "gain_by_8_bits": -0.1},
-        "captioned": {"psnr": 30.0},
-    }
+TEST_PHOTO_SIZE = 512  # pixels
+JPEG_BYTES = 16384  # the number of values in the latent of a test photo
+TEST_SPLITS = {
+    "photos": len(photos.names("held-out")),
+    "captioned": 200,
+    "captioned-held-out-style": 200,
+}
+THRESHOLDS = {
+    "photos": {"above_pca": 4.0, "above_jpeg": -2.5, "gain_by_8_bits": -0.1},
+    "captioned": {"psnr": 30.0},
 }
 
 
 def loss(model: AutoencoderKL, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, ""]:
-    """Mean squared error of the decoded sample, images in [-1, 1], and a little of the
-    divergence.
-    """
+    """Mean squared error of the decoded sample plus the weighted KL term; images in [-1, 1]."""
     posterior = model.encode(images)
     return F.mse_loss(model.decode(posterior.sample()).float(), images) + KL_WEIGHT * posterior.kl()
 
 
-def mean_loss(model: AutoencoderKL, *groups: Float[Tensor, "_ 3 _ _"]) -> Float[Tensor, ""]:
-    """The mean of the losses of pictures of different sizes."""
-    return torch.stack([loss(model, images) for images in groups]).mean()
+def mean_loss(model: AutoencoderKL, *batches: Float[Tensor, "_ 3 _ _"]) -> Float[Tensor, ""]:
+    """The mean loss over batches of different image sizes."""
+    return torch.stack([loss(model, images) for images in batches]).mean()
 
 
-class Pieces(Dataset):
-    """A picture for each number: of a photo for even ones, a captioned one for odd ones. In [-1,
-    1].
-    """
+class TrainingImages(Dataset):
+    """Images in [-1, 1]: photo crops at even indices, captioned pictures at odd ones."""
 
-    def __init__(self, size: int = PIECE) -> None:
+    def __init__(self, size: int = SIZE) -> None:
         """``size``: the side in pixels, at most 384."""
         self.size = size
 
     def __len__(self) -> int:
         return 2**31
 
-    def __getitem__(self, seed: int) -> Float[Tensor, "3 size size"]:
-        image = (
-            captioned.captioned(seed // 2, self.size).image
-            if seed % 2
-            else piece(seed // 2, self.size)
-        )
+    def __getitem__(self, index: int) -> Float[Tensor, "3 size size"]:
+        seed = index // 2
+        if index % 2:
+            image = captioned.captioned_picture(seed, self.size).image
+        else:
+            image = photo_crop(seed, self.size)
         return image * 2 - 1
 
 
-class Groups(Dataset):
-    """A piece of a photo, and as many pixels of captioned pictures: what one step of a further
-    cycle sees.
+class MixedSizeImages(Dataset):
+    """The images of one step of a further cycle: a large photo crop, and captioned pictures with as
+    many pixels in total. In [-1, 1].
     """
 
     def __len__(self) -> int:
         return 2**31
 
     def __getitem__(
-        self, seed: int
-    ) -> tuple[Float[Tensor, "1 3 large large"], Float[Tensor, "count 3 piece piece"]]:
-        count = (LARGE // PIECE) ** 2
-        drawn = [captioned.captioned(seed * count + number, PIECE).image for number in range(count)]
-        return piece(seed, LARGE)[None] * 2 - 1, torch.stack(drawn) * 2 - 1
+        self, index: int
+    ) -> tuple[Float[Tensor, "1 3 large large"], Float[Tensor, "count 3 size size"]]:
+        count = (LARGE_SIZE // SIZE) ** 2
+        seeds = range(index * count, (index + 1) * count)
+        pictures = torch.stack([captioned.captioned_picture(seed, SIZE).image for seed in seeds])
+        return photo_crop(index, LARGE_SIZE)[None] * 2 - 1, pictures * 2 - 1
 
 
-def piece(seed: int, size: int = PIECE) -> Float[Tensor, "3 size size"]:
-    """A square cut from a training photo at some scale, turned, mirrored, its colours changed a
-    little. In [0, 1].
+def photo_crop(seed: int, size: int = SIZE) -> Float[Tensor, "3 size size"]:
+    """A random square of a random training photo, augmented, in [0, 1].
+
+    Augmentation: scale, rotation by multiples of 90 degrees, flip, channel permutation, contrast
+    and brightness.
     """
     rng = np.random.default_rng(seed)
-    photo = _photo(int(rng.integers(len(_names()))))
+    photo = _photo(int(rng.integers(len(_photo_names()))))
     shorter = min(photo.size)
-    side = size * shorter / np.exp(rng.uniform(np.log(_FINEST), np.log(shorter)))
+    side = size * shorter / np.exp(rng.uniform(np.log(_MIN_SIDE), np.log(shorter)))
     left, top = rng.uniform(0, photo.width - side), rng.uniform(0, photo.height - side)
     cut = photo.resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
@@ -132,76 +130,71 @@ def piece(seed: int, size: int = PIECE) -> Float[Tensor, "3 size size"]:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float()
 
 
-def loader(count: int, *, batch: int = BATCH, workers: int = 0, size: int = PIECE) -> DataLoader:
-    """Batches for training, each a tuple of one tensor: see
-    :func:`course_lib.data.resampling.loader`.
+def loader(
+    count: int, *, batch_size: int = BATCH, workers: int = 0, size: int = SIZE
+) -> DataLoader:
+    """Training batches, each a tuple of one tensor: see :mod:`course_lib.data.resampling`."""
+    return resampling.loader(
+        TrainingImages(size), count, batch_size=batch_size, workers=workers, collate=_stack
+    )
+
+
+def mixed_size_loader(count: int, *, workers: int = 0) -> DataLoader:
+    """Batches for a further cycle: tuples of two tensors, see :class:`MixedSizeImages`.
+
+    ``count``: images per epoch.
     """
-    return resampling.loader(Pieces(size), count, batch=batch, workers=workers, collate=_stacked)
+    steps = max(count // (1 + (LARGE_SIZE // SIZE) ** 2), 1)
+    return resampling.loader(
+        MixedSizeImages(), steps, batch_size=1, workers=workers, collate=_unwrap
+    )
 
 
-def groups(pictures: int, *, workers: int = 0) -> DataLoader:
-    """For a further cycle, so many pictures in all, each batch a tuple of two tensors: see
-    :class:`Groups`.
-    """
-    count = max(pictures // (1 + (LARGE // PIECE) ** 2), 1)
-    return resampling.loader(Groups(), count, batch=1, workers=workers, collate=_only)
-
-
-def _only(batch: list) -> Any:
+def _unwrap(batch: list) -> Any:
     return batch[0]
 
 
-def _stacked(images: list[Tensor]) -> tuple[Tensor]:
+def _stack(images: list[Tensor]) -> tuple[Tensor]:
     return (torch.stack(images),)
 
 
-def load(name: str = "autoencoder") -> AutoencoderKL:
-    """The shipped autoencoder, on the CPU, ready to use."""
-    shipped = model(name)
-    shipped.load_state_dict(checkpoints.load(name))
-    return shipped.eval()
+def load() -> AutoencoderKL:
+    """The shipped autoencoder, on the CPU, in eval mode."""
+    model = make_model()
+    model.load_state_dict(checkpoints.load("autoencoder"))
+    return model.eval()
 
 
-def model(name: str = "autoencoder") -> AutoencoderKL:
-    """One with random weights, drawn so that a short training suffices.
+def make_model() -> AutoencoderKL:
+    """An untrained autoencoder, initialised so that a short training suffices.
 
-    With PyTorch's own initial weights a signal becomes smaller in every layer, until little is left
-    of it beside what
-    the normalisations make of it: and they take away how bright a picture is. So here layers keep
-    the size of their input (LeCun et al., 1998, Efficient BackProp, section 4.6), residual blocks
-    begin as the identity (Goyal et al., 2017, arXiv:1706.02677, section 5.1), as do the
-    convolutions that smooth what was repeated, and latents begin with little noise.
+    With PyTorch's default initialisation the signal shrinks from layer to layer, until little but
+    the output of the normalisation layers is left, and they discard the image's brightness. Here
+    layers preserve the variance of their input (LeCun et al., 1998, Efficient BackProp, section
+    4.6); residual blocks (Goyal et al., 2017, arXiv:1706.02677, section 5.1) and the convolutions
+    after upsampling start as the identity; and latents start with little noise.
     """
-    new = AutoencoderKL(MODELS[name])
-    for module in new.modules():
+    model = AutoencoderKL(CONFIG)
+    for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
             nn.init.zeros_(module.bias)
-    for module in new.modules():
+    for module in model.modules():
         if isinstance(module, ResnetBlock2D):
             nn.init.zeros_(module.conv2.weight)
         if isinstance(module, Upsample2D):
             nn.init.dirac_(module.conv.weight)
-    nn.init.constant_(new.quant_conv.bias[new.config.latent_channels :], _FIRST_LOGVAR)
-    return new
+    nn.init.constant_(model.quant_conv.bias[model.config.latent_channels :], _INITIAL_LOGVAR)
+    return model
 
 
-def epochs(name: str = "autoencoder") -> int:
-    """Of 2,000 pictures each, for the shipped one."""
-    return 12
-
-
-def styles(name: str = "autoencoder") -> list[str]:
-    """None: it is not made to be trained without one of its drawing styles."""
-    return []
-
-
-def facts(name: str = "autoencoder", styles: Sequence[str] | None = None) -> dict[str, Any]:
-    """What it is trained on; always in all styles."""
+def dataset_description() -> dict[str, Any]:
+    """The training data, for the card."""
     return {
-        "pictures": f"pieces of {len(photos.names('train'))} photos and captioned pictures, half and half",
-        "side": PIECE,
-        "side of photos in a further cycle": LARGE,
+        "pictures": f"pieces of {len(photos.names('train'))} photos and captioned pictures, "
+        "half and half",
+        "side": SIZE,
+        "side of photos in a further cycle": LARGE_SIZE,
         "objects": len(sprites.names()),
         "styles": sprites.styles("train"),
         "held out": photos.names("held-out") + sprites.styles("held-out"),
@@ -209,76 +202,77 @@ def facts(name: str = "autoencoder", styles: Sequence[str] | None = None) -> dic
 
 
 def train(
-    name: str = "autoencoder",
     *,
-    epochs: int = 12,
-    device: torch.device | None = None,
+    epochs: int = EPOCHS,
     workers: int = 0,
-    seed: int = 0,
-    start: Mapping[str, Tensor] | None = None,
+    initial_weights: Mapping[str, Tensor] | None = None,
     learning_rate: float = LEARNING_RATE,
-    checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> tuple[AutoencoderKL, History]:
-    """Train it on new pictures in every epoch; the options are those of ``course train``."""
-    options = {
-        "learning_rate": learning_rate,
-        "device": device,
-        "checkpoint": checkpoint,
-        "label": name,
-    }
-    data = loader(EPOCH, workers=workers) if start is None else groups(EPOCH, workers=workers)
-    return fit_new(lambda: model(name), mean_loss, data, epochs, seed=seed, start=start, **options)
-
-
-def evaluate(name: str, model: AutoencoderKL, split: str, count: int) -> dict[str, float]:
-    """Means over the first ``count`` test pictures of a split: PSNR in dB and SSIM, both of the
-    decoded mean.
-
-    On photos also how many dB it is above a linear autoencoder of as many values, above JPEG at
-    16,384 bytes (below, where negative), and what it gains (loses, where negative) when its latents
-    are stored in 8 bits a value.
-
-    Raises:
-        ValueError: if there is no such split.
-    """
-    if split not in TESTS:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TESTS)}.")
-    pictures = _test_pictures(split, count)
-    back = [codecs.autoencoder(model, picture).image for picture in pictures]
-    figures = {"psnr": _mean(psnr, back, pictures), "ssim": _mean(ssim, back, pictures)}
-    if split == "photos":
-        linear = pca.fit(model.config.latent_channels)
-        others = {
-            "pca": [linear.decode(linear.encode(picture)) for picture in pictures],
-            "jpeg": [codecs.at_most(JPEG_BYTES, picture).image for picture in pictures],
-        }
-        figures |= {
-            f"above_{peer}": figures["psnr"] - _mean(psnr, found, pictures)
-            for peer, found in others.items()
-        }
-        coarse = [codecs.autoencoder(model, picture, bits=8).image for picture in pictures]
-        figures["gain_by_8_bits"] = _mean(psnr, coarse, pictures) - figures["psnr"]
-    return figures
-
-
-def _test_pictures(split: str, count: int) -> list[Tensor]:
-    if split == "photos":
-        return [photos.photo(name, PHOTO) for name in photos.names("held-out")[:count]]
-    kind = {"captioned": "new-combinations", "captioned-held-out-style": "held-out-style"}[split]
-    return [captioned.captioned(seed, PIECE, split=kind).image for seed in range(count)]
-
-
-def _mean(measure: Any, back: Sequence[Tensor], pictures: Sequence[Tensor]) -> float:
-    return float(
-        np.mean([measure(found, wanted) for found, wanted in zip(back, pictures, strict=True)])
+    """Train on new images in every epoch; further ``options`` are those of :func:`fit_new`."""
+    make_loader = loader if initial_weights is None else mixed_size_loader
+    return fit_new(
+        make_model,
+        mean_loss,
+        make_loader(EXAMPLES_PER_EPOCH, workers=workers),
+        epochs,
+        initial_weights=initial_weights,
+        learning_rate=learning_rate,
+        label="autoencoder",
+        **options,
     )
 
 
+def evaluate(model: AutoencoderKL, split: str, count: int) -> dict[str, float]:
+    """Mean quality of the decoded latent means, over the first ``count`` test images of a split.
+
+    Returns:
+        ``psnr`` in dB and ``ssim``. For photos also differences in PSNR: ``above_pca`` to a linear
+        autoencoder with as many values, ``above_jpeg`` to JPEG at 16,384 bytes, and
+        ``gain_by_8_bits`` when the latents are stored with 8 bits per value.
+
+    Raises:
+        ValueError: if the split is unknown.
+    """
+    if split not in TEST_SPLITS:
+        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TEST_SPLITS)}.")
+    images = _test_images(split, count)
+    decoded = [codecs.autoencoder(model, image).image for image in images]
+    metrics = {"psnr": _mean(psnr, decoded, images), "ssim": _mean(ssim, decoded, images)}
+    if split == "photos":
+        linear = pca.fit(model.config.latent_channels)
+        baselines = {
+            "pca": [linear.decode(linear.encode(image)) for image in images],
+            "jpeg": [codecs.pillow_within(JPEG_BYTES, image).image for image in images],
+        }
+        for name, baseline in baselines.items():
+            metrics[f"above_{name}"] = metrics["psnr"] - _mean(psnr, baseline, images)
+        quantised = [codecs.autoencoder(model, image, bits=8).image for image in images]
+        metrics["gain_by_8_bits"] = _mean(psnr, quantised, images) - metrics["psnr"]
+    return metrics
+
+
+def _test_images(split: str, count: int) -> list[Tensor]:
+    if split == "photos":
+        names = photos.names("held-out")[:count]
+        return [photos.photo(name, TEST_PHOTO_SIZE) for name in names]
+    splits = {"captioned": "new-combinations", "captioned-held-out-style": "held-out-style"}
+    return [
+        captioned.captioned_picture(seed, SIZE, split=splits[split]).image for seed in range(count)
+    ]
+
+
+def _mean(
+    metric: Callable[[Tensor, Tensor], float], decoded: Sequence[Tensor], images: Sequence[Tensor]
+) -> float:
+    return float(np.mean([metric(*pair) for pair in zip(decoded, images, strict=True)]))
+
+
 @cache
-def _names() -> list[str]:
+def _photo_names() -> list[str]:
     return photos.names("train")
 
 
 @cache
 def _photo(index: int) -> Image.Image:
-    return photos.picture(_names()[index])
+    return photos.picture(_photo_names()[index])

@@ -1,6 +1,4 @@
-"""Ways to store a picture in few bytes, behind one face: the picture that comes back, and the bytes
-it took.
-"""
+"""Image codecs with one interface: each returns the decoded image and the size in bytes."""
 
 import io
 import zlib
@@ -18,88 +16,93 @@ from course_lib.compression.pca import BlockPCA
 from course_lib.metrics.images import psnr, ssim
 from course_lib.sd.vae import AutoencoderKL
 
-_BEST: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
-_RANGE_BYTES = 8  # lowest and highest value of a channel, 4 bytes each
+# Pillow's options for the smallest files.
+_PILLOW_OPTIONS: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
+_RANGE_BYTES = 8  # minimum and maximum of a channel, 4 bytes each
+_BATCH = 20  # images that go through the autoencoder at once
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A picture as it comes back, in [0, 1], and how many bytes were stored."""
+class EncodedImage:
+    """The size of an encoded image, and what it decodes to."""
 
-    image: Float[Tensor, "3 height width"]
+    image: Float[Tensor, "3 height width"]  # decoded, in [0, 1]
     bytes: int
 
     @property
     def bits_per_pixel(self) -> float:
-        """Where red, green and blue with 8 bits each have 24."""
+        """The uncompressed 8-bit image has 24."""
         return 8 * self.bytes / self.image[0].numel()
 
 
-class Point(NamedTuple):
-    """What a way to store pictures costs and what it keeps, as means over the pictures."""
+class RateDistortion(NamedTuple):
+    """Means over several images."""
 
     bits_per_pixel: float
     psnr: float  # dB
     ssim: float
 
 
-def whole_bytes(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture in [0, 1] as Pillow takes it: 0 to 255, the channels last. What lies outside is
-    clamped.
-    """
+def to_uint8(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
+    """An image in [0, 1] as Pillow expects it: 0 to 255, channels last. Values are clamped."""
     return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def pillow(
     image: Float[Tensor, "3 height width"], format: str, quality: int, **options: Any
-) -> Stored:
-    """As a file of Pillow's own encoders.
+) -> EncodedImage:
+    """A file written by one of Pillow's encoders.
 
     Args:
         image: in [0, 1].
-        format: ``"JPEG"``, with Huffman tables made for this picture, or ``"WEBP"``, with its
+        format: ``"JPEG"``, with Huffman tables optimised for this image, or ``"WEBP"``, with the
             slowest search.
         quality: 1 to 100.
-        options: more of Pillow's, as ``subsampling=0`` for a JPEG that keeps the colours of every
-            pixel.
+        options: further options of Pillow; ``subsampling=0`` keeps the full chroma resolution of a
+            JPEG.
 
     Raises:
-        ValueError: if there is no such format or quality.
+        ValueError: if the format is unknown or the quality out of range.
     """
-    if format not in _BEST or not 1 <= quality <= 100:
-        raise ValueError(
-            f"{format!r} at quality {quality}: choose {' or '.join(map(repr, _BEST))}, and 1 to 100."
-        )
+    if format not in _PILLOW_OPTIONS or not 1 <= quality <= 100:
+        formats = " or ".join(map(repr, _PILLOW_OPTIONS))
+        raise ValueError(f"{format!r} at quality {quality}: choose {formats}, and 1 to 100.")
     file = io.BytesIO()
-    Image.fromarray(whole_bytes(image)).save(
-        file, format, quality=quality, **_BEST[format] | options
-    )
-    with Image.open(file) as read:
-        back = np.asarray(read.convert("RGB"), dtype=np.float32) / 255
-    return Stored(torch.from_numpy(back.transpose(2, 0, 1).copy()), len(file.getvalue()))
+    options = _PILLOW_OPTIONS[format] | options
+    Image.fromarray(to_uint8(image)).save(file, format, quality=quality, **options)
+    with Image.open(file) as opened:
+        pixels = np.asarray(opened.convert("RGB"), dtype=np.float32) / 255
+    return EncodedImage(torch.from_numpy(pixels.transpose(2, 0, 1).copy()), len(file.getvalue()))
 
 
-def at_most(size: int, image: Float[Tensor, "3 height width"], format: str = "JPEG") -> Stored:
-    """The best of a format's qualities that stays within ``size`` bytes.
+def pillow_within(
+    max_bytes: int, image: Float[Tensor, "3 height width"], format: str = "JPEG"
+) -> EncodedImage:
+    """The file of the highest quality with at most ``max_bytes`` bytes.
 
     Raises:
         ValueError: if even the lowest quality takes more.
     """
     low, high = 1, 100
     best = pillow(image, format, low)
-    if best.bytes > size:
-        raise ValueError(f"Even quality 1 takes {best.bytes} bytes, more than {size}: allow more.")
-    while low < high:  # bytes grow with quality
+    if best.bytes > max_bytes:
+        raise ValueError(
+            f"Even quality 1 takes {best.bytes} bytes: allow more than {max_bytes} bytes."
+        )
+    while low < high:  # binary search: the size grows with the quality
         middle = (low + high + 1) // 2
-        tried = pillow(image, format, middle)
-        low, high, best = (middle, high, tried) if tried.bytes <= size else (low, middle - 1, best)
+        candidate = pillow(image, format, middle)
+        if candidate.bytes <= max_bytes:
+            low, best = middle, candidate
+        else:
+            high = middle - 1
     return best
 
 
 def quantise(
     latents: Float[Tensor, "channels height width"], bits: int
 ) -> tuple[UInt8[Tensor, "channels height width"], Float[Tensor, "channels 2"]]:
-    """Values to whole numbers from 0 to 2^bits - 1, and each channel's lowest and highest value.
+    """Whole numbers from 0 to 2^bits - 1, and the minimum and maximum of each channel.
 
     Raises:
         ValueError: if ``bits`` is not 1 to 8.
@@ -107,63 +110,76 @@ def quantise(
     if not 1 <= bits <= 8:
         raise ValueError(f"bits is {bits}: choose 1 to 8.")
     low, high = latents.amin((1, 2), keepdim=True), latents.amax((1, 2), keepdim=True)
-    share = (latents - low) / (high - low).clamp(min=1e-12)
-    return (share * (2**bits - 1)).round().byte(), torch.cat([low, high], 1)[..., 0]
+    scaled = (latents - low) / (high - low).clamp(min=1e-12)
+    return (scaled * (2**bits - 1)).round().byte(), torch.cat([low, high], 1)[..., 0]
 
 
 def dequantise(
     numbers: UInt8[Tensor, "channels height width"], ranges: Float[Tensor, "channels 2"], bits: int
 ) -> Float[Tensor, "channels height width"]:
-    """The way back from :func:`quantise`, but for the rounding."""
+    """The inverse of :func:`quantise`, up to rounding."""
     low, high = ranges[:, 0, None, None], ranges[:, 1, None, None]
     return low + numbers.float() / (2**bits - 1) * (high - low)
 
 
 @torch.no_grad()
-def encoded(
-    model: AutoencoderKL, image: Float[Tensor, "3 height width"]
-) -> Float[Tensor, "latents rows columns"]:
-    """The means of a picture's latent, on the CPU. The picture is in [0, 1], on the CPU too."""
-    return (
-        model.encode(image[None].to(next(model.parameters()).device) * 2 - 1).mean[0].float().cpu()
+def encode(
+    model: AutoencoderKL, images: Float[Tensor, "*batch 3 height width"]
+) -> Float[Tensor, "*batch channels rows columns"]:
+    """The latent means of one image or of a batch.
+
+    Args:
+        model: on any device.
+        images: in [0, 1], on the CPU.
+
+    Returns:
+        The means on the CPU, not multiplied by ``scaling_factor``.
+    """
+    device = next(model.parameters()).device
+    batches = images.reshape(-1, *images.shape[-3:]).split(_BATCH)
+    means = torch.cat(
+        [model.encode(batch.to(device) * 2 - 1).mean.float().cpu() for batch in batches]
     )
+    return means.view(*images.shape[:-3], *means.shape[1:])
 
 
 @torch.no_grad()
-def decoded(
-    model: AutoencoderKL, latents: Float[Tensor, "latents rows columns"]
-) -> Float[Tensor, "3 height width"]:
-    """The picture of a latent, in [0, 1]; both are on the CPU."""
-    back = model.decode(latents[None].to(next(model.parameters()).device))[0].float().cpu()
-    return (back / 2 + 0.5).clamp(0, 1)
+def decode(
+    model: AutoencoderKL, latents: Float[Tensor, "*batch channels rows columns"]
+) -> Float[Tensor, "*batch 3 height width"]:
+    """The inverse of :func:`encode`: images in [0, 1], on the CPU."""
+    device = next(model.parameters()).device
+    batches = latents.reshape(-1, *latents.shape[-3:]).split(_BATCH)
+    images = torch.cat([model.decode(batch.to(device)).float().cpu() for batch in batches])
+    return (images / 2 + 0.5).clamp(0, 1).view(*latents.shape[:-3], *images.shape[1:])
 
 
 def autoencoder(
     model: AutoencoderKL, image: Float[Tensor, "3 height width"], bits: int | None = None
-) -> Stored:
-    """As the autoencoder's latent: its means, quantised and packed by zlib; with ``bits`` None as
-    they are.
+) -> EncodedImage:
+    """The autoencoder's latent means, quantised and compressed with zlib.
 
-    ``image`` is in [0, 1]. Unquantised, 4 bytes a value are counted.
+    Args:
+        model: on any device.
+        image: in [0, 1].
+        bits: per value, 1 to 8; None stores 4-byte floats.
     """
-    latents, size = _packed(encoded(model, image), bits)
-    return Stored(decoded(model, latents), size)
+    latents, size = _quantise_and_pack(encode(model, image), bits)
+    return EncodedImage(decode(model, latents), size)
 
 
-def linear(
-    code: BlockPCA, image: Float[Tensor, "3 height width"], bits: int | None = None
-) -> Stored:
-    """As the principal components of its blocks, stored in the same way as :func:`autoencoder`
-    stores its latent.
-    """
-    latents, size = _packed(code.encode(image), bits)
-    return Stored(code.decode(latents), size)
+def block_pca(
+    model: BlockPCA, image: Float[Tensor, "3 height width"], bits: int | None = None
+) -> EncodedImage:
+    """The principal components of the blocks, stored as :func:`autoencoder` stores its latents."""
+    latents, size = _quantise_and_pack(model.encode(image), bits)
+    return EncodedImage(model.decode(latents), size)
 
 
-def _packed(
+def _quantise_and_pack(
     latents: Float[Tensor, "channels _ _"], bits: int | None
 ) -> tuple[Float[Tensor, "channels _ _"], int]:
-    """The values as they come back, and the bytes that they take."""
+    """The dequantised values, and the size in bytes."""
     if bits is None:
         return latents, 4 * latents.numel()
     numbers, ranges = quantise(latents, bits)
@@ -171,24 +187,25 @@ def _packed(
     return dequantise(numbers, ranges, bits), size
 
 
-def judge(stored: Sequence[Stored], pictures: Sequence[Float[Tensor, "3 height width"]]) -> Point:
-    """What pictures cost that were stored in one way, and how near they came back: means over all.
+def rate_distortion(
+    encoded: Sequence[EncodedImage], originals: Sequence[Float[Tensor, "3 height width"]]
+) -> RateDistortion:
+    """The rate and the distortion of one codec, as means over images.
 
     Args:
-        stored: what became of each picture.
-        pictures: as they were, in the same order.
+        encoded: one for each original.
+        originals: in [0, 1], in the same order.
 
     Raises:
-        ValueError: if there is none, or one of the two has more.
+        ValueError: if there are no images, or the numbers differ.
     """
-    if not stored or len(stored) != len(pictures):
+    if not encoded or len(encoded) != len(originals):
         raise ValueError(
-            f"{len(stored)} stored pictures and {len(pictures)} to compare with: give at least one pair."
+            f"{len(encoded)} encoded images and {len(originals)} originals: give at least one pair."
         )
-    pairs = list(zip((one.image for one in stored), pictures, strict=True))
-    figures = (
-        [one.bits_per_pixel for one in stored],
-        [psnr(*pair) for pair in pairs],
-        [ssim(*pair) for pair in pairs],
+    pairs = [(code.image, original) for code, original in zip(encoded, originals, strict=True)]
+    return RateDistortion(
+        float(np.mean([code.bits_per_pixel for code in encoded])),
+        float(np.mean([psnr(*pair) for pair in pairs])),
+        float(np.mean([ssim(*pair) for pair in pairs])),
     )
-    return Point(*(float(np.mean(each)) for each in figures))

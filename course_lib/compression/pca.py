@@ -1,4 +1,4 @@
-"""The best that a linear autoencoder can do: principal components of 8x8 blocks, Pearson (1901)."""
+"""The optimal linear autoencoder: principal components of 8x8 blocks (Pearson, 1901)."""
 
 from dataclasses import dataclass
 
@@ -9,70 +9,70 @@ from torch.nn import functional as F
 
 from course_lib.data import photos
 
-BLOCK = 8  # pixels; with 4 components as many numbers as the autoencoder's latent has
+BLOCK = 8  # pixels; with 4 components the code is as large as the autoencoder's latent
 
 
 @dataclass(frozen=True)
 class BlockPCA:
-    """Every 8x8 block of a picture told by ``components`` numbers, which are linear in its 192
-    values.
-    """
+    """A linear code: each 8x8 block of an image (192 values) becomes a few coefficients."""
 
     mean: Float[Tensor, " values"]
     components: Float[Tensor, "components values"]
-    shares: Float[Tensor, " components"]  # of the blocks' variance, each component's
+    explained_variance_ratio: Float[Tensor, " components"]
 
     def encode(
         self, image: Float[Tensor, "3 height width"]
     ) -> Float[Tensor, "components rows columns"]:
-        """The numbers of each block of an image in [0, 1].
+        """The coefficients of each block of an image in [0, 1].
 
         Raises:
-            ValueError: if a side is no multiple of 8.
+            ValueError: if a side is not a multiple of 8.
         """
         height, width = image.shape[-2:]
         if height % BLOCK or width % BLOCK:
             raise ValueError(
                 f"An image of {height} x {width} pixels: both must be multiples of {BLOCK}."
             )
-        numbers = self.components @ (_blocks(image) - self.mean[:, None])
-        return numbers.unflatten(1, (height // BLOCK, width // BLOCK))
+        coefficients = self.components @ (_to_columns(image) - self.mean[:, None])
+        return coefficients.unflatten(1, (height // BLOCK, width // BLOCK))
 
     def decode(
         self, latents: Float[Tensor, "components rows columns"]
     ) -> Float[Tensor, "3 height width"]:
-        """The nearest image that these numbers can tell, clamped to [0, 1]."""
+        """The image of these coefficients, clamped to [0, 1]."""
         size = [BLOCK * side for side in latents.shape[-2:]]
         values = self.components.T @ latents.flatten(1) + self.mean[:, None]
         return F.fold(values[None], size, BLOCK, stride=BLOCK)[0].clamp(0, 1)
 
-    def first(self, components: int) -> "BlockPCA":
-        """The code with fewer numbers: the best of its size, too, since components come in order of
-        what they tell.
+    def truncate(self, components: int) -> "BlockPCA":
+        """Keep the first ``components``, which is again the optimal code of its size.
 
         Raises:
-            ValueError: if there are not so many.
+            ValueError: if there are fewer components.
         """
         if not 1 <= components <= len(self.components):
             raise ValueError(f"{components} components: choose 1 to {len(self.components)}.")
-        return BlockPCA(self.mean, self.components[:components], self.shares[:components])
+        return BlockPCA(
+            self.mean, self.components[:components], self.explained_variance_ratio[:components]
+        )
 
 
 def fit(components: int = 4, size: int = 512) -> BlockPCA:
-    """Fitted on all blocks of all training photos at ``size`` x ``size`` pixels, a multiple of 8.
+    """Fit a code to all blocks of all training photos at ``size`` x ``size`` pixels.
 
-    The components are the directions in which the blocks vary most: the first eigenvectors of their
-    covariance.
+    The components are the leading eigenvectors of the blocks' covariance. ``size`` is a multiple
+    of 8.
     """
     values = torch.cat(
-        [_blocks(photos.photo(name, size)) for name in photos.names("train")], dim=1
+        [_to_columns(photos.photo(name, size)) for name in photos.names("train")], dim=1
     ).double()
-    variances, directions = torch.linalg.eigh(torch.cov(values))  # in rising order
-    found = directions.flip(1).T[:components]
-    largest = found.gather(1, found.abs().argmax(1, keepdim=True))
-    shares = variances.flip(0)[:components] / variances.sum()
-    return BlockPCA(values.mean(1).float(), (found * largest.sign()).float(), shares.float())
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov(values))  # in ascending order
+    leading = eigenvectors.flip(1).T[:components]
+    # The sign is arbitrary: make the entry with the largest magnitude positive.
+    largest = leading.gather(1, leading.abs().argmax(1, keepdim=True))
+    ratio = eigenvalues.flip(0)[:components] / eigenvalues.sum()
+    return BlockPCA(values.mean(1).float(), (leading * largest.sign()).float(), ratio.float())
 
 
-def _blocks(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "values blocks"]:
+def _to_columns(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "values blocks"]:
     return F.unfold(image[None], BLOCK, stride=BLOCK)[0]

@@ -1,8 +1,8 @@
-"""Kernels made by hand: what people wrote down before networks found their own.
+"""Hand-designed kernels: edge detectors, blur, sharpening.
 
 Sources: Prewitt, "Object enhancement and extraction" (1970), in Picture Processing and
 Psychopictorics; Sobel, "History and Definition of the so-called Sobel Operator" (2014, of a talk
-given in 1968), https://www.researchgate.net/publication/239398674; turning an edge detector to any
+given in 1968), https://www.researchgate.net/publication/239398674; rotating an edge detector to any
 angle: Freeman and Adelson, "The design and use of steerable filters" (1991),
 https://doi.org/10.1109/34.93808.
 """
@@ -31,8 +31,9 @@ def names() -> list[str]:
 
 
 def kernel(name: str) -> Float[Tensor, "3 3"]:
-    """A 3x3 kernel by name, to be used as cross-correlation: positive where the right or lower side
-    is brighter.
+    """A 3x3 kernel by name, for cross-correlation.
+
+    Edge kernels respond positively where the right or lower side is brighter.
 
     Raises:
         ValueError: if there is no such kernel.
@@ -42,7 +43,8 @@ def kernel(name: str) -> Float[Tensor, "3 3"]:
     return torch.tensor(_KERNELS[name], dtype=torch.float32)
 
 
-def turned_sobel(angle: int | float) -> Float[Tensor, "3 3"]:
-    """Sobel's kernel turned by ``angle`` degrees: 0 finds vertical edges, 90 horizontal ones."""
+def rotated_sobel(angle: int | float) -> Float[Tensor, "3 3"]:
+    """Sobel's kernel steered to ``angle`` degrees: 0 detects vertical edges, 90 horizontal ones."""
     vertical, horizontal = kernel("vertical edges (Sobel)"), kernel("horizontal edges (Sobel)")
-    return math.cos(math.radians(angle)) * vertical + math.sin(math.radians(angle)) * horizontal
+    radians = math.radians(angle)
+    return math.cos(radians) * vertical + math.sin(radians) * horizontal

@@ -1,7 +1,7 @@
-"""Fully connected and convolutional layers by hand, and the convolution again in torch, to compare.
+"""Fully connected and convolutional layers from scratch, and torch's convolution for comparison.
 
-Convolution means here what deep learning calls so: cross-correlation, the kernel laid on the image
-as it stands. :func:`true_convolution` turns it by 180 degrees first, as mathematics does.
+"Convolution" has its deep-learning meaning here: cross-correlation, without flipping the kernel.
+:func:`true_convolution` rotates the kernel by 180 degrees first, as in mathematics.
 
 Sources: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016),
 https://arxiv.org/abs/1603.07285, for sizes, strides and padding; Chellapilla, Puri and Simard,
@@ -18,9 +18,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-# How many numbers conv2d_im2col unfolds at once: 8 MiB in float32, so that they stay near the
-# processor.
-_BLOCK = 2**21
+# The number of values that conv2d_im2col unfolds at a time: 8 MiB in float32, to fit in the cache.
+_CHUNK = 2**21
 
 Images = Float[Tensor, "batch in_channels height width"]
 Kernels = Float[Tensor, "out_channels in_channels kernel_height kernel_width"]
@@ -41,8 +40,8 @@ def fully_connected(
     """
     if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1]:
         raise ValueError(
-            f"x is {_shape(x)} and weight {_shape(weight)}: give (batch, inputs) and (outputs, inputs) with the same "
-            "inputs. An image becomes a row of inputs with x.flatten(1)."
+            f"x is {_shape(x)} and weight {_shape(weight)}: give (batch, inputs) and "
+            "(outputs, inputs) with the same inputs. Flatten images with x.flatten(1)."
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(
@@ -53,38 +52,40 @@ def fully_connected(
 
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
-    """How many places a kernel finds along one side of an image (Dumoulin and Visin, 2016,
-    relationship 6).
+    """The output size of a convolution along one axis (Dumoulin and Visin, 2016, relationship 6).
 
     Args:
-        size: pixels along that side.
-        kernel: pixels of the kernel along that side.
-        stride: pixels from one place to the next.
-        padding: zeros added at each of the two ends.
+        size: input size in pixels.
+        kernel: kernel size in pixels.
+        stride: distance in pixels between neighbouring kernel positions.
+        padding: zeros added at each end.
 
     Raises:
-        ValueError: if an argument is out of range, or the kernel doesn't fit even once.
+        ValueError: if an argument is out of range, or the kernel is larger than the padded input.
     """
     if kernel < 1 or stride < 1 or padding < 0:
         raise ValueError(
-            f"kernel {kernel}, stride {stride}, padding {padding}: need kernel and stride >= 1, padding >= 0."
+            f"kernel {kernel}, stride {stride}, padding {padding}: "
+            "need kernel and stride >= 1, padding >= 0."
         )
     if size + 2 * padding < kernel:
         raise ValueError(
-            f"A kernel of {kernel} doesn't fit into {size} pixels with {padding} of padding on each side: "
-            "make the kernel smaller or the padding larger."
+            f"A kernel of {kernel} doesn't fit into {size} pixels with {padding} of padding on "
+            "each side: make the kernel smaller or the padding larger."
         )
     return (size + 2 * padding - kernel) // stride + 1
 
 
 def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
-    """How many input pixels, along one side, one output of a stack of layers sees (Araujo et al.,
-    2019).
+    """The receptive field of a stack of layers, in input pixels along one axis.
+
+    Araujo et al. (2019).
 
     Args:
-        layers: (kernel, stride) of each layer, the first layer first.
+        layers: (kernel, stride) of each layer, from the input on.
     """
-    field, jump = 1, 1  # jump: input pixels between two neighbouring outputs of the layers so far
+    field = 1
+    jump = 1  # input pixels between neighbouring outputs of the layers so far
     for kernel, stride in layers:
         field += (kernel - 1) * jump
         jump *= stride
@@ -94,18 +95,17 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
 def conv2d_loops(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution as its definition reads: each output is a sum of products. Slow, and meant to be
-    read.
+    """Convolution by definition, in nested loops: each output is a sum of products. Slow.
 
     Args:
-        x: images; zeros are added around them, ``padding`` on each side.
-        weight: one kernel for each output channel, each as deep as the images have channels.
-        bias: one number added to each output channel.
-        stride: pixels from one place of the kernel to the next.
-        padding: rows and columns of zeros around the image.
+        x: the images.
+        weight: one kernel per output channel.
+        bias: one value per output channel.
+        stride: distance in pixels between neighbouring kernel positions.
+        padding: rows and columns of zeros added on each side of the images.
 
     Raises:
-        ValueError: if shapes don't fit together; the message says which.
+        ValueError: if the shapes don't match.
     """
     out_height, out_width = _check(x, weight, bias, stride, padding)
     x = F.pad(x, (padding,) * 4)
@@ -123,13 +123,12 @@ def conv2d_loops(
 
 def im2col(
     x: Images, kernel_height: int, kernel_width: int, stride: int = 1, padding: int = 0
-) -> Float[Tensor, "batch window places"]:
-    """Images to columns: each column holds the pixels under the kernel at one place.
+) -> Float[Tensor, "batch window positions"]:
+    """Image to columns: each column holds the pixels under the kernel at one position.
 
     Returns:
-        A matrix for each image, with ``in_channels * kernel_height * kernel_width`` rows (channel
-        by channel, each read row by row) and a column for each of the ``out_height * out_width``
-        places.
+        One matrix per image with ``in_channels * kernel_height * kernel_width`` rows (channels
+        first, then kernel rows, then kernel columns) and ``out_height * out_width`` columns.
     """
     windows = _windows(F.pad(x, (padding,) * 4), kernel_height, kernel_width, stride, stride)
     batch, channels, _, _, out_height, out_width = windows.shape
@@ -139,27 +138,26 @@ def im2col(
 def conv2d_im2col(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution as matrix products: kernels as rows, times windows as columns.
+    """Convolution as matrix multiplication: kernels as rows, windows as columns.
 
-    ``weight.flatten(1) @ im2col(...)`` is the whole idea, but most of its time goes into writing a
-    matrix ``kernel_height * kernel_width`` times as large as the image. So only the width is
-    unfolded
-    here: the windows one pixel high, of every row of the image. The kernel's rows are then
-    multiplied one by one with that same matrix, each starting a row of pixels further down, and
-    added up (Cho and Brand, 2017). Arguments and errors are those of :func:`conv2d_loops`.
+    The basic idea is ``weight.flatten(1) @ im2col(...)``, but that spends most of its time writing
+    a matrix ``kernel_height * kernel_width`` times as large as the image. So only the width is
+    unfolded here, into windows one pixel high. Each kernel row is multiplied with the same matrix,
+    shifted down by one image row each time, and the products are summed (Cho and Brand, 2017).
+    Arguments and errors are those of :func:`conv2d_loops`.
     """
     out_height, out_width = _check(x, weight, bias, stride, padding)
     windows = _windows(F.pad(x, (padding,) * 4), 1, weight.shape[3], 1, stride)
     output = x.new_empty(len(x), len(weight), out_height * out_width)
-    at_once = max(1, _BLOCK // max(1, windows[0].numel()))
-    for first in range(0, len(x), at_once):
-        # Its axes: image, channel and kernel column, row of the image, place along the row.
-        columns = windows[first : first + at_once].contiguous().flatten(1, 3)
-        sums = output[first : first + at_once]
+    chunk = max(1, _CHUNK // max(1, windows[0].numel()))  # images
+    for first in range(0, len(x), chunk):
+        # axes: image; channel and kernel column; image row; position in the row
+        columns = windows[first : first + chunk].contiguous().flatten(1, 3)
+        sums = output[first : first + chunk]
         for top in range(weight.shape[2]):
             rows = columns[:, :, top : top + (out_height - 1) * stride + 1 : stride].flatten(2)
             kernels = weight[:, :, top].flatten(1).expand(len(sums), -1, -1)
-            sums.baddbmm_(kernels, rows, beta=min(top, 1))  # the first row writes, the others add
+            sums.baddbmm_(kernels, rows, beta=min(top, 1))  # 0 overwrites, 1 adds
     output = output.unflatten(2, (out_height, out_width))
     return output if bias is None else output + bias[:, None, None]
 
@@ -167,64 +165,71 @@ def conv2d_im2col(
 def conv2d(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution as torch does it. Arguments and errors are those of :func:`conv2d_loops`."""
+    """torch's convolution. Arguments and errors are those of :func:`conv2d_loops`."""
     _check(x, weight, bias, stride, padding)
     return F.conv2d(x, weight, bias, stride=stride, padding=padding)
 
 
 def flip(weight: Kernels) -> Kernels:
-    """Each kernel turned by 180 degrees: last row first, last column first."""
+    """The kernels rotated by 180 degrees: rows and columns in reverse order."""
     return weight.flip(-2, -1)
 
 
 def true_convolution(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution as mathematics defines it: cross-correlation with the flipped kernel."""
+    """Mathematical convolution: cross-correlation with the flipped kernel."""
     return conv2d(x, flip(weight), bias, stride, padding)
 
 
-def _windows(x: Tensor, kernel_height: int, kernel_width: int, down: int, across: int) -> Tensor:
-    """Every window of the kernel, (batch, channels, kernel rows, kernel columns, rows, columns),
-    without a copy.
+def _windows(
+    x: Tensor, kernel_height: int, kernel_width: int, vertical_stride: int, horizontal_stride: int
+) -> Tensor:
+    """All windows of the kernel as a view: (batch, channels, kernel_height, kernel_width, rows,
+    columns).
 
-    One step within a window is one pixel; a step to the next window is ``down`` or ``across``
-    pixels. Both are only strides over the same memory, so pixels that windows share are not stored
-    twice.
+    Moving within a window and moving to the next window are both strides over the same memory, so
+    shared pixels are not copied.
     """
     batch, channels, height, width = x.shape
-    places = output_size(height, kernel_height, down), output_size(width, kernel_width, across)
-    to_image, to_channel, to_row, to_column = x.stride()
+    rows = output_size(height, kernel_height, vertical_stride)
+    columns = output_size(width, kernel_width, horizontal_stride)
+    batch_stride, channel_stride, row_stride, column_stride = x.stride()
+    window_strides = (row_stride * vertical_stride, column_stride * horizontal_stride)
     return x.as_strided(
-        (batch, channels, kernel_height, kernel_width, *places),
-        (to_image, to_channel, to_row, to_column, to_row * down, to_column * across),
+        (batch, channels, kernel_height, kernel_width, rows, columns),
+        (batch_stride, channel_stride, row_stride, column_stride, *window_strides),
     )
 
 
 def _check(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> tuple[int, int]:
-    """Refuse what doesn't fit together, else return the height and width of the output."""
+    """Check shapes and dtypes, and return the height and width of the output."""
     if x.ndim != 4 or weight.ndim != 4:
         raise ValueError(
-            f"x is {_shape(x)} and weight {_shape(weight)}: give (batch, channels, height, width) and (out_channels, "
-            "in_channels, kernel_height, kernel_width). A grey image gets both missing axes with x[None, None]."
+            f"x is {_shape(x)} and weight {_shape(weight)}: give (batch, channels, height, width) "
+            "and (out_channels, in_channels, kernel_height, kernel_width). For a grey image, add "
+            "both missing axes with x[None, None]."
         )
     if x.shape[1] != weight.shape[1]:
         raise ValueError(
-            f"The images have {x.shape[1]} channels, the kernels {weight.shape[1]}: a kernel is as deep as its input."
+            f"The images have {x.shape[1]} channels, the kernels {weight.shape[1]}: "
+            "both must be the same."
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(
-            f"bias is {_shape(bias)}: give one number for each of the {len(weight)} output channels."
+            f"bias is {_shape(bias)}: "
+            f"give one number for each of the {len(weight)} output channels."
         )
     if x.dtype != weight.dtype:
         raise ValueError(
-            f"The images are {x.dtype}, the kernels {weight.dtype}: make them one with weight.to(x.dtype)."
+            f"The images are {x.dtype}, the kernels {weight.dtype}: "
+            "convert the kernels with weight.to(x.dtype)."
         )
     height = output_size(x.shape[2], weight.shape[2], stride, padding)
     return height, output_size(x.shape[3], weight.shape[3], stride, padding)
 
 
 def _shape(x: Tensor) -> str:
-    return "x".join(map(str, x.shape)) or "a single number"
+    return "x".join(map(str, x.shape)) or "a scalar"

@@ -1,6 +1,6 @@
-"""Captioned pictures: one drawn object on a ground of one colour, with the sentence that says so.
+"""Captioned pictures: one object on a plain background, with a caption that names both.
 
-A picture is a function of its seed, so there are as many as one wants and none has to be stored.
+A picture is a pure function of its seed, so the data set is unlimited and needs no storage.
 """
 
 import zlib
@@ -28,7 +28,34 @@ COLOURS = {
     "black": (0.06, 0.06, 0.07),
     "white": (0.97, 0.97, 0.96),
 }
-# split: (styles, whether the object and its colour are a held-out combination; None: any)
+# The objects of the text-to-image model and of its judge; ``sprites.names()`` has more.
+OBJECTS = (
+    "dog",
+    "cat",
+    "rabbit",
+    "fox",
+    "lion",
+    "pig",
+    "frog",
+    "penguin",
+    "owl",
+    "butterfly",
+    "turtle",
+    "fish",
+    "elephant",
+    "apple",
+    "banana",
+    "strawberry",
+    "pizza",
+    "car",
+    "bus",
+    "rocket",
+    "house",
+    "crown",
+    "guitar",
+    "robot",
+)
+# split: (styles, whether object and colour are a held-out combination; None: either)
 SPLITS = {
     "seen": ("train", False),
     "new-combinations": ("train", True),
@@ -36,10 +63,8 @@ SPLITS = {
 }
 
 
-class Captioned(NamedTuple):
-    """A picture in [0, 1], its sentence, and what the sentence is made of: the object's and the
-    ground's names.
-    """
+class CaptionedPicture(NamedTuple):
+    """A picture in [0, 1], its caption, the object's name and the background colour's name."""
 
     image: Float[Tensor, "3 height width"]
     caption: str
@@ -47,22 +72,23 @@ class Captioned(NamedTuple):
     colour: str
 
 
-def held_out(name: str, colour: str) -> bool:
-    """Whether nothing is ever trained on this object on this ground: one combination in ten, by
-    hash.
+def is_held_out(name: str, colour: str) -> bool:
+    """Whether this combination of object and colour is excluded from training.
+
+    About one combination in ten, chosen by hash.
     """
     return zlib.crc32(f"{name} on {colour}".encode()) % 10 == 0
 
 
-def sentence(name: str, colour: str) -> str:
+def make_caption(name: str, colour: str) -> str:
     """``("owl", "orange")`` becomes ``"an owl on an orange background"``."""
     return f"{captions.with_article(name)} on {captions.with_article(colour)} background"
 
 
-def captioned(
+def captioned_picture(
     seed: int, size: int = SIZE, *, split: str = "seen", objects: Sequence[str] | None = None
-) -> Captioned:
-    """The picture of a seed: the same one whenever and wherever it is asked for.
+) -> CaptionedPicture:
+    """The picture of a seed; the same arguments always give the same picture.
 
     Args:
         seed: 0 or more.
@@ -71,47 +97,55 @@ def captioned(
         objects: the names to choose from; by default all of ``sprites.names()``.
 
     Raises:
-        ValueError: if there is no such split or object, or the numbers make no sense.
+        ValueError: for an unknown split or object, or a number out of range.
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
     if seed < 0 or size < 16:
         raise ValueError(f"seed {seed}, size {size}: seed must be 0 or more, and size 16 or more.")
-    style_split, wanted = SPLITS[split]
+    style_split, held_out = SPLITS[split]
     rng = np.random.default_rng([seed, list(SPLITS).index(split)])
     combinations = [
         (name, colour)
         for name in (objects or sprites.names())
         for colour in COLOURS
-        if wanted is None or held_out(name, colour) == wanted
+        if held_out is None or is_held_out(name, colour) == held_out
     ]
     if not combinations:
         raise ValueError(
             f"None of the objects {list(objects or [])} has a combination in the split {split!r}."
         )
+    # The order of the random draws is part of the data set: changing it changes every picture.
     name, colour = combinations[rng.integers(len(combinations))]
     styles = sprites.styles(style_split)
+    style = styles[rng.integers(len(styles))]
+    x, y = map(float, rng.uniform(0.45, 0.55, 2))
     placement = Placement(
-        *(name, styles[rng.integers(len(styles))], *map(float, rng.uniform(0.45, 0.55, 2))),
-        *(float(rng.uniform(0.7, 0.9)), float(rng.uniform(-10, 10))),
+        name=name,
+        style=style,
+        x=x,
+        y=y,
+        size=float(rng.uniform(0.7, 0.9)),
+        angle=float(rng.uniform(-10, 10)),
         flip=bool(rng.random() < 0.5),
     )
-    # nobody's red is always the same red
-    ground = np.array(COLOURS[colour]) + rng.uniform(-0.03, 0.03, 3)
-    background = np.broadcast_to(ground.astype(np.float32), (size, size, 3))
-    made = compose(background, [placement], Light(shadow=0.0))
-    return Captioned(made.image, sentence(name, colour), name, colour)
+    # Slightly different shades of each colour, so that a colour's name is not a single RGB value.
+    shade = np.array(COLOURS[colour]) + rng.uniform(-0.03, 0.03, 3)
+    background = np.broadcast_to(shade.astype(np.float32), (size, size, 3))
+    scene = compose(background, [placement], Light(shadow=0.0))
+    return CaptionedPicture(scene.image, make_caption(name, colour), name, colour)
 
 
 class CaptionedPictures(Dataset):
-    """The pictures of a range of seeds, each made when it is asked for."""
+    """The pictures of a range of seeds, generated on access."""
 
     def __init__(self, seeds: range, **options) -> None:
-        """``options`` are those of :func:`captioned`."""
-        self.seeds, self.options = seeds, options
+        """``options`` are those of :func:`captioned_picture`."""
+        self.seeds = seeds
+        self.options = options
 
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def __getitem__(self, index: int) -> Captioned:
-        return captioned(self.seeds[index], **self.options)
+    def __getitem__(self, index: int) -> CaptionedPicture:
+        return captioned_picture(self.seeds[index], **self.options)

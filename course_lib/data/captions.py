@@ -1,9 +1,9 @@
-"""Sentences about pictures, from the names of what is in them."""
+"""English phrases for lists of object names: articles, plurals, enumerations."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-_NUMBERS = [
+_NUMBER_WORDS = [
     "no",
     "one",
     "two",
@@ -18,7 +18,7 @@ _NUMBERS = [
     "eleven",
     "twelve",
 ]
-_PLURAL = {
+_IRREGULAR_PLURALS = {
     "mouse": "mice",
     "fish": "fish",
     "cactus": "cacti",
@@ -28,8 +28,8 @@ _PLURAL = {
     "person": "people",
     "sheep": "sheep",
 }
-# Names that take no article and no number, and what one counts them in.
-_COUNTED_IN = {
+# Names without article or plural, and the unit they are counted in.
+_UNITS = {
     "grapes": "bunches",
     "cherries": "pairs",
     "glasses": "pairs",
@@ -39,31 +39,29 @@ _COUNTED_IN = {
 
 
 def with_article(name: str) -> str:
-    """``"owl"`` becomes ``"an owl"``; what can't be counted, as ``"glasses"`` and ``"bread"``,
-    stays as it is.
-    """
-    if name in _COUNTED_IN:
+    """``"owl"`` becomes ``"an owl"``; uncountable names such as ``"bread"`` stay unchanged."""
+    if name in _UNITS:
         return name
     sound = name.lower()
     vowel = sound[0] in "aeiou" and not sound.startswith(("uni", "eu"))
     return f"{'an' if vowel else 'a'} {name}"
 
 
-def counted(count: int, name: str) -> str:
-    """``(1, "owl")`` becomes ``"an owl"``, and 2 of them ``"two owls"``; 2 glasses are
-    ``"two pairs of glasses"``.
+def with_count(count: int, name: str) -> str:
+    """``(1, "owl")`` becomes ``"an owl"``, ``(2, "owl")`` becomes ``"two owls"``, and
+    ``(2, "glasses")`` becomes ``"two pairs of glasses"``.
 
     Args:
-        count: 0 or more; from thirteen on it is written in digits.
-        name: in the singular, as in :func:`course_lib.data.sprites.names`.
+        count: 0 or more; written in digits from 13 upwards.
+        name: singular, as in :func:`course_lib.data.sprites.names`.
     """
     if count == 1:
         return with_article(name)
-    number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    if name in _COUNTED_IN:
-        return f"{number} {_COUNTED_IN[name]} of {name}"
-    if name in _PLURAL:
-        return f"{number} {_PLURAL[name]}"
+    number = _NUMBER_WORDS[count] if count < len(_NUMBER_WORDS) else str(count)
+    if name in _UNITS:
+        return f"{number} {_UNITS[name]} of {name}"
+    if name in _IRREGULAR_PLURALS:
+        return f"{number} {_IRREGULAR_PLURALS[name]}"
     if name.endswith(("s", "x", "ch", "sh")):
         return f"{number} {name}es"
     if name.endswith("y") and name[-2] not in "aeiou":
@@ -71,11 +69,9 @@ def counted(count: int, name: str) -> str:
     return f"{number} {name}s"
 
 
-def listed(names: Sequence[str]) -> str:
-    """``["owl", "car", "owl"]`` becomes ``"two owls and a car"``; an empty list becomes
-    ``"nothing"``.
-    """
-    parts = [counted(count, name) for name, count in Counter(names).items()]
+def join_names(names: Sequence[str]) -> str:
+    """``["owl", "car", "owl"]`` becomes ``"two owls and a car"``, ``[]`` becomes ``"nothing"``."""
+    parts = [with_count(count, name) for name, count in Counter(names).items()]
     if len(parts) < 2:
         return parts[0] if parts else "nothing"
     return f"{', '.join(parts[:-1])} and {parts[-1]}"

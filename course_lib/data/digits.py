@@ -1,11 +1,10 @@
-"""Small grey images with labels: scanned digits (offline) and Fashion-MNIST (online), with one
-face.
+"""Small labelled greyscale images: scanned digits (bundled) and Fashion-MNIST (downloaded).
 
-Also the two changes that lesson 1 makes to them: moving every image by some pixels, and shuffling
-the pixels of every image in the same way.
+Both come as :class:`LabelledImages`. Lesson 1's two transformations are here too: shifting every
+image by some pixels, and permuting the pixels of every image in the same way.
 
 Sources: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine
-Learning Repository, https://doi.org/10.24432/C50P49, whose test part scikit-learn carries; Xiao,
+Learning Repository, https://doi.org/10.24432/C50P49 (scikit-learn bundles its test part); Xiao,
 Rasul and Vollgraf (2017), "Fashion-MNIST", https://arxiv.org/abs/1708.07747.
 """
 
@@ -17,15 +16,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-CANVAS = 28  # pixels on a side, for both data sets, so that one network fits both
-SEED_OF_THE_SPLIT = 0
+CANVAS = 28  # pixels per side, for both data sets, so that one network fits both
+SPLIT_SEED = 0
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Grey images in [0, 1] with their labels, split once into a part to train on and a part to
-    test on.
-    """
+    """Greyscale images in [0, 1] with labels, split into training and test images."""
 
     train_images: Float[Tensor, "train 1 height width"]
     train_labels: Int64[Tensor, " train"]
@@ -36,27 +33,30 @@ class LabelledImages:
     def __str__(self) -> str:
         height, width = self.train_images.shape[-2:]
         train, test = len(self.train_images), len(self.test_images)
-        return f"{train} images to train on and {test} to test on, {height}x{width}, {len(self.classes)} classes"
+        return (
+            f"{train} training and {test} test images, {height}x{width}, "
+            f"{len(self.classes)} classes"
+        )
 
 
 def scanned_digits(size: int = 20, canvas: int = CANVAS, test: int = 500) -> LabelledImages:
-    """scikit-learn's 1,797 scanned 8x8 digits, enlarged and placed in the middle of a larger black
-    canvas.
+    """scikit-learn's 1,797 scanned 8x8 digits, enlarged and centred on a black canvas.
 
-    The split is stratified (each digit keeps its share in both parts) and always the same.
+    The split is stratified (each digit has the same share in both parts) and deterministic.
 
     Args:
         size: side in pixels to which a digit is enlarged, bilinearly.
-        canvas: side in pixels of the image around it; the border is ``(canvas - size) / 2`` wide.
-        test: number of images kept for testing, between 10 and 1,787.
+        canvas: side in pixels of the image; the border is ``(canvas - size) / 2`` wide.
+        test: number of test images, between 10 and 1,787.
 
     Raises:
-        ValueError: if the digit does not fit on the canvas, or not exactly in its middle.
+        ValueError: if the digit does not fit on the canvas, or cannot be centred exactly.
     """
     border = (canvas - size) // 2
     if size < 1 or border < 0 or size + 2 * border != canvas:
         raise ValueError(
-            f"A digit of {size} pixels can't stand in the middle of {canvas}: choose a smaller size, both odd or even."
+            f"A digit of {size} pixels can't be centred on a canvas of {canvas}: "
+            "choose a smaller size, with both even or both odd."
         )
     # Imported here because scikit-learn takes a second to load.
     from sklearn.datasets import load_digits
@@ -64,9 +64,9 @@ def scanned_digits(size: int = 20, canvas: int = CANVAS, test: int = 500) -> Lab
 
     images, labels = load_digits(return_X_y=True)
     train_part, test_part = train_test_split(
-        range(len(labels)), test_size=test, random_state=SEED_OF_THE_SPLIT, stratify=labels
+        range(len(labels)), test_size=test, random_state=SPLIT_SEED, stratify=labels
     )
-    # 16 is white in the scans
+    # the scans have values from 0 to 16 (white)
     pixels = torch.tensor(images / 16, dtype=torch.float32).view(-1, 1, 8, 8)
     pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
     pixels, digits = F.pad(pixels, [border] * 4), torch.tensor(labels, dtype=torch.int64)
@@ -89,21 +89,20 @@ def fashion_mnist(
 
     Args:
         root: folder for the 30 MB download; a second call reads it from there.
-        train: take only the first so many training images (the file is in random order); None for
-            all.
+        train: use only the first ``train`` training images (the file is shuffled); None for all.
         test: the same for the test images.
-        download: whether to fetch what is missing.
+        download: whether to download missing files.
 
     Raises:
-        RuntimeError: if the files are neither in ``root`` nor can be downloaded, or torchvision
-            does not work.
+        RuntimeError: if the files are not in ``root`` and cannot be downloaded, or torchvision does
+            not work.
     """
     try:  # imported here because only this data set needs torchvision
         from torchvision.datasets import FashionMNIST
-    except (ImportError, RuntimeError) as problem:  # RuntimeError: it was built for another torch
+    except (ImportError, RuntimeError) as problem:  # RuntimeError: built for another torch version
         raise RuntimeError(
-            f"torchvision does not work with this torch ({problem}). Install the two together, from one source, "
-            "or choose the digits, which need no torchvision: DATA = 'digits'."
+            f"torchvision does not work with the installed torch ({problem}). Install matching "
+            "versions of both, or use the digits, which need no torchvision: DATA = 'digits'."
         ) from problem
     try:
         parts = [
@@ -112,7 +111,8 @@ def fashion_mnist(
     except (OSError, RuntimeError) as problem:
         raise RuntimeError(
             f"Fashion-MNIST is not in {str(root)!r} and could not be downloaded ({problem}). "
-            "Connect to the internet and run this again, or choose the digits, which need no download: DATA = 'digits'."
+            "Connect to the internet and run this again, or use the digits, which need no "
+            "download: DATA = 'digits'."
         ) from problem
     images = [
         part.data[:count, None].float() / 255
@@ -123,21 +123,21 @@ def fashion_mnist(
 
 
 def load(name: str, root: str | Path = "downloads", train: int | None = None) -> LabelledImages:
-    """The data set of that name: ``"digits"`` (offline) or ``"fashion"`` (downloads 30 MB, once).
+    """A data set by name: ``"digits"`` (bundled) or ``"fashion"`` (downloads 30 MB, once).
 
     Args:
-        name: which one.
-        root: where a download goes.
-        train: take only the first so many training images; None for all.
+        name: the name of the data set.
+        root: folder for downloads.
+        train: use only the first ``train`` training images; None for all.
 
     Raises:
-        ValueError: for any other name.
-        RuntimeError: if Fashion-MNIST is asked for and can't be had.
+        ValueError: for an unknown name.
+        RuntimeError: if Fashion-MNIST is requested and not available.
     """
     if name == "fashion":
         return fashion_mnist(root, train)
     if name != "digits":
-        raise ValueError(f"There is no data set {name!r} here: write 'digits' or 'fashion'.")
+        raise ValueError(f"There is no data set {name!r}: choose 'digits' or 'fashion'.")
     digits = scanned_digits()
     return LabelledImages(
         digits.train_images[:train],
@@ -151,8 +151,7 @@ def load(name: str, root: str | Path = "downloads", train: int | None = None) ->
 def shift(
     images: Float[Tensor, "*batch height width"], right: int = 0, down: int = 0
 ) -> Float[Tensor, "*batch height width"]:
-    """The images moved by whole pixels: what leaves the picture is lost, what comes in is black
-    (0).
+    """The images shifted by whole pixels; uncovered pixels are black (0).
 
     Args:
         images: any number of images, height and width last.
@@ -160,29 +159,29 @@ def shift(
         down: pixels down; negative moves up.
     """
     height, width = images.shape[-2:]
-    moved = torch.zeros_like(images)
+    shifted = torch.zeros_like(images)
     to_y, from_y = _overlap(height, down)
     to_x, from_x = _overlap(width, right)
-    moved[..., to_y, to_x] = images[..., from_y, from_x]
-    return moved
+    shifted[..., to_y, to_x] = images[..., from_y, from_x]
+    return shifted
 
 
-def _overlap(size: int, by: int) -> tuple[slice, slice]:
-    """Where the part that stays in the picture lands, and where it comes from, along one axis."""
-    kept = max(size - abs(by), 0)
-    far = slice(size - kept, size)
-    near = slice(0, kept)
-    return (far, near) if by >= 0 else (near, far)
+def _overlap(size: int, offset: int) -> tuple[slice, slice]:
+    """Target and source of the part that stays inside the image, along one axis."""
+    length = max(size - abs(offset), 0)
+    end = slice(size - length, size)
+    start = slice(0, length)
+    return (end, start) if offset >= 0 else (start, end)
 
 
 def shuffle_pixels(
     images: Float[Tensor, "*batch height width"], seed: int = 0
 ) -> Float[Tensor, "*batch height width"]:
-    """The pixels of every image in one new order, the same for all images of that size and seed.
+    """The images with permuted pixels, by the same permutation for every image of a size and seed.
 
     Args:
         images: any number of images, height and width last.
-        seed: which order.
+        seed: of the permutation.
     """
     pixels = images.flatten(-2)
     order = torch.randperm(pixels.shape[-1], generator=torch.Generator().manual_seed(seed))

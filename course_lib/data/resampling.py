@@ -1,6 +1,4 @@
-"""Batches from a data set that never ends: new examples in every epoch, the same ones again from
-the same seed.
-"""
+"""Training batches with fresh examples in every epoch, reproducible from the seed."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,18 +9,23 @@ from course_lib.training import distributed
 
 
 def loader(
-    data: Dataset, count: int, *, batch: int, workers: int = 0, collate: Callable | None = None
+    data: Dataset,
+    count: int,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    collate: Callable | None = None,
 ) -> DataLoader:
-    """Batches for training: ``count`` examples an epoch, drawn from all of ``data`` anew in every
-    epoch.
+    """Training batches: ``count`` examples per epoch, sampled from ``data`` with replacement.
 
-    They are drawn by torch's generator, so a run that is seeded sees the same examples with any
-    number of ``workers`` (processes that make them ahead of time). ``collate`` makes a batch of a
-    list of examples. Where several processes train together, each gets its share of every batch.
+    Sampling uses torch's global generator only, so a seeded run sees the same examples with any
+    number of ``workers`` (processes that load ahead). In distributed training each process gets its
+    share of every batch of ``batch_size``. ``collate`` turns a list of examples into a batch.
     """
     return DataLoader(
-        *(data, distributed.share(batch)),
-        sampler=_New(data, replacement=True, num_samples=count),
+        data,
+        distributed.local_batch_size(batch_size),
+        sampler=_EpochSampler(data, replacement=True, num_samples=count),
         num_workers=workers,
         collate_fn=collate,
         persistent_workers=workers > 0,
@@ -30,27 +33,28 @@ def loader(
     )
 
 
-class _New(RandomSampler):
-    """Numbers for an epoch, which depend on nothing but torch's generator.
+class _EpochSampler(RandomSampler):
+    """Indices for one epoch that depend on torch's global generator only.
 
-    A loader draws a number of its own before them, from the generator that it is given: with
-    workers that persist only in the first epoch, else in each. Here it is given another, and the
-    number is drawn in its place.
+    A ``DataLoader`` draws its workers' base seed from its generator: with persistent workers in the
+    first epoch only, otherwise in every epoch. So :func:`loader` gives it a separate generator, and
+    the sampler draws one number instead, always.
 
-    Of several processes that train together each draws the same numbers, takes its own of them, and
-    goes on with random numbers of its own.
+    In distributed training every process draws the same indices and keeps its own share; then each
+    process continues with its own random numbers.
     """
 
     def __iter__(self) -> Iterator[int]:
         torch.empty((), dtype=torch.int64).random_()
-        numbers = super().__iter__()
-        if distributed.count() == 1:
-            return numbers
-        # all take equally many steps
-        own = list(numbers)[distributed.number() :: distributed.count()][: len(self)]
-        # no epoch is seeded with that
-        torch.manual_seed(torch.initial_seed() + 2**16 * distributed.number())
-        return iter(own)
+        indices = super().__iter__()
+        if distributed.world_size() == 1:
+            return indices
+        rank, world_size = distributed.rank(), distributed.world_size()
+        # truncated, so that all processes take the same number of steps
+        local_indices = list(indices)[rank::world_size][: len(self)]
+        # an offset that no epoch's seed has
+        torch.manual_seed(torch.initial_seed() + 2**16 * rank)
+        return iter(local_indices)
 
     def __len__(self) -> int:
-        return super().__len__() // distributed.count()
+        return super().__len__() // distributed.world_size()

@@ -1,9 +1,8 @@
-"""Drawn objects with their outlines: 122 objects, each in four styles by four independent makers.
+"""Sprites (drawn objects with transparency): 122 objects, each in four independent styles.
 
-Three styles are for training. The fourth is held out for good: nothing in this course is ever
-trained on it, so that what a model does with it tells whether it learned owls, or three drawings of
-an owl. data/LICENSES.md has the makers and their licences; data/build_sprites.py says how the
-styles were split.
+Three styles are for training. The fourth is held out: nothing in this course is trained on it, so
+it shows whether a model learned what an owl is, or just three drawings of an owl. data/LICENSES.md
+lists authors and licences; data/build_sprites.py explains how the styles were split.
 """
 
 import json
@@ -17,12 +16,20 @@ from torch import Tensor
 
 from course_lib.assets import paths
 
-# What lesson 3 tells apart, three of each group. All other objects are never trained on there.
+# The classes of lesson 3, three per group. Its models are not trained on any other object.
 CLASSES = (
-    *("owl", "butterfly", "turtle"),
-    *("apple", "banana", "pizza"),
-    *("car", "rocket", "sailing boat"),
-    *("house", "alarm clock", "cactus"),
+    "owl",
+    "butterfly",
+    "turtle",
+    "apple",
+    "banana",
+    "pizza",
+    "car",
+    "rocket",
+    "sailing boat",
+    "house",
+    "alarm clock",
+    "cactus",
 )
 
 
@@ -41,7 +48,7 @@ def styles(split: str = "train") -> list[str]:
 
 
 def names(group: str | None = None) -> list[str]:
-    """The names of all objects, or of one group: ``"animal"``, ``"food"``, ``"vehicle"`` or
+    """The names of all objects, or of one group: ``"animal"``, ``"food"``, ``"vehicle"``,
     ``"thing"``.
 
     Raises:
@@ -54,7 +61,7 @@ def names(group: str | None = None) -> list[str]:
 
 
 def group(name: str) -> str:
-    """The group that an object belongs to.
+    """The group of an object.
 
     Raises:
         ValueError: if there is no such object.
@@ -66,8 +73,7 @@ def group(name: str) -> str:
 
 
 def sprite(name: str, style: str) -> Float[Tensor, "4 height width"]:
-    """An object as float32 red, green, blue and alpha in [0, 1]; alpha is 0 beside the object and 1
-    on it.
+    """An object as float32 RGBA in [0, 1], with straight (not premultiplied) alpha.
 
     Raises:
         ValueError: if there is no such object or style.
@@ -78,29 +84,29 @@ def sprite(name: str, style: str) -> Float[Tensor, "4 height width"]:
 
 @cache
 def picture(name: str, style: str) -> Image.Image:
-    """The same as a Pillow image in mode RGBA, 128 pixels square. It is shared: copy it before you
-    change it.
+    """The object as a Pillow image in mode RGBA, 128x128. It is cached: copy it before editing.
 
     Raises:
         ValueError: if there is no such object or style.
     """
-    everything = [*styles(), *styles("held-out")]
-    if style not in everything:
-        raise ValueError(f"There is no style {style!r}: choose one of {', '.join(everything)}.")
+    all_styles = [*styles(), *styles("held-out")]
+    if style not in all_styles:
+        raise ValueError(f"There is no style {style!r}: choose one of {', '.join(all_styles)}.")
     if name not in names():
         raise ValueError(f"There is no object {name!r}: choose one of {', '.join(names())}.")
-    contents, index = _contents(), names().index(name)
+    contents = _contents()
+    row, column = divmod(names().index(name), contents["columns"])
     side = contents["tile"]
-    left, top = index % contents["columns"] * side, index // contents["columns"] * side
+    left, top = column * side, row * side
     return _sheet(style).crop((left, top, left + side, top + side))
 
 
 @cache
 def _contents() -> dict:
-    return json.loads(paths.data("sprites", "sprites.json").read_text(encoding="utf-8"))
+    return json.loads(paths.data_path("sprites", "sprites.json").read_text(encoding="utf-8"))
 
 
 @cache
 def _sheet(style: str) -> Image.Image:
-    with Image.open(paths.data("sprites", f"{style}.webp")) as file:
+    with Image.open(paths.data_path("sprites", f"{style}.webp")) as file:
         return file.convert("RGBA")

@@ -1,1 +1,1 @@
-"""The course's own Stable Diffusion: what it is trained on, how, and who judges its pictures."""
+"""Lessons 6 and 7: the course's own diffusion models, their training and evaluation."""

@@ -1,8 +1,7 @@
-"""Who looked where: attention weights kept from a running model, as maps over the picture and
-tables of tokens.
-"""
+"""Attention weights recorded from a running model: cross-attention maps, and tables of tokens."""
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,125 +14,124 @@ from course_lib.sd.clip import CLIPTextModel
 from course_lib.sd.pipeline import StableDiffusion
 
 Picture = Float[Tensor, "3 height width"]
-Tables = list[Float[Tensor, "heads length length"]]
 
 
-class Looked(NamedTuple):
-    """A picture, and where its places looked while it was made."""
+class AttentionRecord(NamedTuple):
+    """A generated picture and its cross-attention maps."""
 
     image: Picture
-    pieces: list[str]  # the text of each token, start and end included
-    # the weight of each token at each place of the latent
+    tokens: list[str]  # the text of each token, including start and end tokens
+    # the weight of each token at each position of the latent
     maps: Float[Tensor, "steps tokens rows columns"]
-    times: list[int]  # of the steps
+    timesteps: list[int]
 
 
-def look(model: StableDiffusion, prompt: str, **options) -> Looked:
-    """Make the picture of a prompt, and keep what its cross-attention weighed.
+def record_attention(model: StableDiffusion, prompt: str, **options) -> AttentionRecord:
+    """Generate a picture and record its cross-attention maps.
 
-    Weights are averaged over heads and layers, those of coarse layers enlarged to the size of the
-    latent: Tang et al. (2022), arXiv:2210.04885, section 3. At every place and in every step they
-    sum to 1 over the tokens. With guidance, they are those of the half that has the prompt.
+    The weights are averaged over heads and layers; maps of coarser layers are upsampled to the size
+    of the latent: Tang et al. (2022), arXiv:2210.04885, section 3. At every position and step they
+    sum to 1 over the tokens. With guidance, they are those of the conditional half of the batch.
 
     Args:
         model: any text-to-image model.
-        prompt: one sentence.
+        prompt: one prompt.
         options: those of :meth:`StableDiffusion.generate`, for one picture.
 
     Raises:
-        ValueError: if ``options`` ask for more than one picture.
+        ValueError: if ``options`` ask for several pictures.
     """
     if options.get("count", 1) != 1:
-        raise ValueError(f"{options['count']} pictures: look at one picture at a time.")
-    maps, times = [], []
-    with _keeping(model.unet) as layers:
+        raise ValueError(f"count is {options['count']}: attention is recorded for one picture.")
+    maps, timesteps = [], []
+    with _keep_attention_weights(model.unet) as layers:
 
-        def keep(number: int, t: int, latents: Tensor) -> None:
-            side = latents.shape[-2:]
-            maps.append(
-                torch.stack([_map(layer.weights[-1], side) for layer in layers]).mean(0).cpu()
-            )
-            times.append(t)
+        def record(step: int, t: int, latents: Tensor) -> None:
+            size = latents.shape[-2:]
+            layer_maps = [_to_maps(layer.weights[-1], size) for layer in layers]
+            maps.append(torch.stack(layer_maps).mean(0).cpu())
+            timesteps.append(t)
 
-        (image,) = model.generate(prompt, **options, callback=keep)
-    pieces = [
-        piece.strip() for piece in model.tokenizer.pieces(model.tokenizer.encode(prompt)[0][0])
-    ]
-    return Looked(image, pieces, torch.stack(maps), times)
+        (image,) = model.generate(prompt, **options, callback=record)
+    ids, _ = model.tokenizer.encode(prompt)
+    tokens = [piece.strip() for piece in model.tokenizer.pieces(ids[0])]
+    return AttentionRecord(image, tokens, torch.stack(maps), timesteps)
 
 
 @contextmanager
-def _keeping(unet: nn.Module):
-    """The cross-attention layers of a denoiser, which keep their weights meanwhile."""
+def _keep_attention_weights(unet: nn.Module) -> Iterator[list[nn.Module]]:
+    """Make a denoiser's cross-attention layers keep their weights; yields these layers."""
     layers = [module for name, module in unet.named_modules() if name.endswith("attn2")]
-    before = [layer.keep_weights for layer in layers]
+    previous = [layer.keep_weights for layer in layers]
     try:
         for layer in layers:
             layer.keep_weights = True
         yield layers
     finally:
-        for layer, kept in zip(layers, before, strict=True):
-            layer.keep_weights, layer.weights = kept, None
+        for layer, keep_weights in zip(layers, previous, strict=True):
+            layer.keep_weights = keep_weights
+            layer.weights = None
 
 
-def _map(
-    weights: Float[Tensor, "heads positions tokens"], side: torch.Size
+def _to_maps(
+    weights: Float[Tensor, "heads positions tokens"], size: torch.Size
 ) -> Float[Tensor, "tokens rows columns"]:
-    """The mean over the heads, laid out as a map and enlarged."""
-    tokens = weights.float().mean(0).T
-    shrunk = math.isqrt(side[0] * side[1] // tokens.shape[1])
-    small = tokens.view(len(tokens), math.ceil(side[0] / shrunk), -1)
-    return F.interpolate(small[None], side, mode="bilinear", align_corners=False)[0]
+    """The mean over the heads, as maps, upsampled to ``size``."""
+    means = weights.float().mean(0).T
+    downsampling = math.isqrt(size[0] * size[1] // means.shape[1])
+    maps = means.view(len(means), math.ceil(size[0] / downsampling), -1)
+    return F.interpolate(maps[None], size, mode="bilinear", align_corners=False)[0]
 
 
-def summed(looked: Looked) -> dict[str, Float[Tensor, "rows columns"]]:
-    """The maps by the words' names, mean over the steps; all places after the words, the ends, as
-    one sum.
+def maps_by_word(record: AttentionRecord) -> dict[str, Float[Tensor, "rows columns"]]:
+    """The maps, averaged over the steps, by word.
+
+    ``"start"`` is the start token, ``"ends"`` the sum of the end tokens. A repeated word gets
+    trailing spaces.
     """
-    maps, words = looked.maps.mean(0), _words(looked)
-    named = {"start": maps[0]}
-    for place in range(1, words + 1):
-        word = looked.pieces[place]
-        while word in named:  # a word that is there twice
+    maps = record.maps.mean(0)
+    first_end = record.tokens.index(record.tokens[-1])
+    by_word = {"start": maps[0]}
+    for index in range(1, first_end):
+        word = record.tokens[index]
+        while word in by_word:
             word += " "
-        named[word] = maps[place]
-    return named | {"ends": maps[words + 1 :].sum(0)}
+        by_word[word] = maps[index]
+    return by_word | {"ends": maps[first_end:].sum(0)}
 
 
-def _words(looked: Looked) -> int:
-    """How many tokens stand between start and end."""
-    return looked.pieces.index(looked.pieces[-1]) - 1
+def object_to_background_ratios(record: AttentionRecord) -> list[float]:
+    """For each token, its mean weight on the object divided by that on the background.
 
-
-def on_object(looked: Looked) -> list[float]:
-    """How many times as strong each token's map is on the object as on the ground; not a number
-    without both.
+    NaN if the picture has no object or no background.
     """
-    mask = F.adaptive_avg_pool2d(object_mask(looked.image).float()[None], looked.maps.shape[-2:])[0]
-    inside, outside = (mask > 0.5), (mask == 0)
-    if not inside.any() or not outside.any():
-        return [math.nan] * len(looked.pieces)
-    maps = looked.maps.mean(0)
-    return [float(one[inside].mean() / one[outside].mean()) for one in maps]
+    mask = object_mask(record.image).float()
+    mask = F.adaptive_avg_pool2d(mask[None], record.maps.shape[-2:])[0]
+    on_object, on_background = (mask > 0.5), (mask == 0)
+    if not on_object.any() or not on_background.any():
+        return [math.nan] * len(record.tokens)
+    maps = record.maps.mean(0)
+    return [float(token[on_object].mean() / token[on_background].mean()) for token in maps]
 
 
-def object_mask(image: Picture, least: float = 0.25) -> Bool[Tensor, "height width"]:
-    """Where a picture is not of its ground's colour, which is the median of its border.
+def object_mask(image: Picture, threshold: float = 0.25) -> Bool[Tensor, "height width"]:
+    """The pixels whose colour differs from the background.
 
     Args:
-        image: in [0, 1], something on a ground of one colour.
-        least: how far from that colour, root of the summed squares over red, green and blue.
+        image: in [0, 1], an object on a plain background, whose colour is the border's median.
+        threshold: the minimum Euclidean distance from that colour in RGB.
     """
-    border = torch.cat([image[:, :4].flatten(1), image[:, -4:].flatten(1), image[..., :4].flatten(1),
-                        image[..., -4:].flatten(1)], dim=1)  # fmt: skip
-    ground = border.median(1).values[:, None, None]
-    return (image - ground).square().sum(0).sqrt() > least
+    sides = [image[:, :4], image[:, -4:], image[..., :4], image[..., -4:]]
+    border = torch.cat([side.flatten(1) for side in sides], dim=1)
+    background = border.median(1).values[:, None, None]
+    return (image - background).square().sum(0).sqrt() > threshold
 
 
 @torch.no_grad()
-def among_tokens(encoder: CLIPTextModel, ids: Int64[Tensor, "texts length"]) -> Tables:
-    """What a text encoder's tokens took of each other, a table for each head of each layer; rows
-    sum to 1.
+def text_self_attention(
+    encoder: CLIPTextModel, ids: Int64[Tensor, "texts length"]
+) -> list[Float[Tensor, "heads length length"]]:
+    """The self-attention weights of a text encoder, one tensor per layer; rows sum to 1.
 
     Raises:
         ValueError: if there is more than one text.
@@ -142,16 +140,17 @@ def among_tokens(encoder: CLIPTextModel, ids: Int64[Tensor, "texts length"]) -> 
         raise ValueError(f"{len(ids)} texts: give the ids of one.")
     tables: list[Tensor] = []
 
-    def keep(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         q, k = (
-            each(inputs[0]).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
-            for each in (layer.q_proj, layer.k_proj)
+            projection(inputs[0]).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+            for projection in (layer.q_proj, layer.k_proj)
         )
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-        later = torch.ones_like(scores, dtype=torch.bool).triu(1)
-        tables.append(scores.masked_fill(later, -math.inf).softmax(-1)[0].cpu())
+        causal_mask = torch.ones_like(scores, dtype=torch.bool).triu(1)
+        tables.append(scores.masked_fill(causal_mask, -math.inf).softmax(-1)[0].cpu())
 
-    hooks = [layer.self_attn.register_forward_pre_hook(keep) for layer in encoder.encoder["layers"]]
+    layers = encoder.encoder["layers"]
+    hooks = [layer.self_attn.register_forward_pre_hook(record) for layer in layers]
     try:
         encoder(ids.to(next(encoder.parameters()).device))
     finally:

@@ -1,6 +1,4 @@
-"""How good generated pictures are: what the judge sees in them, how far they are from real ones,
-and whether copied.
-"""
+"""The quality of generated pictures: accuracy by the judge, distance to real pictures, copying."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,124 +8,124 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from course_lib.compression.codecs import to_uint8
 from course_lib.data import captioned
-from course_lib.diffusion import judge, text_to_image
+from course_lib.data.captioned import OBJECTS
+from course_lib.diffusion import judge as judging
+from course_lib.diffusion import text_to_image
+from course_lib.metrics.generation import frechet_distance
 from course_lib.sd.pipeline import StableDiffusion
 
-_BATCH = 20  # pictures drawn at once
+_BATCH = 20  # pictures generated at once
+_CAPTION_HEIGHT = 14  # pixels
+
+Pictures = Float[Tensor, "pictures 3 _ _"]
 
 
-def drawn(
-    model: StableDiffusion, pairs: Sequence[tuple[str, str]], seed: int = 0
-) -> Float[Tensor, "pictures 3 _ _"]:
-    """A picture in [0, 1] of each pair of object and colour, the first from ``seed``, the next from
-    the next.
-    """
-    parts = [pairs[first : first + _BATCH] for first in range(0, len(pairs), _BATCH)]
-    return torch.cat(
-        [
+def generate(
+    model: StableDiffusion,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    sampler: str = text_to_image.SAMPLER,
+    steps: int = text_to_image.STEPS,
+) -> Pictures:
+    """One picture in [0, 1] for each pair of object and colour; picture n has the seed n."""
+    batches = []
+    for start in range(0, len(pairs), _BATCH):
+        prompts = [captioned.make_caption(*pair) for pair in pairs[start : start + _BATCH]]
+        batches.append(
             model.generate(
-                [captioned.sentence(*pair) for pair in part],
-                sampler=text_to_image.SAMPLER,
-                steps=text_to_image.STEPS,
+                prompts,
+                sampler=sampler,
+                steps=steps,
                 guidance=text_to_image.GUIDANCE,
-                seed=seed + number * _BATCH,
+                seed=start,
             )
-            for number, part in enumerate(parts)
-        ]
-    )
+        )
+    return torch.cat(batches)
 
 
-def figures(
+@torch.no_grad()
+def judge_features(judge: judging.Judge, images: Pictures) -> Float[Tensor, "pictures features"]:
+    """The judge's features of images in [0, 1], computed in batches."""
+    return torch.cat([judge.features(batch) for batch in images.split(50)])
+
+
+def generation_metrics(
     model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str
 ) -> dict[str, float]:
-    """Of a picture of each pair, measured with the shipped judge.
+    """Measure one generated picture per pair of object and colour with the shipped judge.
 
     Returns:
-        ``object, colour, both``: the share in which it sees what was asked for. ``frechet``: the
-        Frechet distance of its features to those of as many real pictures of the same split (Heusel
-        et al., 2017, arXiv:1706.08500, equation 6), and ``frechet_real``, that of other real
-        pictures, the least that can be expected. ``nearest``: the median distance (root of the mean
-        squared difference) to the nearest of 2,000 training pictures, and ``nearest_real`` that of
-        new real ones: a model that copied pixels would be much nearer.
+        ``object, colour, both``: the shares that the judge recognises. ``frechet``: the
+        :func:`frechet_distance` to as many real pictures of the same split; ``frechet_real``: that
+        of other real pictures, a lower bound. ``nearest``: the median RMS distance to the nearest
+        of 2,000 training pictures; ``nearest_real``: that of new real pictures. Copied pictures
+        would have a far smaller ``nearest``.
     """
-    seen = judge.load()
-    images = drawn(model, pairs)
-    real, others = (_real(split, len(pairs), first) for first in (0, len(pairs)))
-    features = [
-        torch.cat([seen.features(part).detach() for part in one.split(50)])
-        for one in (images, real, others)
-    ]
-    verdicts = [verdict for part in images.split(50) for verdict in judge.verdicts(seen, part)]
-    return judge.agreement(verdicts, pairs) | {
-        "frechet": frechet(features[0], features[1]),
-        "frechet_real": frechet(features[2], features[1]),
-        "nearest": _nearest(images),
-        "nearest_real": _nearest(real),
+    judge = judging.load()
+    images = generate(model, pairs)
+    real = _real_pictures(split, len(pairs), first=0)
+    more_real = _real_pictures(split, len(pairs), first=len(pairs))
+    features, real_features, more_real_features = (
+        judge_features(judge, pictures) for pictures in (images, real, more_real)
+    )
+    return judging.accuracy(judge.classify(images), pairs) | {
+        "frechet": frechet_distance(features, real_features),
+        "frechet_real": frechet_distance(more_real_features, real_features),
+        "nearest": _nearest_training_distance(images),
+        "nearest_real": _nearest_training_distance(real),
     }
 
 
-def sheet(model: StableDiffusion, count: int = 96, columns: int = 12) -> Image.Image:
-    """Pictures of the first ``count`` prompts, seen combinations and held-out ones in turn, from
-    seeds 0 and on.
+def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[str, float]:
+    """:func:`generation_metrics` of a trained model on ``count`` prompts of a split.
 
-    None is left out. What was asked for stands below each.
+    Raises:
+        ValueError: if the split is unknown.
     """
-    pairs = [
-        pair
-        for both in zip(
-            *(text_to_image.prompts(split, count) for split in text_to_image.TESTS), strict=True
-        )
-        for pair in both
-    ]
-    images = drawn(model, pairs[:count])
-    side, line = images.shape[-1], 14
-    made = Image.new("RGB", (columns * side, -(-count // columns) * (side + line)), "white")
-    for number, (image, pair) in enumerate(zip(images, pairs[:count], strict=True)):
-        left, top = number % columns * side, number // columns * (side + line)
-        made.paste(
-            Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy()), (left, top)
-        )
-        ImageDraw.Draw(made).text((left + 2, top + side), ", ".join(pair), fill="black")
-    return made
+    splits = text_to_image.TEST_SPLITS
+    if split not in splits:
+        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(splits)}.")
+    pairs = text_to_image.prompt_pairs(split, count)
+    return generation_metrics(text_to_image.to_pipeline(model), pairs, split)
 
 
-def frechet(one: Float[Tensor, "n features"], other: Float[Tensor, "m features"]) -> float:
-    """Between two Gaussians with the means and covariances of these: arXiv:1706.08500, equation
-    6.
+def preview_image(
+    model: text_to_image.TextToImage, count: int = 96, columns: int = 12
+) -> Image.Image:
+    """The picture shipped next to the card: generated pictures, not selected, with captions.
+
+    Prompts alternate between seen and held-out combinations; picture n has the seed n.
     """
-    one, other = one.double(), other.double()
-    product = torch.linalg.eigvals(one.T.cov() @ other.T.cov())
-    # its eigenvalues are real and not below 0, but for rounding
-    roots = product.real.clamp(min=0).sqrt().sum()
-    return float(
-        (one.mean(0) - other.mean(0)).square().sum()
-        + one.T.cov().trace()
-        + other.T.cov().trace()
-        - 2 * roots
-    )
+    by_split = [text_to_image.prompt_pairs(split, count) for split in text_to_image.TEST_SPLITS]
+    pairs = [pair for row in zip(*by_split, strict=True) for pair in row][:count]
+    images = generate(text_to_image.to_pipeline(model), pairs)
+    side = images.shape[-1]
+    row_height = side + _CAPTION_HEIGHT
+    sheet = Image.new("RGB", (columns * side, -(-count // columns) * row_height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (image, pair) in enumerate(zip(images, pairs, strict=True)):
+        left, top = index % columns * side, index // columns * row_height
+        sheet.paste(Image.fromarray(to_uint8(image)), (left, top))
+        draw.text((left + 2, top + side), ", ".join(pair), fill="black")
+    return sheet
 
 
-def _real(split: str, count: int, first: int) -> Float[Tensor, "count 3 _ _"]:
-    seeds = range(10**6 + first, 10**6 + first + count)  # none of those that were trained on
+def _real_pictures(split: str, count: int, first: int) -> Float[Tensor, "count 3 _ _"]:
+    seeds = range(10**6 + first, 10**6 + first + count)  # not used for training
     return torch.stack(
-        [
-            captioned.captioned(seed, split=split, objects=text_to_image.OBJECTS).image
-            for seed in seeds
-        ]
+        [captioned.captioned_picture(seed, split=split, objects=OBJECTS).image for seed in seeds]
     )
 
 
-def _nearest(images: Float[Tensor, "pictures 3 _ _"]) -> float:
-    distances = torch.cdist(images.flatten(1), _trained_on()) / images[0].numel() ** 0.5
+def _nearest_training_distance(images: Pictures) -> float:
+    distances = torch.cdist(images.flatten(1), _training_pictures()) / images[0].numel() ** 0.5
     return float(distances.min(1).values.median())
 
 
 @cache
-def _trained_on() -> Float[Tensor, "count values"]:
+def _training_pictures() -> Float[Tensor, "count values"]:
     return torch.stack(
-        [
-            captioned.captioned(seed, objects=text_to_image.OBJECTS).image.flatten()
-            for seed in range(2000)
-        ]
+        [captioned.captioned_picture(seed, objects=OBJECTS).image.flatten() for seed in range(2000)]
     )

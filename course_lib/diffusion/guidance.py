@@ -1,6 +1,4 @@
-"""What guidance gains and what it costs, measured: Ho and Salimans (2022), arXiv:2207.12598,
-section 4.
-"""
+"""Benefit and cost of classifier-free guidance (Ho and Salimans, 2022, arXiv:2207.12598)."""
 
 import time
 from collections.abc import Sequence
@@ -8,72 +6,76 @@ from typing import NamedTuple
 
 import torch
 
-from course_lib.data.captioned import sentence
-from course_lib.diffusion import judge, text_to_image
+from course_lib.data.captioned import make_caption
+from course_lib.diffusion import text_to_image
+from course_lib.diffusion.judge import Judge, accuracy
 from course_lib.sd.pipeline import StableDiffusion
 
 
-class Measured(NamedTuple):
-    """Pictures at one guidance: the shares in which the judge sees what was asked for, and three
-    prices.
-    """
+class GuidanceResult(NamedTuple):
+    """Measurements at one guidance scale."""
 
     guidance: float
-    object: float
-    colour: float
+    object: float  # share of pictures in which the judge sees the right object
+    colour: float  # the right background colour
     both: float
-    variety: float  # mean distance between pictures of one prompt, root of the mean square
-    spread: float  # the standard deviation of the latents; of real ones it is about 1
-    seconds: float  # a picture
+    diversity: float  # mean RMS distance between pictures of the same prompt
+    latent_std: float  # standard deviation of the latents; about 1 for real pictures
+    seconds: float  # per picture
 
 
-def measure(
+def measure_guidance(
     model: StableDiffusion,
-    seen_by: judge.Judge,
+    judge: Judge,
     pairs: Sequence[tuple[str, str]],
     guidance: float,
     *,
-    each: int = 4,
+    images_per_pair: int = 4,
     steps: int = text_to_image.STEPS,
     seed: int = 0,
-) -> Measured:
-    """Draw ``each`` pictures of every pair of object and colour at one guidance, and look at them.
+) -> GuidanceResult:
+    """Generate pictures at one guidance scale and measure them.
 
-    The same seeds give the same noise at every guidance.
+    Args:
+        model: on any device.
+        judge: names the object and the colour of each picture.
+        pairs: objects and colours to generate.
+        guidance: the guidance scale.
+        images_per_pair: at least 2.
+        steps: of the sampler.
+        seed: of the first picture. The same seed gives the same initial noise at every scale.
 
     Raises:
-        ValueError: if there are fewer than two pictures of a pair, which leaves no variety to
-            measure.
+        ValueError: if there are no pairs, or fewer than two pictures per pair to compare.
     """
-    if each < 2 or not pairs:
+    if images_per_pair < 2 or not pairs:
         raise ValueError(
-            f"{each} pictures of {len(pairs)} pairs: give a pair, and at least 2 pictures of each."
+            f"{images_per_pair} pictures of {len(pairs)} pairs: give at least one pair, and at "
+            "least 2 pictures per pair."
         )
-    images, latents, seconds = [], [], 0.0
-    for number, pair in enumerate(pairs):
-        steps_seen: list[torch.Tensor] = []
-        begin = time.perf_counter()
-        drawn = model.generate(
-            sentence(*pair),
-            sampler=text_to_image.SAMPLER,
-            steps=steps,
-            guidance=guidance,
-            seed=seed + number * each,
-            count=each,
-            callback=lambda number, t, x, kept=steps_seen: kept.append(x),
+    images, final_latents, seconds = [], [], 0.0
+    for index, pair in enumerate(pairs):
+        latents: list[torch.Tensor] = []
+        start = time.perf_counter()
+        images.append(
+            model.generate(
+                make_caption(*pair),
+                sampler=text_to_image.SAMPLER,
+                steps=steps,
+                guidance=guidance,
+                seed=seed + index * images_per_pair,
+                count=images_per_pair,
+                callback=lambda step, t, x, latents=latents: latents.append(x),
+            )
         )
-        seconds += time.perf_counter() - begin
-        images.append(drawn)
-        latents.append(steps_seen[-1].float().cpu())
-    wanted = [pair for pair in pairs for _ in range(each)]
-    right = judge.agreement(
-        [one for part in images for one in judge.verdicts(seen_by, part)], wanted
-    )
-    apart = [torch.pdist(part.flatten(1)).mean() / part[0].numel() ** 0.5 for part in images]
-    return Measured(
+        seconds += time.perf_counter() - start
+        final_latents.append(latents[-1].float().cpu())
+    expected = [pair for pair in pairs for _ in range(images_per_pair)]
+    distances = [torch.pdist(group.flatten(1)).mean() / group[0].numel() ** 0.5 for group in images]
+    return GuidanceResult(
         guidance=guidance,
-        **right,
-        variety=float(torch.stack(apart).mean()),
-        spread=float(torch.cat(latents).std()),
-        seconds=seconds / len(wanted),
+        **accuracy(judge.classify(torch.cat(images)), expected),
+        diversity=float(torch.stack(distances).mean()),
+        latent_std=float(torch.cat(final_latents).std()),
+        seconds=seconds / len(expected),
     )

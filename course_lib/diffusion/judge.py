@@ -1,45 +1,48 @@
-"""A judge of generated pictures: which object is it, and on which colour? A classifier with two
-heads.
+"""A classifier that judges generated pictures: which object, and which background colour?
 
-It is trained on captioned pictures that are turned, moved, blurred and made noisy, none of which
-the text-to-image model sees, so that it does not go by what the drawings have in common. The
-functions below ``load`` are what ``course train judge`` and ``course evaluate judge`` run: see
-``course_lib.training.recipes``.
+It is trained on augmented captioned pictures (geometry, blur, noise), unlike the text-to-image
+model, so that both do not rely on the same artefacts of the drawings.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from course_lib.assets import checkpoints
 from course_lib.data import captioned, resampling, sprites
-from course_lib.diffusion.text_to_image import OBJECTS
+from course_lib.data.captioned import OBJECTS
 from course_lib.training.loop import History, fit_new
 from course_lib.vision.backbone import Backbone
 
 COLOURS = tuple(captioned.COLOURS)
-EPOCH = 2000  # pictures
+EXAMPLES_PER_EPOCH = 2000
+EPOCHS = 10  # of the shipped checkpoint
 BATCH = 16
 LEARNING_RATE = 2e-3
-TESTS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
-BARS = {
-    "judge": {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}
-}
-# seeds of its training pictures begin here: those of its tests and of others come before
-_AHEAD = 1_000_000_000
+TEST_SPLITS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
+THRESHOLDS = {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}
+# The training seeds start here; test pictures and those of the other models have smaller seeds.
+_FIRST_TRAINING_SEED = 1_000_000_000
+_BATCH = 50  # images that are classified at once
+
+Pictures = Float[Tensor, "batch 3 height width"]
+
+
+class Verdict(NamedTuple):
+    """The predicted object and background colour of a picture."""
+
+    name: str
+    colour: str
 
 
 class Judge(nn.Module):
-    """The backbone of lesson 3, its last map averaged over the picture, and a linear layer for each
-    question.
-    """
+    """Lesson 3's backbone, global average pooling, and two linear heads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,119 +50,92 @@ class Judge(nn.Module):
         self.object = nn.Linear(Backbone.channels[-1], len(OBJECTS))
         self.colour = nn.Linear(Backbone.channels[-1], len(COLOURS))
 
-    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 128"]:
-        """What it goes by; images in [0, 1]. Frechet distances are measured between these."""
+    def features(self, images: Pictures) -> Float[Tensor, "batch 128"]:
+        """The pooled features of images in [0, 1]; Frechet distances are computed from them."""
         return self.backbone(images)[-1].mean((2, 3))
 
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Pictures
     ) -> tuple[Float[Tensor, "batch objects"], Float[Tensor, "batch colours"]]:
+        """The scores of all objects and of all colours; images in [0, 1]."""
         features = self.features(images)
         return self.object(features), self.colour(features)
 
-
-class Verdict(NamedTuple):
-    """The most likely object and colour of a picture."""
-
-    name: str
-    colour: str
-
-
-@torch.no_grad()
-def verdicts(judge: Judge, images: Float[Tensor, "batch 3 height width"]) -> list[Verdict]:
-    """What the judge sees in pictures in [0, 1]."""
-    objects, colours = (scores.argmax(1).tolist() for scores in judge(images))
-    return [
-        Verdict(OBJECTS[name], COLOURS[colour])
-        for name, colour in zip(objects, colours, strict=True)
-    ]
+    @torch.no_grad()
+    def classify(self, images: Pictures) -> list[Verdict]:
+        """The most likely object and colour of each image; images in [0, 1], on any device."""
+        device = next(self.parameters()).device
+        verdicts = []
+        for batch in images.split(_BATCH):
+            objects, colours = (scores.argmax(1).tolist() for scores in self(batch.to(device)))
+            verdicts += [
+                Verdict(OBJECTS[name], COLOURS[colour])
+                for name, colour in zip(objects, colours, strict=True)
+            ]
+        return verdicts
 
 
 def loss(
     model: Judge,
-    images: Float[Tensor, "batch 3 height width"],
+    images: Pictures,
     names: Int64[Tensor, " batch"],
     colours: Int64[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of both answers, on disturbed pictures."""
-    found_names, found_colours = model(disturbed(images))
-    return F.cross_entropy(found_names, names) + F.cross_entropy(found_colours, colours)
+    """The sum of both heads' cross-entropies, on augmented images."""
+    name_scores, colour_scores = model(augment(images))
+    return F.cross_entropy(name_scores, names) + F.cross_entropy(colour_scores, colours)
 
 
-def disturbed(
-    images: Float[Tensor, "batch 3 height width"],
-) -> Float[Tensor, "batch 3 height width"]:
-    """Turned by up to 20 degrees, scaled by 0.8 to 1.25, moved by up to a tenth, then blurred and
-    made noisy.
+def augment(images: Pictures) -> Pictures:
+    """Random rotation (20 degrees), scale (0.8 to 1.25), shift (a tenth), blur and noise.
 
-    What comes in from outside repeats the border, which has the ground's colour.
+    Pixels from outside the image repeat the border, which has the background's colour.
     """
-    count = len(images)
 
-    def uniform(low: float | int, high: float | int) -> Tensor:
-        return low + (high - low) * torch.rand(count, device=images.device)
+    def uniform(low: float | int, high: float | int) -> Float[Tensor, " batch"]:
+        return low + (high - low) * torch.rand(len(images), device=images.device)
 
-    angle, scale = uniform(-20, 20) * math.pi / 180, uniform(0.8, 1.25)
-    rows = [
-        scale * angle.cos(),
-        -scale * angle.sin(),
-        uniform(-0.2, 0.2),
-        scale * angle.sin(),
-        scale * angle.cos(),
-    ]
-    places = torch.stack([*rows, uniform(-0.2, 0.2)], dim=1).view(count, 2, 3)
-    grid = F.affine_grid(places, list(images.shape), align_corners=False)
+    angle = uniform(-20, 20) * math.pi / 180
+    scale = uniform(0.8, 1.25)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    shift_x, shift_y = uniform(-0.2, 0.2), uniform(-0.2, 0.2)
+    matrices = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    half = F.interpolate(
+    blurred = F.interpolate(
         F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False
     )
-    images = torch.lerp(images, half, uniform(0, 1)[:, None, None, None])
+    images = torch.lerp(images, blurred, uniform(0, 1)[:, None, None, None])
     return images + uniform(0, 0.1)[:, None, None, None] * torch.randn_like(images)
 
 
-class _Pictures(Dataset):
-    """Endless: a picture for each number, with the numbers of its object and colour.
+class _TrainingPictures(Dataset):
+    """Pictures with the indices of their object and colour.
 
-    Of all combinations: a judge that never sees a fox on purple learns that what stands on purple
-    is no fox.
+    They include the combinations held out from the text-to-image model: otherwise the judge would
+    learn that what is on purple cannot be a fox.
     """
 
     def __len__(self) -> int:
         return 2**31
 
-    def __getitem__(self, seed: int) -> tuple[Tensor, int, int]:
-        split = "seen" if seed % 10 else "new-combinations"
-        made = captioned.captioned(_AHEAD + seed, split=split, objects=OBJECTS)
-        return made.image, OBJECTS.index(made.name), COLOURS.index(made.colour)
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        split = "seen" if index % 10 else "new-combinations"
+        picture = captioned.captioned_picture(
+            _FIRST_TRAINING_SEED + index, split=split, objects=OBJECTS
+        )
+        return picture.image, OBJECTS.index(picture.name), COLOURS.index(picture.colour)
 
 
-def load(name: str = "judge") -> Judge:
-    """The shipped judge, on the CPU, ready to use."""
+def load() -> Judge:
+    """The shipped judge, on the CPU, in eval mode."""
     judge = Judge()
-    judge.load_state_dict(checkpoints.load(name))
+    judge.load_state_dict(checkpoints.load("judge"))
     return judge.eval()
 
 
-MODELS = {"judge": Judge}
-
-
-def model(name: str = "judge") -> Judge:
-    """One with random weights."""
-    return Judge()
-
-
-def epochs(name: str = "judge") -> int:
-    """Of 2,000 pictures each, for the shipped one."""
-    return 10
-
-
-def styles(name: str = "judge") -> list[str]:
-    """None: it is not made to be trained without one of its drawing styles."""
-    return []
-
-
-def facts(name: str = "judge", styles: Sequence[str] | None = None) -> dict[str, Any]:
-    """What it is trained on."""
+def dataset_description() -> dict[str, Any]:
+    """The training data, for the card."""
     return {
         "pictures": "captioned pictures, turned, scaled, moved, blurred and made noisy",
         "side": captioned.SIZE,
@@ -172,61 +148,48 @@ def facts(name: str = "judge", styles: Sequence[str] | None = None) -> dict[str,
 
 
 def train(
-    name: str = "judge",
     *,
-    epochs: int = 10,
-    device: torch.device | None = None,
+    epochs: int = EPOCHS,
     workers: int = 0,
-    seed: int = 0,
-    start: Mapping[str, Tensor] | None = None,
     learning_rate: float = LEARNING_RATE,
-    checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> tuple[Judge, History]:
-    """Train it on new pictures in every epoch; the options are those of ``course train``."""
-    data: DataLoader = resampling.loader(_Pictures(), EPOCH, batch=BATCH, workers=workers)
-    options = {
-        "learning_rate": learning_rate,
-        "device": device,
-        "checkpoint": checkpoint,
-        "label": name,
-    }
-    return fit_new(Judge, loss, data, epochs, seed=seed, start=start, **options)
+    """Train on new pictures in every epoch; further ``options`` are those of :func:`fit_new`."""
+    data = resampling.loader(
+        _TrainingPictures(), EXAMPLES_PER_EPOCH, batch_size=BATCH, workers=workers
+    )
+    return fit_new(Judge, loss, data, epochs, learning_rate=learning_rate, label="judge", **options)
 
 
-def evaluate(name: str, model: Judge, split: str, count: int) -> dict[str, float]:
-    """The share of ``count`` real test pictures of a split whose object, and whose colour, it names
-    rightly.
+def evaluate(model: Judge, split: str, count: int) -> dict[str, float]:
+    """The :func:`accuracy` on ``count`` real test pictures of a split.
 
     Raises:
-        ValueError: if there is no such split.
+        ValueError: if the split is unknown.
     """
-    if split not in TESTS:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TESTS)}.")
-    device = next(model.parameters()).device
-    shown = [captioned.captioned(seed, split=split, objects=OBJECTS) for seed in range(count)]
-    found = [
-        verdict
-        for part in range(0, count, 50)
-        for verdict in verdicts(
-            model, torch.stack([one.image for one in shown[part : part + 50]]).to(device)
-        )
+    if split not in TEST_SPLITS:
+        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TEST_SPLITS)}.")
+    pictures = [
+        captioned.captioned_picture(seed, split=split, objects=OBJECTS) for seed in range(count)
     ]
-    return agreement(found, [Verdict(one.name, one.colour) for one in shown])
+    verdicts = model.classify(torch.stack([picture.image for picture in pictures]))
+    return accuracy(verdicts, [(picture.name, picture.colour) for picture in pictures])
 
 
-def agreement(
-    found: Sequence[Verdict], wanted: Sequence[Verdict | tuple[str, str]]
-) -> dict[str, float]:
-    """The share of verdicts in which the object, the colour, and both are those that were
-    wanted.
+def accuracy(verdicts: Sequence[Verdict], expected: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """The shares of correct verdicts.
+
+    Args:
+        verdicts: of some pictures.
+        expected: the true object and colour of each of them.
+
+    Returns:
+        The shares for ``object``, ``colour`` and ``both``.
     """
-    pairs = list(zip(found, wanted, strict=True))
-    names, colours = (
-        [one.name == name for one, (name, _) in pairs],
-        [one.colour == tone for one, (_, tone) in pairs],
-    )
-    both = [first and second for first, second in zip(names, colours, strict=True)]
-    return {
-        key: sum(right) / len(right)
-        for key, right in {"object": names, "colour": colours, "both": both}.items()
+    pairs = list(zip(verdicts, expected, strict=True))
+    correct = {
+        "object": [verdict.name == name for verdict, (name, _) in pairs],
+        "colour": [verdict.colour == colour for verdict, (_, colour) in pairs],
+        "both": [tuple(verdict) == tuple(truth) for verdict, truth in pairs],
     }
+    return {key: sum(values) / len(values) for key, values in correct.items()}

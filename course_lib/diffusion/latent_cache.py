@@ -1,6 +1,4 @@
-"""Captioned pictures as latents: each goes through the encoder once, and not again in every
-epoch.
-"""
+"""The latents of the training pictures, encoded once before the training instead of every epoch."""
 
 import hashlib
 import json
@@ -16,54 +14,59 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from course_lib.assets import paths
-from course_lib.compression import autoencoder
-from course_lib.data.captioned import Captioned, CaptionedPictures
+from course_lib.compression import autoencoder, codecs
+from course_lib.data.captioned import CaptionedPicture, CaptionedPictures
+
+_BATCH = 20
 
 
-@torch.no_grad()
-def made(
+def encode_dataset(
     count: int,
     objects: Sequence[str],
     *,
     device: torch.device | None = None,
     workers: int = 0,
-    store: Path | None = None,
+    cache_file: Path | None = None,
 ) -> tuple[Float[Tensor, "count 4 16 16"], list[str]]:
-    """The latents of pictures 0 to ``count``, of seen combinations, and their sentences.
+    """The latents and captions of the pictures with seeds 0 to ``count - 1`` of the split "seen".
 
     Args:
-        count: how many pictures.
+        count: the number of pictures.
         objects: the names to choose from.
-        device: where to encode; the latents come back to the CPU.
-        workers: processes that draw pictures ahead of time.
-        store: a file to keep them in, so that a run that goes on has them at once; made if it is
-            not there, or holds those of other pictures or of another autoencoder.
+        device: where to encode; the latents are returned on the CPU.
+        workers: processes that render pictures ahead of time.
+        cache_file: a safetensors file, for resumed runs. It is written if it is missing, or if it
+            holds the latents of other pictures or of a different autoencoder.
 
     Returns:
-        The means of the encoder times its ``scaling_factor``. Its noise is left out: beside the
-        latents' own deviation it is small, and the decoder was trained not to mind it.
+        The encoder's means times its ``scaling_factor``. They are not sampled: the noise is small
+        compared with the latents, and the decoder was trained to tolerate it.
     """
-    weights = paths.data("checkpoints", "autoencoder.safetensors").read_bytes()
-    said = {"of": json.dumps([count, *objects]), "autoencoder": hashlib.sha256(weights).hexdigest()}
-    if store is not None and store.is_file():
-        with safe_open(store, framework="pt") as file:
-            kept = file.metadata() or {}
-            if said.items() <= kept.items():
-                return file.get_tensor("latents").float(), json.loads(kept["captions"])
-    model, captions, found = autoencoder.load().to(device or "cpu"), [], []
+    weights = paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes()
+    metadata = {
+        "of": json.dumps([count, *objects]),
+        "autoencoder": hashlib.sha256(weights).hexdigest(),
+    }
+    if cache_file is not None and cache_file.is_file():
+        with safe_open(cache_file, framework="pt") as file:
+            cached = file.metadata() or {}
+            if metadata.items() <= cached.items():
+                return file.get_tensor("latents").float(), json.loads(cached["captions"])
+    model = autoencoder.load().to(device or "cpu")
     pictures = CaptionedPictures(range(count), objects=objects)
-    for batch in tqdm(
-        DataLoader(pictures, 20, num_workers=workers, collate_fn=_listed), desc="latents"
-    ):
-        images = torch.stack([one.image for one in batch]).to(device or "cpu") * 2 - 1
-        found.append(model.encode(images).mean.cpu() * model.config.scaling_factor)
-        captions += [one.caption for one in batch]
-    latents = torch.cat(found).half().contiguous()
-    if store is not None:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"latents": latents}, store, said | {"captions": json.dumps(captions)})
-    return latents.float(), captions
+    batches = DataLoader(pictures, _BATCH, num_workers=workers, collate_fn=_no_collate)
+    latents, captions = [], []
+    for batch in tqdm(batches, desc="latents"):
+        images = torch.stack([picture.image for picture in batch])
+        latents.append(codecs.encode(model, images) * model.config.scaling_factor)
+        captions += [picture.caption for picture in batch]
+    stored = torch.cat(latents).half().contiguous()
+    if cache_file is not None:
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        metadata["captions"] = json.dumps(captions)
+        save_file({"latents": stored}, cache_file, metadata)
+    return stored.float(), captions
 
 
-def _listed(batch: list[Captioned]) -> list[Captioned]:
+def _no_collate(batch: list[CaptionedPicture]) -> list[CaptionedPicture]:
     return batch

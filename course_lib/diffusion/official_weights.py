@@ -1,6 +1,4 @@
-"""The official weights of Stable Diffusion 1.x in a lesson: where they are, and what to do where
-they are not.
-"""
+"""The official weights of Stable Diffusion 1.x in lesson 7: finding, checking and loading them."""
 
 import os
 from pathlib import Path
@@ -9,68 +7,78 @@ import torch
 
 from course_lib.sd.pipeline import StableDiffusion
 
-VARIABLE = "COURSE_SD_WEIGHTS"
+ENV_VARIABLE = "COURSE_SD_WEIGHTS"
 
 
 def find() -> Path | None:
-    """The folder or file that ``COURSE_SD_WEIGHTS`` names, if something is there."""
-    named = os.environ.get(VARIABLE, "")
-    return Path(named) if named and Path(named).exists() else None
+    """The folder or file that ``COURSE_SD_WEIGHTS`` names, or None if it does not exist."""
+    value = os.environ.get(ENV_VARIABLE, "")
+    return Path(value) if value and Path(value).exists() else None
 
 
-def advice(place: Path | None, device: torch.device) -> str:
-    """What is there, what is missing, and how to get it, in a few lines.
+def describe(path: Path | None, device: torch.device) -> str:
+    """The state of the weights, and the next steps, in a few lines.
 
     Args:
-        place: what :func:`find` says.
-        device: what the lesson runs on.
+        path: the result of :func:`find`.
+        device: the device of the lesson.
     """
-    from course_lib.commands.stable_diffusion import HOMES, LICENCE, LICENCE_TEXT
+    from course_lib.sd.licence import LICENCE
     from course_lib.sd.weights import inspect
 
-    if place is None:
-        lines = [
-            f"No official weights here: {VARIABLE} names no folder and no file. The rest of the lesson needs none.",
-            f"They are under the licence {LICENCE}: read it first, {LICENCE_TEXT}",
-            "They can be had, as safetensors, a folder or one file, from",
-            *(f"  {home}" for home in HOMES),
-            f'Then set os.environ["{VARIABLE}"] to the path, and run this cell again.',
-            "To see whether all of it has arrived: course sd verify PATH",
-        ]
-        if device.type != "cuda":
-            lines.append(
-                "This machine has no CUDA GPU: in Colab choose Runtime > Change runtime type > a GPU."
-            )
-        return "\n".join(lines)
+    if path is None:
+        return _instructions(device)
     try:
-        parts = inspect(place)
+        parts = inspect(path)
     except ValueError as error:
-        return f"{error}\nGet them again, and look with: course sd verify {place}"
+        return f"{error}\nDownload them again, and check them with: course sd verify {path}"
     total = sum(weights.numel() for part in parts.values() for weights in part.model.parameters())
-    told = f"{place}: complete, {total:,} parameters, licence {LICENCE}."
+    summary = f"{path}: complete, {total:,} parameters, licence {LICENCE}."
     if device.type == "cuda":
-        return told
-    return f"{told}\nWithout a CUDA GPU the next cell draws nothing: a picture takes minutes here. In a terminal: " \
-           f'course sd generate "a red fox in the snow" --weights {place}'  # fmt: skip
+        return summary
+    return (
+        f"{summary}\nWithout a CUDA GPU the next cell generates nothing: a picture takes minutes "
+        "on this machine. In a terminal: "
+        f'course sd generate "a red fox in the snow" --weights {path}'
+    )
 
 
-def ready(place: Path | None, device: torch.device) -> bool:
-    """Whether the lesson can draw with them: complete weights, and a GPU."""
+def _instructions(device: torch.device) -> str:
+    """How to get the weights."""
+    from course_lib.sd.licence import DOWNLOAD_PAGES, LICENCE, LICENCE_URL
+
+    lines = [
+        f"No official weights: {ENV_VARIABLE} does not name an existing folder or file. "
+        "The rest of the lesson does not need them.",
+        f"Their licence is {LICENCE}; read it first: {LICENCE_URL}",
+        "Download them as safetensors, a folder or a single file, from",
+        *(f"  {page}" for page in DOWNLOAD_PAGES),
+        f'Then set os.environ["{ENV_VARIABLE}"] to the path, and run this cell again.',
+        "To check that the download is complete: course sd verify PATH",
+    ]
+    if device.type != "cuda":
+        lines.append(
+            "This machine has no CUDA GPU. In Colab choose Runtime > Change runtime type > a GPU."
+        )
+    return "\n".join(lines)
+
+
+def is_usable(path: Path | None, device: torch.device) -> bool:
+    """Whether the lesson can generate pictures: it needs complete weights and a CUDA GPU."""
     from course_lib.sd.weights import inspect
 
     try:
-        return place is not None and device.type == "cuda" and bool(inspect(place))
+        return path is not None and device.type == "cuda" and bool(inspect(path))
     except ValueError:
         return False
 
 
-def load(place: Path, device: torch.device) -> StableDiffusion:
-    """The weights on the device, in 16 bits.
+def load(path: Path, device: torch.device) -> StableDiffusion:
+    """The pipeline with these weights, in float16, on ``device``.
 
     Raises:
-        ValueError: if they are not Stable Diffusion 1.x, or not all of it; the message says what is
-            wrong.
+        ValueError: if they are not the complete weights of Stable Diffusion 1.x.
     """
     from course_lib.sd import weights
 
-    return weights.load(place, torch.float16).to(device)
+    return weights.load(path, torch.float16).to(device)

@@ -1,9 +1,8 @@
-"""The best prediction that is possible where all pictures are known: a yardstick for denoisers, and
-a lesson on them.
+"""The optimal denoiser for a known, finite set of images: a reference for trained denoisers.
 
-If only these pictures exist, all equally likely, then Bayes' rule says for a noisy one how likely
-each of them is the one below the noise. The best guess, in squared error, is their mean with these
-weights: Karras et al. (2022), arXiv:2206.00364, appendix B.3.
+If the images are equally likely and no others exist, Bayes' rule gives the probability that a noisy
+image stems from each of them. The best prediction in squared error is the posterior mean: Karras et
+al. (2022), arXiv:2206.00364, appendix B.3.
 """
 
 import torch
@@ -15,28 +14,26 @@ from course_lib.sd.samplers import NoiseSchedule
 Noisy = Float[Tensor, "batch *shape"]
 
 
-class Ideal:
-    """The ideal denoiser of a set of pictures. It is asked as a trained one is: with a noisy
-    picture and a time.
-    """
+class OptimalDenoiser:
+    """Called like a trained denoiser: with noisy images and a time, it returns the noise."""
 
-    def __init__(self, clean: Float[Tensor, "pictures *shape"], schedule: NoiseSchedule) -> None:
-        """``clean``: every picture (or latent) that there is; ``schedule``: says how much noise
-        there is at a time.
-        """
-        self.clean, self.squares = clean, schedule.alphas_cumprod
+    def __init__(self, clean: Float[Tensor, "images *shape"], schedule: NoiseSchedule) -> None:
+        """``clean``: all images (or latents) that exist."""
+        self.clean = clean
+        self.alphas_cumprod = schedule.alphas_cumprod
 
-    def weights(self, x: Noisy, t: int) -> Float[Tensor, "batch pictures"]:
-        """How likely each of the pictures is the one below the noise; the sum over them is 1."""
-        square = float(self.squares[t])
-        distances = torch.cdist(x.flatten(1).double(), square**0.5 * self.clean.flatten(1).double())
-        return (-(distances**2) / (2 * (1 - square))).softmax(1).to(x)
+    def posterior(self, x: Noisy, t: int) -> Float[Tensor, "batch images"]:
+        """The probability that ``x`` is a noisy version of each image; rows sum to 1."""
+        alpha_bar = float(self.alphas_cumprod[t])
+        means = alpha_bar**0.5 * self.clean.flatten(1).double()
+        distances = torch.cdist(x.flatten(1).double(), means)
+        return (-(distances**2) / (2 * (1 - alpha_bar))).softmax(1).to(x)
 
-    def guess(self, x: Noisy, t: int) -> Noisy:
-        """The clean picture: the mean of all with their weights."""
-        return (self.weights(x, t) @ self.clean.flatten(1).to(x)).view(x.shape)
+    def predict_x0(self, x: Noisy, t: int) -> Noisy:
+        """The clean image: the posterior mean."""
+        return (self.posterior(x, t) @ self.clean.flatten(1).to(x)).view(x.shape)
 
     def __call__(self, x: Noisy, t: int) -> Noisy:
-        """The noise: what is left of ``x`` without the guess."""
-        square = float(self.squares[t])
-        return (x - square**0.5 * self.guess(x, t)) / (1 - square) ** 0.5
+        """The noise in ``x``, given the predicted clean image."""
+        alpha_bar = float(self.alphas_cumprod[t])
+        return (x - alpha_bar**0.5 * self.predict_x0(x, t)) / (1 - alpha_bar) ** 0.5

@@ -1,8 +1,7 @@
-"""A denoiser without words, small enough to be trained in about a minute: lesson 6's own.
+"""A denoiser without text that trains in about a minute: lesson 6's own.
 
-It is Stable Diffusion's class at a small configuration. That class wants a text: it is given one
-token of zeros, which says nothing. It works on latents, or with other numbers in its configuration
-on pixels.
+It is Stable Diffusion's U-Net in a small configuration. Its cross-attention gets a single token of
+zeros. It works on latents or, with a different configuration, on pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.compression import codecs
 from course_lib.data import captioned
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
@@ -28,118 +28,110 @@ CONFIG = UNetConfig(
     attention_head_dim=4,
     norm_num_groups=8,
 )
-# the denoiser says the noise, as Stable Diffusion 1.x does
+# The denoiser predicts the noise, as in Stable Diffusion 1.x.
 SCHEDULE = NoiseSchedule(timestep_spacing="trailing")
 BATCH = 16
 LEARNING_RATE = 2e-3
 
-Clean = Float[Tensor, "batch channels height width"]
-Denoises = Callable[[Tensor, int], Tensor]  # noisy pictures and their time to the noise in them
+Images = Float[Tensor, "batch channels height width"]  # pixels in [-1, 1], or latents
+NoisePredictor = Callable[[Tensor, int], Tensor]  # noisy images and their time to the noise
 
 
 class Denoiser(nn.Module):
-    """Noisy latents (or pixels) and their time in, the noise in them out.
+    """Predicts the noise in noisy images or latents at time t.
 
-    Inside, the U-Net says v: Salimans and Ho (2022), arXiv:2202.00512. The noise follows from v and
-    the input. So even a network that has learned nothing yet is right where the noise is nearly all
-    that there is to be seen.
+    Internally the U-Net predicts v (Salimans and Ho, 2022, arXiv:2202.00512), from which the noise
+    follows. So even an untrained network is right where the input is nearly all noise.
     """
 
     def __init__(self, config: UNetConfig = CONFIG) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel(config)
-        nn.init.zeros_(self.unet.conv_out.weight)  # it begins by saying that v is 0, its mean
+        # The initial prediction is v = 0, its mean.
+        nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
-    def forward(self, x: Clean, t: Int64[Tensor, " batch"] | int) -> Clean:
-        silence = x.new_zeros(len(x), 1, self.unet.config.cross_attention_dim)
-        signal, amount = weights(t, x)
-        return amount * x + signal * self.unet(x, t, silence)
+    def forward(self, x: Images, t: Int64[Tensor, " batch"] | int) -> Images:
+        """The noise in ``x``; ``t``: one time for each image, or one for all."""
+        no_text = x.new_zeros(len(x), 1, self.unet.config.cross_attention_dim)
+        alpha, sigma = alpha_sigma(t, x)
+        return sigma * x + alpha * self.unet(x, t, no_text)
 
 
-def weights(t: Int64[Tensor, " batch"] | int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Signal and amount of noise at time t, one for each picture or one for all, to be multiplied
-    with ``like``.
+def alpha_sigma(t: Int64[Tensor, " batch"] | int, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """The factors of the clean image and of the noise at time t.
+
+    They have the dtype and device of ``reference``, and broadcast with it.
     """
-    squares = SCHEDULE.alphas_cumprod[torch.as_tensor(t).cpu()].view(-1, *[1] * (like.ndim - 1))
-    return squares.sqrt().to(like), (1 - squares).sqrt().to(like)
+    alpha_bar = SCHEDULE.alphas_cumprod[torch.as_tensor(t).cpu()]
+    alpha_bar = alpha_bar.view(-1, *[1] * (reference.ndim - 1))
+    return alpha_bar.sqrt().to(reference), (1 - alpha_bar).sqrt().to(reference)
 
 
-def on_pixels(config: UNetConfig = CONFIG) -> UNetConfig:
-    """The same denoiser for the pixels of the pictures that ``config`` has the latents of."""
+def pixel_config(config: UNetConfig = CONFIG) -> UNetConfig:
+    """The configuration of the same denoiser on pixels instead of latents."""
     return replace(config, sample_size=captioned.SIZE, in_channels=3, out_channels=3)
 
 
-def pictures(
-    count: int, *, first: int = 0, objects: Sequence[str] = OBJECTS
-) -> list[captioned.Captioned]:
-    """Captioned pictures of a few objects, of the seeds from ``first`` on."""
-    return [captioned.captioned(seed, objects=objects) for seed in range(first, first + count)]
+def examples(
+    count: int, *, first_seed: int = 0, objects: Sequence[str] = OBJECTS
+) -> list[captioned.CaptionedPicture]:
+    """Captioned pictures of a few objects, with consecutive seeds."""
+    seeds = range(first_seed, first_seed + count)
+    return [captioned.captioned_picture(seed, objects=objects) for seed in seeds]
 
 
-@torch.no_grad()
-def encoded(
+def encode(
     model: AutoencoderKL, images: Float[Tensor, "batch 3 _ _"]
 ) -> Float[Tensor, "batch channels _ _"]:
-    """The latents of pictures in [0, 1]: the encoder's means times ``scaling_factor``, on the
-    CPU.
-    """
-    device = next(model.parameters()).device
-    parts = [model.encode(part.to(device) * 2 - 1).mean.float().cpu() for part in images.split(20)]
-    return torch.cat(parts) * model.config.scaling_factor
+    """The scaled latents of images in [0, 1]: the encoder's means times ``scaling_factor``."""
+    return codecs.encode(model, images) * model.config.scaling_factor
 
 
-@torch.no_grad()
-def decoded(
+def decode(
     model: AutoencoderKL, latents: Float[Tensor, "batch channels _ _"]
 ) -> Float[Tensor, "batch 3 _ _"]:
-    """The pictures of latents, in [0, 1], on the CPU: :func:`encoded` turned around."""
-    device = next(model.parameters()).device
-    parts = [
-        model.decode(part.to(device) / model.config.scaling_factor).float().cpu()
-        for part in latents.split(20)
-    ]
-    return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+    """The inverse of :func:`encode`: images in [0, 1], on the CPU."""
+    return codecs.decode(model, latents / model.config.scaling_factor)
 
 
-def loss(model: nn.Module, clean: Clean) -> Float[Tensor, ""]:
-    """Noise of a random time for each picture, and the squared error of what the model says of it.
+def loss(model: nn.Module, clean: Images) -> Float[Tensor, ""]:
+    """The squared error of the predicted noise, divided by alpha, at random times.
 
-    Ho et al. (2020), arXiv:2006.11239, algorithm 1, with the errors divided by the signal: these
-    are the errors of v.
+    Ho et al. (2020), arXiv:2006.11239, algorithm 1. Divided by alpha, the errors are those of v.
     """
     t = torch.randint(SCHEDULE.num_train_timesteps, (len(clean),), device=clean.device)
     noise = torch.randn_like(clean)
-    signal, amount = weights(t, clean)
-    said = model(signal * clean + amount * noise, t).float()
-    return F.mse_loss(said / signal, noise / signal)
+    alpha, sigma = alpha_sigma(t, clean)
+    noise_pred = model(alpha * clean + sigma * noise, t).float()
+    return F.mse_loss(noise_pred / alpha, noise / alpha)
 
 
 @torch.no_grad()
-def error_at(denoiser: Denoises, clean: Clean, t: int, seed: int = 0) -> float:
-    """The mean squared error of the noise that is predicted at one time. A prediction of 0 has an
-    error of about 1.
-    """
+def error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -> float:
+    """The mean squared error of the predicted noise at time t; always predicting 0 gives 1."""
     noise = gaussian(clean.shape, torch.Generator().manual_seed(seed)).to(clean)
     noisy, target = SCHEDULE.add_noise(clean, noise, t)
     return F.mse_loss(denoiser(noisy, t), target).item()
 
 
 @torch.no_grad()
-def sampled(
-    denoiser: Denoises, x: Clean, *, sampler: str = "ddim", steps: int = 20, seed: int = 0
-) -> Float[Tensor, "batch channels height width"]:
-    """From noise to latents (or pixels): ``denoiser`` is asked ``steps`` times.
+def sample(
+    denoiser: NoisePredictor, x: Images, *, sampler: str = "ddim", steps: int = 20, seed: int = 0
+) -> Images:
+    """Turn noise into latents or pixels, with ``steps`` steps.
 
     Args:
-        denoiser: says the noise.
-        x: Gaussian noise, where the denoiser computes.
-        sampler: one of ``SAMPLERS``.
-        steps: as of :class:`course_lib.sd.samplers.Sampler`.
-        seed: of the noise that some samplers put in on the way.
+        denoiser: predicts the noise.
+        x: Gaussian noise, on the denoiser's device.
+        sampler: a name in ``SAMPLERS``.
+        steps: as in :class:`course_lib.sd.samplers.Sampler`.
+        seed: of the noise that some samplers add in every step.
     """
-    run, generator = SAMPLERS[sampler](SCHEDULE, steps), torch.Generator().manual_seed(seed)
+    run = SAMPLERS[sampler](SCHEDULE, steps)
+    generator = torch.Generator().manual_seed(seed)
     x = x * run.initial_scale
     for t in run.timesteps:
-        x = run.step(denoiser(x * run.input_scale(t), t), t, x, generator)
+        noise_pred = denoiser(x * run.input_scale(t), t)
+        x = run.step(noise_pred, t, x, generator)
     return x

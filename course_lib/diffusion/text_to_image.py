@@ -1,20 +1,15 @@
-"""Stable Diffusion at a size that a laptop trains: the official classes, small numbers in their
-configurations.
+"""Stable Diffusion at a size that a laptop can train: the official classes, small configurations.
 
-It draws one of 24 objects on one of ten colours. Its autoencoder is that of lesson 4 and stays as
-it is; the denoiser and the text encoder are trained together, on latents that are made once, before
-the training. The functions below ``load`` are what ``course train tiny-sd`` and
-``course evaluate tiny-sd`` run: see ``course_lib.training.recipes``.
+It generates one of 24 objects on one of ten background colours. The autoencoder is that of lesson
+4, frozen; text encoder and denoiser are trained together, on latents encoded before the training.
 """
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
@@ -22,6 +17,7 @@ from torch.utils.data import TensorDataset
 from course_lib.assets import checkpoints
 from course_lib.compression import autoencoder
 from course_lib.data import captioned, resampling
+from course_lib.data.captioned import OBJECTS
 from course_lib.diffusion import latent_cache
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.pipeline import StableDiffusion
@@ -31,27 +27,9 @@ from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.training import distributed
 from course_lib.training.loop import History, fit_new
 
-OBJECTS = (
-    *(
-        "dog",
-        "cat",
-        "rabbit",
-        "fox",
-        "lion",
-        "pig",
-        "frog",
-        "penguin",
-        "owl",
-        "butterfly",
-        "turtle",
-        "fish",
-    ),
-    *("elephant", "apple", "banana", "strawberry", "pizza", "car", "bus"),
-    *("rocket", "house", "crown", "guitar", "robot"),
-)
-# CLIP's first 16,384 ids have every word of the sentences in one piece, in a third of the whole
-# table's space.
-TEXT = CLIPTextConfig(
+# The first 16,384 of CLIP's ids include every word of the captions as a single token, and need a
+# third of the embedding table.
+TEXT_CONFIG = CLIPTextConfig(
     vocab_size=16_384,
     max_position_embeddings=16,
     hidden_size=96,
@@ -59,7 +37,7 @@ TEXT = CLIPTextConfig(
     num_hidden_layers=3,
     num_attention_heads=4,
 )
-DENOISER = UNetConfig(
+UNET_CONFIG = UNetConfig(
     sample_size=16,
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     block_out_channels=(64, 96, 128),
@@ -68,33 +46,39 @@ DENOISER = UNetConfig(
     attention_head_dim=4,
     norm_num_groups=16,
 )
-# It predicts v, not the noise: at the noisiest times, where the first of few steps are taken, the
-# noise can be read off the input, and a model that says it has said nothing of the picture.
-# Salimans and Ho (2022), arXiv:2202.00512.
+# The model predicts v, not the noise: at the noisiest times the input is almost the noise itself,
+# so a model could predict the noise without knowing anything about the picture. Sampling with few
+# steps depends on these times. Salimans and Ho (2022), arXiv:2202.00512.
 SCHEDULE = NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing")
-MODELS = {"tiny-sd": (TEXT, DENOISER)}
-EPOCH = 10_000  # pictures
-PICTURES = 12_000  # that there are; their latents are made once
+EXAMPLES_PER_EPOCH = 10_000
+EPOCHS = 6  # of the first cycle of the shipped checkpoint
+TRAINING_PICTURES = 12_000
 BATCH = 32
 LEARNING_RATE = 8e-4
-NO_PROMPT = 0.1  # the share of pictures whose sentence is left out: arXiv:2207.12598, algorithm 1
-AVERAGE = 0.999  # of the averaged weights, what stays in a step
-STEPS, GUIDANCE, SAMPLER = 20, 5.0, "dpm++"  # how it is used, and measured
-TESTS = {"seen": 400, "new-combinations": 100}
-BARS = {
-    "tiny-sd": {
-        "seen": {"object": 0.95, "colour": 0.98},
-        "new-combinations": {"object": 0.90, "colour": 0.90},
-    },
+# The probability of training without the prompt: arXiv:2207.12598, algorithm 1.
+PROMPT_DROPOUT = 0.1
+EMA_DECAY = 0.999
+# The default settings for generating and evaluating pictures.
+SAMPLER = "dpm++"
+STEPS = 20
+GUIDANCE = 5.0
+TEST_SPLITS = {"seen": 400, "new-combinations": 100}
+THRESHOLDS = {
+    "seen": {"object": 0.95, "colour": 0.98},
+    "new-combinations": {"object": 0.90, "colour": 0.90},
 }
+_CACHE_FILE = "tiny-sd-latents.safetensors"
 
 
 class TextToImage(nn.Module):
-    """What is trained: the text encoder and the denoiser."""
+    """The trained parts: the text encoder and the denoiser."""
 
-    def __init__(self, text: CLIPTextConfig = TEXT, denoiser: UNetConfig = DENOISER) -> None:
+    def __init__(
+        self, text_config: CLIPTextConfig | None = None, unet_config: UNetConfig | None = None
+    ) -> None:
         super().__init__()
-        self.text_encoder, self.unet = CLIPTextModel(text), UNet2DConditionModel(denoiser)
+        self.text_encoder = CLIPTextModel(text_config or TEXT_CONFIG)
+        self.unet = UNet2DConditionModel(unet_config or UNET_CONFIG)
 
 
 def loss(
@@ -102,35 +86,37 @@ def loss(
     clean: Float[Tensor, "batch 4 height width"],
     ids: Int64[Tensor, "batch length"],
 ) -> Float[Tensor, ""]:
-    """Squared error of what the denoiser says of a latent at some time, given its sentence, or now
-    and then none.
+    """Mean squared error of the prediction at random times, with random prompt dropout.
+
+    ``clean``: scaled latents; ``ids``: the tokens of their captions.
     """
-    left_out = torch.rand(len(ids), 1, device=ids.device) < NO_PROMPT
-    context = model.text_encoder(torch.where(left_out, _no_prompt().to(ids.device), ids))
+    dropped = torch.rand(len(ids), 1, device=ids.device) < PROMPT_DROPOUT
+    ids = torch.where(dropped, _empty_prompt().to(ids.device), ids)
+    context = model.text_encoder(ids)
     t = torch.randint(SCHEDULE.num_train_timesteps, (len(clean),), device=clean.device)
     noisy, target = SCHEDULE.add_noise(clean, torch.randn_like(clean), t)
     return F.mse_loss(model.unet(noisy, t, context).float(), target)
 
 
 def tokenizer() -> Tokenizer:
-    """CLIP's, with the first 16,384 of its ids."""
-    return Tokenizer(TEXT.vocab_size, TEXT.max_position_embeddings)
+    """CLIP's tokenizer with the first 16,384 of its ids."""
+    return Tokenizer(TEXT_CONFIG.vocab_size, TEXT_CONFIG.max_position_embeddings)
 
 
 @cache
-def _no_prompt() -> Int64[Tensor, "1 length"]:
+def _empty_prompt() -> Int64[Tensor, "1 length"]:
     return tokenizer().encode("")[0]
 
 
-def load(name: str = "tiny-sd") -> StableDiffusion:
-    """The shipped one, on the CPU, ready to use."""
-    trained = model(name)
-    trained.load_state_dict(checkpoints.load(name))
-    return whole(trained)
+def load() -> StableDiffusion:
+    """The shipped model as a pipeline, on the CPU."""
+    model = make_model()
+    model.load_state_dict(checkpoints.load("tiny-sd"))
+    return to_pipeline(model)
 
 
-def whole(model: TextToImage) -> StableDiffusion:
-    """With tokenizer, autoencoder and schedule, ready to draw; on the model's device."""
+def to_pipeline(model: TextToImage) -> StableDiffusion:
+    """The complete pipeline, with tokenizer, autoencoder and schedule, on the model's device."""
     device = next(model.parameters()).device
     model.eval()
     return StableDiffusion(
@@ -138,45 +124,35 @@ def whole(model: TextToImage) -> StableDiffusion:
     )
 
 
-def prompts(split: str, count: int) -> list[tuple[str, str]]:
-    """Objects and colours to ask for: of ``"seen"`` combinations, or of ``"new-combinations"``, all
-    equally often.
+def prompt_pairs(split: str, count: int) -> list[tuple[str, str]]:
+    """Pairs of object and colour for testing, each combination equally often.
+
+    ``split``: ``"seen"`` combinations, or ``"new-combinations"``.
     """
-    wanted = captioned.SPLITS[split][1]
+    held_out = captioned.SPLITS[split][1]
     pairs = [
         (name, colour)
         for name in OBJECTS
         for colour in captioned.COLOURS
-        if captioned.held_out(name, colour) == wanted
+        if captioned.is_held_out(name, colour) == held_out
     ]
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0)).tolist()
-    return [pairs[order[number % len(pairs)]] for number in range(count)]
+    return [pairs[order[index % len(pairs)]] for index in range(count)]
 
 
-def model(name: str = "tiny-sd") -> TextToImage:
-    """One with random weights; the denoiser's last convolution begins at zero: it begins by saying
-    the mean.
-    """
-    new = TextToImage(*MODELS[name])
-    nn.init.zeros_(new.unet.conv_out.weight)
-    nn.init.zeros_(new.unet.conv_out.bias)
-    return new
+def make_model() -> TextToImage:
+    """An untrained model. Its initial prediction is v = 0, the mean."""
+    model = TextToImage()
+    nn.init.zeros_(model.unet.conv_out.weight)
+    nn.init.zeros_(model.unet.conv_out.bias)
+    return model
 
 
-def epochs(name: str = "tiny-sd") -> int:
-    """Of 10,000 pictures each, for the shipped one's first cycle."""
-    return 6
-
-
-def styles(name: str = "tiny-sd") -> list[str]:
-    """None: it is not made to be trained without one of its drawing styles."""
-    return []
-
-
-def facts(name: str = "tiny-sd", styles: Sequence[str] | None = None) -> dict[str, Any]:
-    """What it is trained on."""
+def dataset_description() -> dict[str, Any]:
+    """The training data, for the card."""
     return {
-        "pictures": f"{PICTURES:,} captioned pictures, as latents of the shipped autoencoder",
+        "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of the shipped "
+        "autoencoder",
         "side": captioned.SIZE,
         "objects": list(OBJECTS),
         "colours": list(captioned.COLOURS),
@@ -187,55 +163,34 @@ def facts(name: str = "tiny-sd", styles: Sequence[str] | None = None) -> dict[st
 
 
 def train(
-    name: str = "tiny-sd",
     *,
-    epochs: int = 6,
+    epochs: int = EPOCHS,
     device: torch.device | None = None,
     workers: int = 0,
-    seed: int = 0,
-    start: Mapping[str, Tensor] | None = None,
     learning_rate: float = LEARNING_RATE,
     checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> tuple[TextToImage, History]:
-    """Train it; the options are those of ``course train``. The latents are kept beside
-    ``checkpoint``.
+    """Train the model; further ``options`` are those of :func:`fit_new`.
+
+    The latents are saved in the folder of ``checkpoint``, for resumed runs.
     """
-    store = (
-        None if checkpoint is None else Path(checkpoint).with_name(f"{name}-latents.safetensors")
-    )
-    with distributed.in_turn():
-        clean, captions = latent_cache.made(
-            PICTURES, OBJECTS, device=device, workers=workers, store=store
+    cache_file = None if checkpoint is None else Path(checkpoint).with_name(_CACHE_FILE)
+    with distributed.rank_zero_first():
+        latents, captions = latent_cache.encode_dataset(
+            TRAINING_PICTURES, OBJECTS, device=device, workers=workers, cache_file=cache_file
         )
-    pictures = TensorDataset(clean, tokenizer().encode(captions)[0])
-    data = resampling.loader(pictures, EPOCH, batch=BATCH)
-    options = {
-        "learning_rate": learning_rate,
-        "device": device,
-        "checkpoint": checkpoint,
-        "label": name,
-    }
+    dataset = TensorDataset(latents, tokenizer().encode(captions)[0])
+    data = resampling.loader(dataset, EXAMPLES_PER_EPOCH, batch_size=BATCH)
     return fit_new(
-        lambda: model(name), loss, data, epochs, seed=seed, start=start, average=AVERAGE, **options
+        make_model,
+        loss,
+        data,
+        epochs,
+        ema_decay=EMA_DECAY,
+        learning_rate=learning_rate,
+        device=device,
+        checkpoint=checkpoint,
+        label="tiny-sd",
+        **options,
     )
-
-
-def evaluate(name: str, model: TextToImage, split: str, count: int) -> dict[str, float]:
-    """What the judge sees in the pictures of ``count`` prompts of a split: see
-    ``course_lib.diffusion.evaluation``.
-
-    Raises:
-        ValueError: if there is no such split.
-    """
-    if split not in TESTS:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TESTS)}.")
-    from course_lib.diffusion import evaluation
-
-    return evaluation.figures(whole(model), prompts(split, count), split)
-
-
-def picture(model: TextToImage) -> Image.Image:
-    """What is shipped beside the card: 96 pictures as they come."""
-    from course_lib.diffusion import evaluation
-
-    return evaluation.sheet(whole(model))

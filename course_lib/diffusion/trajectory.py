@@ -1,6 +1,4 @@
-"""A picture on its way out of the noise, frame by frame: of what the scrubber and the GIF of lesson
-6 are made.
-"""
+"""The path from noise to a picture, step by step: for the widget and the GIF of lesson 6."""
 
 from typing import NamedTuple
 
@@ -8,60 +6,70 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.diffusion.small_denoiser import decoded
+from course_lib.diffusion.small_denoiser import decode
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import DDIM, gaussian
 
 
 class Frame(NamedTuple):
-    """One moment of a run: the latent at time ``t``, and the clean latent that the denoiser sees in
-    it.
-
-    ``picture`` and ``guess`` are the two decoded, in [0, 1].
-    """
+    """The latent at time ``t``, and two decoded images in [0, 1]."""
 
     t: int
     latent: Float[Tensor, "channels rows columns"]
-    picture: Float[Tensor, "3 height width"]
-    guess: Float[Tensor, "3 height width"]
+    image: Float[Tensor, "3 height width"]  # the latent, decoded
+    predicted_image: Float[Tensor, "3 height width"]  # the predicted clean latent, decoded
 
 
-def shoot(
+def record_trajectory(
     model: StableDiffusion, prompt: str, *, steps: int = 20, guidance: float = 5.0, seed: int = 0
 ) -> list[Frame]:
-    """Draw a picture with DDIM, and keep every step of it: ``steps`` frames, and one more of the
-    result.
+    """Generate a picture with DDIM and record every step.
+
+    Returns:
+        One frame for each step, and one for the result.
 
     Raises:
-        ValueError: as of :meth:`StableDiffusion.generate`.
+        ValueError: as in :meth:`StableDiffusion.generate`.
     """
     side, channels = model.unet.config.sample_size, model.vae.config.latent_channels
-    noise = gaussian((1, channels, side, side), [torch.Generator().manual_seed(seed)])
-    latents = [noise]  # generate begins with it: the seed says so
-    options = {"steps": steps, "guidance": guidance, "seed": seed, "sampler": "ddim"}
-    model.generate(prompt, **options, callback=lambda number, t, x: latents.append(x.cpu()))
-    run = DDIM(model.schedule, steps)
-    guesses = [
-        clean_between(one, other, run.parts(t), run.parts(run.next[t]))
-        for one, other, t in zip(latents, latents[1:], run.timesteps, strict=False)
+    # The initial noise of ``generate`` for the same seed.
+    latents = [gaussian((1, channels, side, side), [torch.Generator().manual_seed(seed)])]
+    model.generate(
+        prompt,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+        sampler="ddim",
+        callback=lambda step, t, x: latents.append(x.cpu()),
+    )
+    ddim = DDIM(model.schedule, steps)
+    predicted = [
+        solve_x0(
+            latents[index],
+            latents[index + 1],
+            ddim.alpha_sigma(t),
+            ddim.alpha_sigma(ddim.next_timestep[t]),
+        )
+        for index, t in enumerate(ddim.timesteps)
     ]
-    pictures = decoded(model.vae, torch.cat(latents))
-    guessed = decoded(model.vae, torch.cat([*guesses, latents[-1]]))
-    times = [*run.timesteps, run.end]
-    return [Frame(*each) for each in zip(times, torch.cat(latents), pictures, guessed, strict=True)]
+    images = decode(model.vae, torch.cat(latents))
+    predicted_images = decode(model.vae, torch.cat([*predicted, latents[-1]]))
+    times = [*ddim.timesteps, ddim.final_timestep]
+    frames = zip(times, torch.cat(latents), images, predicted_images, strict=True)
+    return [Frame(*values) for values in frames]
 
 
-def clean_between(
+def solve_x0(
     x: Float[Tensor, "batch *shape"],
-    after: Float[Tensor, "batch *shape"],
-    parts: tuple[float, float],
-    next_parts: tuple[float, float],
+    next_x: Float[Tensor, "batch *shape"],
+    alpha_sigma: tuple[float, float],
+    next_alpha_sigma: tuple[float, float],
 ) -> Float[Tensor, "batch *shape"]:
-    """The clean latent that a step of DDIM went by: it and the noise are the two unknowns of two
-    equations.
+    """The clean latent that the model predicted in a DDIM step from ``x`` to ``next_x``.
 
-    ``x`` is ``signal * clean + noise * gaussian``, and so is ``after``, with the next signal and
-    the next noise.
+    ``x = alpha * x0 + sigma * eps``, and the same holds for ``next_x`` with the next factors: two
+    equations with the unknowns x0 and eps.
     """
-    (signal, noise), (next_signal, next_noise) = parts, next_parts
-    return (noise * after - next_noise * x) / (noise * next_signal - next_noise * signal)
+    alpha, sigma = alpha_sigma
+    next_alpha, next_sigma = next_alpha_sigma
+    return (sigma * next_x - next_sigma * x) / (sigma * next_alpha - next_sigma * alpha)

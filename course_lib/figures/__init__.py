@@ -1,6 +1,4 @@
-"""What lessons look at. One module a lesson; every picture is shown by :func:`show`, with alt
-text.
-"""
+"""The figures of the lessons. Every picture is shown by :func:`show`, with alt text."""
 
 import base64
 import html
@@ -16,46 +14,54 @@ if TYPE_CHECKING:
 def figure_html(
     image: bytes, alt: str, caption: str, mime: str = "image/png", width: int | None = None
 ) -> str:
-    """An HTML ``<figure>`` with the picture inside it, its alt text and its caption.
+    """An HTML ``<figure>`` with an embedded image, its alt text and its caption.
 
     Raises:
         ValueError: if the alt text or the caption is empty.
     """
     if not alt.strip() or not caption.strip():
         raise ValueError(
-            "Every picture needs alt text (what is to be seen) and a caption (what to see in it)."
+            "Every picture needs alt text (what it shows) and a caption (what to notice in it)."
         )
     data = base64.b64encode(image).decode()
     size = f"width:{width}px;" if width else ""
+    image_style = (
+        f"{size}max-width:100%;height:auto;"
+        "background:#fff;border-radius:8px;padding:6px;box-sizing:border-box"
+    )
     return (
         '<figure style="margin:0.5em 0">'
         f'<img alt="{html.escape(alt, quote=True)}" src="data:{mime};base64,{data}" '
-        f'style="{size}max-width:100%;height:auto;background:#fff;border-radius:8px;padding:6px;box-sizing:border-box">'
-        f'<figcaption style="font-size:0.9em;max-width:70ch">{html.escape(caption)}</figcaption></figure>'
+        f'style="{image_style}">'
+        '<figcaption style="font-size:0.9em;max-width:70ch">'
+        f"{html.escape(caption)}</figcaption></figure>"
     )
 
 
-def png(figure: "Figure", dpi: int = 160) -> bytes:
-    """The figure as PNG bytes, cropped to what is drawn, without a date so that two runs agree."""
+def figure_png(figure: "Figure", dpi: int = 160) -> bytes:
+    """The figure as PNG bytes, cropped to its content.
+
+    The file carries no date, so two runs give the same bytes.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def show(figure: "Figure", alt: str, caption: str) -> None:
-    """Show a matplotlib figure in the notebook, once, with alt text and caption, and close it.
+    """Show a matplotlib figure once in the notebook, with alt text and caption, and close it.
 
-    While grading nothing is drawn: nobody looks, and drawing takes longer than the exercises do.
+    In grading mode nothing is drawn: rendering takes longer than the exercises.
 
     Args:
-        figure: what to show.
-        alt: what is to be seen, for someone who can't see it.
-        caption: one sentence that says what to look at.
+        figure: the figure to show.
+        alt: what the figure shows, for readers who can't see it.
+        caption: one sentence about what to notice.
     """
     import matplotlib.pyplot as plt
     from IPython.display import HTML, display
 
     if mode() != "grading":
-        inches = figure.get_size_inches()[0]
-        display(HTML(figure_html(png(figure), alt, caption, width=round(inches * 100))))
+        inches = float(figure.get_size_inches()[0])
+        display(HTML(figure_html(figure_png(figure), alt, caption, width=round(inches * 100))))
     plt.close(figure)

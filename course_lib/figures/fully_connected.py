@@ -1,6 +1,4 @@
-"""The figures of lesson 1. Every line, number and colour in them comes from a real layer or a
-measurement.
-"""
+"""The figures of lesson 1, drawn from real layers and measurements."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,46 +23,43 @@ from course_lib.figures.style import (
     ROLES,
     course_style,
 )
-from course_lib.profiling.cost import Cost, as_matrix, in_words, power_law
+from course_lib.profiling.cost import ForwardCost, as_matrix, fit_power_law, format_count
 
-# A weight's colour in every figure here: orange below zero, grey at zero, blue above.
-SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, "#EFEFEF", BLUE])
-KINDS = ("fully connected", "convolution")
+# The colour of a weight: orange below zero, grey at zero, blue above.
+WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [ORANGE, "#EFEFEF", BLUE])
+LAYER_KINDS = ("fully connected", "convolution")
 
 
 def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height width"]) -> Figure:
-    """Both layers as wires from the pixels of one image to the pixels they compute, coloured by the
-    real weights.
+    """Both layers as lines from input pixels to output pixels, coloured by the real weights.
 
-    The wires to two output pixels are drawn in colour; all others stay grey.
+    Only the connections of two output pixels are coloured; all others are grey.
 
     Args:
-        linear: from height x width numbers to as many.
-        conv: from one channel to one, with padding that keeps the size.
-        image: the input, about 5x5 so that its wires can be told apart.
+        linear: a layer from height x width features to as many.
+        conv: one channel in and out, with padding that keeps the size.
+        image: the input, about 5x5 so that the lines stay distinguishable.
     """
     height, width = image.shape
-    # near two corners, one step from the border
-    chosen = [
-        width + 1,
-        (height - 2) * width + width - 2,
-    ]
+    # Two output pixels near opposite corners, one step from the border.
+    highlighted = [width + 1, (height - 2) * width + width - 2]
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 5.2))
         for axes, kind, layer, shape in (
-            (panels[0], KINDS[0], linear, (height * width,)),
-            (panels[1], KINDS[1], conv, (1, height, width)),
+            (panels[0], LAYER_KINDS[0], linear, (height * width,)),
+            (panels[1], LAYER_KINDS[1], conv, (1, height, width)),
         ):
             matrix = as_matrix(layer, *shape).numpy()
             output = layer(image.reshape(1, *shape)).detach().view(height, width).numpy()
-            _wires(axes, matrix, image.numpy(), output, chosen)
-            each = [int(np.count_nonzero(matrix[pixel])) for pixel in chosen]
-            values = len(np.unique(matrix[chosen][matrix[chosen] != 0]))
-            axes.set_title(f"{kind}: {np.count_nonzero(matrix)} wires", color=ROLES[kind])
+            _draw_connections(axes, matrix, image.numpy(), output, highlighted)
+            first, second = (int(np.count_nonzero(matrix[pixel])) for pixel in highlighted)
+            values = len(np.unique(matrix[highlighted][matrix[highlighted] != 0]))
+            axes.set_title(f"{kind}: {np.count_nonzero(matrix)} connections", color=ROLES[kind])
             axes.text(
                 0.5,
                 -0.02,
-                f"{each[0]} + {each[1]} wires to the two marked pixels,\ncarrying {values} different weights",
+                f"{first} + {second} connections to the two marked pixels,\n"
+                f"with {values} different weights",
                 transform=axes.transAxes,
                 ha="center",
                 va="top",
@@ -72,22 +67,24 @@ def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height
     return figure
 
 
-def _wires(
-    axes: Axes, matrix: np.ndarray, image: np.ndarray, output: np.ndarray, chosen: Sequence[int]
+def _draw_connections(
+    axes: Axes,
+    matrix: np.ndarray,
+    image: np.ndarray,
+    output: np.ndarray,
+    highlighted: Sequence[int],
 ) -> None:
-    """The input plane on the left, the output plane on the right, and a wire for every weight that
-    is not 0.
-    """
-    starts, ends = _plane(image.shape, 0.0), _plane(image.shape, 3.4)
-    into, out_of = np.nonzero(matrix)
-    wires = np.stack([starts.mean(1)[out_of], ends.mean(1)[into]], axis=1)
-    axes.add_collection(LineCollection(wires, colors=FAINT, linewidths=0.35, zorder=1))
-    for corners, values, role in ((starts, image, "input"), (ends, output, "output")):
+    """Draw the input plane, the output plane, and a line for every weight that is not 0."""
+    inputs, outputs = _plane(image.shape, 0.0), _plane(image.shape, 3.4)
+    target, source = np.nonzero(matrix)
+    lines = np.stack([inputs.mean(1)[source], outputs.mean(1)[target]], axis=1)
+    axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.35, zorder=1))
+    for corners, values, role in ((inputs, image, "input"), (outputs, output, "output")):
         shades = Normalize(values.min(), values.max())(values.ravel())
         axes.add_collection(
             PolyCollection(
-                corners,
-                facecolors=plt.cm.gray(shades),
+                corners,  # type: ignore[arg-type]
+                facecolors=plt.get_cmap("gray")(shades),
                 edgecolors=ROLES[role],
                 linewidths=1.0,
                 zorder=2,
@@ -97,25 +94,28 @@ def _wires(
         axes.text(x, y + 0.12, f"{role} pixels", ha="center", va="bottom", color=INK)
     axes.add_collection(
         PolyCollection(
-            ends[list(chosen)], facecolors="none", edgecolors=RED, linewidths=2.4, zorder=3
+            outputs[list(highlighted)],  # type: ignore[arg-type]
+            facecolors="none",
+            edgecolors=RED,
+            linewidths=2.4,
+            zorder=3,
         )
     )
-    marked = np.isin(into, chosen)
-    weights = (matrix / np.abs(matrix).max())[into, out_of][marked]
-    colours = SIGNED((weights + 1) / 2)
-    thick = 0.6 + 2.2 * np.abs(weights)
-    axes.add_collection(LineCollection(wires[marked], colors=colours, linewidths=thick, zorder=4))
-    axes.scatter(
-        *wires[marked][:, 0].T, s=14, color=colours, edgecolors=INK, linewidths=0.5, zorder=5
+    coloured = np.isin(target, highlighted)
+    weights = (matrix / np.abs(matrix).max())[target, source][coloured]
+    colours = WEIGHT_COLOURS((weights + 1) / 2)
+    widths = 0.6 + 2.2 * np.abs(weights)
+    axes.add_collection(
+        LineCollection(lines[coloured], colors=colours, linewidths=widths, zorder=4)
     )
+    x, y = lines[coloured][:, 0].T
+    axes.scatter(x, y, s=14, color=colours, edgecolors=INK, linewidths=0.5, zorder=5)
     axes.set(xlim=(-0.3, 4.7), ylim=(-0.1, 3.6), aspect="equal")
     axes.axis("off")
 
 
 def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
-    """The corners of each pixel, (pixels, 4, 2), of an image that stands in space and is seen from
-    the side.
-    """
+    """The corners of each pixel of an upright image in perspective: (pixels, 4, 2)."""
     height, width = shape
     row, column = np.divmod(np.arange(height * width), width)
     corners = []
@@ -125,22 +125,23 @@ def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
     return np.stack(corners, axis=1)
 
 
-def matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Figure:
-    """Both layers as the matrix that multiplies the flattened image; zeros are left white."""
+def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Figure:
+    """Both layers as the matrix that multiplies the flattened image; zeros stay white."""
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 5.3), layout="constrained")
         for axes, kind, matrix in (
-            (panels[0], KINDS[0], as_matrix(linear, height * width).numpy()),
-            (panels[1], KINDS[1], as_matrix(conv, 1, height, width).numpy()),
+            (panels[0], LAYER_KINDS[0], as_matrix(linear, height * width).numpy()),
+            (panels[1], LAYER_KINDS[1], as_matrix(conv, 1, height, width).numpy()),
         ):
             limit = np.abs(matrix).max()
             colours = axes.imshow(
-                np.where(matrix == 0, np.nan, matrix), cmap=SIGNED, vmin=-limit, vmax=limit
+                np.where(matrix == 0, np.nan, matrix), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit
             )
-            share = np.count_nonzero(matrix) / matrix.size
+            nonzero = np.count_nonzero(matrix) / matrix.size
             distinct = len(np.unique(matrix[matrix != 0]))
             axes.set_title(
-                f"{kind}: {share:.1%} of {matrix.size:,} entries\nare used, with {distinct:,} different values",
+                f"{kind}: {nonzero:.1%} of {matrix.size:,} entries\n"
+                f"are not 0, with {distinct:,} different values",
                 color=ROLES[kind],
             )
             axes.set(xlabel="input pixel", ylabel="output pixel")
@@ -152,14 +153,13 @@ def matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Fig
     return figure
 
 
-def growth(
+def cost_growth(
     sides: Sequence[int],
-    costs: Mapping[str, Sequence[Cost]],
+    costs: Mapping[str, Sequence[ForwardCost]],
     timed_sides: Mapping[str, Sequence[int]],
     seconds: Mapping[str, Sequence[float]],
 ) -> Figure:
-    """Parameters, memory, FLOPs and time against the image's side, on log-log axes, each with its
-    fitted slope.
+    """Parameters, memory, FLOPs and time against the image's side, log-log, with fitted slopes.
 
     The slope of the times is fitted to the three largest sizes of each kind.
 
@@ -169,30 +169,29 @@ def growth(
         timed_sides: for each kind, the sides at which it was timed.
         seconds: for each kind, the seconds of a forward pass at those sides.
     """
-    counted = {
-        "parameters": lambda one: one.parameters,
-        "memory for them, bytes": lambda one: one.bytes,
-        "FLOPs of one pass": lambda one: one.flops,
+    counts = {
+        "parameters": lambda cost: cost.parameters,
+        "memory of the parameters, bytes": lambda cost: cost.bytes,
+        "FLOPs per pass": lambda cost: cost.flops,
     }
-    curves = {
-        title: {kind: (sides, [of(c) for c in costs[kind]]) for kind in KINDS}
-        for title, of in counted.items()
+    curves: dict[str, dict[str, tuple[Sequence[int], Sequence[float]]]] = {
+        title: {kind: (sides, [count(cost) for cost in costs[kind]]) for kind in LAYER_KINDS}
+        for title, count in counts.items()
     }
-    curves["time of one pass, seconds"] = {
-        kind: (timed_sides[kind], seconds[kind]) for kind in KINDS
+    curves["time per pass, seconds"] = {
+        kind: (timed_sides[kind], seconds[kind]) for kind in LAYER_KINDS
     }
     with course_style():
         figure, panels = plt.subplots(2, 2, figsize=(11, 8.2), layout="constrained")
         for axes, (title, lines) in zip(panels.flat, curves.items(), strict=True):
-            # A small layer's time is mostly the time to call it, so only the largest sizes show how
-            # it grows.
+            # Call overhead dominates the time of small layers, so only the largest show the growth.
             first = -3 if "time" in title else 0
             for kind, (x, y) in lines.items():
-                exponent, factor = power_law(x[first:], y[first:])
-                fitted = [factor * side**exponent for side in x[first:]]
+                exponent, factor = fit_power_law(x[first:], y[first:])
+                fit = [factor * side**exponent for side in x[first:]]
                 axes.loglog(x, y, "o", color=ROLES[kind], markersize=6)
                 axes.loglog(
-                    x[first:], fitted, color=ROLES[kind], label=f"{kind}: slope {abs(exponent):.2f}"
+                    x[first:], fit, color=ROLES[kind], label=f"{kind}: slope {abs(exponent):.2f}"
                 )
             axes.set_title(title)
             axes.set_xlabel("side of the image, pixels")
@@ -206,8 +205,8 @@ def growth(
     return figure
 
 
-def changes(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) -> Figure:
-    """A table of images: one row for each change, named at its left; every column is one image."""
+def perturbed_images(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) -> Figure:
+    """A table of images: a row for each perturbation, with its name; a column for each image."""
     with course_style():
         columns = max(len(images) for images in rows.values())
         figure, panels = plt.subplots(
@@ -228,31 +227,32 @@ def changes(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) -> Figure
 
 def robustness(
     shifts: Sequence[int],
-    at_shift: Mapping[str, np.ndarray],
-    as_taken: Mapping[str, np.ndarray],
-    shuffled: Mapping[str, np.ndarray],
+    shift_accuracy: Mapping[str, np.ndarray],
+    original_accuracy: Mapping[str, np.ndarray],
+    shuffled_accuracy: Mapping[str, np.ndarray],
     chance: float,
 ) -> Figure:
-    """Test accuracy against the shift, and with and without the shuffle; a dot is one seed, a line
-    their mean.
+    """Test accuracy against the shift, and with and without shuffled pixels.
+
+    A dot is one seed, a line joins the means.
 
     Args:
         shifts: in pixels.
-        at_shift: for each kind of network, accuracies of shape (seeds, shifts).
-        as_taken: for each kind, accuracies of shape (seeds,) on the images as they are.
-        shuffled: the same for networks trained and tested on shuffled images.
+        shift_accuracy: for each kind of network, accuracies of shape (seeds, shifts).
+        original_accuracy: for each kind, accuracies on the original images, of shape (seeds,).
+        shuffled_accuracy: the same for networks trained and tested on shuffled images.
         chance: the accuracy of guessing.
     """
     with course_style():
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(11, 4.6), layout="constrained", width_ratios=(1.25, 1)
         )
-        for kind in KINDS:
-            found = np.asarray(at_shift[kind])
-            left.plot(shifts, found.mean(0), color=ROLES[kind], label=kind)
+        for kind in LAYER_KINDS:
+            accuracy = np.asarray(shift_accuracy[kind])
+            left.plot(shifts, accuracy.mean(0), color=ROLES[kind], label=kind)
             left.plot(
-                np.tile(shifts, (len(found), 1)).T,
-                found.T,
+                np.tile(shifts, (len(accuracy), 1)).T,
+                accuracy.T,
                 ".",
                 color=ROLES[kind],
                 alpha=0.6,
@@ -261,7 +261,7 @@ def robustness(
         left.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
         left.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
         left.set(
-            title="The images move",
+            title="Shifted images",
             xlabel="shift, pixels",
             ylabel="test accuracy",
             xticks=shifts,
@@ -269,13 +269,16 @@ def robustness(
         )
         left.legend(loc="lower left", bbox_to_anchor=(0, 0.16))
 
-        pairs = {kind: np.stack([as_taken[kind], shuffled[kind]]) for kind in KINDS}
-        for place, kind in enumerate(KINDS):
-            x = np.array([0.0, 1.0]) + 0.06 * (2 * place - 1)
+        pairs = {
+            kind: np.stack([original_accuracy[kind], shuffled_accuracy[kind]])
+            for kind in LAYER_KINDS
+        }
+        for index, kind in enumerate(LAYER_KINDS):
+            x = np.array([0.0, 1.0]) + 0.06 * (2 * index - 1)
             right.plot(x, pairs[kind].mean(1), color=ROLES[kind], label=kind)
             right.plot(x, pairs[kind], "o", color=ROLES[kind], markeredgecolor=PAPER, markersize=7)
-        right.set(title="The pixels are shuffled", ylabel="test accuracy", xlim=(-0.35, 1.35))
-        right.set_xticks([0, 1], ["as taken", "all shuffled\nin one way"])
+        right.set(title="Shuffled pixels", ylabel="test accuracy", xlim=(-0.35, 1.35))
+        right.set_xticks([0, 1], ["original", "shuffled, all\nin the same way"])
         right.margins(y=0.25)
         right.legend(loc="best")
         for axes in (left, right):
@@ -284,10 +287,12 @@ def robustness(
     return figure
 
 
-def sizes(side: int, fully_connected: Cost, convolution: Cost) -> str:
-    """One printed line that sets both layers side by side."""
-    one, other = fully_connected, convolution
+def format_costs(side: int, fully_connected: ForwardCost, convolution: ForwardCost) -> str:
+    """One line of text that compares the parameters and the memory of both layers."""
     return (
-        f"{side:>4} x {side:<4} fully connected: {in_words(one.parameters):>13} parameters, "
-        f"{in_words(one.bytes, 'B'):>8}   convolution: {in_words(other.parameters)}, {in_words(other.bytes, 'B')}"
+        f"{side:>4} x {side:<4} "
+        f"fully connected: {format_count(fully_connected.parameters):>13} parameters, "
+        f"{format_count(fully_connected.bytes, 'B'):>8}   "
+        f"convolution: {format_count(convolution.parameters)}, "
+        f"{format_count(convolution.bytes, 'B')}"
     )

@@ -1,18 +1,27 @@
-"""One look for every figure: the Okabe-Ito palette (readable by the colour-blind) on a white card.
+"""The style of all figures: the colour-blind safe Okabe-Ito palette on a white background.
 
-The card keeps its white ground in dark themes, so that labels keep their contrast. Palette: Okabe
-and Ito (2008), "Color Universal Design", https://jfly.uni-koeln.de/color/
+The background stays white in dark themes, so that labels keep their contrast. Palette: Okabe and
+Ito (2008), "Color Universal Design", https://jfly.uni-koeln.de/color/
 """
 
 from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.rcsetup import cycler
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from PIL import ImageFont
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 INK, MUTED, FAINT, PAPER = "#1B1F24", "#5B6470", "#D8DCE1", "#FFFFFF"
 
-# What stands for what in every lesson: the same thing always has the same colour.
+# The same thing has the same colour in every lesson.
 ROLES = {
     "input": SKY,
     "weight": ORANGE,
@@ -20,6 +29,14 @@ ROLES = {
     "fully connected": RED,
     "convolution": BLUE,
 }
+
+# Orange below zero, white at zero, blue above: distinct with any kind of colour vision.
+DIVERGING = LinearSegmentedColormap.from_list("diverging", [RED, "#F7F7F7", BLUE])
+# The same as a lookup table for pictures drawn with Pillow: (256, 3), uint8.
+DIVERGING_RGB = (DIVERGING(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+
+# Colour, marker and dash of the lines of a chart: distinct without colours too.
+LINE_STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (PURPLE, "^", ":"), (INK, "D", "-."))
 
 _RC = {
     "figure.facecolor": PAPER,
@@ -50,10 +67,33 @@ _RC = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "image.interpolation": "nearest",
-    "axes.prop_cycle": mpl.cycler(color=[BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK]),
+    "axes.prop_cycle": cycler(color=[BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK]),
 }
 
 
 def course_style() -> AbstractContextManager:
-    """A context in which matplotlib draws in the course's style: ``with course_style(): ...``."""
+    """A context in which matplotlib uses the course's style: ``with course_style(): ...``."""
     return mpl.rc_context(_RC)
+
+
+def add_grid(axes: Axes) -> None:
+    """Add a pale grid behind the data."""
+    axes.grid(color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def label_log_axis(axis: Axis, unit: float = 1) -> None:
+    """Label a logarithmic axis with plain numbers (1, 2, 5, 10, ...), divided by ``unit``."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
+
+
+@lru_cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The figures' font, DejaVu Sans, for pictures drawn with Pillow.
+
+    It is read from matplotlib's own files, so it is present on every system.
+    """
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)

@@ -1,28 +1,35 @@
-"""How good an answer is, for each of the five levels: a thin face over torchmetrics, which is not
-written again here.
+"""Metrics of detection and segmentation, computed by torchmetrics.
 
 torchmetrics and the COCO backend come with the extras ``lab`` and ``metrics``.
 """
 
+import importlib
 import warnings
 from collections.abc import Sequence
-from typing import Protocol
+from types import ModuleType
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+_NO_OBJECTS = (
+    "There is no object in any of these pictures, and {metric} is undefined there: "
+    "give pictures of which at least one holds an object."
+)
 
-class Found(Protocol):
-    """What a model found in a picture: labels, scores, and boxes or masks."""
 
-    labels: Int64[Tensor, " found"]
-    scores: Float[Tensor, " found"]
+@runtime_checkable
+class ScoredPredictions(Protocol):
+    """The objects predicted in one picture; they also have ``boxes`` or ``masks``."""
+
+    labels: Int64[Tensor, " predicted"]
+    scores: Float[Tensor, " predicted"]
 
 
 def average_precision(
-    found: Sequence[Found],
-    labels: Sequence[Int64[Tensor, " objects"]],
-    shapes: Sequence[Float[Tensor, "objects 4"]] | Sequence[Bool[Tensor, "objects height width"]],
+    predictions: Sequence[ScoredPredictions],
+    labels: Sequence[Int64[Tensor, " _"]],
+    shapes: Sequence[Float[Tensor, "_ 4"]] | Sequence[Bool[Tensor, "_ height width"]],
     *,
     by_class: bool = True,
 ) -> dict[str, float]:
@@ -30,44 +37,39 @@ def average_precision(
     in [0, 1].
 
     Args:
-        found: one for each picture; with ``boxes`` (pixels) or ``masks``, as ``shapes`` are.
+        predictions: one per picture; with ``boxes`` (pixels) or ``masks``, like ``shapes``.
         labels: the true class of every object of each picture.
         shapes: their true boxes or masks.
-        by_class: average over classes. Without, all objects count as one class: was it found,
-            whatever it was called?
+        by_class: average over classes. Without, all objects count as one class, so that wrong
+            labels don't matter.
 
     Raises:
-        ModuleNotFoundError: without torchmetrics; the message says how to install it.
-        ValueError: if the three do not speak of the same number of pictures, or there is no object
-            in any of them.
+        ModuleNotFoundError: without torchmetrics; the message names the fix.
+        ValueError: if the three differ in length, or no picture has an object.
     """
-    if not len(found) == len(labels) == len(shapes):
+    if not len(predictions) == len(labels) == len(shapes):
         raise ValueError(
-            f"{len(found)} predictions, {len(labels)} label lists, {len(shapes)} shape lists: must agree."
+            f"{len(predictions)} predictions, {len(labels)} label lists, "
+            f"{len(shapes)} shape lists: must agree."
         )
     if not any(len(label) for label in labels):
-        raise ValueError(
-            "There is no object in any of these pictures, and average precision has no meaning there: "
-            "give pictures of which at least one holds an object."
-        )
-    detection = _torchmetrics("torchmetrics.detection")
-    kind = "masks" if len(shapes) and shapes[0].ndim == 3 else "boxes"
-    metric = detection.MeanAveragePrecision(
-        iou_type="segm" if kind == "masks" else "bbox", backend="pycocotools"
-    )
+        raise ValueError(_NO_OBJECTS.format(metric="average precision"))
+    detection = _import_torchmetrics("torchmetrics.detection")
+    kind, iou_type = ("masks", "segm") if shapes[0].ndim == 3 else ("boxes", "bbox")
+    metric = detection.MeanAveragePrecision(iou_type=iou_type, backend="pycocotools")
     metric.warn_on_many_detections = False
-    keep = 1 if by_class else 0
+    label_factor = 1 if by_class else 0
     metric.update(
         [
             {
-                kind: getattr(one, kind).cpu(),
-                "scores": one.scores.cpu(),
-                "labels": one.labels.cpu() * keep,
+                kind: getattr(prediction, kind).cpu(),
+                "scores": prediction.scores.cpu(),
+                "labels": prediction.labels.cpu() * label_factor,
             }
-            for one in found
+            for prediction in predictions
         ],
         [
-            {kind: shape, "labels": label * keep}
+            {kind: shape, "labels": label * label_factor}
             for shape, label in zip(shapes, labels, strict=True)
         ],
     )
@@ -75,39 +77,36 @@ def average_precision(
         warnings.simplefilter("ignore")  # the backends warn about their own imports
         result = metric.compute()
     names = {"map": "map", "map50": "map_50", "map75": "map_75"}
-    # -1 if no mask at all was found
-    return {name: max(float(result[full]), 0.0) for name, full in names.items()}
+    # -1 if no masks were predicted at all
+    return {name: max(float(result[key]), 0.0) for name, key in names.items()}
 
 
 def foreground_iou(
-    kinds: Int64[Tensor, "batch height width"],
+    predicted: Int64[Tensor, "batch height width"],
     truth: Int64[Tensor, "batch height width"],
     classes: int,
 ) -> float:
-    """Mean of intersection over union over the classes that the truth holds, all pixels of all
-    pictures together.
+    """Mean intersection over union (IoU) of the classes that occur in the truth, over the pixels of
+    all pictures together.
 
-    Kind 0, the background, is left out.
+    Class 0, the background, is left out.
 
     Raises:
-        ModuleNotFoundError: without torchmetrics; the message says how to install it.
-        ValueError: if the truth is nothing but background.
+        ModuleNotFoundError: without torchmetrics; the message names the fix.
+        ValueError: if the truth is all background.
     """
     present = truth.unique()
     present = present[present > 0]
     if not len(present):
-        raise ValueError(
-            "There is no object in any of these pictures, and IoU of the foreground has no meaning there: "
-            "give pictures of which at least one holds an object."
-        )
-    jaccard = _torchmetrics("torchmetrics.functional.classification").multiclass_jaccard_index
-    each = jaccard(kinds, truth, num_classes=classes + 1, average="none")
-    return float(each[present].mean())
+        raise ValueError(_NO_OBJECTS.format(metric="IoU of the foreground"))
+    module = _import_torchmetrics("torchmetrics.functional.classification")
+    class_iou = module.multiclass_jaccard_index(
+        predicted, truth, num_classes=classes + 1, average="none"
+    )
+    return float(class_iou[present].mean())
 
 
-def _torchmetrics(module: str):
-    import importlib
-
+def _import_torchmetrics(module: str) -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its own imports

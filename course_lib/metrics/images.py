@@ -1,4 +1,4 @@
-"""How near a picture came back: two measures of the same two pictures."""
+"""The similarity of two images, such as a decoded one and its original."""
 
 import torch
 from jaxtyping import Float
@@ -6,27 +6,32 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 
-def psnr(picture: Float[Tensor, "*shape"], original: Float[Tensor, "*shape"]) -> float:
-    """Peak signal-to-noise ratio in dB, of pictures in [0, 1]: -10 log10 of the mean squared error.
+def psnr(image: Float[Tensor, "*shape"], original: Float[Tensor, "*shape"]) -> float:
+    """Peak signal-to-noise ratio in dB, of images in [0, 1]: -10 log10 of the mean squared error.
 
-    Every 10 dB are a tenth of the squared error. It is infinite where the two are equal.
+    10 dB more mean a tenth of the squared error. Infinite for equal images.
     """
-    return float(-10 * torch.log10(torch.mean((picture.double() - original.double()) ** 2)))
+    return float(-10 * torch.log10(torch.mean((image.double() - original.double()) ** 2)))
 
 
 def ssim(
-    picture: Float[Tensor, "channels height width"],
+    image: Float[Tensor, "channels height width"],
     original: Float[Tensor, "channels height width"],
 ) -> float:
-    """Structural similarity of pictures in [0, 1], 1 where they are equal: Wang et al. (2004),
-    section III.
+    """Structural similarity of images in [0, 1]; 1 for equal images.
 
-    Compares means, contrasts and their correlation in a Gaussian window of 1.5 pixels, with the
-    paper's constants (https://doi.org/10.1109/TIP.2003.819861); a mean over pixels and channels.
+    Wang et al. (2004), section III, https://doi.org/10.1109/TIP.2003.819861.
+    Compares means, contrasts and their correlation in a Gaussian window of standard deviation 1.5
+    pixels, with the paper's constants; the mean over pixels and channels.
     """
-    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(
         structural_similarity(
-            picture.numpy(), original.numpy(), channel_axis=0, data_range=1.0, **settings
+            image.numpy(),
+            original.numpy(),
+            channel_axis=0,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
         )
     )

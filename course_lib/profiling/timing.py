@@ -1,5 +1,5 @@
-"""Fair times: what is compared runs in turns, so that a slow moment of the machine hits everyone
-alike.
+"""Fair timing: functions that are compared run alternately, so that a slow moment affects all of
+them.
 """
 
 import contextlib
@@ -8,30 +8,55 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from torch import nn
 
 
 def medians(functions: Mapping[str, Callable[[], object]], repeats: int = 15) -> dict[str, float]:
-    """The median seconds that each function takes, all of them called in turns.
+    """The median time of each function in seconds; they are called alternately.
 
     Args:
         functions: by name; each is called twice to warm up.
-        repeats: how many turns are timed.
+        repeats: the number of timed calls of each function.
     """
     for function in [*functions.values()] * 2:
         function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            begin = time.perf_counter()
+            start = time.perf_counter()
             function()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+@torch.no_grad()
+def forward_seconds(module: nn.Module, *input_shape: int, repeats: int = 31) -> float:
+    """The median time of one forward pass in seconds, after two to warm up, on the module's device.
+
+    A CPU uses one thread: for a small layer, starting several takes longer than the work.
+
+    Raises:
+        ValueError: if the module is on the ``meta`` device, where nothing can run.
+    """
+    device = next(module.parameters()).device
+    if device.type == "meta":
+        raise ValueError(
+            "A module on the meta device has no weights to run: build it without device='meta'."
+        )
+    inputs = torch.rand(input_shape, device=device)
+    seconds = []
+    with one_thread():
+        for _ in range(repeats + 2):
+            start = synchronized_time(device)
+            module(inputs)
+            seconds.append(synchronized_time(device) - start)
+    return statistics.median(seconds[2:])
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread meanwhile: in small work, waiting for a second thread takes longer than the work
-    itself.
+    """Inside the block torch uses one thread: in small operations, waiting for a second one takes
+    longer than the work.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -39,3 +64,10 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def synchronized_time(device: torch.device) -> float:
+    """The time in seconds at which the device has finished all its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,15 +1,15 @@
-"""Questions inside a notebook: what a lesson's own cells call, and nothing more.
+"""Quiz questions in notebooks: the functions that a lesson's cells call.
 
-A learner's answer is a literal in the source of its cell, so it survives saving, a restart, a
-download from Colab and the re-execution by nbgrader. Everything here starts from that literal.
+A learner's answer is a string literal in the source of its cell, so it survives saving, kernel
+restarts, downloads from Colab, and re-execution by nbgrader. README.md describes the data flow.
 
-==================  ======================================================================
-``quiz.begin``      the set-up cell says which lesson this is
-``quiz.answer``     an answer cell shows its boxes and, in self-study, what each option means
-``quiz.recorded``   a question's check cell confirms what was recorded
-``quiz.score``      the instructor's hidden test turns the recorded answer into points
-``quiz.passed``     an exercise's check cell confirms that its visible checks hold
-==================  ======================================================================
+==================  ===========================================================================
+``quiz.begin``      in the set-up cell: sets the lesson
+``quiz.answer``     in an answer cell: shows the answer boxes and, in self-study, the feedback
+``quiz.recorded``   in a question's check cell: prints the recorded answer
+``quiz.score``      in the instructor's hidden test: returns the points
+``quiz.passed``     in an exercise's check cell: confirms that all its checks passed
+==================  ===========================================================================
 """
 
 from course_lib.quiz.cells import answer, begin, passed, recorded, score

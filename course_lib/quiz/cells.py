@@ -1,7 +1,7 @@
-"""What happens in the learner's kernel: answers are read from cells, kept by name, and scored.
+"""The functions called by notebook cells: they record answers by question name and score them.
 
-An answer that cannot be read raises nothing: a learner who mistypes is told so in place, and the
-grader gives 0. What raises is a broken lesson (an unknown question, no set-up cell).
+Invalid answers raise no exception: the learner reads an explanation below the cell, and the grader
+gives 0 points. Exceptions mean a broken lesson (an unknown question, or no set-up cell).
 """
 
 import re
@@ -11,21 +11,21 @@ import course_lib
 from course_lib.quiz import question_bank, scoring, widget
 
 _CHOOSE = re.compile(r"(any|one) of (A[B-H]+)")
-_BLANK = "No answer yet."
+_NO_ANSWER = "No answer yet."
 
 
 @dataclass
-class _Record:
-    typed: object
-    line: str  # what the learner is told: "Recorded: AC."
+class _RecordedAnswer:
+    answer: object
+    message: str  # what the learner reads: "Recorded: AC."
 
 
 _lesson: str | None = None
-_records: dict[str, _Record] = {}
+_records: dict[str, _RecordedAnswer] = {}
 
 
 def begin(lesson: str) -> None:
-    """Say which lesson this notebook is; its set-up cell does."""
+    """Set the lesson of this notebook."""
     global _lesson
     _lesson = lesson
 
@@ -35,58 +35,55 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
 
     Args:
         name: the question's name.
-        answer: the letters, as text: ``"AC"``; blank while there is none.
-        choose: in a classroom release the whole description of the question, ``"any of ABCD"`` or
-            ``"one of ABCD"``; no bank is opened and no feedback given. In self-study None.
+        answer: the letters as a string, ``"AC"``; blank for no answer.
+        choose: in a classroom release, ``"any of ABCD"`` or ``"one of ABCD"``; no question bank is
+            read and no feedback is shown. None in self-study.
 
     Raises:
-        ValueError: if the lesson has no such question, or ``choose`` has another form.
-        RuntimeError: if a self-study notebook's set-up cell has not run.
-        FileNotFoundError: if the lesson's bank is missing.
+        ValueError: for a question that the lesson doesn't have, or a malformed ``choose``.
+        RuntimeError: if a self-study notebook's set-up cell was not run.
+        FileNotFoundError: if the lesson's question bank is missing.
     """
     question = None
     if choose is not None:
-        described = _CHOOSE.fullmatch(choose)
-        if described is None or not scoring.LETTERS.startswith(described[2]):
+        match = _CHOOSE.fullmatch(choose)
+        if match is None or not scoring.LETTERS.startswith(match[2]):
             raise ValueError(f"choose must be like 'any of ABCD' or 'one of ABCD': got {choose!r}.")
-        kind, letters = described.groups()
-    elif (
-        course_lib.mode() == "grading"
-    ):  # the grader's sandbox has no bank; only its key knows the letters
+        kind, letters = match.groups()
+    elif course_lib.mode() == "grading":
+        # The grader's sandbox has no question bank; the answer key has the letters.
         kind, letters = "any", scoring.LETTERS
     else:
-        question = _find(name)
+        question = _find_question(name)
         kind, letters = question.kind, question.letters
     try:
-        ticked = scoring.parse(answer, letters, multiple=kind == "any")
-        line = f"Recorded: {ticked}." if ticked else _BLANK
+        selected = scoring.parse(answer, letters, multiple=kind == "any")
+        message = f"Recorded: {selected}." if selected else _NO_ANSWER
     except ValueError as error:
-        ticked, line = "", f"Not recorded: {error}"
-    _records[name] = _Record(answer, line)
+        selected, message = "", f"Not recorded: {error}"
+    _records[name] = _RecordedAnswer(answer, message)
     if course_lib.mode() == "grading":
-        print(line)
+        print(message)
     else:
-        widget.show(widget.View(name, kind, letters, ticked, line, question))
+        widget.show(widget.View(name, kind, letters, selected, message, question))
 
 
 def recorded(name: str) -> None:
-    """Print in one line what is recorded for a question."""
-    print(_records[name].line if name in _records else _BLANK)
+    """Print the recorded answer to a question."""
+    print(_records[name].message if name in _records else _NO_ANSWER)
 
 
 def score(name: str, right: str, wrong: str, points: float) -> float:
-    """Points for what is recorded, by the rule of `scoring.score`; 0 for no answer or an invalid
-    one.
-    """
-    return scoring.grade(_records[name].typed, right, wrong, points) if name in _records else 0.0
+    """Points for the recorded answer, see :func:`scoring.score`; 0 if it is missing or invalid."""
+    return scoring.grade(_records[name].answer, right, wrong, points) if name in _records else 0.0
 
 
 def passed(name: str) -> None:
-    """Confirm that every visible check of an exercise holds; its check cell ends with this."""
+    """Confirm that all visible checks of an exercise passed; the last line of its check cell."""
     print(f"✓ {name}: every check in this cell passed.")
 
 
-def _find(name: str) -> question_bank.PackedQuestion:
+def _find_question(name: str) -> question_bank.PackedQuestion:
     if _lesson is None:
         raise RuntimeError("Run the lesson's first code cell (the set-up), then this cell again.")
     questions = question_bank.load(_lesson)

@@ -1,4 +1,4 @@
-"""A question as its author wrote it: the build makes these from a lesson's source."""
+"""Questions as written in a lesson's source; the build parses them into these classes."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its text and explanation (inline Markdown), and whether ticking it is right."""
+    """One option; ``text`` and ``explanation`` are inline Markdown."""
 
     text: str
     right: bool
@@ -19,11 +19,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Question:
-    """A question whose options are lettered A, B, C... in the order given; ``text`` is Markdown.
+    """A question with options lettered A, B, C... in the given order; ``text`` is Markdown.
 
     Raises:
-        ValueError: if the name is no slug, points are not positive, there are fewer than 2 or more
-            than 8 options, none is right, none is wrong, or a text or explanation is missing.
+        ValueError: if the name is not a slug, the points are not positive, there are fewer than 2
+            or more than 8 options, none is right, none is wrong, or a text or explanation is
+            missing.
     """
 
     name: str
@@ -34,17 +35,17 @@ class Question:
     def __post_init__(self) -> None:
         if not SLUG.fullmatch(self.name):
             raise ValueError(
-                f"The name {self.name!r} must be small letters, digits and single hyphens: why-not-fc."
+                f"The name {self.name!r} must consist of lower-case letters, digits and single "
+                "hyphens, like why-not-fc."
             )
         if not self.points > 0:
             raise ValueError(f"Question {self.name}: points must be positive, not {self.points}.")
         if not self.text.strip():
-            raise ValueError(
-                f"Question {self.name} asks nothing: write its text above the options."
-            )
+            raise ValueError(f"Question {self.name} has no text: write it above the options.")
         if not 2 <= len(self.options) <= len(LETTERS):
             raise ValueError(
-                f"Question {self.name} has {len(self.options)} options: give it 2 to {len(LETTERS)}."
+                f"Question {self.name} has {len(self.options)} options: "
+                f"give it 2 to {len(LETTERS)}."
             )
         if not self.right:
             raise ValueError(
@@ -52,12 +53,13 @@ class Question:
             )
         if not self.wrong:
             raise ValueError(
-                f"Question {self.name} has no wrong option: ticking everything would always be right."
+                f"Question {self.name} has no wrong option: selecting all would always be right."
             )
         for letter, option in zip(self.letters, self.options, strict=True):
             if not option.text.strip() or not option.explanation.strip():
                 raise ValueError(
-                    f"Question {self.name}, option {letter}: write it as '- [ ] text | explanation'."
+                    f"Question {self.name}, option {letter}: "
+                    "write it as '- [ ] text | explanation'."
                 )
 
     @property
@@ -81,7 +83,5 @@ class Question:
 
     @property
     def multiple(self) -> bool:
-        """Whether several options are right, so that boxes are ticked instead of one being
-        chosen.
-        """
+        """Whether several options are right: check boxes instead of radio buttons."""
         return len(self.right) > 1

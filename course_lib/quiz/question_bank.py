@@ -1,9 +1,8 @@
-"""What self-study needs beside a notebook: ``bank/NN_name.json`` with options, keys and
-explanations.
+"""Question banks for self-study: ``bank/NN_name.json`` with options, answer keys and explanations.
 
-The keys are salted digests and the explanations are encoded: *not in plain sight*, so that a
-glance at the file spoils nothing. They are not secret: four options are tried in a moment, and
-``PackedQuestion.right`` does just that. A classroom release never opens a bank.
+The keys are salted hashes and the explanations are base64, only so that a glance at the file
+reveals nothing. They are not secret: the right letters are found by hashing each letter, as
+``PackedQuestion.right`` does. A classroom release never reads a bank.
 """
 
 import base64
@@ -24,9 +23,9 @@ FOLDER = Path(__file__).with_name("bank")
 
 @dataclass(frozen=True)
 class PackedQuestion:
-    """A question as a bank holds it: option texts as HTML, in the order A, B, C...
+    """A question as stored in a bank: option texts as HTML, in the order A, B, C...
 
-    ``kind`` is ``"any"`` (tick all that are right) or ``"one"`` (choose one).
+    ``kind`` is ``"any"`` (select all that apply) or ``"one"`` (single choice).
     """
 
     kind: str
@@ -43,7 +42,7 @@ class PackedQuestion:
 
     @property
     def right(self) -> str:
-        """The letters of the right options, sorted, found by trying each."""
+        """The letters of the right options, sorted; found by hashing each letter."""
         return "".join(
             letter for letter in self.letters if _digest(self.salt, letter) in self.digests
         )
@@ -55,24 +54,24 @@ class PackedQuestion:
 
     @property
     def explanations(self) -> list[str]:
-        """One explanation an option, as HTML."""
+        """One explanation per option, as HTML."""
         return json.loads(base64.b64decode(self.explanations_encoded))
 
 
 def pack(lesson: str, questions: list[Question]) -> str:
-    """The text of a lesson's bank (JSON). The same questions always give the same text.
+    """A lesson's question bank as JSON text. The same questions always give the same text.
 
-    Explanations are base64 without compression: zlib's output differs between its implementations,
-    and a bank must be byte-equal wherever it is built.
+    Explanations are not compressed, because zlib's output depends on its implementation, and banks
+    must be reproducible byte for byte.
 
     Raises:
-        ValueError: if two questions share a name, or the lesson is not called like ``01_pixels``.
+        ValueError: if two questions have the same name, or for a malformed lesson name.
         ModuleNotFoundError: without markdown-it-py, which only the build needs.
     """
     from markdown_it import MarkdownIt
 
-    _check(lesson)
-    # No raw HTML: what an author writes is shown, never executed.
+    _check_lesson_name(lesson)
+    # No raw HTML: an author's text is displayed, never executed.
     render = MarkdownIt("commonmark", {"html": False}).renderInline
     packed: dict[str, dict] = {}
     for question in questions:
@@ -89,7 +88,7 @@ def pack(lesson: str, questions: list[Question]) -> str:
                 kind="any" if question.multiple else "one",
                 points=question.points,
                 options=[render(option.text.strip()) for option in question.options],
-                # Sorted, so that their order says nothing about the letters.
+                # sorted, so that the order does not reveal the letters
                 digests=sorted(_digest(salt, letter) for letter in question.right),
                 explanations_encoded=base64.b64encode(explanations.encode()).decode(),
                 salt=salt,
@@ -99,19 +98,19 @@ def pack(lesson: str, questions: list[Question]) -> str:
 
 
 def load(lesson: str, folder: Path | None = None) -> dict[str, PackedQuestion]:
-    """A lesson's questions by name, from ``folder``, else ``$COURSE_BANK``, else the course's own
-    banks.
+    """A lesson's questions by name, from ``folder``, ``$COURSE_BANK``, or the course's own banks.
 
     Raises:
-        ValueError: if the lesson is not called like ``01_pixels``.
-        FileNotFoundError: if there is no such bank; the message says how to get it.
+        ValueError: for a malformed lesson name.
+        FileNotFoundError: if the lesson has no bank.
     """
-    _check(lesson)
+    _check_lesson_name(lesson)
     folder = folder or Path(os.environ.get("COURSE_BANK") or FOLDER)
     path = folder / f"{lesson}.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"Lesson {lesson} has no questions in {folder}. Build them with `course build`, or reinstall the course."
+            f"Lesson {lesson} has no question bank in {folder}. "
+            "Build it with `course build`, or reinstall the course."
         )
     packed = json.loads(path.read_text(encoding="utf-8"))
     return {name: PackedQuestion(**fields) for name, fields in packed.items()}
@@ -121,8 +120,8 @@ def _digest(salt: str, letter: str) -> str:
     return hashlib.sha256(f"{salt}/{letter}".encode()).hexdigest()[:16]
 
 
-def _check(lesson: str) -> None:
+def _check_lesson_name(lesson: str) -> None:
     if not _LESSON.fullmatch(lesson):
         raise ValueError(
-            f"A lesson has its file's name, such as '01_why_not_fully_connected': got {lesson!r}."
+            f"Give the lesson's file name, such as '01_why_not_fully_connected': got {lesson!r}."
         )

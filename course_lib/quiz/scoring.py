@@ -1,9 +1,7 @@
-"""Answers and points as pure functions: the notebook and the grader share them, so they cannot
-disagree.
+"""Parsing and scoring of answers, shared by notebooks and grader so that they cannot disagree.
 
-An answer travels through three forms: the *source* of a cell, the *literal* that the learner typed
-in it (``"c, a"``), and the *letters* that it means (``"AC"``, sorted, each once, empty for a
-blank).
+An answer has three forms: the *source* of its cell, the string *literal* in it (``"c, a"``), and
+the *letters* it stands for (``"AC"``: sorted, without duplicates, empty for no answer).
 """
 
 import ast
@@ -11,117 +9,114 @@ import unicodedata
 
 LETTERS = "ABCDEFGH"
 _SEPARATORS = ",; \t\n\r"
-# characters; an answer cell has about 100, and ast is not safe on hostile megabytes
-_LONGEST_SOURCE = 10_000
+# Answer cells have about 100 characters; ast is not safe on megabytes of hostile code.
+_MAX_SOURCE = 10_000
 
 
 def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
-    """The letters that a typed answer means, for example ``"AC"`` for ``"c, A"``, and ``""`` for a
-    blank one.
+    """The letters of an answer: ``"AC"`` for ``"c, A"``, and ``""`` for a blank one.
 
-    Lower case, any order, doubles, spaces, commas and semicolons are accepted.
+    Lower case, any order, duplicates, spaces, commas and semicolons are accepted.
 
     Args:
-        answer: what was typed; anything but a string is refused.
+        answer: the learner's answer; anything but a string is invalid.
         letters: the letters of the question's options.
-        multiple: whether more than one letter may be chosen.
+        multiple: whether several letters are allowed.
 
     Raises:
-        ValueError: for anything else; the message tells the learner what to type instead.
+        ValueError: for an invalid answer; the message tells the learner what to type instead.
     """
     if not isinstance(answer, str):
         raise ValueError(
-            f'the answer is {answer!r}, not text. Write letters between quotes: answer = "{letters[0]}"'
+            f"the answer is {answer!r}, not text. Write letters between quotes: "
+            f'answer = "{letters[0]}"'
         )
     typed = [character for character in answer if character not in _SEPARATORS]
     for character in typed:
-        # A Cyrillic А looks like the Latin A on every screen: the message has to name it.
+        # A Cyrillic А looks exactly like the Latin A, so the message names the character.
         if not character.isascii():
             name = unicodedata.name(character, "a character without a name")
             raise ValueError(
-                f"{character!r} is {name}, not one of the letters {_listed(letters)}. Type it again."
+                f"{character!r} is {name}, not one of the letters {_join(letters)}. Type it again."
             )
         if character.upper() not in letters:
-            raise ValueError(f"{character!r} is not one of the letters {_listed(letters)}.")
+            raise ValueError(f"{character!r} is not one of the letters {_join(letters)}.")
     chosen = "".join(sorted({character.upper() for character in typed}))
     if not multiple and len(chosen) > 1:
         raise ValueError(
-            f"{_listed(chosen)} are {len(chosen)} letters, but this question has one right option."
+            f"{_join(chosen)} are {len(chosen)} letters, but this question has one right option."
         )
     return chosen
 
 
-def score(ticked: str, right: str, wrong: str, points: float) -> float:
-    """Points for the letters ``ticked``: points x max(0, right ticked / all right - wrong ticked /
-    all wrong).
+def score(selected: str, right: str, wrong: str, points: float) -> float:
+    """points x max(0, selected right / all right - selected wrong / all wrong).
 
-    A blank answer and one that ticks everything both earn 0; the order of letters does not matter.
+    A blank answer and one that selects everything both get 0; the order of letters is irrelevant.
 
     Raises:
-        ValueError: if there is no right or no wrong option, if an option is both, if a letter that
-            is neither is ticked, or if points are negative.
+        ValueError: if there is no right or no wrong option, an option is both, a selected letter is
+            neither, or the points are negative.
     """
     if not right or not wrong or set(right) & set(wrong):
         raise ValueError(
-            f"A question needs right and wrong options, each letter once: got {right=} and {wrong=}."
+            "A question needs right and wrong options, each letter once: "
+            f"got {right=} and {wrong=}."
         )
-    if not set(ticked) <= set(right + wrong):
+    if not set(selected) <= set(right + wrong):
         raise ValueError(
-            f"{ticked!r} holds a letter that is no option of this question ({_listed(right + wrong)})."
+            f"{selected!r} contains a letter that is not an option of this question "
+            f"({_join(right + wrong)})."
         )
     if points < 0:
         raise ValueError(f"points must not be negative: got {points}.")
-    hit = len(set(ticked) & set(right)) / len(set(right))
-    miss = len(set(ticked) & set(wrong)) / len(set(wrong))
-    return points * max(0.0, hit - miss)
+    right_share = len(set(selected) & set(right)) / len(set(right))
+    wrong_share = len(set(selected) & set(wrong)) / len(set(wrong))
+    return points * max(0.0, right_share - wrong_share)
 
 
 def grade(answer: object, right: str, wrong: str, points: float) -> float:
-    """Points for an answer as typed; a blank or invalid one earns 0.
+    """Points for a learner's answer; 0 for a blank or invalid one.
 
-    Exactly one right option makes a question single-choice, where two letters are invalid.
+    A question with one right option is single-choice: two letters are invalid.
     """
     try:
-        ticked = parse(answer, "".join(sorted(right + wrong)), multiple=len(right) > 1)
+        selected = parse(answer, "".join(sorted(right + wrong)), multiple=len(right) > 1)
     except ValueError:
         return 0.0
-    return score(ticked, right, wrong, points)
+    return score(selected, right, wrong, points)
 
 
-def literal(source: str) -> str:
-    """The text assigned to ``answer`` in a cell's source, found by ``ast`` without running
-    anything.
+def extract_answer(source: str) -> str:
+    """The string literal assigned to ``answer`` in a cell's source; the source is not executed.
 
-    Where a cell assigns it more than once at its top level, the last one counts, as it would in
-    Python.
+    If the top level of the cell assigns it more than once, the last assignment counts.
 
     Raises:
-        ValueError: if the source is no Python, or assigns no string literal to ``answer``.
+        ValueError: if the source is not Python, or assigns no string literal to ``answer``.
     """
-    if len(source) > _LONGEST_SOURCE:
+    if len(source) > _MAX_SOURCE:
         raise ValueError(
-            f"an answer cell of {len(source)} characters is not read; it may have {_LONGEST_SOURCE}"
+            f"the answer cell has {len(source)} characters; at most {_MAX_SOURCE} are allowed"
         )
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"the answer cell is not Python: {error}") from None
     values = [
-        value for statement in body for name, value in _assigned(statement) if name == "answer"
+        value for statement in body for name, value in _assignments(statement) if name == "answer"
     ]
     if not values:
         raise ValueError(
-            'the answer cell assigns nothing to answer: it needs a line such as answer = "A"'
+            'the answer cell does not assign answer: it needs a line such as answer = "A"'
         )
     if not isinstance(values[-1], ast.Constant) or not isinstance(values[-1].value, str):
-        raise ValueError(
-            'answer is not letters between quotes: it needs a line such as answer = "A"'
-        )
+        raise ValueError('answer is not a string literal: it needs a line such as answer = "A"')
     return values[-1].value
 
 
-def _assigned(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
-    """The plain names that a statement assigns, with their values."""
+def _assignments(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
+    """The names that a statement assigns, with their values."""
     if isinstance(statement, ast.Assign):
         return [
             (target.id, statement.value)
@@ -131,12 +126,11 @@ def _assigned(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
     if isinstance(statement, ast.AnnAssign | ast.AugAssign) and isinstance(
         statement.target, ast.Name
     ):
-        # answer += "C" is known only by running it, so it counts as no literal.
-        return [
-            (statement.target.id, statement.value if isinstance(statement, ast.AnnAssign) else None)
-        ]
+        # The value of answer += "C" is known only by executing it, so it is not a literal.
+        value = statement.value if isinstance(statement, ast.AnnAssign) else None
+        return [(statement.target.id, value)]
     return []
 
 
-def _listed(letters: str) -> str:
+def _join(letters: str) -> str:
     return ", ".join(sorted(letters))

@@ -1,3 +1,1 @@
-"""Stable Diffusion 1.x by hand: Rombach et al. (2022), arXiv:2112.10752. Each file holds one part
-of it.
-"""
+"""Stable Diffusion 1.x written out: Rombach et al. (2022), arXiv:2112.10752. See README.md."""

@@ -1,4 +1,4 @@
-"""The text encoder: 77 ids become 77 vectors, each of which knows what was said before it.
+"""The text encoder: 77 token ids become 77 vectors, each a function of its token and those before.
 
 The text half of CLIP, Radford et al. (2021), arXiv:2103.00020, section 2.4. The default
 configuration is that of Stable Diffusion 1.x: the text half of CLIP ViT-L/14.
@@ -16,9 +16,7 @@ Vectors = Float[Tensor, "batch length width"]
 
 @dataclass(frozen=True)
 class CLIPTextConfig:
-    """The sizes of a text encoder, under the names of the published
-    ``text_encoder/config.json``.
-    """
+    """The sizes of a text encoder; fields are named as in ``text_encoder/config.json``."""
 
     vocab_size: int = 49_408
     max_position_embeddings: int = 77
@@ -30,45 +28,43 @@ class CLIPTextConfig:
 
 
 class CLIPAttention(nn.Module):
-    """Every token asks itself and those before it, in several heads at once: arXiv:1706.03762,
-    section 3.2.3.
-    """
+    """Causal multi-head self-attention: arXiv:1706.03762, section 3.2.3."""
 
     def __init__(self, width: int, heads: int) -> None:
         """``heads`` must divide ``width``."""
         super().__init__()
         self.heads = heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
-            nn.Linear(width, width) for _ in range(4)
-        )
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Vectors) -> Vectors:
         projected = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in projected)
-        found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out_proj(found.transpose(1, 2).flatten(2))
+        q, k, v = (p.unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in projected)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 class CLIPEncoderLayer(nn.Module):
-    """Tokens look back, then think each by itself. Both add to what was there, and see it
-    normalised.
-    """
+    """Causal self-attention, then an MLP; both residual, with layer normalisation first."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__()
-        width, wide = config.hidden_size, config.intermediate_size
-        self.layer_norm1, self.layer_norm2 = (
-            nn.LayerNorm(width, config.layer_norm_eps) for _ in range(2)
-        )
+        width, mlp_width = config.hidden_size, config.intermediate_size
+        self.layer_norm1 = nn.LayerNorm(width, config.layer_norm_eps)
+        self.layer_norm2 = nn.LayerNorm(width, config.layer_norm_eps)
         self.self_attn = CLIPAttention(width, config.num_attention_heads)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, wide), "fc2": nn.Linear(wide, width)})
+        self.mlp = nn.ModuleDict(
+            {"fc1": nn.Linear(width, mlp_width), "fc2": nn.Linear(mlp_width, width)}
+        )
 
     def forward(self, x: Vectors) -> Vectors:
         x = x + self.self_attn(self.layer_norm1(x))
-        wide = self.mlp["fc1"](self.layer_norm2(x))
-        # CLIP's quick GELU, an approximation: Hendrycks and Gimpel (2016), arXiv:1606.08415,
+        hidden = self.mlp["fc1"](self.layer_norm2(x))
+        # CLIP's QuickGELU, an approximation: Hendrycks and Gimpel (2016), arXiv:1606.08415,
         # section 2.
-        return x + self.mlp["fc2"](wide * torch.sigmoid(1.702 * wide))
+        return x + self.mlp["fc2"](hidden * torch.sigmoid(1.702 * hidden))
 
 
 class CLIPTextModel(nn.Module):
@@ -80,41 +76,36 @@ class CLIPTextModel(nn.Module):
             ValueError: if ``num_attention_heads`` does not divide ``hidden_size``.
         """
         super().__init__()
-        if config.hidden_size % config.num_attention_heads:
+        width, heads = config.hidden_size, config.num_attention_heads
+        if width % heads:
             raise ValueError(
-                f"{config.hidden_size} is no multiple of {config.num_attention_heads} heads: change one."
+                f"hidden_size {width} is not a multiple of num_attention_heads {heads}: change one."
             )
         self.config = config
-        tables = {
-            "token_embedding": config.vocab_size,
-            "position_embedding": config.max_position_embeddings,
-        }
         self.embeddings = nn.ModuleDict(
-            {name: nn.Embedding(n, config.hidden_size) for name, n in tables.items()}
+            {
+                "token_embedding": nn.Embedding(config.vocab_size, width),
+                "position_embedding": nn.Embedding(config.max_position_embeddings, width),
+            }
         )
-        for table in (
-            self.embeddings.values()
-        ):  # as CLIP's training began: beside torch's 1, layers would be unheard
+        # As in CLIP: torch's standard deviation of 1 would swamp the residual branches.
+        for table in self.embeddings.values():
             nn.init.normal_(table.weight, std=0.02)
         layers = nn.ModuleList(CLIPEncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.encoder = nn.ModuleDict({"layers": layers})
-        self.final_layer_norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.final_layer_norm = nn.LayerNorm(width, config.layer_norm_eps)
 
     def forward(self, ids: Int[Tensor, "batch length"]) -> Vectors:
-        """The vectors that the denoiser attends to, one for each of ``Tokenizer.encode``'s ids.
+        """The context for the U-Net: a vector for each id of ``Tokenizer.encode``.
 
         Raises:
             ValueError: if a text has more than ``max_position_embeddings`` ids.
         """
-        if ids.shape[1] > self.config.max_position_embeddings:
-            raise ValueError(
-                f"Texts of {ids.shape[1]} ids: give {self.config.max_position_embeddings} at most."
-            )
-        # Which token it is, and where it stands.
-        x = (
-            self.embeddings["token_embedding"](ids)
-            + self.embeddings["position_embedding"].weight[: ids.shape[1]]
-        )
+        length, max_length = ids.shape[1], self.config.max_position_embeddings
+        if length > max_length:
+            raise ValueError(f"Texts of {length} ids: give at most {max_length}.")
+        positions = self.embeddings["position_embedding"].weight[:length]
+        x = self.embeddings["token_embedding"](ids) + positions
         for layer in self.encoder["layers"]:
             x = layer(x)
         return self.final_layer_norm(x)

@@ -1,4 +1,4 @@
-"""The pipeline: a sentence and a seed become a picture, and a picture becomes another one.
+"""The pipeline: from a prompt and a seed to an image, or from an image to a changed one.
 
 Rombach et al. (2022), arXiv:2112.10752, with classifier-free guidance: Ho and Salimans (2022),
 arXiv:2207.12598.
@@ -20,9 +20,7 @@ from course_lib.sd.vae import AutoencoderKL
 
 @dataclass
 class StableDiffusion:
-    """The four parts of Stable Diffusion, and the noise schedule that its denoiser was trained
-    with.
-    """
+    """The parts of Stable Diffusion, and the noise schedule that its denoiser was trained with."""
 
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
@@ -30,13 +28,11 @@ class StableDiffusion:
     vae: AutoencoderKL
     schedule: NoiseSchedule = NoiseSchedule()
 
-    def to(self, *place: torch.device | torch.dtype | str) -> "StableDiffusion":
-        """Move the models to a device, to a type such as ``torch.float16``, or both; returns the
-        whole.
-        """
+    def to(self, *targets: torch.device | torch.dtype | str) -> "StableDiffusion":
+        """Move the models to a device, convert them to a dtype, or both; returns self."""
         for model in (self.text_encoder, self.unet, self.vae):
-            for each in place:
-                model.to(each)
+            for target in targets:
+                model.to(target)
         return self
 
     @torch.no_grad()
@@ -56,78 +52,103 @@ class StableDiffusion:
         height: int | None = None,
         width: int | None = None,
         callback: Callable[[int, int, Tensor], None] | None = None,
-    ) -> Float[Tensor, "pictures 3 high wide"]:
-        """Pictures of a prompt, or of several: values in [0, 1] in float32, on the CPU.
+    ) -> Float[Tensor, "images 3 high wide"]:
+        """Images for one or several prompts: values in [0, 1], float32, on the CPU.
 
         Args:
-            prompt, negative: what is to be seen, and what is not.
-            image: a picture in [0, 1] to begin with, instead of noise.
+            prompt: what the image should show.
+            negative: what it should not show: the unconditional prompt of the guidance.
+            image: an image in [0, 1] to change, instead of starting from noise.
             strength: how much of ``image`` may change, from above 0 to 1, everything.
-            guidance: how much more the prompt counts than ``negative``; at 1 only the prompt, and
-                half the work.
-            sampler: one of ``SAMPLERS``.
-            steps, eta: as of :class:`Sampler`.
-            seed: of the first picture; the next have ``seed + 1`` and so on, and look as if each
-                were made alone.
-            count: how many pictures of each prompt.
-            height, width: in pixels; by default ``image``'s, or those that the denoiser was trained
-                on.
-            callback: told after every step its number from 0, its time, and the latents.
+            guidance: the guidance scale; at 1 only the prompt counts, at half the cost.
+            sampler: a name in ``SAMPLERS``.
+            steps, eta: as in :class:`Sampler`.
+            seed: of the first image; the next ones have ``seed + 1`` and so on. An image does not
+                depend on the others of its batch.
+            count: images per prompt.
+            height, width: in pixels; by default those of ``image``, or those the denoiser was
+                trained on.
+            callback: called after every step with its index from 0, its time and the latents.
 
         Raises:
-            ValueError: if there is no such sampler, or a number makes no sense.
+            ValueError: if the sampler is unknown or a number is out of range.
         """
-        factor, trained = (
-            self.vae.config.factor,
-            self.unet.config.sample_size * self.vae.config.factor,
-        )
-        size = (height or trained, width or trained) if image is None else tuple(image.shape[-2:])
-        if min(size) < factor or size[0] % factor or size[1] % factor:
-            raise ValueError(
-                f"A picture of {size[0]} x {size[1]} pixels: both must be multiples of {factor}."
-            )
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        height, width = self._image_size(image, height, width)
         if sampler not in SAMPLERS:
             raise ValueError(
                 f"There is no sampler {sampler!r}: choose one of {', '.join(SAMPLERS)}."
             )
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts or count < 1:
             raise ValueError(
-                f"{count} pictures of {len(prompts)} prompts: at least one of both is needed."
+                f"{count} images of {len(prompts)} prompts: at least one of both is needed."
             )
         run = SAMPLERS[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
         generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts) * count)]
-
-        # on the device, and of the type, that the models reckon with
-        like = self.unet.conv_in.weight
-        texts = self.text_encoder(
-            self.tokenizer.encode([negative, *prompts])[0].to(like.device)
-        ).to(like)
-        wanted = texts[1:].repeat_interleave(count, dim=0)
-        context = wanted if guidance == 1 else torch.cat([texts[:1].expand_as(wanted), wanted])
-        if image is not None:
-            posterior = self.vae.encode(2 * image[None].to(like) - 1)
-            clean = (
-                torch.cat([posterior.sample(each) for each in generators]).float()
-                * self.vae.config.scaling_factor
-            )
-        x = gaussian(
-            (len(wanted), self.vae.config.latent_channels, size[0] // factor, size[1] // factor),
-            generators,
-        )
-        x = x.to(like.device)
-        if image is not None:
-            x, _ = self.schedule.add_noise(clean, x, run.timesteps[0])
+        context = self._context(prompts, negative, count, guidance)
+        x = self._initial_latents(image, generators, height, width, run.timesteps[0])
         x = x * run.initial_scale
-        for number, t in enumerate(run.timesteps):
-            seen = (x * run.input_scale(t)).to(like)
-            said = (
-                self.unet(seen.repeat(len(context) // len(x), 1, 1, 1), t, context)
-                .float()
-                .split(len(x))
-            )
-            x = run.step(said[0] + guidance * (said[-1] - said[0]), t, x, generators)
+
+        reference = self.unet.conv_in.weight  # for the device and dtype of the models
+        for index, t in enumerate(run.timesteps):
+            model_input = (x * run.input_scale(t)).to(reference)
+            # With guidance the batch holds every latent twice: unconditional, then conditional.
+            model_input = model_input.repeat(len(context) // len(x), 1, 1, 1)
+            predictions = self.unet(model_input, t, context).float().split(len(x))
+            uncond, cond = predictions[0], predictions[-1]
+            x = run.step(uncond + guidance * (cond - uncond), t, x, generators)
             if callback is not None:
-                callback(number, t, x)
-        pictures = self.vae.decode((x / self.vae.config.scaling_factor).to(like))
-        return (pictures.float() / 2 + 0.5).clamp(0, 1).cpu()
+                callback(index, t, x)
+        images = self.vae.decode((x / self.vae.config.scaling_factor).to(reference))
+        return (images.float() / 2 + 0.5).clamp(0, 1).cpu()
+
+    def _image_size(
+        self, image: Tensor | None, height: int | None, width: int | None
+    ) -> tuple[int, int]:
+        """Height and width of the images, checked."""
+        factor = self.vae.config.factor
+        default = self.unet.config.sample_size * factor
+        if image is not None:
+            height, width = image.shape[-2:]
+        else:
+            height, width = height or default, width or default
+        if min(height, width) < factor or height % factor or width % factor:
+            raise ValueError(
+                f"An image of {height} x {width} pixels: both must be multiples of {factor}."
+            )
+        return height, width
+
+    def _context(
+        self, prompts: Sequence[str], negative: str, count: int, guidance: float
+    ) -> Float[Tensor, "batch tokens features"]:
+        """The encoded prompt of every image; with guidance, the negative prompt's before them."""
+        reference = self.unet.conv_in.weight
+        ids, _ = self.tokenizer.encode([negative, *prompts])
+        texts = self.text_encoder(ids.to(reference.device)).to(reference)
+        cond = texts[1:].repeat_interleave(count, dim=0)
+        return cond if guidance == 1 else torch.cat([texts[:1].expand_as(cond), cond])
+
+    def _initial_latents(
+        self,
+        image: Float[Tensor, "3 _ _"] | None,
+        generators: Sequence[torch.Generator],
+        height: int,
+        width: int,
+        first_timestep: int,
+    ) -> Float[Tensor, "batch channels rows columns"]:
+        """Gaussian noise, or the latents of ``image`` with the noise of the first step added."""
+        reference, config = self.unet.conv_in.weight, self.vae.config
+        shape = (
+            len(generators),
+            config.latent_channels,
+            height // config.factor,
+            width // config.factor,
+        )
+        if image is None:
+            return gaussian(shape, generators).to(reference.device)
+        posterior = self.vae.encode(2 * image[None].to(reference) - 1)
+        samples = torch.cat([posterior.sample(generator) for generator in generators])
+        x0 = samples.float() * config.scaling_factor
+        noise = gaussian(shape, generators).to(reference.device)
+        noisy, _ = self.schedule.add_noise(x0, noise, first_timestep)
+        return noisy

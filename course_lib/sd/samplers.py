@@ -1,232 +1,251 @@
-"""How noise is put into a picture, and five ways of taking it out again, step by step.
+"""The noise schedule, and five samplers that turn noise into images step by step.
 
     sampler = DDIM(NoiseSchedule(), steps=50)
     x = gaussian(shape) * sampler.initial_scale
     for t in sampler.timesteps:
         x = sampler.step(model(x * sampler.input_scale(t), t), t, x)
 
-A noisy picture is ``signal * clean + noise * gaussian``, where signal and noise depend on the time
-t and their squares add up to 1. A sampler remembers the run that it is in: make a new one for each.
+Notation: at time t a noisy image is ``alpha * x0 + sigma * eps``, where ``x0`` is the clean image,
+``eps`` standard Gaussian noise, ``alpha = sqrt(alpha_bar)`` and ``sigma = sqrt(1 - alpha_bar)``.
+A sampler keeps state between steps: create a new one for every run.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, sqrt
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Pictures = Float[Tensor, "batch *rest"]
-Generators = torch.Generator | Sequence[torch.Generator] | None
+Images = Float[Tensor, "batch *rest"]
+Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """How much noise there is at which time, under the names of the published
-    ``scheduler_config.json``.
+    """The amount of noise at every time; fields are named as in ``scheduler_config.json``.
+
+    Raises:
+        ValueError: if ``prediction_type`` or ``timestep_spacing`` is unknown.
     """
 
     num_train_timesteps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
-    # a model says the noise; or "v_prediction": arXiv:2202.00512, section 4
+    # What the model predicts: "epsilon", or "v_prediction" (arXiv:2202.00512, section 4).
     prediction_type: str = "epsilon"
-    # times count up from steps_offset; or "trailing": down from the noisiest
+    # "leading" counts up from steps_offset, "trailing" down from the last time.
     timestep_spacing: str = "leading"
     steps_offset: int = 1
 
     def __post_init__(self) -> None:
-        asked = self.prediction_type, self.timestep_spacing
-        if asked[0] not in ("epsilon", "v_prediction") or asked[1] not in ("leading", "trailing"):
-            raise ValueError(f"{asked}: give epsilon or v_prediction, and leading or trailing.")
+        prediction, spacing = self.prediction_type, self.timestep_spacing
+        if prediction not in ("epsilon", "v_prediction") or spacing not in ("leading", "trailing"):
+            raise ValueError(
+                f"{prediction!r} and {spacing!r}: give epsilon or v_prediction, and leading or "
+                "trailing."
+            )
 
     @cached_property
     def alphas_cumprod(self) -> Float[Tensor, " times"]:
-        """The square of the signal at every time, in float64: arXiv:2006.11239, equation 4."""
+        """alpha_bar at every time, in float64: arXiv:2006.11239, equation 4."""
+        # "Scaled linear": the square roots of the betas are evenly spaced.
         roots = torch.linspace(
             self.beta_start**0.5, self.beta_end**0.5, self.num_train_timesteps, dtype=torch.float64
         )
-        return (1 - roots**2).cumprod(0)  # "scaled linear": the roots of the betas grow evenly
+        return (1 - roots**2).cumprod(0)
 
     def add_noise(
-        self, clean: Pictures, noise: Pictures, t: Int[Tensor, " batch"] | int
-    ) -> tuple[Pictures, Pictures]:
-        """The pictures at time t, one for each or one for all, and what a model is trained to say
-        of them.
+        self, x0: Images, noise: Images, t: Int[Tensor, " batch"] | int
+    ) -> tuple[Images, Images]:
+        """Noisy images at time t, and the training target of the model.
+
+        ``t``: one time for each image, or one for all.
         """
-        square = self.alphas_cumprod[torch.as_tensor(t).cpu()].view(-1, *[1] * (clean.ndim - 1))
-        signal, amount = square.sqrt().to(clean), (1 - square).sqrt().to(clean)
-        target = noise if self.prediction_type == "epsilon" else signal * noise - amount * clean
-        return signal * clean + amount * noise, target
+        alpha_bar = self.alphas_cumprod[torch.as_tensor(t).cpu()].view(-1, *[1] * (x0.ndim - 1))
+        alpha, sigma = alpha_bar.sqrt().to(x0), (1 - alpha_bar).sqrt().to(x0)
+        target = noise if self.prediction_type == "epsilon" else alpha * noise - sigma * x0
+        return alpha * x0 + sigma * noise, target
 
     def timesteps(self, steps: int) -> list[int]:
-        """The times at which a model is asked, the noisiest first; a ValueError if so many do not
-        fit.
+        """The times at which the model is called, the noisiest first.
+
+        Raises:
+            ValueError: if the schedule has no room for so many steps.
         """
         total, stride = self.num_train_timesteps, self.num_train_timesteps // max(steps, 1)
         if self.timestep_spacing == "leading":
             times = [i * stride + self.steps_offset for i in reversed(range(steps))]
-            # from near pure noise, and not beyond it
-            fits = steps * stride >= 0.9 * total and times[0] < total
+            # The first time must be close to pure noise and inside the schedule.
+            valid = steps * stride >= 0.9 * total and times[0] < total
         else:
-            times, fits = (
-                [round(total - i * total / steps) - 1 for i in range(steps)],
-                1 <= steps <= total,
-            )
-        if not fits:
+            times = [round(total - i * total / steps) - 1 for i in range(steps)]
+            valid = 1 <= steps <= total
+        if not valid:
             raise ValueError(
-                f"{steps} steps do not fit {total} times, {self.timestep_spacing}: take 1 to {total // 10}"
-                # fmt: skip
-                f" steps; with timestep_spacing='trailing', up to {total}."
+                f"{steps} steps do not fit {total} times, {self.timestep_spacing}: take 1 to "
+                f"{total // 10} steps; with timestep_spacing='trailing', up to {total}."
             )
         return times
 
 
 def gaussian(shape: Sequence[int], generator: Generators = None) -> Float[Tensor, "..."]:
-    """Standard Gaussian noise from one generator, or one a picture; drawn on the CPU: the same for
-    every device.
+    """Standard Gaussian noise, drawn on the CPU so that every device gets the same values.
+
+    ``generator``: one for all images, or one for each.
     """
     if generator is None or isinstance(generator, torch.Generator):
         return torch.randn(*shape, generator=generator)
-    return torch.cat([torch.randn(1, *shape[1:], generator=each) for each in generator])
+    images = [torch.randn(1, *shape[1:], generator=of_image) for of_image in generator]
+    return torch.cat(images)
 
 
 class Sampler:
-    """What all samplers share: of ``steps`` from noise to picture, the last ones are run, the share
-    ``strength``.
+    """What all samplers share: the times, and alpha and sigma at each of them.
 
-    ``eta`` is how much of the noise DDIM draws anew, from 0, nothing, to 1, as much as DDPM.
+    Attributes:
+        timesteps: the times at which the model is called, the noisiest first.
+        next_timestep: for each of them the time that a step leads to; -1 means no noise at all.
+        initial_scale: the factor for the Gaussian noise that a run starts from.
     """
 
-    end = -1  # the time after the last step: no noise at all
+    final_timestep = -1
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
     ) -> None:
-        """A ValueError if no step is left to run, or so many do not fit the schedule."""
-        run = int(steps * strength)
-        if not 0 < strength <= 1 or run < 1:
+        """
+        Args:
+            steps: from pure noise to an image.
+            strength: the fraction of the steps to run, the last ones; below 1 to change an image.
+            eta: how much new noise DDIM adds, from 0, none, to 1, as much as DDPM.
+
+        Raises:
+            ValueError: if no step is left to run, or the schedule has no room for ``steps``.
+        """
+        count = int(steps * strength)
+        if not 0 < strength <= 1 or count < 1:
             raise ValueError(
                 f"{steps} steps at strength {strength}: take more steps, or a strength up to 1."
             )
-        self.schedule, self.eta, self.squares = schedule, eta, schedule.alphas_cumprod.tolist()
-        self.timesteps = schedule.timesteps(steps)[-run:]
-        self.next = dict(zip(self.timesteps, [*self.timesteps[1:], self.end], strict=True))
-        # of the Gaussian noise to begin with
+        self.schedule = schedule
+        self.eta = eta
+        self.alphas_cumprod = schedule.alphas_cumprod.tolist()
+        self.timesteps = schedule.timesteps(steps)[-count:]
+        following = [*self.timesteps[1:], self.final_timestep]
+        self.next_timestep = dict(zip(self.timesteps, following, strict=True))
         self.initial_scale = 1 / self.input_scale(self.timesteps[0])
 
-    def parts(self, t: int) -> tuple[float, float]:
-        """Signal and noise at time t."""
-        square = self.squares[t] if t >= 0 else 1.0
-        return sqrt(square), sqrt(1 - square)
+    def alpha_sigma(self, t: int) -> tuple[float, float]:
+        """The factors of the clean image and of the noise at time t."""
+        alpha_bar = self.alphas_cumprod[t] if t >= 0 else 1.0
+        return sqrt(alpha_bar), sqrt(1 - alpha_bar)
 
     def input_scale(self, t: int) -> float:
-        """What to multiply ``x`` by before the model sees it."""
+        """The factor for ``x`` before it goes into the model."""
         return 1.0
 
-    def read(self, output: Pictures, t: int, x: Pictures) -> tuple[Pictures, Pictures]:
-        """The clean picture and the Gaussian noise that the model says there are in ``x`` at time
-        t.
-        """
-        signal, noise = self.parts(t)
+    def predict_x0_eps(self, model_output: Images, t: int, x: Images) -> tuple[Images, Images]:
+        """The clean image and the noise that the model predicts for ``x`` at time t."""
+        alpha, sigma = self.alpha_sigma(t)
         if self.schedule.prediction_type == "epsilon":
-            return (x - noise * output) / signal, output
-        return signal * x - noise * output, noise * x + signal * output
+            return (x - sigma * model_output) / alpha, model_output
+        return alpha * x - sigma * model_output, sigma * x + alpha * model_output
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        """``x`` at the next time, from what the model said at time t. ``generator``: of noise that
-        is put in.
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        """``x`` at the next time, from the model's output at time t.
+
+        ``generator``: of the noise that DDPM and DDIM add.
         """
         raise NotImplementedError
 
 
 class DDPM(Sampler):
-    """Ho et al. (2020), arXiv:2006.11239, algorithm 2: take a little noise out, put less new noise
-    in.
-    """
+    """Ho et al. (2020), arXiv:2006.11239, algorithm 2: ancestral sampling."""
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        (signal, noise), (next_signal, next_noise) = self.parts(t), self.parts(self.next[t])
-        beta = 1 - (signal / next_signal) ** 2
-        mean = next_signal / signal * (x - beta / noise * self.read(output, t, x)[1])
-        # the smaller of the two that section 3.2 offers
-        deviation = sqrt(beta) * next_noise / noise
-        return mean + deviation * gaussian(x.shape, generator).to(x) if deviation else mean
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        alpha, sigma = self.alpha_sigma(t)
+        next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        _, eps = self.predict_x0_eps(model_output, t, x)
+        beta = 1 - (alpha / next_alpha) ** 2
+        mean = next_alpha / alpha * (x - beta / sigma * eps)
+        std = sqrt(beta) * next_sigma / sigma  # the smaller of the two choices in section 3.2
+        return mean + std * gaussian(x.shape, generator).to(x) if std else mean
 
 
 class DDIM(Sampler):
-    """Song et al. (2021), arXiv:2010.02502, equation 12: to the clean picture, and part of the way
-    back.
-    """
+    """Song et al. (2021), arXiv:2010.02502, equation 12."""
 
-    end = 0  # as Stable Diffusion is published ("set_alpha_to_one": false), a trace of noise stays
+    final_timestep = 0  # "set_alpha_to_one": false in Stable Diffusion: a trace of noise remains
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        (signal, noise), (next_signal, next_noise) = self.parts(t), self.parts(self.next[t])
-        clean, direction = self.read(output, t, x)
-        new = self.eta * next_noise / noise * sqrt(1 - (signal / next_signal) ** 2)
-        x = next_signal * clean + sqrt(next_noise**2 - new**2) * direction
-        return x + new * gaussian(x.shape, generator).to(x) if new else x
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        alpha, sigma = self.alpha_sigma(t)
+        next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        x0, eps = self.predict_x0_eps(model_output, t, x)
+        std = self.eta * next_sigma / sigma * sqrt(1 - (alpha / next_alpha) ** 2)  # equation 16
+        x = next_alpha * x0 + sqrt(next_sigma**2 - std**2) * eps
+        return x + std * gaussian(x.shape, generator).to(x) if std else x
 
 
 class Euler(Sampler):
-    """Karras et al. (2022), arXiv:2206.00364, algorithm 1 without churn: straight along the slope
-    of a curve.
+    """Karras et al. (2022), arXiv:2206.00364, algorithm 1 without churn: Euler's method.
 
-    Here ``x`` is ``clean + sigma * gaussian``: what the others work on, divided by the signal.
+    Its ``x`` is ``x0 + (sigma / alpha) * eps``: that of the other samplers divided by alpha. What
+    the paper calls sigma is ``sigma / alpha`` here.
     """
 
     def input_scale(self, t: int) -> float:
-        return self.parts(t)[0]
+        return self.alpha_sigma(t)[0]
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        sigma, next_sigma = (
-            noise / signal for signal, noise in (self.parts(t), self.parts(self.next[t]))
-        )
-        # of the curve x(sigma): the noise itself
-        _, slope = self.read(output, t, x * self.input_scale(t))
-        return x + (next_sigma - sigma) * slope
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        alpha, sigma = self.alpha_sigma(t)
+        next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        # The derivative of x with respect to sigma / alpha is the noise itself.
+        _, derivative = self.predict_x0_eps(model_output, t, x * self.input_scale(t))
+        return x + (next_sigma / next_alpha - sigma / alpha) * derivative
 
 
 class DPMSolverPP(Sampler):
-    """Lu et al. (2022), arXiv:2211.01095, algorithm 2 (2M): DDIM with a clean picture extrapolated
-    from two.
-    """
+    """Lu et al. (2022), arXiv:2211.01095, algorithm 2: DPM-Solver++(2M)."""
 
-    before = None  # the clean picture of the step before, and the log of its signal / noise
+    previous: tuple[Images, float] | None = None  # x0 and lambda of the step before
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        (signal, noise), (next_signal, next_noise) = self.parts(t), self.parts(self.next[t])
-        clean, now = self.read(output, t, x)[0], log(signal / noise)
-        best = clean
-        if (
-            self.before and next_noise
-        ):  # the first step knows no other picture; the last one is infinitely long
-            other, then = self.before
-            best = clean + (log(next_signal / next_noise) - now) / (now - then) / 2 * (
-                clean - other
-            )
-        self.before = clean, now
-        return next_signal * best + next_noise / noise * (x - signal * best)
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        alpha, sigma = self.alpha_sigma(t)
+        next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        x0, _ = self.predict_x0_eps(model_output, t, x)
+        log_snr = log(alpha / sigma)  # lambda in the paper
+        extrapolated = x0
+        # The first step has no predecessor; a step to no noise at all has an infinite length.
+        if self.previous and next_sigma:
+            previous_x0, previous_log_snr = self.previous
+            ratio = (log(next_alpha / next_sigma) - log_snr) / (log_snr - previous_log_snr)
+            extrapolated = x0 + ratio / 2 * (x0 - previous_x0)
+        self.previous = x0, log_snr
+        return next_alpha * extrapolated + next_sigma / sigma * (x - alpha * extrapolated)
 
 
 class PNDM(Sampler):
-    """Liu et al. (2022), arXiv:2202.09778: DDIM with the noise extrapolated from four steps. The
-    published default.
+    """Liu et al. (2022), arXiv:2202.09778: DDIM with a linear multistep method for the noise.
 
-    Equation 12; from fewer while there are fewer, and the second call of the model mends the first
-    step.
+    Equation 12, with fewer terms in the first steps. The first step is repeated with the mean of
+    the noise at its two ends (Heun's method). It is the default of Stable Diffusion 1.x.
     """
 
-    end, calls, noises = 0, 0, ()
-    weights = (
+    final_timestep = 0
+    # Adams-Bashforth weights of orders 1 to 4, for the latest noise first.
+    multistep_weights = (
         (1,),
         (3 / 2, -1 / 2),
         (23 / 12, -16 / 12, 5 / 12),
         (55 / 24, -59 / 24, 37 / 24, -9 / 24),
     )
+    calls = 0
+    start: Images | None = None  # x before the first step
+    history: tuple[Images, ...] = ()  # the noise of the last four times, the latest first
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
@@ -234,20 +253,20 @@ class PNDM(Sampler):
         super().__init__(schedule, steps, strength, eta)
         self.timesteps = self.timesteps[:2] + self.timesteps[1:]
 
-    def step(self, output: Pictures, t: int, x: Pictures, generator: Generators = None) -> Pictures:
-        noise, self.calls = self.read(output, t, x)[1], self.calls + 1
-        if (
-            self.calls == 2
-        ):  # from the start again, with the mean of the noise there and of that where it led
-            t, x, noise = self.timesteps[0], self.start, (self.noises[0] + noise) / 2
+    def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
+        _, eps = self.predict_x0_eps(model_output, t, x)
+        self.calls += 1
+        if self.calls == 2:  # the corrector of the first step: again from its start
+            t, x = self.timesteps[0], self.start
+            eps = (self.history[0] + eps) / 2
         else:
-            self.start, self.noises = x, (noise, *self.noises[:3])
-            noise = sum(
-                w * one
-                for w, one in zip(self.weights[len(self.noises) - 1], self.noises, strict=True)
-            )
-        (signal, amount), (next_signal, next_amount) = self.parts(t), self.parts(self.next[t])
-        return next_signal * (x - amount * noise) / signal + next_amount * noise
+            self.start = x
+            self.history = (eps, *self.history[:3])
+            weights = self.multistep_weights[len(self.history) - 1]
+            eps = sum(w * past for w, past in zip(weights, self.history, strict=True))
+        alpha, sigma = self.alpha_sigma(t)
+        next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        return next_alpha * (x - sigma * eps) / alpha + next_sigma * eps
 
 
 SAMPLERS = {"ddpm": DDPM, "ddim": DDIM, "euler": Euler, "dpm++": DPMSolverPP, "pndm": PNDM}

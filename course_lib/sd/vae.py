@@ -1,7 +1,7 @@
-"""The autoencoder: an image of 3 x 512 x 512 becomes a latent of 4 x 64 x 64, and an image again.
+"""The autoencoder: an image of 3 x 512 x 512 to a latent of 4 x 64 x 64, and back.
 
 Rombach et al. (2022), arXiv:2112.10752, section 3.1 and appendix G: f = 8, 4 latent channels, a
-slight Kullback-Leibler penalty. The default configuration is that of Stable Diffusion 1.x.
+small Kullback-Leibler penalty. The default configuration is that of Stable Diffusion 1.x.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from course_lib.sd.layers import Downsample2D, ImageAttention, ResnetBlock2D, Up
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """The sizes of an autoencoder, under the names of the published ``vae/config.json``.
+    """The sizes of an autoencoder; fields are named as in ``vae/config.json``.
 
-    Each number of ``block_out_channels`` but the last stands for a halving of the resolution.
+    The resolution halves after every entry of ``block_out_channels`` but the last.
     """
 
     in_channels: int = 3
@@ -28,20 +28,18 @@ class AutoencoderConfig:
     block_out_channels: Sequence[int] = (128, 256, 512, 512)
     layers_per_block: int = 2
     norm_num_groups: int = 32
-    # brings Stable Diffusion's latents to a standard deviation of about 1
+    # Brings Stable Diffusion's latents to a standard deviation of about 1.
     scaling_factor: float = 0.18215
 
     @property
     def factor(self) -> int:
-        """How many pixels a side of one value of the latent stands for: 8 for four blocks."""
+        """Pixels per latent position, along a side: 8 with four blocks."""
         return 2 ** (len(self.block_out_channels) - 1)
 
 
 @dataclass(frozen=True)
 class DiagonalGaussian:
-    """What the encoder says of a latent: a mean and a variance for every value. Kingma and Welling
-    (2014).
-    """
+    """The encoder's distribution of a latent: mean and log-variance of every value."""
 
     mean: Float[Tensor, "batch latents height width"]
     logvar: Float[Tensor, "batch latents height width"]
@@ -49,27 +47,30 @@ class DiagonalGaussian:
     def sample(
         self, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch latents height width"]:
-        """Mean plus standard deviation times noise, so that gradients reach both: arXiv:1312.6114,
-        section 2.4.
-        """
-        # Drawn on the CPU: the same seed gives the same noise on every device.
+        """A sample by the reparameterisation trick: arXiv:1312.6114, section 2.4."""
+        # Drawn on the CPU so that every device gets the same values.
         noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + (0.5 * self.logvar).exp() * noise
 
     def kl(self) -> Float[Tensor, ""]:
-        """The divergence from a standard Gaussian in nats, a mean over all values: arXiv:1312.6114,
-        appendix B.
+        """The Kullback-Leibler divergence from a standard Gaussian, in nats per value.
+
+        Kingma and Welling (2014), arXiv:1312.6114, appendix B.
         """
         return 0.5 * (self.mean**2 + self.logvar.exp() - 1 - self.logvar).mean()
 
 
 class DownBlock(nn.Module):
-    """Residual blocks at one resolution, then half of it."""
+    """Residual blocks at one resolution, then a downsampler."""
 
-    def __init__(self, inputs: int, outputs: int, layers: int, groups: int, halve: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, layers: int, groups: int, downsample: bool
+    ) -> None:
         super().__init__()
-        self.resnets = _resnets(inputs, outputs, layers, groups)
-        self.downsamplers = nn.ModuleList([Downsample2D(outputs, padding=0)] if halve else [])
+        self.resnets = _resnets(in_channels, out_channels, layers, groups)
+        self.downsamplers = nn.ModuleList(
+            [Downsample2D(out_channels, padding=0)] if downsample else []
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         for module in (*self.resnets, *self.downsamplers):
@@ -78,12 +79,14 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Residual blocks at one resolution, then twice of it."""
+    """Residual blocks at one resolution, then an upsampler."""
 
-    def __init__(self, inputs: int, outputs: int, layers: int, groups: int, double: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, layers: int, groups: int, upsample: bool
+    ) -> None:
         super().__init__()
-        self.resnets = _resnets(inputs, outputs, layers, groups)
-        self.upsamplers = nn.ModuleList([Upsample2D(outputs)] if double else [])
+        self.resnets = _resnets(in_channels, out_channels, layers, groups)
+        self.upsamplers = nn.ModuleList([Upsample2D(out_channels)] if upsample else [])
 
     def forward(self, x: Tensor) -> Tensor:
         for module in (*self.resnets, *self.upsamplers):
@@ -91,23 +94,20 @@ class UpBlock(nn.Module):
         return x
 
 
-def _resnets(inputs: int, outputs: int, layers: int, groups: int) -> nn.ModuleList:
+def _resnets(in_channels: int, out_channels: int, layers: int, groups: int) -> nn.ModuleList:
     """Residual blocks, of which the first changes the number of channels."""
-    channels = [inputs] + [outputs] * layers
-    pairs = zip(channels, channels[1:], strict=False)
-    return nn.ModuleList(ResnetBlock2D(before, after, groups=groups) for before, after in pairs)
+    inputs = [in_channels] + [out_channels] * (layers - 1)
+    return nn.ModuleList(
+        ResnetBlock2D(channels, out_channels, groups=groups) for channels in inputs
+    )
 
 
 class MidBlock(nn.Module):
-    """At the coarsest resolution: a residual block, attention between all positions, a residual
-    block.
-    """
+    """At the coarsest resolution: residual block, self-attention, residual block."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.resnets = nn.ModuleList(
-            ResnetBlock2D(channels, channels, groups=groups) for _ in range(2)
-        )
+        self.resnets = _resnets(channels, channels, 2, groups)
         self.attentions = nn.ModuleList([ImageAttention(channels, groups=groups)])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,25 +115,23 @@ class MidBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image to the means and log-variances of its latent, stacked."""
+    """From an image to the mean and the log-variance of its latent, as one tensor."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        widths, layers, groups = (
-            list(config.block_out_channels),
-            config.layers_per_block,
-            config.norm_num_groups,
-        )
-        self.conv_in = nn.Conv2d(config.in_channels, widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList(
-            DownBlock(inputs, outputs, layers, groups, halve=index < len(widths) - 1)
-            for index, (inputs, outputs) in enumerate(
-                zip([widths[0], *widths], widths, strict=False)
+        widths, groups = list(config.block_out_channels), config.norm_num_groups
+        channels, last = widths[0], len(widths) - 1
+        self.conv_in = nn.Conv2d(config.in_channels, channels, 3, padding=1)
+        self.down_blocks = nn.ModuleList()
+        for level, width in enumerate(widths):
+            block = DownBlock(
+                channels, width, config.layers_per_block, groups, downsample=level < last
             )
-        )
-        self.mid_block = MidBlock(widths[-1], groups)
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
-        self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
+            self.down_blocks.append(block)
+            channels = width
+        self.mid_block = MidBlock(channels, groups)
+        self.conv_norm_out = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.conv_out = nn.Conv2d(channels, 2 * config.latent_channels, 3, padding=1)
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]
@@ -145,25 +143,23 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent to image: the encoder's mirror, with one residual block more at each resolution."""
+    """From a latent to an image: the mirrored encoder, with one more residual block per level."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        widths, layers, groups = (
-            list(config.block_out_channels)[::-1],
-            config.layers_per_block,
-            config.norm_num_groups,
-        )
-        self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
-        self.mid_block = MidBlock(widths[0], groups)
-        self.up_blocks = nn.ModuleList(
-            UpBlock(inputs, outputs, layers + 1, groups, double=index < len(widths) - 1)
-            for index, (inputs, outputs) in enumerate(
-                zip([widths[0], *widths], widths, strict=False)
+        widths, groups = list(config.block_out_channels), config.norm_num_groups
+        channels = widths[-1]
+        self.conv_in = nn.Conv2d(config.latent_channels, channels, 3, padding=1)
+        self.mid_block = MidBlock(channels, groups)
+        self.up_blocks = nn.ModuleList()
+        for level, width in reversed(list(enumerate(widths))):
+            block = UpBlock(
+                channels, width, config.layers_per_block + 1, groups, upsample=level > 0
             )
-        )
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=1e-6)
-        self.conv_out = nn.Conv2d(widths[-1], config.out_channels, 3, padding=1)
+            self.up_blocks.append(block)
+            channels = width
+        self.conv_norm_out = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.conv_out = nn.Conv2d(channels, config.out_channels, 3, padding=1)
 
     def forward(
         self, x: Float[Tensor, "batch latents height width"]
@@ -175,40 +171,40 @@ class Decoder(nn.Module):
 
 
 class AutoencoderKL(nn.Module):
-    """Stable Diffusion's autoencoder. Images are in [-1, 1]; latents are as the encoder gives them,
-    not scaled.
-    """
+    """Stable Diffusion's autoencoder: images in [-1, 1], latents not yet scaled."""
 
     def __init__(self, config: AutoencoderConfig = AutoencoderConfig()) -> None:
         """
         Raises:
-            ValueError: if ``norm_num_groups`` does not divide every one of ``block_out_channels``.
+            ValueError: if ``norm_num_groups`` does not divide all ``block_out_channels``.
         """
         super().__init__()
-        odd = [width for width in config.block_out_channels if width % config.norm_num_groups]
-        if odd:
+        groups = config.norm_num_groups
+        indivisible = [width for width in config.block_out_channels if width % groups]
+        if indivisible:
             raise ValueError(
-                f"block_out_channels {odd} cannot be split into {config.norm_num_groups} groups: choose multiples, "
-                "or another norm_num_groups."
+                f"block_out_channels {indivisible} cannot be split into {groups} groups: choose "
+                "multiples, or another norm_num_groups."
             )
         self.config = config
-        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
         moments = 2 * config.latent_channels
         self.quant_conv = nn.Conv2d(moments, moments, 1)
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
-        # the order in memory that CPUs and GPUs convolve faster
+        # The memory format in which CPUs and GPUs convolve faster.
         self.to(memory_format=torch.channels_last)
 
     def encode(self, images: Float[Tensor, "batch channels height width"]) -> DiagonalGaussian:
-        """What the encoder says of the latents: of an image's height and width an eighth each.
+        """The distribution of the latents, smaller than the images by ``config.factor``.
 
         Raises:
-            ValueError: if height or width is no multiple of ``config.factor``.
+            ValueError: if height or width is not a multiple of ``config.factor``.
         """
         factor = self.config.factor
         if images.shape[-2] % factor or images.shape[-1] % factor:
             raise ValueError(
-                f"An image of {tuple(images.shape[-2:])} pixels: both must be multiples of {factor}."
+                f"Images of {tuple(images.shape[-2:])} pixels: both must be multiples of {factor}."
             )
         mean, logvar = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
         return DiagonalGaussian(mean, logvar.clamp(-30, 20))
@@ -216,5 +212,5 @@ class AutoencoderKL(nn.Module):
     def decode(
         self, latents: Float[Tensor, "batch latents height width"]
     ) -> Float[Tensor, "batch channels _ _"]:
-        """Images, about in [-1, 1]."""
+        """Images, approximately in [-1, 1]."""
         return self.decoder(self.post_quant_conv(latents))

@@ -1,11 +1,10 @@
-"""One training over several processes, a GPU each: torchrun starts them, and torch's own DDP joins
-them.
+"""Data-parallel training with torchrun and ``DistributedDataParallel``, one process per GPU.
 
     torchrun --standalone --nproc-per-node 4 --no-python course train tiny-sd
 
-Each batch is divided among them. So a run is the same with any number of processes: its steps, its
-learning rates, and the file that it goes on from. ``DistributedDataParallel`` adds up what each has
-learned: Li et al. (2020), arXiv:2006.15704.
+Each batch is split across the processes. So the steps, the learning rates and the resume file are
+the same with any number of processes. ``DistributedDataParallel`` averages the gradients: Li et al.
+(2020), arXiv:2006.15704.
 """
 
 import os
@@ -17,77 +16,75 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-def count() -> int:
-    """How many processes train together; 1 without torchrun."""
+def world_size() -> int:
+    """The number of processes that train together; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def number() -> int:
-    """Which of them this one is: 0 is the one that shows its progress, saves, measures and
-    ships.
-    """
+def rank() -> int:
+    """The index of this process. Rank 0 shows the progress, saves, evaluates and publishes."""
     return int(os.environ.get("RANK", 0))
 
 
-def share(batch: int) -> int:
-    """How many examples of each batch are for this process.
+def local_batch_size(batch_size: int) -> int:
+    """The number of examples of each batch that this process gets.
 
     Raises:
-        ValueError: if they can't be divided evenly.
+        ValueError: if the batch can't be split evenly.
     """
-    if batch % count():
+    if batch_size % world_size():
         raise ValueError(
-            f"{count()} processes can't divide batches of {batch}: start torchrun with a divisor of it."
+            f"{world_size()} processes can't divide batches of {batch_size}: "
+            "start torchrun with a divisor of it."
         )
-    return batch // count()
+    return batch_size // world_size()
 
 
 class _Loss(nn.Module):
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor]) -> None:
         super().__init__()
-        self.model, self.loss = model, loss
+        self.model = model
+        self.loss = loss
 
     def forward(self, *batch: Tensor) -> Tensor:
         return self.loss(self.model, *batch)
 
 
-def joined(model: nn.Module, loss: Callable[..., Tensor]) -> nn.Module:
-    """``loss(model, *batch)`` as a function of the batch, after whose backward all processes have
-    the same gradients.
+def wrap_ddp(model: nn.Module, loss: Callable[..., Tensor]) -> nn.Module:
+    """``loss(model, *batch)`` as a module of the batch alone, whose gradients are averaged over all
+    processes.
 
-    ``DistributedDataParallel`` watches what goes through ``forward``, and some losses use a model's
-    parts one by one: so what it is given is the loss itself.
+    ``DistributedDataParallel`` only sees calls of ``forward``, and some losses call parts of a
+    model: so it wraps the loss, not the model.
     """
-    whole = _Loss(model, loss)
-    if count() == 1:
-        return whole
-    _begin()
-    return DistributedDataParallel(whole)
+    module = _Loss(model, loss)
+    if world_size() == 1:
+        return module
+    _init_process_group()
+    return DistributedDataParallel(module)
 
 
 @contextmanager
-def in_turn() -> Iterator[None]:
-    """The first process goes through the block, and then the others: for files that are made
-    once.
-    """
-    if count() > 1:
-        _begin()
-    if number() > 0:
+def rank_zero_first() -> Iterator[None]:
+    """Rank 0 runs the block before the other processes: for files that are made once."""
+    if world_size() > 1:
+        _init_process_group()
+    if rank() > 0:
         distributed.barrier()
     yield
-    if count() > 1 and number() == 0:
+    if world_size() > 1 and rank() == 0:
         distributed.barrier()
 
 
-def summed(total: Tensor) -> float:
-    """The sum of a number that each process has its own of."""
-    if count() > 1:
-        distributed.all_reduce(total)
-    return total.item()
+def all_reduce_sum(value: Tensor) -> float:
+    """The sum of a scalar over all processes."""
+    if world_size() > 1:
+        distributed.all_reduce(value)
+    return value.item()
 
 
-def _begin() -> None:
-    """Meet the others, once, and take a GPU of one's own."""
+def _init_process_group() -> None:
+    """Initialise the process group, once, and select this rank's GPU."""
     if distributed.is_initialized():
         return
     if torch.cuda.is_available():

@@ -1,5 +1,4 @@
-"""One training loop for every lesson: progress, mixed precision, checkpoints, and a safe way to
-stop.
+"""The training loop of every lesson: progress, mixed precision, checkpoints, clean interruption.
 
     fit(model, cross_entropy, batches(images, labels), epochs=10)
 
@@ -31,9 +30,7 @@ Loss = Callable[..., Tensor]
 
 @dataclass
 class History:
-    """What a training run did: the mean loss and the score of every epoch, and the time it took in
-    seconds.
-    """
+    """A training run: the mean loss and the score of every epoch, and its time in seconds."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -42,7 +39,7 @@ class History:
 
 
 def batches(*tensors: Tensor, size: int = 64) -> DataLoader:
-    """Batches of ``size`` from tensors of equal length, in a new order every epoch.
+    """Batches of ``size`` from tensors of equal length, shuffled in every epoch.
 
     Raises:
         ValueError: if the tensors differ in length.
@@ -59,9 +56,7 @@ def cross_entropy(
     images: Float[Tensor, "batch channels height width"],
     labels: Int64[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """The loss of a classifier: minus the log of the probability it gives to the right class,
-    averaged.
-    """
+    """The loss of a classifier: the mean of -log of the probability of the true class."""
     return F.cross_entropy(model(images), labels)
 
 
@@ -71,14 +66,15 @@ def accuracy(
     images: Float[Tensor, "count channels height width"],
     labels: Int64[Tensor, " count"],
 ) -> float:
-    """The share of images, in [0, 1], whose highest score stands at the right label. Leaves the
-    model as it was.
+    """The share of images, in [0, 1], whose highest score is at the true label.
+
+    The model keeps its training mode.
     """
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
-    guesses = torch.cat([model(part.to(device)).argmax(1).cpu() for part in images.split(1000)])
+    predictions = torch.cat([model(part.to(device)).argmax(1).cpu() for part in images.split(1000)])
     model.train(was_training)
-    return (guesses == labels.cpu()).float().mean().item()
+    return (predictions == labels.cpu()).float().mean().item()
 
 
 def fit(
@@ -92,7 +88,7 @@ def fit(
     score: Callable[[nn.Module], float] | None = None,
     checkpoint: str | Path | None = None,
     seed: int = 0,
-    average: float | None = None,
+    ema_decay: float | None = None,
     label: str = "training",
 ) -> History:
     """Train ``model`` in place with AdamW and a one-cycle learning rate (Smith and Topin 2018,
@@ -100,155 +96,181 @@ def fit(
 
     Args:
         model: moved to ``device`` and left in training mode.
-        loss: ``loss(model, *batch)`` returns the scalar to make small.
+        loss: ``loss(model, *batch)`` returns the scalar to minimise.
         data: batches, each a tuple of tensors whose first dimension counts the examples.
-        epochs: how often to go through the data.
-        learning_rate: the highest one; it rises to it in the first 30 % of the steps and then falls
+        epochs: the number of passes over the data.
+        learning_rate: the peak; the rate rises to it in the first 30 % of the steps and then falls
             to almost 0.
-        device: where to train; by default where the model is.
-        score: called after every epoch, larger is better; the weights of the best epoch are the
-            ones kept.
-        checkpoint: file in which the state is saved after every epoch. If it exists, training goes
-            on from it.
-        seed: epoch ``e`` is seeded with ``seed + e``, so a resumed run does what an uninterrupted
-            one would.
-        average: if given, the model ends with a running mean of its weights, of which this share
-            stays in every step: 0.999 averages over about the last 1,000. It is less noisy than any
-            of them, as diffusion models need (Ho et al., 2020, arXiv:2006.11239, appendix B).
-        label: what stands before the progress bar.
+        device: where to train; by default the model's device.
+        score: called after every epoch, larger is better; the weights of the best epoch are kept.
+        checkpoint: file in which the state is saved after every epoch. If it exists, training
+            resumes from it.
+        seed: epoch ``e`` is seeded with ``seed + e``, so a resumed run gives the same result as an
+            uninterrupted one.
+        ema_decay: if given, the model ends with an exponential moving average of its weights:
+            0.999 averages over about the last 1,000 steps. Diffusion models need it (Ho et al.,
+            2020, arXiv:2006.11239, appendix B).
+        label: the text in front of the progress bar.
 
-    Started by torchrun, several processes train it together: see
+    Several processes started by torchrun train the model together: see
     :mod:`course_lib.training.distributed`.
 
-    An interruption (Ctrl+C, the stop button) ends training early and returns. What is kept is the
-    best epoch so far, or without ``score`` the weights as they stand.
+    An interruption (Ctrl+C, the stop button) ends the training early and returns. The model then
+    has the weights of the best epoch so far, or without ``score`` the current weights.
 
     Raises:
-        FloatingPointError: if the loss stops being a number.
-        ValueError: if the checkpoint belongs to a run with another number of steps or another seed.
+        FloatingPointError: if the loss is not finite.
+        ValueError: if the checkpoint belongs to a run with a different number of steps or a
+            different seed.
     """
     device = device or next(model.parameters()).device
     model.to(device).train()
-    step = distributed.joined(model, loss)
+    batch_loss = distributed.wrap_ddp(model, loss)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=max(epochs * len(data), 1)
     )
     scaler = _grad_scaler(device)  # float16's small gradients would round to 0 without it
-    history, best = History(), None
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    if average is not None:
-        parts["average"] = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average))
-    kept = parts["average"].module if average is not None else model
+    if ema_decay is not None:
+        parts["average"] = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+    final_model = parts["average"].module if ema_decay is not None else model
+    history, best = History(), None
     if checkpoint is not None and Path(checkpoint).exists():
-        history, best = _resume(Path(checkpoint), parts, device, seed)
+        history, best = _load_state(Path(checkpoint), parts, device, seed)
 
-    begin, before = time.perf_counter(), history.seconds
-    images = len(data.sampler) * distributed.count()  # not of the data set, which may be endless
-    done = len(history.losses) * images
-    # On stdout: a notebook shows stderr as if something were wrong.
-    shown = {"desc": label, "unit": " images", "file": sys.stdout, "mininterval": 0.5}
-    bar = tqdm(total=epochs * images, initial=done, disable=distributed.number() > 0, **shown)
+    start, earlier_seconds = time.perf_counter(), history.seconds
+    # of the sampler: the data set itself may be endless
+    examples = len(data.sampler) * distributed.world_size()
+    bar = tqdm(
+        total=epochs * examples,
+        initial=len(history.losses) * examples,
+        disable=distributed.rank() > 0,
+        desc=label,
+        unit=" images",
+        file=sys.stdout,  # a notebook shows stderr as if something were wrong
+        mininterval=0.5,
+    )
     try:
         for epoch in range(len(history.losses), epochs):
             torch.manual_seed(seed + epoch)
-            total = torch.zeros((), device=device)  # read once an epoch: each read makes a GPU wait
-            for batch in data:
-                batch = [tensor.to(device) for tensor in batch]
-                with autocast(device):
-                    value = step(*batch)
-                optimizer.zero_grad()
-                scaler.scale(value).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                schedule.step()
-                if average is not None:
-                    parts["average"].update_parameters(model)
-                total += value.detach() * len(batch[0])
-                bar.update(len(batch[0]) * distributed.count())
-            history.losses.append(distributed.summed(total) / images)
+            total = _train_epoch(batch_loss, data, parts, device, bar)
+            history.losses.append(distributed.all_reduce_sum(total) / examples)
             if not math.isfinite(history.losses[-1]):
                 raise FloatingPointError(
                     f"The loss became {history.losses[-1]}: try a smaller learning_rate."
                 )
             bar.set_postfix(loss=f"{history.losses[-1]:.4f}")
             if score is not None:
-                history.scores.append(score(kept))
+                history.scores.append(score(final_model))
                 if history.scores[-1] == max(history.scores):
-                    best = {
-                        name: value.detach().clone() for name, value in kept.state_dict().items()
-                    }
-            history.seconds = before + time.perf_counter() - begin
-            if checkpoint is not None and distributed.number() == 0:
-                _save(Path(checkpoint), parts, history, best, seed)
+                    weights = final_model.state_dict().items()
+                    best = {name: weight.detach().clone() for name, weight in weights}
+            history.seconds = earlier_seconds + time.perf_counter() - start
+            if checkpoint is not None and distributed.rank() == 0:
+                _save_state(Path(checkpoint), parts, history, best, seed)
     except KeyboardInterrupt:
         history.interrupted = True
         print(f"\nStopped after {len(history.losses)} of {epochs} epochs.")
     finally:
         bar.close()
-    if best is not None or kept is not model:
-        model.load_state_dict(best or kept.state_dict())
+    if best is not None or final_model is not model:
+        model.load_state_dict(best or final_model.state_dict())
     return history
 
 
+def _train_epoch(
+    batch_loss: nn.Module,
+    data: DataLoader,
+    parts: dict[str, Any],
+    device: torch.device,
+    bar: tqdm,
+) -> Float[Tensor, ""]:
+    """One pass over the data; returns the sum of the losses of this process's examples."""
+    total = torch.zeros((), device=device)  # read once per epoch: each read waits for the GPU
+    for batch in data:
+        batch = [tensor.to(device) for tensor in batch]
+        with autocast(device):
+            value = batch_loss(*batch)
+        parts["optimizer"].zero_grad()
+        parts["scaler"].scale(value).backward()
+        parts["scaler"].step(parts["optimizer"])
+        parts["scaler"].update()
+        parts["schedule"].step()
+        if "average" in parts:
+            parts["average"].update_parameters(parts["model"])
+        total += value.detach() * len(batch[0])
+        bar.update(len(batch[0]) * distributed.world_size())
+    return total
+
+
 def fit_new(
-    make: Callable[[], nn.Module],
+    make_model: Callable[[], nn.Module],
     loss: Loss,
     data: DataLoader,
     epochs: int,
     *,
     seed: int = 0,
-    start: Mapping[str, Tensor] | None = None,
+    initial_weights: Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> tuple[nn.Module, History]:
-    """Make a model and :func:`fit` it; returns it ready to predict, with what the training did.
+    """Make a model and :func:`fit` it; returns it in evaluation mode, with the training's history.
 
     Args:
-        make: makes the model; its random weights depend on ``seed`` only.
+        make_model: makes the model; its random weights depend on ``seed`` only.
         loss: as for :func:`fit`, like ``data``, ``epochs`` and the other ``options``.
-        start: weights to begin with in place of random ones, for another cycle of the learning
-            rate.
+        initial_weights: a state dict to start from instead of random weights, for a further cycle
+            of the learning rate.
     """
     torch.manual_seed(seed)
-    model = make()
-    if start is not None:
-        model.load_state_dict(start)
+    model = make_model()
+    if initial_weights is not None:
+        model.load_state_dict(initial_weights)
     history = fit(model, loss, data, epochs, seed=seed, **options)
     return model.eval(), history
 
 
 def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.2
-    """Loss scaling where autocast computes in float16 (a GPU without bfloat16), and a pass-through
-    elsewhere.
+    """Loss scaling where autocast uses float16 (a GPU without bfloat16); elsewhere it does
+    nothing.
     """
-    needed = device.type == "cuda" and not torch.cuda.is_bf16_supported()
-    newer = hasattr(torch.amp, "GradScaler")  # torch 2.2 has it under torch.cuda only
-    return (torch.amp.GradScaler if newer else torch.cuda.amp.GradScaler)(enabled=needed)
+    enabled = device.type == "cuda" and not torch.cuda.is_bf16_supported()
+    # torch 2.2 only has torch.cuda.amp.GradScaler
+    module = torch.amp if hasattr(torch.amp, "GradScaler") else torch.cuda.amp
+    return module.GradScaler(enabled=enabled)
 
 
-def _save(path: Path, parts: dict, history: History, best: dict | None, seed: int) -> None:
+def _save_state(
+    path: Path, parts: dict[str, Any], history: History, best: dict | None, seed: int
+) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
-    # Only plain numbers of the schedule: older versions of torch keep functions in it, which a safe
-    # load refuses.
+    # Only the schedule's numbers: older versions of torch store functions in it, which a safe load
+    # rejects.
     state["schedule"] = {
         key: state["schedule"][key] for key in ("last_epoch", "total_steps", "_step_count")
     }
     resume.write(path, {**state, "history": vars(history), "best": best, "seed": seed})
 
 
-def _resume(
-    path: Path, parts: dict, device: torch.device, seed: int
+def _load_state(
+    path: Path, parts: dict[str, Any], device: torch.device, seed: int
 ) -> tuple[History, dict | None]:
-    """Put the saved state back into the parts."""
+    """Load the saved state into ``parts``; returns the history and the weights of the best epoch.
+
+    Raises:
+        ValueError: if it belongs to a run with a different number of steps or a different seed.
+    """
     state = resume.read(path, device)
-    saved, wanted = state["schedule"]["total_steps"], parts["schedule"].total_steps
-    if saved != wanted:
+    saved_steps, total_steps = state["schedule"]["total_steps"], parts["schedule"].total_steps
+    if saved_steps != total_steps:
         raise ValueError(
-            f"{path} belongs to a run of {saved} steps, not {wanted}: set epochs and data back, or delete it."
+            f"{path} belongs to a run of {saved_steps} steps, not {total_steps}: "
+            "set epochs and data back, or delete it."
         )
     if state["seed"] != seed:
         raise ValueError(
-            f"{path} belongs to a run with seed {state['seed']}, not {seed}: set it back, or delete it."
+            f"{path} belongs to a run with seed {state['seed']}, not {seed}: "
+            "set it back, or delete it."
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])

@@ -1,8 +1,6 @@
-"""From a trained model to the file that is shipped: what it must reach, and the card that says what
-it did.
+"""From a trained model to the published checkpoint and its card.
 
-The figures on a card are those of the weights as they are stored, rounded to 16 bits, not of those
-that were trained.
+The metrics on a card are those of the stored weights, rounded to float16, not of the trained ones.
 """
 
 import json
@@ -18,148 +16,139 @@ from torch import nn
 from course_lib.assets import checkpoints, checksums, paths
 from course_lib.training import recipes
 
-TEST_EXAMPLES = 500  # of each split, where there are so many
-# In a card's metrics, beside the splits: each training style left out and tested on, with how that
-# was trained.
-STYLES = "styles-in-turn"
+TEST_EXAMPLES = 500  # of each split that has so many
+# The key in a card's metrics, next to the splits, of add_held_out_style's entries.
+HELD_OUT_STYLES = "styles-in-turn"
 
 
-def ship(
+def save_with_card(
     name: str,
     model: nn.Module,
     *,
     epochs: int,
     seed: int,
     minutes: float,
-    images: int,
+    examples_seen: int,
     command: str | None = None,
     threads: int | None = None,
-    count: int | None = None,
+    test_examples: int | None = None,
     note: str | None = None,
     styles: Sequence[str] | None = None,
-    extra: Mapping[str, Any] | None = None,
+    extra_entries: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
 ) -> Path:
-    """Measure a trained model on every split and write it with its card. Returns the checkpoint's
+    """Evaluate a trained model on every split and save it with its card. Returns the checkpoint's
     path.
 
-    Where its family has a ``picture(model)``, that is written beside it as ``NAME.webp``. What the
-    card that is replaced says of styles left out in turn (:func:`add_style`) stays.
+    If its recipe has a ``preview_image``, that is saved as ``NAME.webp``. A shipped card keeps the
+    entries of :func:`add_held_out_style` when it is replaced.
 
     Args:
         name: one of ``recipes.names()``.
-        model: as its family's ``train`` returned it; stays as it is.
-        epochs: how many of its family's ``EPOCH`` examples it was trained for.
-        seed: that of the training.
-        minutes: how long the training took.
-        images: how many it saw.
-        command: what trained it; by default ``course train`` with these epochs and this seed.
-        threads: of the CPU; by default as many as torch uses now.
-        count: test examples of each split, 500 by default; with 0 nothing is measured.
+        model: as its recipe's ``train`` returned it; it isn't changed.
+        epochs: the number of epochs that it was trained for.
+        seed: the seed of the training.
+        minutes: the time that the training took.
+        examples_seen: the number of training examples, over all epochs.
+        command: the command that trained it; by default ``course train`` with these epochs and
+            this seed.
+        threads: CPU threads; by default the number that torch uses now.
+        test_examples: of each split, 500 by default; with 0 nothing is evaluated.
         note: a sentence for the card, if something about the run was special.
-        styles: the drawing styles that it was trained on, if they are not all that are not held
-            out.
-        extra: other entries of the card.
-        folder: where to; by default the checkout's ``data/checkpoints``, and then
-            ``data/checksums.json`` is renewed.
+        styles: the drawing styles that it was trained on; by default all that are not held out.
+        extra_entries: more entries of the card.
+        folder: where to save; by default the checkout's ``data/checkpoints``, and then
+            ``data/checksums.json`` is written again.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is needed and missing; the message says how to install
-            it.
-        ValueError: if there is no such model, or no checkout and no folder.
+        ModuleNotFoundError: if torchmetrics is needed and missing; the message names the fix.
+        ValueError: if there is no such model, or neither a checkout nor a folder.
     """
     if folder is None and paths.checkout() is None:
         raise ValueError("Only a checkout has data/checkpoints to write to: give a folder.")
-    family, device = recipes.family(name), next(model.parameters()).device
-    most = TEST_EXAMPLES if count is None else count
-    counts = {split: min(most, available) for split, available in family.TESTS.items() if most}
-    stored = as_stored(name, model).to(device)
-    metrics = {
-        split: rounded(family.evaluate(name, stored, split, some)) for split, some in counts.items()
+    recipe, device = recipes.recipe(name), next(model.parameters()).device
+    limit = TEST_EXAMPLES if test_examples is None else test_examples
+    counts = {split: min(limit, count) for split, count in recipe.test_splits.items() if limit}
+    stored_model = round_trip_fp16(name, model).to(device)
+    metrics: dict[str, Any] = {
+        split: round_metrics(recipe.evaluate(stored_model, split, count))
+        for split, count in counts.items()
     }
-    if folder is None and (in_turn := _styles_in_turn(name)):
-        metrics[STYLES] = in_turn
+    if folder is None and (held_out := _held_out_styles(name)):
+        metrics[HELD_OUT_STYLES] = held_out
+    description = recipe.dataset_description(**({} if styles is None else {"styles": styles}))
     card = {
         "command": command or f"course train {name} --epochs {epochs} --seed {seed} --ship",
         "seed": seed,
-        "data": family.facts(name, styles) | {"test examples": counts},
+        "data": description | {"test examples": counts},
         "metrics": metrics,
-        "hardware": hardware(device, threads),
+        "hardware": describe_hardware(device, threads),
         "minutes": round(minutes, 1),
         "epochs": epochs,
-        "images seen": images,
+        "images seen": examples_seen,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "torch": torch.__version__.split("+")[0],
         **({"note": note} if note else {}),
-        **(extra or {}),
+        **(extra_entries or {}),
     }
     path = checkpoints.save(name, model.state_dict(), card, folder)
-    if counts and hasattr(family, "picture"):
-        family.picture(stored).save(path.with_suffix(".webp"), quality=90)
+    if counts and recipe.preview_image is not None:
+        recipe.preview_image(stored_model).save(path.with_suffix(".webp"), quality=90)
     if folder is None:
         checksums.write()
     return path
 
 
-def add_style(
-    name: str, style: str, figures: Mapping[str, float], *, epochs: int, command: str
+def add_held_out_style(
+    name: str, style: str, metrics: Mapping[str, float], *, epochs: int, command: str
 ) -> Path:
-    """Write on a shipped model's card what the same design reached on a style that was left out of
-    its training.
-
-    Beside these figures stand the epochs and the command of that training. Returns the card's path.
+    """Add to a shipped model's card the metrics of the same design on a style that was left out of
+    its training, with the epochs and the command of that training. Returns the card's path.
 
     Raises:
         FileNotFoundError: if there is no shipped model of that name.
     """
-    path, card = paths.data("checkpoints", f"{name}.json"), checkpoints.card(name)
-    card["metrics"].setdefault(STYLES, {})[style] = {
-        **figures,
-        "epochs": epochs,
-        "command": command,
-    }
+    path, card = paths.data_path("checkpoints", f"{name}.json"), checkpoints.read_card(name)
+    entry = {**metrics, "epochs": epochs, "command": command}
+    card["metrics"].setdefault(HELD_OUT_STYLES, {})[style] = entry
     path.write_text(json.dumps(card, indent=2) + "\n")
     checksums.write()
     return path
 
 
-def as_stored(name: str, model: nn.Module) -> nn.Module:
-    """A copy of the model, on the CPU and ready to predict, with the weights that a checkpoint of
-    it would have.
+def round_trip_fp16(name: str, model: nn.Module) -> nn.Module:
+    """A copy of the model on the CPU, in evaluation mode, with weights rounded to float16 as in a
+    checkpoint.
     """
-    halves = {
-        key: value.half() if value.is_floating_point() else value
-        for key, value in model.state_dict().items()
-    }
-    copy = recipes.family(name).model(name)
-    copy.load_state_dict(halves)  # which makes them 32 bits again
+    copy = recipes.recipe(name).make_model()
+    copy.load_state_dict(checkpoints.to_fp16(model.state_dict()))  # converts back to float32
     return copy.eval()
 
 
-def hardware(device: torch.device, threads: int | None = None) -> str:
-    """What a model on this device is trained with, as a card tells it."""
+def describe_hardware(device: torch.device, threads: int | None = None) -> str:
+    """The device and the processor, for a card."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = threads or torch.get_num_threads()
     processor = f"{_processor()}, {cores} cores, {threads} thread{'s' * (threads > 1)}"
-    return (
-        f"{torch.cuda.get_device_name(device)}; {processor}" if device.type == "cuda" else processor
-    )
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}; {processor}"
+    return processor
 
 
-def rounded(figures: Mapping[str, float]) -> dict[str, float]:
-    """Figures to four decimals, as cards and ``course evaluate --json`` tell them."""
-    return {metric: round(value, 4) for metric, value in figures.items()}
+def round_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics to four decimals, as on cards and in ``course evaluate --json``."""
+    return {metric: round(value, 4) for metric, value in metrics.items()}
 
 
-def _styles_in_turn(name: str) -> dict[str, Any]:
+def _held_out_styles(name: str) -> dict[str, Any]:
     try:
-        return checkpoints.card(name)["metrics"].get(STYLES, {})
+        return checkpoints.read_card(name)["metrics"].get(HELD_OUT_STYLES, {})
     except FileNotFoundError:  # it was never shipped
         return {}
 
 
 def _processor() -> str:
-    table = Path("/proc/cpuinfo")  # platform.processor() says nothing on most Linux systems
-    lines = table.read_text().splitlines() if table.exists() else []
-    found = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return found[0] if found else platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,70 +1,139 @@
-"""Every model that the course trains, by name, and the module that knows how.
+"""The recipe of every model of the course, by name: how to make, train and evaluate it.
 
-Such a module is called a family here. ``course train`` and ``course evaluate`` ask it for what
-:class:`Family` lists.
+Recipes are built on demand: listing the names imports neither torch nor a model.
 """
 
-import importlib
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from course_lib.training.loop import History
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import nn
 
-_FAMILIES = (
-    "course_lib.vision.tasks",
-    "course_lib.compression.autoencoder",
-    "course_lib.diffusion.judge",
-    "course_lib.diffusion.text_to_image",
-)
+    from course_lib.training.loop import History
+
+_LEVELS = ("classifier", "localizer", "detector", "segmenter", "instances")
+_UNETS = ("unet", "unet-deepest-skip", "unet-no-skips")
 
 
-class Family(Protocol):
-    """What a module must have so that its models can be trained, measured and shipped."""
+@dataclass(frozen=True)
+class Recipe:
+    """How to make, train, evaluate and describe one model.
 
-    EPOCH: int  # examples
-    LEARNING_RATE: float
-    MODELS: Mapping[str, Any]
-    TESTS: Mapping[str, int]  # split: how many examples there are to measure on
-    BARS: Mapping[str, Mapping[str, Mapping[str, float]]]  # model: split: metric: at least
+    ``train`` takes ``epochs, device, workers, seed, initial_weights, learning_rate`` and
+    ``checkpoint``; ``evaluate`` takes the model, a split and the number of examples. If there are
+    ``styles``, ``train``, ``evaluate`` and ``dataset_description`` also take a list of them.
+    """
 
-    def model(self, name: str) -> nn.Module:
-        """A new one, with random weights."""
+    name: str
+    examples_per_epoch: int
+    epochs: int  # of the first training cycle of the shipped checkpoint
+    learning_rate: float  # the peak of the one-cycle schedule
+    make_model: Callable[[], nn.Module]  # with random weights
+    train: Callable[..., tuple[nn.Module, History]]
+    evaluate: Callable[..., dict[str, float]]
+    test_splits: Mapping[str, int]  # the number of test examples of each split
+    thresholds: Mapping[str, Mapping[str, float]]  # by split and metric, the minimum to reach
+    dataset_description: Callable[..., dict[str, Any]]  # for the card
+    styles: Sequence[str] = ()  # drawing styles that can be left out of the training
+    preview_image: Callable[[nn.Module], Image.Image] | None = None
 
-    def epochs(self, name: str) -> int:
-        """How many the first cycle of the shipped one had."""
 
-    def facts(self, name: str, styles: Sequence[str] | None = None) -> dict[str, Any]:
-        """What it is trained on, for its card; in these drawing styles, if it can do without the
-        others.
-        """
+def _vision(name: str) -> Recipe:
+    from course_lib.data import sprites
+    from course_lib.vision import tasks
 
-    def styles(self, name: str) -> Collection[str]:
-        """Those that can be left out of its training; none if it can't do without."""
+    task = tasks.get_task(name)
+    return Recipe(
+        name=name,
+        examples_per_epoch=tasks.EXAMPLES_PER_EPOCH,
+        epochs=task.epochs,
+        learning_rate=tasks.LEARNING_RATE,
+        make_model=task.make_model,
+        train=partial(tasks.train, name),
+        evaluate=partial(tasks.evaluate, name),
+        test_splits=tasks.TEST_SPLITS,
+        thresholds=tasks.THRESHOLDS.get(name, {}),
+        dataset_description=partial(tasks.dataset_description, name),
+        styles=sprites.styles(),
+    )
 
-    def train(self, name: str, **options: Any) -> tuple[nn.Module, History]:
-        """With the options ``epochs, device, workers, seed, start, learning_rate, checkpoint`` and,
-        if there are styles, ``styles``."""
 
-    def evaluate(
-        self, name: str, model: nn.Module, split: str, count: int, **options: Any
-    ) -> dict[str, float]:
-        """Its figures on the first ``count`` test examples of a split."""
+def _autoencoder(name: str) -> Recipe:
+    from course_lib.compression import autoencoder
+
+    return Recipe(
+        name=name,
+        examples_per_epoch=autoencoder.EXAMPLES_PER_EPOCH,
+        epochs=autoencoder.EPOCHS,
+        learning_rate=autoencoder.LEARNING_RATE,
+        make_model=autoencoder.make_model,
+        train=autoencoder.train,
+        evaluate=autoencoder.evaluate,
+        test_splits=autoencoder.TEST_SPLITS,
+        thresholds=autoencoder.THRESHOLDS,
+        dataset_description=autoencoder.dataset_description,
+    )
+
+
+def _judge(name: str) -> Recipe:
+    from course_lib.diffusion import judge
+
+    return Recipe(
+        name=name,
+        examples_per_epoch=judge.EXAMPLES_PER_EPOCH,
+        epochs=judge.EPOCHS,
+        learning_rate=judge.LEARNING_RATE,
+        make_model=judge.Judge,
+        train=judge.train,
+        evaluate=judge.evaluate,
+        test_splits=judge.TEST_SPLITS,
+        thresholds=judge.THRESHOLDS,
+        dataset_description=judge.dataset_description,
+    )
+
+
+def _text_to_image(name: str) -> Recipe:
+    from course_lib.diffusion import evaluation, text_to_image
+
+    return Recipe(
+        name=name,
+        examples_per_epoch=text_to_image.EXAMPLES_PER_EPOCH,
+        epochs=text_to_image.EPOCHS,
+        learning_rate=text_to_image.LEARNING_RATE,
+        make_model=text_to_image.make_model,
+        train=text_to_image.train,
+        evaluate=evaluation.evaluate,
+        test_splits=text_to_image.TEST_SPLITS,
+        thresholds=text_to_image.THRESHOLDS,
+        dataset_description=text_to_image.dataset_description,
+        preview_image=evaluation.preview_image,
+    )
+
+
+_RECIPES: dict[str, Callable[[str], Recipe]] = {
+    **dict.fromkeys((*_LEVELS, *_UNETS), _vision),
+    "autoencoder": _autoencoder,
+    "judge": _judge,
+    "tiny-sd": _text_to_image,
+}
 
 
 def names() -> list[str]:
     """All models, in the order of the lessons."""
-    return [name for module in _FAMILIES for name in importlib.import_module(module).MODELS]
+    return list(_RECIPES)
 
 
-def family(name: str) -> Family:
-    """The family of a model.
+def recipe(name: str) -> Recipe:
+    """The recipe of a model.
 
     Raises:
         ValueError: if there is no such model.
     """
-    for module in map(importlib.import_module, _FAMILIES):
-        if name in module.MODELS:
-            return module
-    raise ValueError(f"There is no model {name!r}: choose one of {', '.join(names())}.")
+    if name not in _RECIPES:
+        raise ValueError(f"There is no model {name!r}: choose one of {', '.join(_RECIPES)}.")
+    return _RECIPES[name](name)

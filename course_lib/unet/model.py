@@ -1,6 +1,6 @@
-"""The U-Net of Ronneberger et al. (2015), arXiv:1505.04597: down, across, and up again.
+"""The U-Net of Ronneberger et al. (2015), arXiv:1505.04597.
 
-``UNet.paper()`` is the network of the paper's figure 1. What later ones changed is an option.
+``UNet.paper()`` is the network of the paper's figure 1; later changes to it are options.
 """
 
 from typing import Literal
@@ -14,115 +14,119 @@ Upsampling = Literal["transposed", "bilinear"]
 
 
 class DoubleConvolution(nn.Sequential):
-    """Two 3x3 convolutions, each followed by ReLU. Unpadded, each takes one pixel from every
-    side.
+    """Two 3x3 convolutions, each followed by ReLU.
+
+    Each unpadded convolution removes one pixel from every side.
     """
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
+        in_channels: int,
+        out_channels: int,
         padding: bool = True,
         normalisation: Normalisation = "batch",
     ) -> None:
-        """``normalisation``: between convolution and ReLU, where the paper has none."""
+        """``normalisation``: between convolution and ReLU; the paper has none."""
         layers: list[nn.Module] = []
-        for channels in (inputs, outputs):
-            if normalisation == "batch":  # which has a bias of its own
-                layers += [
-                    nn.Conv2d(channels, outputs, 3, padding=int(padding), bias=False),
-                    nn.BatchNorm2d(outputs),
-                ]
-            else:
-                layers += [nn.Conv2d(channels, outputs, 3, padding=int(padding))]
-            layers += [nn.ReLU(inplace=True)]
+        for channels in (in_channels, out_channels):
+            has_bias = normalisation == "none"  # BatchNorm has its own bias
+            layers.append(nn.Conv2d(channels, out_channels, 3, padding=int(padding), bias=has_bias))
+            if normalisation == "batch":
+                layers.append(nn.BatchNorm2d(out_channels))
+            layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 
 
 class EncoderStep(nn.Module):
-    """Two convolutions, whose result is kept for the decoder, then half the resolution by 2x2 max
-    pooling.
-    """
+    """A double convolution, then 2x2 max pooling, which halves the resolution."""
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
+        in_channels: int,
+        out_channels: int,
         padding: bool = True,
         normalisation: Normalisation = "batch",
     ) -> None:
         super().__init__()
-        self.convolutions = DoubleConvolution(inputs, outputs, padding, normalisation)
+        self.convolutions = DoubleConvolution(in_channels, out_channels, padding, normalisation)
         self.pool = nn.MaxPool2d(2)
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
-    ) -> tuple[Float[Tensor, "batch outputs _ _"], Float[Tensor, "batch outputs _ _"]]:
-        """What the decoder gets, and what the next step gets.
+        self, x: Float[Tensor, "batch in_channels height width"]
+    ) -> tuple[Float[Tensor, "batch out_channels _ _"], Float[Tensor, "batch out_channels _ _"]]:
+        """The feature map for the skip connection, and the pooled one for the next step.
 
         Raises:
-            ValueError: if the pooling would lose a row or a column.
+            ValueError: if the height or width before pooling is odd.
         """
-        kept = self.convolutions(x)
-        height, width = kept.shape[-2:]
+        skip = self.convolutions(x)
+        height, width = skip.shape[-2:]
         if height % 2 or width % 2:
             raise ValueError(
-                f"2x2 max pooling of {height} x {width} values would lose some: choose another size of image, "
-                "so that both stay even at every step."
+                f"2x2 max pooling of {height} x {width} values would lose a row or a column: "
+                "choose another image size, so that both are even at every step."
             )
-        return kept, self.pool(kept)
+        return skip, self.pool(skip)
 
 
 class DecoderStep(nn.Module):
-    """Twice the resolution and half the features, beside them what the encoder kept, then two
-    convolutions.
+    """Upsampling to twice the resolution and half the channels, concatenation with the encoder's
+    feature map, and a double convolution.
     """
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
+        in_channels: int,
+        out_channels: int,
         padding: bool = True,
         normalisation: Normalisation = "batch",
         upsampling: Upsampling = "transposed",
-        skip: bool = True,
+        has_skip: bool = True,
     ) -> None:
-        """``upsampling``: ``"transposed"`` is a 2x2 transposed convolution of stride 2;
-        ``"bilinear"`` interpolates and then convolves 2x2. ``skip``: whether what the encoder kept
-        comes along.
+        """
+        Args:
+            in_channels: of the map from the step below.
+            out_channels: of the result.
+            padding: as in :class:`UNet`.
+            normalisation: as in :class:`UNet`.
+            upsampling: ``"transposed"`` is a 2x2 transposed convolution with stride 2;
+                ``"bilinear"`` interpolates, then convolves with a 2x2 kernel.
+            has_skip: whether to concatenate the encoder's feature map.
         """
         super().__init__()
-        self.skip = skip
+        self.has_skip = has_skip
         self.up: nn.Module
         if upsampling == "transposed":
-            self.up = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+            self.up = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
         else:
-            grow = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-            # as padding="same" would, which warns about even kernels
+            upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+            # Does what padding="same" does, which warns about even kernels.
             pad = nn.ZeroPad2d((0, 1, 0, 1))
-            self.up = nn.Sequential(nn.Sequential(grow, pad), nn.Conv2d(inputs, outputs, 2))
+            convolution = nn.Conv2d(in_channels, out_channels, 2)
+            self.up = nn.Sequential(nn.Sequential(upsample, pad), convolution)
         self.convolutions = DoubleConvolution(
-            outputs * (2 if skip else 1), outputs, padding, normalisation
+            out_channels * (2 if has_skip else 1), out_channels, padding, normalisation
         )
 
     def forward(
         self,
-        x: Float[Tensor, "batch inputs height width"],
-        kept: Float[Tensor, "batch outputs _ _"],
-    ) -> Float[Tensor, "batch outputs _ _"]:
+        x: Float[Tensor, "batch in_channels height width"],
+        skip: Float[Tensor, "batch out_channels _ _"],
+    ) -> Float[Tensor, "batch out_channels _ _"]:
+        """``x``: from the step below; ``skip``: the encoder's feature map, cropped to fit."""
         x = self.up(x)
-        if self.skip:
-            x = torch.cat([crop(kept, x.shape[-2], x.shape[-1]), x], dim=1)
+        if self.has_skip:
+            x = torch.cat([centre_crop(skip, x.shape[-2], x.shape[-1]), x], dim=1)
         return self.convolutions(x)
 
 
 class UNet(nn.Module):
-    """Depth steps down, a bottleneck, as many steps up, and a 1x1 convolution to scores."""
+    """Encoder, bottleneck, decoder with skip connections, and a 1x1 convolution to the scores."""
 
     def __init__(
         self,
-        inputs: int = 3,
-        outputs: int = 2,
+        in_channels: int = 3,
+        out_channels: int = 2,
         *,
         width: int = 64,
         depth: int = 4,
@@ -133,32 +137,36 @@ class UNet(nn.Module):
     ) -> None:
         """
         Args:
-            inputs: channels of the images.
-            outputs: channels of the result, one for each class, without an activation.
-            width: features of the first step; each step down doubles them.
-            depth: how many steps there are down, and up.
-            padding: keep the size of a picture in every 3x3 convolution. The paper does not.
+            in_channels: of the images.
+            out_channels: of the result: one per class, without an activation.
+            width: channels of the first encoder step; every further step doubles them.
+            depth: number of encoder steps, and of decoder steps.
+            padding: keep the image size in every 3x3 convolution; the paper does not.
             normalisation: ``"none"`` as in the paper, or ``"batch"``.
             upsampling: ``"transposed"`` or ``"bilinear"``: see :class:`DecoderStep`.
-            skips: how many of the steps have a skip connection, counted from the bottleneck; by
-                default all.
+            skips: number of skip connections, counted from the bottleneck; by default ``depth``.
 
         Raises:
-            ValueError: if an option is none of these.
+            ValueError: if an option is out of range or unknown.
         """
         super().__init__()
         skips = depth if skips is None else skips
         if width < 1 or depth < 1 or not 0 <= skips <= depth:
-            raise ValueError(f"width {width}, depth {depth}, skips {skips}: width and depth are 1 or more, skips at "
-                             "most as many as depth.")  # fmt: skip
+            raise ValueError(
+                f"width {width}, depth {depth}, skips {skips}: width and depth must be 1 or more, "
+                "and skips 0 to depth."
+            )
         if normalisation not in ("none", "batch") or upsampling not in ("transposed", "bilinear"):
-            raise ValueError(f"normalisation is {normalisation!r} and upsampling {upsampling!r}: choose 'none' or "
-                             "'batch', and 'transposed' or 'bilinear'.")  # fmt: skip
-        self.depth, self.padding = depth, padding
+            raise ValueError(
+                f"normalisation is {normalisation!r} and upsampling {upsampling!r}: choose 'none' "
+                "or 'batch', and 'transposed' or 'bilinear'."
+            )
+        self.depth = depth
+        self.padding = padding
         widths = [width * 2**step for step in range(depth + 1)]
         self.encoder = nn.ModuleList(
             EncoderStep(before, after, padding, normalisation)
-            for before, after in zip([inputs, *widths], widths[:-1], strict=False)
+            for before, after in zip([in_channels, *widths], widths[:-1], strict=False)
         )
         self.bottleneck = DoubleConvolution(widths[-2], widths[-1], padding, normalisation)
         self.decoder = nn.ModuleList(
@@ -168,12 +176,12 @@ class UNet(nn.Module):
                 padding,
                 normalisation,
                 upsampling,
-                skip=step >= depth - skips,
+                has_skip=step >= depth - skips,
             )
             for step in reversed(range(depth))
         )
-        self.output = nn.Conv2d(width, outputs, 1)
-        # the order in memory that CPUs and GPUs convolve faster
+        self.output = nn.Conv2d(width, out_channels, 1)
+        # CPUs and GPUs convolve faster in this memory format.
         self.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -184,27 +192,30 @@ class UNet(nn.Module):
         )
 
     def forward(
-        self, x: Float[Tensor, "batch inputs height width"]
-    ) -> Float[Tensor, "batch outputs _ _"]:
+        self, x: Float[Tensor, "batch in_channels height width"]
+    ) -> Float[Tensor, "batch out_channels _ _"]:
         """
         Raises:
-            ValueError: if the size does not fit: padded, both sides are multiples of 2^depth.
+            ValueError: if the size does not fit: with padding, both sides must be multiples of
+                2^depth.
         """
-        kept = []
+        skips = []
         for step in self.encoder:
             skip, x = step(x)
-            kept.append(skip)
+            skips.append(skip)
         x = self.bottleneck(x)
         for step in self.decoder:
-            x = step(x, kept.pop())
+            x = step(x, skips.pop())
         return self.output(x)
 
 
-def crop(
-    kept: Float[Tensor, "batch channels tall wide"], height: int, width: int
+def centre_crop(
+    features: Float[Tensor, "batch channels _ _"], height: int, width: int
 ) -> Float[Tensor, "batch channels height width"]:
-    """The middle of a map: what is left of the encoder's after the border pixels that the decoder
-    lost.
+    """The central ``height`` x ``width`` values of a feature map.
+
+    Unpadded, the encoder's maps are larger than the decoder's: the border is cut off.
     """
-    top, left = (kept.shape[-2] - height) // 2, (kept.shape[-1] - width) // 2
-    return kept[..., top : top + height, left : left + width]
+    top = (features.shape[-2] - height) // 2
+    left = (features.shape[-1] - width) // 2
+    return features[..., top : top + height, left : left + width]

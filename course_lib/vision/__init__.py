@@ -1,1 +1,1 @@
-"""Small real models, one module a task, imported by name."""
+"""Small vision models, one module per task, imported by name."""

@@ -1,7 +1,6 @@
-"""What the five models of lesson 3 share: a small residual network, and a path back up to fine
-resolution.
+"""The shared parts of lesson 3's five models: a small residual backbone and a feature pyramid.
 
-The models differ in their heads and in what they are asked for, not in this.
+The models differ only in their heads and losses.
 """
 
 import torch
@@ -9,26 +8,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTH = 48  # channels of the features that a head works on
+PYRAMID_CHANNELS = 48  # of the features that the heads use
 
 
-def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution, batch normalisation, ReLU; stride 2 halves the resolution."""
+def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution, batch normalisation and ReLU; stride 2 halves the resolution."""
     return nn.Sequential(
-        nn.Conv2d(
-            inputs, outputs, 3, stride, padding=1, bias=False
-        ),  # the normalisation has its own bias
-        nn.BatchNorm2d(outputs),
+        # no bias: the normalisation has its own
+        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
         nn.ReLU(),
     )
 
 
-class Residual(nn.Module):
-    """Adds to its input what two blocks make of it: He et al. (2016), arXiv:1512.03385."""
+class ResidualBlock(nn.Module):
+    """Two convolution blocks with a skip connection: He et al. (2016), arXiv:1512.03385."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.change = nn.Sequential(block(channels, channels), block(channels, channels))
+        self.change = nn.Sequential(conv_block(channels, channels), conv_block(channels, channels))
 
     def forward(
         self, features: Float[Tensor, "batch channels height width"]
@@ -37,7 +35,7 @@ class Residual(nn.Module):
 
 
 class Backbone(nn.Module):
-    """An image becomes four maps, each half as fine as the one before and with more channels.
+    """Four feature maps, each with half the resolution of the previous one and more channels.
 
     For 3 x 128 x 128: 24 x 64 x 64, 48 x 32 x 32, 96 x 16 x 16 and 128 x 8 x 8. About 0.67 million
     parameters.
@@ -50,60 +48,58 @@ class Backbone(nn.Module):
         c1, c2, c3, c4 = self.channels
         self.stages = nn.ModuleList(
             [
-                block(3, c1, stride=2),  # fine and wide maps are dear: one convolution only
-                nn.Sequential(block(c1, c2, stride=2), Residual(c2)),
-                nn.Sequential(block(c2, c3, stride=2), Residual(c3)),
-                nn.Sequential(block(c3, c4, stride=2), Residual(c4)),
+                conv_block(3, c1, stride=2),  # one convolution: high resolution is expensive
+                nn.Sequential(conv_block(c1, c2, stride=2), ResidualBlock(c2)),
+                nn.Sequential(conv_block(c2, c3, stride=2), ResidualBlock(c3)),
+                nn.Sequential(conv_block(c3, c4, stride=2), ResidualBlock(c4)),
             ]
         )
-        # the order in memory that a CPU convolves 1.5 times faster
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> list[Float[Tensor, "batch _ _ _"]]:
-        maps, features = [], (images - 0.5) * 4  # about mean 0 and variance 1
+        features = (images - 0.5) * 4  # roughly mean 0 and variance 1
+        maps = []
         for stage in self.stages:
             features = stage(features)
             maps.append(features)
         return maps
 
 
-class Pyramid(nn.Module):
-    """The backbone, and a way back up: what was understood at coarse resolution is laid over finer
-    maps.
+class FeaturePyramid(nn.Module):
+    """The backbone with a top-down path that adds coarse features to finer maps.
 
-    A feature pyramid, Lin et al. (2017), arXiv:1612.03144, that returns its finest map only.
+    Lin et al. (2017), arXiv:1612.03144; only the finest map is returned.
     """
 
     def __init__(self, stride: int = 4) -> None:
-        """``stride``: how many pixels of the image a pixel of the returned map stands for: 2, 4, 8
-        or 16.
+        """``stride``: image pixels per pixel of the returned map: 2, 4, 8 or 16.
 
         Raises:
-            ValueError: if it is another number.
+            ValueError: for any other stride.
         """
         super().__init__()
-        if stride not in (2, 4, 8, 16):
-            raise ValueError(f"stride is {stride}: the backbone's maps have 2, 4, 8 and 16.")
+        strides = (2, 4, 8, 16)
+        if stride not in strides:
+            raise ValueError(f"stride is {stride}: choose 2, 4, 8 or 16, as the backbone has.")
         self.stride = stride
         self.backbone = Backbone()
-        self.finest = (2, 4, 8, 16).index(stride)
+        self.finest = strides.index(stride)
         self.lateral = nn.ModuleList(
-            nn.Conv2d(channels, WIDTH, 1) for channels in Backbone.channels[self.finest :]
+            nn.Conv2d(channels, PYRAMID_CHANNELS, 1)
+            for channels in Backbone.channels[self.finest :]
         )
-        self.smooth = block(WIDTH, WIDTH)
+        self.smooth = conv_block(PYRAMID_CHANNELS, PYRAMID_CHANNELS)
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels _ _"]:
         maps = self.backbone(images)[self.finest :]
         features = self.lateral[-1](maps[-1])
-        for convolution, finer in zip(
-            reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True
-        ):
+        for lateral, finer in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
             coarse = F.interpolate(
                 features, size=finer.shape[-2:], mode="bilinear", align_corners=False
             )
-            features = convolution(finer) + coarse
+            features = lateral(finer) + coarse
         return self.smooth(features)

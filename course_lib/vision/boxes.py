@@ -1,7 +1,6 @@
-"""Boxes by hand: how far two overlap, and a loss that pulls one onto the other.
+"""Box geometry from scratch: areas, IoU, generalised IoU, and decoding of box predictions.
 
-A box is x0, y0, x1, y1 in pixels, x to the right and y down; x1 and y1 lie just beyond its last
-pixel.
+A box is x0, y0, x1, y1 in pixels, with x to the right and y down; x1 and y1 are exclusive.
 """
 
 import torch
@@ -10,51 +9,41 @@ from torch import Tensor
 
 
 def area(boxes: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Width times height, in square pixels; 0 for a box turned inside out."""
-    return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(
-        min=0
-    )
+    """Width times height in square pixels; 0 for inverted boxes (x1 < x0 or y1 < y0)."""
+    width = (boxes[..., 2] - boxes[..., 0]).clamp(min=0)
+    height = (boxes[..., 3] - boxes[..., 1]).clamp(min=0)
+    return width * height
 
 
 def iou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Intersection over union, box by box: 1 for the same box, 0 for two that do not touch."""
-    return _overlap(first, second)[0]
+    """Elementwise intersection over union, in [0, 1]."""
+    return _iou_and_union(first, second)[0]
 
 
 def giou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Float[Tensor, "*any"]:
-    """Generalised IoU in (-1, 1]: below 0 the further, the further apart two boxes are, so that it
-    has a slope there.
+    """Elementwise generalised IoU, in (-1, 1]; unlike IoU it has a gradient for disjoint boxes.
 
     Rezatofighi et al. (2019), arXiv:1902.09630, algorithm 1.
     """
-    overlap, union = _overlap(first, second)
-    hull = torch.cat(
-        [
-            torch.minimum(first[..., :2], second[..., :2]),
-            torch.maximum(first[..., 2:], second[..., 2:]),
-        ],
-        dim=-1,
-    )
-    return overlap - (area(hull) - union) / area(hull).clamp(min=1e-6)
+    overlap, union = _iou_and_union(first, second)
+    top_left = torch.minimum(first[..., :2], second[..., :2])
+    bottom_right = torch.maximum(first[..., 2:], second[..., 2:])
+    hull_area = area(torch.cat([top_left, bottom_right], dim=-1))
+    return overlap - (hull_area - union) / hull_area.clamp(min=1e-6)
 
 
-def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and the area of the union."""
-    shared = torch.cat(
-        [
-            torch.maximum(first[..., :2], second[..., :2]),
-            torch.minimum(first[..., 2:], second[..., 2:]),
-        ],
-        dim=-1,
-    )
-    union = area(first) + area(second) - area(shared)
-    return area(shared) / union.clamp(min=1e-6), union
+def _iou_and_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    top_left = torch.maximum(first[..., :2], second[..., :2])
+    bottom_right = torch.minimum(first[..., 2:], second[..., 2:])
+    intersection = area(torch.cat([top_left, bottom_right], dim=-1))
+    union = area(first) + area(second) - intersection
+    return intersection / union.clamp(min=1e-6), union
 
 
 def cell_centres(
     height: int, width: int, stride: int, device: torch.device
 ) -> Float[Tensor, "height width 2"]:
-    """Where in the image, in pixels (x, y), the middle of each cell of a map lies."""
+    """The centre (x, y) of each cell of a feature map, in image pixels."""
     y, x = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
@@ -64,8 +53,7 @@ def cell_centres(
 def from_distances(
     centres: Float[Tensor, "height width 2"], distances: Float[Tensor, "batch 4 height width"]
 ) -> Float[Tensor, "batch height width 4"]:
-    """The box that each cell means by its distances, in pixels, to the left, top, right and bottom
-    side.
+    """Boxes from each cell's predicted distances to the left, top, right and bottom side (pixels).
 
     Tian et al. (2019), FCOS, arXiv:1904.01355, section 3.1.
     """

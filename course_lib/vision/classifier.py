@@ -1,4 +1,4 @@
-"""Level 1, classification: what is in the picture? One class for the whole of it."""
+"""Level 1, classification: what is in the picture? One class for the whole image."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,9 +10,7 @@ from course_lib.vision.backbone import Backbone
 
 
 class Classifier(nn.Module):
-    """The backbone's last map, averaged over the picture, and one linear layer: a score for each
-    class.
-    """
+    """The backbone's last feature map, global average pooling, and a linear layer."""
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
@@ -23,8 +21,7 @@ class Classifier(nn.Module):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch classes"]:
         features = self.backbone(images)[-1]  # batch x 128 x 8 x 8
-        # where it was is averaged away: this level does not ask
-        return self.head(features.mean((2, 3)))
+        return self.head(features.mean((2, 3)))  # pooling discards the position
 
 
 def loss(
@@ -34,8 +31,9 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with the class of the one object in each scene; ``boxes`` and ``instances`` are
-    not needed.
+    """Cross-entropy with the class of each scene's first object.
+
+    ``boxes`` and ``instances`` are unused: all five losses have the same arguments.
     """
     return F.cross_entropy(model(images), labels[:, 0])
 

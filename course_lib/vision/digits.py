@@ -1,8 +1,7 @@
-"""Two small classifiers of 28x28 grey images: one fully connected, one convolutional with a tenth
-of the weights.
+"""Two small classifiers of 28x28 greyscale images: a fully connected and a convolutional one.
 
-Both return logits: one score a class, of which the largest is the answer. The convolutional one is
-a small relative of LeNet-5: LeCun et al. (1998), section II, https://doi.org/10.1109/5.726791
+Both return logits, one per class. The convolutional one has a tenth of the parameters; it is a
+small relative of LeNet-5: LeCun et al. (1998), section II, https://doi.org/10.1109/5.726791
 """
 
 from jaxtyping import Float
@@ -10,15 +9,12 @@ from torch import Tensor, nn
 
 
 class FullyConnectedClassifier(nn.Module):
-    """784 pixels -> 128 numbers -> 10 scores; every number depends on every pixel. 101,770
-    parameters.
-    """
+    """784 inputs, 128 hidden units, 10 outputs. 101,770 parameters."""
 
     def __init__(self, side: int = 28, hidden: int = 128, classes: int = 10) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            # 1 x 28 x 28 -> 784: from here on nothing says which pixels are neighbours
-            nn.Flatten(),
+            nn.Flatten(),  # 1 x 28 x 28 -> 784: the layout of the pixels is lost here
             nn.Linear(side * side, hidden),
             nn.ReLU(),
             nn.Linear(hidden, classes),
@@ -31,9 +27,7 @@ class FullyConnectedClassifier(nn.Module):
 
 
 class ConvolutionalClassifier(nn.Module):
-    """Three 3x3 convolutions, each followed by pooling, and one small linear layer. 10,114
-    parameters.
-    """
+    """Three 3x3 convolutions, each followed by pooling, and a linear layer. 10,114 parameters."""
 
     def __init__(self, side: int = 28, classes: int = 10) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Level 5, instance segmentation: which pixels belong to which object? A mask and a class for each.
+"""Level 5, instance segmentation: which pixels belong to which object? A class and a mask for each.
 
-After Panoptic-DeepLab (Cheng et al. 2020, arXiv:1911.10194): beside the class of each pixel, the
-network says where the middles of objects are, and every pixel points to the middle of its own
-object. Grouping does the rest.
+After Panoptic-DeepLab (Cheng et al. 2020, arXiv:1911.10194): in addition to a semantic map, the
+network predicts a heatmap of object centres, and for each pixel the offset to its object's centre.
+Pixels are then grouped by the centre that they point to.
 """
 
 from typing import NamedTuple
@@ -13,70 +13,64 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.data.sprites import CLASSES
-from course_lib.vision.backbone import WIDTH, Pyramid, block
-from course_lib.vision.segmenter import semantic
+from course_lib.vision.backbone import PYRAMID_CHANNELS, FeaturePyramid, conv_block
+from course_lib.vision.segmenter import semantic_map
 
-SIGMA = 4.0  # pixels: how wide the hill at each middle is
-LEAST_PIXELS = 12  # a group smaller than this is no object
-WINDOW = 9  # pixels: a middle is the highest of a square of this side around it
+SIGMA = 4.0  # pixels: standard deviation of the Gaussian around each centre
+MIN_PIXELS = 12  # smaller groups are discarded
+WINDOW = 9  # pixels: a centre is the maximum of a square with this side
+OFFSET_SCALE = 16  # pixels per unit of the network's output, so that outputs stay near 1
 
 
 class Instances(NamedTuple):
-    """What was found in one picture, the surest first."""
+    """The instances in one image, by descending score."""
 
-    labels: Int64[Tensor, " found"]
-    scores: Float[Tensor, " found"]
-    masks: Bool[Tensor, "found height width"]
+    labels: Int64[Tensor, " predicted"]
+    scores: Float[Tensor, " predicted"]
+    masks: Bool[Tensor, "predicted height width"]
 
 
 class InstanceSegmenter(nn.Module):
-    """Three maps as large as the image: kinds (as in level 4), middles (one), and where each pixel
-    points (two).
-    """
+    """Full-size semantic scores (as in level 4), a centre heatmap, and offsets to the centres."""
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
-        self.features = Pyramid(stride=2)
-        self.what = nn.Sequential(block(WIDTH, WIDTH // 2), nn.Conv2d(WIDTH // 2, classes + 1, 1))
-        self.where = nn.Sequential(block(WIDTH, WIDTH // 2), nn.Conv2d(WIDTH // 2, 3, 1))
+        self.features = FeaturePyramid(stride=2)
+        hidden = PYRAMID_CHANNELS // 2
+        self.what = nn.Sequential(
+            conv_block(PYRAMID_CHANNELS, hidden), nn.Conv2d(hidden, classes + 1, 1)
+        )
+        self.where = nn.Sequential(conv_block(PYRAMID_CHANNELS, hidden), nn.Conv2d(hidden, 3, 1))
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[
-        Float[Tensor, "batch kinds height width"],
+        Float[Tensor, "batch channels height width"],
         Float[Tensor, "batch height width"],
         Float[Tensor, "batch 2 height width"],
     ]:
-        """Scores of the kinds, how much each pixel is a middle (before the sigmoid), and offsets
-        (x, y) in pixels.
-        """
+        """Semantic logits, centre logits, and offsets (x, y) in pixels."""
         features = self.features(images)
         out = torch.cat([self.what(features), self.where(features)], dim=1).float()
         out = F.interpolate(out, size=images.shape[-2:], mode="bilinear", align_corners=False)
-        # so that the network's own numbers stay near 1
-        return (
-            out[:, :-3],
-            out[:, -3],
-            out[:, -2:] * 16,
-        )
+        return out[:, :-3], out[:, -3], out[:, -2:] * OFFSET_SCALE
 
 
-def middles(
-    instances: Int64[Tensor, "batch height width"], most: int
+def centres_of_mass(
+    instances: Int64[Tensor, "batch height width"], max_objects: int
 ) -> Float[Tensor, "batch objects 2"]:
-    """The centre of gravity (x, y) of each object's visible pixels; of absent objects, far outside
-    the picture.
-    """
-    numbers = torch.arange(1, most + 1, device=instances.device)
+    """The centre of mass (x, y) of each object's visible pixels; -10,000 for absent objects."""
+    numbers = torch.arange(1, max_objects + 1, device=instances.device)
     masks = (instances[:, None] == numbers[:, None, None]).float()
     pixels = masks.sum((2, 3))
     x = (masks.sum(2) * torch.arange(instances.shape[2], device=instances.device)).sum(-1)
     y = (masks.sum(3) * torch.arange(instances.shape[1], device=instances.device)).sum(-1)
-    centre = torch.stack([x, y], dim=-1) / pixels.clamp(min=1)[..., None]
-    return torch.where(pixels[..., None] > 0, centre, -1e4)
+    centres = torch.stack([x, y], dim=-1) / pixels.clamp(min=1)[..., None]
+    return torch.where(pixels[..., None] > 0, centres, -1e4)
 
 
-def _pixel_places(height: int, width: int, device: torch.device) -> Float[Tensor, "2 height width"]:
+def _pixel_grid(height: int, width: int, device: torch.device) -> Float[Tensor, "2 height width"]:
+    """The coordinates (x, y) of every pixel."""
     y, x = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
@@ -90,83 +84,90 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """That of level 4 for the kinds, and for the middles and the offsets how far they are from the
-    truth.
-    """
-    scores, hills, offsets = model(images)
-    places = _pixel_places(*instances.shape[-2:], images.device)
-    centres = middles(instances, labels.shape[1])
+    """Cross-entropies of semantic map and centre heatmap (weighted), and L1 of the offsets."""
+    semantic_logits, centre_logits, offsets = model(images)
+    height, width = instances.shape[-2:]
+    grid = _pixel_grid(height, width, images.device)
+    centres = centres_of_mass(instances, labels.shape[1])
     # batch x objects x height x width
-    away = (places[None, None] - centres[..., None, None]).square().sum(2)
-    hill = torch.exp(-away / (2 * SIGMA**2)).amax(1)
-    own = F.pad(centres, (0, 0, 1, 0)).gather(1, instances.flatten(1)[..., None].expand(-1, -1, 2))
-    wanted = own.transpose(1, 2).view_as(offsets) - places
+    squared_distance = (grid[None, None] - centres[..., None, None]).square().sum(2)
+    centre_heatmap = torch.exp(-squared_distance / (2 * SIGMA**2)).amax(1)
+    own_centre = F.pad(centres, (0, 0, 1, 0)).gather(
+        1, instances.flatten(1)[..., None].expand(-1, -1, 2)
+    )
+    true_offsets = own_centre.transpose(1, 2).view_as(offsets) - grid
     inside = instances > 0
-    pointing = ((offsets - wanted).abs().sum(1) * inside).sum() / inside.sum().clamp(min=1)
+    offset_error = (offsets - true_offsets).abs().sum(1)
+    offset_loss = (offset_error * inside).sum() / inside.sum().clamp(min=1)
 
-    kinds = F.cross_entropy(scores, semantic(labels, instances))
-    # Most pixels are no middle: a weight keeps "nowhere" from being the best answer.
-    centre = (
-        F.binary_cross_entropy_with_logits(hills, hill, reduction="none") * (1 + 20 * hill)
-    ).mean()
-    return kinds + 2 * centre + 0.05 * pointing
+    semantic_loss = F.cross_entropy(semantic_logits, semantic_map(labels, instances))
+    # Most pixels are far from any centre: without a weight, predicting none would be optimal.
+    centre_error = F.binary_cross_entropy_with_logits(
+        centre_logits, centre_heatmap, reduction="none"
+    )
+    centre_loss = (centre_error * (1 + 20 * centre_heatmap)).mean()
+    return semantic_loss + 2 * centre_loss + 0.05 * offset_loss
 
 
-def peaks(
-    hills: Float[Tensor, "batch height width"], least_score: float, window: int = WINDOW
+def find_peaks(
+    heatmap: Float[Tensor, "batch height width"], score_threshold: float, window: int = WINDOW
 ) -> Bool[Tensor, "batch height width"]:
-    """Where a map in [0, 1] is the highest of the ``window``, an odd number of pixels, and above
-    ``least_score``.
-    """
-    highest = F.max_pool2d(hills[:, None], window, stride=1, padding=window // 2)[:, 0]
-    return (hills == highest) & (hills > least_score)
+    """The local maxima of a heatmap within ``window`` (odd, in pixels), above a threshold."""
+    highest = F.max_pool2d(heatmap[:, None], window, stride=1, padding=window // 2)[:, 0]
+    return (heatmap == highest) & (heatmap > score_threshold)
 
 
 @torch.no_grad()
 def predict(
     model: nn.Module,
     images: Float[Tensor, "batch 3 height width"],
-    least_score: float = 0.2,
+    score_threshold: float = 0.2,
     window: int = WINDOW,
-    most: int = 20,
+    max_instances: int = 20,
 ) -> list[Instances]:
-    """Masks of each picture: pixels that are no background go to the nearest middle from where they
-    point.
+    """The instances in each image: foreground pixels grouped by the nearest predicted centre.
 
-    The middles are the :func:`peaks` of the second map. A mask's class is the one with
-    the highest mean probability in it, and its score that probability times the middle's.
+    Centres are the :func:`find_peaks` of the heatmap. The class of a mask is the one with the
+    highest mean probability in it; its score is that probability times the centre's.
     """
-    scores, hills, offsets = model(images)
-    kinds, hills = scores.softmax(1), hills.sigmoid()
-    results = []
-    for kind, hill, peak, offset in zip(
-        kinds, hills, peaks(hills, least_score, window), offsets, strict=True
-    ):
-        height, width = hill.shape
-        row, column = peak.nonzero(as_tuple=True)
-        best = hill[row, column].argsort(descending=True)[:most]
-        centres, sure = torch.stack([column, row], dim=-1)[best].float(), hill[row, column][best]
-        found = []
-        if len(best):
-            landed = _pixel_places(height, width, images.device) + offset
-            nearest = torch.cdist(landed.flatten(1).T, centres).argmin(1).view(height, width)
-            foreground = kind[0] < 0.5
-            for number in range(len(centres)):
-                mask = foreground & (nearest == number)
-                if mask.sum() >= LEAST_PIXELS:
-                    probability, label = kind[1:, mask].mean(1).max(0)
-                    found.append((label, probability * sure[number], mask))
-        found.sort(key=lambda one: -one[1])
-        labels, certain, masks = zip(*found, strict=True) if found else ((), (), ())
-        results.append(
-            Instances(
-                torch.stack(labels)
-                if found
-                else torch.zeros(0, dtype=torch.int64, device=images.device),
-                torch.stack(certain) if found else torch.zeros(0, device=images.device),
-                torch.stack(masks)
-                if found
-                else torch.zeros(0, height, width, dtype=torch.bool, device=images.device),
-            )
+    semantic_logits, centre_logits, offsets = model(images)
+    heatmaps = centre_logits.sigmoid()
+    peaks = find_peaks(heatmaps, score_threshold, window)
+    return [
+        _group_pixels(*maps, max_instances)
+        for maps in zip(semantic_logits.softmax(1), heatmaps, peaks, offsets, strict=True)
+    ]
+
+
+def _group_pixels(
+    semantic: Float[Tensor, "channels height width"],
+    heatmap: Float[Tensor, "height width"],
+    peaks: Bool[Tensor, "height width"],
+    offsets: Float[Tensor, "2 height width"],
+    max_instances: int,
+) -> Instances:
+    """The instances of one image; see :func:`predict`."""
+    height, width = heatmap.shape
+    row, column = peaks.nonzero(as_tuple=True)
+    peak_scores = heatmap[row, column]
+    best = peak_scores.argsort(descending=True)[:max_instances]
+    centres = torch.stack([column, row], dim=-1)[best].float()
+    candidates = []  # (label, score, mask)
+    if len(best):
+        targets = _pixel_grid(height, width, heatmap.device) + offsets
+        nearest = torch.cdist(targets.flatten(1).T, centres).argmin(1).view(height, width)
+        foreground = semantic[0] < 0.5
+        for number, centre_score in enumerate(peak_scores[best]):
+            mask = foreground & (nearest == number)
+            if mask.sum() >= MIN_PIXELS:
+                probability, label = semantic[1:, mask].mean(1).max(0)
+                candidates.append((label, probability * centre_score, mask))
+    if not candidates:
+        return Instances(
+            torch.zeros(0, dtype=torch.int64, device=heatmap.device),
+            torch.zeros(0, device=heatmap.device),
+            torch.zeros(0, height, width, dtype=torch.bool, device=heatmap.device),
         )
-    return results
+    candidates.sort(key=lambda candidate: -candidate[1])
+    labels, scores, masks = zip(*candidates, strict=True)
+    return Instances(torch.stack(labels), torch.stack(scores), torch.stack(masks))

@@ -1,6 +1,4 @@
-"""Level 2, classification and localization: what is it, and where? One class and one box for the
-whole picture.
-"""
+"""Level 2, classification and localisation: what is it, and where? One class and one box."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -8,24 +6,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.data.sprites import CLASSES
-from course_lib.vision.backbone import WIDTH, Pyramid, block
+from course_lib.vision.backbone import PYRAMID_CHANNELS, FeaturePyramid, conv_block
 from course_lib.vision.boxes import cell_centres, from_distances, giou
 
 
 class Localizer(nn.Module):
-    """Every cell of a 32 x 32 map votes for a class and a box, and says how much its vote should
-    weigh.
+    """Every cell of a 32 x 32 map votes for a class and a box, with a weight for its vote.
 
-    The weights are a softmax over all cells, so the answer is always *one* class and *one* box: the
-    weighted mean of the votes. With two objects there is still one answer: mostly one of the
-    objects, sometimes a box that fits neither. That is why level 3 exists.
+    The weights are a softmax over all cells, so the output is always *one* class and *one* box: the
+    weighted mean of the votes. With two objects in the image it mostly fits one of them, sometimes
+    neither; level 3 solves that.
     """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
-        self.features = Pyramid(stride=4)
-        self.tower = block(WIDTH, WIDTH)
-        self.head = nn.Conv2d(WIDTH, classes + 4 + 1, 1)
+        self.features = FeaturePyramid(stride=4)
+        self.tower = conv_block(PYRAMID_CHANNELS, PYRAMID_CHANNELS)
+        self.head = nn.Conv2d(PYRAMID_CHANNELS, classes + 4 + 1, 1)
         self.classes = classes
 
     def votes(
@@ -35,19 +32,15 @@ class Localizer(nn.Module):
         Float[Tensor, "batch rows columns 4"],
         Float[Tensor, "batch rows columns"],
     ]:
-        """What each cell says: class scores, a box in pixels, and its weight; the weights of a
-        picture add up to 1.
-        """
+        """Each cell's class scores, box in pixels, and weight; an image's weights sum to 1."""
         out = self.head(self.tower(self.features(images))).float()
         scores, distances, weights = out.split([self.classes, 4, 1], dim=1)
         stride = self.features.stride
-        centres = cell_centres(*out.shape[-2:], stride, out.device)
+        rows, columns = out.shape[-2:]
+        centres = cell_centres(rows, columns, stride, out.device)
         boxes = from_distances(centres, F.softplus(distances) * stride)
-        return (
-            scores.permute(0, 2, 3, 1),
-            boxes,
-            weights.flatten(1).softmax(1).view_as(weights[:, 0]),
-        )
+        weights = weights.flatten(1).softmax(1).view_as(weights[:, 0])
+        return scores.permute(0, 2, 3, 1), boxes, weights
 
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -64,13 +57,16 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the class, and for the box 1 - GIoU plus its distance in pixels; both of the
-    one object.
+    """Cross-entropy of the class, plus GIoU and smooth L1 losses of the box.
+
+    The targets are the class and box of each scene's first object.
     """
-    scores, found = model(images)
+    scores, predicted_boxes = model(images)
     target = boxes[:, 0]
-    off = F.smooth_l1_loss(found, target)
-    return F.cross_entropy(scores, labels[:, 0]) + 2 * (1 - giou(found, target)).mean() + 0.1 * off
+    class_loss = F.cross_entropy(scores, labels[:, 0])
+    giou_loss = (1 - giou(predicted_boxes, target)).mean()
+    distance_loss = F.smooth_l1_loss(predicted_boxes, target)
+    return class_loss + 2 * giou_loss + 0.1 * distance_loss
 
 
 @torch.no_grad()

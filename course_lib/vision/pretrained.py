@@ -1,10 +1,9 @@
-"""Levels 3, 4 and 5 on photographs: torchvision's networks, trained on COCO, with their own class
-names.
+"""Levels 3, 4 and 5 on photographs, with torchvision's pretrained networks.
 
-Lin et al. (2014), Microsoft COCO, arXiv:1405.0312. The networks: Faster R-CNN, Ren et al. (2015),
+They are trained on COCO (Lin et al. 2014, arXiv:1405.0312): Faster R-CNN, Ren et al. (2015),
 arXiv:1506.01497; DeepLabV3, Chen et al. (2017), arXiv:1706.05587; Mask R-CNN, He et al. (2017),
-arXiv:1703.06870. Their weights are downloaded once, by torchvision; without them :func:`shipped`
-asks the course's own models instead.
+arXiv:1703.06870. torchvision downloads their weights once. Without them, use the course's own
+models: :func:`predict_with_course_models`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,74 +23,78 @@ from course_lib.vision import detector, instances, segmenter
 from course_lib.vision.detector import Detections
 from course_lib.vision.instances import Instances
 
-LONGEST = 640  # pixels: larger photos take longer and are not answered better
+MAX_SIDE = 640  # pixels: larger photos take longer without better predictions
 LEVELS = ("detector", "segmenter", "instances")
 
 
-class PhotoAnswers(NamedTuple):
-    """What three networks say about one photo, in its pixels.
+class PhotoPredictions(NamedTuple):
+    """The predictions of three networks for one photo, in the photo's pixels.
 
-    ``names`` belong to the labels of ``detections`` and ``instances``, ``kind_names`` to ``kinds``;
-    kind 0 is the background.
+    ``class_names`` name the labels of ``detections`` and ``instances``, ``semantic_names`` the
+    values of ``semantic``, of which 0 is the background.
     """
 
-    source: str  # whose networks they are
+    source: str  # a description of the networks
     detections: Detections
-    kinds: Int64[Tensor, "height width"]
+    semantic: Int64[Tensor, "height width"]
     instances: Instances
-    names: tuple[str, ...]
-    kind_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    semantic_names: tuple[str, ...]
 
 
-class Pretrained(NamedTuple):
-    """One of torchvision's networks: the function that builds it, and its weights (with ``url`` and
-    ``meta``).
-    """
+class PretrainedNetwork(NamedTuple):
+    """One of torchvision's networks: constructor and weights (with ``url`` and ``meta``)."""
 
     build: Callable[..., nn.Module]
     weights: Any
 
     @property
     def file(self) -> Path:
-        """Where the weights lie on this machine, or would lie: in torch's cache."""
+        """The path of the downloaded weights, in torch's cache; it may not exist yet."""
         return Path(torch.hub.get_dir(), "checkpoints", Path(self.weights.url).name)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its classes; the first is the background."""
+        """The names of its classes; the first is the background."""
         return tuple(self.weights.meta["categories"])
 
 
-def networks() -> dict[str, Pretrained]:
-    """torchvision's network for each of ``LEVELS``. Nothing is downloaded yet.
+def networks() -> dict[str, PretrainedNetwork]:
+    """torchvision's network for each of ``LEVELS``; this downloads nothing.
 
     Raises:
-        RuntimeError: if torchvision does not work with the torch that is installed.
+        RuntimeError: if torchvision does not work with the installed torch.
     """
     try:  # imported here because only the learner's own photo needs them
-        from torchvision.models import detection as d
-        from torchvision.models import segmentation as s
-    except (ImportError, RuntimeError) as problem:  # RuntimeError: it was built for another torch
+        from torchvision.models import detection, segmentation
+    except (ImportError, RuntimeError) as problem:  # RuntimeError: built for another torch version
         raise RuntimeError(
-            f"torchvision does not work with this torch ({problem}). Install the two together, from one source."
+            f"torchvision does not work with the installed torch ({problem}). "
+            "Install matching versions of both."
         ) from problem
-    segment = s.DeepLabV3_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1
     return {
-        "detector": Pretrained(
-            d.fasterrcnn_mobilenet_v3_large_fpn, d.FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1
+        "detector": PretrainedNetwork(
+            detection.fasterrcnn_mobilenet_v3_large_fpn,
+            detection.FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1,
         ),
-        "segmenter": Pretrained(s.deeplabv3_mobilenet_v3_large, segment),
-        "instances": Pretrained(d.maskrcnn_resnet50_fpn, d.MaskRCNN_ResNet50_FPN_Weights.COCO_V1),
+        "segmenter": PretrainedNetwork(
+            segmentation.deeplabv3_mobilenet_v3_large,
+            segmentation.DeepLabV3_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1,
+        ),
+        "instances": PretrainedNetwork(
+            detection.maskrcnn_resnet50_fpn, detection.MaskRCNN_ResNet50_FPN_Weights.COCO_V1
+        ),
     }
 
 
 def load(name: str) -> nn.Module:
-    """torchvision's network of one of ``LEVELS``, on the CPU, ready to predict; what is missing is
-    downloaded.
+    """torchvision's network for one of ``LEVELS``, on the CPU, in eval mode.
+
+    Missing weights are downloaded.
 
     Raises:
-        ValueError: if there is no such level.
-        RuntimeError: if the weights can't be downloaded or read; the message says what to do.
+        ValueError: for an unknown level.
+        RuntimeError: if the weights can't be downloaded or read.
     """
     if name not in LEVELS:
         raise ValueError(f"There is no network {name!r}: choose one of {', '.join(LEVELS)}.")
@@ -99,143 +102,144 @@ def load(name: str) -> nn.Module:
     try:
         return network.build(weights=network.weights, progress=False).eval()
     except OSError as problem:
-        raise RuntimeError(f"The download failed ({problem}). {_by_hand([network])}") from problem
-    except (
-        Exception
-    ) as problem:  # what torch says about a broken file differs from version to version
+        message = f"The download failed ({problem}). {_download_instructions([network])}"
+        raise RuntimeError(message) from problem
+    except Exception as problem:  # the type for a corrupt file depends on the version of torch
         raise RuntimeError(
             f"{network.file} can't be read. Delete it and run this again. ({problem})"
         ) from problem
 
 
 def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
-    """A photo of yours in [0, 1]: upright, its longer side at most 640 pixels.
+    """A photo from a file, in [0, 1]: upright, with a longer side of at most 640 pixels.
 
     Raises:
-        ValueError: if there is no such file, or it is no picture that Pillow can read; the message
-            says what to do.
+        ValueError: if the file doesn't exist, or Pillow can't read it as an image.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(
-            f"There is no file {str(path)!r} in {Path.cwd()}. Upload your photo (Jupyter and Colab have a button for "
-            'it above the list of files, on the left) and write its name, for example my_photo = "cat.jpg".'
+            f"There is no file {str(path)!r} in {Path.cwd()}. Upload your photo (Jupyter and "
+            "Colab have a button for it above the list of files, on the left) and write its name, "
+            'for example my_photo = "cat.jpg".'
         )
     try:
         with Image.open(path) as opened:
-            # phones store a photo as the sensor was held
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
+            # phones store the orientation as EXIF metadata
+            image = ImageOps.exif_transpose(opened).convert("RGB")
     except OSError as problem:
         raise ValueError(
-            f"{path.name} can't be read as a picture. Save it as JPEG or PNG and try again."
+            f"{path.name} can't be read as an image. Save it as JPEG or PNG and try again."
         ) from problem
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    return (
-        torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1).contiguous()
-    )
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)
+    return pixels.permute(2, 0, 1).contiguous()
 
 
-def answers(
-    photo: Float[Tensor, "3 height width"], *, download: bool = False, least_score: float = 0.5
-) -> PhotoAnswers:
-    """Ask torchvision's three networks about a photo, one after the other. On a CPU this takes some
-    seconds.
+def predict(
+    photo: Float[Tensor, "3 height width"], *, download: bool = False, score_threshold: float = 0.5
+) -> PhotoPredictions:
+    """The predictions of torchvision's three networks for a photo; some seconds on a CPU.
 
     Args:
         photo: in [0, 1].
-        download: whether to fetch the weights that are not on this machine yet.
-        least_score: leave out what a network is less sure of.
+        download: whether to download missing weights.
+        score_threshold: leave out predictions with a lower score.
 
     Raises:
-        RuntimeError: if weights are missing, or can't be downloaded or read; the message says what
-            to do.
+        RuntimeError: if weights are missing, or can't be downloaded or read.
     """
-    known = networks()
-    missing = [network for network in known.values() if not network.file.exists()]
+    by_level = networks()
+    missing = [network for network in by_level.values() if not network.file.exists()]
     if missing and not download:
-        raise RuntimeError(f"torchvision's weights are not on this machine. {_by_hand(missing)}")
-    return PhotoAnswers(
+        raise RuntimeError(
+            f"torchvision's weights are not on this machine. {_download_instructions(missing)}"
+        )
+    transform = by_level["segmenter"].weights.transforms()
+    return PhotoPredictions(
         source="torchvision's networks, trained on photographs",
-        detections=_boxes(load("detector"), photo, least_score),
-        kinds=_kinds(load("segmenter"), known["segmenter"].weights.transforms(), photo),
-        instances=_masks(load("instances"), photo, least_score),
-        names=known["detector"].names,
-        kind_names=("background", *known["segmenter"].names[1:]),
+        detections=_predict_boxes(load("detector"), photo, score_threshold),
+        semantic=_predict_semantic(load("segmenter"), transform, photo),
+        instances=_predict_masks(load("instances"), photo, score_threshold),
+        class_names=by_level["detector"].names,
+        semantic_names=("background", *by_level["segmenter"].names[1:]),
     )
 
 
-def shipped(
+def predict_with_course_models(
     photo: Float[Tensor, "3 height width"],
     models: Mapping[str, nn.Module],
     *,
-    least_score: float = 0.3,
-) -> PhotoAnswers:
-    """Ask the course's own models instead. They know drawn objects, not photographed ones.
+    score_threshold: float = 0.3,
+) -> PhotoPredictions:
+    """The predictions of the course's own models, which were trained on drawn objects, not photos.
 
-    The photo is made about as small as the scenes that they were trained on, and their answers as
-    large as the photo.
+    The photo is resized to about the size of the training scenes, and the predictions to the size
+    of the photo.
 
     Args:
         photo: in [0, 1].
         models: the models of ``LEVELS`` by name, on the CPU.
-        least_score: leave out what a model is less sure of.
+        score_threshold: leave out predictions with a lower score.
     """
     height, width = photo.shape[-2:]
-    smaller = scenes.SIZE / min(height, width)
-    # The backbone halves a side four times: multiples of 16 leave no rest.
-    tall, wide = (max(16, 16 * round(side * smaller / 16)) for side in (height, width))
-    small = F.interpolate(
-        photo[None], size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
+    scale = scenes.SIZE / min(height, width)
+    # multiples of 16, because the backbone halves each side four times
+    small_height, small_width = (max(16, 16 * round(side * scale / 16)) for side in (height, width))
+    resized = F.interpolate(
+        photo[None],
+        size=(small_height, small_width),
+        mode="bilinear",
+        align_corners=False,
+        antialias=True,
     )
-    rows, columns = (
-        torch.arange(height)[:, None] * tall // height,
-        torch.arange(width) * wide // width,
-    )
-    boxes = detector.predict(models["detector"], small, least_score)[0]
-    groups = instances.predict(models["instances"], small)[0]
-    groups = Instances(*(part[groups.scores >= least_score] for part in groups))
-    kinds = segmenter.predict(models["segmenter"], small)[0].argmax(0)
-    return PhotoAnswers(
+    rows = torch.arange(height)[:, None] * small_height // height
+    columns = torch.arange(width) * small_width // width
+    detections = detector.predict(models["detector"], resized, score_threshold)[0]
+    box_scale = torch.tensor([width / small_width, height / small_height]).repeat(2)
+    groups = instances.predict(models["instances"], resized)[0]
+    groups = Instances(*(part[groups.scores >= score_threshold] for part in groups))
+    semantic = segmenter.predict(models["segmenter"], resized)[0].argmax(0)
+    return PhotoPredictions(
         source="the course's networks, trained on drawn objects",
-        detections=boxes._replace(
-            boxes=boxes.boxes * torch.tensor([width / wide, height / tall]).repeat(2)
-        ),
-        kinds=kinds[rows, columns],
+        detections=detections._replace(boxes=detections.boxes * box_scale),
+        semantic=semantic[rows, columns],
         instances=groups._replace(masks=groups.masks[:, rows, columns]),
-        names=CLASSES,
-        kind_names=("background", *CLASSES),
+        class_names=CLASSES,
+        semantic_names=("background", *CLASSES),
     )
 
 
 @torch.no_grad()
-def _boxes(model: nn.Module, photo: Tensor, least_score: float) -> Detections:
-    found = model([photo])[0]
-    sure = found["scores"] >= least_score  # torchvision sorts them, the surest first
-    return Detections(found["labels"][sure], found["scores"][sure], found["boxes"][sure])
+def _predict_boxes(model: nn.Module, photo: Tensor, score_threshold: float) -> Detections:
+    output = model([photo])[0]
+    keep = output["scores"] >= score_threshold  # torchvision sorts by descending score
+    return Detections(output["labels"][keep], output["scores"][keep], output["boxes"][keep])
 
 
 @torch.no_grad()
-def _masks(model: nn.Module, photo: Tensor, least_score: float) -> Instances:
-    """Unlike the masks of the course's model these may overlap: each was found in a box of its
-    own.
-    """
-    found = model([photo])[0]
-    sure = found["scores"] >= least_score
-    return Instances(found["labels"][sure], found["scores"][sure], found["masks"][sure, 0] >= 0.5)
+def _predict_masks(model: nn.Module, photo: Tensor, score_threshold: float) -> Instances:
+    """Unlike the course's model, Mask R-CNN can return overlapping masks: one for each box."""
+    output = model([photo])[0]
+    keep = output["scores"] >= score_threshold
+    masks = output["masks"][keep, 0] >= 0.5
+    return Instances(output["labels"][keep], output["scores"][keep], masks)
 
 
 @torch.no_grad()
-def _kinds(model: nn.Module, prepare: Callable[[Tensor], Tensor], photo: Tensor) -> Tensor:
-    scores = model(prepare(photo)[None])["out"]
-    return F.interpolate(scores, size=photo.shape[-2:], mode="bilinear", align_corners=False)[
-        0
-    ].argmax(0)
+def _predict_semantic(
+    model: nn.Module, transform: Callable[[Tensor], Tensor], photo: Tensor
+) -> Tensor:
+    scores = model(transform(photo)[None])["out"]
+    resized = F.interpolate(scores, size=photo.shape[-2:], mode="bilinear", align_corners=False)
+    return resized[0].argmax(0)
 
 
-def _by_hand(missing: Sequence[Pretrained]) -> str:
+def _download_instructions(missing: Sequence[PretrainedNetwork]) -> str:
     size = sum(network.weights.meta["_file_size"] for network in missing)
     urls = "\n".join(f"  {network.weights.url}" for network in missing)
     return (
-        f"With the internet, set download = True and run this again ({size:.0f} MB, once). Without it, fetch\n{urls}\n"
-        f"on another machine and put what you get into {missing[0].file.parent}"
+        f"With an internet connection, set download = True and run this again ({size:.0f} MB, "
+        f"once). Without one, download\n{urls}\n"
+        f"on another machine and copy the files to {missing[0].file.parent}"
     )

@@ -1,20 +1,17 @@
-"""The five levels side by side: which model answers, on which scenes it is trained and measured,
-and how.
+"""The five levels of lesson 3 as tasks: their models, training data, and metrics.
 
-Lesson 5's U-Nets are here too: they answer level 4's question. ``course train`` and
-``course evaluate`` run what is said here, as a family of ``course_lib.training.recipes``.
+Lesson 5's U-Nets solve level 4's task, semantic segmentation, and are here too. ``course train``
+and ``course evaluate`` use this module through ``course_lib.training.recipes``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from course_lib.assets import checkpoints
 from course_lib.data import photos, scenes, sprites
@@ -22,158 +19,166 @@ from course_lib.data.compose import UNKNOWN, Scene
 from course_lib.data.scenes import Scenes
 from course_lib.metrics import detection
 from course_lib.training.loop import History, fit_new
-from course_lib.unet.model import UNet
+from course_lib.unet import UNet
 from course_lib.vision import classifier, detector, instances, localizer, segmenter
 from course_lib.vision.boxes import iou
 
-EPOCH = 2000  # scenes
-# small: at equal numbers of scenes the detector learned more in many small steps than in few large
-# ones
-BATCH = 8
+EXAMPLES_PER_EPOCH = 2000
+# Small: for the same number of scenes, the detector learned more in many small steps.
+BATCH_SIZE = 8
 LEARNING_RATE = 2e-3
-TESTS = dict.fromkeys(scenes.SPLITS, len(scenes.TEST_SEEDS))
+TEST_SPLITS = dict.fromkeys(scenes.SPLITS, len(scenes.TEST_SEEDS))
+
+# (predictions, true scenes, whether all objects are of known classes) to metrics by name
+Metric = Callable[[Sequence, Sequence[Scene], bool], dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Level:
-    """A level: its question, its model, and how to judge the answers."""
+class VisionTask:
+    """One model's task: its question, data, training length and metrics."""
 
-    number: int
-    name: str  # of the checkpoint and of the module in course_lib.vision
+    level: int
+    name: str  # of the model and its checkpoint
     question: str
-    module: ModuleType
-    model: Callable[[], nn.Module]
-    objects: tuple[int, int]  # in a scene, at least and at most
-    epochs: int  # of EPOCH scenes, in the first cycle of the shipped checkpoint
-    measure: Callable[[Sequence, Sequence[Scene], bool], dict[str, float]]
+    module: ModuleType  # with ``loss`` and ``predict``
+    make_model: Callable[[], nn.Module]
+    objects: tuple[int, int]  # minimum and maximum number in a scene
+    epochs: int  # of EXAMPLES_PER_EPOCH scenes, in the first cycle of the shipped checkpoint
+    metric: Metric
 
 
-def _classified(answers: Sequence[Tensor], truth: Sequence[Scene], known: bool) -> dict[str, float]:
-    guesses = [int(answer.argmax()) for answer in answers]
-    if known:
-        right = [guess == int(scene.labels[0]) for guess, scene in zip(guesses, truth, strict=True)]
-        return {"top1": sum(right) / len(right)}
-    groups = [sprites.group(scene.placements[0].name) for scene in truth]
-    right = [
-        sprites.group(sprites.CLASSES[guess]) == group
-        for guess, group in zip(guesses, groups, strict=True)
-    ]
-    return {"group_top1": sum(right) / len(right)}
-
-
-def _localized(
-    answers: Sequence[tuple[Tensor, Tensor]], truth: Sequence[Scene], known: bool
+def _classification_metrics(
+    predictions: Sequence[Tensor], truth: Sequence[Scene], known: bool
 ) -> dict[str, float]:
-    found, wanted = (
-        torch.stack([box for _, box in answers]),
-        torch.stack([scene.boxes[0] for scene in truth]),
-    )
-    overlap = {"box_iou": float(iou(found.cpu(), wanted).mean())}
-    return (_classified([answer for answer, _ in answers], truth, known) if known else {}) | overlap
+    """``top1`` accuracy; for unknown classes, accuracy of the sprite group (``group_top1``)."""
+    labels = [int(prediction.argmax()) for prediction in predictions]
+    if known:
+        correct = [
+            label == int(scene.labels[0]) for label, scene in zip(labels, truth, strict=True)
+        ]
+        return {"top1": sum(correct) / len(correct)}
+    true_groups = [sprites.group(scene.placements[0].name) for scene in truth]
+    correct = [
+        sprites.group(sprites.CLASSES[label]) == group
+        for label, group in zip(labels, true_groups, strict=True)
+    ]
+    return {"group_top1": sum(correct) / len(correct)}
 
 
-def _found(kind: str) -> Callable[[Sequence, Sequence[Scene], bool], dict[str, float]]:
-    def measure(answers: Sequence, truth: Sequence[Scene], known: bool) -> dict[str, float]:
-        labels, shapes = (
-            [scene.labels for scene in truth],
-            [getattr(scene, kind) for scene in truth],
-        )
-        agnostic = detection.average_precision(answers, labels, shapes, by_class=False)
-        agnostic = {f"{name}_any_class": value for name, value in agnostic.items()}
-        return (detection.average_precision(answers, labels, shapes) if known else {}) | agnostic
+def _localization_metrics(
+    predictions: Sequence[tuple[Tensor, Tensor]], truth: Sequence[Scene], known: bool
+) -> dict[str, float]:
+    """``box_iou``, and for known classes ``top1``."""
+    predicted_boxes = torch.stack([box for _, box in predictions]).cpu()
+    true_boxes = torch.stack([scene.boxes[0] for scene in truth])
+    metrics = {"box_iou": float(iou(predicted_boxes, true_boxes).mean())}
+    if known:
+        classes = [probabilities for probabilities, _ in predictions]
+        metrics = _classification_metrics(classes, truth, known) | metrics
+    return metrics
 
-    return measure
+
+def _detection_metrics(
+    shape: str, predictions: Sequence, truth: Sequence[Scene], known: bool
+) -> dict[str, float]:
+    """Average precision of ``shape`` ("boxes" or "masks"), with and without regard to the class."""
+    labels = [scene.labels for scene in truth]
+    shapes = [getattr(scene, shape) for scene in truth]
+    any_class = detection.average_precision(predictions, labels, shapes, by_class=False)
+    metrics = {f"{name}_any_class": value for name, value in any_class.items()}
+    if known:
+        metrics = detection.average_precision(predictions, labels, shapes) | metrics
+    return metrics
 
 
-def _segmented(answers: Sequence[Tensor], truth: Sequence[Scene], known: bool) -> dict[str, float]:
-    kinds = torch.stack([answer.argmax(0).cpu() for answer in answers])
-    right = torch.stack([scene.semantic for scene in truth])
-    any_class = {
-        "iou_any_class": detection.foreground_iou((kinds > 0).long(), (right > 0).long(), 1)
-    }
-    return (
-        {"miou": detection.foreground_iou(kinds, right, len(sprites.CLASSES))} if known else {}
-    ) | any_class
+def _segmentation_metrics(
+    predictions: Sequence[Tensor], truth: Sequence[Scene], known: bool
+) -> dict[str, float]:
+    """``iou_any_class`` of foreground against background, and for known classes ``miou``."""
+    predicted = torch.stack([prediction.argmax(0).cpu() for prediction in predictions])
+    true = torch.stack([scene.semantic for scene in truth])
+    foreground_iou = detection.foreground_iou((predicted > 0).long(), (true > 0).long(), 1)
+    metrics = {"iou_any_class": foreground_iou}
+    if known:
+        miou = detection.foreground_iou(predicted, true, len(sprites.CLASSES))
+        metrics = {"miou": miou} | metrics
+    return metrics
 
 
 LEVELS = {
-    level.name: level
-    for level in (
-        Level(
-            1,
-            "classifier",
-            "What is it?",
-            classifier,
-            classifier.Classifier,
-            (1, 1),
-            8,
-            _classified,
+    task.name: task
+    for task in (
+        VisionTask(
+            level=1,
+            name="classifier",
+            question="What is it?",
+            module=classifier,
+            make_model=classifier.Classifier,
+            objects=(1, 1),
+            epochs=8,
+            metric=_classification_metrics,
         ),
-        Level(
-            2,
-            "localizer",
-            "What and where is it?",
-            localizer,
-            localizer.Localizer,
-            (1, 1),
-            12,
-            _localized,
+        VisionTask(
+            level=2,
+            name="localizer",
+            question="What and where is it?",
+            module=localizer,
+            make_model=localizer.Localizer,
+            objects=(1, 1),
+            epochs=12,
+            metric=_localization_metrics,
         ),
-        Level(
-            3,
-            "detector",
-            "What and where is each?",
-            detector,
-            detector.Detector,
-            (1, 5),
-            20,
-            _found("boxes"),
+        VisionTask(
+            level=3,
+            name="detector",
+            question="What and where is each?",
+            module=detector,
+            make_model=detector.Detector,
+            objects=(1, 5),
+            epochs=20,
+            metric=partial(_detection_metrics, "boxes"),
         ),
-        Level(
-            4,
-            "segmenter",
-            "What is each pixel?",
-            segmenter,
-            segmenter.Segmenter,
-            (1, 5),
-            16,
-            _segmented,
+        VisionTask(
+            level=4,
+            name="segmenter",
+            question="What is each pixel?",
+            module=segmenter,
+            make_model=segmenter.Segmenter,
+            objects=(1, 5),
+            epochs=16,
+            metric=_segmentation_metrics,
         ),
-        Level(
-            *(
-                5,
-                "instances",
-                "Which pixels are each?",
-                instances,
-                instances.InstanceSegmenter,
-                (1, 5),
-                16,
-            ),
-            _found("masks"),
+        VisionTask(
+            level=5,
+            name="instances",
+            question="Which pixels are each?",
+            module=instances,
+            make_model=instances.InstanceSegmenter,
+            objects=(1, 5),
+            epochs=16,
+            metric=partial(_detection_metrics, "masks"),
         ),
     )
 }
-
-
-# The same U-Net with all its skip connections, with only the deepest of them, and with none.
+# The same U-Net with all skip connections, with only the deepest, and with none.
 UNETS = {
-    name: Level(
-        *(
-            4,
-            name,
-            "What is each pixel?",
-            segmenter,
-            partial(UNet, 3, len(sprites.CLASSES) + 1, width=16, skips=skips),
-        ),
-        *((1, 5), 10, _segmented),
+    name: VisionTask(
+        level=4,
+        name=name,
+        question="What is each pixel?",
+        module=segmenter,
+        make_model=partial(UNet, 3, len(sprites.CLASSES) + 1, width=16, skips=skips),
+        objects=(1, 5),
+        epochs=10,
+        metric=_segmentation_metrics,
     )
     for name, skips in (("unet", 4), ("unet-deepest-skip", 1), ("unet-no-skips", 0))
 }
 MODELS = LEVELS | UNETS
-# What each model must reach on photos that it was not trained on.
-BARS = {
-    name: {"new-backgrounds": bars}
-    for name, bars in {
+# The metrics that each shipped model must reach on photos it was not trained on.
+THRESHOLDS = {
+    name: {"new-backgrounds": metrics}
+    for name, metrics in {
         "classifier": {"top1": 0.99},
         "localizer": {"box_iou": 0.90},
         "detector": {"map50": 0.98, "map": 0.80},
@@ -184,102 +189,95 @@ BARS = {
 }
 
 
-def level(name: str) -> Level:
-    """A level, or a U-Net that answers one, by its name.
+def get_task(name: str) -> VisionTask:
+    """The task of a model in ``MODELS``.
 
     Raises:
-        ValueError: if there is no such level.
+        ValueError: for an unknown model.
     """
     if name not in MODELS:
         raise ValueError(f"There is no model {name!r}: choose one of {', '.join(MODELS)}.")
     return MODELS[name]
 
 
-def model(name: str) -> nn.Module:
-    """A level's model with random weights."""
-    return level(name).model()
+def dataset_description(name: str, styles: Sequence[str] | None = None) -> dict[str, Any]:
+    """A description of a model's training data, for its card.
 
-
-def epochs(name: str) -> int:
-    """How many epochs the first cycle of the shipped model had; its card tells of them all."""
-    return level(name).epochs
-
-
-def styles(name: str) -> list[str]:
-    """The drawing styles that a level's model is trained on."""
-    return sprites.styles()
-
-
-def facts(name: str, styles: Sequence[str] | None = None) -> dict[str, Any]:
-    """What a level's model is trained on: in all drawing styles that are not held out, or in
-    these.
+    ``styles``: the drawing styles; by default all that are not held out.
     """
     return {
         "split": "seen",
         "side": scenes.SIZE,
-        "objects in a scene": list(level(name).objects),
+        "objects in a scene": list(get_task(name).objects),
         "classes": len(sprites.CLASSES),
         "styles": sprites.styles("train") if styles is None else list(styles),
         "photos": len(photos.names("train")),
     }
 
 
-def load(name: str) -> nn.Module:
-    """The shipped model of a level, on the CPU, ready to predict.
+def make_model(name: str) -> nn.Module:
+    """A model with random weights.
 
     Raises:
-        FileNotFoundError: if its checkpoint is not there; the message says how to get it back.
-        ValueError: if there is no such level.
+        ValueError: for an unknown model.
     """
-    shipped = level(name).model()
-    shipped.load_state_dict(checkpoints.load(name))
-    return shipped.eval()
+    return get_task(name).make_model()
+
+
+def load(name: str) -> nn.Module:
+    """A shipped model, on the CPU, in eval mode.
+
+    Raises:
+        FileNotFoundError: if its checkpoint is missing.
+        ValueError: for an unknown model.
+    """
+    model = make_model(name)
+    model.load_state_dict(checkpoints.load(name))
+    return model.eval()
 
 
 def train(
     name: str,
     *,
     epochs: int | None = None,
-    device: torch.device | None = None,
     workers: int = 0,
-    seed: int = 0,
     styles: Sequence[str] | None = None,
-    start: Mapping[str, Tensor] | None = None,
     learning_rate: float = LEARNING_RATE,
-    checkpoint: str | Path | None = None,
+    **options: Any,
 ) -> tuple[nn.Module, History]:
-    """Train a level's model on scenes of the split ``"seen"``, new ones in every epoch.
+    """Train a model on scenes of the split ``"seen"``, with new scenes in every epoch.
 
     Args:
-        name: which level.
-        epochs: of 2,000 scenes each; by default as many as the first cycle of the shipped
-            checkpoint had.
-        device: where to train.
-        workers: processes that make scenes ahead of time.
-        seed: of the first weights and of the scenes.
-        styles: drawing styles to train on, rather than all that are not held out.
-        start: weights to begin with, for another cycle of the learning rate; by default random
-            ones.
-        learning_rate: the highest one of the cycle.
-        checkpoint: file to go on from after an interruption.
+        name: of the model.
+        epochs: of 2,000 scenes each; by default as many as in the first cycle of the shipped
+            checkpoint.
+        workers: processes that generate scenes ahead of time.
+        styles: drawing styles to train on; by default all that are not held out.
+        learning_rate: the peak of the one-cycle schedule.
+        options: other options of :func:`fit_new`: ``device``, ``seed``, ``initial_weights``,
+            ``checkpoint``.
 
     Raises:
-        FloatingPointError: if the loss stops being a number.
-        ValueError: if there is no such level or style, or the checkpoint belongs to a run with
-            another number of steps or another seed.
+        FloatingPointError: if the loss is not finite.
+        ValueError: for an unknown model or style, or if the checkpoint belongs to a run with a
+            different number of steps or a different seed.
     """
-    chosen = level(name)
-    data: DataLoader = scenes.loader(
-        EPOCH, batch=BATCH, workers=workers, objects=chosen.objects, styles=styles
+    task = get_task(name)
+    data = scenes.loader(
+        EXAMPLES_PER_EPOCH,
+        batch_size=BATCH_SIZE,
+        workers=workers,
+        objects=task.objects,
+        styles=styles,
     )
     return fit_new(
-        *(chosen.model, chosen.module.loss, data, chosen.epochs if epochs is None else epochs),
-        seed=seed,
-        start=start,
+        task.make_model,
+        task.module.loss,
+        data,
+        task.epochs if epochs is None else epochs,
         learning_rate=learning_rate,
-        device=device,
-        checkpoint=checkpoint,
         label=name,
+        **options,
     )
 
 
@@ -292,34 +290,32 @@ def evaluate(
     size: int = scenes.SIZE,
     styles: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """What a model reaches on the first ``count`` test scenes of a split.
+    """A model's metrics on the first ``count`` test scenes of a split.
 
-    Where the objects are not of the trained classes (``"unseen-objects"``) only what does not need
-    the right name
-    is measured: whether they were found, and for level 1 whether the guess is of the right group.
+    For objects of unknown classes (split ``"unseen-objects"``), only class-agnostic metrics are
+    computed, and for level 1 whether the predicted class has the right sprite group.
 
     Raises:
-        ModuleNotFoundError: without torchmetrics, if the level needs it; the message says how to
-            install it.
-        ValueError: if there is no such level, split or style, or not 1 to 1,000 scenes are asked
-            for.
+        ModuleNotFoundError: if the metric needs torchmetrics and it is not installed.
+        ValueError: for an unknown model, split or style, or a count outside 1 to 1,000.
     """
-    chosen = level(name)
+    task = get_task(name)
     if not 1 <= count <= len(scenes.TEST_SEEDS):
         raise ValueError(
             f"There are not {count} test scenes: choose 1 to {len(scenes.TEST_SEEDS)}."
         )
     data = Scenes(
-        scenes.TEST_SEEDS[:count], size=size, objects=chosen.objects, split=split, styles=styles
+        scenes.TEST_SEEDS[:count], size=size, objects=task.objects, split=split, styles=styles
     )
     truth = [data[index] for index in range(count)]
     known = all(int(scene.labels.max()) < UNKNOWN for scene in truth)
-    device, was_training = next(model.parameters()).device, model.training
+    device = next(model.parameters()).device
+    was_training = model.training
     model.eval()
-    answers: list = []
+    predictions: list = []
     for begin in range(0, count, 50):
         images = torch.stack([scene.image for scene in truth[begin : begin + 50]]).to(device)
-        answer = chosen.module.predict(model, images)
-        answers += list(zip(*answer, strict=True)) if isinstance(answer, tuple) else list(answer)
+        batch = task.module.predict(model, images)
+        predictions.extend(zip(*batch, strict=True) if isinstance(batch, tuple) else batch)
     model.train(was_training)
-    return chosen.measure(answers, truth, known)
+    return task.metric(predictions, truth, known)

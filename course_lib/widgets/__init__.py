@@ -1,44 +1,39 @@
-"""What lessons touch. One module a lesson; every widget is shown by :func:`show_widget`."""
+"""The widgets of the lessons, each shown by :func:`show_widget` together with a still picture."""
 
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipywidgets import Widget
-    from PIL.ImageFont import FreeTypeFont
+    from ipywidgets import HBox, Image, Widget
 
 
-# Sliders of ipywidgets have a visible description but no name that a screen reader could read, and
-# images no alt text. They are drawn some time after the cell has run, so this looks for them more
-# than once.
-_NAME_THEM = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
+# ipywidgets gives sliders a visible description but no accessible name, and images no alt text.
+# Widgets are rendered some time after the cell has run, so the script looks for them repeatedly.
+_ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
   document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
     const label = box.querySelector(".widget-label")?.textContent;
     const handles = box.querySelectorAll("[role=slider], .ui-slider-handle");
     if (label) handles.forEach(handle => handle.setAttribute("aria-label", label));
   });
   document.querySelectorAll("img.widget-image:not([alt])").forEach(image => {
-    image.alt = "The picture that the controls beside it change; the text beside it says what it shows.";
+    image.alt = "The picture that the controls change; the text next to it describes it.";
   });
 }, wait));</script>"""
 
 
 def show_widget(
-    widget: "Widget", image: bytes, alt: str, caption: str, mime: str = "image/png"
+    widget: "Widget", image: bytes | memoryview, alt: str, caption: str, mime: str = "image/png"
 ) -> None:
-    """Show a widget, and where it can't live (no kernel, GitHub, nbconvert) a still picture in its
-    place.
+    """Show a widget, or a still picture where no kernel runs (GitHub, nbconvert).
 
-    Both are put into the saved notebook. The living widget carries a style rule that hides the
-    picture; where the widget is dead that rule never loads, and the picture is what one sees. While
-    grading neither is shown.
+    Both are stored in the saved notebook. The live widget carries a style rule that hides the
+    still picture; without a kernel that rule never loads, so the picture stays visible. In grading
+    mode neither is shown.
 
     Args:
         widget: any ipywidgets widget.
-        image: the bytes of a picture of the widget's subject, as it stands at the start.
-        alt: what is to be seen in the picture.
-        caption: one sentence that says what to look at.
+        image: an image file that shows the widget in its initial state.
+        alt: what the picture shows.
+        caption: one sentence about what to notice.
         mime: the type of ``image``.
     """
     from IPython.display import HTML, display
@@ -51,35 +46,31 @@ def show_widget(
     if mode() == "grading":
         return
     still = f"still-{widget.model_id}"
-    living = VBox([widget, LiveHTML(f"<style>#{still} {{ display: none }}</style>")])
-    view = {"model_id": living.model_id, "version_major": 2, "version_minor": 0}
-    hint = (
-        "The controls come alive when you run this cell; until then, a still picture stands below."
-    )
+    live = VBox([widget, LiveHTML(f"<style>#{still} {{ display: none }}</style>")])
+    view = {"model_id": live.model_id, "version_major": 2, "version_minor": 0}
+    hint = "Run this cell to activate the controls. Until then, a still picture is shown below."
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": hint}, raw=True)
-    # JupyterLab writes a bare "model not found" where a widget has lost its kernel: hide that line.
-    lost = "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none }</style>"
-    picture = (
-        f'<div id="{still}">{lost}{figure_html(image, alt, caption, mime=mime, width=720)}</div>'
-    )
-    display(HTML(picture + _NAME_THEM))
+    # JupyterLab prints "model not found" where a widget has lost its kernel: hide that line.
+    hide = "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none }</style>"
+    figure = figure_html(bytes(image), alt, caption, mime=mime, width=720)
+    display(HTML(f'<div id="{still}">{hide}{figure}</div>{_ACCESSIBLE_NAMES}'))
 
 
-def named(widget: "Widget", name: str) -> "Widget":
-    """Give a widget a name for whoever can't see it; ipywidgets 7 and 8 keep it in different
-    places.
-    """
-    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", name)
+def add_tooltip(widget: "Widget", text: str) -> "Widget":
+    """Give a widget a tooltip, which is its accessible name, under ipywidgets 7 or 8."""
+    setattr(widget, "tooltip" if widget.has_trait("tooltip") else "description_tooltip", text)
     return widget
 
 
-@lru_cache
-def font(size: int, bold: bool = False) -> "FreeTypeFont":
-    """DejaVu Sans, the font of every figure, from matplotlib's own files: for pictures that Pillow
-    draws.
-    """
-    from matplotlib import get_data_path
-    from PIL import ImageFont
+def picture_widget(image_format: str = "jpeg") -> "Image":
+    """An image widget that is never wider than its notebook cell."""
+    from ipywidgets import Image, Layout
 
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", name)), size)
+    return Image(format=image_format, layout=Layout(align_self="flex-start", max_width="100%"))
+
+
+def control_row(*controls: "Widget") -> "HBox":
+    """Controls in a row that wraps where the cell is narrow."""
+    from ipywidgets import HBox, Layout
+
+    return HBox(controls, layout=Layout(flex_flow="row wrap"))

@@ -1,6 +1,5 @@
-"""What lesson 4 lets you touch: JPEG's quality, block by block, and a walk among latents."""
+"""The widgets of lesson 4: JPEG block by block, and interpolation between latents."""
 
-import io
 from collections.abc import Sequence
 
 import ipywidgets as widgets
@@ -11,259 +10,213 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from course_lib.compression import jpeg
-from course_lib.compression.codecs import decoded, encoded, pillow, whole_bytes
+from course_lib.compression.codecs import decode, encode, pillow, to_uint8
 from course_lib.data import photos
-from course_lib.data.captioned import Captioned
-from course_lib.figures.convolution.kernels import SIGNED, typeset
-from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, PAPER
+from course_lib.data.captioned import CaptionedPicture
+from course_lib.figures.convolution.kernels import format_number
+from course_lib.figures.images import jpeg_bytes, titled_images
+from course_lib.figures.style import DIVERGING_RGB, FAINT, INK, MUTED, ORANGE, PAPER, font
 from course_lib.metrics.images import psnr
 from course_lib.profiling.timing import one_thread
 from course_lib.sd.vae import AutoencoderKL
-from course_lib.widgets import font, named, show_widget
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
-_PHOTO = 320  # pixels, the side of the photo
-_SCALE = 2  # times as large on the screen, so that blocks can be seen
-_CELL = 38  # pixels on the screen for each of a block's 64 numbers
-_GAP, _TITLE = 16, 26
-_SHADES = (SIGNED(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+Block = Float[Tensor, "8 8"]
+
+_PHOTO_SIZE = 320  # pixels
+_SCALE = 2  # screen pixels per pixel of the photo, so that blocks are visible
+_CELL = 38  # screen pixels per number of a block
+_TABLE = 8 * _CELL
+_GAP, _TITLE_HEIGHT = 16, 26
 
 
 class JpegBlocks(widgets.VBox):
-    """Sliders for the quality and for a block of a photo: the block's numbers on their way, and the
-    whole photo.
+    """Controls for a photo, a quality and a block; the block's numbers, and the decoded photo.
 
     Args:
         names: of the photos to choose from.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.photo = named(widgets.Dropdown(options=names, description="photo"), "photo")
-        sliders = {
-            "quality": (1, 100, 20),
-            "row": (0, _PHOTO // 8 - 1, 12),
-            "column": (0, _PHOTO // 8 - 1, 18),
-        }
-        words = {
-            "quality": "quality of the JPEG",
-            "row": "row of the block",
-            "column": "column of the block",
-        }
+        self.photo = add_tooltip(widgets.Dropdown(options=names, description="photo"), "photo")
+        last = _PHOTO_SIZE // 8 - 1
         self.quality, self.row, self.column = (
-            named(widgets.IntSlider(start, low, high, description=name), words[name])
-            for name, (low, high, start) in sliders.items()
+            add_tooltip(widgets.IntSlider(value, low, high, description=name), tooltip)
+            for name, low, high, value, tooltip in (
+                ("quality", 1, 100, 20, "quality of the JPEG"),
+                ("row", 0, last, 12, "row of the block"),
+                ("column", 0, last, 18, "column of the block"),
+            )
         )
-        self.picture = widgets.Image(
-            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
-        )
+        self.picture = picture_widget()
         self.message = widgets.HTML()
-        for control in (self.photo, self.quality, self.row, self.column):
+        controls = (self.photo, self.quality, self.row, self.column)
+        for control in controls:
             control.observe(self._update, "value")
         self._update()
-        controls = widgets.HBox([self.photo, self.quality, self.row, self.column])
-        controls.layout.flex_flow = "row wrap"
-        super().__init__([controls, self.picture, self.message])
+        super().__init__([control_row(*controls), self.picture, self.message])
 
     def _update(self, change: object = None) -> None:
+        image = photos.photo(self.photo.value, _PHOTO_SIZE)
+        quality, position = self.quality.value, (self.row.value, self.column.value)
         with one_thread():
-            image = photos.photo(self.photo.value, _PHOTO)
-            quality, place = self.quality.value, (self.row.value, self.column.value)
-            found = jpeg.compress(image, quality)
-            back = jpeg.decompress(found)
-            before = jpeg.blocks(jpeg.planes(image)[0])[place] + 128
-            number, step = found.numbers[0][place].float(), found.steps[0]
-            after = (jpeg.inverse_dct(number * step) + 128).clamp(0, 255)
-            self.picture.value = _as_jpeg(
-                _drawn(back, place, before, jpeg.dct(before - 128), number, after)
+            compressed = jpeg.compress(image, quality)
+            decoded = jpeg.decompress(compressed)
+            pixels = jpeg.to_blocks(jpeg.to_planes(image)[0])[position] + 128
+            quantised = compressed.coefficients[0][position].float()
+            dequantised = quantised * compressed.tables[0]
+            tables = (
+                ("pixels", pixels, None),
+                ("DCT coefficients", jpeg.dct(pixels - 128), 60.0),
+                ("quantised coefficients", quantised, 4.0),
+                ("decoded pixels", (jpeg.inverse_dct(dequantised) + 128).clamp(0, 255), None),
             )
-        kept = sum(int((part != 0).sum()) for part in found.numbers) / image.numel()
+            self.picture.value = jpeg_bytes(_photo_and_tables(decoded, position, tables))
+        nonzero = sum(int((plane != 0).sum()) for plane in compressed.coefficients)
         file = pillow(image, "JPEG", quality, subsampling=0)
         self.message.value = (
-            f"This block: {int((number != 0).sum())} of 64 numbers are not 0. Whole photo: {kept:.1%} are not 0, "
-            f"{psnr(back, image):.1f} dB. Pillow's file at quality {quality}: {file.bytes:,} bytes, "
-            f"where the photo has {image.numel():,}."
+            f"This block: {int((quantised != 0).sum())} of 64 coefficients are not 0. "
+            f"Whole photo: {nonzero / image.numel():.1%} are not 0, "
+            f"PSNR {psnr(decoded, image):.1f} dB. Pillow's file at quality {quality} has "
+            f"{file.bytes:,} bytes, the uncompressed photo {image.numel():,}."
         )
 
 
 def jpeg_blocks(names: Sequence[str] | None = None) -> None:
-    """Show JPEG at work on a block; ``names`` are those of the held-out photos unless others are
-    given.
-    """
+    """Show :class:`JpegBlocks` for some photos, by default the held-out ones."""
     widget = JpegBlocks(names or photos.names("held-out"))
     alt = (
-        "A photo as JPEG gives it back, with a frame around one block, and four tables of 64 numbers: the block's "
-        "pixels, its amounts of waves, these amounts as whole numbers, and the pixels that come back."
+        "A photo decoded from JPEG, with a frame around one block, and four tables of 64 numbers: "
+        "the block's pixels, its DCT coefficients, the quantised coefficients, and the decoded "
+        "pixels."
     )
-    caption = "The framed block: its pixels, how much of each wave is in it, what is stored, and what comes back."
+    caption = "The framed block: its pixels, its coefficients, what is stored, and what is decoded."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
 
 
 class LatentWalk(widgets.VBox):
-    """Two pictures, and sliders that mix their latents and move the channels of the mixture.
+    """Two pictures, and sliders that interpolate their latents and change the result's channels.
 
     Args:
         model: the autoencoder.
         pictures: at least two, of one size.
 
     Raises:
-        ValueError: if there are fewer.
+        ValueError: if there are fewer than two.
     """
 
-    def __init__(self, model: AutoencoderKL, pictures: Sequence[Captioned]) -> None:
+    def __init__(self, model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
         if len(pictures) < 2:
             raise ValueError(f"{len(pictures)} pictures: give at least two to walk between.")
         self._model, self._pictures = model, pictures
-        self._latents = [encoded(model, one.image) for one in pictures]
-        self._spread = torch.stack(self._latents).std((0, 2, 3))
-        options = [(one.caption, index) for index, one in enumerate(pictures)]
+        self._latents = [encode(model, picture.image) for picture in pictures]
+        self._std = torch.stack(self._latents).std((0, 2, 3))
+        options = [(picture.caption, index) for index, picture in enumerate(pictures)]
         self.first, self.second = (
-            named(
-                widgets.Dropdown(options=options, value=index, description=word), f"{word} picture"
+            add_tooltip(
+                widgets.Dropdown(options=options, value=index, description=name), f"{name} picture"
             )
-            for index, word in enumerate(("from", "to"))
+            for index, name in enumerate(("from", "to"))
         )
-        self.share = _slider("way", 0.5, 0, 1, "how far from the first picture to the second")
-        self.moves = [
-            _slider(
-                f"channel {index}",
-                0,
-                -3,
-                3,
-                f"how far channel {index} is moved, in its standard deviations",
-            )
-            for index in range(len(self._spread))
+        self.weight = _slider("weight", 0.5, 0, 1, "weight of the second picture")
+        self.channels = [
+            _slider(f"channel {index}", 0, -3, 3, f"change of channel {index}, in its std")
+            for index in range(len(self._std))
         ]
-        self.picture = widgets.Image(
-            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
-        )
-        for control in (self.first, self.second, self.share, *self.moves):
+        self.picture = picture_widget()
+        for control in (self.first, self.second, self.weight, *self.channels):
             control.observe(self._update, "value")
         self._update()
-        rows = [widgets.HBox(row) for row in ((self.first, self.second, self.share), self.moves)]
-        for row in rows:
-            row.layout.flex_flow = "row wrap"
-        super().__init__([*rows, self.picture])
+        ends = control_row(self.first, self.second, self.weight)
+        super().__init__([ends, control_row(*self.channels), self.picture])
 
     def latent(self) -> Float[Tensor, "latents rows columns"]:
-        """The mixture, with its channels moved, as the sliders stand."""
-        ends, share = (
-            (self._latents[self.first.value], self._latents[self.second.value]),
-            self.share.value,
-        )
-        moves = torch.tensor([slider.value for slider in self.moves]) * self._spread
-        return torch.lerp(*ends, share) + moves[:, None, None]
+        """The interpolated latent with its changed channels."""
+        first, second = self._latents[self.first.value], self._latents[self.second.value]
+        changes = torch.tensor([slider.value for slider in self.channels]) * self._std
+        return torch.lerp(first, second, self.weight.value) + changes[:, None, None]
 
     def _update(self, change: object = None) -> None:
-        ends = [self._pictures[choice.value].image for choice in (self.first, self.second)]
-        walked, mixed = decoded(self._model, self.latent()), torch.lerp(*ends, self.share.value)
-        titles = ("from", "decoded from the latent", "the pixels, mixed", "to")
-        tiles = [
-            _tile(image, title)
-            for image, title in zip((ends[0], walked, mixed, ends[1]), titles, strict=True)
-        ]
-        width = tiles[0].width + _GAP
-        strip = Image.new("RGB", (len(tiles) * width - _GAP, tiles[0].height), PAPER)
-        for index, tile in enumerate(tiles):
-            strip.paste(tile, (index * width, 0))
-        self.picture.value = _as_jpeg(strip)
+        first, second = (
+            self._pictures[control.value].image for control in (self.first, self.second)
+        )
+        images = {
+            "from": first,
+            "decoded latent": decode(self._model, self.latent()),
+            "interpolated pixels": torch.lerp(first, second, self.weight.value),
+            "to": second,
+        }
+        self.picture.value = jpeg_bytes(titled_images(images))
 
 
-def latent_walk(model: AutoencoderKL, pictures: Sequence[Captioned]) -> None:
-    """Show the walk among latents; the arguments are those of :class:`LatentWalk`."""
+def latent_walk(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
+    """Show :class:`LatentWalk`; with its arguments."""
     widget = LatentWalk(model, pictures)
     alt = (
-        f"Four pictures: {pictures[0].caption}, {pictures[1].caption}, and between them what the mean of their "
-        "latents decodes to, and the mean of their pixels."
+        f"Four pictures: {pictures[0].caption}, {pictures[1].caption}, and between them the "
+        "decoded mean of their latents, and the mean of their pixels."
     )
-    caption = "Half of the way from one picture to another, among the latents and among the pixels."
+    caption = "Half-way between two pictures, in latent space and in pixel space."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
 
 
-def _slider(word: str, start: float, low: float, high: float, name: str) -> widgets.FloatSlider:
-    """It answers when it is let go: decoding takes longer than a mouse needs for its next step."""
-    return named(
-        widgets.FloatSlider(
-            start, min=low, max=high, step=0.05, description=word, continuous_update=False
-        ),
-        name,
+def _slider(
+    name: str, value: float | int, low: int, high: int, tooltip: str
+) -> widgets.FloatSlider:
+    """A slider that updates when released, because decoding is slower than dragging."""
+    slider = widgets.FloatSlider(
+        value, min=low, max=high, step=0.05, description=name, continuous_update=False
     )
+    return add_tooltip(slider, tooltip)
 
 
-def _tile(image: Float[Tensor, "3 height width"], title: str, side: int = 256) -> Image.Image:
-    """A picture enlarged, below its title."""
-    tile = Image.new("RGB", (side, side + _TITLE), PAPER)
-    ImageDraw.Draw(tile).text(
-        (0, _TITLE / 2), title, fill=INK, font=font(14, bold=True), anchor="lm"
-    )
-    tile.paste(
-        Image.fromarray(whole_bytes(image)).resize((side, side), Image.Resampling.BICUBIC),
-        (0, _TITLE),
-    )
-    return tile
-
-
-def _drawn(
-    back: Float[Tensor, "3 height width"],
-    place: tuple[int, int],
-    before: Float[Tensor, "8 8"],
-    amounts: Float[Tensor, "8 8"],
-    numbers: Float[Tensor, "8 8"],
-    after: Float[Tensor, "8 8"],
+def _photo_and_tables(
+    photo: Float[Tensor, "3 height width"],
+    position: tuple[int, int],
+    tables: Sequence[tuple[str, Block, float | None]],
 ) -> Image.Image:
-    """The photo that comes back with a frame around the block, and four tables of numbers beside
-    it.
+    """The photo with a frame around a block, and the tables to its right.
+
+    Args:
+        photo: in [0, 1].
+        position: row and column of the block, counted in blocks.
+        tables: title, numbers, and the limit of the diverging colours; None for grey pixels.
     """
-    side, table = _SCALE * _PHOTO, 8 * _CELL
-    sheet = Image.new(
-        "RGB", (side + 2 * (_GAP + table) + 1, max(side, 2 * (table + _TITLE) + _GAP + 1)), PAPER
+    side = _SCALE * _PHOTO_SIZE
+    width, height = side + 2 * (_GAP + _TABLE) + 1, 2 * (_TABLE + _TITLE_HEIGHT) + _GAP + 1
+    sheet = Image.new("RGB", (width, max(side, height)), PAPER)
+    enlarged = Image.fromarray(to_uint8(photo)).resize((side, side), Image.Resampling.NEAREST)
+    block = 8 * _SCALE
+    top, left = (block * index for index in position)
+    ImageDraw.Draw(enlarged).rectangle(
+        (left - 3, top - 3, left + block + 2, top + block + 2), outline=ORANGE, width=3
     )
-    whole = Image.fromarray(whole_bytes(back)).resize((side, side), Image.Resampling.NEAREST)
-    pen = ImageDraw.Draw(whole)
-    top, left = (8 * _SCALE * index for index in place)
-    pen.rectangle(
-        (left - 3, top - 3, left + 8 * _SCALE + 2, top + 8 * _SCALE + 2), outline=ORANGE, width=3
-    )
-    sheet.paste(whole, (0, 0))
-    tables = (
-        *(("pixels", before, None), ("amounts of the 64 waves", amounts, 60.0)),
-        *(("in the file: amounts / steps", numbers, 4.0), ("pixels that come back", after, None)),
-    )
-    for index, (title, values, top_value) in enumerate(tables):
-        corner = (side + _GAP + index % 2 * (table + _GAP), index // 2 * (table + _TITLE + _GAP))
-        _table(sheet, corner, title, values, top_value)
+    sheet.paste(enlarged, (0, 0))
+    for index, (title, values, limit) in enumerate(tables):
+        row, column = divmod(index, 2)
+        x = side + _GAP + column * (_TABLE + _GAP)
+        y = row * (_TABLE + _TITLE_HEIGHT + _GAP)
+        _draw_table(sheet, (x, y), title, values, limit)
     return sheet
 
 
-def _table(
-    sheet: Image.Image,
-    corner: tuple[int, int],
-    title: str,
-    values: Float[Tensor, "8 8"],
-    top: float | None,
+def _draw_table(
+    sheet: Image.Image, corner: tuple[int, int], title: str, values: Block, limit: float | None
 ) -> None:
-    """64 whole numbers in cells: grey from 0 to 255, or coloured by their sign, in full at
-    ``top``.
-    """
-    pen, (left, above) = ImageDraw.Draw(sheet), corner
-    pen.text((left, above + _TITLE / 2), title, fill=INK, font=font(14, bold=True), anchor="lm")
+    """Draw 64 rounded numbers in cells: grey from 0 to 255, or coloured by sign up to ``limit``."""
+    pen, (left, top) = ImageDraw.Draw(sheet), corner
+    pen.text(
+        (left, top + _TITLE_HEIGHT / 2), title, fill=INK, font=font(14, bold=True), anchor="lm"
+    )
     for row, column in np.ndindex(8, 8):
         value = round(float(values[row, column]))
-        x, y = left + column * _CELL, above + _TITLE + row * _CELL
-        if top is None:
-            shade, ink = (value,) * 3, INK if value >= 128 else PAPER
-        else:  # not up to the darkest shades, on which the ink could not be read
-            shade = tuple(_SHADES[round(127.5 + 80 * min(max(value / top, -1), 1))].tolist())
+        x, y = left + column * _CELL, top + _TITLE_HEIGHT + row * _CELL
+        if limit is None:
+            fill, ink = (value,) * 3, INK if value >= 128 else PAPER
+        else:  # without the darkest colours, on which the text would be illegible
+            relative = min(max(value / limit, -1), 1)
+            fill = tuple(DIVERGING_RGB[round(127.5 + 80 * relative)].tolist())
             ink = INK if value else MUTED
-        pen.rectangle((x, y, x + _CELL, y + _CELL), fill=shade, outline=FAINT)
-        pen.text(
-            (x + _CELL / 2, y + _CELL / 2),
-            typeset(f"{value}"),
-            fill=ink,
-            font=font(12),
-            anchor="mm",
-        )
-
-
-def _as_jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=90, subsampling=0)
-    return buffer.getvalue()
+        pen.rectangle((x, y, x + _CELL, y + _CELL), fill=fill, outline=FAINT)
+        centre = (x + _CELL / 2, y + _CELL / 2)
+        pen.text(centre, format_number(f"{value}"), fill=ink, font=font(12), anchor="mm")

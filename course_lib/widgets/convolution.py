@@ -1,8 +1,6 @@
-"""What lesson 2 lets you touch: the kernel that walks over an image, and a live editor of 3x3
-kernels.
-"""
+"""The widgets of lesson 2: a kernel that slides over an image, and a live editor of 3x3 kernels."""
 
-import io
+import html
 import time
 from collections.abc import Callable
 
@@ -17,40 +15,44 @@ from torch import Tensor
 from course_lib.convolution import edge_kernels
 from course_lib.convolution.layers import conv2d
 from course_lib.data import photos
-from course_lib.figures import png
-from course_lib.figures.convolution.kernels import SIGNED, sum_of_products, typeset, walk
-from course_lib.figures.style import FAINT, GREEN, INK, ORANGE, PAPER
+from course_lib.figures import figure_png
+from course_lib.figures.convolution.kernels import (
+    Grey,
+    Kernel,
+    convolution_step,
+    format_number,
+    sum_of_products,
+)
+from course_lib.figures.images import jpeg_bytes
+from course_lib.figures.style import DIVERGING_RGB, FAINT, GREEN, INK, ORANGE, PAPER, font
 from course_lib.profiling.timing import one_thread
-from course_lib.widgets import font, named, show_widget
+from course_lib.widgets import add_tooltip, picture_widget, show_widget
 
-Grey = Float[Tensor, "height width"]
 Convolution = Callable[[Tensor, Tensor], Tensor]
 
-_CELL = 44  # pixels on the screen for each pixel of the small image
-_SHADES = (SIGNED(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
+_CELL = 44  # screen pixels per pixel of the small image
+_GAP = 12  # screen pixels between photo and output
+_TIME_LIMIT = 0.06  # seconds per picture that the editor aims at
 
 
-class KernelWalk(widgets.VBox):
-    """Sliders for the row and the column of an output pixel, the window it is made from, and its
-    sum.
+class SlidingKernel(widgets.VBox):
+    """Sliders for the position of an output pixel, its input window, and its sum of products.
 
     Args:
-        image: in [0, 1], small enough that its pixels can be counted.
+        image: in [0, 1], a few pixels wide and high.
         kernel: smaller than the image.
     """
 
-    def __init__(self, image: Grey, kernel: Float[Tensor, "kernel_height kernel_width"]) -> None:
+    def __init__(self, image: Grey, kernel: Kernel) -> None:
         self._image, self._kernel = image, kernel
         self._output = conv2d(image[None, None], kernel[None, None])[0, 0]
         self.row, self.column = (
-            named(
+            add_tooltip(
                 widgets.IntSlider(0, 0, count - 1, description=name), f"{name} of the output pixel"
             )
             for name, count in zip(("row", "column"), self._output.shape, strict=True)
         )
-        self.picture = widgets.Image(
-            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
-        )
+        self.picture = picture_widget()
         self.sum = widgets.HTML()
         for slider in (self.row, self.column):
             slider.observe(self._update, "value")
@@ -61,232 +63,202 @@ class KernelWalk(widgets.VBox):
         row, column = self.row.value, self.column.value
         height, width = self._kernel.shape
         window = self._image[row : row + height, column : column + width]
-        value = typeset(f"{self._output[row, column]:.2f}")
+        value = format_number(f"{self._output[row, column]:.2f}")
         self.sum.value = f"<pre>   {sum_of_products(window, self._kernel)}\n = {value}</pre>"
-        left = _cells(
-            self._image, (self._image * 255).byte().numpy(), (column, row, width, height), ORANGE
-        )
-        top = float(self._output.abs().max()) or 1.0
-        shades = _SHADES[(self._output / (1.6 * top) * 127.5 + 127.5).byte().numpy()]
-        right = _cells(
-            self._output,
-            shades,
-            (column, row, 1, 1),
-            GREEN,
-            done=row * self._output.shape[1] + column + 1,
-        )
+        pixels = (self._image * 255).byte().numpy()
+        left = _cells(self._image, pixels, (column, row, width, height), ORANGE)
+        limit = 1.6 * float(self._output.abs().max()) or 1.0
+        colours = DIVERGING_RGB[(self._output / limit * 127.5 + 127.5).byte().numpy()]
+        computed = row * self._output.shape[1] + column + 1
+        right = _cells(self._output, colours, (column, row, 1, 1), GREEN, computed)
         both = Image.new("RGB", (left.width + _CELL + right.width, left.height), PAPER)
         both.paste(left, (0, 0))
         both.paste(right, (left.width + _CELL, 0))
-        self.picture.value = _jpeg(both)
+        self.picture.value = jpeg_bytes(both)
 
 
-def kernel_walk(image: Grey, kernel: Float[Tensor, "kernel_height kernel_width"]) -> None:
-    """Show the kernel that walks over a small image; the arguments are those of
-    :class:`KernelWalk`.
-    """
-    figure = walk(image, kernel, 0, 0)
-    still = png(figure)
+def sliding_kernel(image: Grey, kernel: Kernel) -> None:
+    """Show :class:`SlidingKernel`; with its arguments."""
+    figure = convolution_step(image, kernel, 0, 0)
+    still = figure_png(figure)
     plt.close(figure)
-    alt = "A small grey image as numbers, a frame around the pixels under the kernel, the kernel, and its first output."
-    show_widget(
-        KernelWalk(image, kernel),
-        still,
-        alt,
-        "The kernel at its first place: each pixel times the weight above it, all summed.",
+    alt = (
+        "A small grey image as numbers, a frame around the pixels under the kernel, the kernel, "
+        "and its first output."
     )
+    caption = "The kernel at its first position: each pixel times its weight, all summed."
+    show_widget(SlidingKernel(image, kernel), still, alt, caption)
 
 
 class KernelEditor(widgets.VBox):
-    """Nine numbers, ready-made kernels and photos, and what a convolution makes of them, at once.
+    """Nine editable weights, preset kernels and photos, and the output of a convolution.
 
     Args:
-        convolution: ``convolution(image, kernel)`` on two (height, width) arrays or tensors, as the
-            exercise asks.
-        size: side of the photo in pixels; less is used if the function is slow.
+        convolution: ``convolution(image, kernel)`` of two (height, width) arrays or tensors, as the
+            exercise asks for.
+        size: side of the photo in pixels; reduced if the function is slow.
     """
 
     def __init__(self, convolution: Convolution, size: int = 256) -> None:
         self._convolution, self._size = convolution, size
-        start = "vertical edges (Sobel)"
+        preset = "vertical edges (Sobel)"
         self.numbers = []
-        for index, value in enumerate(edge_kernels.kernel(start).flatten().tolist()):
-            place = f"row {index // 3 + 1}, column {index % 3 + 1}"
+        for index, value in enumerate(edge_kernels.kernel(preset).flatten().tolist()):
+            position = f"row {index // 3 + 1}, column {index % 3 + 1}"
             field = widgets.FloatText(
-                value, step=0.5, description=place, layout=widgets.Layout(width="190px")
+                value, step=0.5, description=position, layout=widgets.Layout(width="190px")
             )
             field.style.description_width = "initial"
-            self.numbers.append(named(field, f"kernel weight in {place}"))
-        self.preset = named(
-            widgets.Dropdown(options=edge_kernels.names(), value=start, description="kernel"),
+            self.numbers.append(add_tooltip(field, f"kernel weight in {position}"))
+        self.preset = add_tooltip(
+            widgets.Dropdown(options=edge_kernels.names(), value=preset, description="kernel"),
             "kernel",
         )
-        self.photo = named(
+        self.photo = add_tooltip(
             widgets.Dropdown(options=photos.names(), value="camera", description="photo"), "photo"
         )
-        self.picture = widgets.Image(
-            format="jpeg", layout=widgets.Layout(align_self="flex-start", max_width="100%")
-        )
+        self.picture = picture_widget()
         self.message = widgets.HTML()
         with one_thread():
-            self._choose_side()
+            self._reduce_size()
         for field in self.numbers:
             field.observe(self._update, "value")
         self.photo.observe(self._update, "value")
         self.preset.observe(self._use_preset, "value")
         self._update()
-        grid = widgets.VBox([widgets.HBox(self.numbers[start : start + 3]) for start in (0, 3, 6)])
+        grid = widgets.VBox([widgets.HBox(self.numbers[first : first + 3]) for first in (0, 3, 6)])
         super().__init__(
             [widgets.HBox([self.preset, self.photo]), grid, self.picture, self.message]
         )
 
     def kernel(self) -> Float[Tensor, "3 3"]:
-        """The kernel as it stands in the nine fields."""
+        """The kernel in the nine fields."""
         return torch.tensor([field.value for field in self.numbers]).view(3, 3)
 
-    def _choose_side(self) -> None:
-        """Time the function on 24x24 pixels, and take a photo that it should get through in 60
-        ms.
-        """
+    def _reduce_size(self) -> None:
+        """Time the function on 24x24 pixels and reduce the photo to a size that is fast enough."""
         seconds = []
         try:
             for _ in range(3):
-                begin = time.perf_counter()
+                start = time.perf_counter()
                 self._convolution(torch.zeros(24, 24), self.kernel())
-                seconds.append(time.perf_counter() - begin)
-        except Exception:  # the learner's own code: what is wrong is said by _answer
+                seconds.append(time.perf_counter() - start)
+        except Exception:  # an error in the learner's code, which _run reports
             return
-        pixels = 24**2 * 0.06 / max(min(seconds), 1e-9)
+        pixels = 24**2 * _TIME_LIMIT / max(min(seconds), 1e-9)
         self._size = int(min(self._size, max(32, pixels**0.5)))
 
     def _use_preset(self, change: object) -> None:
-        chosen = edge_kernels.kernel(self.preset.value).flatten().tolist()
+        weights = edge_kernels.kernel(self.preset.value).flatten().tolist()
         for field in self.numbers:
-            field.unobserve(self._update, "value")  # one picture for the nine of them
-        for field, value in zip(self.numbers, chosen, strict=True):
+            field.unobserve(self._update, "value")  # one update for all nine fields
+        for field, value in zip(self.numbers, weights, strict=True):
             field.value = round(value, 4)
             field.observe(self._update, "value")
         self._update()
 
     def _update(self, change: object = None) -> None:
         image = photos.photo(self.photo.value, self._size, grey=True)[0]
+        kernel = self.kernel()
         with one_thread():
-            answer, whose, seconds = self._answer(image, self.kernel())
-            self.message.value = f"{whose} {self._size}x{self._size} pixels, {seconds * 1000:.1f} ms for the convolution."
-            self.picture.value = _jpeg(_side_by_side(image, answer, self.kernel()))
+            output, status, seconds = self._run(image, kernel)
+            self.message.value = (
+                f"{status} {self._size}x{self._size} pixels, {seconds * 1000:.1f} ms for the "
+                "convolution."
+            )
+            self.picture.value = jpeg_bytes(_side_by_side(image, output, kernel))
 
-    def _answer(
+    def _run(
         self, image: Grey, kernel: Float[Tensor, "3 3"]
     ) -> tuple[Float[Tensor, "rows columns"], str, float]:
-        """The learner's answer, or the library's, a sentence that says which and why, and the
-        seconds it took.
+        """The output of the learner's function, or the library's if it fails.
+
+        Returns:
+            The output, a sentence that says whose it is and why, and the seconds it took.
         """
-        begin = time.perf_counter()
+        start = time.perf_counter()
         expected = conv2d(image[None, None], kernel[None, None])[0, 0]
-        instead = time.perf_counter() - begin
+        library_seconds = time.perf_counter() - start
+        start = time.perf_counter()
         try:
-            begin = time.perf_counter()
-            answer = torch.as_tensor(self._convolution(image, kernel)).float()
-            seconds = time.perf_counter() - begin
+            output = torch.as_tensor(self._convolution(image, kernel)).float()
         except NotImplementedError:
-            return (
-                expected,
-                "Your function is not written yet, so the library's answers meanwhile.",
-                instead,
-            )
-        except (
-            Exception
-        ) as error:  # whatever the learner's code raises is told, and the picture goes on
-            problem = f"{type(error).__name__}: {error}".replace("<", "&lt;")
-            return (
-                expected,
-                f"Your function stopped with <b>{problem}</b>. The library's answers meanwhile.",
-                instead,
-            )
-        if answer.shape != expected.shape:
-            shapes = f"{tuple(answer.shape)} where {tuple(expected.shape)} was expected"
-            return (
-                expected,
-                f"Your function returned the shape {shapes}. The library's answers meanwhile.",
-                instead,
-            )
-        if not torch.allclose(answer, expected, atol=1e-3):
-            return (
-                answer,
-                "Your function answers, but not as the library does: look for the difference.",
-                seconds,
-            )
-        return answer, "Your function answers.", seconds
+            problem = "is not written yet"
+        except Exception as error:  # any error in the learner's code is shown
+            problem = f"stopped with <b>{html.escape(f'{type(error).__name__}: {error}')}</b>"
+        else:
+            seconds = time.perf_counter() - start
+            shape, expected_shape = tuple(output.shape), tuple(expected.shape)
+            if shape == expected_shape:
+                equal = torch.allclose(output, expected, atol=1e-3)
+                status = "runs" if equal else "runs, but its output differs from the library's"
+                return output, f"Your function {status}.", seconds
+            problem = f"returned the shape {shape} where {expected_shape} was expected"
+        status = f"Your function {problem}. The library's output is shown instead."
+        return expected, status, library_seconds
 
 
 def kernel_editor(convolution: Convolution, size: int = 256) -> None:
-    """Show the live kernel editor; the arguments are those of :class:`KernelEditor`."""
+    """Show :class:`KernelEditor`; with its arguments."""
     widget = KernelEditor(convolution, size)
-    alt = "A photo of a man with a camera, and beside it the answer of Sobel's kernel for vertical edges."
-    caption = "Left the photo, right what the kernel answers: orange below zero, white at zero, blue above."
+    alt = (
+        "A photo of a man with a camera, and next to it the response of Sobel's kernel for "
+        "vertical edges."
+    )
+    caption = "Left the photo, right the response: orange below zero, white at zero, blue above."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
 
 
 def _side_by_side(
-    image: Grey, answer: Float[Tensor, "rows columns"], kernel: Float[Tensor, "3 3"]
+    image: Grey, output: Float[Tensor, "rows columns"], kernel: Float[Tensor, "3 3"]
 ) -> Image.Image:
-    """The photo and the answer, at least 256 pixels high: an answer that can be negative in the
-    signed colours.
-    """
+    """The photo and the output, at least 256 pixels high; signed outputs in diverging colours."""
     if float(kernel.min()) < 0 and abs(float(kernel.sum())) < 0.5:
-        # Sharp edges are rare: full colour at a fixed share of the largest answer possible, so
-        # edits can be compared.
-        top = float(kernel.abs().sum()) / 4
-        shades = _SHADES[((answer / top).clamp(-1, 1) * 127.5 + 127.5).byte().numpy()]
+        # Saturated at a fixed share of the largest possible output, so that edits are comparable.
+        # Sharp edges are rare, so the share is small.
+        limit = float(kernel.abs().sum()) / 4
+        pixels = DIVERGING_RGB[((output / limit).clamp(-1, 1) * 127.5 + 127.5).byte().numpy()]
     else:
-        shades = (answer.clamp(0, 1) * 255).byte().numpy()
+        pixels = (output.clamp(0, 1) * 255).byte().numpy()
     side = max(256, image.shape[0])
-    parts = [Image.fromarray((image * 255).byte().numpy()), Image.fromarray(shades)]
-    both = Image.new("RGB", (2 * side + 12, side), "white")
-    for index, part in enumerate(parts):
-        both.paste(
-            part.convert("RGB").resize((side, side), Image.Resampling.NEAREST),
-            (index * (side + 12), 0),
-        )
+    both = Image.new("RGB", (2 * side + _GAP, side), "white")
+    for index, values in enumerate(((image * 255).byte().numpy(), pixels)):
+        part = Image.fromarray(values).convert("RGB")
+        part = part.resize((side, side), Image.Resampling.NEAREST)
+        both.paste(part, (index * (side + _GAP), 0))
     return both
 
 
 def _cells(
     values: Grey,
-    shades: np.ndarray,
+    colours: np.ndarray,
     frame: tuple[int, int, int, int],
-    colour: str,
-    done: int | None = None,
+    frame_colour: str,
+    computed: int | None = None,
 ) -> Image.Image:
-    """A small image as large cells with numbers, the first ``done`` of them only, and a frame
-    around some.
+    """A small image as large cells with numbers and a frame.
 
     Args:
         values: the numbers.
-        shades: what the cells are filled with, grey or RGB, uint8.
+        colours: the colours of the cells, grey or RGB, uint8.
         frame: (left, top, width, height), in cells.
-        colour: of the frame.
-        done: how many cells have been computed, all of them by default.
+        frame_colour: of the frame.
+        computed: how many cells to fill, by default all.
     """
     height, width = values.shape
     picture = Image.new("RGB", (width * _CELL + 1, height * _CELL + 1), PAPER)
     pen = ImageDraw.Draw(picture)
     for index, (row, column) in enumerate(np.ndindex(height, width)):
         left, top = column * _CELL, row * _CELL
-        pen.rectangle((left, top, left + _CELL, top + _CELL), outline=FAINT)
-        if done is None or index < done:
-            shade = tuple(np.broadcast_to(shades[row, column], 3).tolist())
-            pen.rectangle((left, top, left + _CELL, top + _CELL), fill=shade, outline=FAINT)
-            number, ink = typeset(f"{values[row, column]:.2f}"), INK if sum(shade) > 384 else PAPER
-            pen.text(
-                (left + _CELL / 2, top + _CELL / 2), number, fill=ink, font=font(13), anchor="mm"
-            )
-    left, top, width, height = (_CELL * part for part in frame)
-    pen.rectangle((left, top, left + width, top + height), outline=colour, width=4)
+        corners = (left, top, left + _CELL, top + _CELL)
+        pen.rectangle(corners, outline=FAINT)
+        if computed is None or index < computed:
+            fill = tuple(np.broadcast_to(colours[row, column], 3).tolist())
+            ink = INK if sum(fill) > 384 else PAPER
+            pen.rectangle(corners, fill=fill, outline=FAINT)
+            number = format_number(f"{values[row, column]:.2f}")
+            centre = (left + _CELL / 2, top + _CELL / 2)
+            pen.text(centre, number, fill=ink, font=font(13), anchor="mm")
+    left, top, width, height = (_CELL * length for length in frame)
+    pen.rectangle((left, top, left + width, top + height), outline=frame_colour, width=4)
     return picture
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=88)
-    return buffer.getvalue()

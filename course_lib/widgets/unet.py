@@ -1,10 +1,8 @@
-"""What lesson 5 lets you touch: the U-Net's depth and width, the network built anew and drawn at
-each change.
-"""
+"""The widget of lesson 5: a U-Net that is built and drawn anew for every depth and width."""
 
 import io
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -12,110 +10,129 @@ import torch
 
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.unet.architecture import architecture
-from course_lib.figures.unet.trace import COPY, Operation, down_to_bottleneck, fitting, seen, trace
-from course_lib.unet.model import UNet
-from course_lib.widgets import named, show_widget
+from course_lib.figures.unet.trace import (
+    COPY,
+    Operation,
+    encoder_and_bottleneck,
+    largest_valid_size,
+    receptive_rows,
+    trace,
+)
+from course_lib.unet import UNet
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
-MOST = 5  # steps
-# name: input channels, outputs, the options, and the size of the input to come near to
+MAX_DEPTH = 5
+
+
+class Network(NamedTuple):
+    """A kind of U-Net: its channels, its options, and the upper limit of its input size."""
+
+    in_channels: int
+    out_channels: int
+    options: dict[str, Any]
+    max_size: int
+
+
 NETWORKS = {
-    "the paper's: unpadded": (1, 2, {"padding": False, "normalisation": "none"}, 572),
-    "the course's: padded, batch norm": (
-        3,
-        len(CLASSES) + 1,
-        {"padding": True, "normalisation": "batch"},
-        128,
+    "the paper's: unpadded": Network(1, 2, {"padding": False, "normalisation": "none"}, 572),
+    "the course's: padded, batch norm": Network(
+        3, len(CLASSES) + 1, {"padding": True, "normalisation": "batch"}, 128
     ),
 }
-_SKIPS = {"all": None, "only the deepest": 1, "none": 0}
+SKIPS = {"all": None, "only the deepest": 1, "none": 0}
 _DPI = 75
 
 
-class Drawn(NamedTuple):
-    """A picture (PNG), and in words what it shows."""
+class RenderedUNet(NamedTuple):
+    """A drawing (PNG) and its description."""
 
     image: bytes
-    words: str
+    description: str
 
 
-class Builder(widgets.VBox):
-    """Controls for a U-Net's depth, width, convolutions and skip connections, and the network that
-    they make.
+class UNetBuilder(widgets.VBox):
+    """Controls for a U-Net's depth, width, convolutions and skip connections, and its drawing.
 
-    The networks live on torch's ``meta`` device, where they have shapes and no numbers: a large one
-    costs nothing.
+    The networks live on torch's ``meta`` device, where they have shapes but no values, so even a
+    large one costs nothing.
     """
 
     def __init__(self) -> None:
-        self.depth = named(
-            widgets.IntSlider(4, 1, MOST, description="depth"), "how many steps go down, and up"
+        self.depth = add_tooltip(
+            widgets.IntSlider(4, 1, MAX_DEPTH, description="depth"),
+            "number of encoder and of decoder steps",
         )
-        self.width = named(
+        self.width = add_tooltip(
             widgets.Dropdown(options=[8, 16, 32, 64], value=64, description="width"),
-            "features of the first step",
+            "channels of the first step",
         )
-        self.network = named(
-            widgets.Dropdown(options=list(NETWORKS), description="network"), "which network"
+        self.network = add_tooltip(
+            widgets.Dropdown(options=list(NETWORKS), description="network"), "kind of network"
         )
-        self.skips = named(
-            widgets.Dropdown(options=list(_SKIPS), description="skips"), "which skip connections"
+        self.skips = add_tooltip(
+            widgets.Dropdown(options=list(SKIPS), description="skips"), "skip connections"
         )
-        self.picture = widgets.Image(
-            format="png", layout=widgets.Layout(align_self="flex-start", max_width="100%")
-        )
+        self.picture = picture_widget("png")
         self.message = widgets.HTML()
         controls = (self.depth, self.width, self.network, self.skips)
         for control in controls:
             control.observe(self._update, "value")
         self._update()
-        row = widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap"))
-        super().__init__([row, self.picture, self.message])
+        super().__init__([control_row(*controls), self.picture, self.message])
 
     def _update(self, change: object = None) -> None:
-        drawn = _drawn(self.depth.value, self.width.value, self.network.value, self.skips.value)
-        self.message.value, self.picture.value = drawn.words, drawn.image
+        unet = _render(self.depth.value, self.width.value, self.network.value, self.skips.value)
+        self.message.value, self.picture.value = unet.description, unet.image
 
 
-def builder() -> None:
-    """Show the controls, and the U-Net of the paper to begin with."""
-    widget = Builder()
-    alt = "A U-Net drawn as a U: boxes for its maps, arrows for convolutions, pooling, up-sampling and copies."
-    caption = "Numbers above the boxes are channels, numbers below are sides in pixels, all read off the network."
+def unet_builder() -> None:
+    """Show :class:`UNetBuilder`, initially with the paper's U-Net."""
+    widget = UNetBuilder()
+    alt = (
+        "A U-Net drawn as a U: boxes for its maps, arrows for convolutions, pooling, upsampling "
+        "and copies."
+    )
+    caption = "Numbers above the boxes are channels, numbers below are sides in pixels."
     show_widget(widget, widget.picture.value, alt, caption)
 
 
 @lru_cache(64)
-def _drawn(depth: int, width: int, network: str, skips: str) -> Drawn:
-    inputs, outputs, options, near = NETWORKS[network]
-    kept = _SKIPS[skips]
+def _render(depth: int, width: int, network: str, skips: str) -> RenderedUNet:
+    in_channels, out_channels, options, max_size = NETWORKS[network]
+    skip_count = SKIPS[skips]
     with torch.device("meta"):
         model = UNet(
-            inputs, outputs, width=width, depth=depth, skips=kept and min(kept, depth), **options
+            in_channels,
+            out_channels,
+            width=width,
+            depth=depth,
+            skips=skip_count and min(skip_count, depth),
+            **options,
         )
-    size = fitting(depth, model.padding, near)
+    size = largest_valid_size(depth, model.padding, max_size)
     figure = architecture(model, size)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     plt.close(figure)
-    return Drawn(buffer.getvalue(), _words(trace(model, size)))
+    return RenderedUNet(buffer.getvalue(), _describe(trace(model, size)))
 
 
-def _words(operations: list[Operation]) -> str:
+def _describe(operations: list[Operation]) -> str:
     """The network in a few sentences, from its trace."""
-    total = sum(one.parameters for one in operations)
-    down = down_to_bottleneck(operations)
-    lowest = down[-1].after
-    deepest = sum(one.parameters for one in down if one.name.startswith("bottleneck"))
-    field = _largest_field(down)
-    copies = sum(one.kind == COPY for one in operations)
-    return (
-        f"{operations[0].before[1]} × {operations[0].before[2]} pixels in, {operations[-1].after[1]} × "
-        f"{operations[-1].after[2]} out. {total:,} parameters, {deepest / total:.0%} of them in the bottleneck. Its "
-        f"maps are {lowest[0]} × {lowest[1]} × {lowest[2]}, and one of their values sees {field} × {field} pixels of "
-        f"the input. Skip connections: {copies}."
+    down = encoder_and_bottleneck(operations)
+    _, in_height, in_width = operations[0].input_shape
+    _, out_height, out_width = operations[-1].output_shape
+    channels, height, width = down[-1].output_shape
+    # Of a value in the middle, so that the border cuts off nothing.
+    field = len(receptive_rows(down, height // 2))
+    total = sum(operation.parameters for operation in operations)
+    bottleneck = sum(
+        operation.parameters for operation in down if operation.name.startswith("bottleneck")
     )
-
-
-def _largest_field(down: list[Operation]) -> int:
-    """Of the value in the middle, as far as the picture reaches."""
-    return len(seen(down, down[-1].after[1] // 2))
+    copies = sum(operation.kind == COPY for operation in operations)
+    return (
+        f"Input {in_height} × {in_width} pixels, output {out_height} × {out_width}. "
+        f"{total:,} parameters, {bottleneck / total:.0%} of them in the bottleneck. Its maps are "
+        f"{channels} × {height} × {width}; the receptive field of each value is {field} × {field} "
+        f"pixels. Skip connections: {copies}."
+    )

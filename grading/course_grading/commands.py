@@ -1,5 +1,5 @@
-"""``course grade``, ``course export`` and ``course analyse``: into the gradebook, and what is taken
-out of it.
+"""The commands ``course build``, ``grade``, ``export`` and ``analyse``. Each imports what it needs
+when it runs.
 """
 
 import sys
@@ -8,9 +8,57 @@ from typing import Annotated
 
 import typer
 
-from course_lib.console import checkout, fail, needs
+from course_lib.console import fail, require_checkout, require_modules
 
-Out = Annotated[Path, typer.Option(help="The folder that everything goes to.")]
+Out = Annotated[Path, typer.Option(help="The folder to write to.")]
+
+
+def build(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing: report what differs, or gives answers away."),
+    ] = False,
+    graded: Annotated[
+        bool, typer.Option("--graded", help="The classroom release, without feedback.")
+    ] = False,
+    solutions: Annotated[
+        Path | None, typer.Option(help="With --graded: a private copy of solutions/.")
+    ] = None,
+) -> None:
+    """Build every lesson from its source in solutions/."""
+    from rich.console import Console
+
+    require_modules("nbgrader", "jupytext")
+    from course_grading.assign import build as builder
+    from course_grading.errors import GradingError
+
+    root, console = require_checkout(), Console(soft_wrap=True, highlight=False)
+    try:
+        if check:
+            report = builder.check(root)
+        else:
+            report = builder.build(root, solutions=solutions, graded=graded)
+    except GradingError as error:
+        fail(str(error))
+    for lesson in report.lessons:
+        console.print(
+            f"{lesson.name}: {len(lesson.questions)} questions, "
+            f"{len(lesson.exercises)} exercises, {lesson.points:g} points"
+        )
+    for path in report.written:
+        console.print(f"wrote {path.relative_to(root)}")
+    for path in report.backups:
+        console.print(f"your work was kept as {path.relative_to(root)}", style="bold")
+    if report.classroom_unchanged:
+        console.print(
+            "grading/workspace keeps its classroom release: to replace it, course build --graded"
+        )
+    if graded:
+        console.print("the classroom release is in grading/workspace/release")
+    if report.problems:
+        fail("the build has problems:\n" + "\n".join(f"  {line}" for line in report.problems))
+    if check:
+        console.print("The notebooks match their sources and give no answer away.", style="green")
 
 
 def grade(
@@ -19,10 +67,10 @@ def grade(
     ],
     out: Out = Path("grades"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that mark; one a core if left out.")
+        int | None, typer.Option(min=1, help="Grading processes; one per core if left out.")
     ] = None,
     dask: Annotated[
-        str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers mark.")
+        str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers grade.")
     ] = None,
     trusted: Annotated[
         bool,
@@ -32,54 +80,48 @@ def grade(
         ),
     ] = False,
 ) -> None:
-    """Grade what students handed in, into nbgrader's gradebook. A run that was stopped goes on
-    where it was.
+    """Grade what students handed in, into nbgrader's gradebook. A run that was stopped can be
+    resumed.
     """
     from rich.console import Console
     from tqdm import tqdm
 
     if not folder.exists():
-        fail(f"{folder} is not there: give the folder or zip file that holds the submissions")
+        fail(f"{folder} does not exist: give the folder or zip file that holds the submissions")
     _writable(out)
-    needs("nbgrader", "jupytext", *(["distributed"] if dask else []))
+    require_modules("nbgrader", "jupytext", *(["distributed"] if dask else []))
     from course_grading.autograde import processes
 
     processes.prepare()  # while this process imports the same
     from course_grading import batch as runner
     from course_grading.assign import build as builder
-    from course_grading.assign.source import SourceError
-    from course_grading.autograde import answer_keys
-    from course_grading.collect import submissions
+    from course_grading.errors import GradingError, SandboxUnavailableError
     from course_grading.reports import tables
 
-    root, console = checkout(), Console(soft_wrap=True)
+    root, console = require_checkout(), Console(soft_wrap=True)
     workspace = root / "grading" / "workspace"
     try:
         if not any(workspace.glob("release/*/*.ipynb")):
             console.print("Nothing is released yet: building the lessons first.")
             builder.build(root)
-        # On stdout, like all else that is told; the rate is of the last few submissions.
+        # On stdout, like the rest of the report; the rate is of the last few submissions.
         with tqdm(desc="grading", unit=" submissions", file=sys.stdout, dynamic_ncols=True) as bar:
 
-            def progress(what: str, done: int, total: int, problems: int) -> None:
+            def progress(name: str, done: int, total: int, problems: int) -> None:
                 bar.total = total
-                bar.set_postfix_str(f"problems: {problems}; {what}", refresh=False)
+                bar.set_postfix_str(f"problems: {problems}; {name}", refresh=False)
                 bar.update(done - bar.n)
 
-            batch = runner.grade(
+            batch = runner.grade_batch(
                 folder.resolve(), workspace, progress, workers=workers, dask=dask, trusted=trusted
             )
-    except runner.NoSandbox as error:
-        fail(f"students' code can't be shut in here. {error}. Or grade on a machine where course doctor finds a "
-              "sandbox. If you know these students and their code: --trusted runs it as you, with your rights and "
-              "your files.")  # fmt: skip
-    except (
-        submissions.IntakeError,
-        answer_keys.KeyMissing,
-        builder.BuildError,
-        SourceError,
-        OSError,
-    ) as error:
+    except SandboxUnavailableError as error:
+        fail(
+            f"students' code can't be isolated here. {error}. Or grade on a machine where course "
+            "doctor finds a sandbox. If you know these students and their code: --trusted runs it "
+            "as you, with your rights and your files."
+        )
+    except (GradingError, OSError) as error:
         fail(str(error))
     written = tables.write(batch, out)
     console.print(
@@ -94,15 +136,16 @@ def grade(
     for note in batch.notes:
         console.print(f"  {note.file}: {note.reason}", markup=False, highlight=False)
     console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
-    for sentence in batch.unproven:
+    for finding in batch.audit_findings:
         console.print(
-            f"  the audit found: {sentence}", style="bold red", markup=False, highlight=False
+            f"  the audit found: {finding}", style="bold red", markup=False, highlight=False
         )
-    if not batch.unproven:
+    if not batch.audit_findings:
         console.print(
-            "Audit: every submission is graded or listed, and the gradebook says what was marked."
+            "Audit: every submission is graded or listed, and the gradebook agrees with the "
+            "results."
         )
-    if batch.problems or batch.unproven:
+    if batch.problems or batch.audit_findings:
         raise typer.Exit(1)
 
 
@@ -118,8 +161,8 @@ def export(
     ] = None,
     out: Out = Path("grades"),
 ) -> None:
-    """Write the gradebook's scores as your platform imports them: late penalties and scores by hand
-    are in them.
+    """Write the gradebook's scores as your platform imports them, with late penalties and manual
+    grades.
     """
     from rich.console import Console
 
@@ -127,7 +170,7 @@ def export(
     from nbgrader.plugins import CsvExportPlugin
 
     from course_grading.export.platforms import PLUGINS, ExportError
-    from course_grading.gradebook.nbgrader_api import open_desk
+    from course_grading.gradebook.nbgrader_api import open_api
 
     if to != "csv" and to not in PLUGINS:
         fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
@@ -136,17 +179,17 @@ def export(
         # nbgrader would write into the current folder.
         plugin = CsvExportPlugin(to=str(out / "nbgrader.csv"), assignment=lesson or [])
     else:
-        path = out / PLUGINS[to].default
+        path = out / PLUGINS[to].default_name
         plugin = PLUGINS[to](
             to=str(path), roster=str(roster or workspace / "roster.csv"), assignment=lesson or []
         )
     try:
-        with open_desk(workspace).gradebook as book:
+        with open_api(workspace).gradebook as book:
             plugin.export(book)
     except ExportError as error:
         fail(str(error))
     finally:
-        for sentence in getattr(plugin, "told", []):
+        for sentence in getattr(plugin, "messages", []):
             console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
     written = getattr(plugin, "written", [Path(plugin.to)])
     console.print("Written: " + ", ".join(map(str, written)), highlight=False, markup=False)
@@ -158,18 +201,18 @@ def analyse(
     ] = None,
     out: Out = Path("grades"),
 ) -> None:
-    """Write what the answers say about the questions (analysis/), and which codes are nearly the
-    same (likeness/).
+    """Write the item analysis (analysis/), and which students' code is nearly the same
+    (likeness/).
     """
     from rich.console import Console
 
     workspace, console = _workspace(), Console(soft_wrap=True)
     from course_grading.gradebook import scores
-    from course_grading.gradebook.nbgrader_api import open_desk
+    from course_grading.gradebook.nbgrader_api import open_api
     from course_grading.reports import item_analysis, similarity
 
     _writable(out)
-    with open_desk(workspace).gradebook as book:
+    with open_api(workspace).gradebook as book:
         graded = sorted({total.lesson for total in scores.totals(book) if total.graded})
         if not graded:
             fail("the gradebook holds no graded submission: run course grade first")
@@ -179,17 +222,20 @@ def analyse(
             try:
                 with console.status(lesson):
                     page = item_analysis.write(book, workspace, lesson, out / "analysis")
-                    alike, compared = similarity.write(workspace, lesson, out / "likeness")
+                    similarity_page, report = similarity.write(workspace, lesson, out / "likeness")
             except (item_analysis.AnalysisError, ValueError) as error:
                 fail(str(error))
-            console.print(f"{page}, {alike}: {compared.students} students, pairs to look at: {len(compared.pairs)}",
-                          highlight=False, markup=False)  # fmt: skip
+            console.print(
+                f"{page}, {similarity_page}: {report.students} students, "
+                f"pairs to look at: {len(report.pairs)}",
+                highlight=False,
+                markup=False,
+            )
 
 
 def _workspace() -> Path:
-
-    needs("nbgrader", "jupytext")
-    return checkout() / "grading" / "workspace"
+    require_modules("nbgrader", "jupytext")
+    return require_checkout() / "grading" / "workspace"
 
 
 def _writable(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""A JupyterLab with two questions to answer, and a Chromium that opens it."""
+"""A JupyterLab with a two-question lesson, and a Chromium page for it."""
 
 import shutil
 from collections.abc import Iterator
@@ -44,9 +44,9 @@ QUESTIONS = [
         ],
     ),
 ]
-TIMEOUT = 30_000  # ms; the first load of JupyterLab on a busy machine takes most of it
-# What Notebook 7.6 logs about itself on every page, without any extension of ours.
-NOTEBOOK_7 = {
+TIMEOUT = 30_000  # ms; the first load of JupyterLab on a busy machine needs most of it
+# Errors that Notebook 7.6 itself logs on every page.
+NOTEBOOK_7_ERRORS = {
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
 }
@@ -64,7 +64,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    """The server, with a bank for the two questions above and those of the lessons."""
+    """The server, with question banks for the lesson above and the real lessons."""
     bank = tmp_path_factory.mktemp("bank")
     for lesson in question_bank.FOLDER.glob("*.json"):
         shutil.copy(lesson, bank)
@@ -75,7 +75,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """A browser; where none is installed, these tests are skipped."""
+    """A browser; the tests are skipped if none is installed."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
@@ -88,19 +88,20 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
-    """A page in an empty profile; the test fails if the page logged an error. Kernels end with
-    it.
-    """
+    """A page in a new profile; fails the test if it logs an error, and shuts down all kernels."""
     context = chromium.new_context(viewport={"width": 1100, "height": 900})
     context.set_default_timeout(TIMEOUT)
     expect.set_options(timeout=TIMEOUT)
     page = context.new_page()
     errors: list[str] = []
-    page.on(
-        "console", lambda message: errors.append(message.text) if message.type == "error" else None
-    )
+
+    def log_error(message) -> None:
+        if message.type == "error":
+            errors.append(message.text)
+
+    page.on("console", log_error)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
     jupyter.end_sessions()
-    assert set(errors) <= NOTEBOOK_7
+    assert set(errors) <= NOTEBOOK_7_ERRORS

@@ -1,4 +1,4 @@
-"""nbgrader's formgrader, started in ``grading/``, sees the course's workspace and gradebook."""
+"""nbgrader's formgrader, started in ``grading/``, works with the course's gradebook."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from course_grading.batch import grade_batch
 from course_grading.gradebook import scores
-from course_grading.gradebook.nbgrader_api import open_desk
+from course_grading.gradebook.nbgrader_api import open_api
 from playwright.sync_api import Browser, expect
 
 from tests.support.gradebook import NAME, hand_in
@@ -34,7 +34,7 @@ def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
+def test_formgrader_shows_scores_and_saves_a_manual_score(
     built: Path, root: Path, tmp_path: Path, chromium: Browser
 ) -> None:
     workspace = built / "grading" / "workspace"
@@ -79,7 +79,7 @@ def test_formgrader_shows_what_was_graded_and_takes_a_score_by_hand(
         page.goto(f"{jupyter.url}/formgrader/manage_students")
         expect(rows.filter(has_text="bob").locator(".score")).to_have_text("2.75 / 6")
         context.close()
-    with open_desk(workspace).gradebook as book:
+    with open_api(workspace).gradebook as book:
         assert {total.student: total.score for total in scores.totals(book)} == {
             "ada": 6.0,
             "bob": 2.75,

@@ -1,8 +1,10 @@
-"""The ``course`` command: every user's mistake ends in a sentence that names its fix, never in a
-traceback.
+"""The ``course`` command: every mistake of a user ends in one sentence that names the fix, never in
+a traceback.
 """
 
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 from course_grading.sandbox import host
@@ -18,19 +20,18 @@ from course_lib.commands.doctor import Finding
 def course_command():
     def run(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
+        error = result.exception
+        assert error is None or isinstance(error, SystemExit), error
         return result
 
     return run
 
 
-def said(result) -> str:
+def output(result) -> str:
     return " ".join((result.output + getattr(result, "stderr", "")).split())
 
 
-def test_help_names_every_command(course_command):
+def test_help_lists_every_command(course_command):
     result = course_command("--help")
     assert result.exit_code == 0
     for command in (
@@ -45,154 +46,158 @@ def test_help_names_every_command(course_command):
         "generate",
         "sd",
     ):
-        assert command in result.output
+        assert f" {command} " in result.output
 
 
-def test_lab_names_the_lessons_there_are(course_command):
-    result = course_command("lab", "99")
-    assert (
-        result.exit_code == 1
-        and "there is no lesson '99'" in said(result)
-        and "01_" in said(result)
-    )
+@pytest.mark.parametrize(
+    "lesson, problem",
+    [
+        ("99", "there is no lesson '99'"),
+        ("0", "there is no lesson"),
+        ("", "there is no lesson"),
+        ("²", "there is no lesson"),
+        ("ipynb", "there is no lesson"),
+        ("_", "several lessons match"),
+    ],
+)
+def test_lab_lists_the_lessons_if_none_matches(course_command, lesson, problem):
+    result = course_command("lab", lesson)
+    assert result.exit_code == 1
+    assert problem in output(result) and "There are: 01_" in output(result)
 
 
-@pytest.mark.parametrize("asked", ["0", "", "²", "ipynb", "_"])
-def test_lab_refuses_what_names_no_lesson(course_command, asked):
-    result = course_command("lab", asked)
-    assert result.exit_code == 1 and "There are: 01_" in said(result)
-
-
-def test_lab_starts_the_lesson_that_was_asked_for(course_command, monkeypatch):
-    started = []
-    monkeypatch.setattr("os.execv", lambda program, arguments: started.append(arguments))
-    monkeypatch.setattr("os.chdir", lambda folder: None)
-    for asked, name in [
+@pytest.mark.parametrize(
+    "arguments, notebook",
+    [
         ((), "01_"),
         (("2",), "02_"),
         (("convolution",), "02_"),
         (("notebooks/02_convolution_by_hand.ipynb",), "02_"),
-    ]:
-        course_command("lab", *asked, "--no-browser")
-        (page,) = [
-            argument for argument in started[-1] if argument.startswith("--LabApp.default_url=")
-        ]
-        assert (
-            page.startswith(f"--LabApp.default_url=/lab/tree/notebooks/{name}")
-            and "--no-browser" in started[-1]
-        )
-    course_command("lab")
-    assert "--no-browser" not in started[-1]
+    ],
+)
+def test_lab_opens_the_lesson(course_command, monkeypatch, arguments, notebook):
+    commands = []
+    monkeypatch.setattr("os.execv", lambda program, command: commands.append(command))
+    monkeypatch.setattr("os.chdir", lambda folder: None)
+    course_command("lab", *arguments, "--no-browser")
+    course_command("lab", *arguments)
+    for command in commands:
+        (url,) = [option for option in command if option.startswith("--LabApp.default_url=")]
+        assert url.startswith(f"--LabApp.default_url=/lab/tree/notebooks/{notebook}")
+        (settings,) = [option for option in command if "app_settings_dir=" in option]
+        assert Path(settings.split("=")[1], "page_config.json").is_file()
+    assert ["--no-browser" in command for command in commands] == [True, False]
 
 
-def test_outside_a_checkout_the_fix_is_named(course_command, monkeypatch):
+@pytest.mark.parametrize("command", ["lab", "build"])
+def test_outside_a_checkout_the_fix_is_named(course_command, monkeypatch, command):
     monkeypatch.setattr(paths, "checkout", lambda: None)
-    for command in ("lab", "build"):
-        result = course_command(command)
-        assert result.exit_code == 1 and "clone" in said(result)
+    result = course_command(command)
+    assert result.exit_code == 1 and "clone" in output(result)
 
 
 def test_without_the_lab_extra_the_fix_is_named(course_command, monkeypatch):
-    import importlib.util
-
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = course_command("lab")
-    assert result.exit_code == 1 and "uv sync --extra lab" in said(result)
+    assert result.exit_code == 1 and "uv sync --extra lab" in output(result)
 
 
-def test_build_refuses_a_mistake_with_file_and_line(course_command, course, monkeypatch):
+def test_build_names_file_and_line_of_a_mistake(course_command, course, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: course)
     source = course / "solutions" / "01_sample.md"
     source.write_text(source.read_text().replace(":points: 3", ":points: none"))
     result = course_command("build")
-    assert result.exit_code == 1 and "01_sample.md:" in said(result) and "points" in said(result)
+    assert result.exit_code == 1
+    assert "01_sample.md:" in output(result) and "points" in output(result)
 
 
 def test_build_and_check(course_command, course, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: course)
     result = course_command("build", "--check")
-    assert result.exit_code == 1 and "run course build" in said(result)
+    assert result.exit_code == 1 and "run course build" in output(result)
     result = course_command("build")
-    assert result.exit_code == 0 and "2 questions, 1 exercises, 6 points" in said(result)
+    assert result.exit_code == 0 and "2 questions, 1 exercises, 6 points" in output(result)
     assert course_command("build", "--check").exit_code == 0
-    assert "--graded" in said(course_command("build", "--solutions", course / "solutions"))
+    assert "--graded" in output(course_command("build", "--solutions", course / "solutions"))
 
 
-def test_grade_says_what_is_missing(course_command, tmp_path, built, monkeypatch):
+def test_grade_names_what_is_missing(course_command, tmp_path, built, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: built)
     monkeypatch.chdir(tmp_path)
-    assert "is not there" in said(course_command("grade", tmp_path / "nothing"))
+    assert "does not exist" in output(course_command("grade", tmp_path / "nothing"))
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "no notebook" in said(course_command("grade", empty))
-    monkeypatch.setattr(host, "available", lambda: "bubblewrap is not installed")
+    assert "no notebook" in output(course_command("grade", empty))
+    monkeypatch.setattr(host, "unavailable_reason", lambda: "bubblewrap is not installed")
     unsafe = course_command("grade", empty)
-    assert (
-        unsafe.exit_code == 1
-        and "bubblewrap is not installed" in said(unsafe)
-        and "--trusted" in said(unsafe)
-    )
-    assert "no notebook" in said(course_command("grade", empty, "--trusted"))
+    assert unsafe.exit_code == 1
+    assert "bubblewrap is not installed" in output(unsafe) and "--trusted" in output(unsafe)
+    assert "no notebook" in output(course_command("grade", empty, "--trusted"))
     (tmp_path / "file").write_text("")
-    assert "give another folder with --out" in said(
-        course_command("grade", empty, "--trusted", "--out", tmp_path / "file")
-    )
+    refused = course_command("grade", empty, "--trusted", "--out", tmp_path / "file")
+    assert "give another folder with --out" in output(refused)
 
 
-def test_grade_tells_how_far_it_is_how_fast_and_what_was_wrong(
-    course_command, tmp_path, built, monkeypatch
-):
+def test_grade_shows_progress_and_problems(course_command, tmp_path, built, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: built)
-    for student, text in (
-        ("ada", (built / "notebooks" / "01_sample.ipynb").read_text()),
-        ("bob", "{"),
-    ):
+    notebook = (built / "notebooks" / "01_sample.ipynb").read_text()
+    for student, text in (("ada", notebook), ("bob", "{")):
         (tmp_path / "class" / student).mkdir(parents=True)
         (tmp_path / "class" / student / "01_sample.ipynb").write_text(text)
     result = course_command(
         "grade", tmp_path / "class", "--workers", "1", "--out", tmp_path / "out"
     )
-    assert result.exit_code == 1 and "1 graded, 1 not graded." in said(result)
-    last = said(result).split("grading:")[-1].split("1 graded")[0]
-    assert (
-        "2/2" in last
-        and "submissions" in last
-        and "problems: 1" in last
-        and "<00:00" in last.replace(" ", "")
-    )
+    assert result.exit_code == 1 and "1 graded, 1 not graded." in output(result)
+    bar = output(result).split("grading:")[-1].split("1 graded")[0]
+    assert "2/2" in bar and "submissions" in bar and "problems: 1" in bar
+    assert "<00:00" in bar.replace(" ", "")
 
 
-def test_doctor_as_json_says_what_machines_need(course_command, monkeypatch):
-    good = Finding("this", "here", True, True, "")
-    luxury = Finding("luxury", "not here", False, False, "buy it")
-    bad = Finding("that", "broken", False, True, "mend it")
-    monkeypatch.setattr(doctor, "examine", lambda: [good, luxury])
+GOOD = Finding("Python", "3.11", True, True, "")
+OPTIONAL = Finding("grading", "not installed", False, False, "install nbgrader")
+BAD = Finding("torch", "broken", False, True, "reinstall torch")
+
+
+def test_doctor_prints_json(course_command, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL])
     result = course_command("doctor", "--json")
     assert result.exit_code == 0 and json.loads(result.output)["ok"] is True
-    monkeypatch.setattr(doctor, "examine", lambda: [good, luxury, bad])
+    monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL, BAD])
     result = course_command("doctor", "--json")
-    told = json.loads(result.output)
-    assert (
-        result.exit_code == 1 and told["ok"] is False and told["findings"][2]["mend"] == "mend it"
-    )
+    report = json.loads(result.output)
+    assert result.exit_code == 1 and report["ok"] is False
+    assert report["findings"][2] == {
+        "name": "torch",
+        "state": "broken",
+        "ok": False,
+        "required": True,
+        "fix": "reinstall torch",
+        "details": [],
+    }
+
+
+def test_doctor_prints_a_table(course_command, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL, BAD])
     result = course_command("doctor")
-    assert result.exit_code == 1 and "mend it" in said(result) and "missing" in said(result)
+    assert result.exit_code == 1
+    assert "reinstall torch" in output(result) and "is missing" in output(result)
+    monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL])
+    result = course_command("doctor")
+    assert result.exit_code == 0 and "can run the course" in output(result)
 
 
 def test_doctor_examines_this_machine():
-    findings = {finding.what: finding for finding in doctor.examine()}
-    for what in ("Python", "torch", "device", "data and checkpoints", "sandbox for students' code"):
-        assert what in findings, sorted(findings)
-    assert all(f.ok for f in findings.values() if f.needed), [
-        f for f in findings.values() if f.needed and not f.ok
-    ]
-    assert all(f.mend for f in findings.values() if not f.ok)
+    findings = {finding.name: finding for finding in doctor.examine()}
+    expected = ("Python", "torch", "device", "data and checkpoints", "sandbox for students' code")
+    assert set(expected) <= set(findings)
+    assert [f for f in findings.values() if f.required and not f.ok] == []
+    assert all(finding.fix for finding in findings.values() if not finding.ok)
 
 
-def test_doctor_survives_what_breaks(monkeypatch):
-    def breaks():
+def test_doctor_reports_a_failed_check(monkeypatch):
+    def _sandbox():
         raise OSError("no such thing")
 
-    monkeypatch.setattr(doctor, "_sandbox", breaks)
-    (finding,) = [f for f in doctor.examine() if not f.ok and "no such thing" in f.here]
-    assert finding.needed and finding.mend
+    monkeypatch.setattr(doctor, "_sandbox", _sandbox)
+    (finding,) = [f for f in doctor.examine() if not f.ok and "no such thing" in f.state]
+    assert finding.name == "sandbox" and finding.required and finding.fix

@@ -1,5 +1,6 @@
-"""``course sd generate``: from weights in a folder to a picture in a file, and what stands in the
-way is said.
+"""``course sd generate``: from weights in a folder to an image file, and the messages for mistakes.
+
+``course sd verify`` is tested in ``tests/sd/test_weights.py``.
 """
 
 import pytest
@@ -11,115 +12,96 @@ from typer.testing import CliRunner
 from course_lib.assets import checkpoints
 from course_lib.cli import app
 from course_lib.sd import weights
-from tests.support.tiny_sd import both, write_tokenizer
+from tests.support.tiny_sd import pipeline_pair, write_tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The tiny model as diffusers writes it."""
+    """The tiny pipeline as diffusers writes it."""
     folder = tmp_path_factory.mktemp("weights")
-    _, theirs = both(tmp_path_factory.mktemp("tokenizer"))
+    _, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
     theirs.save_pretrained(folder)
     write_tokenizer(folder / "tokenizer")  # as published: newer transformers write other files
     return folder
 
 
+def output_of(result):
+    return " ".join((result.output + getattr(result, "stderr", "")).split())
+
+
 @pytest.fixture
 def generate(folder, tmp_path, monkeypatch):
+    """Run ``course sd generate`` and return its exit code and output."""
+
     def run(
         *arguments, prompt="a red fox", weights=folder, licence=("--accept-licence",), answer=None
     ):
-        command = [
-            "sd",
-            "generate",
-            prompt,
-            "--weights",
-            str(weights),
-            "--steps",
-            "2",
-            "--device",
-            "cpu",
-        ]
-        result = CliRunner().invoke(app, [*command, *licence, *map(str, arguments)], input=answer)
+        command = ["sd", "generate", prompt, "--weights", str(weights)]
+        options = ["--steps", "2", "--device", "cpu", *licence, *map(str, arguments)]
+        result = CliRunner().invoke(app, [*command, *options], input=answer)
         assert result.exception is None or isinstance(result.exception, SystemExit), (
             result.exception
         )
-        return result.exit_code, " ".join((result.output + getattr(result, "stderr", "")).split())
+        return result.exit_code, output_of(result)
 
     monkeypatch.chdir(tmp_path)
     return run
 
 
-def test_a_picture_is_written_that_the_pipeline_makes(generate, folder, tmp_path):
+def test_image_is_the_one_of_the_pipeline(generate, folder, tmp_path):
     out = tmp_path / "fox.png"
-    asked = [
-        "--seed",
-        3,
-        "--guidance",
-        4,
-        "--negative",
-        "blurry",
-        "--sampler",
-        "dpm++",
-        "--size",
-        "48x32",
-    ]
-    code, said = generate("--out", out, *asked)
-    assert code == 0 and "fox.png" in said
-    with Image.open(out) as picture:
-        assert picture.size == (48, 32)
-        written = to_tensor(picture)
-    options = {
-        "seed": 3,
-        "guidance": 4.0,
-        "negative": "blurry",
-        "sampler": "dpm++",
-        "width": 48,
-        "height": 32,
-    }
-    made = weights.load(folder).generate("a red fox", steps=2, **options)[0]
-    assert torch.equal(written, (made * 255).round() / 255)
+    arguments = ["--seed", 3, "--guidance", 4, "--negative", "blurry", "--sampler", "dpm++"]
+    code, output = generate("--out", out, *arguments, "--size", "48x32")
+    assert code == 0 and "fox.png" in output
+    with Image.open(out) as image:
+        assert image.size == (48, 32)
+        written = to_tensor(image)
+    expected = weights.load(folder).generate(
+        "a red fox",
+        steps=2,
+        seed=3,
+        guidance=4.0,
+        negative="blurry",
+        sampler="dpm++",
+        width=48,
+        height=32,
+    )[0]
+    assert torch.equal(written, (expected * 255).round() / 255)
 
 
-def test_several_pictures_have_their_seeds_in_their_names(generate, tmp_path):
+def test_several_images_have_their_seeds_in_their_names(generate, tmp_path):
     code, _ = generate("--count", 2, "--seed", 5, "--out", tmp_path / "x.png")
-    assert code == 0 and sorted(path.name for path in tmp_path.glob("*.png")) == [
-        "x-5.png",
-        "x-6.png",
-    ]
-    generate("--seed", 6)  # to x.png, here
-    with Image.open(tmp_path / "x.png") as alone, Image.open(tmp_path / "x-6.png") as among:
-        assert (
-            to_tensor(alone) - to_tensor(among)
-        ).abs().max() < 1.5 / 255  # a batch may round otherwise
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert code == 0 and names == ["x-5.png", "x-6.png"]
+    generate("--seed", 6)  # writes x.png in the current folder
+    with Image.open(tmp_path / "x.png") as alone, Image.open(tmp_path / "x-6.png") as in_batch:
+        difference = (to_tensor(alone) - to_tensor(in_batch)).abs().max()
+    assert difference < 1.5 / 255  # a batch may round differently
 
 
-def test_a_picture_is_changed(generate, folder, tmp_path):
-    given = torch.rand(3, 37, 50, generator=torch.Generator().manual_seed(0))
-    to_pil_image(given).save(tmp_path / "given.png")
-    code, _ = generate("--image", tmp_path / "given.png", "--strength", 0.5, "--sampler", "ddim")
-    with Image.open(tmp_path / "x.png") as picture:
-        assert code == 0 and picture.size == (48, 36)  # multiples of this autoencoder's 4
-    code, _ = generate("--image", tmp_path / "given.png", "--size", 32)
-    with Image.open(tmp_path / "x.png") as picture:
-        assert code == 0 and picture.size == (32, 32)
+def test_image_is_changed(generate, tmp_path):
+    source = torch.rand(3, 37, 50, generator=torch.Generator().manual_seed(0))
+    to_pil_image(source).save(tmp_path / "source.png")
+    code, _ = generate("--image", tmp_path / "source.png", "--strength", 0.5, "--sampler", "ddim")
+    with Image.open(tmp_path / "x.png") as image:
+        assert code == 0 and image.size == (48, 36)  # multiples of this autoencoder's 4
+    code, _ = generate("--image", tmp_path / "source.png", "--size", 32)
+    with Image.open(tmp_path / "x.png") as image:
+        assert code == 0 and image.size == (32, 32)
 
 
-def test_the_licence_is_shown_and_asked_about(generate, tmp_path, monkeypatch):
-    code, said = generate(licence=())
-    assert (
-        code == 1
-        and "CreativeML OpenRAIL-M" in said
-        and "https://" in said
-        and "add --accept-licence" in said
-    )
-    assert not (tmp_path / "x.png").exists()
+def test_licence_is_shown_and_must_be_accepted(generate, tmp_path, monkeypatch):
+    out = tmp_path / "x.png"
+    code, output = generate(licence=())
+    assert code == 1 and "add --accept-licence" in output
+    assert "CreativeML OpenRAIL-M" in output and "https://" in output
+    assert not out.exists()
 
-    monkeypatch.setattr("course_lib.commands.stable_diffusion._asked_by_a_person", lambda: True)
-    code, said = generate(licence=(), answer="n\n")
-    assert code == 1 and "Do you accept" in said and not (tmp_path / "x.png").exists()
+    monkeypatch.setattr("course_lib.commands.stable_diffusion._is_interactive", lambda: True)
+    code, output = generate(licence=(), answer="n\n")
+    assert code == 1 and "Do you accept" in output and not out.exists()
     code, _ = generate(licence=(), answer="y\n")
-    assert code == 0 and (tmp_path / "x.png").exists()
+    assert code == 0 and out.exists()
 
 
 @pytest.mark.parametrize(
@@ -128,38 +110,37 @@ def test_the_licence_is_shown_and_asked_about(generate, tmp_path, monkeypatch):
         (["--sampler", "magic"], "There is no sampler 'magic': choose one of ddpm"),
         (["--size", "12x"], "The size '12x' cannot be read: write it as 512x768"),
         (["--size", "33x32"], "both must be multiples of 4"),
-        (["--out", "nowhere/x.png"], "give a .png in a folder that is there"),
-        (["--out", "x.txt"], "give a .png in a folder that is there"),
+        (["--out", "nowhere/x.png"], "give a .png in a folder that exists"),
+        (["--out", "x.txt"], "give a .png in a folder that exists"),
         (["--image", "nowhere.png"], "nowhere.png"),
         (["--device", "abacus"], "The device 'abacus' cannot be used here"),
         (["--steps", "1000"], "1000 steps do not fit"),
         (["--image", __file__], "cannot identify image file"),
     ],
 )
-def test_mistakes_end_in_a_sentence(generate, arguments, message):
-    code, said = generate(*arguments)
-    assert code == 1 and "course: " in said and message in said
+def test_invalid_options_end_with_a_message(generate, arguments, message):
+    code, output = generate(*arguments)
+    assert code == 1 and "course: " in output and message in output
 
 
-def test_weights_that_are_none_are_refused(generate, tmp_path):
-    for wrong in (tmp_path / "nowhere", tmp_path):
-        code, said = generate(weights=wrong)
-        assert code == 1 and "course: " in said and str(wrong.name) in said
+def test_missing_or_empty_weights_are_rejected(generate, tmp_path):
+    for path in (tmp_path / "nowhere", tmp_path):
+        code, output = generate(weights=path)
+        assert code == 1 and "course: " in output and str(path.name) in output
 
 
-def test_what_is_cut_from_a_prompt_is_said(generate):
+def test_too_long_prompt_is_reported(generate):
     assert "too long" not in generate()[1]
-    code, said = generate(prompt="!? " * 40)
-    assert code == 0 and "too long" in said and "pieces were not read" in said
+    code, output = generate(prompt="!? " * 40)
+    assert code == 0 and "too long" in output and "tokens were ignored" in output
 
 
-def test_help_names_it():
+def test_help_lists_generate():
     result = CliRunner().invoke(app, ["sd", "--help"])
     assert result.exit_code == 0 and "generate" in result.output
 
 
-def test_without_the_course_s_own_weights_it_says_how_to_make_them(monkeypatch):
-    monkeypatch.setattr(checkpoints, "shipped", lambda name: False)
+def test_missing_course_weights_are_reported(monkeypatch):
+    monkeypatch.setattr(checkpoints, "is_shipped", lambda name: False)
     result = CliRunner().invoke(app, ["generate", "a fox on a red background"])
-    said = " ".join((result.output + getattr(result, "stderr", "")).split())
-    assert result.exit_code == 1 and "course train tiny-sd --ship" in said
+    assert result.exit_code == 1 and "course train tiny-sd --ship" in output_of(result)

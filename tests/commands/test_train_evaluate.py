@@ -1,5 +1,5 @@
-"""``course train`` and ``course evaluate``: what they write and tell, how a run stops and goes on,
-and their errors.
+"""``course train`` and ``course evaluate``: what they write and print, stopping and resuming, and
+their errors.
 """
 
 import importlib.util
@@ -15,11 +15,15 @@ from typer.testing import CliRunner
 from course_lib.assets import checkpoints, paths
 from course_lib.cli import app
 from course_lib.data import scenes
+from course_lib.diffusion import judge
 from course_lib.training import publish, recipes, resume
 from course_lib.training import run as training_run
+from course_lib.training.evaluate import metrics_table
 from course_lib.vision import classifier, tasks
 
 CARD = {"command": "", "seed": 0, "data": "", "metrics": {}, "hardware": "", "minutes": 0}
+TRAIN = ("train", "classifier", "--workers", 0)
+WEIGHTS = "trained/classifier.safetensors"
 
 
 @pytest.fixture
@@ -28,14 +32,13 @@ def course(tmp_path, monkeypatch):
     split.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tasks, "EPOCH", 4)
+    monkeypatch.setattr(tasks, "EXAMPLES_PER_EPOCH", 4)
     monkeypatch.setattr(publish, "TEST_EXAMPLES", 3)
 
     def run(*arguments, code=0):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
+        error = result.exception
+        assert error is None or isinstance(error, SystemExit), error
         assert result.exit_code == code, result.output + result.stderr
         return result
 
@@ -43,9 +46,9 @@ def course(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def stops(monkeypatch):
+def interrupt(monkeypatch):
     """Ctrl+C in the given step of the classifier's training."""
-    right = classifier.loss
+    original_loss = classifier.loss
 
     def set_up(at):
         steps = iter(range(1, 1000))
@@ -53,7 +56,7 @@ def stops(monkeypatch):
         def loss(*arguments):
             if next(steps) == at:
                 raise KeyboardInterrupt
-            return right(*arguments)
+            return original_loss(*arguments)
 
         monkeypatch.setattr(classifier, "loss", loss)
 
@@ -62,8 +65,8 @@ def stops(monkeypatch):
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A checkout of its own to ship to, with the embedded data of the real one."""
-    root, data = tmp_path / "clone", paths.data()
+    """A checkout to ship to, with the embedded data of the real one."""
+    root, data = tmp_path / "clone", paths.data_path()
     for folder in ("data/checkpoints", "solutions"):
         (root / folder).mkdir(parents=True)
     for folder in data.iterdir():
@@ -74,398 +77,366 @@ def clone(tmp_path, monkeypatch):
     return root
 
 
-def said(result):
+def output(result):
     return " ".join((result.output + result.stderr).split())
 
 
-def test_train_writes_the_model_and_a_whole_card(course, tmp_path):
-    result = course(
-        "train", "classifier", "--epochs", 2, "--workers", 0, "--seed", 3, "--device", "cpu"
-    )
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def test_train_writes_the_model_and_a_complete_card(course, tmp_path):
+    result = course(*TRAIN, "--epochs", 2, "--seed", 3, "--device", "cpu")
     assert sorted(path.name for path in (tmp_path / "trained").iterdir()) == [
         "classifier.json",
         "classifier.safetensors",
     ]
-    card = json.loads((tmp_path / "trained" / "classifier.json").read_text())
+    card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["command"] == "course train classifier --epochs 2 --seed 3 --workers 0 --device cpu"
     assert card["seed"] == 3 and card["epochs"] == 2 and card["images seen"] == 8
-    assert (
-        list(card["metrics"]) == list(scenes.SPLITS)
-        and "top1" in card["metrics"]["new-backgrounds"]
-    )
+    assert list(card["metrics"]) == list(scenes.SPLITS)
+    assert "top1" in card["metrics"]["new-backgrounds"]
     assert card["data"]["test examples"] == dict.fromkeys(scenes.SPLITS, 3) and "note" not in card
-    for word in (
-        "images/s",
-        "loss=",
-        "trained/classifier.safetensors",
-        "top1",
-        "0.99",
-    ):
-        assert word in said(result)
+    for word in ("images/s", "loss=", "trained/classifier.safetensors", "top1", "0.99"):
+        assert word in output(result)
 
 
-def test_what_was_stopped_is_kept_and_goes_on(course, tmp_path, stops):
-    stops(at=2)
-    result = course("train", "classifier", "--epochs", 3, "--workers", 0, code=130)
-    assert "Stopped after 1 of 3 epochs" in said(
-        result
-    ) and "Kept: trained/classifier.safetensors" in said(result)
-    on = (
+def test_other_recipes_take_the_same_options(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "EXAMPLES_PER_EPOCH", judge.BATCH)
+    monkeypatch.setattr(publish, "TEST_EXAMPLES", 2)
+    course("train", "judge", "--epochs", 1, "--workers", 0, "--learning-rate", 0.001)
+    again = ("--start", "trained/judge.safetensors", "--out", "more")
+    course("train", "judge", "--epochs", 1, "--workers", 0, *again)
+    card = read_json(tmp_path / "more" / "judge.json")
+    assert card["epochs"] == 2 and card["images seen"] == 2 * judge.BATCH
+    assert list(card["metrics"]) == list(judge.TEST_SPLITS)
+    assert "--learning-rate 0.001" in card["command"]
+
+
+def test_interrupted_run_is_saved_and_resumed(course, tmp_path, interrupt):
+    interrupt(at=2)
+    printed = output(course(*TRAIN, "--epochs", 3, code=130))
+    assert "Stopped after 1 of 3 epochs" in printed
+    assert "Saved: trained/classifier.safetensors" in printed
+    command = (
         "course train classifier --epochs 3 --seed 0 --workers 0 --resume trained/classifier.resume"
     )
-    assert on in said(result)
-    card = json.loads((tmp_path / "trained" / "classifier.json").read_text())
+    assert command in printed
+    card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["metrics"] == {} and "stopped after 1 of 3 epochs" in card["note"]
-    # not begun anew unasked
-    assert "classifier.resume" in said(course("train", "classifier", "--epochs", 3, code=1))
-    assert "3 steps, not 4" in said(
-        course("train", "classifier", "--epochs", 4, "--resume", on.split()[-1], code=1)
+    # It does not start from the beginning without being told to.
+    refused = course("train", "classifier", "--epochs", 3, code=1)
+    assert "classifier.resume" in output(refused)
+    refused = course(
+        "train", "classifier", "--epochs", 4, "--resume", "trained/classifier.resume", code=1
     )
-    stops(at=3)
-    course(*on.split()[1:])
+    assert "3 steps, not 4" in output(refused)
+    interrupt(at=3)
+    course(*command.split()[1:])
     assert not (tmp_path / "trained" / "classifier.resume").exists()
-    card = json.loads((tmp_path / "trained" / "classifier.json").read_text())
+    card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["epochs"] == 3 and card["metrics"] and "note" not in card
 
 
-def test_stopped_before_the_first_epoch_ends_there_is_nothing_to_resume(course, stops):
-    stops(at=1)
-    result = course("train", "classifier", "--epochs", 3, "--workers", 0, code=130)
-    assert "Kept: trained/classifier.safetensors" in said(result) and "--resume" not in said(result)
+def test_interrupted_in_the_first_epoch_there_is_nothing_to_resume(course, interrupt):
+    interrupt(at=1)
+    printed = output(course(*TRAIN, "--epochs", 3, code=130))
+    assert "Saved: trained/classifier.safetensors" in printed and "--resume" not in printed
 
 
-def test_stopped_while_it_is_measured_the_training_is_not_lost(course, monkeypatch, tmp_path):
-    def stop(*arguments, **options):
+@pytest.mark.parametrize(
+    "options, folder", [((), "trained"), (("--without", "noto"), "trained/without-noto")]
+)
+def test_interrupted_evaluation_does_not_lose_the_training(
+    course, monkeypatch, tmp_path, options, folder
+):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    right = tasks.evaluate
-    for more, folder in (((), "trained"), (("--without", "noto"), "trained/without-noto")):
-        monkeypatch.setattr(tasks, "evaluate", stop)
-        asked = ("train", "classifier", "--epochs", 1, "--workers", 0, *more)
-        result = course(*asked, code=130)
-        assert "Stopped before it was measured. To go on: course train classifier" in said(result)
-        assert "--resume trained/classifier.resume" in said(result)
-        monkeypatch.setattr(tasks, "evaluate", right)
-        course(*asked, "--resume", "trained/classifier.resume")
-        assert (tmp_path / folder / "classifier.safetensors").exists()
+    arguments = (*TRAIN, "--epochs", 1, *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "evaluate", interrupted)
+        printed = output(course(*arguments, code=130))
+    assert "Stopped before it was evaluated. To resume it: course train classifier" in printed
+    assert "--resume trained/classifier.resume" in printed
+    course(*arguments, "--resume", "trained/classifier.resume")
+    assert (tmp_path / folder / "classifier.safetensors").exists()
 
 
-def test_a_loss_that_is_no_number_ends_in_a_sentence(course, monkeypatch):
+def test_nan_loss_ends_in_one_sentence(course, monkeypatch):
     monkeypatch.setattr(
         classifier, "loss", lambda model, images, *truth: model(images).sum() * torch.nan
     )
-    failed = course("train", "classifier", "--epochs", 1, "--workers", 0, code=1)
-    assert "course: The loss became nan: try a smaller learning_rate." in said(failed)
+    failed = course(*TRAIN, "--epochs", 1, code=1)
+    assert "course: The loss became nan: try a smaller learning_rate." in output(failed)
 
 
-def test_all_trains_one_after_the_other_and_a_stop_stops_all(course, monkeypatch):
-    asked = []
+def test_train_all_runs_in_order_and_an_interruption_stops_all(course, monkeypatch):
+    trained = []
 
     def train(run):
-        asked.append(run.name)
-        return training_run.Done(len(asked) < 3, (f"did {run.name}",), [])
+        trained.append(run.name)
+        return training_run.RunResult(len(trained) < 3, (f"trained {run.name}",), [])
 
     monkeypatch.setattr(training_run.Run, "train", train)
-    assert recipes.names()[:5] == list(tasks.LEVELS)
-    assert "did detector" in said(course("train", "all", code=130))
-    assert asked == ["classifier", "localizer", "detector"]
+    assert recipes.names() == [*tasks.MODELS, "autoencoder", "judge", "tiny-sd"]
+    assert "trained detector" in output(course("train", "all", code=130))
+    assert trained == ["classifier", "localizer", "detector"]
 
 
-def test_ship_replaces_the_checkouts_own_and_its_checksum(course, monkeypatch, clone):
+def test_ship_replaces_the_checkpoint_and_its_checksum(course, monkeypatch, clone):
     monkeypatch.setattr(tasks, "evaluate", lambda *arguments: {"top1": 0.12345})
     torch.manual_seed(0)
     model = classifier.Classifier()
-    facts = {"epochs": 1, "seed": 0, "minutes": 0.123, "images": 4}
-    path = publish.ship("classifier", model, **facts, extra={"more": 1}, threads=2)
-    assert path == clone / "data" / "checkpoints" / "classifier.safetensors"
-    card = checkpoints.card("classifier")
-    assert (
-        card["command"] == "course train classifier --epochs 1 --seed 0 --ship"
-        and card["more"] == 1
+    options = {"epochs": 1, "seed": 0, "minutes": 0.123, "examples_seen": 4}
+    path = publish.save_with_card(
+        "classifier", model, **options, extra_entries={"more": 1}, threads=2
     )
+    assert path == clone / "data" / "checkpoints" / "classifier.safetensors"
+    card = checkpoints.read_card("classifier")
+    assert card["command"] == "course train classifier --epochs 1 --seed 0 --ship"
+    assert card["more"] == 1
     assert card["metrics"]["seen"] == {"top1": 0.1235} and card["minutes"] == 0.1
     assert card["hardware"].endswith("2 threads")
-    sums = json.loads((clone / "data" / "checksums.json").read_text())
+    sums = read_json(clone / "data" / "checksums.json")
     assert {"checkpoints/classifier.safetensors", "checkpoints/classifier.json"} <= set(sums)
-    # What is known of styles left out is of the design, and stays when its model is replaced.
-    publish.add_style("classifier", "noto", {"top1": 0.5}, epochs=4, command="course train")
-    publish.ship("classifier", model, **facts)
-    metrics = checkpoints.card("classifier")["metrics"]
-    assert metrics[publish.STYLES] == {
+    # The entries of held-out styles belong to the design: they stay when its model is replaced.
+    publish.add_held_out_style(
+        "classifier", "noto", {"top1": 0.5}, epochs=4, command="course train"
+    )
+    publish.save_with_card("classifier", model, **options)
+    card = checkpoints.read_card("classifier")
+    assert card["metrics"][publish.HELD_OUT_STYLES] == {
         "noto": {"top1": 0.5, "epochs": 4, "command": "course train"}
     }
-    assert list(metrics) == [*scenes.SPLITS, publish.STYLES] and "more" not in checkpoints.card(
-        "classifier"
-    )
+    assert list(card["metrics"]) == [*scenes.SPLITS, publish.HELD_OUT_STYLES]
+    assert "more" not in card
 
 
-def test_another_cycle_begins_with_given_weights(course, tmp_path):
-    course("train", "classifier", "--epochs", 1, "--workers", 0)
+def test_start_trains_from_given_weights(course, tmp_path):
+    course(*TRAIN, "--epochs", 1)
     first = checkpoints.read(tmp_path / "trained" / "classifier.safetensors")
-    again = (
-        "--start",
-        "trained/classifier.safetensors",
-        "--epochs",
-        3,
-        "--workers",
-        0,
-        "--seed",
-        1,
-        "--out",
-        "more",
-    )
-    course("train", "classifier", *again)
+    course(*TRAIN, "--start", WEIGHTS, "--epochs", 3, "--seed", 1, "--out", "more")
     second = checkpoints.read(tmp_path / "more" / "classifier.safetensors")
-    card = json.loads((tmp_path / "more" / "classifier.json").read_text())
-    assert "--start trained/classifier.safetensors" in card["command"]
-    # Three steps: near where it began, and not where another seed would have begun.
+    card = read_json(tmp_path / "more" / "classifier.json")
+    assert f"--start {WEIGHTS}" in card["command"]
+    # Three steps: near the given weights, and not near those of a different seed.
     weights = "backbone.stages.0.0.weight"
     assert 0 < (first[weights] - second[weights]).abs().mean() < 0.1 * first[weights].abs().mean()
-    refused = course("train", "detector", "--start", "trained/classifier.safetensors", code=1)
-    assert "does not fit the detector: name the model" in said(refused)
+    refused = course("train", "detector", "--start", WEIGHTS, code=1)
+    assert "does not fit the detector: name the model" in output(refused)
 
 
-def test_a_card_tells_of_all_cycles_that_made_its_model(course, tmp_path, stops):
-    weights, path = "trained/classifier.safetensors", tmp_path / "trained" / "classifier.json"
-    course("train", "classifier", "--epochs", 1, "--workers", 0, "--seed", 5)
-    first = json.loads(path.read_text())
+def test_card_covers_all_training_cycles(course, tmp_path, interrupt):
+    path = tmp_path / "trained" / "classifier.json"
+    course(*TRAIN, "--epochs", 1, "--seed", 5)
+    first = read_json(path)
     path.write_text(json.dumps(first | {"minutes": 7.0}))
-    second = ("--epochs", 3, "--workers", 0, "--seed", 6, "--start", weights)
-    stops(at=2)
-    # which replaces the weights that it began with
-    stopped = course("train", "classifier", *second, code=130)
-    command = "course train classifier --epochs 3 --seed 6 --workers 0 --start trained/classifier.safetensors"
-    assert f"To go on: {command} --resume trained/classifier.resume" in said(stopped)
-    card = json.loads(path.read_text())
+    second = (*TRAIN, "--epochs", 3, "--seed", 6, "--start", WEIGHTS)
+    interrupt(at=2)
+    # This replaces the weights with which it started.
+    stopped = course(*second, code=130)
+    command = f"course train classifier --epochs 3 --seed 6 --workers 0 --start {WEIGHTS}"
+    assert f"To resume it: {command} --resume trained/classifier.resume" in output(stopped)
+    card = read_json(path)
     assert (card["epochs"], card["command"]) == (2, f"{first['command']} && {command}")
-    course("train", "classifier", *second, "--resume", "trained/classifier.resume")
-    card = json.loads(path.read_text())
-    assert (card["epochs"], card["images seen"], card["seed"]) == (4, 16, 5) and 7 <= card[
-        "minutes"
-    ] < 8
+    course(*second, "--resume", "trained/classifier.resume")
+    card = read_json(path)
+    assert (card["epochs"], card["images seen"], card["seed"]) == (4, 16, 5)
+    assert 7 <= card["minutes"] < 8
     assert card["command"] == f"{first['command']} && {command}" and "began with" not in card
-    course(
-        "train", "classifier", "--epochs", 1, "--workers", 0, "--start", weights, "--out", "more"
-    )
-    last = json.loads((tmp_path / "more" / "classifier.json").read_text())
-    third = f"course train classifier --epochs 1 --seed 0 --workers 0 --start {weights} --out more"
+    course(*TRAIN, "--epochs", 1, "--start", WEIGHTS, "--out", "more")
+    last = read_json(tmp_path / "more" / "classifier.json")
+    third = f"course train classifier --epochs 1 --seed 0 --workers 0 --start {WEIGHTS} --out more"
     assert last["epochs"] == 5 and last["command"] == f"{card['command']} && {third}"
 
 
-def test_weights_without_a_card_and_with_a_wrong_one(course, tmp_path):
-    course("train", "classifier", "--epochs", 1, "--workers", 0)
-    again = ("train", "classifier", "--epochs", 1, "--workers", 0, "--out", "more")
+def test_start_without_a_card_and_with_an_invalid_one(course, tmp_path):
+    course(*TRAIN, "--epochs", 1)
+    arguments = (*TRAIN, "--epochs", 1, "--out", "more", "--start", WEIGHTS)
     path = tmp_path / "trained" / "classifier.json"
-    for wrong in ("no card", "[]", '{"command": "make"}'):
-        path.write_text(wrong)
-        refused = course(*again, "--start", "trained/classifier.safetensors", code=1)
-        assert "classifier.json is no card of course train: move it away" in said(refused)
+    for invalid in ("no card", "[]", '{"command": "make"}'):
+        path.write_text(invalid)
+        refused = course(*arguments, code=1)
+        assert "classifier.json is not a card of course train: move it away" in output(refused)
     path.unlink()
-    course(*again, "--start", "trained/classifier.safetensors")
-    card = json.loads((tmp_path / "more" / "classifier.json").read_text())
+    course(*arguments)
+    card = read_json(tmp_path / "more" / "classifier.json")
     assert card["epochs"] == 1 and "&&" not in card["command"]
 
 
-def test_a_card_says_when_its_model_began_with_a_stopped_one(course, tmp_path, stops):
-    stops(at=2)
-    course("train", "classifier", "--epochs", 3, "--workers", 0, code=130)
-    weights = "trained/classifier.safetensors"
-    course(
-        "train", "classifier", "--epochs", 1, "--workers", 0, "--start", weights, "--out", "more"
-    )
-    card = json.loads((tmp_path / "more" / "classifier.json").read_text())
+def test_card_names_an_interrupted_run_as_its_start(course, tmp_path, interrupt):
+    interrupt(at=2)
+    course(*TRAIN, "--epochs", 3, code=130)
+    course(*TRAIN, "--epochs", 1, "--start", WEIGHTS, "--out", "more")
+    card = read_json(tmp_path / "more" / "classifier.json")
     assert card["epochs"] == 2 and "stopped after 1 of 3 epochs" in card["began with"]["note"]
 
 
-def test_a_style_is_left_out_and_tested_on(course, monkeypatch, tmp_path):
-    asked = []
-    right = scenes.loader
-    monkeypatch.setattr(
-        scenes, "loader", lambda *a, **k: asked.append(k["styles"]) or right(*a, **k)
-    )
-    result = course("train", "classifier", "--epochs", 1, "--workers", 0, "--without", "noto")
-    assert asked == [["fluent", "twemoji"]] and "top1" in said(result)
-    card = json.loads((tmp_path / "trained" / "without-noto" / "classifier.json").read_text())
+def test_without_trains_on_other_styles_and_evaluates_on_this_one(course, monkeypatch, tmp_path):
+    styles = []
+    original_loader = scenes.loader
+
+    def loader(*arguments, **options):
+        styles.append(options["styles"])
+        return original_loader(*arguments, **options)
+
+    monkeypatch.setattr(scenes, "loader", loader)
+    result = course(*TRAIN, "--epochs", 1, "--without", "noto")
+    assert styles == [["fluent", "twemoji"]] and "top1" in output(result)
+    card = read_json(tmp_path / "trained" / "without-noto" / "classifier.json")
     assert "trained without noto" in card["note"] and "--without noto" in card["command"]
     assert card["data"]["styles"] == ["fluent", "twemoji"]
-    assert "leave one of fluent, noto, twemoji out" in said(
-        course("train", "classifier", "--without", "x", code=1)
-    )
+    refused = course("train", "classifier", "--without", "x", code=1)
+    assert "leave out one of fluent, noto, twemoji" in output(refused)
+    refused = course("train", "judge", "--without", "noto", code=1)
+    assert "The judge can't be trained without a style" in output(refused)
 
 
-def test_what_a_style_left_out_costs_goes_on_the_shipped_card(course, clone):
+def test_without_and_ship_add_to_the_shipped_card(course, clone):
     torch.manual_seed(0)
-    facts = {"epochs": 1, "seed": 0, "minutes": 0.1, "images": 4, "count": 0}
-    publish.ship("classifier", classifier.Classifier(), **facts)
+    options = {"epochs": 1, "seed": 0, "minutes": 0.1, "examples_seen": 4, "test_examples": 0}
+    publish.save_with_card("classifier", classifier.Classifier(), **options)
     before = checkpoints.load("classifier")
-    told = course(
-        "train", "classifier", "--epochs", 2, "--workers", 0, "--without", "noto", "--ship"
-    )
-    assert "Its figures are on the shipped card" in said(told)
-    (style,) = checkpoints.card("classifier")["metrics"][publish.STYLES].items()
-    assert style[0] == "noto" and set(style[1]) == {
-        "top1",
-        "top1_trained_styles",
-        "epochs",
-        "command",
-    }
-    assert style[1]["epochs"] == 2
-    assert (
-        style[1]["command"]
-        == "course train classifier --epochs 2 --seed 0 --workers 0 --without noto --ship"
-    )
+    result = course(*TRAIN, "--epochs", 2, "--without", "noto", "--ship")
+    assert "Its metrics are on the shipped card" in output(result)
+    entries = checkpoints.read_card("classifier")["metrics"][publish.HELD_OUT_STYLES]
+    assert list(entries) == ["noto"]
+    assert set(entries["noto"]) == {"top1", "top1_trained_styles", "epochs", "command"}
+    assert entries["noto"]["epochs"] == 2
+    command = "course train classifier --epochs 2 --seed 0 --workers 0 --without noto --ship"
+    assert entries["noto"]["command"] == command
     for name, value in checkpoints.load("classifier").items():
-        assert torch.equal(value, before[name]), "the shipped weights stay"
+        assert torch.equal(value, before[name]), "the shipped weights must not change"
 
 
-def test_the_card_measures_the_weights_as_they_are_stored(tmp_path):
+def test_metrics_are_those_of_the_stored_weights(tmp_path):
     torch.manual_seed(0)
     model = classifier.Classifier()
     checkpoints.save("classifier", model.state_dict(), CARD, tmp_path)
-    read = checkpoints.read(tmp_path / "classifier.safetensors")
-    for name, value in publish.as_stored("classifier", model).state_dict().items():
-        assert torch.equal(value, read[name]), name
+    stored = checkpoints.read(tmp_path / "classifier.safetensors")
+    for name, value in publish.round_trip_fp16("classifier", model).state_dict().items():
+        assert torch.equal(value, stored[name]), name
 
 
-def test_only_a_checkout_ships(course, monkeypatch):
+def test_ship_needs_a_checkout(course, monkeypatch):
     monkeypatch.setattr(paths, "checkout", lambda: None)
-    assert "clone" in said(course("train", "classifier", "--ship", code=1))
+    assert "clone" in output(course("train", "classifier", "--ship", code=1))
     with pytest.raises(ValueError, match="give a folder"):
-        publish.ship("classifier", classifier.Classifier(), epochs=1, seed=0, minutes=1.0, images=1)
+        publish.save_with_card(
+            "classifier", classifier.Classifier(), epochs=1, seed=0, minutes=1.0, examples_seen=1
+        )
 
 
-def test_train_refuses_with_a_sentence(course, tmp_path, monkeypatch):
-    assert "There is no model 'sorter': choose one of classifier" in said(
-        course("train", "sorter", code=1)
-    )
-    assert "'gpu' cannot be used here: choose cpu" in said(
-        course("train", "classifier", "--device", "gpu", code=1)
-    )
-    assert "name it instead of all" in said(course("train", "all", "--resume", "x", code=1))
-    assert "x is not there" in said(course("train", "classifier", "--resume", "x", code=1))
-    (tmp_path / "x").write_text("no run")
-    assert "x is no run of course train" in said(
-        course("train", "classifier", "--resume", "x", code=1)
-    )
-    other = tasks.LEVELS["segmenter"].model()
-    (tmp_path / "x").unlink()
-    resume.write(tmp_path / "x", {"model": other.state_dict()})
-    assert "x is not a run of the classifier" in said(
-        course("train", "classifier", "--resume", "x", code=1)
-    )
+def test_train_refuses_invalid_options(course, tmp_path, monkeypatch):
+    def refused(*arguments):
+        return output(course("train", *arguments, code=1))
+
+    assert "There is no model 'sorter': choose one of classifier" in refused("sorter")
+    unusable = refused("classifier", "--device", "gpu")
+    assert "'gpu' cannot be used here: choose cpu" in unusable
+    assert "name it instead of all" in refused("all", "--resume", "x")
     for rate in (0, -0.1):
-        refused = said(course("train", "classifier", "--learning-rate", rate, code=1))
         assert (
-            f"The learning rate is {float(rate)}: give --learning-rate a number above 0" in refused
+            f"The learning rate is {float(rate)}: give --learning-rate a number above 0"
+            in refused("classifier", "--learning-rate", rate)
         )
     (tmp_path / "file").touch()
-    assert "file" in said(course("train", "classifier", "--out", "file", code=1))
+    assert "file" in refused("classifier", "--out", "file")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "uv sync --extra metrics" in said(course("train", "classifier", code=1))
+    assert "uv sync --extra metrics" in refused("classifier")
+
+
+def test_resume_refuses_what_is_not_a_run_of_this_model(course, tmp_path):
+    def refused():
+        return output(course("train", "classifier", "--resume", "x", code=1))
+
+    assert "x does not exist" in refused()
+    (tmp_path / "x").write_text("no run")
+    assert "x is not a run of course train" in refused()
+    (tmp_path / "x").write_text('{"parts": ["x.a.0"], "bytes": 1}')  # an earlier format
+    assert "x is not a run of course train" in refused()
+    segmenter = tasks.make_model("segmenter")
+    resume.write(tmp_path / "x", {"model": segmenter.state_dict()})
+    assert "x is not a run of the classifier" in refused()
 
 
 @pytest.fixture
 def random_segmenter(tmp_path):
     torch.manual_seed(0)
-    return checkpoints.save(
-        "segmenter", tasks.LEVELS["segmenter"].model().state_dict(), CARD, tmp_path
-    )
+    model = tasks.make_model("segmenter")
+    return checkpoints.save("segmenter", model.state_dict(), CARD, tmp_path)
 
 
-def test_evaluate_for_machines(course, random_segmenter):
-    """The file's name says which model it is; one object per split, and nothing else is printed."""
-    told = json.loads(
-        course("evaluate", "--checkpoint", random_segmenter, "--count", 2, "--json").stdout
-    )
-    assert [(entry["model"], entry["split"], entry["examples"]) for entry in told] == [
+def test_evaluate_prints_json(course, random_segmenter):
+    """The file's name says which model it is; there is one object per split, and no other text."""
+    arguments = ("--checkpoint", random_segmenter, "--count", 2, "--json")
+    rows = json.loads(course("evaluate", *arguments).stdout)
+    assert [(row["model"], row["split"], row["examples"]) for row in rows] == [
         ("segmenter", split, 2) for split in scenes.SPLITS
     ]
-    assert set(told[1]) == {"model", "split", "examples", "miou", "iou_any_class"}
-    assert "miou" not in told[3]  # nobody can name what was never learned
-    options = ("--split", "seen", "--count", 2, "--json")
-    assert (
-        json.loads(
-            course("evaluate", "segmenter", "--checkpoint", random_segmenter, *options).stdout
-        )
-        == told[:1]
-    )
+    assert set(rows[1]) == {"model", "split", "examples", "miou", "iou_any_class"}
+    assert "miou" not in rows[3]  # unseen classes can't be named
+    one_split = course("evaluate", "segmenter", "--split", "seen", *arguments)
+    assert json.loads(one_split.stdout) == rows[:1]
 
 
-def test_evaluate_for_people(course, random_segmenter):
+def test_evaluate_prints_a_table(course, random_segmenter):
     result = course("evaluate", "segmenter", "--checkpoint", random_segmenter, "--count", 2)
     assert "miou" in result.output and "0.90 missed" in result.output
 
 
-def test_evaluate_loads_what_is_shipped(course, monkeypatch):
+def test_evaluate_loads_shipped_models(course, monkeypatch):
     monkeypatch.setattr(
-        checkpoints, "load", lambda name: recipes.family(name).model(name).state_dict()
+        checkpoints, "load", lambda name: recipes.recipe(name).make_model().state_dict()
     )
-    told = json.loads(
-        course(
-            "evaluate", "classifier", "localizer", "--split", "seen", "--count", 2, "--json"
-        ).stdout
-    )
-    assert [entry["model"] for entry in told] == ["classifier", "localizer"] and "box_iou" in told[
-        1
-    ]
+    options = ("--split", "seen", "--count", 2, "--json")
+    rows = json.loads(course("evaluate", "classifier", "localizer", *options).stdout)
+    assert [row["model"] for row in rows] == ["classifier", "localizer"]
+    assert "box_iou" in rows[1]
     monkeypatch.setattr(checkpoints, "load", lambda name: {})
-    broken, file = (
-        course("evaluate", "classifier", "--count", 1, code=1),
-        "data/checkpoints/classifier.safetensors",
-    )
-    assert f"{file} does not fit the classifier: git checkout -- {file} brings it back" in said(
+    broken = course("evaluate", "classifier", "--count", 1, code=1)
+    file = "data/checkpoints/classifier.safetensors"
+    assert f"{file} does not fit the classifier: git checkout -- {file} restores it" in output(
         broken
     )
 
 
-def test_evaluate_without_a_name_measures_what_is_shipped(course, monkeypatch):
-    monkeypatch.setattr(checkpoints, "shipped", lambda name: name == "localizer")
-    told = json.loads(course("evaluate", "--split", "seen", "--count", 2, "--json").stdout)
-    assert [entry["model"] for entry in told] == ["localizer"]
+def test_evaluate_without_names_measures_all_shipped_models(course, monkeypatch):
+    monkeypatch.setattr(checkpoints, "is_shipped", lambda name: name == "localizer")
+    rows = json.loads(course("evaluate", "--split", "seen", "--count", 2, "--json").stdout)
+    assert [row["model"] for row in rows] == ["localizer"]
 
 
-def test_the_table_fits_80_columns_and_judges_only_on_new_backgrounds():
-    figures = [
-        {
-            "model": "detector",
-            "split": split,
-            "examples": 5,
-            "map": 0.81,
-            "map50": 0.97,
-            "map75_any_class": 0.5,
-        }
-        for split in scenes.SPLITS
+def test_table_fits_80_columns_and_compares_only_splits_with_thresholds():
+    metrics = {"map": 0.81, "map50": 0.97, "map75_any_class": 0.5}
+    rows = [
+        {"model": "detector", "split": split, "examples": 5, **metrics} for split in scenes.SPLITS
     ]
 
-    def printed(entries):
+    def render(rows):
         console = Console(width=80, record=True, file=io.StringIO())
-        console.print(training_run.figures_table(entries))
+        console.print(metrics_table(rows))
         return console.export_text()
 
-    text = printed(figures)
+    text = render(rows)
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
     assert "0.80 met" in text and "0.98 missed" in text
-    assert "met" not in printed(figures[:1]).replace("metric", "")
+    assert "met" not in render(rows[:1]).replace("metric", "")
 
 
-def test_evaluate_refuses_with_a_sentence(course, random_segmenter, tmp_path, monkeypatch):
-    assert "There is no model 'sorter'" in said(course("evaluate", "sorter", code=1))
-    assert "There is no split 'old': choose one of seen" in said(
-        course("evaluate", "--split", "old", code=1)
-    )
-    assert "is one model: say which" in said(
-        course("evaluate", "detector", "segmenter", "--checkpoint", random_segmenter, code=1)
-    )
-    assert "does not fit the detector" in said(
-        course("evaluate", "detector", "--checkpoint", random_segmenter, code=1)
-    )
-    assert "is not there" in said(
-        course("evaluate", "detector", "--checkpoint", tmp_path / "none", code=1)
-    )
+def test_evaluate_refuses_invalid_options(course, random_segmenter, tmp_path, monkeypatch):
+    def refused(*arguments):
+        return output(course("evaluate", *arguments, code=1))
+
+    segmenter = ("--checkpoint", random_segmenter)
+    assert "There is no model 'sorter'" in refused("sorter")
+    assert "There is no split 'old': choose one of seen" in refused("--split", "old")
+    assert "holds one model: name it" in refused("detector", "segmenter", *segmenter)
+    assert "does not fit the detector" in refused("detector", *segmenter)
+    assert "does not exist" in refused("detector", "--checkpoint", tmp_path / "none")
     (tmp_path / "text").write_text("no tensors")
-    assert "no safetensors file" in said(
-        course("evaluate", "detector", "--checkpoint", tmp_path / "text", code=1)
-    )
+    assert "not a safetensors file" in refused("detector", "--checkpoint", tmp_path / "text")
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.classification", None)
-    missing = course("evaluate", "--checkpoint", random_segmenter, "--count", 1, code=1)
-    assert "pip install torchmetrics pycocotools" in said(missing)
+    missing = refused(*segmenter, "--count", 1)
+    assert "pip install torchmetrics pycocotools" in missing

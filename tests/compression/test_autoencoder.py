@@ -1,4 +1,4 @@
-"""The course's autoencoder: what it is trained on, that it learns, and how it is measured."""
+"""The autoencoder: training data, training, evaluation, recipe."""
 
 import pytest
 import torch
@@ -14,41 +14,40 @@ TINY = AutoencoderConfig(block_out_channels=(8, 8, 16, 16), layers_per_block=1, 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(autoencoder.MODELS, "autoencoder", TINY)
-    monkeypatch.setattr(autoencoder, "EPOCH", 8)
+    monkeypatch.setattr(autoencoder, "CONFIG", TINY)
+    monkeypatch.setattr(autoencoder, "EXAMPLES_PER_EPOCH", 8)
 
 
-def test_half_of_the_pictures_are_photos_and_half_are_captioned():
-    pieces = autoencoder.Pieces(32)
-    assert torch.equal(pieces[7], captioned.captioned(3, 32).image * 2 - 1)
-    assert torch.equal(pieces[6], autoencoder.piece(3, 32) * 2 - 1)
-    assert pieces[6].shape == (3, 32, 32) and pieces[6].min() >= -1 and pieces[6].max() <= 1
-    assert not torch.equal(pieces[6], pieces[8])
+def test_photo_crops_and_captioned_pictures_alternate():
+    images = autoencoder.TrainingImages(32)
+    assert torch.equal(images[7], captioned.captioned_picture(3, 32).image * 2 - 1)
+    assert torch.equal(images[6], autoencoder.photo_crop(3, 32) * 2 - 1)
+    assert images[6].shape == (3, 32, 32) and images[6].min() >= -1 and images[6].max() <= 1
+    assert not torch.equal(images[6], images[8])
 
 
-def test_only_training_photos_are_cut(monkeypatch):
-    asked = []
-    right = photos.picture
-    monkeypatch.setattr(photos, "picture", lambda name: asked.append(name) or right(name))
+def test_crops_come_from_training_photos_only(monkeypatch):
+    names = []
+    picture = photos.picture
+    monkeypatch.setattr(photos, "picture", lambda name: names.append(name) or picture(name))
     autoencoder._photo.cache_clear()
     for seed in range(60):
-        autoencoder.piece(seed, 16)
-    assert set(asked) <= set(photos.names("train")) and len(asked) > 5
+        autoencoder.photo_crop(seed, 16)
+    assert set(names) <= set(photos.names("train")) and len(names) > 5
 
 
-def test_a_run_sees_the_same_pictures_with_any_number_of_workers():
-    def first(workers):
+def test_batches_do_not_depend_on_the_number_of_workers():
+    def first_batch(workers):
         torch.manual_seed(0)
-        return next(iter(autoencoder.loader(4, batch=4, workers=workers, size=16)))[0]
+        return next(iter(autoencoder.loader(4, batch_size=4, workers=workers, size=16)))[0]
 
-    assert torch.equal(first(0), first(1))
+    assert torch.equal(first_batch(0), first_batch(1))
 
 
-def test_it_learns(tiny):
-    """Eight pictures, many times: the error of a constant grey is several times as large."""
+def test_loss_falls_far_below_that_of_a_constant_image(tiny):
     torch.manual_seed(0)
-    model = autoencoder.model()
-    images = torch.stack([autoencoder.Pieces(32)[seed] for seed in range(8)])
+    model = autoencoder.make_model()
+    images = torch.stack([autoencoder.TrainingImages(32)[seed] for seed in range(8)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     for _ in range(60):
         value = autoencoder.loss(model, images)
@@ -58,7 +57,7 @@ def test_it_learns(tiny):
     assert value.item() < 0.3 * images.var().item()
 
 
-def test_train_begins_with_given_weights_and_is_seeded(tiny):
+def test_train_is_reproducible_and_uses_initial_weights(tiny):
     first, history = autoencoder.train(epochs=1, seed=5)
     again, _ = autoencoder.train(epochs=1, seed=5)
     assert len(history.losses) == 1 and not first.training
@@ -66,33 +65,31 @@ def test_train_begins_with_given_weights_and_is_seeded(tiny):
         torch.equal(a, b)
         for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
     )
-    start = {name: torch.zeros_like(value) for name, value in first.state_dict().items()}
-    still, _ = autoencoder.train(epochs=1, start=start, learning_rate=1e-12)
-    assert max(value.abs().max() for value in still.state_dict().values()) < 1e-6
+    zeros = {name: torch.zeros_like(value) for name, value in first.state_dict().items()}
+    unchanged, _ = autoencoder.train(epochs=1, initial_weights=zeros, learning_rate=1e-12)
+    assert max(value.abs().max() for value in unchanged.state_dict().values()) < 1e-6
 
 
-def test_evaluate_measures_every_split(tiny):
+def test_evaluate(tiny):
     torch.manual_seed(0)
-    model = autoencoder.model().eval()
-    photo = autoencoder.evaluate("autoencoder", model, "photos", 1)
-    assert set(photo) == {"psnr", "ssim", "above_pca", "above_jpeg", "gain_by_8_bits"}
-    assert photo["above_jpeg"] < 0 and photo["above_pca"] < 0  # it is random
+    model = autoencoder.make_model().eval()
+    metrics = autoencoder.evaluate(model, "photos", 1)
+    assert set(metrics) == {"psnr", "ssim", "above_pca", "above_jpeg", "gain_by_8_bits"}
+    assert metrics["above_jpeg"] < 0 and metrics["above_pca"] < 0  # the weights are random
     original = photos.photo(photos.names("held-out")[0], 512)
-    assert photo["psnr"] == pytest.approx(
-        psnr(codecs.autoencoder(model, original).image, original), abs=1e-3
-    )
-    jpeg = codecs.at_most(16384, original)
-    assert photo["psnr"] - photo["above_jpeg"] == pytest.approx(
-        psnr(jpeg.image, original), abs=1e-3
-    )
-    assert set(autoencoder.evaluate("autoencoder", model, "captioned", 2)) == {"psnr", "ssim"}
+    decoded = codecs.autoencoder(model, original).image
+    assert metrics["psnr"] == pytest.approx(psnr(decoded, original), abs=1e-3)
+    jpeg = codecs.pillow_within(16384, original).image
+    jpeg_psnr = metrics["psnr"] - metrics["above_jpeg"]
+    assert jpeg_psnr == pytest.approx(psnr(jpeg, original), abs=1e-3)
+    assert set(autoencoder.evaluate(model, "captioned", 2)) == {"psnr", "ssim"}
     with pytest.raises(ValueError, match="choose one of photos"):
-        autoencoder.evaluate("autoencoder", model, "old", 1)
+        autoencoder.evaluate(model, "old", 1)
 
 
-def test_it_is_a_recipe():
-    family = recipes.family("autoencoder")
-    assert family is autoencoder and "autoencoder" in recipes.names()
-    assert family.TESTS["photos"] == 5 and not family.styles("autoencoder")
+def test_recipe():
+    recipe = recipes.recipe("autoencoder")
+    assert recipe.make_model is autoencoder.make_model and "autoencoder" in recipes.names()
+    assert recipe.test_splits["photos"] == 5 and not recipe.styles
     with pytest.raises(ValueError, match="There is no model 'x': choose one of classifier"):
-        recipes.family("x")
+        recipes.recipe("x")

@@ -1,5 +1,6 @@
-"""Convolution three ways against torch and SciPy, over shapes that hypothesis draws."""
+"""Three implementations of convolution against torch and SciPy, with random shapes."""
 
+import functools
 import inspect
 
 import pytest
@@ -12,35 +13,35 @@ from torch import nn
 
 from course_lib.convolution import layers
 
-WAYS = [layers.conv2d_loops, layers.conv2d_im2col, layers.conv2d]
+IMPLEMENTATIONS = [layers.conv2d_loops, layers.conv2d_im2col, layers.conv2d]
 
 
 @st.composite
 def problems(draw):
-    """Images, kernels, bias or none, stride and padding that fit together, in float64."""
+    """Valid arguments of a convolution, in float64: x, weight, bias or None, stride, padding."""
 
-    def few(low, high):
+    def integer(low, high):
         return draw(st.integers(low, high))
 
-    kernel, padding = (few(1, 4), few(1, 4)), few(0, 2)
-    height, width = (few(max(1, side - 2 * padding), 8) for side in kernel)
-    batch, inputs, outputs = few(1, 2), few(1, 3), few(1, 3)
-    torch.manual_seed(few(0, 99))
-    x = torch.randn(batch, inputs, height, width, dtype=torch.float64)
-    weight = torch.randn(outputs, inputs, *kernel, dtype=torch.float64)
-    bias = torch.randn(outputs, dtype=torch.float64) if draw(st.booleans()) else None
-    return x, weight, bias, few(1, 3), padding
+    kernel = (integer(1, 4), integer(1, 4))
+    padding = integer(0, 2)
+    height, width = (integer(max(1, side - 2 * padding), 8) for side in kernel)
+    batch, in_channels, out_channels = integer(1, 2), integer(1, 3), integer(1, 3)
+    torch.manual_seed(integer(0, 99))
+    x = torch.randn(batch, in_channels, height, width, dtype=torch.float64)
+    weight = torch.randn(out_channels, in_channels, *kernel, dtype=torch.float64)
+    bias = torch.randn(out_channels, dtype=torch.float64) if draw(st.booleans()) else None
+    return x, weight, bias, integer(1, 3), padding
 
 
 @settings(deadline=None, max_examples=60)
 @given(problems())
-def test_three_ways_agree_with_torch(problem):
+def test_implementations_agree_with_torch(problem):
     x, weight, bias, stride, padding = problem
     expected = F.conv2d(x, weight, bias, stride=stride, padding=padding)
-    for way in WAYS:
-        torch.testing.assert_close(
-            way(x, weight, bias, stride, padding), expected, rtol=1e-12, atol=1e-12
-        )
+    for convolve in IMPLEMENTATIONS:
+        output = convolve(x, weight, bias, stride, padding)
+        torch.testing.assert_close(output, expected, rtol=1e-12, atol=1e-12)
     columns = layers.im2col(x, *weight.shape[2:], stride, padding)
     product = (weight.flatten(1) @ columns).unflatten(2, expected.shape[2:])
     if bias is not None:
@@ -50,7 +51,7 @@ def test_three_ways_agree_with_torch(problem):
 
 @settings(deadline=None, max_examples=30)
 @given(problems())
-def test_output_size_counts_the_places(problem):
+def test_output_size_matches_the_output(problem):
     x, weight, bias, stride, padding = problem
     sides = [
         layers.output_size(x.shape[axis], weight.shape[axis], stride, padding) for axis in (2, 3)
@@ -58,65 +59,62 @@ def test_output_size_counts_the_places(problem):
     assert list(layers.conv2d(x, weight, bias, stride, padding).shape[2:]) == sides
 
 
-def test_many_images_go_through_im2col_in_parts(monkeypatch):
-    monkeypatch.setattr(layers, "_BLOCK", 500)
+def test_im2col_processes_many_images_in_chunks(monkeypatch):
+    monkeypatch.setattr(layers, "_CHUNK", 500)
     x, weight = torch.randn(7, 2, 9, 8), torch.randn(3, 2, 3, 3)
     torch.testing.assert_close(
         layers.conv2d_im2col(x, weight), F.conv2d(x, weight), rtol=1e-5, atol=1e-5
     )
 
 
-def test_images_in_another_memory_layout_give_the_same():
+def test_memory_layout_does_not_matter():
     x, weight = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
-    for changed in (
+    expected = F.conv2d(x, weight)
+    for restrided in (
         x.to(memory_format=torch.channels_last),
         x.transpose(2, 3).contiguous().transpose(2, 3),
     ):
-        for way in WAYS:
-            torch.testing.assert_close(
-                way(changed, weight), F.conv2d(x, weight), rtol=1e-5, atol=1e-5
-            )
+        for convolve in IMPLEMENTATIONS:
+            torch.testing.assert_close(convolve(restrided, weight), expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_gradients_flow(way):
+@pytest.mark.parametrize("convolve", IMPLEMENTATIONS)
+def test_gradients_are_correct(convolve):
     x = torch.randn(2, 2, 6, 5, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(3, 2, 3, 2, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(
-        lambda *given: way(*given, stride=2, padding=1), (x, weight, bias)
-    )
+    strided = functools.partial(convolve, stride=2, padding=1)
+    assert torch.autograd.gradcheck(strided, (x, weight, bias))
 
 
-def test_scipy_says_what_is_correlation_and_what_convolution():
+def test_correlation_and_true_convolution_agree_with_scipy():
     x, weight = torch.randn(9, 8, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
-    ours = layers.conv2d(x[None, None], weight[None, None])[0, 0]
-    true = layers.true_convolution(x[None, None], weight[None, None])[0, 0]
-    torch.testing.assert_close(
-        ours, torch.from_numpy(correlate2d(x, weight, mode="valid")), rtol=1e-12, atol=1e-12
-    )
-    torch.testing.assert_close(
-        true, torch.from_numpy(convolve2d(x, weight, mode="valid")), rtol=1e-12, atol=1e-12
-    )
-    assert not torch.allclose(ours, true)
+    correlated = layers.conv2d(x[None, None], weight[None, None])[0, 0]
+    convolved = layers.true_convolution(x[None, None], weight[None, None])[0, 0]
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    expected = torch.from_numpy(correlate2d(x, weight, mode="valid"))
+    torch.testing.assert_close(correlated, expected, **close)
+    expected = torch.from_numpy(convolve2d(x, weight, mode="valid"))
+    torch.testing.assert_close(convolved, expected, **close)
+    assert not torch.allclose(correlated, convolved)
 
 
-def test_flip_turns_by_180_degrees():
-    turned = layers.flip(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
-    assert turned.tolist() == [[[[4, 3], [2, 1]]]]
+def test_flip_rotates_by_180_degrees():
+    flipped = layers.flip(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
+    assert flipped.tolist() == [[[[4, 3], [2, 1]]]]
 
 
 @pytest.mark.parametrize(
     "stack", [[(3, 1)] * 3, [(3, 2), (3, 1)], [(7, 2), (3, 2), (5, 1)], [(1, 1)], []]
 )
-def test_receptive_field_is_where_the_gradient_is(stack):
+def test_receptive_field_is_the_extent_of_the_gradient(stack):
     network = nn.Sequential(*[nn.Conv2d(1, 1, kernel, stride) for kernel, stride in stack])
     for parameter in network.parameters():
         nn.init.ones_(parameter)
     x = torch.rand(1, 1, 61, 61, requires_grad=True)
     output = network(x)
-    middle = output.shape[-1] // 2
-    (gradient,) = torch.autograd.grad(output[0, 0, middle, middle], x)
+    centre = output.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(output[0, 0, centre, centre], x)
     assert (gradient[0, 0] != 0).any(0).sum() == layers.receptive_field(stack)
 
 
@@ -129,10 +127,10 @@ def test_fully_connected_agrees_with_torch():
 X, W = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3)
 
 
-# Without the shape checker of the tests, as a learner meets it.
-@pytest.mark.parametrize("way", [inspect.unwrap(way) for way in WAYS])
+# Unwrapped: without the tests' shape checker, the errors are those that a learner sees.
+@pytest.mark.parametrize("convolve", [inspect.unwrap(function) for function in IMPLEMENTATIONS])
 @pytest.mark.parametrize(
-    "given, words",
+    "arguments, message",
     [
         ((X[0], W), "x\\[None, None\\]"),
         ((X, torch.ones(3, 1, 3, 3)), "2 channels, the kernels 1"),
@@ -143,16 +141,19 @@ X, W = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3)
         ((X, W.double()), "weight.to"),
     ],
 )
-def test_errors_name_the_mend(way, given, words):
-    with pytest.raises(ValueError, match=words):
-        way(*given)
+def test_convolution_errors_name_the_fix(convolve, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        convolve(*arguments)
 
 
 @pytest.mark.parametrize(
-    "given, words",
-    [((X, W), "flatten"), ((torch.ones(2, 4), torch.ones(3, 5)), "same inputs"),
-     ((torch.ones(2, 5), torch.ones(3, 5), torch.ones(5)), "each of the 3 outputs")],
-)  # fmt: skip
-def test_errors_of_the_fully_connected_layer(given, words):
-    with pytest.raises(ValueError, match=words):
-        inspect.unwrap(layers.fully_connected)(*given)
+    "arguments, message",
+    [
+        ((X, W), "flatten"),
+        ((torch.ones(2, 4), torch.ones(3, 5)), "same inputs"),
+        ((torch.ones(2, 5), torch.ones(3, 5), torch.ones(5)), "each of the 3 outputs"),
+    ],
+)
+def test_fully_connected_errors_name_the_fix(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(layers.fully_connected)(*arguments)

@@ -1,6 +1,4 @@
-"""The sentences: articles, plurals and lists, for the names that the course has and for any list of
-them.
-"""
+"""Captions: articles, plurals and enumerations."""
 
 from collections import Counter
 
@@ -12,7 +10,7 @@ from course_lib.data import captions, sprites
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "phrase"),
     [
         ("owl", "an owl"),
         ("car", "a car"),
@@ -23,12 +21,12 @@ from course_lib.data import captions, sprites
         ("bread", "bread"),
     ],
 )
-def test_the_article_follows_the_sound(name, said):
-    assert captions.with_article(name) == captions.counted(1, name) == said
+def test_article_follows_the_sound(name, phrase):
+    assert captions.with_article(name) == captions.with_count(1, name) == phrase
 
 
 @pytest.mark.parametrize(
-    ("count", "name", "said"),
+    ("count", "name", "phrase"),
     [
         (2, "owl", "two owls"),
         (3, "fox", "three foxes"),
@@ -46,26 +44,26 @@ def test_the_article_follows_the_sound(name, said):
         (0, "owl", "no owls"),
     ],
 )
-def test_plurals(count, name, said):
-    assert captions.counted(count, name) == said
+def test_plurals(count, name, phrase):
+    assert captions.with_count(count, name) == phrase
 
 
-def test_no_two_objects_of_the_course_are_said_alike():
+def test_phrases_of_all_sprites_are_distinct():
     for count in (1, 2):
-        said = [captions.counted(count, name) for name in sprites.names()]
-        assert len(set(said)) == len(said)
-        assert all(name == name.lower() and name == " ".join(name.split()) for name in said)
+        phrases = [captions.with_count(count, name) for name in sprites.names()]
+        assert len(set(phrases)) == len(phrases)
+        assert all(name == name.lower() and name == " ".join(name.split()) for name in phrases)
 
 
-def test_lists_are_sentences():
-    assert captions.listed([]) == "nothing"
-    assert captions.listed(["owl"]) == "an owl"
-    assert captions.listed(["owl", "car", "owl"]) == "two owls and a car"
-    assert captions.listed(["owl", "car", "apple"]) == "an owl, a car and an apple"
+def test_join_names():
+    assert captions.join_names([]) == "nothing"
+    assert captions.join_names(["owl"]) == "an owl"
+    assert captions.join_names(["owl", "car", "owl"]) == "two owls and a car"
+    assert captions.join_names(["owl", "car", "apple"]) == "an owl, a car and an apple"
 
 
 @given(st.lists(st.sampled_from(sprites.names()), min_size=1, max_size=9))
-def test_a_list_names_every_object_once_and_counts_it(names):
-    *most, last = captions.listed(names).split(" and ")
-    parts = [part for text in most for part in text.split(", ")] + [last]
-    assert parts == [captions.counted(count, name) for name, count in Counter(names).items()]
+def test_join_names_counts_every_object_once(names):
+    *first_parts, last = captions.join_names(names).split(" and ")
+    parts = [part for text in first_parts for part in text.split(", ")] + [last]
+    assert parts == [captions.with_count(count, name) for name, count in Counter(names).items()]

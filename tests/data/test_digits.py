@@ -1,6 +1,4 @@
-"""The lesson's images: what comes out, how they move, and Fashion-MNIST read from files in its own
-format.
-"""
+"""Labelled image data sets, their transformations, and Fashion-MNIST read from IDX files."""
 
 import gzip
 import struct
@@ -20,49 +18,49 @@ def digits():
     return scanned_digits()
 
 
-def test_digits_stand_in_the_middle_of_the_canvas(digits):
+def test_digits_are_centred_on_the_canvas(digits):
     images = torch.cat([digits.train_images, digits.test_images])
     assert images.shape == (1797, 1, 28, 28) and images.dtype == torch.float32
     assert images.min() == 0 and 0.9 < images.max() <= 1
     inside = torch.zeros(28, 28, dtype=torch.bool)
     inside[4:24, 4:24] = True
     assert (images[..., ~inside] == 0).all()
-    assert str(digits).startswith("1297 images to train on and 500 to test on, 28x28")
+    assert str(digits).startswith("1297 training and 500 test images, 28x28")
 
 
-def test_the_split_is_stratified_disjoint_and_always_the_same(digits):
+def test_split_is_stratified_disjoint_and_deterministic(digits):
     shares = torch.bincount(digits.test_labels) / torch.bincount(
         torch.cat([digits.train_labels, digits.test_labels])
     )
     assert ((shares - 500 / 1797).abs() < 0.01).all()
-    seen = {image.numpy().tobytes() for image in digits.train_images}
-    assert not any(image.numpy().tobytes() in seen for image in digits.test_images)
+    train_images = {image.numpy().tobytes() for image in digits.train_images}
+    assert not any(image.numpy().tobytes() in train_images for image in digits.test_images)
     assert torch.equal(scanned_digits().test_images, digits.test_images)
 
 
-def test_a_digit_that_does_not_fit_is_refused():
+def test_digit_larger_than_the_canvas_raises():
     for size in (30, 21, 0):
         with pytest.raises(ValueError, match="smaller size"):
             scanned_digits(size=size)
 
 
-def test_load_takes_a_name_and_a_number(digits):
+def test_load_by_name_and_number_of_images(digits):
     assert len(load("digits", train=100).train_images) == 100
     with pytest.raises(ValueError, match="'digits' or 'fashion'"):
         load("cats")
 
 
 @given(right=st.integers(-9, 9), down=st.integers(-9, 9))
-def test_shift_moves_and_fills_with_zero(right, down):
+def test_shift_fills_with_zero(right, down):
     image = torch.rand(6, 7) + 0.1
-    moved = shift(image, right, down)
+    shifted = shift(image, right, down)
     for y in range(6):
         for x in range(7):
             inside = 0 <= y - down < 6 and 0 <= x - right < 7
-            assert moved[y, x] == (image[y - down, x - right] if inside else 0)
+            assert shifted[y, x] == (image[y - down, x - right] if inside else 0)
 
 
-def test_the_shuffle_is_one_permutation_of_all_images():
+def test_shuffle_pixels_uses_one_permutation_for_all_images():
     images = torch.arange(32.0).view(2, 1, 4, 4)
     shuffled = shuffle_pixels(images, seed=1)
     assert torch.equal(shuffled[1] - 16, shuffled[0])
@@ -73,19 +71,15 @@ def test_the_shuffle_is_one_permutation_of_all_images():
     assert not torch.equal(shuffled, shuffle_pixels(images, seed=2))
 
 
-def test_both_networks_give_ten_scores_and_one_has_a_tenth_of_the_weights(digits):
+def test_classifiers_have_ten_outputs_and_the_documented_sizes(digits):
     models = FullyConnectedClassifier(), ConvolutionalClassifier()
     assert all(model(digits.test_images[:3]).shape == (3, 10) for model in models)
-    assert [sum(weight.numel() for weight in model.parameters()) for model in models] == [
-        101_770,
-        10_114,
-    ]
+    sizes = [sum(weight.numel() for weight in model.parameters()) for model in models]
+    assert sizes == [101_770, 10_114]
 
 
 def _write_idx(path, array):
-    """The file format of MNIST: magic number, sizes as big-endian integers, then the bytes;
-    gzipped.
-    """
+    """Write MNIST's IDX format: magic number, big-endian sizes, bytes; also gzipped."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     path.write_bytes(gzip.compress(header + array.tobytes()))
     path.with_suffix("").write_bytes(header + array.tobytes())
@@ -107,20 +101,16 @@ def fashion_root(tmp_path):
     return tmp_path
 
 
-def test_fashion_mnist_has_the_same_face(fashion_root):
+def test_fashion_mnist_has_the_same_interface(fashion_root):
     clothes = fashion_mnist(fashion_root, train=8, download=False)
-    assert clothes.train_images.shape == (8, 1, 28, 28) and clothes.test_images.shape == (
-        5,
-        1,
-        28,
-        28,
-    )
+    assert clothes.train_images.shape == (8, 1, 28, 28)
+    assert clothes.test_images.shape == (5, 1, 28, 28)
     assert clothes.train_images.dtype == torch.float32 and clothes.train_images.max() <= 1
     assert clothes.test_labels.dtype == torch.int64 and len(clothes.classes) == 10
     first = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)[0]
     assert np.allclose(clothes.train_images[0, 0].numpy() * 255, first)
 
 
-def test_without_files_and_network_the_error_names_the_way_out(tmp_path):
+def test_missing_download_error_names_the_alternative(tmp_path):
     with pytest.raises(RuntimeError, match="DATA = 'digits'"):
         fashion_mnist(tmp_path, download=False)

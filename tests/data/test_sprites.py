@@ -1,6 +1,7 @@
-"""The drawn objects: all of them in all styles, and one style that was kept apart by its hash."""
+"""Sprites: complete in all styles, and one style held out by its hash."""
 
 import hashlib
+from itertools import combinations
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from course_lib.data import sprites
 STYLES = [*sprites.styles(), *sprites.styles("held-out")]
 
 
-def test_there_are_enough_classes_and_styles():
+def test_classes_styles_and_names():
     assert len(sprites.CLASSES) == len(set(sprites.CLASSES)) >= 12
     assert len(sprites.styles()) >= 3 and len(STYLES) == len(set(STYLES)) == 4
     names = sprites.names()
@@ -18,13 +19,13 @@ def test_there_are_enough_classes_and_styles():
     assert set(sprites.CLASSES) < set(names)
 
 
-def test_the_held_out_style_is_the_one_with_the_smallest_hash():
+def test_held_out_style_has_the_smallest_hash():
     assert sprites.styles("held-out") == [
         min(STYLES, key=lambda style: hashlib.sha256(style.encode()).hexdigest())
     ]
 
 
-def test_every_group_has_as_many_classes_as_the_others_and_objects_never_trained_on():
+def test_groups_have_equally_many_classes_and_further_objects():
     groups = {sprites.group(name) for name in sprites.names()}
     assert sorted(name for group in groups for name in sprites.names(group)) == sorted(
         sprites.names()
@@ -36,9 +37,10 @@ def test_every_group_has_as_many_classes_as_the_others_and_objects_never_trained
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_every_object_has_an_inside_and_an_outside(style):
+def test_every_sprite_has_content_and_a_transparent_border(style):
     for name in sprites.names():
-        colours, alpha = (pixels := sprites.sprite(name, style))[:3], pixels[3]
+        pixels = sprites.sprite(name, style)
+        colours, alpha = pixels[:3], pixels[3]
         assert pixels.dtype == torch.float32 and pixels.shape == (4, 128, 128)
         assert pixels.min() >= 0 and pixels.max() <= 1
         assert (alpha > 0.9).float().mean() > 0.02, f"{name} in {style} is nearly empty"
@@ -48,19 +50,19 @@ def test_every_object_has_an_inside_and_an_outside(style):
         assert colours[:, alpha > 0.9].amax() > 0.15, f"{name} in {style} is all black"
 
 
-def test_styles_draw_differently():
+def test_styles_differ():
     for name in sprites.CLASSES:
-        drawn = [sprites.sprite(name, style) for style in STYLES]
-        for number, one in enumerate(drawn):
-            assert all((one - other).abs().mean() > 0.01 for other in drawn[:number])
+        drawings = [sprites.sprite(name, style) for style in STYLES]
+        for first, second in combinations(drawings, 2):
+            assert (first - second).abs().mean() > 0.01
 
 
-def test_a_sprite_can_be_changed_without_harm():
+def test_sprites_are_returned_as_copies():
     sprites.sprite("owl", "noto").zero_()
     assert sprites.sprite("owl", "noto").max() > 0
 
 
-def test_bad_names_are_told():
+def test_unknown_names_raise():
     with pytest.raises(ValueError, match="choose one of dog"):
         sprites.sprite("unicycle", "noto")
     with pytest.raises(ValueError, match="choose one of dog"):

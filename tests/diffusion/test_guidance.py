@@ -1,97 +1,51 @@
-"""Guidance is measured on the pictures that the model draws; a lesson says what to do without
-official weights.
-"""
+"""Measuring guidance: the metrics are those of the generated pictures."""
 
 import pytest
 import torch
 
-from course_lib.data.captioned import sentence
-from course_lib.diffusion import judge, official_weights
-from course_lib.diffusion.guidance import measure
-from tests.support.small_sd import OPTIONS, small
+from course_lib.data.captioned import make_caption
+from course_lib.diffusion.guidance import measure_guidance
+from course_lib.diffusion.judge import Judge, accuracy
+from tests.support.small_sd import OPTIONS, small_pipeline
 
 PAIRS = [("fox", "purple"), ("car", "white")]
 
 
 @pytest.fixture(scope="module")
 def model():
-    return small()
+    return small_pipeline()
 
 
 @pytest.fixture(scope="module")
-def seen_by():
+def judge():
     torch.manual_seed(0)
-    return judge.Judge().eval()
+    return Judge().eval()
 
 
-def test_the_shares_and_the_variety_are_those_of_the_pictures(model, seen_by):
-    found = measure(model, seen_by, PAIRS, 3.0, each=2, steps=3, seed=5)
-    images = torch.cat(
-        [
-            model.generate(sentence(*pair), **OPTIONS, guidance=3.0, seed=5 + 2 * number, count=2)
-            for number, pair in enumerate(PAIRS)
-        ]
+def test_metrics_are_those_of_the_generated_pictures(model, judge):
+    result = measure_guidance(model, judge, PAIRS, 3.0, images_per_pair=2, steps=3, seed=5)
+    first, second = (
+        model.generate(make_caption(*pair), **OPTIONS, guidance=3.0, seed=seed, count=2)
+        for pair, seed in zip(PAIRS, (5, 7), strict=True)
     )
-    right = judge.agreement(
-        judge.verdicts(seen_by, images), [pair for pair in PAIRS for _ in range(2)]
+    expected = [pair for pair in PAIRS for _ in range(2)]
+    shares = accuracy(judge.classify(torch.cat([first, second])), expected)
+    assert {name: getattr(result, name) for name in shares} == shares
+    distances = [(images[0] - images[1]).square().mean().sqrt() for images in (first, second)]
+    assert result.diversity == pytest.approx(float(sum(distances) / 2), rel=1e-3)
+    assert result.guidance == 3.0 and result.latent_std > 0 and result.seconds > 0
+
+
+def test_guidance_scale_changes_the_latents(model, judge):
+    weak, strong = (
+        measure_guidance(model, judge, PAIRS, scale, images_per_pair=2, steps=3)
+        for scale in (0.0, 12.0)
     )
-    assert (found.object, found.colour, found.both) == (
-        right["object"],
-        right["colour"],
-        right["both"],
-    )
-    apart = [(images[n] - images[n + 1]).square().mean().sqrt() for n in (0, 2)]
-    assert found.variety == pytest.approx(float(sum(apart) / 2), rel=1e-3)
-    assert found.guidance == 3.0 and found.spread > 0 and found.seconds > 0
+    assert weak.latent_std != strong.latent_std
 
 
-def test_guidance_counts(model, seen_by):
-    weak, strong = (measure(model, seen_by, PAIRS, scale, each=2, steps=3) for scale in (0.0, 12.0))
-    assert weak.spread != strong.spread
-
-
-def test_one_picture_has_no_variety(model, seen_by):
+def test_too_few_pictures_are_rejected(model, judge):
     with pytest.raises(ValueError, match="at least 2"):
-        measure(model, seen_by, PAIRS, 1.0, each=1)
-    with pytest.raises(ValueError, match="give a pair"):
-        measure(model, seen_by, [], 1.0)
-
-
-def test_without_weights_it_is_said_where_they_are(monkeypatch, tmp_path):
-    monkeypatch.delenv(official_weights.VARIABLE, raising=False)
-    assert official_weights.find() is None
-    monkeypatch.setenv(official_weights.VARIABLE, str(tmp_path / "nowhere"))
-    assert official_weights.find() is None
-    told = official_weights.advice(None, torch.device("cpu"))
-    for part in (
-        official_weights.VARIABLE,
-        "OpenRAIL-M",
-        "https://",
-        "course sd verify",
-        "no CUDA GPU",
-    ):
-        assert part in told
-    assert "no CUDA GPU" not in official_weights.advice(None, torch.device("cuda"))
-    assert not official_weights.ready(None, torch.device("cuda"))
-
-
-def test_what_is_no_model_is_named_and_not_drawn_with(monkeypatch, tmp_path):
-    monkeypatch.setenv(official_weights.VARIABLE, str(tmp_path))
-    assert official_weights.find() == tmp_path
-    assert "course sd verify" in official_weights.advice(tmp_path, torch.device("cpu"))
-    assert not official_weights.ready(tmp_path, torch.device("cuda"))
-
-
-def test_whole_weights_are_counted_and_need_a_gpu(monkeypatch, tmp_path):
-    model = small()
-    monkeypatch.setattr(
-        "course_lib.sd.weights.inspect",
-        lambda path: {"unet": type("Part", (), {"model": model.unet})},
-    )
-    total = sum(weights.numel() for weights in model.unet.parameters())
-    told = official_weights.advice(tmp_path, torch.device("cpu"))
-    assert f"{total:,} parameters" in told and "course sd generate" in told
-    assert "course sd generate" not in official_weights.advice(tmp_path, torch.device("cuda"))
-    assert official_weights.ready(tmp_path, torch.device("cuda")) and not official_weights.ready(
-        tmp_path, torch.device("cpu")
-    )
+        measure_guidance(model, judge, PAIRS, 1.0, images_per_pair=1)
+    with pytest.raises(ValueError, match="at least one pair"):
+        measure_guidance(model, judge, [], 1.0)

@@ -1,4 +1,4 @@
-"""Lesson 4's figures show the numbers of the codecs and the models that they are drawn from."""
+"""Lesson 4's figures show the numbers of the codecs and models that they are drawn from."""
 
 import pytest
 import torch
@@ -6,12 +6,10 @@ from matplotlib import pyplot as plt
 
 from course_lib.compression import jpeg, pca
 from course_lib.compression.autoencoder import CONFIG
-from course_lib.compression.codecs import Point, pillow
+from course_lib.compression.codecs import RateDistortion, pillow
 from course_lib.data.photos import photo
-from course_lib.figures.compression import charts as charts
+from course_lib.figures.compression import charts, latents, shapes
 from course_lib.figures.compression import jpeg as figures
-from course_lib.figures.compression import latents as latents
-from course_lib.figures.compression import shapes as shapes
 from course_lib.metrics.images import psnr
 from course_lib.sd.vae import AutoencoderKL
 
@@ -33,141 +31,133 @@ def _close_figures():
     plt.close("all")
 
 
-def words(figure) -> list[str]:
-    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    return texts + [axes.get_title(loc="left") for axes in figure.axes]
+def texts(figure) -> list[str]:
+    labels = [text.get_text() for axes in figure.axes for text in axes.texts]
+    return labels + [axes.get_title(loc="left") for axes in figure.axes]
 
 
-def test_one_block_writes_the_numbers_of_jpeg(image):
-    figure = figures.one_block(image, 3, 4, quality=20)
+def test_block_tables_show_the_numbers_of_the_codec(image):
+    figure = figures.block_tables(image, 3, 4, quality=20)
     tables = [[text.get_text().replace("−", "-") for text in axes.texts] for axes in figure.axes]
-    numbers = jpeg.compress(image, 20).numbers[0][3, 4].flatten().tolist()
-    assert [int(number) for number in tables[3]] == numbers
-    pixels = jpeg.blocks(jpeg.planes(image)[0] + 128)[3, 4].flatten()
+    coefficients = jpeg.compress(image, 20).coefficients[0][3, 4].flatten().tolist()
+    assert [int(number) for number in tables[3]] == coefficients
+    pixels = jpeg.to_blocks(jpeg.to_planes(image)[0] + 128)[3, 4].flatten()
     assert [int(number) for number in tables[0]] == pixels.int().tolist()
-    assert any(
-        f"{sum(number != 0 for number in numbers)} are not 0" in word for word in words(figure)
-    )
+    nonzero = sum(number != 0 for number in coefficients)
+    assert any(f"{nonzero} are not 0" in text for text in texts(figure))
     with pytest.raises(ValueError, match="8 rows of 8 blocks"):
-        figures.one_block(image, 8, 0, 20)
+        figures.block_tables(image, 8, 0, 20)
 
 
 def test_every_jpeg_figure_is_drawn(image):
-    by_hand = jpeg.decompress(jpeg.compress(image, 30))
-    drawn = [
-        figures.colours(image),
-        figures.waves(),
-        figures.sum_of_waves(jpeg.blocks(image[0])[0, 0], counts=(1, 64)),
-        figures.ours_and_theirs(by_hand, image),
+    decoded = jpeg.decompress(jpeg.compress(image, 30))
+    drawings = [
+        figures.colour_planes(image),
+        figures.dct_basis(),
+        figures.dct_reconstruction(jpeg.to_blocks(image[0])[0, 0], counts=(1, 64)),
+        figures.compare_with_pillow(decoded, image),
     ]
-    assert all(figure.axes for figure in drawn)
+    assert all(figure.axes for figure in drawings)
     with pytest.raises(ValueError, match="1 to 64"):
-        figures.sum_of_waves(jpeg.blocks(image[0])[0, 0], counts=(0,))
+        figures.dct_reconstruction(jpeg.to_blocks(image[0])[0, 0], counts=(0,))
 
 
-def test_all_64_waves_are_the_block(image):
-    block = jpeg.blocks(image[0])[2, 2]
-    figure = figures.sum_of_waves(block, counts=(64,))
+def test_all_64_coefficients_reconstruct_the_block(image):
+    block = jpeg.to_blocks(image[0])[2, 2]
+    figure = figures.dct_reconstruction(block, counts=(64,))
     torch.testing.assert_close(
         torch.from_numpy(figure.axes[0].images[0].get_array().data), block, atol=1e-5, rtol=0
     )
 
 
-def test_qualities_are_told_with_the_files_bytes(image):
-    said = words(figures.at_qualities(image, (50, 5), corner=(8, 8), side=16))
+def test_compare_qualities_shows_file_size_and_psnr(image):
+    labels = texts(figures.compare_qualities(image, (50, 5), corner=(8, 8), side=16))
     for quality in (50, 5):
-        stored = pillow(image, "JPEG", quality)
-        assert f"quality {quality}\n{stored.bytes:,} bytes" in said
-        assert f"{psnr(stored.image, image):.1f} dB" in said
+        encoded = pillow(image, "JPEG", quality)
+        assert f"quality {quality}\n{encoded.bytes:,} bytes" in labels
+        assert f"{psnr(encoded.image, image):.1f} dB" in labels
 
 
-def test_the_charts_draw_what_they_are_given():
-    found = {
+def test_charts_draw_their_data():
+    results = {
         "one": {10: (1000, 25.0), 90: (9000, 35.0)},
         "two": {10: (2000, 24.0), 90: (8000, 36.0)},
     }
-    left, right = charts.bytes_by_quality(found).axes
-    assert left.lines[1].get_ydata().tolist() == [2000, 8000] and right.lines[
-        0
-    ].get_ydata().tolist() == [25.0, 35.0]
-    ways = {
-        "JPEG": [Point(0.1, 20, 0.5), Point(1.0, 30, 0.9)],
-        "autoencoder": [Point(0.4, 26, 0.7)],
+    left, right = charts.bytes_by_quality(results).axes
+    assert left.lines[1].get_ydata().tolist() == [2000, 8000]
+    assert right.lines[0].get_ydata().tolist() == [25.0, 35.0]
+    codecs = {
+        "JPEG": [RateDistortion(0.1, 20, 0.5), RateDistortion(1.0, 30, 0.9)],
+        "autoencoder": [RateDistortion(0.4, 26, 0.7)],
+        "another": [RateDistortion(0.2, 21, 0.6)],
     }
-    ways |= {"another": [Point(0.2, 21, 0.6)]}
-    panels = charts.rate_distortion(ways, {"autoencoder": ["8 bits"]}).axes
-    assert [line.get_label() for line in panels[0].lines] == [*ways]
+    panels = charts.rate_distortion(codecs, {"autoencoder": ["8 bits"]}).axes
+    assert [line.get_label() for line in panels[0].lines] == [*codecs]
     assert panels[1].lines[0].get_xydata().tolist() == [[0.1, 0.5], [1.0, 0.9]]
     assert [text.get_text() for text in panels[0].texts] == ["8 bits"]
 
 
-@pytest.mark.parametrize("drawn", [charts.bytes_by_quality, charts.rate_distortion, shapes.shapes])
-def test_nothing_to_draw_is_told(drawn):
+@pytest.mark.parametrize(
+    "draw", [charts.bytes_by_quality, charts.rate_distortion, shapes.autoencoder_shapes]
+)
+def test_empty_data_raises(draw):
     with pytest.raises(ValueError, match="at least one"):
-        drawn({})
+        draw({})
 
 
-def test_shapes_are_those_of_the_running_model(model):
-    stages = shapes.trace(model, 64)
-    found = {stage.name: stage.shape for stage in stages}
-    assert [stages[0].shape, found["latent"], stages[-1].shape] == [
-        (3, 64, 64),
-        (4, 8, 8),
-        (3, 64, 64),
-    ]
-    assert found["quant_conv"] == (8, 8, 8) and found["down_blocks.0"] == (
-        CONFIG.block_out_channels[0],
-        32,
-        32,
-    )
-    assert found["up_blocks.0"] == (CONFIG.block_out_channels[-1], 16, 16)
-    assert not any(part._forward_hooks for part in model.modules())
+def test_traced_shapes_are_those_of_the_running_model(model):
+    stages = shapes.trace_stages(model, 64)
+    by_name = {stage.name: stage.shape for stage in stages}
+    assert stages[0].shape == stages[-1].shape == (3, 64, 64)
+    assert by_name["latent"] == (4, 8, 8)
+    assert by_name["quant_conv"] == (8, 8, 8)
+    assert by_name["down_blocks.0"] == (CONFIG.block_out_channels[0], 32, 32)
+    assert by_name["up_blocks.0"] == (CONFIG.block_out_channels[-1], 16, 16)
+    assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_the_official_model_is_traced_without_a_number():
+def test_the_official_model_is_traced_on_the_meta_device():
     with torch.device("meta"):
         official = AutoencoderKL()
-    stages = {stage.name: stage.shape for stage in shapes.trace(official, 512)}
-    assert (stages["image"], stages["latent"], stages["conv_out"]) == (
-        (3, 512, 512),
-        (4, 64, 64),
-        (3, 512, 512),
-    )
-    figure = shapes.shapes({"official": official})
-    assert "official: 83,653,863 parameters" in words(figure)
-    assert {"3×512×512", "4×64×64", "512×64×64"} <= set(words(figure))
+    by_name = {stage.name: stage.shape for stage in shapes.trace_stages(official, 512)}
+    assert by_name["image"] == by_name["conv_out"] == (3, 512, 512)
+    assert by_name["latent"] == (4, 64, 64)
+    labels = texts(shapes.autoencoder_shapes({"official": official}))
+    assert "official: 83,653,863 parameters" in labels
+    assert {"3×512×512", "4×64×64", "512×64×64"} <= set(labels)
 
 
-def test_a_gallery_has_a_place_for_everything(image):
+def test_gallery_shows_images_titles_and_notes(image):
     rows = {"first": [image, image], "second": [image, 1 - image]}
     figure = latents.gallery(rows, ["left", "right"], {"second": ["a", "b"]})
     assert len(figure.axes) == 4
-    assert {"first", "second", "left", "right", "a", "b"} <= set(words(figure))
+    assert {"first", "second", "left", "right", "a", "b"} <= set(texts(figure))
     for wrong in (
         {"rows": {}},
         {"rows": {"a": [image]}, "columns": ["1", "2"]},
         {"rows": {"a": [image], "b": []}},
     ):
-        with pytest.raises(ValueError, match="as many of each"):
+        with pytest.raises(ValueError, match="the same number of each"):
             latents.gallery(**wrong)
 
 
-def test_components_tell_their_share(image):
+def test_principal_components_show_their_share_of_the_variance():
     code = pca.fit(4, size=64)
-    figure = latents.components(code)
-    assert any(f"({code.shares[0]:.1%})" in word for word in words(figure))
+    figure = latents.principal_components(code)
+    assert any(f"({code.explained_variance_ratio[0]:.1%})" in text for text in texts(figure))
 
 
-def test_channels_are_moved_one_by_one(model, image):
-    figure = latents.channels(model, image, change=2)
-    maps = [axes for axes in figure.axes if axes.images]
-    assert len(maps) == 2 + 3 * 4
-    assert "channel 3 − 2 std" in words(figure)
+def test_latent_channels_are_changed_one_at_a_time(model, image):
+    figure = latents.latent_channels(model, image, change=2)
+    images = [axes for axes in figure.axes if axes.images]
+    assert len(images) == 2 + 3 * 4
+    assert "channel 3 − 2 std" in texts(figure)
 
 
-def test_spread_tells_medians(model, image):
+def test_latent_histograms_show_std_and_median(model, image):
     with torch.no_grad():
         posterior = model.encode(image[None] * 2 - 1)
-    said = words(latents.spread(posterior))
-    assert f"the means: std {posterior.mean.numpy().std():.2f}" in said
-    assert any(f"{(0.5 * posterior.logvar).exp().median():.3f}" in word for word in said)
+    labels = texts(latents.latent_histograms(posterior))
+    assert f"means: std {posterior.mean.numpy().std():.2f}" in labels
+    median = (0.5 * posterior.logvar).exp().median()
+    assert any(f"median {median:.3f}" in label for label in labels)

@@ -1,6 +1,4 @@
-"""Lesson 5's figures are drawn from the running network: what they say is compared with figure 1 of
-the paper.
-"""
+"""Lesson 5's figures are drawn from the running network, and agree with figure 1 of the paper."""
 
 import numpy as np
 import pytest
@@ -9,13 +7,18 @@ from matplotlib import pyplot as plt
 from torch.nn import functional as F
 
 from course_lib.convolution.layers import receptive_field
-from course_lib.data.scenes import scene
 from course_lib.figures.unet import feature_maps as maps
-from course_lib.figures.unet import layers as parts
+from course_lib.figures.unet import layers
 from course_lib.figures.unet.architecture import architecture
-from course_lib.figures.unet.blocks import PARTS, block
-from course_lib.figures.unet.trace import COPY, down_to_bottleneck, fitting, seen, trace
-from course_lib.unet.model import UNet
+from course_lib.figures.unet.blocks import PARTS, block_diagram
+from course_lib.figures.unet.trace import (
+    COPY,
+    encoder_and_bottleneck,
+    largest_valid_size,
+    receptive_rows,
+    trace,
+)
+from course_lib.unet import UNet
 from course_lib.vision import tasks
 
 
@@ -34,150 +37,148 @@ def paper():
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    return tasks.model("unet").eval()
+    return tasks.make_model("unet").eval()
 
 
-@pytest.fixture(scope="module")
-def three():
-    return scene(0, objects=(3, 3), split="new-backgrounds")
+def texts(figure) -> list[str]:
+    labels = [text.get_text() for axes in figure.axes for text in axes.texts]
+    return labels + [axes.get_title(loc=loc) for axes in figure.axes for loc in ("left", "center")]
 
 
-def words(figure) -> list[str]:
-    found = [text.get_text() for axes in figure.axes for text in axes.texts]
-    return [
-        *found,
-        *(axes.get_title(loc=place) for axes in figure.axes for place in ("left", "center")),
-    ]
-
-
-# Figure 1 of the paper: channels and side of every map, in order, without what is copied.
+# Figure 1 of the paper: channels and side of every map in order, without the copies.
 FIGURE_1 = [
-    *(
-        (64, 570),
-        (64, 568),
-        (64, 284),
-        (128, 282),
-        (128, 280),
-        (128, 140),
-        (256, 138),
-        (256, 136),
-        (256, 68),
-    ),
-    *((512, 66), (512, 64), (512, 32), (1024, 30), (1024, 28)),
-    *((512, 56), (512, 54), (512, 52), (256, 104), (256, 102), (256, 100)),
-    *((128, 200), (128, 198), (128, 196), (64, 392), (64, 390), (64, 388), (2, 388)),
+    (channels, side)
+    for channels, sides in (
+        (64, (570, 568, 284)),
+        (128, (282, 280, 140)),
+        (256, (138, 136, 68)),
+        (512, (66, 64, 32)),
+        (1024, (30, 28)),
+        (512, (56, 54, 52)),
+        (256, (104, 102, 100)),
+        (128, (200, 198, 196)),
+        (64, (392, 390, 388)),
+        (2, (388,)),
+    )
+    for side in sides
 ]
 
 
-def test_the_trace_is_figure_1(paper):
-    found = trace(paper, 572)
-    assert [one.after[:2] for one in found if one.kind != COPY] == FIGURE_1
-    copies = [(one.before, one.after) for one in found if one.kind == COPY]
+def test_the_trace_agrees_with_figure_1(paper):
+    operations = trace(paper, 572)
+    assert [item.output_shape[:2] for item in operations if item.kind != COPY] == FIGURE_1
+    copies = [(item.input_shape, item.output_shape) for item in operations if item.kind == COPY]
     sides = ((512, 64, 56), (256, 136, 104), (128, 280, 200), (64, 568, 392))
     assert copies == [((c, before, before), (c, after, after)) for c, before, after in sides]
-    assert sum(one.parameters for one in found) == 31_030_658
+    assert sum(item.parameters for item in operations) == 31_030_658
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"upsampling": "bilinear", "padding": False}, {"skips": 1}, {"skips": 0}]
 )
-def test_the_trace_holds_every_parameter_and_leaves_the_model_alone(options):
+def test_the_trace_counts_every_parameter_and_does_not_change_the_model(options):
     model = UNet(3, 2, width=4, depth=2, **options).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    found = trace(model, 44)
-    assert sum(one.parameters for one in found) == sum(
-        weights.numel() for weights in model.parameters()
-    )
-    assert sum(one.kind == COPY for one in found) == options.get("skips", 2)
-    assert model.training and not any(
-        module._forward_hooks or module._forward_pre_hooks for module in model.modules()
-    )
+    operations = trace(model, 44)
+    total = sum(weights.numel() for weights in model.parameters())
+    assert sum(item.parameters for item in operations) == total
+    assert sum(item.kind == COPY for item in operations) == options.get("skips", 2)
+    assert model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_sizes_that_do_not_fit_are_refused(paper):
+def test_invalid_sizes_raise(paper):
     with pytest.raises(ValueError, match="max pooling of 279 x 279"):
         trace(paper, 570)
     with pytest.raises(ValueError, match="12 x 12 pixels is too small"):
         trace(paper, 12)
 
 
-def fits(side: int, depth: int, padding: bool) -> bool:
-    """The arithmetic of the sizes, step by step."""
-    lost = 0 if padding else 4
+def is_valid(side: int, depth: int, padding: bool) -> bool:
+    """Whether an input of this side works, computed step by step."""
+    loss = 0 if padding else 4
     for _ in range(depth):
-        side -= lost
+        side -= loss
         if side < 2 or side % 2:
             return False
         side //= 2
-    side -= lost
+    side -= loss
     for _ in range(depth):
         if side < 1:
             return False
-        side = 2 * side - lost
+        side = 2 * side - loss
     return side >= 1
 
 
 @pytest.mark.parametrize("padding", [True, False])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-def test_the_size_that_fits_is_the_largest_one(depth, padding):
+def test_largest_valid_size_agrees_with_a_search(depth, padding):
     with torch.device("meta"):
         model = UNet(1, 1, width=1, depth=depth, padding=padding, normalisation="none")
-    least = next(side for side in range(1, 500) if fits(side, depth, padding))
-    for near in range(least, 500, 7):
-        assert fitting(depth, padding, near) == max(
-            side for side in range(near + 1) if fits(side, depth, padding)
-        )
-    with pytest.raises(ValueError, match=f"at least {least} pixels"):
-        fitting(depth, padding, least - 1)
-    assert trace(model, least)
+    valid = [side for side in range(1, 500) if is_valid(side, depth, padding)]
+    smallest = valid[0]
+    for max_size in range(smallest, 500, 7):
+        expected = max(side for side in valid if side <= max_size)
+        assert largest_valid_size(depth, padding, max_size) == expected
+    with pytest.raises(ValueError, match=f"at least {smallest} pixels"):
+        largest_valid_size(depth, padding, smallest - 1)
+    assert trace(model, smallest)
     with pytest.raises(ValueError):
-        trace(model, least - 2**depth if least > 2**depth else least + 1)
+        trace(model, smallest - 2**depth if smallest > 2**depth else smallest + 1)
 
 
-def gradient(model, answer, size, channels=3):
+def influence(model, forward, size, channels=3):
+    """The absolute gradient of the middle output by the input, and the middle's row."""
     x = torch.randn(8, channels, size, size, requires_grad=True, dtype=torch.float64)
-    found = answer(model.double().eval(), x)
-    middle = found.shape[-1] // 2
-    found[:, :, middle, middle].sum().backward()
+    output = forward(model.double().eval(), x)
+    middle = output.shape[-1] // 2
+    output[:, :, middle, middle].sum().backward()
     return x.grad.abs().sum((0, 1)), middle
 
 
-def encoded(model, x):
+def run_encoder(model, x):
     for step in model.encoder:
         _, x = step(x)
     return model.bottleneck(x)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_what_the_bottleneck_sees_is_computed_as_in_lesson_2_and_measured(depth):
+def test_the_receptive_field_of_the_bottleneck_agrees_with_the_formula_and_gradients(depth):
     torch.manual_seed(0)
     model = UNet(3, 2, width=8, depth=depth)
-    found, middle = gradient(model, encoded, 128)
-    rows = seen(down_to_bottleneck(trace(model, 128)), middle)
+    gradient, middle = influence(model, run_encoder, 128)
+    rows = receptive_rows(encoder_and_bottleneck(trace(model, 128)), middle)
     assert len(rows) == receptive_field([(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)])
-    assert (found > 0).any(1).nonzero().flatten().tolist() == list(rows)
+    assert (gradient > 0).any(1).nonzero().flatten().tolist() == list(rows)
 
 
-@pytest.mark.parametrize("size, options", [
-    (128, {}), (128, {"skips": 0}), (128, {"upsampling": "bilinear"}),
-    (124, {"padding": False}), (124, {"padding": False, "upsampling": "bilinear"}),
-])  # fmt: skip
-def test_what_an_output_sees_is_measured_too(size, options):
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (128, {}),
+        (128, {"skips": 0}),
+        (128, {"upsampling": "bilinear"}),
+        (124, {"padding": False}),
+        (124, {"padding": False, "upsampling": "bilinear"}),
+    ],
+)
+def test_the_receptive_field_of_the_output_agrees_with_gradients(size, options):
     torch.manual_seed(0)
     model = UNet(3, 2, width=8, depth=2, **options)
-    found, middle = gradient(model, lambda model, x: model(x), size)
-    assert (found > 0).any(1).nonzero().flatten().tolist() == list(seen(trace(model, size), middle))
+    gradient, middle = influence(model, lambda model, x: model(x), size)
+    rows = receptive_rows(trace(model, size), middle)
+    assert (gradient > 0).any(1).nonzero().flatten().tolist() == list(rows)
 
 
-def test_the_drawing_says_the_papers_numbers(paper):
-    found = words(architecture(paper, 572))
+def test_the_drawing_shows_the_papers_numbers(paper):
+    labels = texts(architecture(paper, 572))
     for channels, side in FIGURE_1:
-        assert any(str(channels) in text for text in found), channels
-        assert any(f"{side}²" in text for text in found) or side in (390, 388, 198, 102, 54), side
-    assert {"572²", "388²", "512 + 512", "64 + 64", "568² → 392²", "÷2", "×2", "1×1"} <= set(found)
-    legend = " ".join(found).replace("\n", " ")
-    for told in (
+        assert any(str(channels) in text for text in labels), channels
+        assert any(f"{side}²" in text for text in labels) or side in (390, 388, 198, 102, 54), side
+    assert {"572²", "388²", "512 + 512", "64 + 64", "568² → 392²", "÷2", "×2", "1×1"} <= set(labels)
+    text = " ".join(labels).replace("\n", " ")
+    for description in (
         "conv 3×3, ReLU",
         "max pool 2×2",
         "up-conv 2×2",
@@ -186,136 +187,141 @@ def test_the_drawing_says_the_papers_numbers(paper):
         "bottleneck",
         "encoder",
     ):
-        assert told in legend, told
+        assert description in text, description
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
 @pytest.mark.parametrize(
     "options", [{}, {"skips": 0}, {"upsampling": "bilinear", "padding": False}]
 )
-def test_other_networks_are_drawn_as_they_are(depth, options):
+def test_networks_of_other_depths_are_drawn(depth, options):
     with torch.device("meta"):
         model = UNet(3, 7, width=8, depth=depth, **options)
-    found = words(architecture(model, fitting(depth, model.padding, 400)))
-    assert str(8 * 2**depth) in found and "7" in found
+    labels = texts(architecture(model, largest_valid_size(depth, model.padding, 400)))
+    assert str(8 * 2**depth) in labels and "7" in labels
     copies = 0 if "skips" in options else depth
-    # the last one stands in the legend
-    assert found.count("copy") == copies + (copies > 0 and model.padding)
-    assert sum("→" in text for text in found) == (0 if model.padding else copies)
+    # Without a crop, the legend says "copy" too.
+    assert labels.count("copy") == copies + (copies > 0 and model.padding)
+    assert sum("→" in label for label in labels) == (0 if model.padding else copies)
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(
     "options", [{}, {"skips": 0}, {"upsampling": "bilinear", "padding": False}]
 )
-def test_each_block_is_drawn_with_its_modules(part, options):
+def test_block_diagrams_show_modules_and_copies(part, options):
     model = UNet(3, 7, width=8, depth=2, **options)
-    figure = block(model, 44, part, 1 if "step" in part else 0)
-    found = " ".join(words(figure))
-    prefix = {
+    text = " ".join(texts(block_diagram(model, 44, part, 1 if "step" in part else 0)))
+    module = {
         "encoder step": "encoder.1.",
         "decoder step": "decoder.1.",
         "output layer": "output",
     }.get(part, part)
-    assert prefix in found
-    assert ("kept for decoder.0" in found) == (part == "encoder step" and "skips" not in options)
-    assert ("kept by the encoder" in found) == (part == "decoder step" and "skips" not in options)
+    has_skips = "skips" not in options
+    assert module in text
+    assert ("copied to decoder.0" in text) == (part == "encoder step" and has_skips)
+    assert ("copied from the encoder" in text) == (part == "decoder step" and has_skips)
 
 
-def test_blocks_that_are_not_there_are_refused(paper):
+def test_missing_blocks_raise(paper):
     with pytest.raises(ValueError, match="choose one of encoder step"):
-        block(paper, 572, "middle")
+        block_diagram(paper, 572, "middle")
     with pytest.raises(ValueError, match="has 4 of them"):
-        block(paper, 572, "decoder step", 4)
+        block_diagram(paper, 572, "decoder step", 4)
 
 
-def test_a_transposed_convolution_is_the_sum_of_its_shares():
+def test_a_transposed_convolution_is_the_sum_of_its_products():
     x, kernel = torch.tensor([[1.0, 2.0], [3.0, -1.0]]), torch.arange(9.0).view(3, 3)
-    figure = parts.transposed(x, kernel, stride=2)
-    whole = F.conv_transpose2d(x[None, None], kernel[None, None], stride=2)[0, 0]
+    figure = layers.transposed_convolution(x, kernel, stride=2)
+    output = F.conv_transpose2d(x[None, None], kernel[None, None], stride=2)[0, 0]
     images = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    shares = [image for image in images if image.shape == (5, 5)]
-    assert len(shares) == 5 and any(np.allclose(share, whole) for share in shares)
-    assert np.allclose(sum(shares), 2 * whole.numpy())
+    maps_ = [image for image in images if image.shape == (5, 5)]  # four products and their sum
+    assert len(maps_) == 5 and any(np.allclose(image, output) for image in maps_)
+    assert np.allclose(sum(maps_), 2 * output.numpy())
     with pytest.raises(ValueError, match="2 x 2 numbers"):
-        parts.transposed(kernel, kernel, 2)
+        layers.transposed_convolution(kernel, kernel, 2)
 
 
-def test_what_is_out_of_reach():
+def test_clipping_error():
     target = torch.tensor([-2.0, 0.0, 0.5, 2.0])
-    assert parts.out_of_reach(target, "none") == (0, 0)
-    assert parts.out_of_reach(target, "tanh") == (0.5, 0.5)
-    assert parts.out_of_reach(target, "sigmoid (softmax too)") == (0.5, 1.25)
+    assert layers.clipping_error(target, "none") == (0, 0)
+    assert layers.clipping_error(target, "tanh") == (0.5, 0.5)
+    assert layers.clipping_error(target, "sigmoid (softmax too)") == (0.5, 1.25)
     with pytest.raises(ValueError, match="choose one of none"):
-        parts.out_of_reach(target, "step")
+        layers.clipping_error(target, "step")
 
 
-def test_the_reach_of_activations_is_told():
-    figure = parts.targets({"noise": torch.randn(1000, generator=torch.Generator().manual_seed(0))})
-    found = " ".join(words(figure))
-    assert "none: reaches every value" in found and "tanh: misses 3" in found
+def test_target_histograms_describe_the_range_of_each_activation():
+    noise = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    text = " ".join(texts(layers.target_histograms({"noise": noise})))
+    assert "none: reaches every value" in text and "tanh: misses 3" in text
 
 
-def test_patterns_draws_even_maps_too():
-    figure = parts.patterns(
-        {"even": torch.ones(4, 4), "not": torch.rand(4, 4)}, {"even": "checkerboard 0%"}
-    )
+def test_normalised_maps_draw_constant_maps():
+    maps_ = {"constant": torch.ones(4, 4), "random": torch.rand(4, 4)}
+    figure = layers.normalised_maps(maps_, {"constant": "checkerboard 0%"})
     assert [len(axes.images) for axes in figure.axes] == [1, 1]
 
 
-def test_feature_maps_are_what_the_steps_hand_on(small, three):
-    found = maps.feature_maps(small, three.image)
-    assert {name: tuple(one.shape) for name, one in found.items()} == {
+def test_feature_maps_are_the_outputs_of_the_steps(small, three_objects):
+    outputs = maps.feature_maps(small, three_objects.image)
+    assert {name: tuple(output.shape) for name, output in outputs.items()} == {
         **{f"encoder {n}": (16 * 2**n, 128 // 2**n, 128 // 2**n) for n in range(4)},
         "bottleneck": (256, 8, 8),
         **{f"decoder {n}": (128 // 2**n, 16 * 2**n, 16 * 2**n) for n in range(4)},
     }
     with torch.no_grad():
-        torch.testing.assert_close(small.output(found["decoder 3"][None]), small(three.image[None]))
-    figure = maps.scales(found)
+        torch.testing.assert_close(
+            small.output(outputs["decoder 3"][None]), small(three_objects.image[None])
+        )
+    figure = maps.feature_map_grid(outputs)
     assert sum(len(axes.images) for axes in figure.axes) == 27
     assert not any(module._forward_hooks for module in small.modules())
 
 
-def test_influence_tells_both_sizes():
-    found = torch.zeros(20, 20)
-    found[5:11, 4:14] = 1
-    figure = maps.influence({"depth 1": (found, range(4, 12))}, zoom=16)
+def test_effective_receptive_fields_show_both_sizes():
+    gradient = torch.zeros(20, 20)
+    gradient[5:11, 4:14] = 1
+    figure = maps.effective_receptive_fields({"depth 1": (gradient, range(4, 12))}, zoom=16)
     assert figure.axes[0].get_xlabel() == "computed 8×8\nmeasured 6×10"
 
 
 def test_border_distance_counts_pixels():
-    kinds = torch.zeros(6, 6, dtype=torch.int64)
-    kinds[:, 3:] = 2
-    assert maps.border_distance(kinds)[0].tolist() == [3, 2, 1, 1, 2, 3]
+    semantic = torch.zeros(6, 6, dtype=torch.int64)
+    semantic[:, 3:] = 2
+    assert maps.border_distance(semantic)[0].tolist() == [3, 2, 1, 1, 2, 3]
     assert maps.border_distance(torch.zeros(3, 3, dtype=torch.int64)).isinf().all()
 
 
 def test_error_rates_count_each_pixel_once():
     truth = torch.zeros(8, 12, dtype=torch.int64)
     truth[:, 6:] = 1
-    answer = truth.clone()
-    answer[:, 6] = 0  # wrong right at the border, on one of its two sides
-    answer[0, 0] = 1  # and one far away
-    rates, shares = maps.error_rates([truth], [answer])
+    prediction = truth.clone()
+    prediction[:, 6] = 0  # wrong next to the border, on one of its two sides
+    prediction[0, 0] = 1  # and one pixel far from it
+    rates, shares = maps.error_rates_by_distance([truth], [prediction])
     assert rates[0] == pytest.approx(0.5) and rates[1:4] == [0, 0, 0]
     assert sum(shares) == pytest.approx(1) and shares[0] == pytest.approx(8 / 9)
-    assert rates[-1] == 0  # no pixel lies so far inside
-    assert maps.by_distance({"one": rates}).axes[0].get_xticklabels()[0].get_text() == "up to 1"
+    assert rates[-1] == 0  # no pixel is that far from the border
+    (axes,) = maps.error_by_distance({"one": rates}).axes
+    assert axes.get_xticklabels()[0].get_text() == "up to 1"
 
 
-def test_answers_are_compared_with_the_truth(three):
-    wrong = three.semantic.clone()
+def test_segmentations_are_compared_with_the_ground_truth(three_objects):
+    wrong = three_objects.semantic.clone()
     wrong[:64] = 0
-    figure = maps.compared(three, {"right": three.semantic, "wrong": wrong}, {"right": "mIoU 1.00"})
-    found = words(figure)
-    share = (wrong != three.semantic).float().mean()
-    assert {"mIoU 1.00", "0.0% of the pixels wrong", f"{share:.1%} of the pixels wrong"} <= set(
-        found
-    )
+    predictions = {"right": three_objects.semantic, "wrong": wrong}
+    figure = maps.compare_segmentations(three_objects, predictions, {"right": "mIoU 1.00"})
+    share = (wrong != three_objects.semantic).float().mean()
+    assert {
+        "mIoU 1.00",
+        "0.0% of the pixels wrong",
+        f"{share:.1%} of the pixels wrong",
+    } <= set(texts(figure))
 
 
-def test_pictures_stand_in_columns():
+def test_image_columns_have_captions():
     images = torch.rand(2, 3, 8, 8)
-    figure = maps.pictures({"noisy": images * 2, "left": images}, {"left": ["20 dB", "21 dB"]})
+    columns = {"noisy": images * 2, "denoised": images}
+    figure = maps.image_columns(columns, {"denoised": ["20 dB", "21 dB"]})
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "20 dB", "", "21 dB"]

@@ -1,9 +1,9 @@
-"""A small course to mark: its key, and notebooks in which somebody has worked."""
+"""A small course to grade: its answer key, and submissions to it."""
 
 import nbformat
 import pytest
 from course_grading.autograde import answer_keys
-from course_grading.autograde.grade import Task
+from course_grading.autograde.grade import GradingTask
 
 NAME = "01_sample"
 
@@ -16,13 +16,13 @@ def workspace(built):
 
 @pytest.fixture
 def key(workspace):
-    """What marks the sample lesson."""
+    """The answer key of the sample lesson."""
     return answer_keys.read(workspace, NAME)
 
 
 @pytest.fixture
-def work(key):
-    """Makes a submission's bytes: the release, with other sources for some of its cells, found by
+def submission(key):
+    """Makes a submission's bytes: the release, with the given sources for some of its cells, by
     their ids.
     """
 
@@ -37,11 +37,10 @@ def work(key):
 
 @pytest.fixture
 def task(key):
-    """Makes a task of a submission's bytes."""
+    """Makes a grading task of a submission's bytes."""
 
-    def make(data: bytes, student: str = "ada", secret: bytes = b"secret") -> Task:
-        return Task(
-            student, NAME, f"{student}.ipynb", data, answer_keys.seeds(secret, key, student)
-        )
+    def make(data: bytes, student: str = "ada", secret: bytes = b"secret") -> GradingTask:
+        seeds = answer_keys.seeds(secret, key, student)
+        return GradingTask(student, NAME, f"{student}.ipynb", data, seeds)
 
     return make

@@ -1,5 +1,5 @@
-"""No point that the visible work did not earn, nothing outside touched, everybody else graded,
-nothing left running.
+"""No attack earns more than its visible work, touches anything outside, keeps others from being
+graded, or leaves a process running.
 """
 
 import ast
@@ -9,83 +9,86 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from course_grading.collect import submissions
+from course_grading.collect import archives, notebooks, submissions
+from course_grading.collect.rebuild import rebuild
 
 from course_lib.quiz import scoring
 from tests.support import attacks
 
-ATTACKS = attacks.attacks()
-# No code of an attacker is in these: they may be read and rebuilt anywhere.
+ATTACKS = attacks.load_attacks()
+# These hold no attacker's code: they may be read and rebuilt anywhere.
 HARMLESS = [
     attack for attack in ATTACKS if not attack.blocks and attack.group in ("altering", "broken")
 ]
+GROUPS = {
+    "reading",
+    "gradebook",
+    "patching",
+    "forging",
+    "ending",
+    "pressure",
+    "reaching",
+    "altering",
+    "broken",
+}
 ANSWERS = {"which-letters-answer": "AC", "how-many-answer": "B"}
+HONEST = ("a-honest", "k-honest", "z-honest")
 
 
-def test_the_set_is_large_and_every_attack_says_what_it_tries():
-    groups = {attack.group for attack in ATTACKS}
-    assert len(ATTACKS) >= 60 and len({attack.tries for attack in ATTACKS}) == len(ATTACKS)
-    assert groups >= {
-        "reading",
-        "gradebook",
-        "patching",
-        "forging",
-        "ending",
-        "pressure",
-        "reaching",
-        "altering",
-        "broken",
-    }
+def test_the_set_is_large_and_every_attack_is_described():
+    assert {attack.group for attack in ATTACKS} >= GROUPS
+    assert len(ATTACKS) >= 60
+    assert len({attack.description for attack in ATTACKS}) == len(ATTACKS)
     for attack in ATTACKS:
-        assert (
-            (attack.blocks or attack.recipes)
-            and 0 <= attack.earns <= 6
-            and attack.ends in ("", "graded", "listed")
-        )
+        assert attack.blocks or attack.recipes
+        assert 0 <= attack.earns <= 6 and attack.outcome in ("", "graded", "listed")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
             for _, code in attack.blocks:
-                if attack.name != "reaching-shell":  # the one that speaks IPython
+                if attack.name != "reaching-shell":  # its code is IPython's
                     ast.parse(code)
 
 
 @pytest.fixture
-def planted(built, tmp_path):
-    world = attacks.world(tmp_path / "world", built / "grading" / "workspace", tmp_path / "package")
+def world(built, tmp_path):
+    world = attacks.make_world(
+        tmp_path / "world", built / "grading" / "workspace", tmp_path / "package"
+    )
     yield world
-    attacks.tidy(world)
+    attacks.clean_up(world)
 
 
 @pytest.mark.parametrize("attack", HARMLESS, ids=lambda attack: attack.name)
-def test_intake_copes(attack, planted):
-    """What is damaged is rebuilt whole; what can't be read is listed with its reason, and stays
-    where it was.
+def test_intake_handles_damaged_submissions(attack, world):
+    """A damaged submission is rebuilt completely; an unreadable one is listed with its reason and
+    stays where it was.
     """
-    attacks.honest(planted, "honest")
-    attacks.hand_in(attack, planted)
-    before = attacks.watched(planted)
-    graded, listed = {}, []
-    release = nbformat.from_dict(attacks.released(planted))
-    with submissions.opened(planted.handed_in) as (files, problems):
-        found, more = submissions.find(files, submissions.released(planted.workspace))
-        listed += [problem.reason for problem in problems + more]
+    attacks.hand_in_honest(world, "honest")
+    attacks.hand_in(attack, world)
+    before = attacks.snapshot(world)
+    graded = {}
+    reasons = []
+    release = nbformat.from_dict(attacks.released_notebook(world))
+    lessons = submissions.released_lessons(world.workspace)
+    with archives.open_submissions(world.handed_in) as (files, problems):
+        found, more_problems = submissions.find(files, lessons)
+        reasons += [problem.reason for problem in problems + more_problems]
         for submission in found:
             try:
-                graded[submission.student], _ = submissions.rebuild(
-                    submissions.read(submission.path), release
-                )
+                notebook = notebooks.read(submission.path)
+                graded[submission.student], _ = rebuild(notebook, release)
             except ValueError as error:
-                listed.append(str(error))
-    assert attacks.watched(planted) == before
+                reasons.append(str(error))
+    assert attacks.snapshot(world) == before
     assert worth(graded.pop("honest")) == 6
-    if attack.ends == "graded":
+    if attack.outcome == "graded":
         assert worth(graded[attack.name]) == attack.earns
-    elif attack.ends == "listed":
-        assert graded == {} and any(attack.says in reason for reason in listed), listed
+    elif attack.outcome == "listed":
+        assert graded == {} and any(attack.reason in reason for reason in reasons), reasons
     elif attack.name in graded:
         assert worth(graded[attack.name]) <= attack.earns
     else:
-        assert listed
+        assert reasons
 
 
 def worth(notebook) -> float:
@@ -94,7 +97,7 @@ def worth(notebook) -> float:
     points = 0.0
     for id, right in ANSWERS.items():
         try:
-            points += (3 if right == "AC" else 1) * (scoring.literal(sources[id]) == right)
+            points += (3 if right == "AC" else 1) * (scoring.extract_answer(sources[id]) == right)
         except ValueError:
             continue
     names = {}
@@ -106,63 +109,65 @@ def worth(notebook) -> float:
 
 
 @pytest.fixture(scope="module")
-def batch(_built, tmp_path_factory):
+def graded_world(_built, tmp_path_factory):
     """All attacks in one class, three honest students among them, graded in one run."""
-    sandbox = pytest.importorskip(
-        "course_grading.sandbox.host", reason="an attacker's code runs in the sandbox only"
-    )
-    if why := sandbox.available():
-        pytest.skip(f"an attacker's code runs in the sandbox only: {why}")
     from course_grading.batch import grade_batch
+    from course_grading.sandbox import host
 
     import course_lib
 
+    if reason := host.unavailable_reason():
+        pytest.skip(f"an attacker's code runs in the sandbox only: {reason}")
     root = tmp_path_factory.mktemp("attacked")
     course = shutil.copytree(_built, root / "course")
     package = Path(course_lib.__file__).parent
-    world = attacks.world(root / "world", course / "grading" / "workspace", package)
+    world = attacks.make_world(root / "world", course / "grading" / "workspace", package)
     for attack in ATTACKS:
         attacks.hand_in(attack, world)
-    for student in ("a-honest", "k-honest", "z-honest"):
-        attacks.honest(world, student)
-    before = attacks.watched(world)
+    for student in HONEST:
+        attacks.hand_in_honest(world, student)
+    before = attacks.snapshot(world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(world.home))
         patch.setenv("COURSE_CANARY", world.secret)
-        done = grade_batch(world.handed_in, world.workspace)
-    yield world, before, done
-    attacks.tidy(world)
+        batch = grade_batch(world.handed_in, world.workspace)
+    yield world, before, batch
+    attacks.clean_up(world)
+
+
+def fault(attack, scores: dict[str, float], problems: list) -> str:
+    """What is wrong with the result of an attack; empty if nothing is."""
+    reasons = [p.reason for p in problems if attack.name in (p.student, p.file.split("/")[0])]
+    score = scores.get(attack.name)
+    if attack.outcome == "listed":
+        if score is not None:
+            return f"{score} points, and it has to be listed"
+        if not any(attack.reason in reason for reason in reasons):
+            return f"a different reason: {reasons}"
+        return ""
+    if score is None:
+        return f"not graded: {reasons}" if attack.outcome == "graded" or not reasons else ""
+    if not 0 <= score <= attack.earns or (attack.outcome == "graded" and score != attack.earns):
+        return f"{score} points, and it earns {attack.earns}"
+    return ""
 
 
 @pytest.mark.slow
-def test_nothing_is_gained_and_nobody_forgotten(batch):
-    _, _, done = batch
-    scores = {grade.student: grade.score for grade in done.grades}
-    assert [scores.get(student) for student in ("a-honest", "k-honest", "z-honest")] == [6, 6, 6]
-    wrong = {}
-    for attack in ATTACKS:
-        reasons = [
-            p.reason for p in done.problems if attack.name in (p.student, p.file.split("/")[0])
-        ]
-        score = scores.get(attack.name)
-        if score is None and (not reasons or attack.ends == "graded"):
-            wrong[attack.name] = f"not graded: {reasons}"
-        elif score is not None and (attack.ends == "listed" or not 0 <= score <= attack.earns):
-            wrong[attack.name] = f"{score} points, and it earns {attack.earns}"
-        elif attack.ends == "graded" and score != attack.earns:
-            wrong[attack.name] = f"only {score} points, and it earns {attack.earns}"
-        elif attack.ends == "listed" and not any(attack.says in reason for reason in reasons):
-            wrong[attack.name] = f"another reason: {reasons}"
-    assert wrong == {}
+def test_no_attack_gains_points_and_everybody_is_graded(graded_world):
+    _, _, batch = graded_world
+    scores = {grade.student: grade.score for grade in batch.grades}
+    assert [scores.get(student) for student in HONEST] == [6, 6, 6]
+    faults = {attack.name: fault(attack, scores, batch.problems) for attack in ATTACKS}
+    assert {name: text for name, text in faults.items() if text} == {}
 
 
 @pytest.mark.slow
-def test_nothing_outside_is_touched_or_learned_and_nothing_left_running(batch):
-    world, before, _ = batch
-    after = attacks.watched(world)
+def test_nothing_outside_is_changed_or_learned_and_no_process_survives(graded_world):
+    world, before, _ = graded_world
+    after = attacks.snapshot(world)
     assert {
         path: after.get(path) for path in before | after if before.get(path) != after.get(path)
     } == {}
-    assert not attacks.reached(world)
-    assert attacks.learned(world) == []
-    assert attacks.left_running(world) == []
+    assert not attacks.was_contacted(world)
+    assert attacks.leaks(world) == []
+    assert attacks.surviving_processes(world) == []

@@ -1,105 +1,97 @@
-"""Every lesson, executed: as solution every check passes, as release it stops nowhere but at the
-exercises.
-"""
+"""Every lesson: its solutions pass its checks, its release fails only at the exercises."""
 
 import re
 
 import nbformat
 import pytest
-from course_grading.assign import cells
-from course_grading.assign.source import read
+from course_grading.assign import build, cells
+from course_grading.assign.source import read_lesson
 from nbclient import NotebookClient
 
 from tests.support.checkout import LESSONS, ROOT
 
 
-def execute(notebook, folder):
-    NotebookClient(
-        notebook, timeout=600, allow_errors=True, resources={"metadata": {"path": str(folder)}}
-    ).execute()
+def execute(notebook, folder) -> dict:
+    """Run a notebook to its end in spite of errors; returns its code cells by id."""
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=600, allow_errors=True, resources=resources).execute()
     return {cell["id"]: cell for cell in notebook.cells if cell.cell_type == "code"}
 
 
-def errors(executed):
+def errors(executed: dict) -> dict[str, str]:
+    """The error of each cell that raised one."""
     return {
-        id: o["evalue"] for id, c in executed.items() for o in c.outputs if o.output_type == "error"
+        id: output["evalue"]
+        for id, cell in executed.items()
+        for output in cell.outputs
+        if output.output_type == "error"
     }
-
-
-def results(cell):
-    return [o["data"]["text/plain"] for o in cell.outputs if o.output_type == "execute_result"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["grading", "quick"])
 @pytest.mark.parametrize("name", LESSONS)
-def test_solution_passes_every_check(name, mode, monkeypatch, tmp_path):
+def test_solutions_pass_every_check(name, mode, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MODE", mode)
-    lesson = read(ROOT / "solutions" / f"{name}.md")
-    executed = execute(cells.notebook(lesson), tmp_path)
+    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    executed = execute(cells.build_notebook(lesson), tmp_path)
     assert errors(executed) == {}
     for item in [*lesson.questions, *lesson.exercises]:
-        (earned,) = results(executed[item.name])
-        assert float(earned) == item.points, item.name
-    stderr = {
-        id: o["text"] for id, c in executed.items() for o in c.outputs if o.get("name") == "stderr"
-    }
-    assert stderr == {}
+        outputs = executed[item.name].outputs
+        (score,) = [o["data"]["text/plain"] for o in outputs if o.output_type == "execute_result"]
+        assert float(score) == item.points, item.name
+    for id, cell in executed.items():
+        assert not [o["text"] for o in cell.outputs if o.get("name") == "stderr"], id
     if mode != "grading":
-        pictures_are_described(executed)
+        assert_images_have_alt_text(executed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LESSONS)
-def test_release_stops_nowhere_but_at_exercises(name, monkeypatch, tmp_path):
+def test_release_fails_only_at_exercises(name, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MODE", "quick")
-    lesson = read(ROOT / "solutions" / f"{name}.md")
+    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    assert set(errors(execute(notebook, tmp_path))) <= {
-        exercise.name for exercise in lesson.exercises
-    }
+    failed = set(errors(execute(notebook, tmp_path)))
+    assert failed <= {exercise.name for exercise in lesson.exercises}
 
 
-def pictures_are_described(executed):
-    """No output is a bare picture: each stands in HTML with alt text."""
-    shown = 0
+def assert_images_have_alt_text(executed: dict) -> None:
+    """No output is an image alone: each one is in HTML with alt text, and there are at least 4."""
+    count = 0
     for id, cell in executed.items():
         for output in cell.outputs:
             data = output.get("data", {})
             assert not [kind for kind in data if kind.startswith("image/")], (
-                f"cell {id} shows a picture without alt text"
+                f"cell {id} shows an image without alt text"
             )
             for image in re.findall(r"<img\b[^>]*>", data.get("text/html", "")):
                 assert re.search(r'\balt="[^"]{15,}"', image), (id, image[:80])
-                shown += 1
-    assert shown >= 4
+                count += 1
+    assert count >= 4
 
 
-def test_committed_notebooks_are_what_the_sources_say():
-    from course_grading.assign.build import check
-
-    assert check(ROOT).problems == []
+def test_committed_notebooks_match_their_sources():
+    assert build.check(ROOT).problems == []
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_a_lesson_asks_enough(name):
-    lesson = read(ROOT / "solutions" / f"{name}.md")
+def test_lesson_has_its_questions_exercises_and_sections(name):
+    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
     assert 5 <= len(lesson.questions) <= 8
     assert sum(question.multiple for question in lesson.questions) >= 2
     assert lesson.exercises
-    text = lesson.path.read_text()
+    text = lesson.path.read_text(encoding="utf-8")
     for heading in ("## What the notes say, measured", "## Sources"):
         assert heading in text
-    minutes = re.search(
-        r"^\*\*Time:\*\* about (\d+) minutes of reading and doing", text, re.MULTILINE
-    )[1]
-    assert re.search(
-        rf"notebooks/{name}\.ipynb\) \| {minutes} \|", (ROOT / "README.md").read_text()
-    )
+    time = r"^\*\*Time:\*\* about (\d+) minutes of reading and doing"
+    minutes = re.search(time, text, re.MULTILINE)[1]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"notebooks/{name}\.ipynb\) \| {minutes} \|", readme)
 
 
-def test_the_notes_question_stands_word_for_word():
-    lesson = read(ROOT / "solutions" / "01_why_not_fully_connected.md")
+def test_question_of_the_notes_is_quoted_word_for_word():
+    lesson = read_lesson(ROOT / "solutions" / "01_why_not_fully_connected.md")
     (question,) = [question for question in lesson.questions if question.name == "why-not-fc"]
     assert (
         question.text

@@ -1,6 +1,4 @@
-"""Questions, banks, what the cells call, and the boxes, without a browser (that is
-``tests/browser``).
-"""
+"""Questions, question banks, the cells' functions, and the boxes; browser tests: tests/browser."""
 
 import json
 import re
@@ -27,7 +25,7 @@ def question(
 
 @pytest.fixture
 def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bank of two questions, and a kernel in which nothing has run yet."""
+    """A bank with two questions, and a kernel in which no cell was run."""
     monkeypatch.setenv("COURSE_BANK", str(tmp_path))
     monkeypatch.setenv("COURSE_MODE", "quick")
     monkeypatch.setattr(cells, "_lesson", None)
@@ -40,14 +38,14 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[widget.View]:
-    """What was displayed, in order."""
+    """The displayed views, in order."""
     views: list[widget.View] = []
     monkeypatch.setattr(widget, "show", views.append)
     return views
 
 
 class Page(HTMLParser):
-    """The tags of some HTML; fails on a tag that is not closed where it should be."""
+    """The tags and text of an HTML fragment; fails if tags are not closed properly."""
 
     VOID = {"input"}
 
@@ -76,19 +74,16 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-# --- questions and banks
-# ----------------------------------------------------------------------------
+# Questions and banks
 
 
-def test_a_question_knows_its_letters() -> None:
-    several, one = question(), question("B", "ABC")
-    assert (several.letters, several.right, several.wrong, several.multiple) == (
-        "ABCD",
-        "BC",
-        "AD",
-        True,
-    )
-    assert (one.letters, one.right, one.wrong, one.multiple) == ("ABC", "B", "AC", False)
+def test_letters_of_a_question() -> None:
+    multiple = question()
+    assert (multiple.letters, multiple.right, multiple.wrong) == ("ABCD", "BC", "AD")
+    assert multiple.multiple
+    single = question("B", "ABC")
+    assert (single.letters, single.right, single.wrong) == ("ABC", "B", "AC")
+    assert not single.multiple
 
 
 @pytest.mark.parametrize(
@@ -99,34 +94,34 @@ def test_a_question_knows_its_letters() -> None:
         ({"right": "A", "letters": "A"}, "1 options"),
         ({"letters": "ABCDEFGHI"}, "9 options"),
         ({"points": 0}, "points must be positive"),
-        ({"name": "Why not"}, "small letters"),
+        ({"name": "Why not"}, "lower-case letters"),
     ],
 )
-def test_a_broken_question_is_refused(change: dict, message: str) -> None:
+def test_invalid_question_raises(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         question(**change)
 
 
-def test_a_question_needs_words() -> None:
+def test_question_without_text_raises() -> None:
     good = Option("text", True, "because"), Option("other", False, "because")
-    with pytest.raises(ValueError, match="asks nothing"):
+    with pytest.raises(ValueError, match="has no text"):
         Question("q", 1, " ", list(good))
     with pytest.raises(ValueError, match="option B"):
         Question("q", 1, "Why?", [good[0], Option("other", False, "")])
 
 
-def test_a_bank_comes_back_as_it_was_packed(bank: Path) -> None:
+def test_bank_round_trip(bank: Path) -> None:
     loaded = question_bank.load(LESSON)
     assert list(loaded) == ["why-not-fc", "growth"]
-    several, one = loaded.values()
-    assert (several.kind, several.points, several.letters) == ("any", 2, "ABCD")
-    assert (several.right, several.wrong) == ("BC", "AD")
-    assert several.options == [f"Text of {letter}" for letter in "ABCD"]
-    assert several.explanations == [f"Reason for {letter}" for letter in "ABCD"]
-    assert (one.kind, one.right, one.wrong) == ("one", "B", "AC")
+    multiple, single = loaded.values()
+    assert (multiple.kind, multiple.points, multiple.letters) == ("any", 2, "ABCD")
+    assert (multiple.right, multiple.wrong) == ("BC", "AD")
+    assert multiple.options == [f"Text of {letter}" for letter in "ABCD"]
+    assert multiple.explanations == [f"Reason for {letter}" for letter in "ABCD"]
+    assert (single.kind, single.right, single.wrong) == ("one", "B", "AC")
 
 
-def test_two_packs_are_byte_equal_and_spoil_nothing_at_a_glance() -> None:
+def test_bank_is_reproducible_and_hides_the_key() -> None:
     text = question_bank.pack(LESSON, [question()])
     assert text == question_bank.pack(LESSON, [question()])
     assert "Reason" not in text and '"B' not in text
@@ -146,48 +141,44 @@ def test_markdown_becomes_html_when_packed_and_raw_html_stays_text() -> None:
     assert "<script" not in packed["options"][1] and "href" not in packed["options"][1]
 
 
-def test_broken_banks_are_refused(tmp_path: Path) -> None:
+def test_invalid_banks_raise(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two questions named"):
         question_bank.pack(LESSON, [question(), question()])
     with pytest.raises(FileNotFoundError, match="course build"):
         question_bank.load("09_missing", tmp_path)
     for name in ("../01_test", "", "lesson"):
-        with pytest.raises(ValueError, match="file's name"):
+        with pytest.raises(ValueError, match="file name"):
             question_bank.load(name, tmp_path)
 
 
-# --- in the kernel
-# ----------------------------------------------------------------------------------
+# In the kernel
 
 
-def test_answer_record_and_score(
-    bank: Path,
-    shown: list[widget.View],
-    capsys: pytest.CaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+def test_answer_recorded_and_score(
+    bank: Path, shown: list[widget.View], capsys: pytest.CaptureFixture
 ) -> None:
     quiz.recorded("why-not-fc")
     assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == 0.0
     quiz.begin(LESSON)
-    for typed, line, points in [
+    for answer, message, points in [
         ("", "No answer yet.", 0),
         ("b", "Recorded: B.", 1),
         ("x", "Not recorded: 'x' is not one of the letters A, B, C, D.", 0),
         (
             None,
-            'Not recorded: the answer is None, not text. Write letters between quotes: answer = "A"',
+            "Not recorded: the answer is None, not text. "
+            'Write letters between quotes: answer = "A"',
             0,
         ),
         ("c, b", "Recorded: BC.", 2),
     ]:
-        quiz.answer("why-not-fc", typed)
-        assert shown[-1].line == line
+        quiz.answer("why-not-fc", answer)
+        assert shown[-1].message == message
         quiz.recorded("why-not-fc")
         assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == points
     quiz.answer("growth", "AB")
-    assert (
-        shown[-1].line
-        == "Not recorded: A, B are 2 letters, but this question has one right option."
+    assert shown[-1].message == (
+        "Not recorded: A, B are 2 letters, but this question has one right option."
     )
     quiz.passed("output-size")
     out, err = capsys.readouterr()
@@ -199,7 +190,7 @@ def test_answer_record_and_score(
     assert err == ""
 
 
-def test_a_broken_lesson_is_named(bank: Path, shown: list[widget.View]) -> None:
+def test_broken_lesson_raises(bank: Path, shown: list[widget.View]) -> None:
     with pytest.raises(RuntimeError, match="set-up"):
         quiz.answer("why-not-fc", "A")
     quiz.begin(LESSON)
@@ -217,10 +208,10 @@ def test_a_broken_lesson_is_named(bank: Path, shown: list[widget.View]) -> None:
             quiz.answer("why-not-fc", "A", choose=choose)
 
 
-def test_a_classroom_release_opens_no_bank_and_gives_no_feedback(
+def test_classroom_release_reads_no_bank_and_gives_no_feedback(
     bank: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(question_bank, "load", lambda *_: pytest.fail("the bank was opened"))
+    monkeypatch.setattr(question_bank, "load", lambda *_: pytest.fail("the bank was read"))
     views: list[dict] = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: views.append(bundle))
     quiz.begin(LESSON)
@@ -234,7 +225,7 @@ def test_a_classroom_release_opens_no_bank_and_gives_no_feedback(
     assert views[1]["text/plain"].startswith("Not recorded: A, C are 2 letters")
 
 
-def test_the_grader_needs_no_bank_and_nothing_goes_to_stderr(
+def test_grading_mode_needs_no_bank_and_writes_nothing_to_stderr(
     bank: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setenv("COURSE_MODE", "grading")
@@ -250,15 +241,13 @@ def test_the_grader_needs_no_bank_and_nothing_goes_to_stderr(
     assert err == ""
 
 
-# --- the boxes
-# --------------------------------------------------------------------------------------
+# The boxes
 
 
-def test_the_boxes_are_well_formed_and_named(bank: Path) -> None:
-    several, one = question_bank.load(LESSON).values()
-    page = Page(
-        widget.render(widget.View("why-not-fc", "any", "ABCD", "AB", "Recorded: AB.", several))
-    )
+def test_boxes_are_well_formed_and_have_accessible_names(bank: Path) -> None:
+    multiple, single = question_bank.load(LESSON).values()
+    view = widget.View("why-not-fc", "any", "ABCD", "AB", "Recorded: AB.", multiple)
+    page = Page(widget.render(view))
     assert page.all("div")[0]["data-answer"] == "AB"
     boxes = page.all("input")
     assert [box["type"] for box in boxes] == ["checkbox"] * 4
@@ -267,21 +256,21 @@ def test_the_boxes_are_well_formed_and_named(bank: Path) -> None:
     ]
     assert ["checked" in box for box in boxes] == [True, True, False, False]
     assert {"fieldset", "legend", "button"} <= {tag for tag, _ in page.tags}
-    assert [status["tabindex"] for status in page.all("p") if status.get("role") == "status"] == [
-        "-1"
-    ]
+    (status,) = [tag for tag in page.all("p") if tag.get("role") == "status"]
+    assert status["tabindex"] == "-1"
     assert "Recorded: AB. 0 of 2 points." in page.text
-    # Right and wrong, chosen and left out: each in words, not by a colour alone.
-    assert "Wrong, but you chose it. Reason for A" in page.text
-    assert "Right, and you chose it. Reason for B" in page.text
-    assert "Right, but you left it out. Reason for C" in page.text
-    assert "Wrong, and you left it out. Reason for D" in page.text
-    radios = Page(widget.render(widget.View("growth", "one", "ABC", "", "No answer yet.", one)))
+    # Each verdict is given in words, not by colour alone.
+    assert "Chosen, but this option is wrong. Reason for A" in page.text
+    assert "Correctly chosen. Reason for B" in page.text
+    assert "Missed: this option is right. Reason for C" in page.text
+    assert "Correctly left out. Reason for D" in page.text
+    view = widget.View("growth", "one", "ABC", "", "No answer yet.", single)
+    radios = Page(widget.render(view))
     assert [box["type"] for box in radios.all("input")] == ["radio"] * 3
     assert radios.all("li") == []
 
 
-def test_what_a_learner_or_author_writes_is_never_executed() -> None:
+def test_texts_of_learner_and_author_are_escaped() -> None:
     hostile = '"><script>alert(1)</script>'
     options = [Option(f"`{hostile}` {hostile}", True, hostile), Option("other", False, "no")]
     text = question_bank.pack(LESSON, [Question("q", 1, "Why?", options)])
@@ -293,28 +282,28 @@ def test_what_a_learner_or_author_writes_is_never_executed() -> None:
     assert page.all("input")[0]["aria-label"] == f"A: {hostile} {hostile}"
 
 
-def test_a_saved_output_needs_nothing_from_outside() -> None:
-    """No file is loaded, and no character closes the inline style or script early."""
+def test_output_is_self_contained() -> None:
+    """No file is loaded, and nothing closes the inline style or script early."""
     for name, end in (("widget.css", "</style"), ("widget.js", "</script")):
         text = Path(widget.__file__).with_name(name).read_text(encoding="utf-8")
         assert end not in text
         assert not re.search(r"https?:|@import|url\(|import\(", text)
 
 
-def test_the_extension_is_found_by_jupyterlab() -> None:
+def test_extension_has_the_name_that_jupyterlab_expects() -> None:
     folder = Path(widget.__file__).with_name("labextension")
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     script = (folder / package["jupyterlab"]["_build"]["load"]).read_text(encoding="utf-8")
     assert f'["{package["name"]}"]' in script
-    assert "__esModule: true" in script  # without it JupyterLab does not start at all
+    assert "__esModule: true" in script  # without it JupyterLab does not start
 
 
-def test_what_was_ticked_is_said_back_with_its_points(bank: Path, shown: list[widget.View]) -> None:
+def test_status_shows_the_answer_and_its_points(bank: Path, shown: list[widget.View]) -> None:
     quiz.begin(LESSON)
-    for ticked in ("", "A", "BC", "ABD", "ABCD"):
-        quiz.answer("why-not-fc", ticked)
-        assert shown[-1].ticked == ticked
-        earned = scoring.score(ticked, "BC", "AD", 2)
+    for letters in ("", "A", "BC", "ABD", "ABCD"):
+        quiz.answer("why-not-fc", letters)
+        assert shown[-1].selected == letters
+        earned = scoring.score(letters, "BC", "AD", 2)
         assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == earned
-        if ticked:
-            assert widget.status(shown[-1]) == f"Recorded: {ticked}. {earned:g} of 2 points."
+        if letters:
+            assert widget.status(shown[-1]) == f"Recorded: {letters}. {earned:g} of 2 points."

@@ -1,6 +1,4 @@
-"""Answers and points as pure functions: every subset of every key, and anything a learner may
-type.
-"""
+"""Scoring of every subset of options, and parsing of anything that a learner may type."""
 
 import re
 from itertools import combinations
@@ -18,31 +16,31 @@ def subsets(letters: str) -> list[str]:
     ]
 
 
-# --- points
-# -----------------------------------------------------------------------------------------
+# Points
 
 
 @given(
     st.text("ABCDEFGH", min_size=2, max_size=8).map(lambda text: "".join(sorted(set(text)))),
     st.data(),
 )
-def test_score_of_every_subset_follows_the_rule(letters: str, data: st.DataObject) -> None:
+def test_score_of_every_subset(letters: str, data: st.DataObject) -> None:
     if len(letters) < 2:
         letters = "AB"
     right = data.draw(
         st.sampled_from([part for part in subsets(letters) if 0 < len(part) < len(letters)])
     )
     wrong = "".join(sorted(set(letters) - set(right)))
-    for ticked in subsets(letters):
-        hits, misses = len(set(ticked) & set(right)), len(set(ticked) & set(wrong))
-        points = scoring.score(ticked, right, wrong, 3)
-        assert points == pytest.approx(max(0.0, 3 * (hits / len(right) - misses / len(wrong))))
+    for selected in subsets(letters):
+        right_share = len(set(selected) & set(right)) / len(right)
+        wrong_share = len(set(selected) & set(wrong)) / len(wrong)
+        points = scoring.score(selected, right, wrong, 3)
+        assert points == pytest.approx(max(0.0, 3 * (right_share - wrong_share)))
         assert 0 <= points <= 3
     assert scoring.score(right, right, wrong, 3) == 3
     assert scoring.score("", right, wrong, 3) == scoring.score(letters, right, wrong, 3) == 0
 
 
-def test_each_single_wrong_option_costs_its_share() -> None:
+def test_each_wrong_option_costs_its_share() -> None:
     assert scoring.score("BC", "BC", "AD", 2) == 2.0
     assert scoring.score("B", "BC", "AD", 2) == 1.0
     assert scoring.score("ABC", "BC", "AD", 2) == 1.0
@@ -60,42 +58,41 @@ def test_each_single_wrong_option_costs_its_share() -> None:
         ("A", "A", "B", -1),
     ],
 )
-def test_score_refuses_a_broken_key(arguments: tuple) -> None:
+def test_score_with_invalid_key_raises(arguments: tuple) -> None:
     with pytest.raises(ValueError, match="option|points"):
         scoring.score(*arguments)
 
 
 @pytest.mark.parametrize(
-    ("typed", "points"),
+    ("answer", "points"),
     [("c b", 2), ("B", 1), ("", 0), ("BE", 0), (None, 0), (["B"], 0), ("АBC", 0), ("ABCD", 0)],
 )
-def test_grade_takes_anything_a_learner_may_type(typed: object, points: float) -> None:
-    assert scoring.grade(typed, "BC", "AD", 2) == points
+def test_grade_accepts_any_answer(answer: object, points: float) -> None:
+    assert scoring.grade(answer, "BC", "AD", 2) == points
 
 
-def test_grade_gives_nothing_for_two_letters_in_a_single_choice() -> None:
+def test_two_letters_in_a_single_choice_get_0() -> None:
     assert scoring.grade("B", "B", "ACD", 1) == 1
     assert scoring.grade("BC", "B", "ACD", 1) == 0
 
 
-# --- answers
-# ----------------------------------------------------------------------------------------
+# Answers
 
 
-@pytest.mark.parametrize("typed", ["AC", "ca", "a, C", " A;C\n", "CAAC", "a;;,\tc"])
-def test_parse_reads_what_is_meant(typed: str) -> None:
-    assert scoring.parse(typed, "ABCD") == "AC"
+@pytest.mark.parametrize("answer", ["AC", "ca", "a, C", " A;C\n", "CAAC", "a;;,\tc"])
+def test_parse_accepts_variants(answer: str) -> None:
+    assert scoring.parse(answer, "ABCD") == "AC"
 
 
 @given(st.text("ABCDabcd ,;", max_size=20))
-def test_parse_is_sorted_single_and_stable(typed: str) -> None:
-    letters = scoring.parse(typed, "ABCD")
+def test_parse_is_sorted_unique_and_idempotent(answer: str) -> None:
+    letters = scoring.parse(answer, "ABCD")
     assert list(letters) == sorted(set(letters))
     assert scoring.parse(letters, "ABCD") == letters
 
 
 @pytest.mark.parametrize(
-    ("typed", "multiple", "message"),
+    ("answer", "multiple", "message"),
     [
         ("AE", True, "'E' is not one of the letters A, B, C, D"),
         ("A and C", True, "'n' is not one of"),
@@ -107,15 +104,15 @@ def test_parse_is_sorted_single_and_stable(typed: str) -> None:
         (["A"], True, "not text"),
     ],
 )
-def test_parse_says_what_to_type_instead(typed: object, multiple: bool, message: str) -> None:
+def test_parse_error_says_what_to_type(answer: object, multiple: bool, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        scoring.parse(typed, "ABCD", multiple)
+        scoring.parse(answer, "ABCD", multiple)
 
 
 @given(st.text(max_size=30))
-def test_parse_gives_letters_or_a_value_error(typed: str) -> None:
+def test_parse_returns_letters_or_raises_value_error(answer: str) -> None:
     try:
-        assert set(scoring.parse(typed, "ABCD")) <= set("ABCD")
+        assert set(scoring.parse(answer, "ABCD")) <= set("ABCD")
     except ValueError as error:
         assert str(error)
 
@@ -130,8 +127,8 @@ def test_parse_gives_letters_or_a_value_error(typed: str) -> None:
         ('answer = other = "A"', "A"),
     ],
 )
-def test_literal_reads_the_source(source: str, literal: str) -> None:
-    assert scoring.literal(source) == literal
+def test_extract_answer(source: str, literal: str) -> None:
+    assert scoring.extract_answer(source) == literal
 
 
 @pytest.mark.parametrize(
@@ -152,6 +149,6 @@ def test_literal_reads_the_source(source: str, literal: str) -> None:
         "answer = 'A'" + " " * 100_000,
     ],
 )
-def test_literal_refuses_the_rest_without_running_it(source: str) -> None:
+def test_extract_answer_rejects_other_sources_without_executing_them(source: str) -> None:
     with pytest.raises(ValueError, match="answer"):
-        scoring.literal(source)
+        scoring.extract_answer(source)

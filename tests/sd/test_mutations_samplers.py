@@ -1,177 +1,491 @@
-"""Classic mistakes in samplers and pipeline are put in, one by one, and the comparison with
-diffusers sees each.
+"""Mutation tests: known mistakes in samplers and pipeline; comparing with diffusers detects each.
+
+See ``tests/support/mutations.py`` for the ways in which a mistake is made.
 """
 
-from dataclasses import fields
+from dataclasses import replace as with_fields
+from itertools import count
 
 import pytest
+import torch
 
+from course_lib.sd import pipeline as pipeline_module
 from course_lib.sd import samplers
 from course_lib.sd.pipeline import StableDiffusion
-from tests.support.parity import SINGLE, apart
-from tests.support.sampling import mutant, noise, run_ours, run_peer
-from tests.support.tiny_sd import PICTURE, both, ends, peer_ends
+from course_lib.sd.samplers import (
+    DDIM,
+    DDPM,
+    PNDM,
+    SAMPLERS,
+    DPMSolverPP,
+    Euler,
+    NoiseSchedule,
+    Sampler,
+)
+from course_lib.sd.tokenizer import Tokenizer
+from course_lib.sd.unet import UNet2DConditionModel
+from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
+from tests.support.mutations import after_init, replace, rewrite, wrap
+from tests.support.parity import SINGLE, VAE, relative_error
+from tests.support.sampling import random_latents, run_diffusers, run_ours
+from tests.support.tiny_sd import IMAGE, diffusers_result, our_result, pipeline_pair
 
 # diffusers' arithmetic with numpy 2 warns about itself.
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
-CLEAR = 100 * SINGLE  # far above what the comparison lets pass
+MARGIN = 100  # how many times the allowed error a mistake must cause
+V_PREDICTION = {"prediction": "v_prediction"}
 
-# What is mistaken: (the sampler that shows it, or what the pipeline makes a picture of; what is
-# right, what is wrong, and what else the run is asked for)
-MISTAKES = {
-    "betas grow evenly, not their roots": (
-        "ddim", "self.beta_start**0.5, self.beta_end**0.5, self.num_train_timesteps, dtype=torch.float64)",
-        "self.beta_start, self.beta_end, self.num_train_timesteps, dtype=torch.float64).sqrt()", {}
+
+# Wrong code that is too long for the tables below
+
+
+def betas(schedule):
+    """The betas of a schedule, "scaled linear" as in Stable Diffusion."""
+    start, end = schedule.beta_start**0.5, schedule.beta_end**0.5
+    roots = torch.linspace(start, end, schedule.num_train_timesteps, dtype=torch.float64)
+    return roots**2
+
+
+def linear_alphas_cumprod(schedule):
+    start, end = schedule.beta_start, schedule.beta_end
+    linear = torch.linspace(start, end, schedule.num_train_timesteps, dtype=torch.float64)
+    return (1 - linear).cumprod(0)
+
+
+def rotated_timesteps(timesteps, schedule, steps):
+    """The last half of the times first, so that the last steps are the noisiest ones."""
+    times = timesteps(schedule, steps)
+    return times[steps // 2 :] + times[: steps // 2]
+
+
+def add_noise_with_squares(schedule, x0, noise, t):
+    alpha_bar = schedule.alphas_cumprod[t]
+    return alpha_bar * x0 + (1 - alpha_bar) * noise, noise
+
+
+def predict_without_sigma(sampler, model_output, t, x):
+    alpha, _ = sampler.alpha_sigma(t)
+    return (x - model_output) / alpha, model_output
+
+
+def predict_without_alpha(sampler, model_output, t, x):
+    _, sigma = sampler.alpha_sigma(t)
+    return x - sigma * model_output, model_output
+
+
+def predict_with_wrong_sign(sampler, model_output, t, x):
+    alpha, sigma = sampler.alpha_sigma(t)
+    return alpha * x + sigma * model_output, sigma * x + alpha * model_output
+
+
+def predict_v_as_noise(sampler, model_output, t, x):
+    alpha, sigma = sampler.alpha_sigma(t)
+    return (x - sigma * model_output) / alpha, model_output
+
+
+def predict_before_scaling(predict, sampler, model_output, t, x):
+    return predict(sampler, model_output, t, x / sampler.input_scale(t))
+
+
+def keep_extrapolated(step, sampler, model_output, t, x, generator=None):
+    """A step of DPM-Solver++ that remembers the extrapolated x0, found from the result."""
+    result = step(sampler, model_output, t, x, generator)
+    alpha, sigma = sampler.alpha_sigma(t)
+    next_alpha, next_sigma = sampler.alpha_sigma(sampler.next_timestep[t])
+    ratio = next_sigma / sigma
+    x0 = (result - ratio * x) / (next_alpha - ratio * alpha)
+    sampler.previous = (x0, sampler.previous[1])
+    return result
+
+
+def use_first_call_only(sampler):
+    sampler.timesteps = list(dict.fromkeys(sampler.timesteps))
+    sampler.calls = 2
+
+
+def correct_from_the_end(step, sampler, model_output, t, x, generator=None):
+    if sampler.calls == 1:
+        sampler.start = x
+    return step(sampler, model_output, t, x, generator)
+
+
+def correct_at_the_second_time(step, sampler, model_output, t, x, generator=None):
+    if sampler.calls == 1:
+        sampler.timesteps = [t, *sampler.timesteps[1:]]
+    return step(sampler, model_output, t, x, generator)
+
+
+def init_with_other_strength(init, sampler, schedule, steps, strength=1.0, eta=0.0):
+    init(sampler, schedule, steps, round(1 - strength, 6), eta)
+
+
+def init_with_full_strength(init, sampler, schedule, steps, strength=1.0, eta=0.0):
+    init(sampler, schedule, steps, 1.0, eta)
+
+
+def no_noise(shape, generator=None):
+    return torch.zeros(*shape)
+
+
+def stored(name, default, change):
+    """A property that stores ``change(old value, new value)`` when it is set."""
+    return property(
+        lambda self: self.__dict__.get(name, default),
+        lambda self, value: self.__dict__.update(
+            {name: change(self.__dict__.get(name, default), value)}
+        ),
+    )
+
+
+def signs_flipped(weights):
+    return (*weights[:-1], (*weights[-1][:-1], -weights[-1][-1]))
+
+
+# What is wrong: the sampler that shows it, the change, options of the run.
+SAMPLER_MISTAKES = {
+    "betas linear, not their roots": (
+        "ddim",
+        replace(NoiseSchedule, "alphas_cumprod", property(linear_alphas_cumprod)),
+        {},
     ),
-    "roots of the betas taken for betas": ("ddim", "(1 - roots**2)", "(1 - roots)", {}),
-    "alphas not multiplied up": ("ddim", ".cumprod(0)", "", {}),
-    "steps_offset forgotten": ("ddim", "i * stride + self.steps_offset", "i * stride", {}),
-    "trailing times one too many": (
-        "ddim", "total / steps) - 1 for", "total / steps) - 2 for", {"spacing": "trailing"}
+    "roots of the betas taken for betas": (
+        "ddim",
+        replace(
+            NoiseSchedule,
+            "alphas_cumprod",
+            property(lambda self: (1 - betas(self) ** 0.5).cumprod(0)),
+        ),
+        {},
     ),
-    "the next time is this time": ("ddim", "[*self.timesteps[1:], self.end]", "self.timesteps", {}),
-    "the next time is the last one": ("ddim", "[*self.timesteps[1:], self.end]", "[0] * run", {}),
-    "DDIM ends without any noise": ("ddim", "    end = 0  # as", "    end = -1  # as", {}),
-    "PNDM ends without any noise": ("pndm", "    end, calls, noises = 0,", "    end, calls, noises = -1,", {}),
-    "signal and noise swapped": (
-        "pndm", "return sqrt(square), sqrt(1 - square)", "return sqrt(1 - square), sqrt(square)", {}
+    "alphas without the cumulative product": (
+        "ddim",
+        replace(NoiseSchedule, "alphas_cumprod", property(lambda self: 1 - betas(self))),
+        {},
     ),
-    "squares taken for signal and noise": (
-        "ddim", "return sqrt(square), sqrt(1 - square)", "return square, 1 - square", {}
+    "steps_offset forgotten": (
+        "ddim",
+        wrap(
+            NoiseSchedule,
+            "timesteps",
+            lambda timesteps, self, steps: timesteps(with_fields(self, steps_offset=0), steps),
+        ),
+        {},
     ),
-    "noise read without its amount": (
-        "ddim", "(x - noise * output) / signal, output", "(x - output) / signal, output", {}
+    "trailing times one too low": (
+        "ddim",
+        wrap(
+            NoiseSchedule,
+            "timesteps",
+            lambda timesteps, self, steps: [t - 1 for t in timesteps(self, steps)],
+        ),
+        {"spacing": "trailing"},
     ),
-    "clean picture not divided by the signal": (
-        "ddim", "(x - noise * output) / signal, output", "x - noise * output, output", {}
+    "next time is the current time": (
+        "ddim",
+        after_init(Sampler, lambda self: self.next_timestep.update({t: t for t in self.timesteps})),
+        {},
     ),
-    "v of the wrong sign": (
-        "ddim", "signal * x - noise * output, noise",
-        "signal * x + noise * output, noise", {"prediction": "v_prediction"}
+    "next time is the last time": (
+        "ddim",
+        after_init(
+            Sampler, lambda self: self.next_timestep.update(dict.fromkeys(self.timesteps, 0))
+        ),
+        {},
+    ),
+    "DDIM ends without noise": ("ddim", replace(DDIM, "final_timestep", -1), {}),
+    "PNDM ends without noise": ("pndm", replace(PNDM, "final_timestep", -1), {}),
+    "alpha and sigma swapped": (
+        "pndm",
+        wrap(Sampler, "alpha_sigma", lambda alpha_sigma, self, t: alpha_sigma(self, t)[::-1]),
+        {},
+    ),
+    "alpha and sigma squared": (
+        "ddim",
+        wrap(
+            Sampler,
+            "alpha_sigma",
+            lambda alpha_sigma, self, t: tuple(factor**2 for factor in alpha_sigma(self, t)),
+        ),
+        {},
+    ),
+    "x0 without sigma": ("ddim", replace(Sampler, "predict_x0_eps", predict_without_sigma), {}),
+    "x0 not divided by alpha": (
+        "ddim",
+        replace(Sampler, "predict_x0_eps", predict_without_alpha),
+        {},
+    ),
+    "v with the wrong sign": (
+        "ddim",
+        replace(Sampler, "predict_x0_eps", predict_with_wrong_sign),
+        V_PREDICTION,
     ),
     "v taken for noise": (
-        "ddim", 'if self.schedule.prediction_type == "epsilon":', "if True:", {"prediction": "v_prediction"}
+        "ddim",
+        replace(Sampler, "predict_x0_eps", predict_v_as_noise),
+        V_PREDICTION,
     ),
-    "DDPM: no new noise": (
-        "ddpm", "return mean + deviation * gaussian(x.shape, generator).to(x) if deviation else mean",
-        "return mean", {}
+    "DDPM: no new noise": ("ddpm", replace(samplers, "gaussian", no_noise), {}),
+    "DDPM: variance for standard deviation": (
+        "ddpm",
+        rewrite(DDPM, "step", "sqrt(A) * B / C", "A * (B / C) ** 2"),
+        {},
     ),
-    "DDPM: the variance for the deviation": (
-        "ddpm", "sqrt(beta) * next_noise / noise  #", "beta * (next_noise / noise) ** 2  #", {}
+    "DDPM: the larger variance": (
+        "ddpm",
+        rewrite(DDPM, "step", "sqrt(A) * B / C", "sqrt(A)"),
+        {},
     ),
-    "DDPM: the larger variance": ("ddpm", "sqrt(beta) * next_noise / noise  #", "sqrt(beta)  #", {}),
     "DDPM: beta of all steps for that of one": (
-        "ddpm", "beta = 1 - (signal / next_signal) ** 2", "beta = 1 - signal**2", {}
+        "ddpm",
+        rewrite(DDPM, "step", "1 - (A / B) ** 2", "1 - A ** 2"),
+        {},
     ),
-    "DDPM: the mean without beta": ("ddpm", "x - beta / noise *", "x - noise *", {}),
+    "DDPM: mean without beta": ("ddpm", rewrite(DDPM, "step", "X - A / B * C", "X - B * C"), {}),
     "DDIM: eta without new noise": (
-        "ddim", "return x + new * gaussian(x.shape, generator).to(x) if new else x", "return x", {"eta": 1.0}
+        "ddim",
+        replace(samplers, "gaussian", no_noise),
+        {"eta": 1.0},
     ),
-    "DDIM: new noise on top of the old": ("ddim", "sqrt(next_noise**2 - new**2)", "next_noise", {"eta": 1.0}),
-    "DDIM: eta left out": ("ddim", "new = self.eta * next_noise", "new = next_noise", {"eta": 0.5}),
-    "Euler: input not scaled": ("euler", "        return self.parts(t)[0]\n", "        return 1.0\n", {}),
-    "Euler: noise to begin with not scaled": ("euler", "= 1 / self.input_scale(self.timesteps[0])", "= 1.0", {}),
-    "Euler: towards more noise": ("euler", "(next_sigma - sigma)", "(sigma - next_sigma)", {}),
-    "Euler: reads the picture before scaling": (
-        "euler", "x * self.input_scale(t))  # of", "x)  # of", {"prediction": "v_prediction"}
+    "DDIM: new noise on top of the old": (
+        "ddim",
+        rewrite(DDIM, "step", "sqrt(A**2 - B**2)", "A"),
+        {"eta": 1.0},
     ),
-    "2M: first step extrapolated from nothing": ("dpm++", "    before = None  #", "    before = (0.0, 0.0)  #", {}),
-    "2M: never of second order": ("dpm++", "if self.before and next_noise:", "if False:", {}),
-    "2M: the earlier picture forgotten": (
-        "dpm++", "self.before = clean, now", "self.before = self.before or (clean, now)", {}
+    "DDIM: eta ignored": (
+        "ddim",
+        after_init(DDIM, lambda self: setattr(self, "eta", 1.0)),
+        {"eta": 0.5},
     ),
-    "2M: the extrapolated picture kept": ("dpm++", "self.before = clean, now", "self.before = best, now", {}),
-    "2M: steps' lengths taken for equal": (
-        "dpm++", "(log(next_signal / next_noise) - now) / (now - then) / 2", "1 / 2", {}
+    "Euler: input not scaled": ("euler", replace(Euler, "input_scale", lambda self, t: 1.0), {}),
+    "Euler: initial noise not scaled": (
+        "euler",
+        after_init(Sampler, lambda self: setattr(self, "initial_scale", 1.0)),
+        {},
     ),
-    "2M: half of the extrapolation missing": ("dpm++", "(now - then) / 2 *", "(now - then) *", {}),
-    "PNDM: no second call for the first step": (
-        "pndm", "        self.timesteps = self.timesteps[:2] + self.timesteps[1:]\n", "        self.calls = 2\n", {}
+    "Euler: towards more noise": (
+        "euler",
+        wrap(
+            Euler, "step", lambda step, self, output, t, x, *rest: 2 * x - step(self, output, t, x)
+        ),
+        {},
     ),
-    "PNDM: the second call from where the first step led": (
-        "pndm", "self.timesteps[0], self.start, (", "self.timesteps[0], x, (", {}
+    "Euler: x0 predicted before scaling": (
+        "euler",
+        wrap(Euler, "predict_x0_eps", predict_before_scaling),
+        V_PREDICTION,
     ),
-    "PNDM: the second call from the second time": (
-        "pndm", "t, x, noise = self.timesteps[0], self.start,", "x, noise = self.start,", {}
+    "2M: first step extrapolated from nothing": (
+        "dpm++",
+        replace(DPMSolverPP, "previous", (0.0, 0.0)),
+        {},
     ),
-    "PNDM: the mean missing": ("pndm", "(self.noises[0] + noise) / 2", "noise", {}),
-    "PNDM: weights in the wrong order": ("pndm", "(noise, *self.noises[:3])", "(*self.noises[-3:], noise)", {}),
-    "PNDM: only two steps looked back on": ("pndm", "(noise, *self.noises[:3])", "(noise, *self.noises[:1])", {}),
-    "PNDM: a weight of the wrong sign": ("pndm", "37 / 24, -9 / 24", "37 / 24, 9 / 24", {}),
-    "noise put in as the square": (
-        "ddim", "square.sqrt().to(clean), (1 - square).sqrt().to(clean)", "square, 1 - square", {"clean": True}
+    "2M: never of second order": (
+        "dpm++",
+        replace(DPMSolverPP, "previous", stored("previous", None, lambda old, new: None)),
+        {},
     ),
-    "the last steps left out, not the first": ("ddim", "[-run:]", "[:run]", {"clean": True, "strength": 0.5}),
-    "strength counted from the wrong side": (
-        "ddim", "run = int(steps * strength)", "run = steps - int(steps * strength)", {"clean": True, "strength": 0.8}
+    "2M: always extrapolated from the first step": (
+        "dpm++",
+        replace(DPMSolverPP, "previous", stored("previous", None, lambda old, new: old or new)),
+        {},
     ),
-    # The pipeline
+    "2M: the extrapolated x0 kept": ("dpm++", wrap(DPMSolverPP, "step", keep_extrapolated), {}),
+    "2M: steps taken for equally long": (
+        "dpm++",
+        rewrite(DPMSolverPP, "step", "(A - B) / (B - C)", "1.0"),
+        {},
+    ),
+    "2M: extrapolated twice as far": ("dpm++", rewrite(DPMSolverPP, "step", "A / 2", "A"), {}),
+    "PNDM: no second call for the first step": ("pndm", after_init(PNDM, use_first_call_only), {}),
+    "PNDM: second call from where the first step led": (
+        "pndm",
+        wrap(PNDM, "step", correct_from_the_end),
+        {},
+    ),
+    "PNDM: second call from the second time": (
+        "pndm",
+        wrap(PNDM, "step", correct_at_the_second_time),
+        {},
+    ),
+    "PNDM: second call without the mean": ("pndm", rewrite(PNDM, "step", "(A + B) / 2", "B"), {}),
+    "PNDM: weights in the wrong order": (
+        "pndm",
+        replace(PNDM, "multistep_weights", tuple(row[::-1] for row in PNDM.multistep_weights)),
+        {},
+    ),
+    "PNDM: only two steps remembered": (
+        "pndm",
+        replace(PNDM, "history", stored("history", (), lambda old, new: new[:2])),
+        {},
+    ),
+    "PNDM: a weight with the wrong sign": (
+        "pndm",
+        replace(PNDM, "multistep_weights", signs_flipped(PNDM.multistep_weights)),
+        {},
+    ),
+    "noise added with squared factors": (
+        "ddim",
+        replace(NoiseSchedule, "add_noise", add_noise_with_squares),
+        {"image": True},
+    ),
+    "strength: the last steps left out, not the first": (
+        "ddim",
+        wrap(NoiseSchedule, "timesteps", rotated_timesteps),
+        {"image": True, "strength": 0.5},
+    ),
+    "strength: counted from the wrong side": (
+        "ddim",
+        wrap(Sampler, "__init__", init_with_other_strength),
+        {"image": True, "strength": 0.8},
+    ),
+}
+
+
+# Wrong code for the pipeline
+
+
+def unet_with_swapped_outputs(forward, unet, x, t, context):
+    return torch.cat(forward(unet, x, t, context).chunk(2)[::-1])
+
+
+def unet_with_swapped_texts(forward, unet, x, t, context):
+    return forward(unet, x, t, torch.cat(context.chunk(2)[::-1]))
+
+
+def unet_with_step_index(monkeypatch):
+    index = count()
+    wrap(
+        UNet2DConditionModel,
+        "forward",
+        lambda forward, unet, x, t, context: forward(unet, x, next(index), context),
+    )(monkeypatch)
+
+
+def noise_of_one_seed(gaussian, shape, generators):
+    seed = generators[0].initial_seed()
+    return gaussian(shape, [torch.Generator().manual_seed(seed) for _ in generators])
+
+
+def rescaled_decode(factor):
+    return wrap(AutoencoderKL, "decode", lambda decode, vae, latents: decode(vae, latents * factor))
+
+
+# What is wrong: whether an image is changed, the change, the sampler.
+PIPELINE_MISTAKES = {
     "guidance: the halves swapped": (
-        "a sentence", "said[0] + guidance * (said[-1] - said[0])", "said[-1] + guidance * (said[0] - said[-1])", {}
+        False,
+        wrap(UNet2DConditionModel, "forward", unet_with_swapped_outputs),
+        "ddim",
     ),
-    "guidance: on top of the prompt": ("a sentence", "run.step(said[0] + guidance", "run.step(said[-1] + guidance", {}),
-    "guidance: forgotten": ("a sentence", "said[0] + guidance * (said[-1] - said[0])", "said[-1]", {}),
-    "the texts of the pair swapped": (
-        "a sentence", "[texts[:1].expand_as(wanted), wanted]", "[wanted, texts[:1].expand_as(wanted)]", {}
+    "guidance: added to the conditional prediction": (
+        False,
+        rewrite(StableDiffusion, "generate", "U + G * (C - U)", "C + G * (C - U)"),
+        "ddim",
     ),
-    "the negative prompt forgotten": ("a sentence", "encode([negative, *prompts])", 'encode(["", *prompts])', {}),
-    "one seed for all pictures": ("a sentence", "manual_seed(seed + n)", "manual_seed(seed)", {}),
-    "the denoiser is told the step, not the time": (
-        "a sentence", "1, 1, 1), t, context)", "1, 1, 1), number, context)", {}
+    "guidance: forgotten": (
+        False,
+        rewrite(StableDiffusion, "generate", "U + G * (C - U)", "C"),
+        "ddim",
     ),
-    "decoded without the scaling factor": (
-        "a sentence", "decode((x / self.vae.config.scaling_factor)", "decode((x)", {}
+    "prompt and negative prompt swapped": (
+        False,
+        wrap(UNet2DConditionModel, "forward", unet_with_swapped_texts),
+        "ddim",
     ),
-    "decoded times the scaling factor": (
-        "a sentence", "decode((x / self.vae.config.scaling_factor)", "decode((x * self.vae.config.scaling_factor)", {}
+    "negative prompt forgotten": (
+        False,
+        wrap(Tokenizer, "encode", lambda encode, self, prompts: encode(self, ["", *prompts[1:]])),
+        "ddim",
     ),
-    "pictures left in [-1, 1]": ("a sentence", "(pictures.float() / 2 + 0.5)", "pictures.float()", {}),
-    "Euler in the pipeline: input not scaled": (
-        "a sentence", "(x * run.input_scale(t))", "x", {"sampler": "euler"}
+    "one seed for all images": (
+        False,
+        wrap(pipeline_module, "gaussian", noise_of_one_seed),
+        "ddim",
     ),
-    "Euler in the pipeline: noise not scaled": (
-        "a sentence", "x = x * run.initial_scale", "", {"sampler": "euler"}
+    "the denoiser gets the index of the step, not the time": (
+        False,
+        unet_with_step_index,
+        "ddim",
     ),
-    "encoded without the scaling factor": ("a picture", ".float() * self.vae.config.scaling_factor", ".float()", {}),
-    "the picture encoded in [0, 1]": ("a picture", "2 * image[None].to(like) - 1", "image[None].to(like)", {}),
-    "the mean of the latents, no sample": ("a picture", "posterior.sample(each)", "posterior.mean", {}),
-    "noise as at the last time": ("a picture", "add_noise(clean, x, run.timesteps[0])", "add_noise(clean, x, 1)", {}),
-    "strength forgotten": ("a picture", "1.0 if image is None else strength", "1.0", {}),
-}  # fmt: skip
+    "decoded without the scaling factor": (False, rescaled_decode(VAE.scaling_factor), "ddim"),
+    "decoded times the scaling factor": (False, rescaled_decode(VAE.scaling_factor**2), "ddim"),
+    "images left in [-1, 1]": (
+        False,
+        wrap(AutoencoderKL, "decode", lambda decode, vae, latents: 2 * decode(vae, latents) - 1),
+        "ddim",
+    ),
+    "Euler: input not scaled": (
+        False,
+        rewrite(StableDiffusion, "generate", "X * S.input_scale(T)", "X"),
+        "euler",
+    ),
+    "Euler: initial noise not scaled": (
+        False,
+        after_init(Sampler, lambda self: setattr(self, "initial_scale", 1.0)),
+        "euler",
+    ),
+    "encoded without the scaling factor": (
+        True,
+        wrap(
+            DiagonalGaussian,
+            "sample",
+            lambda sample, self, generator: sample(self, generator) / VAE.scaling_factor,
+        ),
+        "ddim",
+    ),
+    "the image encoded in [0, 1]": (
+        True,
+        wrap(AutoencoderKL, "encode", lambda encode, vae, images: encode(vae, images / 2 + 0.5)),
+        "ddim",
+    ),
+    "the mean of the latents, not a sample": (
+        True,
+        replace(DiagonalGaussian, "sample", lambda self, generator: self.mean),
+        "ddim",
+    ),
+    "noise of the last time added": (
+        True,
+        wrap(
+            NoiseSchedule,
+            "add_noise",
+            lambda add_noise, self, x0, noise, t: add_noise(self, x0, noise, 1),
+        ),
+        "ddim",
+    ),
+    "strength forgotten": (True, wrap(Sampler, "__init__", init_with_full_strength), "ddim"),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLER_MISTAKES)
+def test_mistake_in_a_sampler_is_detected(name, monkeypatch):
+    sampler, make_mistake, options = SAMPLER_MISTAKES[name]
+    assert sampler in SAMPLERS
+    options = dict(options)
+    strength = options.pop("strength", 1.0)
+    options["x0"] = random_latents(seed=1) if options.pop("image", False) else None
+    expected = run_diffusers(sampler, random_latents(), 10, **options, skip=10 - int(10 * strength))
+    right = run_ours(sampler, random_latents(), 10, **options, strength=strength)
+    make_mistake(monkeypatch)
+    wrong = run_ours(sampler, random_latents(), 10, **options, strength=strength)
+    assert relative_error(right, expected) <= SINGLE
+    # "not <=" so that NaN counts as detected.
+    assert not relative_error(wrong, expected) <= MARGIN * SINGLE
 
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
-    return both(tmp_path_factory.mktemp("tokenizer"))
+    return pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
 
 
-def sampler_errors(name, right, wrong, *, strength=1.0, clean=False, **asked):
-    """How far from diffusers' sampler ours ends, and ours with the mistake."""
-    asked["clean"] = noise(seed=1) if clean else None
-    theirs = run_peer(name, noise(), 10, **asked, skip=10 - int(10 * strength))
-    for module in (samplers, mutant("samplers", right, wrong)):
-        yield apart(run_ours(name, noise(), 10, **asked, strength=strength, module=module), theirs)
-
-
-def pipeline_errors(what, right, wrong, pipelines, *, sampler="ddim"):
-    """How far from diffusers' pipeline ours ends, in latents or pictures, and ours with the
-    mistake.
-    """
+@pytest.mark.parametrize("name", PIPELINE_MISTAKES)
+def test_mistake_in_the_pipeline_is_detected(name, pipelines, monkeypatch):
+    with_image, make_mistake, sampler = PIPELINE_MISTAKES[name]
     ours, theirs = pipelines
-    asked = {"image": PICTURE, "strength": 0.6} if what == "a picture" else {}
-    expected = peer_ends(theirs, sampler, "leading", **asked)
-    for kind in (StableDiffusion, mutant("pipeline", right, wrong).StableDiffusion):
-        model = kind(**{field.name: getattr(ours, field.name) for field in fields(ours)})
-        yield max(map(apart, ends(model, sampler, **asked), expected))
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_comparison_sees_it(mistake, pipelines):
-    where, right, wrong, asked = MISTAKES[mistake]
-    if where in samplers.SAMPLERS:
-        fine, mistaken = sampler_errors(where, right, wrong, **asked)
-    else:
-        fine, mistaken = pipeline_errors(where, right, wrong, pipelines, **asked)
-    assert fine <= SINGLE
-    assert not mistaken <= CLEAR  # and not a number is no excuse
+    options = {"image": IMAGE, "strength": 0.6} if with_image else {}
+    expected = diffusers_result(theirs, sampler, "leading", **options)
+    right = our_result(ours, sampler, **options)
+    make_mistake(monkeypatch)
+    wrong = our_result(ours, sampler, **options)
+    assert max(map(relative_error, right, expected)) <= SINGLE
+    assert not max(map(relative_error, wrong, expected)) <= MARGIN * SINGLE

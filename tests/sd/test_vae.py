@@ -1,4 +1,4 @@
-"""The autoencoder has the published one's sizes and names, and does what its parts say."""
+"""The autoencoder has the published sizes and names; properties of its parts."""
 
 import pytest
 import torch
@@ -14,10 +14,8 @@ def tiny():
     return AutoencoderKL(TINY)
 
 
-def test_the_default_is_the_published_architecture():
-    """83,653,863 parameters under 248 names: the official checkpoint's, counted on the meta
-    device.
-    """
+def test_default_is_the_published_architecture():
+    """83,653,863 parameters in 248 tensors, as in the official checkpoint; on the meta device."""
     with torch.device("meta"):
         model = AutoencoderKL()
         latents = model.encode(torch.empty(1, 3, 512, 512)).mean
@@ -39,7 +37,7 @@ def test_the_default_is_the_published_architecture():
     )
 
 
-def test_any_multiple_of_eight_goes_through(tiny):
+def test_sides_must_be_multiples_of_eight(tiny):
     posterior = tiny.encode(torch.rand(2, 3, 16, 40) * 2 - 1)
     assert posterior.mean.shape == posterior.logvar.shape == (2, 4, 2, 5)
     assert tiny.decode(posterior.mean).shape == (2, 3, 16, 40)
@@ -47,15 +45,13 @@ def test_any_multiple_of_eight_goes_through(tiny):
         tiny.encode(torch.rand(1, 3, 16, 20))
 
 
-def test_groups_that_do_not_fit_are_named():
+def test_invalid_number_of_groups_is_rejected():
     with pytest.raises(ValueError, match=r"\[24\] cannot be split into 16 groups"):
         AutoencoderKL(AutoencoderConfig(block_out_channels=(16, 24), norm_num_groups=16))
 
 
-def test_halving_pads_below_and_on_the_right_only(tiny):
-    """The first value of the result sees pixel 0 with the kernel's first weight: nothing was added
-    before it.
-    """
+def test_downsampling_pads_only_below_and_on_the_right(tiny):
+    """The kernel's first weight meets pixel 0: nothing was padded before it."""
     down = tiny.encoder.down_blocks[0].downsamplers[0]
     image = torch.zeros(1, 8, 4, 4)
     image[0, 0, 0, 0] = 1
@@ -64,7 +60,7 @@ def test_halving_pads_below_and_on_the_right_only(tiny):
     assert change[0, :, 1:, 1:].abs().max() == 0
 
 
-def test_attention_sees_every_position(tiny):
+def test_attention_reaches_every_position(tiny):
     attention = tiny.encoder.mid_block.attentions[0]
     torch.manual_seed(1)
     x = torch.randn(1, 24, 3, 3)
@@ -73,11 +69,8 @@ def test_attention_sees_every_position(tiny):
     assert (x.grad.abs().sum(1) > 0).all()
 
 
-def test_a_sample_is_the_mean_and_noise_of_the_given_size():
-    mean, logvar = (
-        torch.tensor([[[[3.0]]]]).expand(1, 1, 100, 100),
-        torch.full((1, 1, 100, 100), 2.0),
-    )
+def test_sample_has_the_given_mean_and_variance():
+    mean, logvar = torch.full((1, 1, 100, 100), 3.0), torch.full((1, 1, 100, 100), 2.0)
     posterior = DiagonalGaussian(mean, logvar)
     sample = posterior.sample(torch.Generator().manual_seed(0))
     assert sample.mean().item() == pytest.approx(3, abs=0.1)
@@ -86,7 +79,7 @@ def test_a_sample_is_the_mean_and_noise_of_the_given_size():
     assert torch.equal(sample, posterior.sample(torch.Generator().manual_seed(0)))
 
 
-def test_the_divergence_is_torchs_own():
+def test_divergence_matches_torch():
     torch.manual_seed(0)
     mean, logvar = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 3)
     ours = DiagonalGaussian(mean, logvar).kl()

@@ -1,4 +1,4 @@
-"""The autoencoder computes what diffusers' does: means, log-variances, images and gradients."""
+"""The autoencoder gives diffusers' means, log-variances, images and gradients."""
 
 from functools import cache
 
@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
-from tests.support.parity import EXACT, SINGLE, VAE, apart, gradients_apart, peer_vae, vaes
+from tests.support.parity import (
+    EXACT,
+    SINGLE,
+    VAE,
+    diffusers_vae,
+    gradient_error,
+    relative_error,
+    vae_pair,
+)
 
 CONFIGS = {
     "three levels": VAE,
@@ -18,58 +26,63 @@ CONFIGS = {
         latent_channels=8, block_out_channels=(16, 8), layers_per_block=1, norm_num_groups=8
     ),
 }
-pair = cache(lambda name, dtype=torch.float64: vaes(CONFIGS[name], dtype=dtype))
 
 
-def images(
+@cache
+def pair(name: str, dtype: torch.dtype = torch.float64):
+    return vae_pair(CONFIGS[name], dtype)
+
+
+def random_images(
     config: AutoencoderConfig, height: int, width: int, dtype: torch.dtype = torch.float64
 ) -> torch.Tensor:
     shape = (2, config.in_channels, height, width)
     return torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(dtype) * 2 - 1
 
 
-@pytest.mark.parametrize("dtype, bar", [(torch.float64, EXACT), (torch.float32, SINGLE)])
+@pytest.mark.parametrize("dtype, limit", [(torch.float64, EXACT), (torch.float32, SINGLE)])
 @pytest.mark.parametrize("size", [(8, 8), (24, 16), (8, 40)])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_it_encodes_and_decodes_as_the_peer_does(name, size, dtype, bar):
+def test_encoding_and_decoding_match_diffusers(name, size, dtype, limit):
     ours, theirs = pair(name, dtype)
-    given = images(CONFIGS[name], *size, dtype)
+    images = random_images(CONFIGS[name], *size, dtype)
     with torch.no_grad():
-        found, expected = ours.encode(given), theirs.encode(given).latent_dist
-        assert apart(found.mean, expected.mean) <= bar
-        assert apart(found.logvar, expected.logvar) <= bar
-        assert apart(ours.decode(found.mean), theirs.decode(found.mean).sample) <= bar
+        posterior, expected = ours.encode(images), theirs.encode(images).latent_dist
+        assert relative_error(posterior.mean, expected.mean) <= limit
+        assert relative_error(posterior.logvar, expected.logvar) <= limit
+        restored = ours.decode(posterior.mean)
+        assert relative_error(restored, theirs.decode(posterior.mean).sample) <= limit
 
 
-def test_variances_beyond_all_reason_are_cut_as_the_peers_are():
-    ours, theirs = vaes()
+def test_log_variances_are_clamped_as_in_diffusers():
+    ours, theirs = vae_pair()
+    images = random_images(VAE, 16, 16)
     with torch.no_grad():
         for model in (ours, theirs):
             model.quant_conv.weight *= 1000
-        found, expected = (
-            ours.encode(images(VAE, 16, 16)),
-            theirs.encode(images(VAE, 16, 16)).latent_dist,
-        )
-        assert (found.logvar == -30).any() and (found.logvar == 20).any()
-        assert apart(found.logvar, expected.logvar) <= EXACT
-        assert apart(found.logvar.exp().sqrt(), expected.std) <= EXACT
+        posterior, expected = ours.encode(images), theirs.encode(images).latent_dist
+        assert (posterior.logvar == -30).any() and (posterior.logvar == 20).any()
+        assert relative_error(posterior.logvar, expected.logvar) <= EXACT
+        assert relative_error(posterior.logvar.exp().sqrt(), expected.std) <= EXACT
 
 
-def test_its_gradients_are_the_peers():
-    ours, theirs = vaes()
-    given = [images(VAE, 16, 24).requires_grad_() for _ in range(2)]
+def test_gradients_match_diffusers():
+    ours, theirs = vae_pair()
+    our_images = random_images(VAE, 16, 24).requires_grad_()
+    their_images = random_images(VAE, 16, 24).requires_grad_()
     noise = torch.randn(2, 4, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    found, expected = ours.encode(given[0]), theirs.encode(given[1]).latent_dist
-    for model, said in ((ours, found), (theirs, expected)):
-        latents = said.mean + (0.5 * said.logvar).exp() * noise
+    posterior, expected = ours.encode(our_images), theirs.encode(their_images).latent_dist
+    for model, distribution in ((ours, posterior), (theirs, expected)):
+        latents = distribution.mean + (0.5 * distribution.logvar).exp() * noise
         restored = model.decode(latents)
-        (getattr(restored, "sample", restored) - given[0].detach()).square().sum().backward()
-    assert gradients_apart(ours, theirs, {"images": tuple(given)}) <= EXACT
+        restored = getattr(restored, "sample", restored)
+        (restored - our_images.detach()).square().sum().backward()
+    assert gradient_error(ours, theirs, {"images": (our_images, their_images)}) <= EXACT
 
 
-def test_the_default_has_the_peers_keys_and_shapes():
+def test_default_has_the_keys_and_shapes_of_diffusers():
     with torch.device("meta"):
-        models = AutoencoderKL(), peer_vae(AutoencoderConfig())
+        models = AutoencoderKL(), diffusers_vae(AutoencoderConfig())
     ours, theirs = (
         {key: value.shape for key, value in model.state_dict().items()} for model in models
     )
@@ -77,22 +90,20 @@ def test_the_default_has_the_peers_keys_and_shapes():
 
 
 @pytest.mark.slow
-def test_the_full_size_encodes_and_decodes_as_the_peer_does():
-    """In float32, 83,653,863 random parameters, held in memory once: theirs are ours."""
+def test_full_size_matches_diffusers():
+    """In float32, 83,653,863 random parameters, in memory once: both models share them."""
     torch.manual_seed(0)
     ours = AutoencoderKL().eval()
     with torch.device("meta"):
-        theirs = peer_vae(AutoencoderConfig()).eval()
+        theirs = diffusers_vae(AutoencoderConfig()).eval()
     with torch.no_grad():
         for parameter in ours.parameters():
             if parameter.ndim == 1:
                 parameter += 0.1 * torch.randn_like(parameter)
         theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
-        given = images(AutoencoderConfig(), 256, 256, torch.float32)[:1]
-        found, expected = ours.encode(given), theirs.encode(given).latent_dist
-        assert (
-            apart(found.mean, expected.mean) <= SINGLE
-            and apart(found.logvar, expected.logvar) <= SINGLE
-        )
+        images = random_images(AutoencoderConfig(), 256, 256, torch.float32)[:1]
+        posterior, expected = ours.encode(images), theirs.encode(images).latent_dist
+        assert relative_error(posterior.mean, expected.mean) <= SINGLE
+        assert relative_error(posterior.logvar, expected.logvar) <= SINGLE
         latents = torch.randn(1, 4, 32, 32)
-        assert apart(ours.decode(latents), theirs.decode(latents).sample) <= SINGLE
+        assert relative_error(ours.decode(latents), theirs.decode(latents).sample) <= SINGLE

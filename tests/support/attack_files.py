@@ -1,6 +1,6 @@
-"""Named recipes of :mod:`.hostile` that write a file or folder which nobody wants to commit.
+"""Named recipes of :mod:`.attacks` that write a file or folder which nobody wants to commit.
 
-Each is given the notebook (plain JSON), the folder of its student and the world, and returns the
+Each takes the notebook (plain JSON), the folder of its student and the world, and returns the
 notebook if that is still to be written, else None.
 """
 
@@ -12,35 +12,35 @@ import warnings
 import zipfile
 
 from tests.support.attack_recipes import code
-from tests.support.attacks import LESSON, released
+from tests.support.attacks import LESSON, released_notebook
 
 MB = 2**20
 FILE = f"{LESSON}.ipynb"
 
 
-def _bytes(notebook, folder, change, name=FILE):
-    (folder / name).write_bytes(change(json.dumps(notebook, ensure_ascii=False)))
+def _write(notebook, folder, encode, name=FILE):
+    (folder / name).write_bytes(encode(json.dumps(notebook, ensure_ascii=False)))
 
 
 def bom(notebook, folder, world):
-    return _bytes(notebook, folder, lambda text: text.encode("utf-8-sig"))
+    _write(notebook, folder, lambda text: text.encode("utf-8-sig"))
 
 
 def utf16(notebook, folder, world):
-    return _bytes(notebook, folder, lambda text: text.encode("utf-16"))
+    _write(notebook, folder, lambda text: text.encode("utf-16"))
 
 
 def utf16_without_bom(notebook, folder, world):
-    return _bytes(notebook, folder, lambda text: text.encode("utf-16-be"))
+    _write(notebook, folder, lambda text: text.encode("utf-16-be"))
 
 
 def latin1(notebook, folder, world):
     notebook["cells"][0]["source"] += " caf\u00e9 na\u00efve"
-    return _bytes(notebook, folder, lambda text: text.encode("latin-1", "ignore"))
+    _write(notebook, folder, lambda text: text.encode("latin-1", "ignore"))
 
 
 def crlf(notebook, folder, world):
-    """Line ends of Windows, in the file and inside the cells."""
+    """Windows line ends, in the file and inside the cells."""
     for cell in notebook["cells"]:
         cell["source"] = cell["source"].replace("\n", "\r\n")
     text = json.dumps(notebook, indent=1).replace("\n", "\r\n")
@@ -55,11 +55,11 @@ def surrogates(notebook, folder, world):
 
 
 def renamed(notebook, folder, world):
-    return _bytes(notebook, folder, str.encode, name="my homework (final).ipynb.txt")
+    _write(notebook, folder, str.encode, name="my homework (final).ipynb.txt")
 
 
 def truncated(notebook, folder, world):
-    return _bytes(notebook, folder, lambda text: text.encode()[: len(text) * 2 // 3])
+    _write(notebook, folder, lambda text: text.encode()[: len(text) * 2 // 3])
 
 
 def empty(notebook, folder, world):
@@ -76,9 +76,11 @@ def a_web_page(notebook, folder, world):
 
 def another_lesson(notebook, folder, world):
     cells = [code('answer = "A"\nquiz.answer("why-not-fc", answer)', "why-not-fc-answer")]
-    about = {"course": {"lesson": "02_other"}}
-    return _bytes(
-        {"nbformat": 4, "nbformat_minor": 5, "metadata": about, "cells": cells}, folder, str.encode
+    metadata = {"course": {"lesson": "02_other"}}
+    _write(
+        {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells},
+        folder,
+        str.encode,
     )
 
 
@@ -101,7 +103,7 @@ def huge_number(notebook, folder, world):
 
 
 def sparse(notebook, folder, world):
-    """Nothing but zeros, and more of them than anybody reads."""
+    """A sparse file of zeros, larger than the size limit."""
     with (folder / FILE).open("wb") as file:
         file.truncate(300 * MB)
 
@@ -111,7 +113,7 @@ def a_folder(notebook, folder, world):
 
 
 def a_pipe(notebook, folder, world):
-    """Who opens a pipe without a writer waits for ever."""
+    """Opening a pipe without a writer blocks."""
     os.mkfifo(folder / FILE)
 
 
@@ -131,14 +133,14 @@ def link_beside(notebook, folder, world):
 
 
 def two_files(notebook, folder, world):
-    """The newer by the times in its cells has the work; the file system says the opposite."""
-    old = released(world)
-    for made, name, day in ((old, f"{LESSON} (1).ipynb", 1), (notebook, FILE, 2)):
-        for cell in made["cells"]:
+    """The one that is newer by the times in its cells has the work; the file dates disagree."""
+    old = released_notebook(world)
+    for content, name, day in ((old, f"{LESSON} (1).ipynb", 1), (notebook, FILE, 2)):
+        for cell in content["cells"]:
             cell["metadata"]["execution"] = {
                 "iopub.execute_input": f"2026-11-0{day}T10:00:00.000000Z"
             }
-        (folder / name).write_text(json.dumps(made))
+        (folder / name).write_text(json.dumps(content))
         os.utime(folder / name, (2_000_000_000 - day * 1000,) * 2)
 
 
@@ -153,7 +155,7 @@ def many_lists(notebook, folder, world):
 def deep_metadata(notebook, folder, world):
     notebook["metadata"]["deep"] = 0
     deep = '"deep": ' + '{"a": ' * 700 + "0" + "}" * 700
-    return _bytes(
+    _write(
         notebook,
         folder,
         lambda text: text.replace('"deep": 0', deep).encode(),
@@ -173,13 +175,13 @@ def odd_times(notebook, folder, world):
     for number, cell in enumerate(notebook["cells"]):
         cell["metadata"] |= odd[number % len(odd)]
     for name in (FILE, f"{LESSON} (1).ipynb"):
-        _bytes(notebook, folder, str.encode, name)
+        _write(notebook, folder, str.encode, name)
 
 
 def stamp_pipe(notebook, folder, world):
     os.mkfifo(folder / "timestamp.txt")
     for name in (FILE, f"{LESSON} (1).ipynb"):
-        _bytes(notebook, folder, str.encode, name)
+        _write(notebook, folder, str.encode, name)
 
 
 def stamp_link(notebook, folder, world):
@@ -194,25 +196,25 @@ def stamp_huge(notebook, folder, world):
 
 
 def named_by_bytes(notebook, folder, world):
-    return _bytes(
+    _write(
         notebook, folder, str.encode, os.fsdecode(f"{LESSON} na\u00efve.ipynb".encode("latin-1"))
     )
 
 
 def named_to_harm(notebook, folder, world):
     (folder / "=HYPERLINK(1)").mkdir()
-    return _bytes(notebook, folder, str.encode, "\x1b[2J\r\n\x07homework.ipynb")
+    _write(notebook, folder, str.encode, "\x1b[2J\r\n\x07homework.ipynb")
 
 
 # ---- zip files ----
 
 
 def _zip(notebook, target, *entries: tuple[str | zipfile.ZipInfo, bytes | str], work: str = ""):
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         if work:
-            made.writestr(work, json.dumps(notebook))
+            archive.writestr(work, json.dumps(notebook))
         for name, content in entries:
-            made.writestr(name, content)
+            archive.writestr(name, content)
 
 
 def zipped(notebook, folder, world):
@@ -255,19 +257,19 @@ def zip_bomb(notebook, folder, world):
     """320 MB of zeros in 320 kB."""
     with zipfile.ZipFile(
         folder / "homework.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1
-    ) as made:
-        made.writestr(FILE, json.dumps(notebook))
+    ) as archive:
+        archive.writestr(FILE, json.dumps(notebook))
         for number in range(4):
-            with made.open(f"{number}/{FILE}", "w") as file:
+            with archive.open(f"{number}/{FILE}", "w") as file:
                 for _ in range(80):
                     file.write(bytes(MB))
 
 
 def zip_of_many(notebook, folder, world):
     """A hundred thousand empty files."""
-    with zipfile.ZipFile(folder / "homework.zip", "w") as made:
+    with zipfile.ZipFile(folder / "homework.zip", "w") as archive:
         for number in range(100_000):
-            made.writestr(f"{number}", b"")
+            archive.writestr(f"{number}", b"")
 
 
 def zip_in_zip_in_zip(notebook, folder, world):
@@ -292,13 +294,18 @@ def zip_of_zips(notebook, folder, world):
     _zip(notebook, inner, *[(str(number), b"") for number in range(50_000)])
     with zipfile.ZipFile(
         folder / "homework.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1
-    ) as made:
+    ) as archive:
         for number in range(200):
-            made.writestr(f"{number}.zip", inner.getvalue())
+            archive.writestr(f"{number}.zip", inner.getvalue())
 
 
 def zip_twins(notebook, folder, world):
     blank = zipfile.ZipInfo(FILE, (2020, 1, 1, 0, 0, 0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a name is there twice
-        _zip(notebook, folder / "homework.zip", (blank, json.dumps(released(world))), work=FILE)
+        _zip(
+            notebook,
+            folder / "homework.zip",
+            (blank, json.dumps(released_notebook(world))),
+            work=FILE,
+        )

@@ -1,18 +1,18 @@
-"""Named recipes of :mod:`.hostile` that damage a notebook; those of :mod:`.files` make what is
-handed in themselves.
+"""Named recipes of :mod:`.attacks` that damage a notebook; those of :mod:`.attack_files` write the
+submission themselves.
 
-Each is given the notebook (plain JSON), the folder of its student and the world, and returns the
+Each takes the notebook (plain JSON), the folder of its student and the world, and returns the
 notebook.
 """
 
 import copy
 
-from tests.support.attacks import released
+from tests.support.attacks import released_notebook
 
 MB = 2**20
 
 
-def _graded(notebook: dict) -> list[dict]:
+def _nbgrader_metadata(notebook: dict) -> list[dict]:
     """The ``nbgrader`` metadata of every cell that has any."""
     return [
         cell["metadata"]["nbgrader"] for cell in notebook["cells"] if "nbgrader" in cell["metadata"]
@@ -25,40 +25,40 @@ def _cell(notebook: dict, id: str) -> dict:
 
 def code(source: str, id: str, **metadata) -> dict:
     """A code cell."""
-    about = {"cell_type": "code", "id": id, "metadata": metadata, "source": source}
-    return {**about, "outputs": [], "execution_count": None}
+    cell = {"cell_type": "code", "id": id, "metadata": metadata, "source": source}
+    return {**cell, "outputs": [], "execution_count": None}
 
 
 def _claim(grade_id: str, **more) -> dict:
-    about = {
+    claim = {
         "schema_version": 3,
         "grade_id": grade_id,
         "grade": True,
         "points": 100,
         "solution": False,
     }
-    return {**about, "locked": False, "task": False, **more}
+    return {**claim, "locked": False, "task": False, **more}
 
 
 # ---- notebooks that were altered on purpose ----
 
 
 def more_points(notebook, folder, world):
-    for about in _graded(notebook):
-        about["points"], about["grade"] = 100, True
+    for metadata in _nbgrader_metadata(notebook):
+        metadata["points"], metadata["grade"] = 100, True
     return notebook
 
 
 def swapped_ids(notebook, folder, world):
     swap = {"which-letters": "how-many", "how-many": "which-letters"}
-    for about in _graded(notebook):
-        about["grade_id"] = swap.get(about["grade_id"], about["grade_id"])
+    for metadata in _nbgrader_metadata(notebook):
+        metadata["grade_id"] = swap.get(metadata["grade_id"], metadata["grade_id"])
     return notebook
 
 
 def all_ids_one(notebook, folder, world):
-    for cell, about in zip(notebook["cells"], _graded(notebook), strict=False):
-        cell["id"] = about["grade_id"] = "how-many"
+    for cell, metadata in zip(notebook["cells"], _nbgrader_metadata(notebook), strict=False):
+        cell["id"] = metadata["grade_id"] = "how-many"
     return notebook
 
 
@@ -66,7 +66,7 @@ def checks_as_markdown(notebook, folder, world):
     for cell in notebook["cells"]:
         if cell["id"] in ("which-letters", "how-many", "double"):
             cell["cell_type"] = "markdown"
-            cell.pop("outputs"), cell.pop("execution_count")
+            del cell["outputs"], cell["execution_count"]
     return notebook
 
 
@@ -74,25 +74,25 @@ def work_as_raw(notebook, folder, world):
     for cell in notebook["cells"]:
         if cell["id"].endswith(("-answer", "-code")):
             cell["cell_type"] = "raw"
-            cell.pop("outputs"), cell.pop("execution_count")
+            del cell["outputs"], cell["execution_count"]
     return notebook
 
 
 def checks_as_solutions(notebook, folder, world):
-    for about in _graded(notebook):
-        about["solution"], about["grade"], about["locked"] = True, True, False
+    for metadata in _nbgrader_metadata(notebook):
+        metadata["solution"], metadata["grade"], metadata["locked"] = True, True, False
     return notebook
 
 
 def future_schema(notebook, folder, world):
-    for about in _graded(notebook):
-        about["schema_version"] = 99
+    for metadata in _nbgrader_metadata(notebook):
+        metadata["schema_version"] = 99
     return notebook
 
 
 def ancient_schema(notebook, folder, world):
-    for about in _graded(notebook):
-        about["schema_version"] = 1
+    for metadata in _nbgrader_metadata(notebook):
+        metadata["schema_version"] = 1
     return notebook
 
 
@@ -170,7 +170,7 @@ def future_nbformat(notebook, folder, world):
     return notebook
 
 
-# ---- notebooks that met a tool ----
+# ---- notebooks that another tool has saved ----
 
 
 def colab(notebook, folder, world):
@@ -203,7 +203,7 @@ def copied(notebook, folder, world):
     does.
     """
     worked = copy.deepcopy(notebook["cells"])
-    blank = {cell["id"]: cell for cell in released(world)["cells"]}
+    blank = {cell["id"]: cell for cell in released_notebook(world)["cells"]}
     for number, cell in enumerate(worked):
         cell["metadata"], cell["id"] = {}, f"copy-{number}"
     notebook["cells"] = [cell for pair in zip(blank.values(), worked, strict=True) for cell in pair]

@@ -1,8 +1,8 @@
-"""The hostile and broken submissions of ``attacks/``: what each hands in, may earn, and must not
-touch.
+"""The hostile and broken submissions of ``tests/grading/attacks``: what each hands in, what it may
+earn, and what it must not touch.
 
-One Markdown file an attack. Its heading says what it tries, a list what is expected, and its blocks
-of code what its cells hold; the words after ``python`` say where a block goes::
+One Markdown file per attack. Its heading says what it tries, a list what is expected, and its code
+blocks what its cells hold; the words after ``python`` say where a block goes::
 
     # Read the answers from the instructor's notebook
 
@@ -14,16 +14,15 @@ of code what its cells hold; the words after ``python`` say where a block goes::
 
 ``earns`` is what the visible work is worth: no grader may give more. ``ends: graded`` asks for
 exactly that (a notebook that was damaged without its learner's fault), ``ends: listed`` for a
-problem whose reason holds ``says``; without ``ends`` a submission may be graded, wait for a person,
-or be listed. ``base: solved`` starts from a notebook with all six points instead of the blank
-release. ``recipe`` names functions of
-:mod:`.recipes` and :mod:`.files` that damage the notebook or make a file which nobody wants to
-commit.
+problem whose reason contains ``says``; without ``ends`` a submission may be graded, flagged for
+manual grading, or listed. ``base: solved`` starts from a notebook with all six points in place of
+the blank release. ``recipe`` names functions of :mod:`.attack_recipes` and :mod:`.attack_files`:
+they damage the notebook or make a file that nobody wants to commit.
 
 A place is a cell id of the lesson, ``top`` or ``end`` for a new cell, or ``file:NAME`` for a file
-beside the notebook. ``@WORKSPACE@`` and the like become paths of the :class:`World`: an attacker
-knows them all. What an attack learns and must not know it publishes behind the word LEAK and a
-hyphen, spelt in two parts in its source.
+next to the notebook. ``@WORKSPACE@`` and similar words become paths of the :class:`World`: an
+attacker knows them all. What an attack learns and must not know it publishes behind the word LEAK
+and a hyphen, spelt in two parts in its source.
 """
 
 import hashlib
@@ -57,10 +56,10 @@ class Attack:
     """One submission. ``name`` begins with its group: ``reading-gradebook`` tries to read."""
 
     name: str
-    tries: str
+    description: str
     earns: float
-    ends: str  # "graded", "listed", or "" for either
-    says: str
+    outcome: str  # "graded", "listed", or "" for either
+    reason: str
     solved: bool
     recipes: list[str] = field(default_factory=list)
     blocks: list[tuple[str, str]] = field(default_factory=list)
@@ -70,23 +69,23 @@ class Attack:
         return self.name.split("-")[0]
 
 
-def attacks() -> list[Attack]:
-    """Every attack of ``attacks/``, in the order of their names."""
+def load_attacks() -> list[Attack]:
+    """Every attack, in the order of their names."""
     return [_read(path) for path in sorted(FOLDER.glob("*.md"))]
 
 
 def _read(path: Path) -> Attack:
     text = path.read_text(encoding="utf-8")
-    about = {match["key"]: match["value"].strip() for match in _SETTING.finditer(text)}
+    settings = {match["key"]: match["value"].strip() for match in _SETTING.finditer(text)}
     return Attack(
-        path.stem,
-        text.split("\n", 1)[0].removeprefix("# "),
-        float(about["earns"]),
-        about.get("ends", ""),
-        about.get("says", ""),
-        about.get("base") == "solved",
-        [name.strip() for name in about.get("recipe", "").split(",") if name.strip()],
-        [
+        name=path.stem,
+        description=text.split("\n", 1)[0].removeprefix("# "),
+        earns=float(settings["earns"]),
+        outcome=settings.get("ends", ""),
+        reason=settings.get("says", ""),
+        solved=settings.get("base") == "solved",
+        recipes=[name.strip() for name in settings.get("recipe", "").split(",") if name.strip()],
+        blocks=[
             (place, match["code"])
             for match in _BLOCK.finditer(text)
             for place in match["places"].split()
@@ -105,28 +104,30 @@ class World:
     canary: Path  # nothing in here may change
     home: Path
     package: Path  # the course_lib that grades
-    secret: str  # the course secret; it also stands in the environment of the grader
-    mark: str  # on the command line of every process that an attack leaves behind
+    secret: str  # the course secret; it is also in the environment of the grader
+    process_mark: str  # on the command line of every process that an attack leaves behind
     listener: socket.socket  # nobody may connect
 
     @property
-    def places(self) -> dict[str, str]:
+    def placeholders(self) -> dict[str, str]:
         return {
             "@WORKSPACE@": str(self.workspace),
             "@HANDED_IN@": str(self.handed_in),
             "@CANARY@": str(self.canary),
             "@PACKAGE@": str(self.package),
             "@SAMPLE@": str(SAMPLE),
-            "@MARK@": self.mark,
+            "@MARK@": self.process_mark,
             "@PORT@": str(self.listener.getsockname()[1]),
         }
 
 
-def world(root: Path, workspace: Path, package: Path) -> World:
+def make_world(root: Path, workspace: Path, package: Path) -> World:
     """Plant canaries under ``root``. The caller sets ``HOME`` to ``home`` and ``COURSE_CANARY`` to
     ``secret``.
     """
-    canary, home, handed_in = root / "canary", root / "home", root / "class"
+    canary = root / "canary"
+    home = root / "home"
+    handed_in = root / "class"
     for folder in (canary / "thesis", home / ".ipython" / "profile_default" / "startup", handed_in):
         folder.mkdir(parents=True)
     (canary / "thesis" / "chapter.txt").write_text("three years of work")
@@ -136,12 +137,12 @@ def world(root: Path, workspace: Path, package: Path) -> World:
     (workspace / "secret").chmod(0o600)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    mark = f"course-attack-{secrets.token_hex(4)}"
-    return World(workspace, handed_in, canary, home, package, secret, mark, listener)
+    process_mark = f"course-attack-{secrets.token_hex(4)}"
+    return World(workspace, handed_in, canary, home, package, secret, process_mark, listener)
 
 
-def released(world: World) -> dict:
-    """The released lesson as plain JSON, each source one text."""
+def released_notebook(world: World) -> dict:
+    """The released lesson as plain JSON, each source one string."""
     path = world.workspace / "release" / LESSON / f"{LESSON}.ipynb"
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
@@ -149,52 +150,53 @@ def released(world: World) -> dict:
     return notebook
 
 
-def honest(world: World, student: str) -> None:
+def hand_in_honest(world: World, student: str) -> None:
     """Hand in what earns all six points."""
-    _plain(_filled(released(world), _HONEST), world.handed_in / student)
+    _write(_fill(released_notebook(world), _HONEST), world.handed_in / student)
 
 
 def hand_in(attack: Attack, world: World) -> Path:
-    """Make an attack's folder among the submissions; the student is called as the attack."""
+    """Make an attack's folder among the submissions; the student has the attack's name."""
+    from tests.support import attack_files, attack_recipes
 
     folder = world.handed_in / attack.name
     folder.mkdir(parents=True)
-    notebook = _filled(released(world), _HONEST if attack.solved else {})
+    notebook = _fill(released_notebook(world), _HONEST if attack.solved else {})
     for place, code in attack.blocks:
-        for placeholder, path in world.places.items():
+        for placeholder, path in world.placeholders.items():
             code = code.replace(placeholder, path)
         if place.startswith("file:"):
-            target = folder / place.removeprefix("file:")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(code)
+            path = folder / place.removeprefix("file:")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code)
         elif place in ("top", "end"):
             cell = {"cell_type": "code", "id": f"mine-{place}", "metadata": {}, "source": code}
             cell |= {"outputs": [], "execution_count": None}
             notebook["cells"].insert(0 if place == "top" else len(notebook["cells"]), cell)
         else:
-            notebook = _filled(notebook, {place: code})
+            notebook = _fill(notebook, {place: code})
     for recipe in attack.recipes:
-        change = getattr(recipes, recipe, None) or getattr(files, recipe)
+        change = getattr(attack_recipes, recipe, None) or getattr(attack_files, recipe)
         notebook = change(notebook, folder, world)
     if notebook is not None:
-        _plain(notebook, folder)
+        _write(notebook, folder)
     return folder
 
 
-def _filled(notebook: dict, sources: dict[str, str]) -> dict:
-    by_id = {cell["id"]: cell for cell in notebook["cells"]}
+def _fill(notebook: dict, sources: dict[str, str]) -> dict:
+    cells = {cell["id"]: cell for cell in notebook["cells"]}
     for place, source in sources.items():
-        by_id[place]["source"] = source.rstrip("\n")
+        cells[place]["source"] = source.rstrip("\n")
     return notebook
 
 
-def _plain(notebook: dict, folder: Path) -> None:
+def _write(notebook: dict, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{LESSON}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
 
 
-def watched(world: World) -> dict[str, str]:
-    """What no submission may change, as path -> what is there: compare one of before with one of
+def snapshot(world: World) -> dict[str, str]:
+    """What no submission may change, as path -> state: compare one from before with one from
     after.
     """
     roots = [
@@ -203,13 +205,15 @@ def watched(world: World) -> dict[str, str]:
         world.workspace / "source",
         world.workspace / "release",
         world.package,
+        world.workspace / "secret",
+        world.home / ".bashrc",
+        world.home / ".local",
+        *(world.home / ".ipython" / "profile_default" / "startup").glob("*.py"),
     ]
-    roots += [world.workspace / "secret", world.home / ".bashrc", world.home / ".local"]
-    roots += [*(world.home / ".ipython" / "profile_default" / "startup").glob("*.py")]
-    return {str(path): _state(path) for root in roots for path in _below(root)}
+    return {str(path): _state(path) for root in roots for path in _walk(root)}
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _walk(root: Path) -> Iterator[Path]:
     if root.is_symlink() or root.exists():
         yield root
     for folder, folders, files in os.walk(root):
@@ -218,17 +222,17 @@ def _below(root: Path) -> Iterator[Path]:
 
 
 def _state(path: Path) -> str:
-    about = path.lstat()
-    kind = stat.filemode(about.st_mode)
+    status = path.lstat()
+    mode = stat.filemode(status.st_mode)
     if path.is_symlink():
-        return f"{kind} -> {os.readlink(path)}"
-    if not stat.S_ISREG(about.st_mode):
-        return kind
+        return f"{mode} -> {os.readlink(path)}"
+    if not stat.S_ISREG(status.st_mode):
+        return mode
     with path.open("rb") as file:
-        return f"{kind} {about.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return f"{mode} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def reached(world: World) -> bool:
+def was_contacted(world: World) -> bool:
     """Whether something connected to the port that nobody may reach."""
     try:
         world.listener.accept()[0].close()
@@ -237,35 +241,35 @@ def reached(world: World) -> bool:
     return True
 
 
-def learned(world: World, *more: Path) -> list[Path]:
-    """Files that show what a submission must not know: all of the workspace but what was planted,
-    and ``more``.
+def leaks(world: World) -> list[Path]:
+    """Files of the workspace, apart from what was planted, that show what a submission must not
+    know.
     """
-    found = []
-    for path in (path for root in (world.workspace, *more) for path in _below(root)):
+    paths = []
+    for path in _walk(world.workspace):
         try:
             if stat.S_ISREG(path.lstat().st_mode) and path != world.workspace / "secret":
                 content = path.read_bytes()
                 if LEAK in content or world.secret.encode() in content:
-                    found.append(path)
+                    paths.append(path)
         except OSError:  # a path that is too long, or a file that is gone
             continue
-    return found
+    return paths
 
 
-def left_running(world: World) -> list[int]:
+def surviving_processes(world: World) -> list[int]:
     """The processes that attacks left behind: their command lines hold the mark."""
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if world.mark.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+            if world.process_mark.encode() in (folder / "cmdline").read_bytes():
+                pids.append(int(folder.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
-def tidy(world: World) -> None:
+def clean_up(world: World) -> None:
     """Make everything removable again, and close the port."""
     world.listener.close()
     for path in [world.canary, *world.canary.rglob("*")]:

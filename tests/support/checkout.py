@@ -1,4 +1,4 @@
-"""Where the tests find the checkout and the sample lesson."""
+"""Paths of the checkout, the sample lesson, the attacks, and the names of the lessons."""
 
 from pathlib import Path
 

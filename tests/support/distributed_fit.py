@@ -1,5 +1,5 @@
-"""What tests/test_several.py starts, in one process or in two: a small training, and what came of
-it in a file.
+"""The script that tests/training/test_distributed.py starts in one process or in two: it trains a
+small model and saves the result of its rank.
 """
 
 import sys
@@ -13,16 +13,19 @@ from course_lib.training import distributed
 from course_lib.training.loop import fit_new
 
 if __name__ == "__main__":
-    result, state = sys.argv[1:]
+    result, checkpoint = sys.argv[1:]
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
-    data = resampling.loader(TensorDataset(x, x.sum(1, keepdim=True)), 40, batch=16)
+    data = resampling.loader(TensorDataset(x, x.sum(1, keepdim=True)), 40, batch_size=16)
     model, history = fit_new(
-        *(lambda: torch.nn.Linear(3, 1), lambda model, x, y: F.mse_loss(model(x), y), data, 3),
-        checkpoint=state,
-        average=0.9,
+        lambda: torch.nn.Linear(3, 1),
+        lambda model, x, y: F.mse_loss(model(x), y),
+        data,
+        epochs=3,
+        checkpoint=checkpoint,
+        ema_decay=0.9,
     )
-    noise = torch.rand(())  # what a process draws after the same seed, and the same examples
+    noise = torch.rand(())  # differs between ranks, although the seed and the examples are equal
     torch.save(
         {"weights": model.state_dict(), "losses": history.losses, "noise": noise},
-        f"{result}.{distributed.number()}",
+        f"{result}.{distributed.rank()}",
     )

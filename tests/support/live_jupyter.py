@@ -1,4 +1,4 @@
-"""A real JupyterLab on a temporary folder, with its own configuration and none of the user's."""
+"""A real JupyterLab on a temporary folder, isolated from the user's configuration."""
 
 import json
 import os
@@ -15,15 +15,14 @@ from pathlib import Path
 
 import nbformat
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EXTENSION = REPOSITORY / "course_lib" / "quiz" / "labextension"
+from tests.support.checkout import ROOT
+
+EXTENSION = ROOT / "course_lib" / "quiz" / "labextension"
 
 
 @dataclass
 class Jupyter:
-    """A running server: its address, the folder it serves, and the page configuration it reads on
-    every load.
-    """
+    """A running server: its URL, root folder, and page configuration (read on every load)."""
 
     url: str
     folder: Path
@@ -31,27 +30,26 @@ class Jupyter:
 
     def notebook(self, name: str, *cells: str) -> Path:
         """Write a notebook of code cells into the served folder."""
-        book = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(source) for source in cells]
-        )
-        book.metadata["kernelspec"] = {
+        code_cells = [nbformat.v4.new_code_cell(source) for source in cells]
+        notebook = nbformat.v4.new_notebook(cells=code_cells)
+        notebook.metadata["kernelspec"] = {
             "name": "python3",
             "display_name": "Python 3",
             "language": "python",
         }
         path = self.folder / name
-        nbformat.write(book, path)
+        nbformat.write(notebook, path)
         return path
 
     def configure(self, **disabled: bool) -> None:
-        """Switch plugins off by name; asking for JupyterLab's news is always off."""
-        news = {"@jupyterlab/apputils-extension:announcements": True}
+        """Disable plugins by name; JupyterLab's announcements are always disabled."""
+        disabled_extensions = {"@jupyterlab/apputils-extension:announcements": True} | disabled
         self.page_config.write_text(
-            json.dumps({"disabledExtensions": news | disabled}), encoding="utf-8"
+            json.dumps({"disabledExtensions": disabled_extensions}), encoding="utf-8"
         )
 
     def end_sessions(self) -> None:
-        """Shut every kernel down."""
+        """Shut down every kernel."""
         with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=20) as reply:
             sessions = json.load(reply)
         for session in sessions:
@@ -63,44 +61,57 @@ class Jupyter:
 
 @contextmanager
 def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[Jupyter]:
-    """Start JupyterLab with all its folders below ``root`` and some environment variables for its
-    kernels.
+    """Run JupyterLab with its configuration, data and log under ``root``.
 
-    It is started in, and serves, ``folder``: an empty one if not given.
+    Args:
+        root: an empty folder.
+        folder: the server's root and working folder; by default a new folder in ``root``.
+        variables: additional environment variables for the kernels.
     """
     folder = folder or root / "course"
+    runtime, log = root / "run", root / "log"
     config, extensions = root / "config" / "labconfig", root / "data" / "labextensions"
-    for made in (folder, config, extensions):
-        made.mkdir(parents=True, exist_ok=True)
+    for directory in (folder, config, extensions):
+        directory.mkdir(parents=True, exist_ok=True)
     shutil.copytree(EXTENSION, extensions / "pixels-to-diffusion-quiz")
-    environment = os.environ | variables | {"PYTHONPATH": str(REPOSITORY), "COURSE_MODE": "quick"}
+    environment = os.environ | variables
     environment |= {
+        "PYTHONPATH": str(ROOT),
+        "COURSE_MODE": "quick",
         "JUPYTER_CONFIG_DIR": str(config.parent),
         "JUPYTER_DATA_DIR": str(extensions.parent),
+        "JUPYTER_RUNTIME_DIR": str(runtime),
     }
-    environment |= {"JUPYTER_RUNTIME_DIR": str(root / "run")}
-    options = ["--no-browser", "--port=0", "--allow-root", "--ServerApp.disable_check_xsrf=True"]
-    options += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
-    with (root / "log").open("w") as log:
-        command = [sys.executable, "-m", "jupyterlab", *options]
-        server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+    options = [
+        "--no-browser",
+        "--port=0",
+        "--allow-root",
+        "--ServerApp.disable_check_xsrf=True",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+    ]
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=output, stderr=output
+        )
         try:
-            jupyter = Jupyter(
-                _address(root / "run", server, root / "log"), folder, config / "page_config.json"
-            )
+            url = _wait_for_url(runtime, server, log)
+            jupyter = Jupyter(url, folder, config / "page_config.json")
             jupyter.configure()
             yield jupyter
             jupyter.end_sessions()
         finally:
-            # a polite end shuts all extensions down first, which at times takes minutes
+            # killed, because a regular shutdown of all extensions can take minutes
             server.kill()
             server.wait()
 
 
-def _address(runtime: Path, server: subprocess.Popen, log: Path) -> str:
-    """The address that the server writes into its runtime folder, once it answers there.
+def _wait_for_url(runtime: Path, server: subprocess.Popen, log: Path) -> str:
+    """The server's URL, once it responds.
 
-    jupyter_server writes the file before it listens: between the two every connection is refused.
+    jupyter_server writes its URL into the runtime folder before it listens: connections are refused
+    for a moment.
     """
     for _ in range(600):
         if server.poll() is not None:
@@ -110,10 +121,7 @@ def _address(runtime: Path, server: subprocess.Popen, log: Path) -> str:
                 url = f"http://127.0.0.1:{json.loads(path.read_text())['port']}"
                 urllib.request.urlopen(f"{url}/api", timeout=60).close()
                 return url
-            except (
-                json.JSONDecodeError,
-                urllib.error.URLError,
-            ):  # half written, or not listening yet
-                pass
+            except (json.JSONDecodeError, urllib.error.URLError):
+                pass  # the file is incomplete, or the server is not listening yet
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")

@@ -1,22 +1,25 @@
-"""Our models of course_lib.sd beside diffusers' with the same weights, and how far apart they are.
+"""Our models of course_lib.sd and diffusers' with the same weights, and how much they differ.
 
-diffusers starts its normalisations at 1 and its biases anywhere near 0, which would hide many a
-mistake: here both are random. Sizes are tiny, unless a test says otherwise.
+diffusers initialises norms with 1 and biases near 0, which would hide many mistakes: here both are
+random. Sizes are tiny unless a test asks for others. diffusers is imported when it is needed, so
+that tests are collected quickly.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
-import diffusers
 import torch
 from torch import Tensor, nn
 
+from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 
-EXACT, SINGLE = 1e-12, 1e-5  # the bars in float64 and in float32
-ATTENDING, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
+# The largest relative errors allowed in float64 and in float32.
+EXACT, SINGLE = 1e-12, 1e-5
+WITH_ATTENTION, WITHOUT_ATTENTION = "CrossAttnDownBlock2D", "DownBlock2D"
 UNET = UNetConfig(
-    down_block_types=(ATTENDING, ATTENDING, PLAIN),
+    down_block_types=(WITH_ATTENTION, WITH_ATTENTION, WITHOUT_ATTENTION),
     block_out_channels=(16, 32, 48),
     cross_attention_dim=24,
     attention_head_dim=4,
@@ -25,8 +28,10 @@ UNET = UNetConfig(
 VAE = AutoencoderConfig(block_out_channels=(8, 16, 24), layers_per_block=2, norm_num_groups=4)
 
 
-def peer_unet(config: UNetConfig) -> nn.Module:
+def diffusers_unet(config: UNetConfig) -> nn.Module:
     """diffusers' U-Net of these sizes."""
+    import diffusers
+
     types = tuple(config.down_block_types)
     return diffusers.UNet2DConditionModel(
         sample_size=config.sample_size,
@@ -43,8 +48,10 @@ def peer_unet(config: UNetConfig) -> nn.Module:
     )
 
 
-def peer_vae(config: AutoencoderConfig) -> nn.Module:
+def diffusers_vae(config: AutoencoderConfig) -> nn.Module:
     """diffusers' autoencoder of these sizes."""
+    import diffusers
+
     blocks = len(config.block_out_channels)
     return diffusers.AutoencoderKL(
         in_channels=config.in_channels,
@@ -59,10 +66,22 @@ def peer_vae(config: AutoencoderConfig) -> nn.Module:
     )
 
 
+def transformers_clip(config: CLIPTextConfig) -> nn.Module:
+    """transformers' text encoder of these sizes."""
+    import transformers
+
+    return transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
+            **asdict(config),
+            hidden_act="quick_gelu",
+            bos_token_id=config.vocab_size - 2,
+            eos_token_id=config.vocab_size - 1,
+        )
+    )
+
+
 def randomise(model: nn.Module, seed: int = 0) -> None:
-    """Everything that begins at 0, at 1 or near 0 is moved from there: biases, and the norms' two
-    vectors.
-    """
+    """Add noise to every vector: the biases, and the scales of the norms."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -70,54 +89,68 @@ def randomise(model: nn.Module, seed: int = 0) -> None:
                 parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
 
 
-def unets(
-    config: UNetConfig = UNET,
-    ours: type[nn.Module] = UNet2DConditionModel,
-    dtype: torch.dtype = torch.float64,
+def clip_pair(
+    config: CLIPTextConfig, dtype: torch.dtype = torch.float64
 ) -> tuple[nn.Module, nn.Module]:
-    """Ours and theirs with the same weights, loaded strictly from ours into theirs."""
-    return _same(ours(config), peer_unet(config), dtype)
+    """Our text encoder and transformers' with the same weights, loaded strictly."""
+    ours, theirs = CLIPTextModel(config), transformers_clip(config)
+    with torch.no_grad():
+        for table in ours.embeddings.values():
+            table.weight += 0.3 * torch.randn_like(table.weight)
+    return _with_same_weights(ours, theirs, dtype)
 
 
-def vaes(
-    config: AutoencoderConfig = VAE,
-    ours: type[nn.Module] = AutoencoderKL,
-    dtype: torch.dtype = torch.float64,
+def unet_pair(
+    config: UNetConfig = UNET, dtype: torch.dtype = torch.float64
 ) -> tuple[nn.Module, nn.Module]:
-    """As :func:`unets`, of the autoencoder."""
-    return _same(ours(config), peer_vae(config), dtype)
+    """Our U-Net and diffusers' with the same weights, loaded strictly."""
+    return _with_same_weights(UNet2DConditionModel(config), diffusers_unet(config), dtype)
 
 
-def _same(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+def vae_pair(
+    config: AutoencoderConfig = VAE, dtype: torch.dtype = torch.float64
+) -> tuple[nn.Module, nn.Module]:
+    """As :func:`unet_pair`, for the autoencoder."""
+    return _with_same_weights(AutoencoderKL(config), diffusers_vae(config), dtype)
+
+
+def _with_same_weights(
+    ours: nn.Module, theirs: nn.Module, dtype: torch.dtype
+) -> tuple[nn.Module, nn.Module]:
     randomise(ours)
-    theirs.load_state_dict(ours.state_dict(), strict=True)
-    # Of nn.Module, since diffusers' own speaks up about every change of type.
+    # Older versions of transformers put this prefix in front of every key.
+    prefix = "text_model."
+    if not any(key.startswith(prefix) for key in theirs.state_dict()):
+        prefix = ""
+    state = {prefix + key: value for key, value in ours.state_dict().items()}
+    theirs.load_state_dict(state, strict=True)
+    # nn.Module's method, since diffusers' own warns about every change of dtype.
     return nn.Module.to(ours, dtype).eval(), nn.Module.to(theirs, dtype).eval()
 
 
-def apart(ours: Tensor, theirs: Tensor) -> float:
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference, relative to the largest of their values."""
     if ours.shape != theirs.shape:
         raise AssertionError(f"ours is {tuple(ours.shape)}, theirs {tuple(theirs.shape)}")
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-def gradients_apart(
+def gradient_error(
     ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, tuple[Tensor, Tensor]]
 ) -> float:
     """After backward: the largest difference of any gradient, relative to the largest gradient.
 
-    ``inputs``: what else has gradients, by name, given to ours and to theirs.
+    ``inputs``: by name our and their inputs that have gradients too.
     """
-    named = dict(theirs.named_parameters())
-    pairs = [(parameter.grad, named[name].grad) for name, parameter in ours.named_parameters()]
-    pairs += [(one.grad, other.grad) for one, other in inputs.values()]
+    their_parameters = dict(theirs.named_parameters())
+    pairs = [
+        (parameter.grad, their_parameters[name].grad) for name, parameter in ours.named_parameters()
+    ]
+    pairs += [(our_input.grad, their_input.grad) for our_input, their_input in inputs.values()]
     if any(grad is None for pair in pairs for grad in pair):
         raise AssertionError("something has no gradient")
-    return (
-        max((a - b).abs().max() for a, b in pairs).item()
-        / max(b.abs().max() for _, b in pairs).item()
-    )
+    difference = max((a - b).abs().max() for a, b in pairs).item()
+    return difference / max(b.abs().max() for _, b in pairs).item()
 
 
 def unet_inputs(

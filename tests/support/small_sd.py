@@ -1,5 +1,6 @@
-"""A Stable Diffusion of tiny sizes with random weights, for tests that need no peer: pictures of 32
-x 32.
+"""A pipeline of tiny sizes with random weights, for tests that need no diffusers.
+
+Its images have 32 x 32 pixels.
 """
 
 import torch
@@ -34,9 +35,13 @@ VAE = AutoencoderConfig(
 OPTIONS = {"sampler": text_to_image.SAMPLER, "steps": 3}
 
 
-def small() -> StableDiffusion:
+def small_pipeline() -> StableDiffusion:
     """The same one at every call."""
     torch.manual_seed(0)
-    models = CLIPTextModel(TEXT), UNet2DConditionModel(DENOISER), AutoencoderKL(VAE)
-    tokenizer = Tokenizer(TEXT.vocab_size, TEXT.max_position_embeddings)
-    return StableDiffusion(tokenizer, *(model.eval() for model in models), text_to_image.SCHEDULE)
+    return StableDiffusion(
+        Tokenizer(TEXT.vocab_size, TEXT.max_position_embeddings),
+        CLIPTextModel(TEXT).eval(),
+        UNet2DConditionModel(DENOISER).eval(),
+        AutoencoderKL(VAE).eval(),
+        text_to_image.SCHEDULE,
+    )

@@ -1,16 +1,16 @@
-"""Stub models for tests of what is computed from a prediction."""
+"""Stub models for tests of code that processes predictions."""
 
 import torch
 from torch import nn
 
 
 class ConstantModel(nn.Module):
-    """A model that answers the same whatever it is shown."""
+    """A model that returns the same output for any input."""
 
-    def __init__(self, *answer):
+    def __init__(self, *output):
         super().__init__()
-        self.answer = answer
-        self.place = nn.Parameter(torch.zeros(0))  # it says which device the model is on
+        self.output = output
+        self.parameter = nn.Parameter(torch.zeros(0))  # callers read the device from a parameter
 
     def forward(self, images):
-        return self.answer
+        return self.output

@@ -1,31 +1,34 @@
-"""A Stable Diffusion of tiny sizes, with random weights: ours, and diffusers' with the same
-ones.
+"""Our pipeline and diffusers' with the same random weights, of tiny sizes.
+
+diffusers and transformers are imported when they are needed, so that tests are collected quickly.
 """
 
 import bz2
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import diffusers
 import torch
-import transformers
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib.assets import paths
-from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
+from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
-from tests.support.parity import UNET, VAE, randomise, unets, vaes
-from tests.support.sampling import peer
+from tests.support.parity import UNET, VAE, clip_pair, unet_pair, vae_pair
+from tests.support.sampling import diffusers_scheduler
+
+if TYPE_CHECKING:
+    import diffusers
 
 PROMPT, NEGATIVE = "a red fox on a purple background", "blurry, two foxes"
-PICTURE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(9))
-WORDS = 700  # ids that the tokenizer knows
+IMAGE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(9))
+VOCAB_SIZE = 700
 CLIP = CLIPTextConfig(
-    vocab_size=WORDS,
+    vocab_size=VOCAB_SIZE,
     hidden_size=UNET.cross_attention_dim,
     intermediate_size=40,
     num_hidden_layers=2,
@@ -33,89 +36,84 @@ CLIP = CLIPTextConfig(
 )
 
 
-def clips(dtype: torch.dtype = torch.float32) -> tuple[nn.Module, nn.Module]:
-    """Our text encoder and transformers' with the same weights."""
-    ours = CLIPTextModel(CLIP)
-    randomise(ours)
-    config = transformers.CLIPTextConfig(
-        **asdict(CLIP), bos_token_id=WORDS - 2, eos_token_id=WORDS - 1
-    )
-    theirs = transformers.CLIPTextModel(config)
-    prefix = (
-        "text_model." if any(key.startswith("text_model.") for key in theirs.state_dict()) else ""
-    )
-    theirs.load_state_dict(
-        {prefix + key: value for key, value in ours.state_dict().items()}, strict=True
-    )
-    return ours.to(dtype), theirs.to(dtype).eval()
-
-
 def write_tokenizer(folder: Path) -> Path:
-    """The two files of a tokenizer with the first merges only, as they are published."""
+    """The two files of a published tokenizer, with the first merges only."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = bz2.decompress(paths.data("clip", "merges.txt.bz2").read_bytes()).decode().split("\n")
-    (folder / "merges.txt").write_text("\n".join(lines[: WORDS - 514 + 1]) + "\n", encoding="utf-8")
-    (folder / "vocab.json").write_text(json.dumps(Tokenizer(WORDS).ids), encoding="utf-8")
+    packed = paths.data_path("clip", "merges.txt.bz2").read_bytes()
+    lines = bz2.decompress(packed).decode().split("\n")
+    merges = "\n".join(lines[: VOCAB_SIZE - 514 + 1]) + "\n"
+    (folder / "merges.txt").write_text(merges, encoding="utf-8")
+    vocab = json.dumps(Tokenizer(VOCAB_SIZE).ids)
+    (folder / "vocab.json").write_text(vocab, encoding="utf-8")
     return folder
 
 
 @cache
-def both(folder: Path) -> tuple[StableDiffusion, diffusers.StableDiffusionPipeline]:
-    """Ours and diffusers' pipeline, in float32; ``folder``: an empty one, for the tokenizer's
-    files.
+def pipeline_pair(folder: Path) -> "tuple[StableDiffusion, diffusers.StableDiffusionPipeline]":
+    """Our pipeline and diffusers', in float32.
+
+    ``folder``: an empty one, for the files of the tokenizer.
     """
+    import diffusers
+    import transformers
+
     torch.manual_seed(0)
-    text, their_text = clips()
-    unet, their_unet = unets(replace(UNET, sample_size=8), dtype=torch.float32)
-    vae, their_vae = vaes(VAE, dtype=torch.float32)
-    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
+    text_encoder, their_text_encoder = clip_pair(CLIP, torch.float32)
+    unet, their_unet = unet_pair(replace(UNET, sample_size=8), torch.float32)
+    vae, their_vae = vae_pair(VAE, torch.float32)
+    their_tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
         write_tokenizer(folder), model_max_length=77
     )
     theirs = diffusers.StableDiffusionPipeline(
         vae=their_vae,
-        text_encoder=their_text,
-        tokenizer=tokenizer,
+        text_encoder=their_text_encoder,
+        tokenizer=their_tokenizer,
         unet=their_unet,
-        scheduler=peer("pndm", 10),
+        scheduler=diffusers_scheduler("pndm", 10),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     theirs.set_progress_bar_config(disable=True)
-    return StableDiffusion(Tokenizer(WORDS), text, unet, vae, NoiseSchedule()), theirs
+    return StableDiffusion(Tokenizer(VOCAB_SIZE), text_encoder, unet, vae, NoiseSchedule()), theirs
 
 
-def ends(model: StableDiffusion, sampler: str, **asked) -> tuple[Tensor, Tensor]:
-    """The latents after ten steps of ours and the pictures: two, of the seeds 3 and 4, with
-    guidance 7.5.
-    """
+def our_result(pipeline: StableDiffusion, sampler: str, **options) -> tuple[Tensor, Tensor]:
+    """Latents and images after ten steps: two, of the seeds 3 and 4, with guidance 7.5."""
     latents = []
-    pictures = model.generate(
+    images = pipeline.generate(
         PROMPT,
         negative=NEGATIVE,
         sampler=sampler,
         steps=10,
         seed=3,
         count=2,
-        callback=lambda *now: latents.append(now[2]),
-        **asked,
+        callback=lambda index, t, x: latents.append(x),
+        **options,
     )
-    return latents[-1], pictures
+    return latents[-1], images
 
 
-def peer_ends(
-    pipe: diffusers.StableDiffusionPipeline, sampler: str, spacing: str, **asked
+def diffusers_result(
+    pipeline: "diffusers.StableDiffusionPipeline", sampler: str, spacing: str, **options
 ) -> tuple[Tensor, Tensor]:
-    """The same of diffusers', with an ``image`` by its pipeline from pictures to pictures."""
+    """The same with diffusers; with an ``image`` its image-to-image pipeline."""
+    import diffusers
+
     latents = []
-    if "image" in asked:
-        pipe = diffusers.StableDiffusionImg2ImgPipeline(
-            **pipe.components, requires_safety_checker=False
+    if "image" in options:
+        pipeline = diffusers.StableDiffusionImg2ImgPipeline(
+            **pipeline.components, requires_safety_checker=False
         )
-        pipe.set_progress_bar_config(disable=True)
-        asked["image"] = asked["image"][None]
-    pipe.scheduler = peer(sampler, 10, spacing=spacing)
-    pictures = pipe(
+        pipeline.set_progress_bar_config(disable=True)
+        options["image"] = options["image"][None]
+    pipeline.scheduler = diffusers_scheduler(sampler, 10, spacing=spacing)
+
+    def keep_latents(pipeline, index, t, tensors):
+        latents.append(tensors["latents"])
+        return {}
+
+    images = pipeline(
         prompt=PROMPT,
         negative_prompt=NEGATIVE,
         num_inference_steps=10,
@@ -123,7 +121,7 @@ def peer_ends(
         generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
         num_images_per_prompt=2,
         output_type="pt",
-        callback_on_step_end=lambda pipe, number, t, now: latents.append(now["latents"]) or {},
-        **asked,
+        callback_on_step_end=keep_latents,
+        **options,
     ).images
-    return latents[-1], pictures
+    return latents[-1], images

@@ -1,4 +1,4 @@
-"""Boxes by hand agree with torchvision's, and with what one can work out on paper."""
+"""Box geometry against torchvision, and against values worked out by hand."""
 
 import torch
 from hypothesis import given, settings
@@ -16,9 +16,9 @@ def boxes(*rows):
     return torch.tensor(rows, dtype=torch.float32)
 
 
-@settings(deadline=None)  # a busy machine is no mistake
+@settings(deadline=None)  # no failures on a busy machine
 @given(st.lists(st.tuples(box, box), min_size=1, max_size=8))
-def test_they_agree_with_torchvision(pairs):
+def test_area_iou_and_giou_agree_with_torchvision(pairs):
     first, second = boxes(*[a for a, _ in pairs]), boxes(*[b for _, b in pairs])
     close = {"rtol": 1e-4, "atol": 1e-4}
     torch.testing.assert_close(area(first), ops.box_area(first), **close)
@@ -28,36 +28,35 @@ def test_they_agree_with_torchvision(pairs):
     )
 
 
-def test_worked_out_on_paper():
-    square = boxes([0, 0, 4, 4])
-    # itself; its right half; shifted by half: shared 8 of 16 + 16 - 8; touching; apart by one more
-    # width
+def test_iou_and_giou_by_hand():
+    # identical; the right half; shifted by half the side, where 8 of 16 + 16 - 8 are shared;
+    # touching; one side apart
     others = boxes([0, 0, 4, 4], [2, 0, 4, 4], [2, 0, 6, 4], [4, 0, 8, 4], [8, 0, 12, 4])
-    squares = square.expand(5, 4)
+    squares = boxes([0, 0, 4, 4]).expand(5, 4)
     torch.testing.assert_close(iou(squares, others), torch.tensor([1, 1 / 2, 1 / 3, 0, 0]))
     # The hull of the last pair is 12 x 4, of which 16 belong to neither.
     torch.testing.assert_close(giou(squares, others), torch.tensor([1, 1 / 2, 1 / 3, 0, -1 / 3]))
 
 
-def test_a_box_turned_inside_out_is_empty():
-    inside_out, square = boxes([4, 4, 0, 0]), boxes([0, 0, 4, 4])
-    assert area(inside_out) == 0 and iou(inside_out, square) == 0 and giou(inside_out, square) <= 0
+def test_inverted_box_has_area_0():
+    inverted, square = boxes([4, 4, 0, 0]), boxes([0, 0, 4, 4])
+    assert area(inverted) == 0 and iou(inverted, square) == 0 and giou(inverted, square) <= 0
 
 
-def test_only_giou_pulls_boxes_that_do_not_touch():
+def test_only_giou_has_a_gradient_for_disjoint_boxes():
     target = boxes([0, 0, 4, 4])
-    for measure, pulls in ((iou, False), (giou, True)):
+    for measure, has_gradient in ((iou, False), (giou, True)):
         far = boxes([10, 0, 14, 4]).requires_grad_()
         measure(far, target).sum().backward()
-        assert bool(far.grad.abs().max() > 0) == pulls
+        assert bool(far.grad.abs().max() > 0) == has_gradient
 
 
-def test_cells_and_their_boxes():
+def test_cell_centres_and_boxes_from_distances():
     centres = cell_centres(2, 3, 4, torch.device("cpu"))
     assert centres.shape == (2, 3, 2)
     assert centres[0, 0].tolist() == [2, 2] and centres[1, 2].tolist() == [10, 6]
     # left, top, right, bottom
     distances = torch.tensor([1.0, 2, 3, 4])[None, :, None, None].expand(1, 4, 2, 3)
-    found = from_distances(centres, distances)
-    assert found.shape == (1, 2, 3, 4)
-    assert found[0, 1, 2].tolist() == [9, 4, 13, 10]
+    decoded = from_distances(centres, distances)
+    assert decoded.shape == (1, 2, 3, 4)
+    assert decoded[0, 1, 2].tolist() == [9, 4, 13, 10]

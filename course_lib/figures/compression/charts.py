@@ -1,16 +1,14 @@
-"""The charts of lesson 4: what bytes buy."""
+"""The charts of lesson 4: file size against image quality."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from course_lib.compression.codecs import Point
+from course_lib.compression.codecs import RateDistortion
 from course_lib.figures.style import (
     BLACK,
     BLUE,
-    FAINT,
     GREEN,
     INK,
     MUTED,
@@ -18,102 +16,99 @@ from course_lib.figures.style import (
     PURPLE,
     RED,
     SKY,
+    add_grid,
     course_style,
+    label_log_axis,
 )
 
-# Told apart by their marks too, without colours. The autoencoder is what the lesson is about: it is
-# the boldest.
-_LOOKS = {
+# Colour and marker of each codec. The autoencoder, the subject of the lesson, stands out.
+_CODEC_STYLES = {
     "JPEG": (BLUE, "o"),
     "WebP": (SKY, "s"),
     "PCA": (MUTED, "^"),
     "autoencoder": (RED, "*"),
 }
-_MORE = ((GREEN, "D"), (ORANGE, "v"), (PURPLE, "P"), (BLACK, "X"))
+_MORE_STYLES = ((GREEN, "D"), (ORANGE, "v"), (PURPLE, "P"), (BLACK, "X"))
 
 
-def bytes_by_quality(found: Mapping[str, Mapping[int, tuple[int, float]]]) -> Figure:
-    """Two panels with a line for each photo: how many bytes a quality takes, and how many dB it
-    keeps.
+def bytes_by_quality(results: Mapping[str, Mapping[int, tuple[int, float]]]) -> Figure:
+    """File size and PSNR against JPEG quality, a line for each photo.
 
     Args:
-        found: by the photo's name, and by quality: (bytes, PSNR in dB).
+        results: by the photo's name, and by quality: (bytes, PSNR in dB).
 
     Raises:
         ValueError: if there is nothing to draw.
     """
-    if not any(found.values()):
+    if not any(results.values()):
         raise ValueError("There is nothing to draw: give at least one photo with one quality.")
+    styles = [*_CODEC_STYLES.values(), *_MORE_STYLES]
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-        for (name, row), (colour, mark) in zip(
-            found.items(), [*_LOOKS.values(), *_MORE], strict=False
-        ):
-            for place, axes in enumerate(panels):
-                values = [taken[place] for taken in row.values()]
-                axes.plot(list(row), values, color=colour, marker=mark, markersize=6, label=name)
+        for (name, by_quality), (colour, marker) in zip(results.items(), styles, strict=False):
+            for axes, values in zip(panels, zip(*by_quality.values(), strict=True), strict=False):
+                axes.plot(
+                    list(by_quality), values, color=colour, marker=marker, markersize=6, label=name
+                )
         left, right = panels
         left.set_yscale("log")
-        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        left.yaxis.set_minor_locator(NullLocator())
-        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:g}"))
-        left.set(xlabel="quality", ylabel="bytes of the file, in thousands", title="what it costs")
-        right.set(xlabel="quality", ylabel="PSNR (dB)", title="what it keeps")
+        label_log_axis(left.yaxis, unit=1000)
+        left.set(xlabel="quality", ylabel="file size (kB)", title="file size")
+        right.set(xlabel="quality", ylabel="PSNR (dB)", title="image quality")
         left.legend()
         for axes in panels:
-            axes.grid(color=FAINT, linewidth=0.8)
-            axes.set_axisbelow(True)
+            add_grid(axes)
     return figure
 
 
 def rate_distortion(
-    ways: Mapping[str, Sequence[Point]], labels: Mapping[str, Sequence[str]] | None = None
+    codecs: Mapping[str, Sequence[RateDistortion]],
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """PSNR and SSIM against bits a pixel, a line for each way to store pictures.
+    """PSNR and SSIM against bits per pixel, a line for each codec.
 
     Args:
-        ways: by name, points in the order in which they are joined.
-        labels: by name, a word beside each of its points; ways without labels have none.
+        codecs: by name, points in the order in which they are joined.
+        labels: by name, a label for each of the codec's points; optional for every codec.
 
     Raises:
         ValueError: if there is no point.
     """
-    if not any(ways.values()):
-        raise ValueError("There is no point to draw: give at least one way with one point.")
-    unknown = iter(_MORE)
+    if not any(codecs.values()):
+        raise ValueError("There is no point to draw: give at least one codec with one point.")
+    more_styles = iter(_MORE_STYLES)
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
-        for name, points in ways.items():
-            colour, mark = _LOOKS.get(name) or next(unknown)
+        for name, points in codecs.items():
+            colour, marker = _CODEC_STYLES.get(name) or next(more_styles)
             bold = name == "autoencoder"
             for axes, metric in zip(panels, ("psnr", "ssim"), strict=True):
-                x, y = (
-                    [point.bits_per_pixel for point in points],
-                    [getattr(point, metric) for point in points],
-                )
-                size = 15 if bold else 6
+                x = [point.bits_per_pixel for point in points]
+                y = [getattr(point, metric) for point in points]
                 axes.plot(
                     x,
                     y,
                     color=colour,
-                    marker=mark,
-                    markersize=size,
+                    marker=marker,
+                    markersize=15 if bold else 6,
                     label=name,
                     zorder=4 if bold else 3,
                 )
-                for place, word in enumerate((labels or {}).get(name, ())):
+                for index, label in enumerate((labels or {}).get(name, ())):
                     axes.annotate(
-                        *(word, (x[place], y[place]), (7, -13)),
-                        textcoords="offset points", color=colour if bold else INK, fontsize=9,
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=5,
-                    )  # fmt: skip
+                        label,
+                        (x[index], y[index]),
+                        (7, -13),
+                        textcoords="offset points",
+                        color=colour if bold else INK,
+                        fontsize=9,
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                        zorder=5,
+                    )
         for axes, title in zip(panels, ("PSNR (dB)", "SSIM"), strict=True):
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.set(xlabel="bits a pixel (an 8-bit photo has 24)", ylabel=title, title=title)
-            axes.grid(color=FAINT, linewidth=0.8)
-            axes.set_axisbelow(True)
+            label_log_axis(axes.xaxis)
+            axes.set(xlabel="bits per pixel (an 8-bit photo has 24)", ylabel=title, title=title)
+            add_grid(axes)
         panels[0].legend(loc="upper left")
     return figure

@@ -1,6 +1,4 @@
-"""The figures of lesson 4 about JPEG. Every number in them comes from
-``course_lib.compression.jpeg``.
-"""
+"""The figures of lesson 4 about JPEG; their numbers come from ``course_lib.compression.jpeg``."""
 
 from collections.abc import Sequence
 
@@ -15,67 +13,65 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from course_lib.compression import jpeg
-from course_lib.compression.codecs import pillow, whole_bytes
-from course_lib.figures.convolution.kernels import SIGNED, typeset
-from course_lib.figures.style import INK, MUTED, ORANGE, PAPER, course_style
+from course_lib.compression.codecs import pillow, to_uint8
+from course_lib.figures.convolution.kernels import format_number
+from course_lib.figures.style import DIVERGING, INK, MUTED, ORANGE, PAPER, course_style
 from course_lib.metrics.images import psnr
 
-Picture = Float[Tensor, "3 height width"]
+Image = Float[Tensor, "3 height width"]
 _LUMA = 0  # the first of the three planes
 
 
-def picture(axes: Axes, image: Picture) -> None:
-    """A picture in [0, 1] without axes around it."""
+def draw_image(axes: Axes, image: Image) -> None:
+    """Draw an image in [0, 1], without axes."""
     axes.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy())
     axes.axis("off")
 
 
-def colours(image: Picture) -> Figure:
-    """A picture and its three planes after the colour transform: brightness, and two differences of
-    colour.
-    """
-    planes = jpeg.ycbcr(image).numpy()
+def colour_planes(image: Image) -> Figure:
+    """An image and its three planes after the colour transform: luma and two chroma planes."""
+    planes = jpeg.rgb_to_ycbcr(image).numpy()
     blue = LinearSegmentedColormap.from_list("blue", ["#8A7A00", "#B0B0B0", "#0050FF"])
     red = LinearSegmentedColormap.from_list("red", ["#008C8C", "#B0B0B0", "#FF2000"])
-    looks = (
+    styles = (
         ("Y: brightness", "gray", (0, 1)),
         ("Cb: how blue", blue, (-0.35, 0.35)),
-        ("Cr: how red", red, None),
+        ("Cr: how red", red, (-0.35, 0.35)),
     )
     with course_style():
         figure, panels = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
-        picture(panels[0], image)
+        draw_image(panels[0], image)
         panels[0].set_title("the photo")
-        for axes, plane, (title, shades, limits) in zip(panels[1:], planes, looks, strict=True):
-            low, high = limits or (-0.35, 0.35)
-            axes.imshow(plane, cmap=shades, vmin=low, vmax=high)
+        for axes, plane, (title, cmap, (low, high)) in zip(panels[1:], planes, styles, strict=True):
+            axes.imshow(plane, cmap=cmap, vmin=low, vmax=high)
             axes.axis("off")
             axes.set_title(f"{title}\nstd {plane.std():.3f}")
     return figure
 
 
-def waves() -> Figure:
-    """The 64 waves of which every block is a sum: white where a wave is positive, black where it is
-    negative.
-    """
+def dct_basis() -> Figure:
+    """The 64 basis functions of the DCT: white is positive, black negative."""
     rows = jpeg.dct_matrix()
     with course_style():
         figure, axes = plt.subplots(figsize=(6, 6.2), layout="constrained")
         gap, side = 2, jpeg.BLOCK + 2
         sheet = np.full((jpeg.BLOCK * side - gap,) * 2, np.nan)
         for down, across in np.ndindex(jpeg.BLOCK, jpeg.BLOCK):
-            wave = torch.outer(rows[down], rows[across]).numpy()
+            basis = torch.outer(rows[down], rows[across]).numpy()
             sheet[down * side : down * side + 8, across * side : across * side + 8] = (
-                wave / np.abs(wave).max()
+                basis / np.abs(basis).max()
             )
-        # The first one is even: a white square would vanish on the white ground.
-        shown = plt.get_cmap("gray")(0.5 + sheet / 2.3)
-        shown[np.isnan(sheet)] = 1
-        axes.imshow(shown)
-        places = np.arange(jpeg.BLOCK) * side + 3.5
-        axes.set_xticks(places, range(jpeg.BLOCK))
-        axes.set_yticks(places, range(jpeg.BLOCK))
-        axes.set(xlabel="half waves across", ylabel="half waves down")
+        # The first one is constant: pure white would be invisible on the white background.
+        pixels = plt.get_cmap("gray")(0.5 + sheet / 2.3)
+        pixels[np.isnan(sheet)] = 1
+        axes.imshow(pixels)
+        ticks = np.arange(jpeg.BLOCK) * side + 3.5
+        axes.set_xticks(ticks, range(jpeg.BLOCK))
+        axes.set_yticks(ticks, range(jpeg.BLOCK))
+        axes.set(
+            xlabel="horizontal frequency (half waves per block)",
+            ylabel="vertical frequency (half waves per block)",
+        )
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
@@ -83,26 +79,30 @@ def waves() -> Figure:
     return figure
 
 
-def sum_of_waves(
+def dct_reconstruction(
     block: Float[Tensor, "8 8"], counts: Sequence[int] = (1, 3, 6, 10, 21, 64)
 ) -> Figure:
-    """One block of pixels in [0, 1], built up of its first waves, the slowest first.
+    """A block of pixels in [0, 1], reconstructed from its lowest frequencies.
+
+    Args:
+        block: the pixels.
+        counts: how many coefficients to use in each panel, in zigzag order.
 
     Raises:
-        ValueError: if a count is not 1 to 64.
+        ValueError: if a count is not from 1 to 64.
     """
     if not all(1 <= count <= 64 for count in counts):
         raise ValueError(f"counts are {list(counts)}: choose numbers from 1 to 64.")
-    amounts = jpeg.dct(block)
-    speed = torch.arange(8)[:, None] + torch.arange(8)
-    order = (speed * 8 + torch.arange(8)).flatten().argsort(stable=True)  # diagonal by diagonal
+    coefficients = jpeg.dct(block)
+    diagonal = torch.arange(8)[:, None] + torch.arange(8)
+    order = (diagonal * 8 + torch.arange(8)).flatten().argsort(stable=True)
     with course_style():
         figure, panels = plt.subplots(1, len(counts) + 1, figsize=(11, 2.3), layout="constrained")
         for axes, count in zip(panels, counts, strict=False):
-            kept = torch.zeros(64)
-            kept[order[:count]] = amounts.flatten()[order[:count]]
-            back = jpeg.inverse_dct(kept.view(8, 8))
-            axes.imshow(back.numpy(), cmap="gray", vmin=0, vmax=1)
+            lowest = torch.zeros(64)
+            lowest[order[:count]] = coefficients.flatten()[order[:count]]
+            reconstruction = jpeg.inverse_dct(lowest.view(8, 8))
+            axes.imshow(reconstruction.numpy(), cmap="gray", vmin=0, vmax=1)
             axes.set_title(f"{count} wave{'s' if count > 1 else ''}")
         panels[-1].imshow(block.numpy(), cmap="gray", vmin=0, vmax=1)
         panels[-1].set_title("the block")
@@ -112,66 +112,74 @@ def sum_of_waves(
     return figure
 
 
-def one_block(image: Picture, row: int, column: int, quality: int) -> Figure:
-    """What JPEG does to the brightness of one 8x8 block, in six tables of 64 numbers.
+def block_tables(image: Image, row: int, column: int, quality: int) -> Figure:
+    """What JPEG does to the luma of one 8x8 block, in six tables of 64 numbers.
 
     Args:
         image: in [0, 1], both sides multiples of 8.
-        row, column: of the block, counted in blocks.
+        row: of the block, counted in blocks.
+        column: of the block.
         quality: 1 to 100.
 
     Raises:
         ValueError: if there is no such block.
     """
-    before = jpeg.blocks(jpeg.planes(image)[_LUMA] + 128)
-    if not (0 <= row < before.shape[0] and 0 <= column < before.shape[1]):
+    blocks = jpeg.to_blocks(jpeg.to_planes(image)[_LUMA] + 128)
+    if not (0 <= row < blocks.shape[0] and 0 <= column < blocks.shape[1]):
         raise ValueError(
-            f"Block ({row}, {column}): there are {before.shape[0]} rows of {before.shape[1]} blocks."
+            f"Block ({row}, {column}): there are {blocks.shape[0]} rows of {blocks.shape[1]} "
+            "blocks."
         )
-    pixels = before[row, column]
-    amounts, steps = jpeg.dct(pixels - 128), jpeg.tables(quality)[_LUMA]
-    whole = (amounts / steps).round()
-    back = (jpeg.inverse_dct(whole * steps) + 128).clamp(0, 255)
-    top = float(amounts.flatten()[1:].abs().max())
+    pixels = blocks[row, column]
+    coefficients = jpeg.dct(pixels - 128)
+    table = jpeg.quantisation_tables(quality)[_LUMA]
+    quantised = (coefficients / table).round()
+    decoded = (jpeg.inverse_dct(quantised * table) + 128).clamp(0, 255)
+    error = decoded - pixels
+    nonzero = int((quantised != 0).sum())
+    largest = float(coefficients.flatten()[1:].abs().max())
     with course_style():
         figure, panels = plt.subplots(2, 3, figsize=(11, 7.9), layout="constrained")
-        _table(panels[0, 0], pixels, "1 · pixels, 0 to 255", "grey")
-        _table(panels[0, 1], amounts, "2 · minus 128: amounts of waves", top)
-        _table(panels[0, 2], steps, f"3 · steps at quality {quality}", "plain")
-        _table(
-            panels[1, 0], whole, f"4 · rounded quotients: {int((whole != 0).sum())} are not 0", 0
-        )
-        _table(panels[1, 1], back, "5 · the pixels that come back", "grey")
-        _table(
-            panels[1, 2],
-            back - pixels,
-            f"6 · the error, at most {(back - pixels).abs().max():.0f}",
-            60,
-        )
+        upper, lower = panels
+        _draw_table(upper[0], pixels, "1 · pixels, 0 to 255", "grey")
+        _draw_table(upper[1], coefficients, "2 · DCT of pixels − 128", largest)
+        _draw_table(upper[2], table, f"3 · quantisation table, quality {quality}", "plain")
+        _draw_table(lower[0], quantised, f"4 · quantised: {nonzero} are not 0", 0)
+        _draw_table(lower[1], decoded, "5 · decoded pixels", "grey")
+        _draw_table(lower[2], error, f"6 · error, at most {error.abs().max():.0f}", 60)
     return figure
 
 
-def _table(axes: Axes, values: Float[Tensor, "8 8"], title: str, look: str | float) -> None:
-    """64 numbers in cells: grey as the pixels are, plain, or coloured by sign up to the number
-    ``look``.
+def _draw_table(
+    axes: Axes, values: Float[Tensor, "8 8"], title: str, colouring: str | float | int
+) -> None:
+    """Draw 64 numbers in coloured cells.
+
+    Args:
+        axes: where to draw.
+        values: the numbers.
+        title: of the table.
+        colouring: "grey" for pixels, "plain", or the limit of the diverging colours, where 0 means
+            the largest number except the first.
     """
-    found = values.numpy()
-    if look == "grey":
-        axes.imshow(found, cmap="gray", vmin=0, vmax=255)
-    elif look == "plain":
-        axes.imshow(found, cmap="Greys", vmin=0, vmax=2.5 * found.max())
+    numbers = values.numpy()
+    if colouring == "grey":
+        axes.imshow(numbers, cmap="gray", vmin=0, vmax=255)
+    elif colouring == "plain":
+        axes.imshow(numbers, cmap="Greys", vmin=0, vmax=2.5 * numbers.max())
     else:
-        # a dark ground would swallow the ink
-        limit = 1.6 * float(look or max(1, np.abs(found.flat[1:]).max()))
-        axes.imshow(found.clip(-limit / 1.6, limit / 1.6), cmap=SIGNED, vmin=-limit, vmax=limit)
-    for row, column in np.ndindex(found.shape):
-        value = found[row, column]
-        ink = PAPER if look == "grey" and value < 128 else INK
-        faint = not isinstance(look, str) and round(float(value)) == 0
-        number = typeset(f"{value:.0f}")
-        axes.text(
-            column, row, number, ha="center", va="center", fontsize=9, color=MUTED if faint else ink
+        limit = float(colouring or max(1, np.abs(numbers.flat[1:]).max()))
+        # The darkest colours are left out, or dark text would be illegible on them.
+        axes.imshow(
+            numbers.clip(-limit, limit), cmap=DIVERGING, vmin=-1.6 * limit, vmax=1.6 * limit
         )
+    for row, column in np.ndindex(numbers.shape):
+        value = numbers[row, column]
+        ink = PAPER if colouring == "grey" and value < 128 else INK
+        if not isinstance(colouring, str) and round(float(value)) == 0:
+            ink = MUTED
+        text = format_number(f"{value:.0f}")
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=ink)
     axes.set_xticks(np.arange(-0.5, 8), [])
     axes.set_yticks(np.arange(-0.5, 8), [])
     axes.grid(color=MUTED, linewidth=0.5)
@@ -180,65 +188,70 @@ def _table(axes: Axes, values: Float[Tensor, "8 8"], title: str, look: str | flo
     axes.set_title(title, fontsize=11)
 
 
-def at_qualities(
-    image: Picture, qualities: Sequence[int], corner: tuple[int, int], side: int = 64
+def compare_qualities(
+    image: Image, qualities: Sequence[int], corner: tuple[int, int], side: int = 64
 ) -> Figure:
-    """A photo as Pillow's JPEG at several qualities, and a piece of each enlarged.
+    """A photo as Pillow's JPEG at several qualities, each with an enlarged crop.
 
     Args:
         image: in [0, 1].
         qualities: 1 to 100.
-        corner: the top left pixel of the piece, its row and its column.
-        side: of the piece, in pixels.
+        corner: row and column of the crop's top left pixel.
+        side: of the crop, in pixels.
     """
     top, left = corner
+    columns = len(qualities) + 1
     with course_style():
-        columns = len(qualities) + 1
         figure, panels = plt.subplots(
             2, columns, figsize=(11, 2 * 11 / columns + 0.7), layout="constrained"
         )
         figure.get_layout_engine().set(h_pad=0.02, hspace=0.02)
-        for index, (whole, piece) in enumerate(panels.T):
-            stored = pillow(image, "JPEG", qualities[index - 1]) if index else None
-            shown = stored.image if stored else image
-            picture(whole, shown)
-            picture(piece, shown[:, top : top + side, left : left + side])
-            whole.add_patch(
+        for (upper, lower), quality in zip(panels.T, [None, *qualities], strict=True):
+            decoded = image
+            title, caption = f"original\n{image.numel():,} bytes", "enlarged crop"
+            if quality is not None:
+                encoded = pillow(image, "JPEG", quality)
+                decoded = encoded.image
+                title = f"quality {quality}\n{encoded.bytes:,} bytes"
+                caption = f"{psnr(decoded, image):.1f} dB"
+            draw_image(upper, decoded)
+            draw_image(lower, decoded[:, top : top + side, left : left + side])
+            upper.add_patch(
                 Rectangle((left, top), side, side, fill=False, edgecolor=ORANGE, linewidth=2.5)
             )
-            if stored:
-                whole.set_title(f"quality {qualities[index - 1]}\n{stored.bytes:,} bytes")
-                _below(piece, f"{psnr(shown, image):.1f} dB")
-            else:
-                whole.set_title(f"original\n{image.numel():,} bytes")
-                _below(piece, "the frame, enlarged")
+            upper.set_title(title)
+            _draw_caption(lower, caption)
     return figure
 
 
-def _below(axes: Axes, words: str) -> None:
+def _draw_caption(axes: Axes, text: str) -> None:
     axes.text(
-        0.5, -0.04, words, transform=axes.transAxes, ha="center", va="top", color=MUTED, fontsize=10
+        0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top", color=MUTED, fontsize=10
     )
 
 
-def ours_and_theirs(ours: Picture, theirs: Picture, times: int = 40) -> Figure:
-    """A JPEG by hand, the same by Pillow, and their difference, which is enlarged so that it can be
-    seen at all.
+def compare_with_pillow(ours: Image, theirs: Image, times: int = 40) -> Figure:
+    """The course's JPEG, Pillow's JPEG, and their amplified difference.
 
-    Both are in [0, 1], and compared in whole grey levels, as files and screens have them.
+    Args:
+        ours: decoded, in [0, 1]; compared after rounding to 8 bits.
+        theirs: the same image decoded from Pillow's file.
+        times: how much the difference is amplified.
     """
-    apart = whole_bytes(ours).astype(int) - whole_bytes(theirs)
-    found = np.abs(apart)
+    difference = to_uint8(ours).astype(int) - to_uint8(theirs)
+    error = np.abs(difference)
     with course_style():
         figure, panels = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
-        for axes, shown, title in zip(
-            panels, (ours, theirs), ("by hand", "by Pillow"), strict=False
-        ):
-            picture(axes, shown)
-            axes.set_title(title)
-        panels[2].imshow((128 + times * apart).clip(0, 255).astype(np.uint8))
+        draw_image(panels[0], ours)
+        panels[0].set_title("ours")
+        draw_image(panels[1], theirs)
+        panels[1].set_title("Pillow")
+        panels[2].imshow((128 + times * difference).clip(0, 255).astype(np.uint8))
         panels[2].axis("off")
-        panels[2].set_title(f"difference, {times} times as strong")
-        words = f"mean {found.mean():.2f} of 255 levels, largest {found.max()};"
-        _below(panels[2], f"{words}\n{np.mean(found <= 1):.1%} by 1 level or less")
+        panels[2].set_title(f"difference × {times}")
+        _draw_caption(
+            panels[2],
+            f"mean {error.mean():.2f} of 255 levels, largest {error.max()};\n"
+            f"{np.mean(error <= 1):.1%} by 1 level or less",
+        )
     return figure

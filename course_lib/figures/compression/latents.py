@@ -1,6 +1,4 @@
-"""The figures of lesson 4 about codes: principal components, latents, and the pictures that come
-back.
-"""
+"""The figures of lesson 4 about codes: galleries, principal components and latents."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,77 +6,72 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from torch import Tensor
 
-from course_lib.compression.codecs import decoded, encoded
+from course_lib.compression.codecs import decode, encode
 from course_lib.compression.pca import BLOCK, BlockPCA
-from course_lib.figures.compression.jpeg import picture
-from course_lib.figures.convolution.kernels import SIGNED
-from course_lib.figures.style import BLUE, MUTED, RED, course_style
+from course_lib.figures.compression.jpeg import draw_image
+from course_lib.figures.style import BLUE, DIVERGING, MUTED, RED, course_style, label_log_axis
 from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
 
-Picture = Float[Tensor, "3 height width"]
+Image = Float[Tensor, "3 height width"]
 
 
 def gallery(
-    rows: Mapping[str, Sequence[Picture]],
+    rows: Mapping[str, Sequence[Image]],
     columns: Sequence[str] = (),
     notes: Mapping[str, Sequence[str]] | None = None,
     width: float = 11,
 ) -> Figure:
-    """Pictures in rows that have names, in columns that may have titles, each with a note below it
-    if it has one.
+    """Images in named rows, with optional column titles and optional notes below the images.
 
     Args:
-        rows: by name, pictures in [0, 1], as many in each row.
+        rows: by name, images in [0, 1], the same number in each row.
         columns: a title for each column.
-        notes: by the row's name, a note for each of its pictures.
+        notes: by the row's name, a note for each of its images.
         width: of the figure, in inches.
 
     Raises:
-        ValueError: if rows, columns or notes differ in length, or there is no picture.
+        ValueError: if rows, columns or notes differ in length, or there is no image.
     """
-    counts = {len(row) for row in [*rows.values(), *(notes or {}).values()]} | (
-        {len(columns)} if columns else set()
-    )
+    notes = notes or {}
+    counts = {len(row) for row in [*rows.values(), *notes.values()]}
+    counts |= {len(columns)} if columns else set()
     if len(counts) != 1 or counts == {0}:
         raise ValueError(
-            f"Rows, columns and notes of {sorted(counts)}: give as many of each, and at least one."
+            f"Rows, columns and notes of {sorted(counts)}: give the same number of each, and at "
+            "least one."
         )
     (count,) = counts
-    notes = notes or {}
     first = next(iter(rows.values()))[0]
-    tall = (width - 0.4) / count * first.shape[-2] / first.shape[-1]
-    # lines after each row's first
-    more = sum(max(note.count("\n") for note in line) for line in notes.values())
-    height = tall * len(rows) + 0.25 * (bool(columns) + len(notes) + more) + 0.1
+    image_height = (width - 0.4) / count * first.shape[-2] / first.shape[-1]
+    extra_lines = sum(max(note.count("\n") for note in line) for line in notes.values())
+    text_lines = bool(columns) + len(notes) + extra_lines
+    height = image_height * len(rows) + 0.25 * text_lines + 0.1
     with course_style():
         figure, panels = plt.subplots(
             len(rows), count, figsize=(width, height), squeeze=False, layout="constrained"
         )
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, hspace=0, wspace=0)
-        for row, (line, (name, pictures)) in enumerate(zip(panels, rows.items(), strict=True)):
-            for index, (axes, image) in enumerate(zip(line, pictures, strict=True)):
-                picture(axes, image)
-                if columns and row == 0:
-                    axes.set_title(columns[index], fontsize=11)
-                if index == 0:
-                    axes.text(
-                        -0.04,
-                        0.5,
-                        name,
-                        transform=axes.transAxes,
-                        rotation=90,
-                        ha="right",
-                        va="center",
-                    )
+        for axes, title in zip(panels[0], columns, strict=False):
+            axes.set_title(title, fontsize=11)
+        for line, (name, images) in zip(panels, rows.items(), strict=True):
+            line[0].text(
+                -0.04,
+                0.5,
+                name,
+                transform=line[0].transAxes,
+                rotation=90,
+                ha="right",
+                va="center",
+            )
+            for index, (axes, image) in enumerate(zip(line, images, strict=True)):
+                draw_image(axes, image)
                 if name in notes:
-                    words = notes[name][index]
                     axes.text(
                         0.5,
                         -0.03,
-                        words,
+                        notes[name][index],
                         transform=axes.transAxes,
                         ha="center",
                         va="top",
@@ -87,86 +80,81 @@ def gallery(
     return figure
 
 
-def components(code: BlockPCA) -> Figure:
-    """The mean block, and each component as the change that it makes: added to grey, and taken away
-    from it.
+def principal_components(pca: BlockPCA) -> Figure:
+    """The mean block, and each component added to grey and subtracted from it.
 
-    ``code`` has a few components. Above each stands how much of the blocks' variance it tells.
+    Args:
+        pca: with a few components; the share of the variance is written above each.
     """
-    count = len(code.components)
+    count = len(pca.components)
     with course_style():
         figure, panels = plt.subplots(
             2, count + 1, figsize=(11, 22 / (count + 1) + 0.9), layout="constrained"
         )
-        picture(panels[0, 0], code.mean.view(3, BLOCK, BLOCK))
+        draw_image(panels[0, 0], pca.mean.view(3, BLOCK, BLOCK))
         panels[0, 0].set_title("mean\nblock", fontsize=10.5)
         panels[1, 0].axis("off")
-        for index, (component, line) in enumerate(
-            zip(code.components, panels[:, 1:].T, strict=True)
+        for index, (component, (upper, lower)) in enumerate(
+            zip(pca.components, panels[:, 1:].T, strict=True)
         ):
             change = component.view(3, BLOCK, BLOCK) / component.abs().max() / 2
-            for axes, sign in zip(line, (1, -1), strict=True):
-                picture(axes, 0.5 + sign * change)
-            line[0].set_title(f"{index + 1}, more\n({code.shares[index]:.1%})", fontsize=10.5)
-            line[1].set_title("less", fontsize=10.5)
+            draw_image(upper, 0.5 + change)
+            draw_image(lower, 0.5 - change)
+            ratio = pca.explained_variance_ratio[index]
+            upper.set_title(f"+ {index + 1}\n({ratio:.1%})", fontsize=10.5)
+            lower.set_title(f"− {index + 1}", fontsize=10.5)
     return figure
 
 
-def channels(model: AutoencoderKL, image: Picture, change: float = 2.0) -> Figure:
-    """A picture and its latent's channels as maps; below, the picture decoded after one channel was
-    moved everywhere.
+def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.0) -> Figure:
+    """An image, its latent's channels as maps, and the image decoded after changing one channel.
 
     Args:
         model: the autoencoder.
         image: in [0, 1].
-        change: by how many standard deviations of that channel in this latent.
+        change: what is added to the channel, in standard deviations of the channel in this latent.
     """
-    latents = encoded(model, image)
-    spread = latents.std((1, 2))
+    latents = encode(model, image)
+    std = latents.std((1, 2))
+    count = len(latents)
     with course_style():
-        count = len(latents)
         figure, panels = plt.subplots(
             3, count + 1, figsize=(11, 3 * 11 / (count + 1) + 0.5), layout="constrained"
         )
-        picture(panels[0, 0], image)
+        draw_image(panels[0, 0], image)
         panels[0, 0].set_title("the picture")
-        picture(panels[1, 0], decoded(model, latents))
+        draw_image(panels[1, 0], decode(model, latents))
         panels[1, 0].set_title("decoded")
         panels[2, 0].axis("off")
         for index in range(count):
-            values = latents[index] - latents[index].mean()
-            top = 2.5 * float(values.std()) or 1.0
-            panels[0, index + 1].imshow(values.numpy(), cmap=SIGNED, vmin=-top, vmax=top)
-            panels[0, index + 1].axis("off")
-            panels[0, index + 1].set_title(f"channel {index}, std {spread[index]:.1f}")
-            for line, sign, word in ((1, 1, "+"), (2, -1, "−")):
-                moved = latents.clone()
-                moved[index] += sign * change * spread[index]
-                picture(panels[line, index + 1], decoded(model, moved))
-                panels[line, index + 1].set_title(
-                    f"channel {index} {word} {change:g} std", fontsize=11
-                )
+            centred = latents[index] - latents[index].mean()
+            limit = 2.5 * float(centred.std()) or 1.0
+            top, *others = panels[:, index + 1]
+            top.imshow(centred.numpy(), cmap=DIVERGING, vmin=-limit, vmax=limit)
+            top.axis("off")
+            top.set_title(f"channel {index}, std {std[index]:.1f}")
+            for axes, sign, symbol in zip(others, (1, -1), "+−", strict=True):
+                changed = latents.clone()
+                changed[index] += sign * change * std[index]
+                draw_image(axes, decode(model, changed))
+                axes.set_title(f"channel {index} {symbol} {change:g} std", fontsize=11)
     return figure
 
 
-def spread(posterior: DiagonalGaussian) -> Figure:
-    """How the latents lie: the means of each channel, and how wide the encoder says that each value
-    is.
-    """
+def latent_histograms(posterior: DiagonalGaussian) -> Figure:
+    """Histograms of the means and of the standard deviations that an encoder gives."""
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
         means = posterior.mean.flatten().cpu().numpy()
         stds = (0.5 * posterior.logvar).exp().flatten().cpu().numpy()
         left.hist(means, bins=60, color=BLUE)
-        left.set(xlabel="mean", ylabel="values", title=f"the means: std {means.std():.2f}")
+        left.set(xlabel="mean", ylabel="values", title=f"means: std {means.std():.2f}")
         low, high = stds.min(), max(stds.max(), 1.1 * stds.min())
         right.hist(stds, bins=np.geomspace(low * 0.98, high * 1.02, 60), color=RED)
         right.set_xscale("log")
-        right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        right.xaxis.set_minor_locator(NullLocator())
-        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        middle = float(np.median(stds))
+        label_log_axis(right.xaxis)
         right.set(
-            xlabel="standard deviation (log scale)", title=f"how wide each is: median {middle:.3f}"
+            xlabel="standard deviation (log scale)",
+            title=f"standard deviations: median {np.median(stds):.3f}",
         )
     return figure

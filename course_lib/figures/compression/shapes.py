@@ -1,6 +1,4 @@
-"""Lesson 4's figure of the autoencoder: the shapes that a picture takes on its way, written down by
-the running one.
-"""
+"""The figure of lesson 4 about the autoencoder: the tensor shapes from image to latent and back."""
 
 import copy
 from collections.abc import Mapping
@@ -13,59 +11,46 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from torch import nn
 
+from course_lib.figures.hooks import record_outputs
 from course_lib.figures.style import FAINT, INK, MUTED, PURPLE, ROLES, course_style
 from course_lib.sd.vae import AutoencoderKL
 
-# between stages, of the picture, between models; in units of an inch or so
-_STEP, _TALL, _ROW = (
-    1.0,
-    2.3,
-    3.75,
-)
-_LATENT = PURPLE
+# In units of about an inch.
+_STEP = 1.0  # between stages
+_IMAGE_HEIGHT = 2.3
+_ROW_HEIGHT = 3.75
+_LATENT_COLOUR = PURPLE
 
 
 class Stage(NamedTuple):
-    """A part of the autoencoder, under the name that it has in the code, and the shape of what it
-    returns.
-    """
+    """A module of the autoencoder, by its name in the code, and the shape of its output."""
 
     name: str
     shape: tuple[int, ...]  # channels, height, width
 
 
 @torch.no_grad()
-def trace(model: AutoencoderKL, size: int = 512) -> list[Stage]:
-    """Send an empty picture through a model, and write down what its parts return, in the order in
-    which they do.
+def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
+    """Record the output shapes of the model's modules for one image, in running order.
 
-    It is done on a copy on the device ``meta``, where tensors have shapes but no numbers: as
-    nothing is computed, even the largest model and picture take no time and no memory.
+    A copy of the model runs on the device ``meta``, where tensors have shapes but no values: even
+    the largest model needs no time and no memory.
 
     Args:
-        model: on any device; it is left as it is.
-        size: side of the picture in pixels, a multiple of ``model.config.factor``.
+        model: on any device; it is left unchanged.
+        size: side of the image in pixels, a multiple of ``model.config.factor``.
     """
-    seen = [Stage("image", (model.config.in_channels, size, size))]
-
-    def note(name: str, part: nn.Module) -> None:
-        part.register_forward_hook(
-            lambda _, __, output: seen.append(Stage(name, tuple(output.shape[1:])))
-        )
-
-    copied = copy.deepcopy(model).to("meta")
-    for name, part in _parts(copied):
-        note(name, part)
-    mean = copied.encode(torch.zeros(1, *seen[0].shape, device="meta")).mean
-    seen.append(Stage("latent", tuple(mean.shape[1:])))
-    copied.decode(mean)
-    return seen
+    image = Stage("image", (model.config.in_channels, size, size))
+    meta_model = copy.deepcopy(model).to("meta")
+    with record_outputs(_modules(meta_model)) as outputs:
+        mean = meta_model.encode(torch.zeros(1, *image.shape, device="meta")).mean
+        outputs.append(("latent", mean))
+        meta_model.decode(mean)
+    return [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
 
 
-def _parts(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
-    """What is drawn: each resolution once, and the ends. The coarse blocks in the middle are told
-    as one.
-    """
+def _modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
+    """The modules to draw: one per resolution, the middle block, and the first and last layer."""
     down, up = model.encoder.down_blocks, model.decoder.up_blocks
     return [
         ("conv_in", model.encoder.conv_in),
@@ -78,68 +63,76 @@ def _parts(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
     ]
 
 
-def shapes(models: Mapping[str, AutoencoderKL], size: int = 512) -> Figure:
-    """A row for each model: the way from the picture to the latent and back, with the shapes of the
-    running model.
+def autoencoder_shapes(models: Mapping[str, AutoencoderKL], size: int = 512) -> Figure:
+    """A row for each model: the shapes from image to latent and back, read off the running model.
 
     Args:
         models: by name.
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
 
     Raises:
         ValueError: if there is no model.
     """
     if not models:
         raise ValueError("There is no model to draw: give at least one.")
-    traces = {name: trace(model, size) for name, model in models.items()}
+    traces = {name: trace_stages(model, size) for name, model in models.items()}
     width = max(map(len, traces.values())) * _STEP
     with course_style():
-        figure, axes = plt.subplots(figsize=(12.5, 12.5 * _ROW * len(traces) / width))
+        figure, axes = plt.subplots(figsize=(12.5, 12.5 * _ROW_HEIGHT * len(traces) / width))
         figure.subplots_adjust(0, 0, 1, 1)
-        axes.set(xlim=(-0.55 * _STEP, width - 0.45 * _STEP), ylim=(_ROW * len(traces), 0))
+        axes.set(xlim=(-0.55 * _STEP, width - 0.45 * _STEP), ylim=(_ROW_HEIGHT * len(traces), 0))
         axes.axis("off")
         for row, (name, stages) in enumerate(traces.items()):
-            parameters = sum(part.numel() for part in models[name].parameters())
-            heading = f"{name}: {parameters:,} parameters"
+            parameters = sum(parameter.numel() for parameter in models[name].parameters())
             axes.text(
-                -0.5 * _STEP, _ROW * row + 0.22, heading, weight="bold", fontsize=12, va="center"
+                -0.5 * _STEP,
+                _ROW_HEIGHT * row + 0.22,
+                f"{name}: {parameters:,} parameters",
+                weight="bold",
+                fontsize=12,
+                va="center",
             )
-            _row(axes, stages, _ROW * row + 0.55 + _TALL / 2, size)
+            _draw_row(axes, stages, _ROW_HEIGHT * row + 0.55 + _IMAGE_HEIGHT / 2, size)
     return figure
 
 
-def _row(axes: Axes, stages: list[Stage], middle: float, size: int) -> None:
+def _draw_row(axes: Axes, stages: list[Stage], middle: float, size: int) -> None:
     latent = next(index for index, stage in enumerate(stages) if stage.name == "latent")
-    ends = (stages[0].shape, stages[latent].shape, stages[-1].shape)
-    for start, end, colour in (
-        (0, latent, ROLES["input"]),
-        (latent, len(stages) - 1, ROLES["output"]),
-    ):
-        tall = [_height(stages[index].shape, size) / 2 + 0.12 for index in (start, end)]
-        corners = [(start, -tall[0]), (end, -tall[1]), (end, tall[1]), (start, tall[0])]
+    last = len(stages) - 1
+    for start, end, colour in ((0, latent, ROLES["input"]), (latent, last, ROLES["output"])):
+        half_start, half_end = (
+            _height(stages[index].shape, size) / 2 + 0.12 for index in (start, end)
+        )
+        corners = [(start, -half_start), (end, -half_end), (end, half_end), (start, half_start)]
         axes.add_patch(
             Polygon(
                 [(x * _STEP, middle + y) for x, y in corners], color=colour, alpha=0.12, linewidth=0
             )
         )
+    colours = {0: ROLES["input"], latent: _LATENT_COLOUR, last: ROLES["output"]}
     for index, (name, shape) in enumerate(stages):
         x = index * _STEP
-        ends_here = index in (0, latent, len(stages) - 1)
-        colour = {0: ROLES["input"], latent: _LATENT, len(stages) - 1: ROLES["output"]}.get(
-            index, FAINT
+        height = _height(shape, size)
+        width = min(0.8, 0.12 + 0.03 * shape[0] ** 0.5)  # more channels, a wider box
+        axes.add_patch(
+            Rectangle(
+                (x - width / 2, middle - height / 2),
+                width,
+                height,
+                facecolor=colours.get(index, FAINT),
+                edgecolor=INK,
+                linewidth=1,
+            )
         )
-        tall = _height(shape, size)
-        wide = min(0.8, 0.12 + 0.03 * shape[0] ** 0.5)  # more channels, a thicker box
-        corner = (x - wide / 2, middle - tall / 2)
-        axes.add_patch(Rectangle(corner, wide, tall, facecolor=colour, edgecolor=INK, linewidth=1))
-        # in turns higher and lower, or they would touch
-        low = middle + _TALL / 2 + (0.16 if index % 2 else 0.52)
-        axes.plot([x, x], [middle + tall / 2, low - 0.1], color=FAINT, linewidth=1, zorder=0)
-        words = "×".join(map(str, shape))
-        weight = "bold" if ends_here and shape in ends else "normal"
-        axes.text(x, low, words, ha="center", va="center", fontsize=9.5, weight=weight)
-        axes.text(x, low + 0.16, name, ha="center", va="center", fontsize=8, color=MUTED)
+        # At alternating heights, or neighbouring labels would touch.
+        y = middle + _IMAGE_HEIGHT / 2 + (0.16 if index % 2 else 0.52)
+        axes.plot([x, x], [middle + height / 2, y - 0.1], color=FAINT, linewidth=1, zorder=0)
+        text = "×".join(map(str, shape))
+        weight = "bold" if index in colours else "normal"
+        axes.text(x, y, text, ha="center", va="center", fontsize=9.5, weight=weight)
+        axes.text(x, y + 0.16, name, ha="center", va="center", fontsize=8, color=MUTED)
 
 
 def _height(shape: tuple[int, ...], size: int) -> float:
-    return _TALL * (shape[-2] / size) ** 0.5  # the root, so that the coarse ones can be seen
+    # The square root keeps coarse maps visible.
+    return _IMAGE_HEIGHT * (shape[-2] / size) ** 0.5

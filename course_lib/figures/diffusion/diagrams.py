@@ -1,6 +1,4 @@
-"""The diagrams of lesson 6: the notes' picture of latent diffusion, with what really went along
-every arrow.
-"""
+"""The diagrams of lesson 6: latent diffusion, drawn with the tensors of a real run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
@@ -25,60 +24,60 @@ from course_lib.figures.style import (
     course_style,
 )
 
-Picture = Float[Tensor, "3 height width"]
+Image = Float[Tensor, "3 height width"]
 Latent = Float[Tensor, "channels rows columns"]
-# The same part always has the same colour; what it is called stands in it as well.
+# Every component keeps its colour; its name is written in the diagram too.
 COLOURS = {"text encoder": PURPLE, "U-Net": BLUE, "decoder": GREEN, "sampler and the rest": ORANGE}
 
-_PITCH = 3.3  # from one picture of the diagram to the next; a picture is 1.9 wide
+_SIDE = 1.9  # of a picture in the diagram
+_PITCH = 3.3  # from one picture to the next
 
 
-def mosaic(latent: Latent) -> Float[np.ndarray, "tall wide"]:
-    """The channels of a latent beside and below each other, two in a row, in [0, 1]: 0 becomes mid
-    grey.
+def tile_channels(latent: Latent) -> Float[np.ndarray, "height width"]:
+    """The channels of a latent in a grid of two columns, in [0, 1], with 0 as mid grey.
 
     Raises:
-        ValueError: if their number is odd.
+        ValueError: if the number of channels is odd.
     """
     channels, height, width = latent.shape
     if channels % 2:
-        raise ValueError(f"{channels} channels can't stand two in a row: give an even number.")
+        raise ValueError(f"{channels} channels don't fill two columns: give an even number.")
     values = (0.5 + latent / (6 * float(latent.std().clamp(min=1e-6)))).clamp(0, 1).numpy()
     sheet = np.ones((channels // 2 * (height + 1) - 1, 2 * width + 1))
-    for index, one in enumerate(values):
+    for index, channel in enumerate(values):
         top, left = index // 2 * (height + 1), index % 2 * (width + 1)
-        sheet[top : top + height, left : left + width] = one
+        sheet[top : top + height, left : left + width] = channel
     return sheet
 
 
-def diagram(
-    image: Picture,
+def latent_diffusion_diagram(
+    image: Image,
     clean: Latent,
     noisy: Latent,
     denoised: Latent,
-    back: Picture,
+    decoded: Image,
     times: Sequence[int],
 ) -> Figure:
-    """The notes' diagram: five pictures, and the four arrows between them.
+    """The diagram of latent diffusion: five pictures, and the four steps between them.
 
     Args:
-        image: what was encoded, in [0, 1].
+        image: the input, in [0, 1].
         clean: its latent.
         noisy: the latent with noise.
-        denoised: what came out of the loop.
-        back: the picture decoded from that, in [0, 1].
-        times: those at which the denoiser was asked.
+        denoised: the latent after the sampling loop.
+        decoded: the image decoded from it, in [0, 1].
+        times: the timesteps at which the denoiser was called.
     """
-    shape = " x ".join(map(str, clean.shape))
-    pixels = " x ".join(map(str, image.shape))
-    shown = (
-        ("picture", pixels, image, 0),
-        ("latent", shape, clean, 1),
-        (f"with noise, time {times[0]}", shape, noisy, 2),
-        ("without", shape, denoised, 3),
-        ("picture", pixels, back, 4),
+    latent_shape = " x ".join(map(str, clean.shape))
+    image_shape = " x ".join(map(str, image.shape))
+    pictures = (
+        ("picture", image_shape, image),
+        ("latent", latent_shape, clean),
+        (f"noisy, t = {times[0]}", latent_shape, noisy),
+        ("denoised", latent_shape, denoised),
+        ("picture", image_shape, decoded),
     )
-    words = ("1 encode", "2 add\nnoise", f"3 denoise\nU-Net,\n{len(times)} times", "4 decode")
+    steps = ("1 encode", "2 add\nnoise", f"3 denoise\nU-Net,\n{len(times)} times", "4 decode")
     with course_style():
         figure, axes = plt.subplots(figsize=(12.5, 3.5))
         axes.set(xlim=(-0.1, 15.2), ylim=(-1.15, 2.9))
@@ -86,67 +85,63 @@ def diagram(
         axes.axis("off")
         axes.add_patch(_box(3.12, -0.95, 8.86, 3.7, FAINT, 0.5))
         axes.text(7.55, -0.72, "latent space", ha="center", color=MUTED)
-        for title, size, content, place in shown:
-            left = _PITCH * place
-            _tile(axes, content, left)
-            axes.text(
-                left + 0.95, 2.05, title, ha="center", va="bottom", weight="bold", fontsize=10.5
+        for index, (title, shape, tensor) in enumerate(pictures):
+            left = _PITCH * index
+            middle = left + _SIDE / 2
+            _draw_tensor(axes, tensor, left)
+            axes.text(middle, 2.05, title, ha="center", va="bottom", weight="bold", fontsize=10.5)
+            axes.text(middle, -0.12, shape, ha="center", va="top", color=MUTED, fontsize=9.5)
+        for index, step in enumerate(steps):
+            middle = _PITCH * index + 2.6
+            _draw_arrow(axes, (middle - 0.55, 0.62), (middle + 0.55, 0.62))
+            axes.text(middle, 0.8, step, ha="center", va="bottom", fontsize=9.5, linespacing=1.15)
+        middle = _PITCH * 2 + 2.6  # of the third arrow
+        axes.add_patch(
+            FancyArrowPatch(
+                (middle + 0.35, 0.45),
+                (middle - 0.35, 0.45),
+                connectionstyle="arc3,rad=-1.2",
+                arrowstyle="-|>",
+                mutation_scale=13,
+                color=BLUE,
+                linewidth=2,
             )
-            axes.text(left + 0.95, -0.12, size, ha="center", va="top", color=MUTED, fontsize=9.5)
-        for place, word in enumerate(words):
-            middle = _PITCH * place + 2.6
-            _arrow(axes, (middle - 0.55, 0.62), (middle + 0.55, 0.62))
-            axes.text(middle, 0.8, word, ha="center", va="bottom", fontsize=9.5, linespacing=1.15)
-        again = _PITCH * 2 + 2.6  # beside the third arrow
-        loop = FancyArrowPatch(
-            (again + 0.35, 0.45), (again - 0.35, 0.45), connectionstyle="arc3,rad=-1.2",
-            arrowstyle="-|>", mutation_scale=13, color=BLUE, linewidth=2,
-        )  # fmt: skip
-        axes.add_patch(loop)
+        )
     return figure
 
 
-def loop(seconds: Mapping[str, Sequence[float]], total: float) -> Figure:
-    """Which part of a drawing is called how often, and a bar of the time that each takes.
+def sampling_loop(seconds: Mapping[str, Sequence[float]], total: float) -> Figure:
+    """A diagram of the components with their number of calls, and a bar of their times.
 
     Args:
-        seconds: of every call, by part: those of
-            :func:`course_lib.profiling.denoiser_cost.clocked`.
-        total: seconds of the whole drawing.
+        seconds: of every call, by component, from
+            :func:`course_lib.profiling.cost.time_calls`.
+        total: seconds of the whole generation.
 
     Raises:
-        ValueError: if the parts take longer than the whole.
+        ValueError: if the components take longer than the whole.
     """
-    taken = {name: sum(calls) for name, calls in seconds.items()}
-    rest = total - sum(taken.values())
+    times = {name: sum(calls) for name, calls in seconds.items()}
+    rest = total - sum(times.values())
     if rest < 0:
         raise ValueError(
-            f"The parts take {total - rest:.2f} s of {total:.2f} s: measure the whole around them."
+            f"The parts take {total - rest:.2f} s of {total:.2f} s: time the whole around them."
         )
-    calls = {name: f"{name}\n{len(times)} ×" for name, times in seconds.items()}
     with course_style():
         figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 5.2), height_ratios=[3, 1.2])
-        top.set(xlim=(0, 11), ylim=(-0.35, 3.1))
-        top.axis("off")
-        top.add_patch(_box(4.15, -0.2, 3.0, 3.15, FAINT, 0.5))
-        top.text(5.65, -0.02, "in every step", ha="center", color=MUTED)
-        places = {"text encoder": (1.9, 1.95), "U-Net": (4.5, 1.95), "decoder": (7.6, 0.35)}
-        for name, (left, low) in places.items():
-            _part(top, left, low, calls[name], COLOURS[name])
-        _part(top, 4.5, 0.35, "sampler", COLOURS["sampler and the rest"])
-        top.text(0.1, 2.35, "sentence", va="center")
-        top.text(3.2, 0.75, "noise", va="center")
-        top.text(9.9, 0.75, "picture", va="center", weight="bold")
-        for begin, end in (((1.15, 2.35), (1.85, 2.35)), ((3.5, 2.35), (4.45, 2.35)), ((3.85, 0.75), (4.45, 0.75)),
-                           ((6.1, 0.75), (7.55, 0.75)), ((9.2, 0.75), (9.8, 0.75)), ((5.6, 1.2), (5.6, 1.9)),
-                           ((5.0, 1.9), (5.0, 1.2))):  # fmt: skip
-            _arrow(top, begin, end)
-        top.text(4.9, 1.55, "prediction", ha="right", va="center", fontsize=9, color=MUTED)
-        top.text(5.7, 1.55, "noisy latent, time", ha="left", va="center", fontsize=9, color=MUTED)
+        labels = {name: f"{name}\n{len(calls)} ×" for name, calls in seconds.items()}
+        _draw_loop(top, labels)
         left = 0.0
-        for name, value in {**taken, "sampler and the rest": rest}.items():
-            bottom.barh(0, value, left=left, color=COLOURS[name], edgecolor=PAPER, linewidth=1.5,
-                        label=f"{name} {value / total:.1%}")  # fmt: skip
+        for name, value in {**times, "sampler and the rest": rest}.items():
+            bottom.barh(
+                0,
+                value,
+                left=left,
+                color=COLOURS[name],
+                edgecolor=PAPER,
+                linewidth=1.5,
+                label=f"{name} {value / total:.1%}",
+            )
             left += value
         bottom.set(yticks=[], xlabel="seconds", xlim=(0, total))
         bottom.spines["left"].set_visible(False)
@@ -155,29 +150,76 @@ def loop(seconds: Mapping[str, Sequence[float]], total: float) -> Figure:
     return figure
 
 
-def _tile(axes: Axes, content: Tensor, left: float) -> None:
-    """A picture in colours, or the channels of a latent in grey, in a square of 1.9."""
-    extent = (left, left + 1.9, 0.0, 1.9)
-    if len(content) == 3:
-        axes.imshow(content.permute(1, 2, 0).clamp(0, 1).numpy(), extent=extent, zorder=3)
+def _draw_loop(axes: Axes, labels: Mapping[str, str]) -> None:
+    axes.set(xlim=(0, 11), ylim=(-0.35, 3.1))
+    axes.axis("off")
+    axes.add_patch(_box(4.15, -0.2, 3.0, 3.15, FAINT, 0.5))
+    axes.text(5.65, -0.02, "in every step", ha="center", color=MUTED)
+    corners = {"text encoder": (1.9, 1.95), "U-Net": (4.5, 1.95), "decoder": (7.6, 0.35)}
+    for name, (left, bottom) in corners.items():
+        _draw_component(axes, left, bottom, labels[name], COLOURS[name])
+    _draw_component(axes, 4.5, 0.35, "sampler", COLOURS["sampler and the rest"])
+    axes.text(0.1, 2.35, "prompt", va="center")
+    axes.text(3.2, 0.75, "noise", va="center")
+    axes.text(9.9, 0.75, "picture", va="center", weight="bold")
+    for start, end in (
+        ((1.15, 2.35), (1.85, 2.35)),
+        ((3.5, 2.35), (4.45, 2.35)),
+        ((3.85, 0.75), (4.45, 0.75)),
+        ((6.1, 0.75), (7.55, 0.75)),
+        ((9.2, 0.75), (9.8, 0.75)),
+        ((5.6, 1.2), (5.6, 1.9)),
+        ((5.0, 1.9), (5.0, 1.2)),
+    ):
+        _draw_arrow(axes, start, end)
+    axes.text(4.9, 1.55, "prediction", ha="right", va="center", fontsize=9, color=MUTED)
+    axes.text(5.7, 1.55, "noisy latent, t", ha="left", va="center", fontsize=9, color=MUTED)
+
+
+def _draw_tensor(axes: Axes, tensor: Tensor, left: float) -> None:
+    """Draw an image in colour, or the channels of a latent in grey."""
+    extent = (left, left + _SIDE, 0.0, _SIDE)
+    if len(tensor) == 3:
+        axes.imshow(tensor.permute(1, 2, 0).clamp(0, 1).numpy(), extent=extent, zorder=3)
     else:
-        axes.imshow(mosaic(content), cmap="gray", vmin=0, vmax=1, extent=extent, zorder=3)
+        axes.imshow(tile_channels(tensor), cmap="gray", vmin=0, vmax=1, extent=extent, zorder=3)
 
 
-def _part(axes: Axes, left: float, low: float, words: str, colour: str) -> None:
-    axes.add_patch(_box(left, low, 1.6, 0.8, colour, 0.25, edge=colour))
-    axes.text(left + 0.8, low + 0.4, words, ha="center", va="center", fontsize=10.5, color=INK)
+def _draw_component(axes: Axes, left: float, bottom: float, label: str, colour: str) -> None:
+    axes.add_patch(_box(left, bottom, 1.6, 0.8, colour, 0.25, edge=colour))
+    axes.text(left + 0.8, bottom + 0.4, label, ha="center", va="center", fontsize=10.5, color=INK)
 
 
 def _box(
-    left: float, low: float, wide: float, tall: float, colour: str, alpha: float, edge: str = SKY
+    left: float,
+    bottom: float,
+    width: float,
+    height: float,
+    colour: str,
+    alpha: float,
+    edge: str = SKY,
 ) -> FancyBboxPatch:
-    face = (*plt.matplotlib.colors.to_rgb(colour), alpha)
     return FancyBboxPatch(
-        (left, low), wide, tall, "round,pad=0,rounding_size=0.15", facecolor=face, edgecolor=edge
+        (left, bottom),
+        width,
+        height,
+        "round,pad=0,rounding_size=0.15",
+        facecolor=to_rgba(colour, alpha),
+        edgecolor=edge,
     )
 
 
-def _arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(FancyArrowPatch(begin, end, arrowstyle="-|>", mutation_scale=15, color=INK, linewidth=1.6,
-                                   shrinkA=0, shrinkB=0, zorder=4))  # fmt: skip
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=15,
+            color=INK,
+            linewidth=1.6,
+            shrinkA=0,
+            shrinkB=0,
+            zorder=4,
+        )
+    )

@@ -1,10 +1,10 @@
-"""Lesson 5's drawing of a whole U-Net, as in figure 1 of the paper. ``unet_blocks`` draws its parts
-from near.
+"""Lesson 5's drawing of a whole U-Net, as in figure 1 of the paper.
 
-It is drawn from what ``unet_trace.trace`` saw in the running model. Lengths are inches.
+It is drawn from the trace of the running model. Lengths are inches.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 
 from course_lib.figures.style import course_style
 from course_lib.figures.unet.drawing import (
-    LOOKS,
-    TALLEST,
+    ARROW_STYLES,
+    MAX_HEIGHT,
     Arrow,
     Box,
+    blank_axes,
+    describe_operations,
     draw_arrow,
     draw_box,
-    in_words,
-    labels,
-    sheet,
-    tall_as,
-    wide_as,
+    map_height,
+    map_width,
+    shape_labels,
 )
 from course_lib.figures.unet.trace import (
     BILINEAR,
@@ -35,168 +35,171 @@ from course_lib.figures.unet.trace import (
     Shape,
     trace,
 )
-from course_lib.unet.model import UNet
+from course_lib.unet import UNet
 
-_ARROW, _GAP = 0.38, 1.0  # between neighbours in a row, and between rows
+_ARROW_LENGTH, _ROW_GAP = 0.38, 1.0
 
 
 def architecture(model: UNet, size: int) -> Figure:
     """The whole network as a U: a box for every map, an arrow for every operation.
 
-    The number above a box counts its channels, the one below is its side in pixels. Boxes are the
-    wider the more channels, and the taller the finer (neither in proportion, or the small ones
-    could not be seen).
+    The number above a box counts its channels, the one below is its side in pixels. Boxes are wider
+    with more channels and taller with finer maps, but not in proportion, so that small ones stay
+    visible.
 
     Args:
         model: any U-Net; only its shapes count.
         size: the side of the input in pixels.
 
     Raises:
-        ValueError: if the model can't take pictures of this size.
+        ValueError: if the model can't take images of this size.
     """
     operations = trace(model, size)
     boxes, arrows = _layout(operations)
     left, right = min(box.left for box in boxes) - 0.35, max(box.right for box in boxes) + 0.45
-    top, bottom = TALLEST / 2 + 0.5, min(box.y - box.height / 2 for box in boxes) - 1.25
-    looks = in_words(operations)
-    width = max(right - left, 2.35 * len(looks))
+    top, bottom = MAX_HEIGHT / 2 + 0.5, min(box.bottom for box in boxes) - 1.25
+    descriptions = describe_operations(operations)
+    width = max(right - left, 2.35 * len(descriptions))
     middle = (left + right) / 2
     with course_style():
         figure = plt.figure(figsize=(width, top - bottom))
-        axes = sheet(figure, (middle - width / 2, middle + width / 2), (bottom, top))
+        axes = blank_axes(figure, (middle - width / 2, middle + width / 2), (bottom, top))
         for arrow in arrows:
             draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end)
-            _mark(axes, arrow)
+            _draw_arrow_label(axes, arrow)
         for box in boxes:
             draw_box(axes, box)
-        _names(axes, boxes, arrows)
-        _legend(axes, looks, middle - width / 2 + 0.15, bottom + 0.3, width / len(looks))
+        _draw_part_names(axes, boxes, arrows)
+        _draw_legend(
+            axes, descriptions, middle - width / 2 + 0.15, bottom + 0.3, width / len(descriptions)
+        )
     return figure
 
 
 def _layout(operations: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
-    """Where everything stands: a row for each level, pooling leads one row down, up-sampling one
-    up.
-    """
-    level, levels = 0, []
-    for one in operations:
-        level += {POOL: 1, UP: -1, BILINEAR: -1}.get(one.kind, 0)
-        levels.append(level)
-    finest = operations[0].before[1]
-    most = max(one.after[0] for one in operations)
-    tall = [
-        max(
-            tall_as(one.after[1], finest)
-            for one, at in zip(operations, levels, strict=True)
-            if at == row
-        )
-        for row in range(max(levels) + 1)
-    ]
-    tall[0] = TALLEST
-    rows = [-sum(tall[:row]) - row * _GAP - (tall[row] - tall[0]) / 2 for row in range(len(tall))]
+    """The positions of boxes and arrows: a row per level, with the finest level on top."""
+    levels = _levels(operations)
+    max_side = operations[0].input_shape[1]
+    max_channels = max(operation.output_shape[0] for operation in operations)
+    row_y = _row_positions(operations, levels, max_side)
 
-    def box(shape: Shape, row: int) -> Box:
-        return Box(
-            shape,
-            0.0,
-            rows[row],
-            wide_as(shape[0], most),
-            tall_as(shape[1], finest),
-            *labels(shape),
-        )
+    def box(shape: Shape, level: int) -> Box:
+        width, height = map_width(shape[0], max_channels), map_height(shape[1], max_side)
+        return Box(shape, 0.0, row_y[level], width, height, *shape_labels(shape))
 
-    here = box(operations[0].before, 0)
-    boxes, arrows, kept = [here], [], {}
-    for one, row in zip(operations, levels, strict=True):
-        new = box(one.after, row)
-        if one.kind == COPY:
-            new.x, new.copied = here.left - new.width / 2, True
-            arrows.append(Arrow(one, (kept[row].right + 0.04, new.y), (new.left - 0.03, new.y)))
-            here.above = f"{new.shape[0]} + {here.shape[0]}"
-            here.label_x = (new.left + here.right) / 2
-            new.above = new.below = ""
-            boxes.append(new)
-            continue
-        if one.kind in (CONV, OUTPUT):
-            # A little longer at the bottom, so that the shortest copy above it has room for its
-            # numbers.
-            new.x = here.right + _ARROW * (1.35 if row == max(levels) else 1) + new.width / 2
-            arrows.append(Arrow(one, (here.right + 0.03, here.y), (new.left - 0.03, new.y)))
-            new.below = "" if new.shape[1] == here.shape[1] else new.below
-        else:
-            new.x, down = here.x, here.y > new.y
-            if down:
-                kept[row - 1] = here
-            sign = -1 if down else 1
-            start, end = (
-                here.y + sign * (here.height / 2 + 0.27),
-                new.y - sign * (new.height / 2 + 0.27),
-            )
-            if down and not here.below:
-                start += 0.2
-            arrows.append(Arrow(one, (here.x, start), (new.x, end)))
+    current = box(operations[0].input_shape, 0)
+    boxes, arrows = [current], []
+    skip_sources: dict[int, Box] = {}  # by level
+    for operation, level in zip(operations, levels, strict=True):
+        new = box(operation.output_shape, level)
         boxes.append(new)
-        here = new
+        if operation.kind == COPY:
+            new.x = current.left - new.width / 2
+            new.is_copy = True
+            new.above = new.below = ""
+            start = (skip_sources[level].right + 0.04, new.y)
+            arrows.append(Arrow(operation, start, (new.left - 0.03, new.y)))
+            current.above = f"{new.shape[0]} + {current.shape[0]}"
+            current.label_x = (new.left + current.right) / 2
+            continue
+        if operation.kind in (CONV, OUTPUT):
+            # Longer arrows in the lowest row make room for the labels of the shortest copy above.
+            stretch = 1.35 if level == max(levels) else 1
+            new.x = current.right + _ARROW_LENGTH * stretch + new.width / 2
+            start = (current.right + 0.03, current.y)
+            arrows.append(Arrow(operation, start, (new.left - 0.03, new.y)))
+            if new.shape[1] == current.shape[1]:
+                new.below = ""
+        else:
+            new.x = current.x
+            arrows.append(_vertical_arrow(operation, current, new))
+            if operation.kind == POOL:
+                skip_sources[level - 1] = current
+        current = new
     return boxes, arrows
 
 
-def _mark(axes: Axes, arrow: Arrow) -> None:
-    """What an arrow does to the size, beside it: readable without its colour."""
-    one, (x, y) = arrow.operation, arrow.start
-    before, after = one.before[1], one.after[1]
-    colour, end = LOOKS[one.kind].colour, arrow.end
-    if one.kind == COPY:
-        middle = (x + end[0]) / 2
-        axes.text(middle, y + 0.05, "copy", ha="center", va="bottom", fontsize=8.5, color=colour)
-        if before != after:
-            axes.text(
-                middle,
-                y - 0.06,
-                f"{before}² → {after}²",
-                ha="center",
-                va="top",
-                fontsize=8.5,
-                color=colour,
-            )
-    elif one.kind in (POOL, UP, BILINEAR):
-        word = f"÷{before // after}" if before > after else f"×{after // before}"
-        side = 0.12 if one.kind == POOL else -0.12
+def _levels(operations: Sequence[Operation]) -> list[int]:
+    """The level of each operation's output: pooling goes one down, upsampling one up."""
+    level, levels = 0, []
+    for operation in operations:
+        level += {POOL: 1, UP: -1, BILINEAR: -1}.get(operation.kind, 0)
+        levels.append(level)
+    return levels
+
+
+def _row_positions(
+    operations: Sequence[Operation], levels: Sequence[int], max_side: int
+) -> list[float]:
+    """The y coordinate of each level."""
+    heights = [0.0] * (max(levels) + 1)
+    for operation, level in zip(operations, levels, strict=True):
+        heights[level] = max(heights[level], map_height(operation.output_shape[1], max_side))
+    heights[0] = MAX_HEIGHT
+    return [
+        -sum(heights[:level]) - level * _ROW_GAP - (height - heights[0]) / 2
+        for level, height in enumerate(heights)
+    ]
+
+
+def _vertical_arrow(operation: Operation, current: Box, new: Box) -> Arrow:
+    """The arrow of a pooling or an upsampling, with room for the labels of both boxes."""
+    if operation.kind == POOL:
+        start = current.bottom - 0.27 + (0 if current.below else 0.2)
+        end = new.top + 0.27
+    else:
+        start, end = current.top + 0.27, new.bottom - 0.27
+    return Arrow(operation, (current.x, start), (new.x, end))
+
+
+def _draw_arrow_label(axes: Axes, arrow: Arrow) -> None:
+    """Write what an arrow does to the size, so that it is readable without its colour."""
+    operation, (x, y) = arrow.operation, arrow.start
+    input_side, output_side = operation.input_shape[1], operation.output_shape[1]
+    colour = ARROW_STYLES[operation.kind].colour
+    label: dict[str, Any] = {"color": colour, "fontsize": 8.5, "ha": "center"}
+    if operation.kind == COPY:
+        axes.text(arrow.middle_x, y + 0.05, "copy", va="bottom", **label)
+        if input_side != output_side:
+            crop = f"{input_side}² → {output_side}²"
+            axes.text(arrow.middle_x, y - 0.06, crop, va="top", **label)
+    elif operation.kind in (POOL, UP, BILINEAR):
+        pooling = operation.kind == POOL
+        factor = f"÷{input_side // output_side}" if pooling else f"×{output_side // input_side}"
         axes.text(
-            *(x - side, (y + end[1]) / 2, word), ha="right" if side > 0 else "left",
-            va="center", fontsize=9, color=colour, weight="bold",
-        )  # fmt: skip
-    elif one.kind == OUTPUT:
-        axes.text(
-            (x + end[0]) / 2, y + 0.1, "1×1", ha="center", va="bottom", fontsize=8.5, color=colour
+            x - 0.12 if pooling else x + 0.12,
+            (y + arrow.end[1]) / 2,
+            factor,
+            ha="right" if pooling else "left",
+            va="center",
+            fontsize=9,
+            color=colour,
+            weight="bold",
         )
+    elif operation.kind == OUTPUT:
+        axes.text(arrow.middle_x, y + 0.1, "1×1", va="bottom", **label)
 
 
-def _names(axes: Axes, boxes: Sequence[Box], arrows: Sequence[Arrow]) -> None:
-    """The parts by name, around the U."""
+def _draw_part_names(axes: Axes, boxes: Sequence[Box], arrows: Sequence[Arrow]) -> None:
+    """Write "encoder", "bottleneck" and "decoder" around the U."""
     lowest = min(boxes, key=lambda box: box.y)
-    floor = [box for box in boxes if box.y == lowest.y]
-    middle = (floor[0].left + floor[-1].right) / 2
-    axes.text(
-        middle,
-        lowest.y - lowest.height / 2 - 0.3,
-        "bottleneck",
-        ha="center",
-        va="top",
-        weight="bold",
-    )
-    first_down = next(arrow for arrow in arrows if arrow.operation.kind == POOL)
+    row = [box for box in boxes if box.y == lowest.y]
+    middle = (row[0].left + row[-1].right) / 2
+    axes.text(middle, lowest.bottom - 0.3, "bottleneck", ha="center", va="top", weight="bold")
+    first_pool = next(arrow for arrow in arrows if arrow.operation.kind == POOL)
     last_up = [arrow for arrow in arrows if arrow.operation.kind in (UP, BILINEAR)][-1]
-    for arrow, word, x, ha in (
-        (first_down, "encoder", -0.5, "right"),
+    for arrow, name, offset, ha in (
+        (first_pool, "encoder", -0.5, "right"),
         (last_up, "decoder", 0.5, "left"),
     ):
-        place = (arrow.start[1] + arrow.end[1]) / 2
-        axes.text(arrow.start[0] + x, place, word, ha=ha, va="center", weight="bold")
+        y = (arrow.start[1] + arrow.end[1]) / 2
+        axes.text(arrow.start[0] + offset, y, name, ha=ha, va="center", weight="bold")
 
 
-def _legend(axes: Axes, words: dict[str, str], x: float, y: float, step: float) -> None:
-    for place, (kind, told) in enumerate(words.items()):
-        left = x + place * step
+def _draw_legend(axes: Axes, descriptions: dict[str, str], x: float, y: float, step: float) -> None:
+    for index, (kind, description) in enumerate(descriptions.items()):
+        left = x + index * step
         draw_arrow(axes, kind, (left, y), (left + 0.45, y))
-        lines = told.replace(", ", ",\n", 1) if len(told) > 18 else told
-        axes.text(left + 0.55, y, lines, va="center", fontsize=9, linespacing=1.2)
+        if len(description) > 18:
+            description = description.replace(", ", ",\n", 1)
+        axes.text(left + 0.55, y, description, va="center", fontsize=9, linespacing=1.2)

@@ -1,11 +1,11 @@
-"""What lesson 5's drawings of the U-Net are made of: boxes for maps, and an arrow for each kind of
-operation.
+"""The elements of lesson 5's drawings: boxes for maps, and an arrow for each kind of operation.
 
 Lengths are inches.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,40 +16,36 @@ from matplotlib.patches import Polygon, Rectangle
 from course_lib.figures.style import BLUE, GREEN, INK, MUTED, PAPER, PURPLE, RED
 from course_lib.figures.unet.trace import BILINEAR, CONV, COPY, OUTPUT, POOL, UP, Operation, Shape
 
-TALLEST = 1.5
-_WIDEST = 0.34
-_MAP, _TEAL = "#BFD9EC", "#0B7285"
-_THEN = {"BatchNorm2d": "batch norm", "ReLU": "ReLU"}
+MAX_HEIGHT = 1.5
+_MAX_WIDTH = 0.34
+_MAP_COLOUR, _TEAL = "#BFD9EC", "#0B7285"
+_LAYER_NAMES = {"BatchNorm2d": "batch norm", "ReLU": "ReLU"}
 
 
 @dataclass(frozen=True)
-class Look:
-    """How an arrow is drawn: told apart by its line and its direction too, not by its colour
-    alone.
-    """
+class ArrowStyle:
+    """How an arrow is drawn: distinct by its line and direction too, not only by its colour."""
 
     colour: str
-    line: str | tuple
+    dash: str | tuple
     width: float
-    words: str
+    label: str
 
 
-# The hues of the paper's legend, in shades that the colour-blind can tell apart.
-LOOKS = {
-    CONV: Look(BLUE, "-", 1.8, "conv {k}×{k}"),
-    COPY: Look(MUTED, (0, (5, 2)), 1.8, "copy"),
-    POOL: Look(RED, (0, (1, 0.8)), 3.0, "max pool {k}×{k}"),
-    UP: Look(GREEN, (0, (4, 1.2, 1, 1.2)), 2.6, "up-conv {k}×{k}"),
-    BILINEAR: Look(PURPLE, (0, (4, 1.2, 1, 1.2)), 2.6, "bilinear ×2, conv {k}×{k}"),
-    OUTPUT: Look(_TEAL, "-", 4.5, "conv {k}×{k}"),
+# The hues of the paper's legend, in shades that colour-blind readers can distinguish.
+ARROW_STYLES = {
+    CONV: ArrowStyle(BLUE, "-", 1.8, "conv {k}×{k}"),
+    COPY: ArrowStyle(MUTED, (0, (5, 2)), 1.8, "copy"),
+    POOL: ArrowStyle(RED, (0, (1, 0.8)), 3.0, "max pool {k}×{k}"),
+    UP: ArrowStyle(GREEN, (0, (4, 1.2, 1, 1.2)), 2.6, "up-conv {k}×{k}"),
+    BILINEAR: ArrowStyle(PURPLE, (0, (4, 1.2, 1, 1.2)), 2.6, "bilinear ×2, conv {k}×{k}"),
+    OUTPUT: ArrowStyle(_TEAL, "-", 4.5, "conv {k}×{k}"),
 }
 
 
 @dataclass
 class Box:
-    """A map, drawn around its middle, with a line of text above and one below (both over
-    ``label_x``).
-    """
+    """A map, drawn around its centre, with a label above and one below, both at ``label_x``."""
 
     shape: Shape
     x: float
@@ -59,7 +55,7 @@ class Box:
     above: str = ""
     below: str = ""
     label_x: float | None = None
-    copied: bool = False
+    is_copy: bool = False
 
     @property
     def left(self) -> float:
@@ -68,6 +64,14 @@ class Box:
     @property
     def right(self) -> float:
         return self.x + self.width / 2
+
+    @property
+    def top(self) -> float:
+        return self.y + self.height / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y - self.height / 2
 
 
 @dataclass(frozen=True)
@@ -78,99 +82,81 @@ class Arrow:
     start: tuple[float, float]
     end: tuple[float, float]
 
-
-def tall_as(side: int, finest: int) -> float:
-    """The height of a map with this side in pixels, where the finest map is the tallest."""
-    return max(TALLEST * (side / finest) ** 0.6, 0.1)
-
-
-def wide_as(channels: int, most: int) -> float:
-    """The width of a map with so many channels, where the most are the widest."""
-    return 0.05 + _WIDEST * (channels / most) ** 0.5
+    @property
+    def middle_x(self) -> float:
+        return (self.start[0] + self.end[0]) / 2
 
 
-def labels(shape: Shape) -> tuple[str, str]:
-    """The channels and the side: 64, and 568²."""
+def map_height(side: int, max_side: int) -> float:
+    """The height of a map by its side in pixels; the finest map is the tallest."""
+    return max(MAX_HEIGHT * (side / max_side) ** 0.6, 0.1)
+
+
+def map_width(channels: int, max_channels: int) -> float:
+    """The width of a map by its number of channels."""
+    return 0.05 + _MAX_WIDTH * (channels / max_channels) ** 0.5
+
+
+def shape_labels(shape: Shape) -> tuple[str, str]:
+    """The channels and the side: "64" and "568²"."""
     channels, height, width = shape
     return str(channels), f"{height}²" if height == width else f"{height}×{width}"
 
 
-def sheet(figure: Figure, across: tuple[float, float], down: tuple[float, float]) -> Axes:
-    """Axes that fill the figure, one unit an inch."""
+def blank_axes(figure: Figure, xlim: tuple[float, float], ylim: tuple[float, float]) -> Axes:
+    """Axes without ticks that fill the figure, with one unit per inch."""
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=across, ylim=down)
+    axes.set(xlim=xlim, ylim=ylim)
     axes.axis("off")
     return axes
 
 
-def draw_box(axes: Axes, box: Box, size: float = 9) -> None:
-    """Draw a map with its two lines of text; what was copied is white and hatched."""
-    look = (
-        {"facecolor": PAPER, "edgecolor": MUTED, "hatch": "////"}
-        if box.copied
-        else {"facecolor": _MAP}
-    )
-    spot = (box.left, box.y - box.height / 2)
-    axes.add_artist(
-        Rectangle(
-            spot, box.width, box.height, **({"edgecolor": INK} | look), linewidth=0.8, zorder=3
-        )
-    )
+def draw_box(axes: Axes, box: Box, font_size: float | int = 9) -> None:
+    """Draw a map with its two labels; copied maps are white and hatched."""
+    style: dict[str, Any] = {"facecolor": _MAP_COLOUR, "edgecolor": INK}
+    if box.is_copy:
+        style = {"facecolor": PAPER, "edgecolor": MUTED, "hatch": "////"}
+    corner = (box.left, box.bottom)
+    axes.add_artist(Rectangle(corner, box.width, box.height, linewidth=0.8, zorder=3, **style))
     x = box.x if box.label_x is None else box.label_x
+    axes.text(x, box.top + 0.06, box.above, ha="center", va="bottom", fontsize=font_size, zorder=4)
     axes.text(
-        x,
-        box.y + box.height / 2 + 0.06,
-        box.above,
-        ha="center",
-        va="bottom",
-        fontsize=size,
-        zorder=4,
-    )
-    axes.text(
-        x,
-        box.y - box.height / 2 - 0.06,
-        box.below,
-        ha="center",
-        va="top",
-        fontsize=size,
-        color=MUTED,
+        x, box.bottom - 0.06, box.below, ha="center", va="top", fontsize=font_size, color=MUTED
     )
 
 
 def draw_arrow(axes: Axes, kind: str, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Draw the arrow of a kind of operation."""
-    look = LOOKS[kind]
+    style = ARROW_STYLES[kind]
     length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
-    along = (end[0] - start[0]) / length, (end[1] - start[1]) / length
-    head, half = 0.07 + 0.014 * look.width, 0.033 + 0.009 * look.width
-    # the line ends here, so that dashes don't fray the tip
-    neck = (
-        end[0] - head * along[0],
-        end[1] - head * along[1],
-    )
-    sides = [(neck[0] + side * along[1], neck[1] - side * along[0]) for side in (half, -half)]
-    line = {
-        "color": look.colour,
-        "linewidth": look.width,
-        "linestyle": look.line,
-        "solid_capstyle": "butt",
-    }
-    # Added as artists: what add_patch and plot work out about the limits takes longer than the
-    # drawing.
+    dx, dy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+    head_length, half_width = 0.07 + 0.014 * style.width, 0.033 + 0.009 * style.width
+    # The line ends where the head begins, so that dashes don't blur its tip.
+    neck = (end[0] - head_length * dx, end[1] - head_length * dy)
+    corners = [(neck[0] + side * dy, neck[1] - side * dx) for side in (half_width, -half_width)]
+    # add_artist is much faster than plot and add_patch, which update the data limits.
     axes.add_artist(
-        Line2D((start[0], neck[0]), (start[1], neck[1]), dash_capstyle="butt", zorder=2, **line)
-    )
-    axes.add_artist(Polygon([end, *sides], facecolor=look.colour, edgecolor="none", zorder=2))
-
-
-def in_words(operations: Sequence[Operation]) -> dict[str, str]:
-    """The kinds of arrows that occur, and what each does, from the modules themselves."""
-    words: dict[str, str] = {}
-    for one in operations:
-        told = ", ".join(
-            [LOOKS[one.kind].words.format(k=one.kernel), *(_THEN[then] for then in one.then)]
+        Line2D(
+            (start[0], neck[0]),
+            (start[1], neck[1]),
+            color=style.colour,
+            linewidth=style.width,
+            linestyle=style.dash,
+            solid_capstyle="butt",
+            dash_capstyle="butt",
+            zorder=2,
         )
-        if one.kind == COPY and one.before != one.after:
-            told += " and crop"
-        words.setdefault(one.kind, told)
-    return words
+    )
+    axes.add_artist(Polygon([end, *corners], facecolor=style.colour, edgecolor="none", zorder=2))
+
+
+def describe_operations(operations: Sequence[Operation]) -> dict[str, str]:
+    """A description of each kind of operation that occurs, from the modules themselves."""
+    descriptions: dict[str, str] = {}
+    for operation in operations:
+        label = ARROW_STYLES[operation.kind].label.format(k=operation.kernel)
+        text = ", ".join([label, *(_LAYER_NAMES[layer] for layer in operation.followed_by)])
+        if operation.kind == COPY and operation.input_shape != operation.output_shape:
+            text += " and crop"
+        descriptions.setdefault(operation.kind, text)
+    return descriptions

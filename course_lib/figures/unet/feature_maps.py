@@ -1,8 +1,7 @@
-"""Lesson 5's figures of what trained U-Nets compute: their maps, what an output sees, and where
-their errors lie.
-"""
+"""Lesson 5's figures of trained U-Nets: feature maps, receptive fields, and where errors lie."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,61 +14,50 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
-from course_lib.figures.style import BLUE, FAINT, INK, MUTED, ORANGE, PURPLE, RED, course_style
-from course_lib.figures.vision import annotations as marks
-from course_lib.unet.model import UNet
+from course_lib.figures.hooks import record_outputs
+from course_lib.figures.style import FAINT, INK, LINE_STYLES, MUTED, RED, course_style
+from course_lib.figures.vision import annotations
+from course_lib.unet import UNet
 
-Kinds = Int64[Tensor, "height width"]
+SemanticMap = Int64[Tensor, "height width"]
 
-# Pixels from the nearest pixel of another kind: lower bounds, the last bin has no upper one.
-BINS = (0, 1, 2, 3, 5, 8, 16)
-_LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (PURPLE, "^", ":"), (INK, "D", "-."))
+# Lower bounds of the distance from a border, in pixels; the last bin has no upper bound.
+DISTANCE_BINS = (0, 1, 2, 3, 5, 8, 16)
 
 
 @torch.no_grad()
-def handed_on(
-    model: nn.Module, image: Float[Tensor, "channels height width"], parts: Mapping[str, nn.Module]
+def module_outputs(
+    model: nn.Module,
+    image: Float[Tensor, "channels height width"],
+    modules: Mapping[str, nn.Module],
 ) -> dict[str, Float[Tensor, "_ _ _"]]:
-    """What the named parts of a model return while it looks at one picture."""
-    found: dict[str, Tensor] = {}
-    hooks = [
-        part.register_forward_hook(
-            lambda _, __, output, name=name: found.__setitem__(name, output[0].cpu())
-        )
-        for name, part in parts.items()
-    ]
-    try:
+    """The outputs of some of a model's modules for one image, by name, on the CPU."""
+    with record_outputs(modules.items()) as outputs:
         model(image[None].to(next(model.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
+    return {name: output[0].cpu() for name, output in outputs}
 
 
 def feature_maps(
     model: UNet, image: Float[Tensor, "channels height width"]
 ) -> dict[str, Float[Tensor, "_ _ _"]]:
-    """What every step of the network hands on, by the name of the step, from the encoder's first to
-    the decoder's last.
+    """The output of every step by its name, from the first encoder step to the last decoder step.
 
-    Of an encoder step it is what is kept for the decoder, before the pooling.
+    The output of an encoder step is the one before pooling, which is copied to the decoder.
     """
-    parts: dict[str, nn.Module] = {
-        f"encoder {n}": step.convolutions for n, step in enumerate(model.encoder)
+    modules: dict[str, nn.Module] = {
+        f"encoder {index}": step.convolutions for index, step in enumerate(model.encoder)
     }
-    parts |= {"bottleneck": model.bottleneck} | {
-        f"decoder {n}": step for n, step in enumerate(model.decoder)
-    }
-    return handed_on(model, image, parts)
+    modules["bottleneck"] = model.bottleneck
+    modules |= {f"decoder {index}": step for index, step in enumerate(model.decoder)}
+    return module_outputs(model, image, modules)
 
 
-def scales(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int = 3) -> Figure:
-    """A column for each step, its most varied channels below one another, each drawn from black to
-    white.
+def feature_map_grid(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int = 3) -> Figure:
+    """A column for each step with its channels of highest variance, each scaled to black and white.
 
     Args:
         maps: what :func:`feature_maps` returns.
-        channels: how many of each step are shown.
+        channels: how many channels of each step to show.
     """
     with course_style():
         figure, grid = plt.subplots(
@@ -80,169 +68,177 @@ def scales(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int = 3) -> Fig
             layout="constrained",
         )
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
-        for column, (name, found) in zip(grid.T, maps.items(), strict=True):
-            varied = found.flatten(1).std(1).argsort(descending=True)[:channels]
-            count, height, _ = found.shape
+        for column, (name, step_maps) in zip(grid.T, maps.items(), strict=True):
+            most_varied = step_maps.flatten(1).std(1).argsort(descending=True)[:channels]
+            count, height, _ = step_maps.shape
             column[0].set_title(f"{name}\n{count} × {height}²", fontsize=10, loc="center")
-            for axes, channel in zip(column, varied.tolist(), strict=False):
-                axes.imshow(found[channel].numpy(), cmap="gray")
+            for axes, channel in zip(column, most_varied.tolist(), strict=False):
+                axes.imshow(step_maps[channel].numpy(), cmap="gray")
                 axes.text(
-                    *(0.04, 0.04, str(channel)), transform=axes.transAxes, fontsize=8, color=INK,
+                    0.04,
+                    0.04,
+                    str(channel),
+                    transform=axes.transAxes,
+                    fontsize=8,
+                    color=INK,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.8},
-                )  # fmt: skip
+                )
             for axes in column:
                 axes.axis("off")
     return figure
 
 
-def influence(
-    found: Mapping[str, tuple[Float[Tensor, "height width"], range]], zoom: int | None = None
+def effective_receptive_fields(
+    fields: Mapping[str, tuple[Float[Tensor, "height width"], range]], zoom: int | None = None
 ) -> Figure:
-    """How strongly each input pixel moves one output, and the field that the layers say (dashed).
+    """The influence of each input pixel on one output, and the computed receptive field (dashed).
 
     Args:
-        found: by name, the absolute gradient of the output with respect to the input, and the
+        fields: by name, the absolute gradient of the output with respect to the input, and the
             computed rows.
-        zoom: show only so many pixels around the middle.
+        zoom: side of the central area to show, in pixels.
     """
     with course_style():
         figure, panels = plt.subplots(
             1,
-            len(found),
-            figsize=(3.0 * len(found) + 0.9, 3.7),
+            len(fields),
+            figsize=(3.0 * len(fields) + 0.9, 3.7),
             squeeze=False,
             layout="constrained",
         )
-        for axes, (name, (gradient, rows)) in zip(panels[0], found.items(), strict=True):
-            relative = (gradient / gradient.max()).clamp(min=1e-12).log10()
-            relative[gradient == 0] = float("nan")
-            drawn = axes.imshow(relative.numpy(), cmap="cividis", vmin=-6, vmax=0)
-            measured = [int((gradient > 0).any(side).sum()) for side in (1, 0)]
-            spot, side = (rows.start - 0.5,) * 2, len(rows)
+        for axes, (name, (gradient, rows)) in zip(panels[0], fields.items(), strict=True):
+            log_influence = (gradient / gradient.max()).clamp(min=1e-12).log10()
+            log_influence[gradient == 0] = float("nan")
+            image = axes.imshow(log_influence.numpy(), cmap="cividis", vmin=-6, vmax=0)
+            height, width = (int((gradient > 0).any(axis).sum()) for axis in (1, 0))
+            corner, side = (rows.start - 0.5,) * 2, len(rows)
             axes.add_patch(
-                Rectangle(spot, side, side, fill=False, edgecolor=RED, linewidth=2, linestyle="--")
+                Rectangle(
+                    corner, side, side, fill=False, edgecolor=RED, linewidth=2, linestyle="--"
+                )
             )
             axes.set_title(name)
-            axes.set_xlabel(f"computed {side}×{side}\nmeasured {measured[0]}×{measured[1]}")
+            axes.set_xlabel(f"computed {side}×{side}\nmeasured {height}×{width}")
             axes.set(xticks=[], yticks=[], facecolor=FAINT)
             if zoom:
                 middle = (rows.start + rows.stop - 1) / 2
-                reach = (middle - zoom / 2, middle + zoom / 2)
-                axes.set(xlim=reach, ylim=reach[::-1])
-        bar = figure.colorbar(drawn, ax=panels, shrink=0.8, ticks=[0, -2, -4, -6], pad=0.01)
+                limits = (middle - zoom / 2, middle + zoom / 2)
+                axes.set(xlim=limits, ylim=limits[::-1])
+        bar = figure.colorbar(image, ax=panels, shrink=0.8, ticks=[0, -2, -4, -6], pad=0.01)
         bar.set_ticklabels(["1", "1/100", "1/10⁴", "1/10⁶"])
         bar.set_label("influence,\nlargest = 1")
     return figure
 
 
-def compared(scene: Scene, answers: Mapping[str, Kinds], words: Mapping[str, str]) -> Figure:
-    """Above what each model says of a scene, below which pixels are wrong.
+def compare_segmentations(
+    scene: Scene, predictions: Mapping[str, SemanticMap], captions: Mapping[str, str]
+) -> Figure:
+    """Each model's segmentation of a scene, and below it the wrong pixels in black.
 
     Args:
-        scene: what was asked about.
-        answers: by the model's name, the kind of each pixel.
-        words: a line for each model, below its answer.
+        scene: what the models got.
+        predictions: semantic maps by the model's name.
+        captions: a line below each segmentation, by the model's name.
     """
+    columns = len(predictions) + 1
     with course_style():
-        figure, grid = plt.subplots(
-            2, len(answers) + 1, figsize=(2.9 * (len(answers) + 1), 6.4), layout="constrained"
-        )
+        figure, grid = plt.subplots(2, columns, figsize=(2.9 * columns, 6.4), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.13)
-        marks.picture(grid[0, 0], scene.image)
+        annotations.draw_image(grid[0, 0], scene.image)
         grid[0, 0].set_title("the picture")
-        _kinds(grid[1, 0], scene, scene.semantic)
-        marks.below(grid[1, 0], "the truth")
-        for (upper, lower), (name, kinds) in zip(grid.T[1:], answers.items(), strict=True):
-            _kinds(upper, scene, kinds)
+        _draw_segmentation(grid[1, 0], scene, scene.semantic)
+        annotations.draw_caption(grid[1, 0], "ground truth")
+        for (upper, lower), (name, semantic) in zip(grid.T[1:], predictions.items(), strict=True):
+            _draw_segmentation(upper, scene, semantic)
             upper.set_title(name)
-            marks.below(upper, words.get(name, ""))
-            wrong = kinds != scene.semantic
-            marks.picture(lower, scene.image, faded=0.9)
-            shade = np.zeros((*wrong.shape, 4))
-            shade[wrong.numpy()] = (0, 0, 0, 1)
+            annotations.draw_caption(upper, captions.get(name, ""))
+            wrong = semantic != scene.semantic
+            annotations.draw_image(lower, scene.image, fade=0.9)
             height, width = wrong.shape
-            lower.imshow(shade, interpolation="nearest", extent=(0, width, height, 0))
-            marks.below(lower, f"{wrong.float().mean():.1%} of the pixels wrong")
+            overlay = np.zeros((height, width, 4))
+            overlay[wrong.numpy()] = (0, 0, 0, 1)
+            lower.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0))
+            annotations.draw_caption(lower, f"{wrong.float().mean():.1%} of the pixels wrong")
     return figure
 
 
-def _kinds(axes: Axes, scene: Scene, kinds: Kinds) -> None:
-    marks.picture(axes, scene.image, faded=0.8)
-    marks.kinds(axes, kinds, least=60)
+def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap) -> None:
+    annotations.draw_image(axes, scene.image, fade=0.8)
+    annotations.draw_semantic(axes, semantic, min_pixels=60)
 
 
-def border_distance(kinds: Kinds) -> Float[Tensor, "height width"]:
-    """How many pixels lie between each pixel and the nearest one of another kind: 1 right at a
-    border.
+def border_distance(semantic: SemanticMap) -> Float[Tensor, "height width"]:
+    """The distance of each pixel from the nearest pixel of another class, 1 next to a border.
 
-    Infinite where there is only one kind.
+    Infinite if there is only one class.
     """
-    found = torch.full(kinds.shape, float("inf"))
-    present = kinds.unique()
-    for kind in present if len(present) > 1 else ():
-        inside = kinds == kind
-        found[inside] = torch.from_numpy(distance_transform_edt(inside.numpy())).float()[inside]
-    return found
+    distance = torch.full(semantic.shape, float("inf"))
+    values = semantic.unique()
+    for value in values if len(values) > 1 else ():
+        mask = semantic == value
+        distance[mask] = torch.from_numpy(distance_transform_edt(mask.numpy())).float()[mask]
+    return distance
 
 
-def error_rates(
-    truth: Sequence[Kinds], answers: Sequence[Kinds]
+def error_rates_by_distance(
+    truth: Sequence[SemanticMap], predictions: Sequence[SemanticMap]
 ) -> tuple[list[float], list[float]]:
-    """For each of ``BINS``: the share of its pixels that are wrong, and its share of all wrong
-    pixels.
+    """Errors by distance from a border, for each of ``DISTANCE_BINS``.
+
+    Returns:
+        The share of wrong pixels in each bin, and each bin's share of all wrong pixels.
     """
-    distance = torch.stack([border_distance(kinds) for kinds in truth])
-    wrong = torch.stack(list(answers)) != torch.stack(list(truth))
-    edges = [*BINS, float("inf")]
-    inside = [
-        (distance > low) & (distance <= high) for low, high in zip(edges, edges[1:], strict=False)
+    distance = torch.stack([border_distance(semantic) for semantic in truth])
+    wrong = torch.stack(list(predictions)) != torch.stack(list(truth))
+    bins = [
+        (distance > low) & (distance <= high)
+        for low, high in pairwise([*DISTANCE_BINS, float("inf")])
     ]
-    rates = [float(wrong[here].float().mean()) if here.any() else 0.0 for here in inside]
-    return rates, [float((wrong & here).sum() / wrong.sum().clamp(min=1)) for here in inside]
+    rates = [float(wrong[inside].float().mean()) if inside.any() else 0.0 for inside in bins]
+    total = wrong.sum().clamp(min=1)
+    return rates, [float((wrong & inside).sum() / total) for inside in bins]
 
 
-def by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
-    """The share of wrong pixels against their distance from the nearest border, a line for each
-    model.
+def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
+    """The share of wrong pixels by distance from the nearest border, a line for each model.
 
     Args:
-        rates: by the model's name, what :func:`error_rates` returns first.
+        rates: by the model's name, what :func:`error_rates_by_distance` returns first.
     """
-    names = [
-        f"{low}–{high}" if low else f"up to {high}"
-        for low, high in zip(BINS, BINS[1:], strict=False)
-    ]
+    labels = [f"{low}–{high}" if low else f"up to {high}" for low, high in pairwise(DISTANCE_BINS)]
+    labels.append(f"over {DISTANCE_BINS[-1]}")
     with course_style():
         figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
-        for (name, values), (colour, shape, line) in zip(
-            rates.items(), _LINES * len(rates), strict=False
+        for (name, values), (colour, marker, dash) in zip(
+            rates.items(), cycle(LINE_STYLES), strict=False
         ):
             axes.plot(
-                range(len(BINS)),
+                range(len(labels)),
                 values,
                 color=colour,
-                marker=shape,
-                linestyle=line,
+                marker=marker,
+                linestyle=dash,
                 markersize=7,
                 label=name,
             )
-        axes.set_xticks(range(len(BINS)), [*names, f"over {BINS[-1]}"])
+        axes.set_xticks(range(len(labels)), labels)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_ylim(bottom=0)
-        axes.set(xlabel="distance from the nearest border (pixels)", ylabel="wrong pixels there")
+        axes.set(xlabel="distance from the nearest border (pixels)", ylabel="wrong pixels")
         axes.grid(axis="y", color=FAINT)
         axes.legend()
     return figure
 
 
-def pictures(
-    columns: Mapping[str, Float[Tensor, "count 3 height width"]], words: Mapping[str, Sequence[str]]
+def image_columns(
+    columns: Mapping[str, Float[Tensor, "count 3 height width"]],
+    captions: Mapping[str, Sequence[str]],
 ) -> Figure:
-    """Pictures side by side: a row for each picture, a column for each thing that was done to it.
+    """Images side by side: a row for each image, a column for each version of it.
 
     Args:
-        columns: by their headings; values outside [0, 1] are cut off.
-        words: a line for each picture of a column, below it.
+        columns: by their headings; values outside [0, 1] are clipped.
+        captions: by the heading, a line below each image of the column.
     """
     count = len(next(iter(columns.values())))
     with course_style():
@@ -253,13 +249,12 @@ def pictures(
             squeeze=False,
             layout="constrained",
         )
-        for axes, name in zip(grid[0], columns, strict=True):
-            axes.set_title(name, loc="center", fontsize=11)
-        for column, (name, images) in zip(grid.T, columns.items(), strict=True):
-            for axes, image, number in zip(column, images, range(count), strict=True):
+        for column, (heading, images) in zip(grid.T, columns.items(), strict=True):
+            column[0].set_title(heading, loc="center", fontsize=11)
+            for row, (axes, image) in enumerate(zip(column, images, strict=True)):
                 axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy())
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-                if name in words:
-                    axes.set_xlabel(words[name][number], fontsize=10, color=MUTED)
+                if heading in captions:
+                    axes.set_xlabel(captions[heading][row], fontsize=10, color=MUTED)
     return figure

@@ -1,21 +1,20 @@
-"""What a running U-Net does: every operation with the shapes that its forward hooks saw. Lesson 5
-draws from this.
-"""
+"""The operations of a running U-Net with their shapes, recorded by forward hooks, for lesson 5."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.hooks import RemovableHandle
 
-from course_lib.unet.model import DecoderStep, UNet
+from course_lib.unet import DecoderStep, UNet
 
 Shape = tuple[int, int, int]  # channels, height, width
 
-# The kinds of operations. Up-sampling is "up" (transposed convolution) or "bilinear"
-# (interpolation, convolution).
+# The kinds of operations. Upsampling is UP (a transposed convolution) or BILINEAR (interpolation
+# and a convolution).
 CONV, COPY, POOL, UP, BILINEAR, OUTPUT = "conv", "copy", "pool", "up", "bilinear", "output"
 
 
@@ -23,105 +22,118 @@ CONV, COPY, POOL, UP, BILINEAR, OUTPUT = "conv", "copy", "pool", "up", "bilinear
 class Operation:
     """One arrow of the U.
 
-    ``name`` is the module's path. ``before`` and ``after`` are the shapes of one picture's maps; of
-    a copy, before and after the crop. ``kernel`` is the side of its window, 0 where there is none.
-    ``then`` names the modules that follow at once and belong to it; ``parameters`` counts theirs
-    too.
+    ``name`` is the module's path. ``input_shape`` and ``output_shape`` are those of one image's
+    maps; of a copy, those before and after the crop. ``kernel`` is the side of the window, 0 if
+    there is none. ``followed_by`` names the activations and normalisations that belong to it;
+    ``parameters`` includes theirs.
     """
 
     kind: str
     name: str
-    before: Shape
-    after: Shape
+    input_shape: Shape
+    output_shape: Shape
     kernel: int = 0
     parameters: int = 0
-    then: tuple[str, ...] = ()
+    followed_by: tuple[str, ...] = ()
 
 
 def trace(model: UNet, size: int) -> list[Operation]:
-    """Send an empty square picture through the model, and write down what is done to it, in order.
+    """Run the model on an empty square image and record its operations in order.
 
-    The tensors are on torch's ``meta`` device: they have shapes and no numbers, so even a large
-    model takes milliseconds. The model is left as it was.
+    The tensors are on torch's ``meta`` device, where they have shapes but no values, so even a
+    large model takes milliseconds. The model is left unchanged.
 
     Raises:
-        ValueError: if the model can't take pictures of this size; the message is the model's own.
+        ValueError: if the model can't take images of this size; with the model's own message.
     """
-    done: list[Operation] = []
-    hooks = [hook for name, module in model.named_modules() for hook in _hooks(name, module, done)]
-    # what the hooks see is the same module, run on these in place of its own
+    operations: list[Operation] = []
+    hooks = [
+        hook for name, module in model.named_modules() for hook in _hooks(name, module, operations)
+    ]
+    # The same modules, and so the hooks, run with these weights instead of their own.
     weights = {
         name: tensor.to("meta")
         for name, tensor in chain(model.named_parameters(), model.named_buffers())
     }
     training = model.training
     first = model.encoder[0].convolutions[0]
-    picture = torch.empty(1, first.in_channels, size, size, dtype=first.weight.dtype, device="meta")
+    image = torch.empty(1, first.in_channels, size, size, dtype=first.weight.dtype, device="meta")
     try:
         with torch.no_grad():
-            functional_call(model.eval(), weights, picture)
-    except RuntimeError as error:  # a kernel that is larger than what is left of the map
+            functional_call(model.eval(), weights, image)
+    except RuntimeError as error:  # a kernel larger than its input
         raise ValueError(
-            f"A picture of {size} x {size} pixels is too small for this U-Net: {error}"
+            f"An image of {size} x {size} pixels is too small for this U-Net: {error}"
         ) from error
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return done
+    return operations
 
 
-def _hooks(name: str, module: nn.Module, done: list[Operation]) -> list:
-    """The hooks that write down what one module does."""
-
-    def note(kind: str, kernel: int):
-        def write(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-            done.append(
-                Operation(kind, name, _shape(given[0]), _shape(output), kernel, _count(module))
-            )
-
-        return [module.register_forward_hook(write)]
-
-    def follow(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        last = done[-1]
-        then = (*last.then, type(module).__name__)
-        done[-1] = replace(last, then=then, parameters=last.parameters + _count(module))
-
-    if ".up." in name:  # the parts of what is noted as a whole
+def _hooks(name: str, module: nn.Module, operations: list[Operation]) -> list[RemovableHandle]:
+    """The hooks that record the operation of one module."""
+    if ".up." in name:  # inside an upsampling, which is recorded as a whole
         return []
     if name.endswith(".up"):
         bilinear = isinstance(module, nn.Sequential)
         kernel = module[1].kernel_size[0] if bilinear else module.kernel_size[0]
-        return note(BILINEAR if bilinear else UP, kernel)
-    if isinstance(module, nn.MaxPool2d):
-        return note(POOL, module.kernel_size)
-    if isinstance(module, nn.Conv2d):
-        return note(OUTPUT if name == "output" else CONV, module.kernel_size[0])
-    if isinstance(module, (nn.BatchNorm2d, nn.ReLU)):
-        return [module.register_forward_hook(follow)]
-    if isinstance(module, DecoderStep) and module.skip:
-        return _copy_hooks(name, module, done)
-    return []
+        hook = _record(BILINEAR if bilinear else UP, name, kernel, operations)
+    elif isinstance(module, nn.MaxPool2d):
+        hook = _record(POOL, name, module.kernel_size, operations)
+    elif isinstance(module, nn.Conv2d):
+        kind = OUTPUT if name == "output" else CONV
+        hook = _record(kind, name, module.kernel_size[0], operations)
+    elif isinstance(module, (nn.BatchNorm2d, nn.ReLU)):
+        hook = _record_follower(operations)
+    elif isinstance(module, DecoderStep) and module.has_skip:
+        return _copy_hooks(name, module, operations)
+    else:
+        return []
+    return [module.register_forward_hook(hook)]
 
 
-def _copy_hooks(name: str, step: DecoderStep, done: list[Operation]) -> list:
-    """A copy is no module: what is kept goes into the decoder's step, and comes out beside what was
-    up-sampled.
-    """
-    kept: list[Shape] = []
-
-    def given_to_step(step: nn.Module, given: tuple[Tensor, ...]) -> None:
-        kept[:] = [_shape(given[1])]
-
-    def given_to_convolutions(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-        channels, height, width = _shape(given[0])
-        done.append(
-            Operation(COPY, f"{name}.crop", kept[0], (channels - done[-1].after[0], height, width))
+def _record(kind: str, name: str, kernel: int, operations: list[Operation]) -> Callable:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        operations.append(
+            Operation(kind, name, _shape(args[0]), _shape(output), kernel, _count(module))
         )
 
+    return hook
+
+
+def _record_follower(operations: list[Operation]) -> Callable:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        last = operations[-1]
+        operations[-1] = replace(
+            last,
+            followed_by=(*last.followed_by, type(module).__name__),
+            parameters=last.parameters + _count(module),
+        )
+
+    return hook
+
+
+def _copy_hooks(name: str, step: DecoderStep, operations: list[Operation]) -> list[RemovableHandle]:
+    """The hooks that record a copy, which is not a module.
+
+    Its input is the second argument of the decoder step; its output is what the step's convolutions
+    get in addition to the upsampled maps.
+    """
+    skip_shapes: list[Shape] = []
+
+    def record_input(step: nn.Module, args: tuple[Tensor, ...]) -> None:
+        skip_shapes[:] = [_shape(args[1])]
+
+    def record_output(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        channels, height, width = _shape(args[0])
+        output_shape = (channels - operations[-1].output_shape[0], height, width)
+        operations.append(Operation(COPY, f"{name}.crop", skip_shapes[0], output_shape))
+
     return [
-        step.register_forward_pre_hook(given_to_step),
-        step.convolutions.register_forward_pre_hook(given_to_convolutions),
+        step.register_forward_pre_hook(record_input),
+        step.convolutions.register_forward_pre_hook(record_output),
     ]
 
 
@@ -134,64 +146,69 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def down_to_bottleneck(operations: Sequence[Operation]) -> list[Operation]:
+def encoder_and_bottleneck(operations: Sequence[Operation]) -> list[Operation]:
     """The operations of the encoder and of the bottleneck."""
-    return [one for one in operations if one.name.startswith(("encoder", "bottleneck"))]
+    return [
+        operation
+        for operation in operations
+        if operation.name.startswith(("encoder", "bottleneck"))
+    ]
 
 
-def seen(operations: Sequence[Operation], place: int) -> range:
-    """The rows (or columns) of the input that the last operation's output at one row depends on.
+def receptive_rows(operations: Sequence[Operation], row: int) -> range:
+    """The receptive field of one output row (or column): the input rows that it depends on.
 
-    Worked out from the layers, backwards: a convolution adds its neighbours, pooling doubles,
-    up-sampling halves, and at a skip connection two ways meet (Araujo et al., 2019,
+    Computed from the layers, backwards: a convolution adds neighbours, pooling doubles, upsampling
+    halves, and a skip connection joins two paths (Araujo et al., 2019,
     https://doi.org/10.23915/distill.00021).
 
     Args:
         operations: what :func:`trace` returns, or its first part.
-        place: the row of the output.
+        row: of the output.
     """
-    low = high = place
-    waiting: list[
-        tuple[int, int]
-    ] = []  # what the copies need, until the step that kept it is reached
-    for one in reversed(operations):
-        before, after = one.before[1], one.after[1]
-        if one.kind == CONV:
-            padding = (after + one.kernel - 1 - before) // 2
-            low, high = low - padding, high - padding + one.kernel - 1
-        elif one.kind == COPY:
-            shift = (before - after) // 2
-            waiting.append((low + shift, high + shift))
-        elif one.kind == UP:
+    low = high = row
+    skip_rows: list[tuple[int, int]] = []  # of the copies whose encoder step is yet to come
+    for operation in reversed(operations):
+        kernel = operation.kernel
+        input_side, output_side = operation.input_shape[1], operation.output_shape[1]
+        if operation.kind == CONV:
+            padding = (output_side + kernel - 1 - input_side) // 2
+            low, high = low - padding, high - padding + kernel - 1
+        elif operation.kind == COPY:
+            shift = (input_side - output_side) // 2
+            skip_rows.append((low + shift, high + shift))
+        elif operation.kind == UP:
             low, high = low // 2, high // 2
-        elif (
-            one.kind == BILINEAR
-        ):  # the 2x2 convolution looks one further, the interpolation at both neighbours
-            low, high = (low - 1) // 2, (high + one.kernel) // 2
-        elif one.kind == POOL:
-            low, high = low * one.kernel, high * one.kernel + one.kernel - 1
-            if waiting:
-                other = waiting.pop()
-                low, high = min(low, other[0]), max(high, other[1])
-        if one.kind != COPY:
-            low, high = max(low, 0), min(high, before - 1)
+        elif operation.kind == BILINEAR:
+            # The 2x2 convolution reaches one pixel further, the interpolation both neighbours.
+            low, high = (low - 1) // 2, (high + kernel) // 2
+        elif operation.kind == POOL:
+            low, high = low * kernel, high * kernel + kernel - 1
+            if skip_rows:
+                skip_low, skip_high = skip_rows.pop()
+                low, high = min(low, skip_low), max(high, skip_high)
+        if operation.kind != COPY:
+            low, high = max(low, 0), min(high, input_side - 1)
     return range(low, high + 1)
 
 
-def fitting(depth: int, padding: bool, near: int) -> int:
-    """The largest side of a picture, not above ``near``, that stays even down to the bottleneck.
+def largest_valid_size(depth: int, padding: bool, max_size: int) -> int:
+    """The largest image side up to ``max_size`` that stays even down to the bottleneck.
 
     Raises:
-        ValueError: if ``near`` is too small for any.
+        ValueError: if ``max_size`` is too small for any.
     """
-    whole = 2**depth
-    # Padded, the side is halved depth times. Unpadded, 4 pixels go before each halving: side + 4 is
-    # what halves.
-    side = near // whole * whole if padding else (near + 4) // whole * whole - 4
-    # Unpadded, the way up takes as much again, and at least one pixel must be left of it.
-    least = whole if padding else -(-(12 * whole - 3) // whole) * whole - 4
-    if side < least:
+    factor = 2**depth
+    if padding:
+        size = max_size // factor * factor
+        smallest = factor
+    else:
+        # Each level loses 4 pixels before it is halved, so side + 4 must be divisible.
+        size = (max_size + 4) // factor * factor - 4
+        # The decoder loses as much again, and at least one pixel must remain.
+        smallest = -(-(12 * factor - 3) // factor) * factor - 4
+    if size < smallest:
         raise ValueError(
-            f"A U-Net of depth {depth} needs pictures of at least {least} pixels, not {near}."
+            f"A U-Net of depth {depth} needs images of at least {smallest} pixels, not {max_size}."
         )
-    return side
+    return size

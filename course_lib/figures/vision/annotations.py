@@ -1,8 +1,7 @@
-"""What the figures of lesson 3 draw on a picture: boxes, masks, names; and the colours of objects
-and of kinds.
-"""
+"""Drawing boxes, masks and labels on images for lesson 3, and the colours of objects."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -28,57 +27,61 @@ from course_lib.figures.style import (
     YELLOW,
 )
 
-# One colour an object, in the order of their numbers: neighbours differ in lightness too.
-OBJECTS = (ORANGE, BLUE, YELLOW, PURPLE, GREEN, SKY, RED)
-# One colour a class: a hue for each group (animals, food, vehicles, things), three shades of it.
-# Regions carry their names as well, for nobody can tell twelve colours apart. Kind 0 is the
-# background, the last one unknown.
-_SHADES = (
-    *(SKY, BLUE, "#0A3A5E"),
-    *(ORANGE, YELLOW, RED),
-    *("#7BD3B5", GREEN, "#004D39"),
-    *(PURPLE, "#F0C6DD", "#77305C"),
-)
-KINDS = (PAPER, *_SHADES, MUTED)
-assert len(KINDS) == len(CLASSES) + 2
+# One colour per object, by its index: neighbours differ in lightness too.
+OBJECT_COLOURS = (ORANGE, BLUE, YELLOW, PURPLE, GREEN, SKY, RED)
+# One colour per class: a hue for each group, in three shades. Regions are labelled with their class
+# as well, because twelve colours are hard to distinguish.
+_GROUP_COLOURS = {
+    "animals": (SKY, BLUE, "#0A3A5E"),
+    "food": (ORANGE, YELLOW, RED),
+    "vehicles": ("#7BD3B5", GREEN, "#004D39"),
+    "things": (PURPLE, "#F0C6DD", "#77305C"),
+}
+_CLASS_COLOURS = tuple(chain.from_iterable(_GROUP_COLOURS.values()))
+# By the values of a semantic map: background, classes, unknown.
+SEMANTIC_COLOURS = (PAPER, *_CLASS_COLOURS, MUTED)
+assert len(SEMANTIC_COLOURS) == len(CLASSES) + 2
 
 
-def ink_on(colour: str) -> str:
-    """Black or white, whichever can be read on a colour."""
-    red, green, blue = to_rgb(colour)
+def object_colour(index: int) -> str:
+    """The colour of an object by its index; colours repeat."""
+    return OBJECT_COLOURS[index % len(OBJECT_COLOURS)]
+
+
+def text_colour(background: str) -> str:
+    """Black or white, whichever is legible on the background colour."""
+    red, green, blue = to_rgb(background)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else PAPER
 
 
-def name(label: int) -> str:
-    """A class by its number; "unknown" beyond the last."""
+def class_name(label: int) -> str:
+    """The name of a class by its label; "unknown" beyond the last."""
     return CLASSES[label] if label < len(CLASSES) else "unknown"
 
 
-def names(scene: Scene) -> list[str]:
-    """What each object of a scene really is, known class or not."""
+def object_names(scene: Scene) -> list[str]:
+    """The true name of each object in a scene, of a known class or not."""
     return [placement.name for placement in scene.placements]
 
 
-def picture(axes: Axes, image: Float[Tensor, "3 height width"], faded: float = 0.0) -> None:
-    """Draw a picture; ``faded`` from 0 (as it is) to 1 (grey and pale), so that marks stand out."""
+def draw_image(axes: Axes, image: Float[Tensor, "3 height width"], fade: float = 0.0) -> None:
+    """Draw an image, faded from 0 (unchanged) to 1 (grey and pale), below annotations."""
     pixels = image.numpy().transpose(1, 2, 0)
     grey = pixels.mean(-1, keepdims=True)
-    pixels = pixels + faded * (0.45 + 0.5 * grey - pixels)
+    pixels = pixels + fade * (0.45 + 0.5 * grey - pixels)
     height, width, _ = pixels.shape
-    # boxes count from a corner
+    # Box coordinates count from the corner of the image, not from the centre of the first pixel.
     axes.imshow(pixels.clip(0, 1), interpolation="bilinear", extent=(0, width, height, 0))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
 
 
-def box(
-    axes: Axes, corners: Sequence[float], colour: str, label: str = "", line: float = 2.6
+def draw_box(
+    axes: Axes, corners: Sequence[float], colour: str, label: str = "", linewidth: float | int = 2.6
 ) -> None:
-    """A box, x0, y0, x1, y1 in pixels, and above it, or inside it at the picture's upper rim, what
-    it is.
-    """
+    """Draw a box (x0, y0, x1, y1 in pixels) with an optional label."""
     x0, y0, x1, y1 = (float(value) for value in corners)
-    edge = patheffects.withStroke(linewidth=line + 1.6, foreground=INK, alpha=0.65)
+    outline = patheffects.withStroke(linewidth=linewidth + 1.6, foreground=INK, alpha=0.65)
     axes.add_patch(
         Rectangle(
             (x0, y0),
@@ -86,23 +89,23 @@ def box(
             y1 - y0,
             fill=False,
             edgecolor=colour,
-            linewidth=line,
-            path_effects=[edge],
+            linewidth=linewidth,
+            path_effects=[outline],
         )
     )
     if label:
-        label_box(axes, corners, label, colour)
+        draw_box_label(axes, corners, label, colour)
 
 
-def label_box(axes: Axes, corners: Sequence[float], label: str, colour: str) -> None:
-    """The word of a box: above it, or inside it at the picture's upper rim."""
+def draw_box_label(axes: Axes, corners: Sequence[float], label: str, colour: str) -> None:
+    """Draw a label above a box, or inside it at the upper edge of the image."""
     x, y = float(corners[0]), float(corners[1])
     above = y > 0.09 * axes.get_ylim()[0]
-    tag(axes, max(x, 0), max(y, 0), label, colour, "bottom" if above else "top")
+    draw_tag(axes, max(x, 0.0), max(y, 0.0), label, colour, "bottom" if above else "top")
 
 
-def below(axes: Axes, text: str) -> None:
-    """A line in bold below a picture."""
+def draw_caption(axes: Axes, text: str) -> None:
+    """Draw a line of bold text below an image."""
     axes.text(
         0.5,
         -0.03,
@@ -115,8 +118,8 @@ def below(axes: Axes, text: str) -> None:
     )
 
 
-def true_box(axes: Axes, corners: Sequence[float]) -> None:
-    """The true box: thin and dashed, white on black, so that it is seen on any ground."""
+def draw_true_box(axes: Axes, corners: Sequence[float]) -> None:
+    """Draw a ground-truth box: thin and dashed, white on black, visible on any background."""
     x0, y0, x1, y1 = (float(value) for value in corners)
     for colour, style in ((INK, "-"), (PAPER, (0, (4, 3)))):
         axes.add_patch(
@@ -132,39 +135,46 @@ def true_box(axes: Axes, corners: Sequence[float]) -> None:
         )
 
 
-def tag(
+def draw_tag(
     axes: Axes, x: float, y: float, label: str, colour: str, va: str = "center", ha: str = "left"
 ) -> None:
-    """A word on a plate of a colour, kept inside the picture at its right rim."""
+    """Draw a label on a coloured background, kept inside the image at its right edge."""
     width = axes.get_xlim()[1]
     if ha == "left" and x > 0.62 * width:
         x, ha = min(x + 0.38 * width, width), "right"
     axes.text(
-        *(x, y, label), color=ink_on(colour), fontsize=9, va=va, ha=ha, zorder=6,
+        x,
+        y,
+        label,
+        color=text_colour(colour),
+        fontsize=9,
+        va=va,
+        ha=ha,
+        zorder=6,
         bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.6, "alpha": 0.95},
-    )  # fmt: skip
+    )
 
 
-def mask(axes: Axes, inside: Bool[Tensor, "height width"], colour: str, label: str = "") -> None:
-    """Lay a colour over the pixels of a mask, with an outline, and a word in its middle."""
-    pixels = inside.numpy()
+def draw_mask(axes: Axes, mask: Bool[Tensor, "height width"], colour: str, label: str = "") -> None:
+    """Draw a mask as a coloured overlay with an outline and an optional label in the middle."""
+    pixels = mask.numpy()
     if not pixels.any():
         return
     height, width = pixels.shape
-    shade = np.zeros((height, width, 4))
-    shade[pixels] = (*to_rgb(colour), 0.72)
-    axes.imshow(shade, interpolation="nearest", extent=(0, width, height, 0))
-    outline(axes, inside, colour, dashed=False)
+    overlay = np.zeros((height, width, 4))
+    overlay[pixels] = (*to_rgb(colour), 0.72)
+    axes.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0))
+    draw_outline(axes, mask, colour, dashed=False)
     if label:
-        tag(axes, *middle(pixels), label, colour, ha="center")
+        draw_tag(axes, *innermost_pixel(pixels), label, colour, ha="center")
 
 
-def outline(
-    axes: Axes, inside: Bool[Tensor, "height width"], colour: str = PAPER, dashed: bool = True
+def draw_outline(
+    axes: Axes, mask: Bool[Tensor, "height width"], colour: str = PAPER, dashed: bool = True
 ) -> None:
-    """The rim of a mask as a line: of the truth thin and dashed, white on black."""
-    # so that a mask at the picture's rim is closed
-    pixels = np.pad(inside.numpy(), 1).astype(float)
+    """Draw the outline of a mask; ground truth is thin and dashed, white on black."""
+    # Padding closes the outline of a mask at the image's edge.
+    pixels = np.pad(mask.numpy(), 1).astype(float)
     if not pixels.any():
         return
     height, width = pixels.shape
@@ -177,24 +187,31 @@ def outline(
     )
 
 
-def kinds(axes: Axes, drawn: Int64[Tensor, "height width"], least: int = 25) -> None:
-    """Lay the colour of its kind over each pixel, and write the name on each region of ``least``
-    pixels or more.
+def draw_semantic(
+    axes: Axes, semantic: Int64[Tensor, "height width"], min_pixels: int = 25
+) -> None:
+    """Draw a semantic map as a coloured overlay.
+
+    Args:
+        axes: where to draw.
+        semantic: 0 on the background, 1 + label elsewhere.
+        min_pixels: connected regions of at least this size are labelled with their class.
     """
-    for kind in drawn.unique().tolist():
-        if kind == 0:
+    for value in semantic.unique().tolist():
+        if value == 0:
             continue
-        inside = drawn == kind
-        mask(axes, inside, KINDS[kind])
-        regions, count = ndimage.label(inside.numpy())
+        mask = semantic == value
+        colour = SEMANTIC_COLOURS[value]
+        draw_mask(axes, mask, colour)
+        regions, count = ndimage.label(mask.numpy())
         for number in range(1, count + 1):
             region = regions == number
-            if region.sum() >= least:
-                tag(axes, *middle(region), name(kind - 1), KINDS[kind], ha="center")
+            if region.sum() >= min_pixels:
+                draw_tag(axes, *innermost_pixel(region), class_name(value - 1), colour, ha="center")
 
 
-def middle(inside: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
-    """The pixel (x, y) furthest from a mask's rim: it lies in the mask whatever its shape."""
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+def innermost_pixel(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
+    """The pixel (x, y) furthest from a mask's outline, which lies inside masks of any shape."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     return float(column) + 0.5, float(row) + 0.5

@@ -1,12 +1,12 @@
-"""The charts of lesson 3: what the numbers that judge an answer are made of, and how far they fall
-elsewhere.
-"""
+"""The charts of lesson 3: metrics explained, and metrics compared across test splits."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -24,157 +24,173 @@ from course_lib.figures.style import (
 )
 from course_lib.vision.boxes import area
 
-# A split's colour and the shape of its dot: told apart without colours too.
-_SPLITS = {
+# Colour and marker of each test split: distinct without colours too.
+_SPLIT_STYLES = {
     "seen": (BLUE, "o"),
     "new-backgrounds": (GREEN, "s"),
     "held-out-style": (RED, "D"),
     "unseen-objects": (PURPLE, "^"),
 }
-_FEW = 15  # detections that can be drawn one by one
-_MORE = ((ORANGE, "v"), (INK, "P"), (MUTED, "X"))  # for splits that have other names
+_MORE_STYLES = ((ORANGE, "v"), (INK, "P"), (MUTED, "X"))  # for splits with other names
+_MAX_MARKERS = 15  # detections that are drawn individually
 
 
-def iou(first: Sequence[float] | Tensor, second: Sequence[float] | Tensor) -> Figure:
-    """Two boxes, their intersection shaded, and how the numbers in it make their intersection over
-    union.
+def iou_diagram(
+    first: Sequence[float | int] | Tensor, second: Sequence[float | int] | Tensor
+) -> Figure:
+    """Two boxes, their shaded intersection, and the calculation of their IoU.
 
     Args:
-        first, second: x0, y0, x1, y1 in pixels, y down.
+        first: x0, y0, x1, y1 in pixels, with y pointing down.
+        second: likewise.
 
     Raises:
-        ValueError: if one of them is no box.
+        ValueError: if one of them is not a box.
     """
     boxes = [torch.as_tensor(corners, dtype=torch.float32) for corners in (first, second)]
-    for corners in boxes:
-        if corners.shape != (4,) or not area(corners) > 0:
+    for box in boxes:
+        if box.shape != (4,) or not area(box) > 0:
             raise ValueError(
-                f"{corners.tolist()} is no box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1."
+                f"{box.tolist()} is not a box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1."
             )
-    one, two = boxes
-    shared = torch.cat([torch.maximum(one[:2], two[:2]), torch.minimum(one[2:], two[2:])])
-    low, high = torch.minimum(one[:2], two[:2]).tolist(), torch.maximum(one[2:], two[2:]).tolist()
-    first_area, second_area, inside = (float(area(corners)) for corners in (one, two, shared))
-    union = first_area + second_area - inside
+    box_1, box_2 = boxes
+    low, high = torch.minimum(box_1[:2], box_2[:2]), torch.maximum(box_1[2:], box_2[2:])
+    shared = torch.cat([torch.maximum(box_1[:2], box_2[:2]), torch.minimum(box_1[2:], box_2[2:])])
+    area_1, area_2, intersection = (float(area(box)) for box in (box_1, box_2, shared))
+    union = area_1 + area_2 - intersection
     with course_style():
         figure, axes = plt.subplots(figsize=(7.6, 5.0), layout="constrained")
-        if inside:
-            _rectangle(axes, shared, facecolor=FAINT, edgecolor=MUTED, hatch="///", linewidth=0)
+        if intersection:
+            _draw_rectangle(
+                axes, shared, facecolor=FAINT, edgecolor=MUTED, hatch="///", linewidth=0
+            )
             x0, y0, x1, y1 = shared.tolist()
-            plate = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-            word = f"intersection\n{_size(shared)}"
-            axes.text((x0 + x1) / 2, (y0 + y1) / 2, word, ha="center", va="center", bbox=plate)
-        for corners, colour, word, style in (
-            (one, BLUE, "first", "-"),
-            (two, RED, "second", (0, (5, 2))),
+            background = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+            text = f"intersection\n{_area_in_words(shared)}"
+            axes.text((x0 + x1) / 2, (y0 + y1) / 2, text, ha="center", va="center", bbox=background)
+        for box, colour, name, dash in (
+            (box_1, BLUE, "first", "-"),
+            (box_2, RED, "second", (0, (5, 2))),
         ):
-            _rectangle(axes, corners, fill=False, edgecolor=colour, linewidth=3, linestyle=style)
-            x0, y0, x1, y1 = corners.tolist()
-            # it is named above, the other one below
-            upper = corners is (one if one[1] <= two[1] else two)
+            _draw_rectangle(axes, box, fill=False, edgecolor=colour, linewidth=3, linestyle=dash)
+            # The upper box is labelled above, the lower one below.
+            upper = box is (box_1 if box_1[1] <= box_2[1] else box_2)
             axes.annotate(
-                *(f"{word}: {_size(corners)}", (x0, y0) if upper else (x1, y1), (0, 5 if upper else -6)),
-                textcoords="offset points", color=colour, weight="bold",
-                ha="left" if upper else "right", va="bottom" if upper else "top",
-            )  # fmt: skip
-        sum_ = f"({first_area:g} + {second_area:g} − {inside:g})"
+                f"{name}: {_area_in_words(box)}",
+                box[:2].tolist() if upper else box[2:].tolist(),
+                (0, 5 if upper else -6),
+                textcoords="offset points",
+                color=colour,
+                weight="bold",
+                ha="left" if upper else "right",
+                va="bottom" if upper else "top",
+            )
         axes.set_title(
-            f"IoU = {inside:g} / {sum_} = {inside:g} / {union:g} = {inside / union:.2f}",
+            f"IoU = {intersection:g} / ({area_1:g} + {area_2:g} − {intersection:g}) "
+            f"= {intersection:g} / {union:g} = {intersection / union:.2f}",
             loc="center",
         )
-        room = 0.09 * max(high[0] - low[0], high[1] - low[1])
+        (left, top), (right, bottom) = low.tolist(), high.tolist()
+        margin = 0.09 * max(right - left, bottom - top)
         axes.set(
-            xlim=(low[0] - room, high[0] + room),
-            ylim=(high[1] + room, low[1] - room),
+            xlim=(left - margin, right + margin),
+            ylim=(bottom + margin, top - margin),
             aspect="equal",
+            xlabel="x (pixels)",
+            ylabel="y (pixels, down)",
         )
-        axes.set(xlabel="x (pixels)", ylabel="y (pixels, down)")
     return figure
 
 
-def _rectangle(axes: plt.Axes, corners: Tensor, **look) -> None:
-    x0, y0, x1, y1 = corners.tolist()
-    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **look))
+def _draw_rectangle(axes: Axes, box: Tensor, **style) -> None:
+    x0, y0, x1, y1 = box.tolist()
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
 
 
-def _size(corners: Tensor) -> str:
-    x0, y0, x1, y1 = corners.tolist()
+def _area_in_words(box: Tensor) -> str:
+    x0, y0, x1, y1 = box.tolist()
     return f"{x1 - x0:g}·{y1 - y0:g} = {(x1 - x0) * (y1 - y0):g}"
 
 
-def precision_recall(scores: Sequence[float], right: Sequence[bool], positives: int) -> Figure:
-    """The precision-recall curve of a list of detections, its envelope, and the area under that:
-    average precision.
+def precision_recall_curve(
+    scores: Sequence[float], correct: Sequence[bool], positives: int
+) -> Figure:
+    """The precision-recall curve of a list of detections, with its average precision (AP).
 
-    The envelope is the best precision at each recall or a larger one, and its area is taken
-    exactly. Everingham et al. (2010), https://doi.org/10.1007/s11263-009-0275-4, section 4.2, read
-    it at 11 recalls instead, COCO at 101.
+    AP is the exact area under the envelope: the best precision at each recall or a higher one.
+    Everingham et al. (2010), https://doi.org/10.1007/s11263-009-0275-4, section 4.2, sample the
+    envelope at 11 recalls instead, COCO at 101.
 
     Args:
-        scores: how sure the model is of each detection.
-        right: whether each detection hit an object that was still free.
-        positives: how many objects there are to find.
+        scores: the confidence of each detection.
+        correct: whether each detection matches an object that was not matched before.
+        positives: the number of objects.
 
     Raises:
-        ValueError: if the two lists differ in length, or the number of objects makes no sense.
+        ValueError: if the two lists differ in length, or the number of objects is too small.
     """
-    if len(scores) != len(right) or positives < max(1, sum(map(bool, right))):
+    if len(scores) != len(correct) or positives < max(1, sum(map(bool, correct))):
         raise ValueError(
-            f"{len(scores)} scores, {len(right)} verdicts, {positives} objects: there must be as many verdicts as "
-            "scores, at least one object, and no fewer objects than right detections."
+            f"{len(scores)} scores, {len(correct)} verdicts, {positives} objects: give one verdict "
+            "for each score, at least one object, and no fewer objects than correct detections."
         )
     order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
-    hit = np.asarray(right, dtype=bool)[order]
-    found = np.cumsum(hit)
-    precision, recall = found / np.arange(1, len(hit) + 1), found / positives
-    # the best precision at this recall or beyond
+    is_correct = np.asarray(correct, dtype=bool)[order]
+    true_positives = np.cumsum(is_correct)
+    precision = true_positives / np.arange(1, len(is_correct) + 1)
+    recall = true_positives / positives
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    area_under = float(np.sum(np.diff(recall, prepend=0) * envelope))
+    average_precision = float(np.sum(np.diff(recall, prepend=0) * envelope))
     with course_style():
         figure, axes = plt.subplots(figsize=(8, 4.9), layout="constrained")
-        steps = np.concatenate([[0], recall])
-        axes.stairs(envelope, steps, fill=True, color=BLUE, alpha=0.18)
-        axes.stairs(envelope, steps, color=BLUE, linewidth=2.4, baseline=None)
+        edges = np.concatenate([[0], recall])
+        axes.stairs(envelope, edges, fill=True, color=BLUE, alpha=0.18)
+        axes.stairs(envelope, edges, color=BLUE, linewidth=2.4, baseline=None)
         axes.plot(recall, precision, color=MUTED, linewidth=1.2)
-        if len(hit) <= _FEW:
-            for which, colour, shape, word in (
-                (hit, GREEN, "o", "right"),
-                (~hit, RED, "X", "wrong"),
+        if len(is_correct) <= _MAX_MARKERS:
+            for members, colour, marker, label in (
+                (is_correct, GREEN, "o", "correct"),
+                (~is_correct, RED, "X", "wrong"),
             ):
                 axes.scatter(
-                    recall[which],
-                    precision[which],
+                    recall[members],
+                    precision[members],
                     s=64,
                     color=colour,
-                    marker=shape,
+                    marker=marker,
                     zorder=3,
-                    label=word,
+                    label=label,
                 )
-            for x, y, place in zip(recall, precision, order, strict=True):
+            for x, y, index in zip(recall, precision, order, strict=True):
                 axes.annotate(
-                    f"{scores[place]:.2f}", (x, y), (6, 6), textcoords="offset points", fontsize=9
+                    f"{scores[index]:.2f}", (x, y), (6, 6), textcoords="offset points", fontsize=9
                 )
             axes.legend(
-                title="one detection more\n(with its score)",
-                loc="upper right",
-                bbox_to_anchor=(1, 1.04),
+                title="detection, with\nits score", loc="upper right", bbox_to_anchor=(1, 1.04)
             )
         axes.text(
-            0.03, 0.06, f"AP = blue area = {area_under:.3f}", fontsize=14, weight="bold", color=BLUE
+            0.03,
+            0.06,
+            f"AP = blue area = {average_precision:.3f}",
+            fontsize=14,
+            weight="bold",
+            color=BLUE,
         )
-        axes.set(xlim=(0, 1.04), ylim=(0, 1.1))
-        axes.set_xlabel(f"recall: found, of {positives} objects")
-        axes.set_ylabel("precision: right, of those so far")
+        axes.set(
+            xlim=(0, 1.04),
+            ylim=(0, 1.1),
+            xlabel=f"recall (share of the {positives} objects)",
+            ylabel="precision (share of the detections so far)",
+        )
     return figure
 
 
-def gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
-    """A row for each model and its metric, a dot for each split, and the numbers in a table beside
-    them.
+def generalisation_gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
+    """A row for each model's metric with a dot for each test split, and a table of the numbers.
 
     Args:
-        results: by what is measured ("3 detector, mAP"), and then by split; a split may be missing
-            in a row.
+        results: by the name of the metric ("3 detector, mAP"), then by split; a split may be
+            missing in a row.
 
     Raises:
         ValueError: if there is nothing to draw.
@@ -182,17 +198,9 @@ def gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
     splits = list(dict.fromkeys(split for row in results.values() for split in row))
     if not splits:
         raise ValueError("There are no results: give at least one row with at least one split.")
-    looks = (
-        dict(
-            zip(
-                (split for split in splits if split not in _SPLITS),
-                _MORE * len(splits),
-                strict=False,
-            )
-        )
-        | _SPLITS
-    )
-    low = min(value for row in results.values() for value in row.values())
+    others = [split for split in splits if split not in _SPLIT_STYLES]
+    styles = dict(zip(others, cycle(_MORE_STYLES), strict=False)) | _SPLIT_STYLES
+    lowest = min(value for row in results.values() for value in row.values())
     with course_style():
         figure, (axes, table) = plt.subplots(
             1,
@@ -211,31 +219,25 @@ def gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
                 solid_capstyle="butt",
             )
             for split, value in values.items():
-                colour, shape = looks[split]
+                colour, marker = styles[split]
                 column = splits.index(split)
-                # equal values would hide each other
-                beside = row + 0.15 * (column - (len(splits) - 1) / 2)
+                # Shifted vertically, or equal values would hide each other.
+                y = row + 0.15 * (column - (len(splits) - 1) / 2)
                 axes.scatter(
-                    value,
-                    beside,
-                    s=70,
-                    color=colour,
-                    marker=shape,
-                    edgecolor="white",
-                    linewidth=0.8,
+                    value, y, s=70, color=colour, marker=marker, edgecolor="white", linewidth=0.8
                 )
                 table.text(column, row, f"{value:.2f}", ha="center", va="center")
         axes.set_yticks(range(len(results)), list(results))
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set(xlim=(min(0.5, low - 0.05), 1.02), ylim=(len(results) - 0.4, -1.3))
+        axes.set(xlim=(min(0.5, lowest - 0.05), 1.02), ylim=(len(results) - 0.4, -1.3))
         axes.grid(axis="x", color=FAINT, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
         table.set(xlim=(-0.5, len(splits) - 0.5), ylim=axes.get_ylim())
         table.axis("off")
         for column, split in enumerate(splits):
-            colour, shape = looks[split]
-            table.scatter(column, -0.55, s=80, color=colour, marker=shape)
-            word = "\n".join(split.rsplit("-", 1))
-            table.text(column, -0.8, word, ha="center", va="bottom", fontsize=10, weight="bold")
+            colour, marker = styles[split]
+            table.scatter(column, -0.55, s=80, color=colour, marker=marker)
+            heading = "\n".join(split.rsplit("-", 1))
+            table.text(column, -0.8, heading, ha="center", va="bottom", fontsize=10, weight="bold")
     return figure

@@ -1,6 +1,4 @@
-"""The figures of lesson 3 that look at maps: what each cell says, where each pixel points, what is
-foreground.
-"""
+"""The figures of lesson 3 about dense predictions: votes, offsets and foreground."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,155 +7,163 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
 from course_lib.figures.style import INK, MUTED, ORANGE, PAPER, RED, SKY, course_style
-from course_lib.figures.vision import annotations as marks
+from course_lib.figures.vision import annotations
+from course_lib.figures.vision.annotations import class_name, object_colour
 from course_lib.vision import instances, localizer
 
-_HEAVIEST = 12  # votes that are drawn as boxes
-_STEP = 5  # pixels between arrows
+_MAX_BOXES = 12  # votes that are drawn as boxes
+_ARROW_SPACING = 5  # pixels
 
 
 @torch.no_grad()
-def votes(model: localizer.Localizer, scene: Scene) -> Figure:
-    """How level 2 makes one box of many: the weight of each cell's vote, the weightiest boxes, and
-    their mean.
-    """
+def localizer_votes(model: localizer.Localizer, scene: Scene) -> Figure:
+    """How level 2 combines votes: the weight of each cell, the largest votes, and their mean."""
     scores, boxes, weights = (part[0].cpu() for part in model.votes(_batch(model, scene)))
     label = int((scores * weights[..., None]).sum((0, 1)).argmax())
-    answer = (boxes * weights[..., None]).sum((0, 1))
-    heaviest = weights.flatten().argsort(descending=True)[:_HEAVIEST]
-    share = float(weights.flatten()[heaviest].sum())
+    prediction = (boxes * weights[..., None]).sum((0, 1))
+    largest = weights.flatten().argsort(descending=True)[:_MAX_BOXES]
+    share = float(weights.flatten()[largest].sum())
     with course_style():
-        figure, panels = plt.subplots(1, 2, figsize=(9, 5.1), layout="constrained")
-        for axes, faded in zip(panels, (0.8, 0.5), strict=True):
-            marks.picture(axes, scene.image, faded=faded)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5.1), layout="constrained")
+        for axes, fade in ((left, 0.8), (right, 0.5)):
+            annotations.draw_image(axes, scene.image, fade=fade)
             for corners in scene.boxes.tolist():
-                marks.true_box(axes, corners)
-        _heat(panels[0], weights / weights.max(), scene)
-        panels[0].set_title(f"the weights of {weights.numel():,} votes")
-        marks.below(panels[0], f"the heaviest weighs {float(weights.max()):.2f}, all together 1")
-        for corners in boxes.flatten(0, 1)[heaviest].tolist():
-            marks.box(panels[1], corners, SKY, line=0.9)
-        marks.box(panels[1], answer.tolist(), ORANGE, f"the answer: {marks.name(label)}", line=3.4)
-        panels[1].set_title(f"the {_HEAVIEST} heaviest votes, and the answer")
-        marks.below(panels[1], f"they carry {share:.0%} of the weight; dashed: the truth")
+                annotations.draw_true_box(axes, corners)
+        _draw_heatmap(left, weights / weights.max(), scene)
+        left.set_title(f"the weights of {weights.numel():,} votes")
+        annotations.draw_caption(
+            left, f"largest weight {float(weights.max()):.2f}; all weights sum to 1"
+        )
+        for corners in boxes.flatten(0, 1)[largest].tolist():
+            annotations.draw_box(right, corners, SKY, linewidth=0.9)
+        annotations.draw_box(
+            right, prediction.tolist(), ORANGE, f"prediction: {class_name(label)}", linewidth=3.4
+        )
+        right.set_title(f"the {_MAX_BOXES} largest votes, and the prediction")
+        annotations.draw_caption(right, f"{share:.0%} of the weight; dashed: ground truth")
     return figure
 
 
-def _batch(model: torch.nn.Module, scene: Scene) -> Float[Tensor, "1 3 height width"]:
+def _batch(model: nn.Module, scene: Scene) -> Float[Tensor, "1 3 height width"]:
     return scene.image[None].to(next(model.parameters()).device)
 
 
-def _heat(axes: Axes, values: Float[Tensor, "rows columns"], scene: Scene) -> None:
-    """A map in [0, 1] over the picture, the stronger the more of the colour."""
+def _draw_heatmap(axes: Axes, values: Float[Tensor, "rows columns"], scene: Scene) -> None:
+    """Draw a map in [0, 1] over the image, with opacity by its value."""
     height, width = scene.image.shape[-2:]
-    shade = np.empty((*values.shape, 4))
-    shade[..., :3] = to_rgb(RED)
-    shade[..., 3] = values.clamp(0, 1).sqrt() * 0.9  # the root, so that weak ones are seen as well
-    axes.imshow(shade, interpolation="nearest", extent=(0, width, height, 0), zorder=3)
+    overlay = np.empty((*values.shape, 4))
+    overlay[..., :3] = to_rgb(RED)
+    overlay[..., 3] = values.clamp(0, 1).sqrt() * 0.9  # the root keeps small values visible
+    axes.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0), zorder=3)
 
 
 @torch.no_grad()
-def pointing(model: instances.InstanceSegmenter, scene: Scene, least_score: float = 0.2) -> Figure:
-    """Level 5 opened up: the middles it sees, where pixels point, where they land, and the masks
-    that makes.
+def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.2) -> Figure:
+    """How level 5 groups pixels: its centres, its offsets, where they end, and the masks.
+
+    Args:
+        model: an ``InstanceSegmenter``.
+        scene: what the model gets.
+        score_threshold: centres and instances with a lower score are left out.
     """
     images = _batch(model, scene)
-    kinds, hills, offsets = (part[0].cpu() for part in model(images))
-    hills = hills.sigmoid()
-    found = instances.predict(model, images, least_score)[0]
-    owner = np.zeros(hills.shape, dtype=int)  # 0 is nobody, k the k-th mask
-    for number, inside in enumerate(found.masks.cpu().numpy(), start=1):
-        owner[inside] = number
-    peaks = instances.peaks(hills[None], least_score)[0]
-    rows, columns = np.nonzero((kinds.softmax(0)[0] < 0.5).numpy())
-    x, y = columns + offsets[0, rows, columns].numpy(), rows + offsets[1, rows, columns].numpy()
-    colours = np.array([MUTED, *(marks.OBJECTS * 3)])[owner[rows, columns]]
+    semantic_logits, centre_logits, offsets = (part[0].cpu() for part in model(images))
+    heatmap = centre_logits.sigmoid()
+    (found,) = instances.predict(model, images, score_threshold)
+    peaks = instances.find_peaks(heatmap[None], score_threshold)[0]
+    rows, columns = np.nonzero((semantic_logits.softmax(0)[0] < 0.5).numpy())
+    dx, dy = offsets[:, rows, columns].numpy()
+    instance_map = np.zeros(heatmap.shape, dtype=int)  # 0 none, k the k-th mask
+    for number, mask in enumerate(found.masks.cpu().numpy(), start=1):
+        instance_map[mask] = number
+    palette = np.array([MUTED, *map(object_colour, range(len(found.masks)))])
+    colours = palette[instance_map[rows, columns]]
     with course_style():
         figure, grid = plt.subplots(2, 2, figsize=(8.4, 9.8), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.16)  # room for the lines below the pictures
+        figure.get_layout_engine().set(h_pad=0.16)  # room for the captions
         panels = grid.ravel()
         for axes in panels:
-            marks.picture(axes, scene.image, faded=0.75)
-        _heat(panels[0], hills, scene)
-        panels[0].set_title("1 · is a middle of an object here?")
-        marks.below(panels[0], f"{int(peaks.sum())} peaks above {least_score:g}")
-        sparse = (rows % _STEP == 0) & (columns % _STEP == 0)
+            annotations.draw_image(axes, scene.image, fade=0.75)
+        _draw_heatmap(panels[0], heatmap, scene)
+        panels[0].set_title("1 · is it the centre of an object?")
+        annotations.draw_caption(panels[0], f"{int(peaks.sum())} peaks above {score_threshold:g}")
+        sparse = (rows % _ARROW_SPACING == 0) & (columns % _ARROW_SPACING == 0)
         panels[1].quiver(
-            *(columns[sparse] + 0.5, rows[sparse] + 0.5, (x - columns)[sparse], (y - rows)[sparse]),
-            color=colours[sparse], angles="xy", scale_units="xy", scale=1, width=0.006, headwidth=4, zorder=3,
-        )  # fmt: skip
-        panels[1].set_title("2 · where is my object's middle?")
-        marks.below(panels[1], "an arrow for some of the foreground's pixels")
-        panels[2].scatter(x + 0.5, y + 0.5, s=5, c=colours, zorder=3, linewidths=0)
-        panels[2].set_title("3 · where all pixels' arrows end")
-        marks.below(panels[2], "the nearest peak decides the group")
+            columns[sparse] + 0.5,
+            rows[sparse] + 0.5,
+            dx[sparse],
+            dy[sparse],
+            color=colours[sparse],
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.006,
+            headwidth=4,
+            zorder=3,
+        )
+        panels[1].set_title("2 · offset to the object's centre")
+        annotations.draw_caption(panels[1], "an arrow for some foreground pixels")
+        panels[2].scatter(
+            columns + dx + 0.5, rows + dy + 0.5, s=5, c=colours, zorder=3, linewidths=0
+        )
+        panels[2].set_title("3 · end points of all offsets")
+        annotations.draw_caption(panels[2], "each pixel joins the nearest peak")
         for axes in panels[:3]:
-            height, width = hills.shape
-            axes.plot(
-                peaks.nonzero()[:, 1] + 0.5,
-                peaks.nonzero()[:, 0] + 0.5,
-                "+",
-                color=PAPER,
-                ms=15,
-                mew=5,
-            )
-            axes.plot(
-                peaks.nonzero()[:, 1] + 0.5,
-                peaks.nonzero()[:, 0] + 0.5,
-                "+",
-                color=INK,
-                ms=13,
-                mew=2,
-                zorder=5,
-            )
-            axes.set(xlim=(0, width), ylim=(height, 0))
-        for number, (label, score, inside) in enumerate(
+            _draw_peaks(axes, peaks)
+        for index, (label, score, mask) in enumerate(
             zip(*(part.cpu() for part in found), strict=True)
         ):
-            word = f"{marks.name(int(label))} {float(score):.0%}"
-            marks.mask(panels[3], inside, marks.OBJECTS[number % len(marks.OBJECTS)], word)
-        panels[3].set_title("4 · the groups, with their class")
-        marks.below(panels[3], "dashed: the truth")
-        for inside in scene.masks:
-            marks.outline(panels[3], inside)
+            text = f"{class_name(int(label))} {float(score):.0%}"
+            annotations.draw_mask(panels[3], mask, object_colour(index), text)
+        panels[3].set_title("4 · the instances and their classes")
+        annotations.draw_caption(panels[3], "dashed: ground truth")
+        for mask in scene.masks:
+            annotations.draw_outline(panels[3], mask)
     return figure
+
+
+def _draw_peaks(axes: Axes, peaks: Tensor) -> None:
+    y, x = (peaks.nonzero().T + 0.5).numpy()
+    height, width = peaks.shape
+    axes.plot(x, y, "+", color=PAPER, ms=15, mew=5)
+    axes.plot(x, y, "+", color=INK, ms=13, mew=2, zorder=5)
+    axes.set(xlim=(0, width), ylim=(height, 0))
 
 
 def cutout(
     image: Float[Tensor, "3 height width"],
-    foreground: Float[Tensor, "height width"],
-    background: Float[Tensor, "3 height width"] | None = None,
+    foreground: Float[Tensor, "rows columns"],
+    background: Float[Tensor, "3 _ _"] | None = None,
 ) -> Figure:
-    """A picture, the probability that each pixel is foreground, and the foreground alone or on a
-    new background.
+    """An image, its foreground probability, and the foreground on a new background.
 
     Args:
         image: in [0, 1].
-        foreground: in [0, 1]; how much of each pixel is kept.
-        background: what to put behind it, in [0, 1]; a checkerboard by default, the sign for
-            "nothing there".
+        foreground: the opacity of each pixel, in [0, 1].
+        background: in [0, 1]; a checkerboard by default, the usual sign of transparency.
 
     Raises:
-        ValueError: if the three are not equally large.
+        ValueError: if the three differ in height or width.
     """
-    ground = _checkerboard(*image.shape[-2:]) if background is None else background
-    if not image.shape[-2:] == foreground.shape == ground.shape[-2:]:
-        sizes = [tuple(part.shape[-2:]) for part in (image, foreground, ground)]
+    behind = _checkerboard(*image.shape[-2:]) if background is None else background
+    if not image.shape[-2:] == foreground.shape == behind.shape[-2:]:
+        sizes = [tuple(part.shape[-2:]) for part in (image, foreground, behind)]
         raise ValueError(
-            f"Picture, foreground and background are {sizes}: resize them to the same height and width."
+            f"Image, foreground and background are {sizes}: resize them to the same height and "
+            "width."
         )
-    kept = image * foreground + ground * (1 - foreground)
+    blended = image * foreground + behind * (1 - foreground)
     with course_style():
         figure, panels = plt.subplots(1, 3, figsize=(10, 3.7), layout="constrained")
-        marks.picture(panels[0], image)
+        annotations.draw_image(panels[0], image)
         panels[0].set_title("the picture")
-        marks.picture(panels[1], foreground.expand(3, -1, -1))
-        panels[1].set_title("foreground? (white: surely)")
-        marks.picture(panels[2], kept)
+        annotations.draw_image(panels[1], foreground.expand(3, -1, -1))
+        panels[1].set_title("foreground probability")
+        annotations.draw_image(panels[2], blended)
         panels[2].set_title("cut out" if background is None else "on a new background")
     return figure
 

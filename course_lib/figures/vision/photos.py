@@ -1,6 +1,4 @@
-"""Figures of lesson 3 in which only some levels answer: one detector at several stages, three
-networks on a photo.
-"""
+"""The figures of lesson 3 about detectors in training, and about photos."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,70 +12,72 @@ from torch import Tensor
 from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.style import course_style
-from course_lib.figures.vision import annotations as marks
+from course_lib.figures.vision import annotations
+from course_lib.figures.vision.annotations import object_colour
 from course_lib.vision.detector import Detections
-from course_lib.vision.pretrained import PhotoAnswers
+from course_lib.vision.pretrained import PhotoPredictions
 
-_LEAST = 0.002  # of the picture's pixels: a smaller region of a kind carries no name
+_MIN_AREA = 0.002  # share of the photo's pixels from which a class is labelled
 
 
-def stages(scene: Scene, found: Mapping[str, Detections]) -> Figure:
-    """What a detector says of one scene at several stages of its training, with the true boxes
-    dashed.
+def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figure:
+    """A detector's boxes in one scene at several stages of its training; ground truth is dashed.
 
     Args:
-        scene: what was asked about.
-        found: for each stage, by what stands above it, what the detector found in ``scene.image``.
+        scene: what the detector got.
+        detections: by the title of the stage, what the detector found in ``scene.image``.
     """
     with course_style():
         figure, panels = plt.subplots(
-            1, len(found), figsize=(3.4 * len(found), 3.9), layout="constrained"
+            1, len(detections), figsize=(3.4 * len(detections), 3.9), layout="constrained"
         )
-        for axes, (title, one) in zip(np.atleast_1d(panels), found.items(), strict=True):
-            marks.picture(axes, scene.image, faded=0.3)
-            axes.set_title(f"{title}: {len(one.labels)} boxes")
+        for axes, (title, boxes) in zip(np.atleast_1d(panels), detections.items(), strict=True):
+            annotations.draw_image(axes, scene.image, fade=0.3)
+            axes.set_title(f"{title}: {len(boxes.labels)} boxes")
             for corners in scene.boxes.tolist():
-                marks.true_box(axes, corners)
-            _boxes(axes, one, CLASSES)
+                annotations.draw_true_box(axes, corners)
+            _draw_detections(axes, boxes, CLASSES)
     return figure
 
 
-def photo_answers(photo: Float[Tensor, "3 height width"], answers: PhotoAnswers) -> Figure:
-    """A photo and what levels 3, 4 and 5 say of it, each answer with the names of the data it was
-    trained on.
-    """
-    wide = photo.shape[2] > photo.shape[1]
+def photo_predictions(
+    photo: Float[Tensor, "3 height width"], predictions: PhotoPredictions
+) -> Figure:
+    """A photo and the predictions of levels 3, 4 and 5, with the class names of their datasets."""
+    landscape = photo.shape[2] > photo.shape[1]
+    detections, semantic, instances = (
+        predictions.detections,
+        predictions.semantic,
+        predictions.instances,
+    )
+    classes = [value for value in semantic.unique().tolist() if value]  # 0 is the background
     with course_style():
-        figure, grid = plt.subplots(2, 2, figsize=(10, 7.5 if wide else 11), layout="constrained")
-        panels = grid.ravel()
-        for axes, faded in zip(panels, (0.0, 0.0, 0.7, 0.7), strict=True):
-            marks.picture(axes, photo, faded)
-        counts = (
-            len(answers.detections.labels),
-            int((answers.kinds.unique() > 0).sum()),
-            len(answers.instances.labels),
+        figure, grid = plt.subplots(
+            2, 2, figsize=(10, 7.5 if landscape else 11), layout="constrained"
         )
+        panels = grid.ravel()
+        for axes, fade in zip(panels, (0.0, 0.0, 0.7, 0.7), strict=True):
+            annotations.draw_image(axes, photo, fade)
         panels[0].set_title("The photo")
-        panels[1].set_title(f"3 · boxes: {counts[0]}")
-        panels[2].set_title(f"4 · kinds of pixels: {counts[1]}")
-        panels[3].set_title(f"5 · objects: {counts[2]}")
-        _boxes(panels[1], answers.detections, answers.names)
-        for kind in answers.kinds.unique().tolist():
-            inside = answers.kinds == kind
-            if kind:  # 0 is the background
-                label = answers.kind_names[kind] if inside.float().mean() >= _LEAST else ""
-                marks.mask(panels[2], inside, marks.OBJECTS[kind % len(marks.OBJECTS)], label)
-        labels, scores, masks = answers.instances
-        for number, (label, score, inside) in enumerate(
-            zip(labels.tolist(), scores.tolist(), masks, strict=True)
+        panels[1].set_title(f"3 · boxes: {len(detections.labels)}")
+        panels[2].set_title(f"4 · pixel classes: {len(classes)}")
+        panels[3].set_title(f"5 · objects: {len(instances.labels)}")
+        _draw_detections(panels[1], detections, predictions.class_names)
+        for value in classes:
+            mask = semantic == value
+            visible = mask.float().mean() >= _MIN_AREA
+            name = predictions.semantic_names[value] if visible else ""
+            annotations.draw_mask(panels[2], mask, object_colour(value), name)
+        for index, (label, score, mask) in enumerate(
+            zip(instances.labels.tolist(), instances.scores.tolist(), instances.masks, strict=True)
         ):
-            colour = marks.OBJECTS[number % len(marks.OBJECTS)]
-            marks.mask(panels[3], inside, colour, f"{answers.names[label]} {score:.0%}")
+            text = f"{predictions.class_names[label]} {score:.0%}"
+            annotations.draw_mask(panels[3], mask, object_colour(index), text)
     return figure
 
 
-def _boxes(axes: Axes, found: Detections, names: Sequence[str]) -> None:
-    for number, (label, score, corners) in enumerate(zip(*map(Tensor.tolist, found), strict=True)):
-        marks.box(
-            axes, corners, marks.OBJECTS[number % len(marks.OBJECTS)], f"{names[label]} {score:.0%}"
-        )
+def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -> None:
+    for index, (label, score, corners) in enumerate(
+        zip(*map(Tensor.tolist, detections), strict=True)
+    ):
+        annotations.draw_box(axes, corners, object_colour(index), f"{names[label]} {score:.0%}")

@@ -1,9 +1,7 @@
-"""Lesson 3's figure of the five networks: the same way in, five heads, five answers, drawn from the
-running models.
-"""
+"""The figure of lesson 3 about tensor shapes: one backbone, five heads, five outputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import torch
@@ -12,175 +10,184 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
+from course_lib.figures.hooks import record_outputs
 from course_lib.figures.style import FAINT, MUTED, ROLES, course_style
 from course_lib.vision.backbone import Backbone
 from course_lib.vision.tasks import LEVELS
 
-# Where things stand, in units of half an inch.
-_WIDTH, _TOP, _ROW = 22, 1.5, 2.2
-_SHARED, _HEAD, _HEAD_WIDTH, _ANSWER = 8.2, 10.6, 3.4, 14.6
-_NUMBERS = ("one", "two", "three", "four", "five")
-# What the tensors of each answer mean, in the order in which the model returns them.
-_MEANING = {
-    "classifier": ("a score for each class",),
-    "localizer": ("a score for each class", "one box"),
-    "detector": ("a score for each class in each cell", "a box in each cell"),
-    "segmenter": ("a score for each kind in each pixel",),
-    "instances": ("a score for each kind in each pixel", "a middle?", "where the middle is: x, y"),
+Shape = tuple[int, ...]  # without the batch
+
+# In units of half an inch.
+_WIDTH, _TOP, _ROW_HEIGHT = 22, 1.5, 2.2
+_FEATURES_X, _HEAD_X, _HEAD_WIDTH, _OUTPUT_X = 8.2, 10.6, 3.4, 14.6
+_NUMBER_WORDS = ("one", "two", "three", "four", "five")
+# The meaning of each output tensor, in the order in which the model returns them.
+_MEANINGS = {
+    "classifier": ("a score per class",),
+    "localizer": ("a score per class", "one box"),
+    "detector": ("a score per class and cell", "a box per cell"),
+    "segmenter": ("a score per class and pixel",),
+    "instances": ("a score per class and pixel", "a centre?", "offset to the centre: x, y"),
 }
 
 
 @dataclass
-class Trace:
-    """The shapes that one picture takes on its way through a model, without the batch."""
+class ShapeTrace:
+    """The shapes that one image takes on its way through a model."""
 
-    backbone: list[tuple[int, ...]] = field(default_factory=list)
-    shared: tuple[int, ...] = ()  # what the head works on
-    # name of each part, and what it returns
-    head: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    answer: list[tuple[int, ...]] = field(default_factory=list)
+    backbone: list[Shape]
+    features: Shape  # the input of the head
+    head: list[tuple[str, Shape]]  # name and output of each module
+    outputs: list[Shape]
 
 
 @torch.no_grad()
-def trace(model: nn.Module, size: int = 128) -> Trace:
-    """Send an empty picture through a model and write down the shapes that its parts return."""
-    seen, hooks = Trace(), []
-
-    def after(module: nn.Module, note) -> None:
-        hooks.append(module.register_forward_hook(lambda _, __, output: note(output)))
-
-    def note_shared(output: Tensor | list[Tensor]) -> None:
-        seen.shared = tuple((output[-1] if isinstance(output, list) else output).shape[1:])
-
-    backbone = next(part for part in model.modules() if isinstance(part, Backbone))
-    after(backbone, lambda maps: seen.backbone.extend(tuple(one.shape[1:]) for one in maps))
-    for name, part in model.named_children():
-        if any(inner is backbone for inner in part.modules()):
-            after(part, note_shared)
-        else:
-            after(part, lambda output, name=name: seen.head.append((name, tuple(output.shape[1:]))))
+def trace_shapes(model: nn.Module, size: int = 128) -> ShapeTrace:
+    """Run a model on an empty image and record the shapes that its modules return."""
+    backbone = next(module for module in model.modules() if isinstance(module, Backbone))
+    children = list(model.named_children())
+    with_backbone = {
+        name for name, child in children if any(module is backbone for module in child.modules())
+    }
     training = model.training
-    answer = model.eval()(torch.zeros(1, 3, size, size, device=next(model.parameters()).device))
+    image = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
+    with record_outputs([("", backbone), *children]) as recorded:
+        outputs = model.eval()(image)
     model.train(training)
-    for hook in hooks:
-        hook.remove()
-    seen.answer = [
-        tuple(one.shape[1:]) for one in (answer if isinstance(answer, tuple) else (answer,))
-    ]
-    return seen
+    trace = ShapeTrace([], (), [], [_shape(output) for output in _as_tuple(outputs)])
+    for name, output in recorded:
+        if not name:
+            trace.backbone = [_shape(feature_map) for feature_map in output]
+        elif name in with_backbone:
+            trace.features = _shape(_as_tuple(output)[-1])
+        else:
+            trace.head.append((name, _shape(output)))
+    return trace
+
+
+def _as_tuple(output: Tensor | list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+def _shape(tensor: Tensor) -> Shape:
+    return tuple(tensor.shape[1:])
 
 
 def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
-    """For each level the way from the picture to the answer, with the shapes that the running
-    models have.
+    """A row for each level, from the image to the output, with the shapes of the running models.
 
     Args:
-        models: by the names of ``levels.LEVELS``; all have the same backbone.
-        size: side of the picture in pixels, a multiple of 16.
+        models: by the names of ``tasks.LEVELS``; all have the same backbone.
+        size: side of the image in pixels, a multiple of 16.
 
     Raises:
         ValueError: if there is no model, or their backbones differ.
     """
-    traces = {name: trace(models[name], size) for name in LEVELS if name in models}
-    if len({tuple(seen.backbone) for seen in traces.values()}) != 1:
+    traces = {name: trace_shapes(models[name], size) for name in LEVELS if name in models}
+    if len({tuple(trace.backbone) for trace in traces.values()}) != 1:
         raise ValueError(
             "Give one or more of the models of lesson 3, by the names in LEVELS, with one backbone."
         )
     maps = [(3, size, size), *next(iter(traces.values())).backbone]
-    bottom = _TOP + _ROW * len(traces)
+    bottom = _TOP + _ROW_HEIGHT * len(traces)
     middle = (_TOP + bottom) / 2
-    many = f"the same backbone in all {_NUMBERS[len(traces) - 1]},\neach with its own weights"
-    backbone = many if len(traces) > 1 else "the backbone"
+    backbone = "the backbone"
+    if len(traces) > 1:
+        number = _NUMBER_WORDS[len(traces) - 1]
+        backbone = f"the same backbone in all {number},\neach with its own weights"
     with course_style():
         figure, axes = plt.subplots(figsize=(11, 11 * (bottom + 0.2) / _WIDTH))
         figure.subplots_adjust(0, 0, 1, 1)
         axes.set(xlim=(0, _WIDTH), ylim=(bottom + 0.2, 0))
         axes.axis("off")
-        headings = (
-            *((0.2, backbone), (_SHARED, "what the\nhead sees")),
-            *((_HEAD, "the head"), (_ANSWER, "the answer")),
+        for x, heading in (
+            (0.2, backbone),
+            (_FEATURES_X, "input of\nthe head"),
+            (_HEAD_X, "head"),
+            (_OUTPUT_X, "output"),
+        ):
+            axes.text(x, 0.7, heading, weight="bold", va="center", linespacing=1.3)
+        end = _draw_backbone(axes, maps, middle)
+        note = (
+            "Level 1 uses the last map only. The others upsample\n"
+            "it: a feature pyramid adds it to the finer maps."
         )
-        for x, word in headings:
-            axes.text(x, 0.7, word, weight="bold", va="center", linespacing=1.3)
-        end = _backbone(axes, maps, middle)
-        words = "Level 1 goes on with the last map. The others\nclimb back up: a pyramid adds it to the finer maps."
-        axes.text(0.2, bottom - 0.6, words, color=MUTED, fontsize=9.5, va="center", linespacing=1.4)
-        for row, (name, seen) in enumerate(traces.items()):
-            y = _TOP + _ROW * (row + 0.5)
+        axes.text(0.2, bottom - 0.6, note, color=MUTED, fontsize=9.5, va="center", linespacing=1.4)
+        for row, (name, trace) in enumerate(traces.items()):
+            y = _TOP + _ROW_HEIGHT * (row + 0.5)
             if row:
-                axes.plot([_SHARED, _WIDTH - 0.2], [y - _ROW / 2] * 2, color=FAINT, linewidth=1)
-            _arrow(axes, (end, middle), (_SHARED - 0.15, y))
-            _row(axes, name, seen, y, size)
+                line = y - _ROW_HEIGHT / 2
+                axes.plot([_FEATURES_X, _WIDTH - 0.2], [line, line], color=FAINT, linewidth=1)
+            _draw_arrow(axes, (end, middle), (_FEATURES_X - 0.15, y))
+            _draw_level(axes, name, trace, y, size)
     return figure
 
 
-def written(shape: tuple[int, ...]) -> str:
-    """A shape as people write it, with real crosses: 12×32×32."""
+def format_shape(shape: Shape) -> str:
+    """A shape with multiplication signs: 12×32×32."""
     return "×".join(map(str, shape))
 
 
-def _backbone(axes: Axes, maps: list[tuple[int, ...]], middle: float) -> float:
-    """The picture and the maps that it becomes, from left to right; returns where they end."""
+def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> float:
+    """Draw the image and the backbone's maps from left to right; returns the right end."""
     x = 0.2
-    for number, shape in enumerate(maps):
-        colour = ROLES["convolution"] if number else ROLES["input"]
-        width = _pile(axes, x, middle, shape, maps[0][1], colour)
-        # in turns higher and lower: they are wider than the small maps
-        down = middle + 1.7 + 0.55 * (number % 2)
-        axes.text(x + width / 2, down, written(shape), ha="center", va="top", fontsize=9)
+    for index, shape in enumerate(maps):
+        colour = ROLES["convolution"] if index else ROLES["input"]
+        width = _draw_stack(axes, x, middle, shape, maps[0][1], colour)
+        # At alternating heights, because the labels are wider than the small maps.
+        y = middle + 1.7 + 0.55 * (index % 2)
+        axes.text(x + width / 2, y, format_shape(shape), ha="center", va="top", fontsize=9)
         x += width + 0.4
     return x - 0.3
 
 
-def _row(axes: Axes, name: str, seen: Trace, y: float, size: int) -> None:
-    """One level: the map that its head works on, the head, and its answer."""
-    level = LEVELS[name]
-    width = _pile(axes, _SHARED, y, seen.shared, size, ROLES["convolution"], tall=1.1)
-    axes.text(_SHARED, y + 0.68, written(seen.shared), va="top", fontsize=9)
-    _arrow(axes, (_SHARED + width + 0.1, y), (_HEAD - 0.1, y))
+def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -> None:
+    """Draw one level: the input of its head, the head, and its outputs."""
+    task = LEVELS[name]
+    width = _draw_stack(
+        axes, _FEATURES_X, y, trace.features, size, ROLES["convolution"], max_height=1.1
+    )
+    axes.text(_FEATURES_X, y + 0.68, format_shape(trace.features), va="top", fontsize=9)
+    _draw_arrow(axes, (_FEATURES_X + width + 0.1, y), (_HEAD_X - 0.1, y))
     axes.add_patch(
-        Rectangle((_HEAD, y - 0.75), _HEAD_WIDTH, 1.5, facecolor=ROLES["weight"], alpha=0.3)
+        Rectangle((_HEAD_X, y - 0.75), _HEAD_WIDTH, 1.5, facecolor=ROLES["weight"], alpha=0.3)
     )
-    lines = [f"{part}: {written(shape)}" for part, shape in seen.head]
-    axes.text(_HEAD + 0.15, y, "\n".join(lines), va="center", fontsize=9, linespacing=1.5)
-    _arrow(axes, (_HEAD + _HEAD_WIDTH + 0.1, y), (_ANSWER - 0.1, y))
-    axes.text(
-        _ANSWER,
-        y - 0.8,
-        f"{level.number} · {level.question}",
-        weight="bold",
-        va="center",
-        fontsize=10,
-    )
-    gap = min(0.75, 1.5 / len(seen.answer))
-    for place, (shape, meaning) in enumerate(zip(seen.answer, _MEANING[name], strict=True)):
-        down = y + 0.15 + gap * (place - (len(seen.answer) - 1) / 2)
+    lines = [f"{module}: {format_shape(shape)}" for module, shape in trace.head]
+    axes.text(_HEAD_X + 0.15, y, "\n".join(lines), va="center", fontsize=9, linespacing=1.5)
+    _draw_arrow(axes, (_HEAD_X + _HEAD_WIDTH + 0.1, y), (_OUTPUT_X - 0.1, y))
+    heading = f"{task.level} · {task.question}"
+    axes.text(_OUTPUT_X, y - 0.8, heading, weight="bold", va="center", fontsize=10)
+    gap = min(0.75, 1.5 / len(trace.outputs))
+    for index, (shape, meaning) in enumerate(zip(trace.outputs, _MEANINGS[name], strict=True)):
+        line = y + 0.15 + gap * (index - (len(trace.outputs) - 1) / 2)
         axes.text(
-            _ANSWER,
-            down,
-            written(shape),
+            _OUTPUT_X,
+            line,
+            format_shape(shape),
             color=ROLES["output"],
             weight="bold",
             va="center",
             fontsize=11,
         )
-        axes.text(_ANSWER + 2.55, down, meaning, va="center", fontsize=9.5)
+        axes.text(_OUTPUT_X + 2.55, line, meaning, va="center", fontsize=9.5)
 
 
-def _pile(
+def _draw_stack(
     axes: Axes,
     x: float,
     y: float,
-    shape: tuple[int, ...],
+    shape: Shape,
     size: int,
     colour: str,
-    tall: float = 2.9,
+    max_height: float = 2.9,
 ) -> float:
-    """A map as a pile of sheets: as high as it is fine, and the more sheets the more channels.
-    Returns its width.
+    """Draw a map as a stack of sheets, taller for finer maps, deeper for more channels.
+
+    Returns:
+        Its width.
     """
     channels, height, _ = shape
-    side = tall * (height / size) ** 0.5  # the root, so that the coarse ones can be seen
+    side = max_height * (height / size) ** 0.5  # the square root keeps coarse maps visible
     sheets, step = max(2, round(channels**0.5 / 1.5)), 0.06
     for sheet in range(sheets):
         corner = (x + sheet * step, y - side / 2 + (sheet - sheets / 2) * step)
@@ -190,7 +197,7 @@ def _pile(
     return side * 0.5 + sheets * step
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     axes.annotate(
         "", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2}
     )

@@ -1,6 +1,6 @@
 """The cells of a built lesson: what each part of a source becomes, with nbgrader's metadata.
 
-Cell ids derive from names and contents, so that two builds are equal to the byte.
+Cell ids derive from names and contents, so two builds are identical byte for byte.
 """
 
 import hashlib
@@ -8,108 +8,118 @@ from collections import Counter
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_grading.assign.lesson import Ask, Code, Exercise, Lesson, Prose
+from course_grading.assign.lesson import Code, Exercise, Lesson, Prose, QuestionPart
 from course_lib.quiz.question import Question
 
-BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+BEGIN_HIDDEN = "### BEGIN HIDDEN TESTS"
+END_HIDDEN = "### END HIDDEN TESTS"
 
 _SETUP = """\
-# @title Run this cell first. In Colab it installs the course; elsewhere the course is already there.
+# @title Run this cell first. In Colab it installs the course; elsewhere it only imports it.
 import importlib.util, os, subprocess, sys
 
 if importlib.util.find_spec("course_lib") is None:
     source = os.environ.get("COURSE_SOURCE", "{address}")
     if not source:
         sys.exit(
-            "The course is not installed in this kernel. On your machine, choose the kernel of its .venv. In Colab, "
-            'set os.environ["COURSE_SOURCE"] to its repository (git+https://...) or to a wheel, and run again.'
+            "The course is not installed in this kernel. On your computer, choose the kernel of "
+            'its .venv. In Colab, set os.environ["COURSE_SOURCE"] to its repository '
+            "(git+https://...) or to a wheel, and run this cell again."
         )
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 from course_lib import quiz
 {begin}"""
 
 
-def notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
-    """The instructor's notebook of a lesson, answers and hidden tests included.
+def build_notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
+    """The instructor's notebook of a lesson, with answers and hidden tests.
 
     Args:
-        lesson: what was read from the source.
-        graded: the classroom's version, in which answers are recorded and nothing is given away.
-        repository: the public address of the repository, for Colab; empty when there is none yet.
+        lesson: the lesson, read from its source.
+        graded: build the classroom version, which records answers and gives no feedback.
+        repository: the repository's public address, for Colab; empty if there is none yet.
     """
-    made = _Cells()
+    cells = _CellList()
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
                 source = part.source
                 if number == 0 and repository.startswith("https://github.com/"):
-                    source += "\n\n" + _badge(lesson.name, repository)
-                made.markdown(source)
+                    source += "\n\n" + _colab_badge(lesson.name, repository)
+                cells.add_markdown(source)
             case Code():
-                made.code(part.source)
-            case Ask():
-                _question(made, part.question, graded)
+                cells.add_code(part.source)
+            case QuestionPart():
+                _add_question(cells, part.question, graded)
             case Exercise():
-                _exercise(made, part)
+                _add_exercise(cells, part)
         if number == 0:
             begin = "" if graded else f'\nquiz.begin("{lesson.name}")'
             address = f"git+{repository}" if repository else ""
-            made.code(
-                _SETUP.format(address=address, begin=begin).rstrip(), id="setup", cellView="form"
-            )
-    result = new_notebook(cells=made.cells)
-    result.metadata = {
+            setup = _SETUP.format(address=address, begin=begin).rstrip()
+            cells.add_code(setup, id="setup", cellView="form")
+    notebook = new_notebook(cells=cells.cells)
+    notebook.metadata = {
         "course": {"lesson": lesson.name},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
-    result.nbformat_minor = 5
-    return result
+    notebook.nbformat_minor = 5
+    return notebook
 
 
 def digest(source: str) -> str:
-    """The id of a cell without a name: it changes when somebody edits the cell."""
+    """The id of a cell without a name; it changes when the cell is edited."""
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-class _Cells:
-    """Collects cells and gives each its id: its name, or a digest of what it says."""
+class _CellList:
+    """Collects cells and gives each its id: its name, or a digest of its source."""
 
     def __init__(self):
         self.cells = []
-        self._seen = Counter()
+        self._id_counts = Counter()
 
-    def _id(self, source: str, id: str | None) -> str:
+    def _unique_id(self, source: str, id: str | None) -> str:
         name = id or digest(source)
-        self._seen[name] += 1
-        return name if self._seen[name] == 1 else f"{name}-{self._seen[name]}"
+        self._id_counts[name] += 1
+        count = self._id_counts[name]
+        return name if count == 1 else f"{name}-{count}"
 
-    def markdown(self, source: str, id: str | None = None, **metadata) -> None:
-        self.cells.append(new_markdown_cell(source, id=self._id(source, id), metadata=metadata))
+    def add_markdown(self, source: str, id: str | None = None, **metadata) -> None:
+        id = self._unique_id(source, id)
+        self.cells.append(new_markdown_cell(source, id=id, metadata=metadata))
 
-    def code(self, source: str, id: str | None = None, **metadata) -> None:
-        self.cells.append(new_code_cell(source, id=self._id(source, id), metadata=metadata))
+    def add_code(self, source: str, id: str | None = None, **metadata) -> None:
+        id = self._unique_id(source, id)
+        self.cells.append(new_code_cell(source, id=id, metadata=metadata))
 
 
 def _nbgrader(grade_id: str, *, solution: bool = False, points: float | None = None) -> dict:
-    about = {
+    metadata = {
         "schema_version": 3,
         "grade_id": grade_id,
         "solution": solution,
         "locked": not solution,
         "task": False,
+        "grade": points is not None,
     }
-    return {**about, "grade": points is not None, **({} if points is None else {"points": points})}
+    return metadata if points is None else {**metadata, "points": points}
 
 
-def _question(made: _Cells, question: Question, graded: bool) -> None:
-    name, letters = question.name, "".join(question.letters)
+def _add_question(cells: _CellList, question: Question, graded: bool) -> None:
+    name = question.name
+    letters = "".join(question.letters)
+    right = "".join(question.right)
+    wrong = "".join(question.wrong)
     kind = "one or more answers" if question.multiple else "one answer"
     options = "\n".join(
-        f"- **{letter}** · {o.text}" for letter, o in zip(letters, question.options, strict=True)
+        f"- **{letter}** · {option.text}"
+        for letter, option in zip(letters, question.options, strict=True)
     )
-    made.markdown(
-        f"**Question** `{name}` · {_points(question.points)} · {kind}\n\n{question.text}\n\n{options}",
+    heading = f"**Question** `{name}` · {_points(question.points)} · {kind}"
+    cells.add_markdown(
+        f"{heading}\n\n{question.text}\n\n{options}",
         id=f"{name}-question",
         nbgrader=_nbgrader(f"{name}-question"),
     )
@@ -118,15 +128,14 @@ def _question(made: _Cells, question: Question, graded: bool) -> None:
     else:
         form = "[" + ", ".join(f'"{letter}"' for letter in ["", *letters]) + "]"
     choose = f', choose="{"any" if question.multiple else "one"} of {letters}"' if graded else ""
-    made.code(
-        f'answer = "{"".join(question.right)}"  # @param {form}\nquiz.answer("{name}", answer{choose})',
+    cells.add_code(
+        f'answer = "{right}"  # @param {form}\nquiz.answer("{name}", answer{choose})',
         id=f"{name}-answer",
         cellView="form",
         nbgrader=_nbgrader(f"{name}-answer", solution=True),
     )
-    right, wrong = "".join(question.right), "".join(question.wrong)
-    made.code(
-        f'quiz.recorded("{name}")  # graded here: nothing to do\n'
+    cells.add_code(
+        f'quiz.recorded("{name}")  # graded automatically: nothing to do in this cell\n'
         f"{BEGIN_HIDDEN}\n"
         f'quiz.score("{name}", right="{right}", wrong="{wrong}", points={question.points})\n'
         f"{END_HIDDEN}",
@@ -137,26 +146,27 @@ def _question(made: _Cells, question: Question, graded: bool) -> None:
     )
 
 
-def _exercise(made: _Cells, exercise: Exercise) -> None:
+def _add_exercise(cells: _CellList, exercise: Exercise) -> None:
     name = exercise.name
-    # The reference goes without its marks: nbgrader would clear them here too.
+    # The reference has no solution markers: nbgrader would clear what is between them here too.
+    markers = ("### BEGIN SOLUTION", "### END SOLUTION")
     rows = exercise.solution.split("\n")
-    reference = "\n".join(
-        row for row in rows if row.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
-    )
-    made.code(
+    reference = "\n".join(row for row in rows if row.strip() not in markers)
+    formerly = f"formerly={exercise.formerly!r}, " if exercise.formerly else ""
+    cells.add_code(
         f"# Exercise: {name} ({_points(exercise.points)})\n{exercise.solution}",
         id=f"{name}-code",
         nbgrader=_nbgrader(f"{name}-code", solution=True),
     )
-    made.code(
+    cells.add_code(
         f"# Check: {name} (run this cell)\n{exercise.visible}\n"
         f'quiz.passed("{name}")\n'
         f"{BEGIN_HIDDEN}\n"
         f"{exercise.hidden}\n\n"
         "from course_grading.autograde.compare import score_cases\n\n"
         f"score_cases({exercise.function!r}, reference={reference!r}, cases=cases, "
-        f"{exercise.compares}={exercise.compares}, points={exercise.points}, names=globals())\n"
+        f"{exercise.comparison}={exercise.comparison}, points={exercise.points}, {formerly}"
+        "names=globals())\n"
         f"{END_HIDDEN}",
         id=name,
         nbgrader=_nbgrader(name, points=exercise.points),
@@ -167,7 +177,8 @@ def _points(points: float) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 
-def _badge(name: str, repository: str) -> str:
+def _colab_badge(name: str, repository: str) -> str:
     page = repository.removeprefix("https://github.com/").rstrip("/").removesuffix(".git")
-    link = f"https://colab.research.google.com/github/{page}/blob/main/notebooks/{name}.ipynb"
-    return f"[![Open this lesson in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+    colab = "https://colab.research.google.com"
+    link = f"{colab}/github/{page}/blob/main/notebooks/{name}.ipynb"
+    return f"[![Open this lesson in Colab]({colab}/assets/colab-badge.svg)]({link})"

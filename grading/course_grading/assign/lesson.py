@@ -1,5 +1,6 @@
-"""A lesson as its author means it: prose, code, questions and exercises, in order, each with its
-line.
+"""A lesson as its author writes it: prose, code, questions and exercises, in order.
+
+Each part has ``line``, the line of the source on which it begins.
 """
 
 from dataclasses import dataclass, field
@@ -26,8 +27,8 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A question, where it is asked."""
+class QuestionPart:
+    """A question at its place in the lesson."""
 
     question: Question
     line: int
@@ -37,8 +38,11 @@ class Ask:
 class Exercise:
     """A code exercise with its reference solution and its check.
 
-    ``visible`` are the asserts that students see. ``hidden`` defines ``cases(rng)`` and either
-    ``tolerance`` or ``agrees(output, reference, *arguments)``. ``function`` is what is called.
+    ``function`` is the function under test. ``visible`` holds the asserts that students see,
+    ``hidden`` defines ``cases(rng)`` and either ``tolerance`` or
+    ``agrees(output, reference, *arguments)``; ``comparison`` is the name of the one it defines.
+    ``formerly`` is the function's signature in an earlier release, ``name`` or ``name(a, b)``, so
+    that submissions to that release still count; empty if it has not changed.
     """
 
     name: str
@@ -47,16 +51,17 @@ class Exercise:
     function: str
     visible: str
     hidden: str
-    compares: str
+    comparison: str
     line: int
+    formerly: str = ""
 
 
-Part = Prose | Code | Ask | Exercise
+Part = Prose | Code | QuestionPart | Exercise
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A lesson as its author means it. ``name`` is ``NN_name``, ``title`` its first heading."""
+    """A lesson. ``name`` is ``NN_name``, ``title`` its first heading."""
 
     name: str
     title: str
@@ -65,7 +70,7 @@ class Lesson:
 
     @property
     def questions(self) -> list[Question]:
-        return [part.question for part in self.parts if isinstance(part, Ask)]
+        return [part.question for part in self.parts if isinstance(part, QuestionPart)]
 
     @property
     def exercises(self) -> list[Exercise]:
@@ -73,4 +78,5 @@ class Lesson:
 
     @property
     def points(self) -> float:
-        return sum(item.points for item in [*self.questions, *self.exercises])
+        items: list[Question | Exercise] = [*self.questions, *self.exercises]
+        return sum(item.points for item in items)

@@ -1,134 +1,147 @@
-"""Prove of a release what must hold: nothing given away, nothing left over, every figure
-described.
+"""Check what a release must guarantee: it reveals no answer, contains no leftovers, and describes
+every figure.
 """
 
 import ast
 import re
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
-from course_grading.assign.lesson import Lesson
+from course_grading.assign.lesson import Exercise, Lesson
 
-MAX_LINES, MEDIAN_LINES = 30, 10
-TELLING = 16  # characters: a shorter explanation or solution may stand in the text by chance
+MAX_LINES = 30  # of a code cell
+MAX_MEDIAN_LINES = 10
+# characters: a shorter explanation or solution may occur in the text by chance
+MIN_LEAK_LENGTH = 16
+_INSTRUCTOR_ONLY = (
+    "BEGIN SOLUTION",
+    "END SOLUTION",
+    "HIDDEN TESTS",
+    "score_cases",
+    "quiz.score(",
+    "def cases(",
+)
 _MACHINE_PATH = re.compile(r"(?<![\w.])(/home/\w|/root/|/Users/\w|/tmp/|/work/|[A-Z]:\\\\?Users)")
 _MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
 _HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_ALT_TEXT = re.compile(r"""\balt=(["']).*?\S.*?\1""")
 _SOLUTION = re.compile(r"### BEGIN SOLUTION\n(?P<body>.*?)### END SOLUTION", re.DOTALL)
 
 
-def problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
-    """What is wrong with a released notebook, a sentence each; an empty list when nothing is."""
-    found: list[str] = []
-    by_id = {cell["id"]: cell for cell in notebook.cells}
-
-    def say(cell, what: str) -> None:
-        found.append(f"{lesson.name}, cell {cell['id']}: {what}")
-
+def find_problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
+    """What is wrong with a released notebook, one sentence each; empty if nothing is."""
+    problems = []
     for cell in notebook.cells:
-        if cell.get("outputs") or cell.get("execution_count"):
-            say(cell, "an output was left in the release")
-        for mark in (
-            "BEGIN SOLUTION",
-            "END SOLUTION",
-            "HIDDEN TESTS",
-            "score_cases",
-            "quiz.score(",
-            "def cases(",
-        ):
-            if mark in cell.source:
-                say(cell, f"the release shows {mark!r}")
-        if re.search(r"^\s*[-*+] \[[xX]\]", cell.source, re.MULTILINE):
-            say(
-                cell,
-                "the release shows a question's right option: is its directive written {question}?",
-            )
-        if _MACHINE_PATH.search(cell.source) or str(Path.home()) + "/" in cell.source:
-            say(cell, "a path of one machine is in the release")
-        _pictures(cell, say)
-
+        in_cell = [*_leftovers(cell), *_undescribed_images(cell), *_explanations(cell, lesson)]
+        problems += [f"{lesson.name}, cell {cell['id']}: {problem}" for problem in in_cell]
+    by_id = {cell["id"]: cell for cell in notebook.cells}
+    if graded and "quiz.begin(" in by_id["setup"].source:
+        problems.append(f"{lesson.name}: the classroom release enables the feedback of self-study")
     for question in lesson.questions:
         answer = by_id.get(f"{question.name}-answer")
         if answer is None or not answer.source.startswith('answer = ""'):
-            found.append(
-                f"{lesson.name}: the answer of question {question.name!r} is not blank in the release"
+            problems.append(
+                f"{lesson.name}: the answer of question {question.name!r} is not blank in the "
+                "release"
             )
-        for cell in notebook.cells:
-            if any(
-                len(o.explanation) >= TELLING and o.explanation in cell.source
-                for o in question.options
-            ):
-                say(cell, f"an explanation of question {question.name!r} is in the release")
-        if graded and "quiz.begin(" in by_id["setup"].source:
-            found.append(f"{lesson.name}: the classroom release opens the feedback of self-study")
-    everything = "\n".join(cell.source for cell in notebook.cells)
+    whole_text = "\n".join(cell.source for cell in notebook.cells)
     for exercise in lesson.exercises:
-        solution = _SOLUTION.search(exercise.solution)
-        body = solution["body"].strip() if solution else ""
-        shown = by_id[f"{exercise.name}-code"].source
-        telling = [
-            row.strip()
-            for row in body.splitlines()
-            if len(row.strip()) > 12 and not row.strip().startswith("#")
-        ]
-        if (
-            not body
-            or (len(body) >= 2 * TELLING and body in everything)
-            or any(row in shown for row in telling)
-        ):
-            found.append(
+        stub = by_id[f"{exercise.name}-code"].source
+        if _shows_solution(exercise, stub, whole_text):
+            problems.append(
                 f"{lesson.name}: the solution of exercise {exercise.name!r} is in the release"
             )
-        if "raise NotImplementedError()" not in shown:
-            found.append(f"{lesson.name}: exercise {exercise.name!r} has no stub in the release")
-    return found + _lengths(notebook, lesson)
+        if "raise NotImplementedError()" not in stub:
+            problems.append(f"{lesson.name}: exercise {exercise.name!r} has no stub in the release")
+    return problems + _cell_lengths(notebook, lesson)
 
 
-def _pictures(cell, say) -> None:
-    """Every picture has alt text: in Markdown, in HTML, and where code shows one."""
-    for image in _MARKDOWN_IMAGE.finditer(cell.source) if cell.cell_type == "markdown" else ():
-        if not image["alt"].strip():
-            say(cell, "a Markdown picture has no alt text: ![what is to be seen](...)")
+def _leftovers(cell) -> Iterator[str]:
+    """What a release must not contain: outputs, hidden tests, keys, paths of one machine."""
+    if cell.get("outputs") or cell.get("execution_count"):
+        yield "an output was left in the release"
+    for text in _INSTRUCTOR_ONLY:
+        if text in cell.source:
+            yield f"the release shows {text!r}"
+    if re.search(r"^\s*[-*+] \[[xX]\]", cell.source, re.MULTILINE):
+        yield "the release shows a question's right option: is its directive written {question}?"
+    if _MACHINE_PATH.search(cell.source) or str(Path.home()) + "/" in cell.source:
+        yield "a path of one machine is in the release"
+
+
+def _explanations(cell, lesson: Lesson) -> Iterator[str]:
+    for question in lesson.questions:
+        explanations = (option.explanation for option in question.options)
+        if any(len(text) >= MIN_LEAK_LENGTH and text in cell.source for text in explanations):
+            yield f"an explanation of question {question.name!r} is in the release"
+
+
+def _undescribed_images(cell) -> Iterator[str]:
+    """Images without alt text: in Markdown, in HTML, and in code that shows a figure."""
+    if cell.cell_type == "markdown":
+        for image in _MARKDOWN_IMAGE.finditer(cell.source):
+            if not image["alt"].strip():
+                yield "a Markdown image has no alt text: write ![what it shows](...)"
     for image in _HTML_IMAGE.findall(cell.source):
-        if not re.search(r"""\balt=(["']).*?\S.*?\1""", image):
-            say(cell, "an <img> has no alt text")
+        if not _ALT_TEXT.search(image):
+            yield "an <img> has no alt text"
     if cell.cell_type != "code":
         return
     try:
         tree = ast.parse(cell.source)
     except SyntaxError:
-        return say(cell, "the code is not plain Python")
+        yield "the code is not plain Python"
+        return
     for node in ast.walk(tree):
-        name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if name.endswith("plt.show") or name in ("plt.imshow", "plt.plot"):
-            say(
-                cell,
-                "a figure is shown without alt text: use course_lib.figures.show(fig, alt=..., caption=...)",
-            )
-        if name.split(".")[-1] in ("show", "show_widget") and isinstance(node, ast.Call):
-            given = {keyword.arg: keyword.value for keyword in node.keywords}
-            for wanted in ("alt", "caption"):
-                value = given.get(wanted)
-                if value is None or (
-                    isinstance(value, ast.Constant) and not str(value.value).strip()
-                ):
-                    say(cell, f"{name}(...) needs {wanted}=...")
+        if isinstance(node, ast.Call):
+            yield from _undescribed_figure(node)
 
 
-def _lengths(notebook, lesson: Lesson) -> list[str]:
+def _undescribed_figure(call: ast.Call) -> Iterator[str]:
+    name = ast.unparse(call.func)
+    if name.endswith("plt.show") or name in ("plt.imshow", "plt.plot"):
+        yield (
+            "a figure is shown without alt text: use "
+            "course_lib.figures.show(fig, alt=..., caption=...)"
+        )
+    if name.split(".")[-1] in ("show", "show_widget"):
+        arguments = {keyword.arg: keyword.value for keyword in call.keywords}
+        for argument in ("alt", "caption"):
+            value = arguments.get(argument)
+            blank = isinstance(value, ast.Constant) and not str(value.value).strip()
+            if value is None or blank:
+                yield f"{name}(...) needs {argument}=..."
+
+
+def _shows_solution(exercise: Exercise, stub: str, whole_text: str) -> bool:
+    match = _SOLUTION.search(exercise.solution)
+    body = match["body"].strip() if match else ""
+    rows = [row.strip() for row in body.splitlines()]
+    telling_rows = [row for row in rows if len(row) > 12 and not row.startswith("#")]
+    return (
+        not body
+        or (len(body) >= 2 * MIN_LEAK_LENGTH and body in whole_text)
+        or any(row in stub for row in telling_rows)
+    )
+
+
+def _cell_lengths(notebook, lesson: Lesson) -> list[str]:
     lengths = {
         cell["id"]: len(cell.source.strip().splitlines())
         for cell in notebook.cells
         if cell.cell_type == "code"
     }
-    found = [
-        f"{lesson.name}, cell {id}: {length} lines of code, more than {MAX_LINES}: move code into course_lib"
+    problems = [
+        f"{lesson.name}, cell {id}: {length} lines of code, more than {MAX_LINES}: "
+        "move code into course_lib"
         for id, length in lengths.items()
         if length > MAX_LINES
     ]
     median = statistics.median(lengths.values()) if lengths else 0
-    if median > MEDIAN_LINES:
-        found.append(
-            f"{lesson.name}: the median code cell has {median:g} lines, more than {MEDIAN_LINES}"
+    if median > MAX_MEDIAN_LINES:
+        problems.append(
+            f"{lesson.name}: the median code cell has {median:g} lines, more than "
+            f"{MAX_MEDIAN_LINES}"
         )
-    return found
+    return problems

@@ -1,0 +1,1 @@
+"""Grade submissions: answer keys, comparison with the reference, messages, worker processes."""

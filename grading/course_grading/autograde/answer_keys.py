@@ -1,5 +1,5 @@
-"""What only the instructor's side holds: the answers, the references and hidden cases, and the
-course's secret.
+"""What only the instructor's side holds: the answers, the reference solutions and hidden cases, and
+the course's secret.
 
 It is read from the instructor notebooks that the build wrote, so that what is graded is what was
 handed out, even if a source in ``solutions/`` has changed since. None of it enters a sandbox.
@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,10 +21,11 @@ from typing import Any
 import nbformat
 
 from course_grading.assign.cells import BEGIN_HIDDEN
-from course_grading.sandbox.guest import dependencies
+from course_grading.errors import AnswerKeyError
+from course_grading.sandbox.guest.dependencies import NumberedStatement, required_statements
 from course_lib import __version__
 
-# of the rules by which a submission is marked: raise it, and everything is marked again
+# The version of the grading rules: raise it, and every submission is graded again.
 VERSION = 1
 
 
@@ -39,10 +41,11 @@ class QuestionKey:
 
 @dataclass(frozen=True)
 class ExerciseKey:
-    """An exercise: what is called, and the source that defines reference and hidden cases.
+    """An exercise: which function is called, and the source of its reference and hidden cases.
 
-    ``before`` are the code cells above its check, in order; ``hidden`` defines ``cases(rng)`` and
-    ``compares``, which is ``tolerance`` or ``agrees``.
+    ``hidden`` defines ``cases(rng)`` and ``comparison``, which is ``tolerance`` or ``agrees``.
+    ``cells`` are the code cells up to its check, in order. ``formerly`` is the function's signature
+    in an earlier release, ``name`` or ``name(a, b)``; empty if the lesson gives none.
     """
 
     name: str
@@ -50,19 +53,39 @@ class ExerciseKey:
     points: float
     reference: str
     hidden: str
-    compares: str
-    before: tuple[str, ...]
+    comparison: str
+    cells: tuple[str, ...]
+    formerly: str = ""
 
     @property
-    def visible(self) -> str:
+    def visible_check(self) -> str:
         """The asserts of its check cell that students see."""
-        return self.before[-1].rpartition("quiz.passed(")[0]
+        return self.cells[-1].rpartition("quiz.passed(")[0]
+
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """The name of the function, then its parameters."""
+        functions = [
+            node
+            for node in ast.parse(self.reference).body
+            if isinstance(node, ast.FunctionDef) and node.name == self.function
+        ]
+        arguments = functions[-1].args
+        return (self.function, *(a.arg for a in [*arguments.posonlyargs, *arguments.args]))
+
+    @property
+    def former_signature(self) -> tuple[str, ...]:
+        """The same of an earlier release; empty if the lesson gives none."""
+        name, *parameters = re.findall(r"\w+", self.formerly) or [""]
+        if not name:
+            return ()
+        return (name, *(parameters or self.signature[1:]))
 
 
 @dataclass(frozen=True)
-class Key:
-    """Everything with which submissions of one lesson are marked; ``release`` is the notebook
-    handed out (JSON).
+class AnswerKey:
+    """Everything with which submissions of one lesson are graded; ``release`` is the notebook that
+    was handed out (JSON).
     """
 
     lesson: str
@@ -72,9 +95,9 @@ class Key:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A SHA-256 of all of it, and of the rules of marking."""
-        everything = json.dumps([VERSION, __version__, asdict(self)], sort_keys=True)
-        return hashlib.sha256(everything.encode()).hexdigest()
+        """A SHA-256 of the whole key and of the version of the grading rules."""
+        content = json.dumps([VERSION, __version__, asdict(self)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @functools.cached_property
     def modules(self) -> tuple[str, ...]:
@@ -83,16 +106,17 @@ class Key:
             sorted({module for exercise in self.exercises for module in _imports(exercise)})
         )
 
-
-class KeyMissing(Exception):
-    """The instructor's notebook of a lesson is not there or can't be read; the message says what to
-    do.
-    """
+    @functools.cached_property
+    def renamed(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+        """Today's and the former signature of each function that an earlier release had by another
+        name, or with other parameters.
+        """
+        return tuple((e.signature, e.former_signature) for e in self.exercises if e.formerly)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """An exercise ready to be marked: its functions, taken from the instructor's notebook."""
+class ExerciseRunner:
+    """The functions that grade an exercise, from the instructor's notebook."""
 
     reference: Callable[..., Any]
     cases: Callable[..., Any]
@@ -100,11 +124,11 @@ class Prepared:
     agrees: Callable[..., bool] | None
 
 
-def read(workspace: Path, lesson: str) -> Key:
-    """The key of a lesson that was released.
+def read(workspace: Path, lesson: str) -> AnswerKey:
+    """The answer key of a released lesson.
 
     Raises:
-        KeyMissing: if its instructor notebook or its release is missing or damaged.
+        AnswerKeyError: if its instructor notebook or its release is missing or damaged.
     """
     texts = {}
     for kind in ("source", "release"):
@@ -112,40 +136,40 @@ def read(workspace: Path, lesson: str) -> Key:
         try:
             texts[kind] = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise KeyMissing(
+            raise AnswerKeyError(
                 f"{path} can't be read ({error.strerror}): run course build again"
             ) from error
-    code = [
+    cells = [
         cell.source
         for cell in nbformat.reads(texts["source"], as_version=4).cells
         if cell.cell_type == "code"
     ]
     questions, exercises = [], []
-    for number, source in enumerate(code):
-        shown, mark, hidden = source.partition(f"{BEGIN_HIDDEN}\n")
-        if not mark:
+    for number, source in enumerate(cells):
+        visible, marker, hidden = source.partition(f"{BEGIN_HIDDEN}\n")
+        if not marker:
             continue
-        call, given = _last_call(ast.parse(hidden))
-        if call == "quiz.score":
-            questions.append(QuestionKey(**given))
-        elif call == "score_cases":
-            compares = "agrees" if "agrees" in given else "tolerance"
+        function, arguments = _last_call(ast.parse(hidden))
+        if function == "quiz.score":
+            questions.append(QuestionKey(**arguments))
+        elif function == "score_cases":
             exercises.append(
                 ExerciseKey(
-                    name=_check_name(shown),
-                    function=given["function"],
-                    points=given["points"],
-                    reference=given["reference"],
+                    name=_check_name(visible),
+                    function=arguments["function"],
+                    points=arguments["points"],
+                    reference=arguments["reference"],
                     hidden=_without_scoring(hidden),
-                    compares=compares,
-                    before=(*code[:number], shown),
+                    comparison="agrees" if "agrees" in arguments else "tolerance",
+                    cells=(*cells[:number], visible),
+                    formerly=arguments.get("formerly", ""),
                 )
             )
     if not questions and not exercises:
-        raise KeyMissing(
+        raise AnswerKeyError(
             f"the instructor's notebook of {lesson} has no hidden tests: run course build again"
         )
-    return Key(lesson, texts["release"], tuple(questions), tuple(exercises))
+    return AnswerKey(lesson, texts["release"], tuple(questions), tuple(exercises))
 
 
 def _last_call(tree: ast.Module) -> tuple[str, dict[str, Any]]:
@@ -153,83 +177,88 @@ def _last_call(tree: ast.Module) -> tuple[str, dict[str, Any]]:
     call = tree.body[-1].value if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     if not isinstance(call, ast.Call):
         return "", {}
-    given = {word.arg: _literal(word.value) for word in call.keywords if word.arg}
+    arguments = {word.arg: _literal(word.value) for word in call.keywords if word.arg}
     name = ast.unparse(call.func)
-    first = {"quiz.score": "name", "score_cases": "function"}.get(name, "")
-    return name, {**({first: _literal(call.args[0])} if call.args else {}), **given}
+    if call.args:
+        first_parameter = {"quiz.score": "name", "score_cases": "function"}.get(name, "")
+        arguments.setdefault(first_parameter, _literal(call.args[0]))
+    return name, arguments
 
 
 def _literal(node: ast.expr) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def _check_name(shown: str) -> str:
+def _check_name(visible: str) -> str:
     """The exercise's name, from ``# Check: name (run this cell)``, which the build writes first."""
-    return shown.split("# Check: ", 1)[1].split(" ", 1)[0]
+    return visible.split("# Check: ", 1)[1].split(" ", 1)[0]
 
 
 def _without_scoring(hidden: str) -> str:
     """What defines the cases: without the lines that score them in nbgrader's own way."""
-    body = [
+    statements = [
         node
         for node in ast.parse(hidden).body
         if "score_cases" not in ast.unparse(node).split("(")[0].split(" import ")[-1]
     ]
-    return "\n".join(ast.unparse(node) for node in body)
+    return "\n".join(ast.unparse(node) for node in statements)
 
 
-def _needs(exercise: ExerciseKey) -> list[dependencies.Place]:
+def _required(exercise: ExerciseKey) -> list[NumberedStatement]:
     target = ast.parse(f"{exercise.reference}\n{exercise.hidden}")
-    return dependencies.needed([ast.parse(source) for source in exercise.before], target)
+    return required_statements([ast.parse(source) for source in exercise.cells], target)
 
 
 def _imports(exercise: ExerciseKey) -> set[str]:
-    found = set()
-    for _, statement in _needs(exercise):
+    modules = set()
+    for _, statement in _required(exercise):
         for node in ast.walk(statement):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module)
-    return found
+                modules.add(node.module)
+    return modules
 
 
 @functools.lru_cache(maxsize=256)
-def prepare(exercise: ExerciseKey) -> Prepared:
+def prepare(exercise: ExerciseKey) -> ExerciseRunner:
     """Run the instructor's own code of an exercise, and what it needs of its lesson, once in this
     process.
     """
     names: dict[str, Any] = {"__name__": f"key of {exercise.name}"}
-    for _, statement in _needs(exercise):
+    for _, statement in _required(exercise):
         exec(compile(ast.Module([statement], []), "<the lesson>", "exec"), names)
     exec(compile(exercise.reference, f"<reference of {exercise.name}>", "exec"), names)
     reference = names[exercise.function]
     exec(compile(exercise.hidden, f"<hidden cases of {exercise.name}>", "exec"), names)
-    return Prepared(reference, names["cases"], names.get("tolerance", 0.0) if exercise.compares == "tolerance" else 0.0,
-                    names["agrees"] if exercise.compares == "agrees" else None)  # fmt: skip
+    uses_tolerance = exercise.comparison == "tolerance"
+    return ExerciseRunner(
+        reference,
+        names["cases"],
+        tolerance=names.get("tolerance", 0.0) if uses_tolerance else 0.0,
+        agrees=None if uses_tolerance else names["agrees"],
+    )
 
 
-def secret(workspace: Path) -> bytes:
+def course_secret(workspace: Path) -> bytes:
     """The course's secret, made at the first run. Only its owner may read it."""
     path = workspace / "secret"
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return bytes.fromhex(path.read_text().strip())
-    with os.fdopen(file, "w") as made:
-        made.write(secrets.token_hex(32) + "\n")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
     return bytes.fromhex(path.read_text().strip())
 
 
-def seeds(course_secret: bytes, key: Key, student: str) -> dict[str, int]:
-    """The seed of each exercise's hidden cases for one student: the same in every run, known to
+def seeds(secret: bytes, key: AnswerKey, student: str) -> dict[str, int]:
+    """The seed of each exercise's hidden cases for one student: the same in every run, and known to
     nobody else.
     """
     return {
         exercise.name: int.from_bytes(
-            hmac.digest(
-                course_secret, f"{key.lesson}/{exercise.name}/{student}".encode(), "sha256"
-            )[:16]
+            hmac.digest(secret, f"{key.lesson}/{exercise.name}/{student}".encode(), "sha256")[:16]
         )
         for exercise in key.exercises
     }

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+_NUMBERS = "biufc"  # the kinds of arrays that hold booleans or numbers
+
 
 def score_cases(
     function: str,
@@ -23,40 +25,47 @@ def score_cases(
     names: Mapping[str, Any],
     tolerance: float = 0.0,
     agrees: Callable[..., bool] | None = None,
+    formerly: str = "",
 ) -> float:
     """The points that a learner's function earns: its share of the cases in which it agrees.
+
+    Only nbgrader's own ``autograde``, with nbgrader's configuration, runs this; ``course grade``
+    reads its arguments.
 
     Args:
         function: the name of the function, looked up in ``names``.
         reference: the source of the exercise's solution, which defines the function of the same
             name.
-        cases: yields one tuple of arguments a case (a single argument need not be a tuple).
+        cases: yields one tuple of arguments per case (a single argument need not be a tuple).
         points: what full agreement earns.
         names: the notebook's globals: the learner's functions, and what the lesson imported.
-        tolerance: how far numbers may lie apart, absolutely and relatively.
+        tolerance: how far numbers may differ, absolutely and relatively.
         agrees: compares instead, ``agrees(output, reference, *arguments)``, where many answers are
             right.
+        formerly: the function's signature in an earlier release, ``name`` or ``name(a, b)``.
 
     Returns:
-        A number from 0 to ``points``. A function that is missing, raises or changes an array that
-        it was given earns nothing for that case.
+        A number from 0 to ``points``. A function that is missing, raises or changes an array among
+        its arguments earns nothing for that case.
     """
     namespace = dict(names)
     exec(compile(reference, f"<reference of {function}>", "exec"), namespace)
-    theirs, ours = names.get(function), namespace[function]
+    reference_function = namespace[function]
+    learner_function: Any = names.get(function) or names.get(formerly.partition("(")[0])
     rng = np.random.default_rng(zlib.crc32(function.encode()))
-    total = agreed = 0
+    count = agreed = 0
     for arguments in cases(rng):
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
         try:
-            expected = ours(*copy.deepcopy(arguments))
+            expected = reference_function(*copy.deepcopy(arguments))
         except Exception as error:
             print(
-                f"The reference could not run ({error!r}): did you give a name that it needs, as np, another meaning?"
+                f"The reference could not run ({error!r}): did you redefine a name that it needs, "
+                "such as np?"
             )
             return 0.0
-        given = copy.deepcopy(arguments)
-        total += 1
+        after = copy.deepcopy(arguments)
+        count += 1
         try:
             # What a learner's function prints is not an answer, and on stderr it would cost the
             # cell in nbgrader.
@@ -65,18 +74,18 @@ def score_cases(
                 contextlib.redirect_stdout(sink),
                 contextlib.redirect_stderr(sink),
             ):
-                output = theirs(*given)
-            agreed += _agrees(output, expected, arguments, given, tolerance=tolerance, agree=agrees)
-        except (
-            Exception,
-            SystemExit,
-        ):  # whatever a learner's function does wrong, that case does not agree
+                output = learner_function(*after)
+            agreed += output_agrees(
+                output, expected, arguments, after, tolerance=tolerance, agree=agrees
+            )
+        # an error of any kind costs this case only
+        except (Exception, SystemExit):
             continue
-    print(f"{agreed} of {total} hidden cases agree.")
-    return points * (agreed / total)
+    print(f"{agreed} of {count} hidden cases agree.")
+    return points * (agreed / count)
 
 
-def agrees(
+def output_agrees(
     output: Any,
     expected: Any,
     arguments: tuple,
@@ -85,33 +94,40 @@ def agrees(
     tolerance: float,
     agree: Callable | None = None,
 ) -> bool:
-    """Whether an output is right, and the arrays among the arguments are ``after`` the call as they
-    were before.
+    """Whether an output is right, and the arrays among the arguments are unchanged.
+
+    Args:
+        output: what the learner's function returned.
+        expected: what the reference returned.
+        arguments: the arguments before the call.
+        after: the arguments after the call.
+        tolerance: see :func:`score_cases`.
+        agree: compares outputs instead, as ``agrees`` of :func:`score_cases`.
     """
-    same = agree(output, expected, *arguments) if agree else equal(output, expected, tolerance)
+    if agree:
+        same = agree(output, expected, *arguments)
+    else:
+        same = values_equal(output, expected, tolerance)
     return bool(same) and len(after) == len(arguments) and all(map(_unchanged, after, arguments))
 
 
-_agrees = agrees  # score_cases has an argument of this name
-
-
-def equal(output: Any, expected: Any, tolerance: float) -> bool:
+def values_equal(output: Any, expected: Any, tolerance: float) -> bool:
     """Whether two results are the same: numbers within ``tolerance``, arrays of one shape, tuples
     item by item.
     """
-    output, expected = _plain(output), _plain(expected)
+    output, expected = _to_plain(output), _to_plain(expected)
     if isinstance(expected, (list, tuple)):
-        same_kind = isinstance(output, (list, tuple)) and len(output) == len(expected)
-        return same_kind and all(
-            equal(o, e, tolerance) for o, e in zip(output, expected, strict=True)
-        )
+        if not isinstance(output, (list, tuple)) or len(output) != len(expected):
+            return False
+        return all(values_equal(o, e, tolerance) for o, e in zip(output, expected, strict=True))
     if isinstance(expected, dict):
-        same_keys = isinstance(output, dict) and output.keys() == expected.keys()
-        return same_keys and all(equal(output[key], expected[key], tolerance) for key in expected)
+        if not isinstance(output, dict) or output.keys() != expected.keys():
+            return False
+        return all(values_equal(output[key], expected[key], tolerance) for key in expected)
     if isinstance(expected, np.ndarray):
         if not isinstance(output, np.ndarray) or output.shape != expected.shape:
             return False
-        if expected.dtype.kind not in "biufc" or output.dtype.kind not in "biufc":
+        if expected.dtype.kind not in _NUMBERS or output.dtype.kind not in _NUMBERS:
             return bool(np.array_equal(output, expected))
         return bool(np.allclose(output, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
     if isinstance(expected, bool) or expected is None or isinstance(expected, str):
@@ -121,14 +137,14 @@ def equal(output: Any, expected: Any, tolerance: float) -> bool:
     return bool(math.isclose(output, expected, rel_tol=tolerance, abs_tol=tolerance))
 
 
-def _unchanged(given: Any, original: Any) -> bool:
-    original = _plain(original)
-    return not isinstance(original, np.ndarray) or equal(given, original, 0.0)
+def _unchanged(after: Any, before: Any) -> bool:
+    before = _to_plain(before)
+    return not isinstance(before, np.ndarray) or values_equal(after, before, 0.0)
 
 
-def _plain(value: Any) -> Any:
-    """Tensors as arrays, and arrays or NumPy numbers of no dimension as Python's own."""
-    torch = sys.modules.get("torch")  # a tensor can't be there unless somebody imported torch
+def _to_plain(value: Any) -> Any:
+    """Tensors as arrays; NumPy numbers and arrays without dimensions as Python numbers."""
+    torch = sys.modules.get("torch")  # without torch imported there can be no tensor
     if torch is not None and isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):

@@ -1,9 +1,9 @@
-"""Mark one submission: bytes in, points and messages out. Nothing is kept from one to the next.
+"""Grade one submission: bytes in, points and messages out. No state passes from one to the next.
 
-Questions are read, not run. Exercises run in the sandbox, which returns what the student's function
-gave for each hidden case; the reference is computed and compared here. Messages are for students:
-they never show hidden inputs, nor what the reference gives for them, nor text that a student's code
-can choose.
+Questions are read, not run. Exercises run in the sandbox, which returns the result of the student's
+function for each hidden case; the reference is computed, and compared, here. Messages are for
+students: they never show hidden inputs, the reference's results, or text that a student's code can
+choose.
 """
 
 import copy
@@ -11,7 +11,6 @@ import hashlib
 import json
 import pickle
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,22 +20,31 @@ import nbformat
 import numpy as np
 
 from course_grading.autograde import messages
-from course_grading.autograde.answer_keys import ExerciseKey, Key, QuestionKey, prepare
-from course_grading.autograde.compare import agrees
-from course_grading.collect import submissions
+from course_grading.autograde.answer_keys import (
+    AnswerKey,
+    ExerciseKey,
+    ExerciseRunner,
+    QuestionKey,
+    prepare,
+)
+from course_grading.autograde.compare import output_agrees
+from course_grading.collect import notebooks
+from course_grading.collect.rebuild import rebuild
+from course_grading.errors import ReferenceSolutionError
 from course_grading.sandbox.guest import serialize
 from course_grading.sandbox.host import Job, Limits, Sandbox
 from course_lib.quiz import scoring
 
-# cases that take too long, or as much time in all, after which the others count as too slow as well
-SLOW = 2
-LONGEST_CELL = 200_000  # characters; what students write has a few hundred
+# Cases that may exceed the time limit, and the multiple of it that all cases may take together,
+# before the remaining cases count as too slow as well.
+MAX_TIMEOUTS = 2
+MAX_CELL_LENGTH = 200_000  # characters; what students write has a few hundred
 
 
 @dataclass(frozen=True)
-class Task:
-    """One submission to be marked. ``seeds`` are those of its hidden cases; ``when`` is its time
-    stamp, if any.
+class GradingTask:
+    """One submission to grade. ``seeds`` are those of its hidden cases; ``timestamp`` says when it
+    was handed in, if known.
     """
 
     student: str
@@ -44,17 +52,17 @@ class Task:
     file: str
     data: bytes
     seeds: dict[str, int]
-    when: str | None = None
+    timestamp: str | None = None
     trusted: bool = False
 
-    def digest(self, key: Key) -> str:
-        """A SHA-256 of all that decides the marks: the submission, its time, and the key of its
-        lesson.
+    def digest(self, key: AnswerKey) -> str:
+        """A SHA-256 of everything that decides the result: the submission, its timestamp, and the
+        answer key of its lesson.
         """
         parts = [
             self.student,
             self.lesson,
-            self.when,
+            self.timestamp,
             self.seeds,
             key.digest,
             hashlib.sha256(self.data).hexdigest(),
@@ -63,11 +71,11 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """One question or exercise: what it earned, what the student is told, and what was answered.
+class ItemResult:
+    """One question or exercise: what it earned, the message for the student, and the answer.
 
     ``answer`` is the letters of a question, ``""`` for an exercise (its code is in
-    ``Marked.sources``); ``manual`` says that a person has to look at it.
+    ``SubmissionResult.sources``). ``manual`` flags it for manual grading.
     """
 
     name: str
@@ -79,8 +87,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Marked:
-    """A submission that was marked, or that could not be, which ``problem`` then explains.
+class SubmissionResult:
+    """The result of a submission; if it could not be graded, ``problem`` says why.
 
     ``sources`` are the student's cells by grade id, ``missing`` the cells that were not found.
     """
@@ -89,78 +97,90 @@ class Marked:
     lesson: str
     file: str
     digest: str
-    marks: tuple[Mark, ...] = ()
+    items: tuple[ItemResult, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
-    when: str | None = None
+    timestamp: str | None = None
     problem: str = ""
 
     def to_json(self) -> str:
-        """The text that a file keeps; the same result always gives the same text."""
+        """The text of a result file; the same result always gives the same text."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> "Marked":
-        """What :meth:`to_json` wrote."""
-        told = json.loads(text)
-        told["marks"] = tuple(Mark(**mark) for mark in told["marks"])
-        told["sources"] = tuple((name, source) for name, source in told["sources"])
-        return Marked(**{**told, "missing": tuple(told["missing"])})
+    def from_json(text: str) -> "SubmissionResult":
+        """What :meth:`to_json` wrote, in this version of the course or in an earlier one."""
+        fields = json.loads(text)
+        for former, name in (("marks", "items"), ("when", "timestamp")):
+            if former in fields:
+                fields[name] = fields.pop(former)
+        fields["items"] = tuple(ItemResult(**item) for item in fields["items"])
+        fields["sources"] = tuple((name, source) for name, source in fields["sources"])
+        return SubmissionResult(**{**fields, "missing": tuple(fields["missing"])})
 
 
-def mark(task: Task, key: Key) -> Marked:
-    """Mark one submission. What is wrong with it is in the result; nothing that is in it raises.
+def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
+    """Grade one submission. What is wrong with it is in the result; nothing in it can raise.
 
     Raises:
         SandboxError: if the sandbox does not work, which is not the submission's fault.
-        ReferenceFailed: if a lesson's own reference can't compute a hidden case.
+        ReferenceSolutionError: if a lesson's own reference fails on a hidden case.
     """
-    about = {"student": task.student, "lesson": task.lesson, "file": task.file, "when": task.when}
-    about["digest"] = task.digest(key)
+    header: dict[str, Any] = {
+        "student": task.student,
+        "lesson": task.lesson,
+        "file": task.file,
+        "timestamp": task.timestamp,
+        "digest": task.digest(key),
+    }
     try:
-        rebuilt, sources, missing = _take_in(task.data, key)
+        notebook, sources, missing = _rebuild(task.data, key)
     except ValueError as error:
-        return Marked(**about, problem=str(error))
-    released = _sources(nbformat.reads(key.release, as_version=4))
-    marks = [_question(question, sources) for question in key.questions]
+        return SubmissionResult(**header, problem=str(error))
+    released = _student_sources(nbformat.reads(key.release, as_version=4))
+    items = [_grade_question(question, sources) for question in key.questions]
     for exercise in key.exercises:
         code = f"{exercise.name}-code"
         if sources[code].strip() == released[code].strip():
-            text = (
-                "the cell was not found" if code in missing else "the cell is as it was handed out"
-            )
-            marks.append(Mark(exercise.name, 0.0, exercise.points, f"Not answered: {text}."))
+            reason = "was not found" if code in missing else "is unchanged"
+            message = f"Not answered: the cell {reason}."
+            items.append(ItemResult(exercise.name, 0.0, exercise.points, message))
         else:
-            marks.append(_exercise(exercise, _cells_until(rebuilt, code), task, key))
-    return Marked(
-        **about, marks=tuple(marks), sources=tuple(sorted(sources.items())), missing=tuple(missing)
+            items.append(_grade_exercise(exercise, _cells_until(notebook, code), task, key))
+    return SubmissionResult(
+        **header,
+        items=tuple(items),
+        sources=tuple(sorted(sources.items())),
+        missing=tuple(missing),
     )
 
 
-def _take_in(data: bytes, key: Key) -> tuple[Any, dict[str, str], list[str]]:
+def _rebuild(data: bytes, key: AnswerKey) -> tuple[Any, dict[str, str], list[str]]:
+    """The release with the student's work in it, the student's cells, and those not found."""
     release = nbformat.reads(key.release, as_version=4)
     try:
-        rebuilt, missing = submissions.rebuild(submissions.parse(data), release)
+        notebook, missing = rebuild(notebooks.parse(data), release)
     except RecursionError as error:
         raise ValueError("it is nested too deeply to be a notebook: ask for it again") from error
-    sources = _sources(rebuilt)
+    sources = _student_sources(notebook)
     if len(missing) == len(sources):
         raise ValueError(
             "none of the lesson's answer or exercise cells is in it: is it another notebook?"
         )
     for name, source in sources.items():
-        if len(source) > LONGEST_CELL:
+        if len(source) > MAX_CELL_LENGTH:
             raise ValueError(
-                f"its cell {name} has {len(source):,} characters, more than {LONGEST_CELL:,}: look at it"
+                f"its cell {name} has {len(source):,} characters, more than {MAX_CELL_LENGTH:,}: "
+                "look at it"
             )
-    return rebuilt, sources, missing
+    return notebook, sources, missing
 
 
-def _sources(notebook) -> dict[str, str]:
+def _student_sources(notebook) -> dict[str, str]:
     """The sources of the cells that students write, by grade id."""
-    about = ((cell, cell.metadata.get("nbgrader", {})) for cell in notebook.cells)
+    cells = ((cell, cell.metadata.get("nbgrader", {})) for cell in notebook.cells)
     return {
-        nbgrader["grade_id"]: cell.source for cell, nbgrader in about if nbgrader.get("solution")
+        nbgrader["grade_id"]: cell.source for cell, nbgrader in cells if nbgrader.get("solution")
     }
 
 
@@ -175,119 +195,122 @@ def _cells_until(notebook, grade_id: str) -> list[str]:
     return sources
 
 
-def _question(question: QuestionKey, sources: dict[str, str]) -> Mark:
-    """Score a question by the literal in its cell; what is no literal goes to a person."""
-    source = sources[f"{question.name}-answer"]
+def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResult:
+    """Score a question by the literal in its cell; non-literals are flagged for manual grading."""
+    name, points = question.name, question.points
     try:
-        typed = scoring.literal(source)
+        text = scoring.extract_answer(sources[f"{name}-answer"])
     except ValueError as error:
         message = f"Not read: {error}. Your instructor will look at it."
-        return Mark(question.name, 0.0, question.points, message, manual=True)
+        return ItemResult(name, 0.0, points, message, manual=True)
     letters = "".join(sorted(question.right + question.wrong))
     try:
-        ticked = scoring.parse(typed, letters, multiple=len(question.right) > 1)
+        answer = scoring.parse(text, letters, multiple=len(question.right) > 1)
     except ValueError as error:
-        return Mark(question.name, 0.0, question.points, f"Not counted: {error}")
-    score = scoring.grade(ticked, question.right, question.wrong, question.points)
-    return Mark(
-        question.name,
-        score,
-        question.points,
-        f"Recorded: {ticked}." if ticked else "No answer.",
-        ticked,
+        return ItemResult(name, 0.0, points, f"Not counted: {error}")
+    score = scoring.grade(answer, question.right, question.wrong, points)
+    return ItemResult(
+        name, score, points, f"Recorded: {answer}." if answer else "No answer.", answer
     )
 
 
-class ReferenceFailed(RuntimeError):
-    """A lesson's own reference can't compute one of its hidden cases: its author has to mend it."""
-
-
-def _exercise(exercise: ExerciseKey, cells: list[str], task: Task, key: Key) -> Mark:
-    prepared = prepare(exercise)
-    cases = list(_cases(exercise, task.seeds[exercise.name]))
-    answers = _answers(exercise, cells, [arguments for arguments, _ in cases], task, key)
-    if isinstance(answers, str):
-        return Mark(exercise.name, 0.0, exercise.points, answers)
-    wrong = Counter()
-    for (arguments, expected), answer in zip(cases, answers, strict=True):
-        wrong[_fault(answer, arguments, expected, prepared.tolerance, prepared.agrees)] += 1
-    right = wrong.pop("", 0)
+def _grade_exercise(
+    exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey
+) -> ItemResult:
+    runner = prepare(exercise)
+    cases = list(_hidden_cases(exercise, task.seeds[exercise.name]))
+    outcomes = _run_cases(exercise, cells, [arguments for arguments, _ in cases], task, key)
+    if isinstance(outcomes, str):
+        return ItemResult(exercise.name, 0.0, exercise.points, outcomes)
+    faults = Counter(
+        _describe_fault(outcome, arguments, expected, runner)
+        for (arguments, expected), outcome in zip(cases, outcomes, strict=True)
+    )
+    right = faults.pop("", 0)
     message = f"{right} of {len(cases)} hidden cases agree."
-    for fault, count in sorted(wrong.items()):
+    for fault, count in sorted(faults.items()):
         message += f" In {count} {'case' if count == 1 else 'cases'} {fault}."
-    return Mark(exercise.name, exercise.points * right / len(cases), exercise.points, message)
+    score = exercise.points * right / len(cases)
+    return ItemResult(exercise.name, score, exercise.points, message)
 
 
-def _cases(exercise: ExerciseKey, seed: int) -> Iterator[tuple[tuple, Any]]:
-    """Each case's arguments, and what the reference gives for them."""
-    prepared = prepare(exercise)
-    for arguments in prepared.cases(np.random.default_rng(seed)):
+def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[tuple[tuple, Any]]:
+    """Each case's arguments, and the reference's result."""
+    runner = prepare(exercise)
+    for arguments in runner.cases(np.random.default_rng(seed)):
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
         try:
-            yield arguments, prepared.reference(*copy.deepcopy(arguments))
+            yield arguments, runner.reference(*copy.deepcopy(arguments))
         except Exception as error:
-            raise ReferenceFailed(
+            raise ReferenceSolutionError(
                 f"the reference of {exercise.name} failed on a hidden case: {error!r}"
             ) from error
 
 
-def _answers(
-    exercise: ExerciseKey, cells: list[str], inputs: list[tuple], task: Task, key: Key
+def _run_cases(
+    exercise: ExerciseKey, cells: list[str], inputs: list[tuple], task: GradingTask, key: AnswerKey
 ) -> list[dict] | str:
-    """What the student's function answered to each case, a line of :mod:`.inside` each; or why it
-    did not run.
+    """Run the student's function on each case.
 
-    A case that ends the process, or takes too long, costs that case: the others go on in a new one.
+    A case that ends the process, or exceeds a limit, costs that case: the rest run in a new
+    process.
+
+    Returns:
+        What the guest program wrote for each case (``{"ended": status}`` where it wrote nothing);
+        or why none was run.
     """
-    sandbox = _sandbox(key.modules, task.trusted)
-    pickled = [(number, pickle.dumps(arguments)) for number, arguments in enumerate(inputs)]
-    answers: dict[int, dict] = {}
-    slow, check = 0, exercise.visible
-    until = time.monotonic() + SLOW * sandbox.limits.patience
-    while waiting := [case for case in pickled if case[0] not in answers]:
-        ended = sandbox.run(Job(cells, exercise.function, waiting, check))
-        first, *lines = serialize.lines(ended.raw) or [{}]
-        if not answers and first != {"check": None}:
-            return messages.why_not(exercise, first, ended.how, cells)
-        for (number, _), line in zip(waiting, lines, strict=False):
-            if line.get("case") != number:  # not what was asked: somebody else wrote it
+    sandbox = _thread_sandbox(key.modules, task.trusted)
+    cases = [(number, pickle.dumps(arguments)) for number, arguments in enumerate(inputs)]
+    outcomes: dict[int, dict] = {}
+    timeouts, seconds, check = 0, 0.0, exercise.visible_check
+    while remaining := [case for case in cases if case[0] not in outcomes]:
+        result = sandbox.run(Job(cells, exercise.function, remaining, check, key.renamed))
+        first, *lines = serialize.parse_lines(result.output) or [{}]
+        if not outcomes and first != {"check": None}:
+            return messages.explain_not_run(exercise, first, result.status, cells)
+        for (number, _), line in zip(remaining, lines, strict=False):
+            if line.get("case") != number:  # not the guest program's: a student's code wrote it
                 break
-            answers[number] = line
-        rest = [number for number, _ in waiting if number not in answers]
-        slow += ended.how == "time"
-        late = time.monotonic() > until  # each of them may end its process after a long while
-        for number in rest if late or slow == SLOW else rest[:1]:
-            answers[number] = {"ended": "time" if late else ended.how}
-        check = ""  # it held
-    return [answers[number] for number, _ in pickled]
+            outcomes[number] = line
+        failed = [number for number, _ in remaining if number not in outcomes]
+        timeouts += result.status == "time"
+        seconds += result.seconds
+        # each case may end its process after a long time
+        too_slow = seconds > MAX_TIMEOUTS * sandbox.limits.wall_seconds
+        for number in failed if too_slow or timeouts == MAX_TIMEOUTS else failed[:1]:
+            outcomes[number] = {"ended": "time" if too_slow else result.status}
+        check = ""  # it has passed
+    return [outcomes[number] for number, _ in cases]
 
 
-def _fault(answer: dict, arguments: tuple, expected: Any, tolerance: float, agree: Any) -> str:
-    """What is wrong with an answer, in words for its student; empty if nothing is."""
-    if "ended" in answer:
-        return messages.ENDINGS.get(answer["ended"], messages.ENDINGS["done"])
-    if "error" in answer:
-        if answer["error"] == "NotImplementedError":
+def _describe_fault(outcome: dict, arguments: tuple, expected: Any, runner: ExerciseRunner) -> str:
+    """What is wrong with a case's outcome, in words for the student; empty if nothing is."""
+    if "ended" in outcome:
+        return messages.STATUS_MESSAGES.get(outcome["ended"], messages.STATUS_MESSAGES["done"])
+    if "error" in outcome:
+        if outcome["error"] == "NotImplementedError":
             return "your function is not written yet (NotImplementedError)"
-        return f"your function ended in {messages.error(answer['error'])}"
+        return f"your function ended in {messages.error_name(outcome['error'])}"
     try:
-        output = serialize.rebuild(answer.get("output"))
-        after = [serialize.rebuild(one) for one in answer.get("after") or []]
-        if agrees(output, expected, arguments, after, tolerance=tolerance, agree=agree):
+        output = serialize.deserialize(outcome.get("output"))
+        after = [serialize.deserialize(content) for content in outcome.get("after") or []]
+        if output_agrees(
+            output, expected, arguments, after, tolerance=runner.tolerance, agree=runner.agrees
+        ):
             return ""
-    except Exception:  # whatever came out, that case does not agree
+    except Exception:  # an output that can't be compared does not agree
         return "the result is not the right one"
-    return messages.difference(output, expected)
+    return messages.describe_difference(output, expected)
 
 
-_here = threading.local()
+_thread_local = threading.local()
 
 
-def _sandbox(modules: tuple[str, ...], trusted: bool) -> Sandbox:
-    """This thread's sandbox; another lesson's modules make another one."""
-    held = getattr(_here, "sandbox", None)
-    if held is None or (held.modules, held.trusted) != (list(modules), trusted):
-        if held is not None:
-            held.close()
-        _here.sandbox = Sandbox(modules, Limits(), trusted)
-    return _here.sandbox
+def _thread_sandbox(modules: tuple[str, ...], trusted: bool) -> Sandbox:
+    """This thread's sandbox; a lesson with other modules starts a new one."""
+    current = getattr(_thread_local, "sandbox", None)
+    if current is None or (current.modules, current.trusted) != (list(modules), trusted):
+        if current is not None:
+            current.close()
+        _thread_local.sandbox = Sandbox(modules, Limits(), trusted)
+    return _thread_local.sandbox

@@ -1,5 +1,8 @@
-"""Processes of this machine. Where the system can fork, they come from one that has already
-imported what they need.
+"""Worker processes of this machine. Where the system can fork, they fork from a server process that
+has already imported what they need.
+
+This module is not a part of :mod:`.workers`, because ``course grade`` calls :func:`prepare` before
+it imports anything large.
 """
 
 import multiprocessing
@@ -9,49 +12,49 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
 
-_NEEDED = [
+_PRELOADED = [
     "course_grading.autograde.grade",
     "course_grading.gradebook.preprocessors",
     "nbgrader.apps.api",
 ]
-_HOW = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def prepare() -> None:
-    """Begin to import, in the background, what the processes need. Called early, it costs a run no
-    time of its own.
+    """Start importing, in the background, what the processes need. Called early, this costs a run
+    no time.
     """
-    if _HOW == "forkserver":
-        multiprocessing.set_forkserver_preload(_NEEDED)
+    if _START_METHOD == "forkserver":
+        multiprocessing.set_forkserver_preload(_PRELOADED)
         forkserver.ensure_running()
 
 
-def pool(workers: int, begin: Callable[..., None] | None = None, *arguments) -> ProcessPoolExecutor:
-    """``workers`` processes, each of which first calls ``begin``, and ends with the process that
-    asked for them.
-    """
+def pool(
+    workers: int, initializer: Callable[..., None] | None = None, *arguments
+) -> ProcessPoolExecutor:
+    """``workers`` processes. Each calls ``initializer`` first, and ends when this process ends."""
     prepare()
     return ProcessPoolExecutor(
         workers,
-        multiprocessing.get_context(_HOW),
-        initializer=_begin,
-        initargs=(dict(os.environ), begin, arguments),
+        multiprocessing.get_context(_START_METHOD),
+        initializer=_initialise,
+        initargs=(dict(os.environ), initializer, arguments),
     )
 
 
-def _begin(
-    environment: dict[str, str], begin: Callable[..., None] | None, arguments: tuple
+def _initialise(
+    environment: dict[str, str], initializer: Callable[..., None] | None, arguments: tuple
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.clear()  # a forked process has the environment of the day its server was started
+    os.environ.clear()  # a forked process has the environment that its server was started with
     os.environ.update(environment)
-    if begin is not None:
-        begin(*arguments)
+    if initializer is not None:
+        initializer(*arguments)
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that asked for it is gone: waiting for work, it would not
-    notice a kill.
-    """
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    """End this process when its parent has ended: while it waits for work, it would not notice."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

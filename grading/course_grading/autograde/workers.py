@@ -1,128 +1,139 @@
-"""Many submissions: `mark` mapped over the processes of this machine, or over a Dask cluster."""
+"""Many submissions: `grade_submission` mapped over the processes of this machine, or over a Dask
+cluster.
+"""
 
 import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from course_grading.autograde import processes
-from course_grading.autograde.answer_keys import Key
-from course_grading.autograde.grade import Marked, Task, mark
+from course_grading.autograde.answer_keys import AnswerKey
+from course_grading.autograde.grade import GradingTask, SubmissionResult, grade_submission
 
-TRIES = 3  # how often a submission may end the process that marks it
+MAX_ATTEMPTS = 3  # how often a submission may end the process that grades it
 
 
-def marks(
-    tasks: Iterable[Task],
-    keys: dict[str, Key],
+def grade_all(
+    tasks: Iterable[GradingTask],
+    keys: dict[str, AnswerKey],
     *,
     workers: int | None = None,
     dask: str | None = None,
-) -> Iterator[Marked]:
-    """Every task marked, in the order in which they are done. Only a few are read ahead, however
+) -> Iterator[SubmissionResult]:
+    """The result of every task, in order of completion. Only a few tasks are read ahead, however
     many there are.
 
     Args:
         tasks: the submissions.
-        keys: the key of each lesson.
-        workers: processes on this machine, by default one a processor core.
+        keys: the answer key of each lesson.
+        workers: processes on this machine, by default one per processor core.
         dask: the address of a Dask scheduler, to use its workers instead.
     """
     if dask is not None:
-        return _on_cluster(tasks, keys, dask)
-    return _here(tasks, keys, workers or len(os.sched_getaffinity(0)))
+        return _grade_on_cluster(tasks, keys, dask)
+    return _grade_here(tasks, keys, workers or len(os.sched_getaffinity(0)))
 
 
-def unmarked(task: Task, reason: str) -> Marked:
-    """The result of a submission that could not be marked. It has no digest: the next run tries it
+def failure(task: GradingTask, reason: str) -> SubmissionResult:
+    """The result of a submission that could not be graded. It has no digest: the next run grades it
     again.
     """
-    return Marked(task.student, task.lesson, task.file, "", when=task.when, problem=reason)
+    return SubmissionResult(
+        task.student, task.lesson, task.file, "", timestamp=task.timestamp, problem=reason
+    )
 
 
-def safely(task: Task, key: Key) -> Marked:
-    """Mark one submission; what goes wrong is its result."""
+def grade_safely(task: GradingTask, key: AnswerKey) -> SubmissionResult:
+    """Grade one submission; an error becomes its result."""
     os.environ["COURSE_MODE"] = "grading"  # nothing trains
     try:
-        return mark(task, key)
-    except Exception as error:  # one broken submission never stops a batch
-        return unmarked(task, f"not graded: {error or type(error).__name__}")
+        return grade_submission(task, key)
+    except Exception as error:  # one broken submission must not stop the batch
+        return failure(task, f"not graded: {error or type(error).__name__}")
 
 
-def _here(tasks: Iterable[Task], keys: dict[str, Key], workers: int) -> Iterator[Marked]:
+def _grade_here(
+    tasks: Iterable[GradingTask], keys: dict[str, AnswerKey], workers: int
+) -> Iterator[SubmissionResult]:
     source = iter(tasks)
     while True:
         unfinished = yield from _until_broken(source, keys, workers, ahead=2 * workers)
         if not unfinished:
             return
-        for (
-            task
-        ) in unfinished:  # one of them ended a process; alone, each shows whether it is the one
-            for _ in range(TRIES - 1):
+        # one of them ended a process: run each alone to find out which one
+        for task in unfinished:
+            for _ in range(MAX_ATTEMPTS - 1):
                 if not (yield from _until_broken(iter([task]), keys, 1, ahead=1)):
                     break
             else:
-                yield unmarked(
-                    task, f"not graded: {TRIES} times the process that marked it was ended"
+                yield failure(
+                    task,
+                    f"not graded: the process that graded it was ended {MAX_ATTEMPTS} times",
                 )
 
 
 def _until_broken(
-    source: Iterator[Task], keys: dict[str, Key], workers: int, ahead: int
-) -> Generator[Marked, None, list[Task]]:
-    """Mark what ``source`` gives, until it is empty or a process has died; return what was under
-    way then.
+    source: Iterator[GradingTask], keys: dict[str, AnswerKey], workers: int, ahead: int
+) -> Generator[SubmissionResult, None, list[GradingTask]]:
+    """Grade the tasks of ``source`` until it is empty or a process has died; return the tasks that
+    were running then.
     """
-    running = {}
-    with processes.pool(workers, _hold, keys) as pool:
+    running: dict[Future, GradingTask] = {}
+    with processes.pool(workers, _set_keys, keys) as pool:
         while True:
             for task in itertools.islice(source, ahead - len(running)):
                 try:
-                    running[pool.submit(_mark_here, task)] = task
+                    running[pool.submit(_grade_in_worker, task)] = task
                 except BrokenProcessPool:
                     return [*running.values(), task]
             if not running:
                 return []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 try:
-                    marked = future.result()
+                    result = future.result()
                 except BrokenProcessPool:
                     return list(running.values())
                 del running[future]
-                yield marked
+                yield result
 
 
-_keys: dict[str, Key] = {}
+_keys: dict[str, AnswerKey] = {}  # of a worker process
 
 
-def _hold(keys: dict[str, Key]) -> None:
+def _set_keys(keys: dict[str, AnswerKey]) -> None:
     _keys.update(keys)
 
 
-def _mark_here(task: Task) -> Marked:
-    return safely(task, _keys[task.lesson])
+def _grade_in_worker(task: GradingTask) -> SubmissionResult:
+    return grade_safely(task, _keys[task.lesson])
 
 
-def _on_cluster(tasks: Iterable[Task], keys: dict[str, Key], address: str) -> Iterator[Marked]:
+def _grade_on_cluster(
+    tasks: Iterable[GradingTask], keys: dict[str, AnswerKey], address: str
+) -> Iterator[SubmissionResult]:
     from distributed import Client, as_completed
 
     with Client(address) as client:
-        held = {lesson: client.scatter(key, broadcast=True) for lesson, key in keys.items()}
-        source, waiting = iter(tasks), as_completed()
-        asked: dict[str, Task] = {}
+        remote_keys = {lesson: client.scatter(key, broadcast=True) for lesson, key in keys.items()}
+        source = iter(tasks)
+        futures = as_completed()
+        running: dict[str, GradingTask] = {}
 
-        def ask(count: int) -> None:
+        def submit(count: int) -> None:
             for task in itertools.islice(source, count):
-                name = f"mark-{task.digest(keys[task.lesson])}"
-                future = client.submit(safely, task, held[task.lesson], key=name, retries=TRIES)
-                asked[future.key] = replace(task, data=b"")
-                waiting.add(future)
+                name = f"grade-{task.digest(keys[task.lesson])}"
+                future = client.submit(
+                    grade_safely, task, remote_keys[task.lesson], key=name, retries=MAX_ATTEMPTS
+                )
+                running[future.key] = replace(task, data=b"")
+                futures.add(future)
 
-        ask(max(4, 4 * sum(client.nthreads().values())))
-        for future in waiting:
-            task = asked.pop(future.key)
+        submit(max(4, 4 * sum(client.nthreads().values())))
+        for future in futures:
+            task = running.pop(future.key)
             error = future.exception()
-            yield unmarked(task, f"not graded: {error}") if error else future.result()
-            ask(1)
+            yield failure(task, f"not graded: {error}") if error else future.result()
+            submit(1)

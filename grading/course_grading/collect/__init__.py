@@ -1,0 +1,1 @@
+"""Collect submissions: find them, read them safely, and rebuild each from the release."""

@@ -1,12 +1,10 @@
-"""The cells that students handed in, as intake rebuilt them: sources by grade id, read without
-running anything.
-"""
+"""Read the cells of collected notebooks: sources by grade id, without running anything."""
 
 import json
 from pathlib import Path
 
 
-def sources(path: Path) -> dict[str, str]:
+def read_sources(path: Path) -> dict[str, str]:
     """The sources of a notebook's graded and solution cells by grade id, for example
     ``"double-code"``.
 
@@ -15,22 +13,27 @@ def sources(path: Path) -> dict[str, str]:
     """
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        told = [
-            (cell["metadata"].get("nbgrader", {}).get("grade_id"), "".join(cell["source"]))
+        sources = {
+            cell["metadata"].get("nbgrader", {}).get("grade_id"): "".join(cell["source"])
             for cell in cells
-        ]
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as a notebook: {error!r}") from error
-    return {grade_id: source for grade_id, source in told if grade_id}
+    return {grade_id: source for grade_id, source in sources.items() if grade_id}
 
 
-def of_lesson(workspace: Path, lesson: str) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """What each student handed in for a lesson, and the students whose notebook can't be read."""
-    read, unreadable = {}, []
+def read_submitted_sources(
+    workspace: Path, lesson: str
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The sources of each student's notebook of a lesson, and the students whose notebook can't be
+    read.
+    """
+    sources = {}
+    unreadable = []
     for path in sorted(workspace.glob(f"submitted/*/{lesson}/{lesson}.ipynb")):
         student = path.parts[-3]
         try:
-            read[student] = sources(path)
+            sources[student] = read_sources(path)
         except ValueError:
             unreadable.append(student)
-    return read, unreadable
+    return sources, unreadable

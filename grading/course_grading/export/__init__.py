@@ -1,0 +1,1 @@
+"""Export the gradebook's scores to Canvas, Moodle and Gradescope."""

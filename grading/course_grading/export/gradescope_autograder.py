@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Gradescope's autograder of this course: it reports the score that was recorded, and runs nothing
-that was handed in.
+"""The course's autograder for Gradescope: it reports recorded scores and runs nothing of a
+submission.
 
-:mod:`.exports` copies this file, which needs nothing but Python, into the zip for Gradescope. There
-it reads who submitted from ``submission_metadata.json`` and writes ``results/results.json``.
+:mod:`.platforms` copies this file, which needs nothing but Python, into the zip for Gradescope.
+There it reads the submitters from ``submission_metadata.json`` and writes ``results/results.json``.
 Formats: https://gradescope-autograders.readthedocs.io/en/latest/specs/ and .../submission_metadata/
 """
 
@@ -16,16 +16,17 @@ def report(root: Path) -> None:
     """Write the result of the submission that Gradescope has put under ``root``.
 
     Raises:
-        SystemExit: if no single score is recorded for who submitted. Gradescope then shows that the
-            autograder failed, which somebody looks into; a 0 would pass for a score.
+        SystemExit: if the submitters have no recorded score, or different ones. Gradescope then
+            shows that the autograder failed, which somebody will investigate; a 0 would look like a
+            score.
     """
-    recorded = json.loads((root / "source" / "scores.json").read_text(encoding="utf-8"))
+    scores = json.loads((root / "source" / "scores.json").read_text(encoding="utf-8"))
     submission = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))
-    who = [user["email"].strip().lower() for user in submission["users"]]
-    results = [recorded[email] for email in who if email in recorded]
-    if len(results) != len(who) or any(result != results[0] for result in results) or not results:
+    emails = [user["email"].strip().lower() for user in submission["users"]]
+    results = [scores[email] for email in emails if email in scores]
+    if not results or len(results) != len(emails) or any(r != results[0] for r in results):
         sys.exit(
-            f"No single score is recorded for {', '.join(who) or 'nobody'}: ask your instructor."
+            f"No single score is recorded for {', '.join(emails) or 'nobody'}: ask your instructor."
         )
     (root / "results").mkdir(exist_ok=True)
     (root / "results" / "results.json").write_text(json.dumps(results[0]), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""nbgrader's gradebook: configuration, recording results, feedback pages, the audit, scores."""

@@ -1,4 +1,4 @@
-"""Feedback pages: nbgrader makes them in processes of their own, while the gradebook takes the next
+"""Feedback pages: nbgrader makes them in separate processes while the gradebook takes the next
 result.
 """
 
@@ -10,36 +10,36 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from course_grading.autograde import processes
-from course_grading.gradebook.nbgrader_api import open_desk
-from course_grading.gradebook.record import succeed
+from course_grading.gradebook.nbgrader_api import open_api
+from course_grading.gradebook.record import raise_on_failure
 
-# pages that may wait, for each process: a large class needs no more memory than a small one
-AHEAD = 4
+# Requests that may wait, per process: a large class needs no more memory than a small one.
+MAX_WAITING = 4
 
 
-def page(workspace: Path, student: str, lesson: str) -> Path:
+def page_path(workspace: Path, student: str, lesson: str) -> Path:
     """The file of a page."""
     return workspace / "feedback" / student / lesson / f"{lesson}.html"
 
 
-def make(workspace: Path, student: str, lesson: str) -> str:
-    """Make one page of what the gradebook holds; why that failed, or an empty text."""
+def make_page(workspace: Path, student: str, lesson: str) -> str:
+    """Make one page from the gradebook; return why that failed, or an empty string."""
     try:
-        succeed(
-            _desk(workspace).generate_feedback(lesson, student, force=True), "write feedback for"
+        raise_on_failure(
+            _api(workspace).generate_feedback(lesson, student, force=True), "write feedback for"
         )
-    except Exception as error:  # a page that is missing never stops a batch
+    except Exception as error:  # a missing page must not stop the batch
         return str(error) or type(error).__name__
     return ""
 
 
 @functools.cache
-def _desk(workspace: Path):
-    return open_desk(workspace)
+def _api(workspace: Path):
+    return open_api(workspace)
 
 
-class Pages:
-    """Pages under way.
+class FeedbackPages:
+    """Makes pages in the background.
 
     Args:
         workspace: nbgrader's course directory.
@@ -47,36 +47,37 @@ class Pages:
     """
 
     def __init__(self, workspace: Path, workers: int):
-        self.workspace, self.most = workspace, AHEAD * workers
+        self.workspace = workspace
+        self.max_waiting = MAX_WAITING * workers
         self.pool = processes.pool(workers)
         self.waiting: collections.deque[tuple[str, str, Future | None]] = collections.deque()
-        self.failed: list[tuple[str, str, str]] = []
+        self.failures: list[tuple[str, str, str]] = []
 
-    def ask(self, student: str, lesson: str) -> None:
-        """Have a page made; waits while too many are under way."""
-        while len(self.waiting) >= self.most:
-            self._finish()
+    def request(self, student: str, lesson: str) -> None:
+        """Have a page made; blocks while too many requests wait."""
+        while len(self.waiting) >= self.max_waiting:
+            self._finish_first()
         try:
-            future = self.pool.submit(make, self.workspace, student, lesson)
+            future = self.pool.submit(make_page, self.workspace, student, lesson)
         except BrokenProcessPool:
             future = None
         self.waiting.append((student, lesson, future))
 
-    def unmade(self) -> Iterator[tuple[str, str, str]]:
+    def wait(self) -> Iterator[tuple[str, str, str]]:
         """Wait for all pages; student, lesson and reason of those that could not be made."""
         while self.waiting:
-            self._finish()
-        return iter(self.failed)
+            self._finish_first()
+        return iter(self.failures)
 
     def close(self) -> None:
         """End the processes."""
         self.pool.shutdown(cancel_futures=True)
 
-    def _finish(self) -> None:
+    def _finish_first(self) -> None:
         student, lesson, future = self.waiting.popleft()
         try:
-            why_not = future.result() if future else make(self.workspace, student, lesson)
-        except BrokenProcessPool:  # somebody ended a process: here, then
-            why_not = make(self.workspace, student, lesson)
-        if why_not:
-            self.failed.append((student, lesson, why_not))
+            reason = future.result() if future else make_page(self.workspace, student, lesson)
+        except BrokenProcessPool:  # somebody ended a process: make it in this one
+            reason = make_page(self.workspace, student, lesson)
+        if reason:
+            self.failures.append((student, lesson, reason))

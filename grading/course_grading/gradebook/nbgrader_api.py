@@ -1,8 +1,7 @@
-"""The instructor's desk: nbgrader's configuration, the same for its own commands and for
-``course``.
+"""nbgrader's configuration and API, the same for nbgrader's own commands and for ``course``.
 
 ``grading/nbgrader_config.py`` calls :func:`configure`; ``course build`` and ``course grade`` use
-:func:`open_desk`. Both therefore see one workspace and one gradebook.
+:func:`open_api`. Both therefore use one workspace and one gradebook.
 """
 
 import functools
@@ -35,37 +34,36 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
-    # No student's code runs in nbgrader: what the sandbox gave is written down in place of running
-    # it.
+    # No student's code runs in nbgrader: the sandbox's results are written in place of running it.
     c.Autograde.autograde_preprocessors = [
         "course_grading.gradebook.preprocessors.WriteResults",
         "course_grading.gradebook.preprocessors.SaveResults",
         "nbgrader.preprocessors.AssignLatePenalties",
     ]
     c.WriteResults.workspace = str(workspace)
-    # Feedback goes to students: without this step it would show them the hidden tests, keys and
-    # all.
+    # Feedback goes to students: without ClearHiddenTests it would show them the hidden tests with
+    # the answers.
     c.GenerateFeedback.exporter_class = "course_grading.gradebook.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
-    # nbgrader's own default is a folder of the system that only root can write. On a shared server,
-    # name one here.
+    # nbgrader's default is a folder of the system that only root can write. On a shared server, set
+    # one here.
     c.Exchange.root = str(workspace / "exchange")
 
 
 @functools.cache
-def _one_engine(*arguments, **named):
+def _cached_engine(*arguments, **keywords):
     from sqlalchemy import create_engine
 
-    return create_engine(*arguments, **named)
+    return create_engine(*arguments, **keywords)
 
 
-def open_desk(workspace: Path) -> "NbGraderAPI":
-    """nbgrader's own API on ``workspace``, made if it is not there."""
-    # nbgrader starts `alembic` by name; a virtual environment that is not activated is not on PATH.
+def open_api(workspace: Path) -> "NbGraderAPI":
+    """nbgrader's own API on ``workspace``, created if it does not exist."""
+    # nbgrader runs `alembic` by name; a virtual environment that is not activated is not on PATH.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
@@ -78,18 +76,18 @@ def open_desk(workspace: Path) -> "NbGraderAPI":
     # nbgrader's own, about itself, on every submission
     warnings.filterwarnings("ignore", category=SAWarning)
 
-    # nbgrader opens its gradebook nine times a submission, each with an engine that compiles all
-    # queries anew.
-    nbgrader.api.create_engine = _one_engine
+    # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
+    # all queries again.
+    nbgrader.api.create_engine = _cached_engine
 
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()
     configure(config, workspace.resolve())
-    own = workspace.resolve().with_name("nbgrader_config.py")
-    if (
-        own.is_file()
-    ):  # what the instructor wrote there, late penalties for example, holds for `course grade` too
-        config.merge(PyFileConfigLoader(own.name, str(own.parent)).load_config())
+    # what the instructor sets there, such as late penalties, holds for `course grade` too
+    instructor_config = workspace.resolve().with_name("nbgrader_config.py")
+    if instructor_config.is_file():
+        loader = PyFileConfigLoader(instructor_config.name, str(instructor_config.parent))
+        config.merge(loader.load_config())
     api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
     logging.getLogger("traitlets").setLevel(logging.ERROR)
     return api

@@ -1,5 +1,5 @@
-"""What the course changes in nbgrader's converters: preprocessors and a page that are named in
-:mod:`.desk`.
+"""What the course changes in nbgrader's converters: preprocessors and a page exporter, named in
+:mod:`.nbgrader_api`.
 """
 
 import re
@@ -15,7 +15,7 @@ from traitlets import Unicode
 
 from course_grading.gradebook import record
 
-ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
+_ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
 
 
 class ClearAnswers(ClearSolutions):
@@ -26,14 +26,14 @@ class ClearAnswers(ClearSolutions):
     """
 
     def preprocess_cell(self, cell, resources, cell_index):
-        if cell.cell_type == "code" and ANSWER.match(cell.source):
-            cell.source = ANSWER.sub('answer = ""', cell.source)
+        if cell.cell_type == "code" and _ANSWER.match(cell.source):
+            cell.source = _ANSWER.sub('answer = ""', cell.source)
             return cell, resources
         return super().preprocess_cell(cell, resources, cell_index)
 
 
 class FeedbackPage(HTMLExporter):
-    """nbgrader's page, with templates that are compiled once on a machine, and not for each
+    """nbgrader's page, with templates that are compiled once per machine and not for each
     student.
     """
 
@@ -44,68 +44,64 @@ class FeedbackPage(HTMLExporter):
 
 
 class WriteResults(NbGraderPreprocessor):
-    """In place of running a notebook, write into each check cell what was marked: its message and
-    its points.
+    """In place of running a notebook, write the stored result into its check cells: a message and
+    the points.
     """
 
-    workspace = Unicode(
-        "", help="nbgrader's course directory, which holds the results of marking"
-    ).tag(config=True)
+    workspace = Unicode("", help="nbgrader's course directory, which holds the stored results").tag(
+        config=True
+    )
 
     def preprocess(self, nb, resources):
         student, lesson = resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
-        marked = record.kept(Path(self.workspace), student, lesson)
-        work = {
+        result = record.load_result(Path(self.workspace), student, lesson)
+        sources = {
             cell.metadata.nbgrader.grade_id: cell.source for cell in nb.cells if is_solution(cell)
         }
-        if marked is None or work != dict(marked.sources):
+        if result is None or sources != dict(result.sources):
             raise ValueError(
-                f"{lesson} of {student} has not been marked as it is now: run course grade"
+                f"this version of {lesson} of {student} has not been graded: run course grade"
             )
-        marks = {mark.name: mark for mark in marked.marks}
+        items = {item.name: item for item in result.items}
         for cell in nb.cells:
             if is_grade(cell):
-                mark = marks[cell.metadata.nbgrader.grade_id]
-                score = {"text/plain": repr(float(mark.score))}
+                item = items[cell.metadata.nbgrader.grade_id]
+                score = {"text/plain": repr(float(item.score))}
                 cell.outputs = [
-                    new_output("stream", name="stdout", text=mark.message + "\n"),
+                    new_output("stream", name="stdout", text=item.message + "\n"),
                     new_output("execute_result", data=score, execution_count=1),
                 ]
-        nb.metadata["course"] = {"lesson": lesson, "marked": marked.digest}
-        resources["by hand"] = {mark.name for mark in marked.marks if mark.manual}
+        nb.metadata["course"] = {"lesson": lesson, record.DIGEST: result.digest}
+        resources["manual"] = {item.name for item in result.items if item.manual}
         return nb, resources
 
 
 class SaveResults(SaveAutoGrades):
-    """Save the points as nbgrader does, all or none of them, and say which answers a person has to
-    look at.
+    """Save the points as nbgrader does, all or none of them, and flag the answers that need manual
+    grading.
     """
 
     def preprocess(self, nb, resources):
-        about = resources["nbgrader"]
-        self.notebook_id, self.assignment_id, self.student_id = (
-            about["notebook"],
-            about["assignment"],
-            about["student"],
-        )
-        with Gradebook(about["db_url"]) as self.gradebook:
+        header = resources["nbgrader"]
+        self.notebook_id = header["notebook"]
+        self.assignment_id = header["assignment"]
+        self.student_id = header["student"]
+        with Gradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
-            # one commit in place of one or two a cell
-            commit, session.commit = (
-                session.commit,
-                session.flush,
-            )
+            # one commit in place of one or two per cell
+            commit = session.commit
+            session.commit = session.flush
             nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
             commit()
         return nb, resources
 
     def _add_score(self, cell, resources):
         super()._add_score(cell, resources)
-        about = resources["nbgrader"]
+        header = resources["nbgrader"]
         name = cell.metadata.nbgrader.grade_id
-        if name in resources["by hand"]:
+        if name in resources["manual"]:
             grade = self.gradebook.find_grade(
-                name, about["notebook"], about["assignment"], about["student"]
+                name, header["notebook"], header["assignment"], header["student"]
             )
             grade.needs_manual_grade = True
             self.gradebook.db.commit()

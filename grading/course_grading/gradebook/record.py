@@ -1,10 +1,11 @@
-"""Put results where they stay: a file each under ``workspace/marked``, and nbgrader's gradebook.
+"""Store results: a file each under ``workspace/marked``, and nbgrader's gradebook.
 
-Both can be done again at any time. A file is replaced in one step, and what the gradebook has
-recorded is told by the digest in nbgrader's own copy of the graded notebook, which it writes last.
-So a run that was killed at any moment goes on where it was.
+Both steps can be repeated at any time. A file is replaced in one step. nbgrader writes its own copy
+of the graded notebook last, and the digest in it says which result the gradebook has recorded. So
+a run that was killed at any moment can be resumed.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -14,131 +15,139 @@ from pathlib import Path
 
 import nbformat
 
-from course_grading.autograde.grade import Marked
-from course_grading.collect.archives import free, listed
+from course_grading.autograde.grade import SubmissionResult
+from course_grading.collect.archives import list_files, unused_path
+from course_grading.errors import GradebookError
+
+DIGEST = "marked"  # the entry of the graded notebook's metadata that holds the result's digest
 
 
-def path_of(workspace: Path, student: str, lesson: str) -> Path:
+def result_path(workspace: Path, student: str, lesson: str) -> Path:
     """The file that holds a submission's result."""
     return workspace / "marked" / student / f"{lesson}.json"
 
 
-def keep(workspace: Path, marked: Marked) -> None:
-    """Write a result to its file, whole or not at all."""
-    path = path_of(workspace, marked.student, marked.lesson)
+def save_result(workspace: Path, result: SubmissionResult) -> None:
+    """Write a result to its file, completely or not at all."""
+    path = result_path(workspace, result.student, result.lesson)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(marked.to_json(), encoding="utf-8")
+    new.write_text(result.to_json(), encoding="utf-8")
     os.replace(new, path)
 
 
-def kept(workspace: Path, student: str, lesson: str) -> Marked | None:
-    """The result that was kept, if it is there and whole."""
+def load_result(workspace: Path, student: str, lesson: str) -> SubmissionResult | None:
+    """The stored result; None if there is none, or its file is damaged."""
     try:
-        return Marked.from_json(path_of(workspace, student, lesson).read_text(encoding="utf-8"))
+        text = result_path(workspace, student, lesson).read_text(encoding="utf-8")
+        return SubmissionResult.from_json(text)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def recorded(workspace: Path, marked: Marked) -> bool:
-    """Whether the gradebook holds this very result."""
-    path = workspace / "autograded" / marked.student / marked.lesson / f"{marked.lesson}.ipynb"
+def is_recorded(workspace: Path, result: SubmissionResult) -> bool:
+    """Whether the gradebook holds exactly this result."""
+    path = workspace / "autograded" / result.student / result.lesson / f"{result.lesson}.ipynb"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["marked"]
+        digest = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"][DIGEST]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return told == marked.digest and path_of(workspace, marked.student, marked.lesson).exists()
+    stored = result_path(workspace, result.student, result.lesson).exists()
+    return digest == result.digest and stored
 
 
-def record(desk, workspace: Path, marked: Marked, release: str) -> None:
+def record_result(api, workspace: Path, result: SubmissionResult, release: str) -> None:
     """Write a result into nbgrader's gradebook.
 
     Raises:
-        RuntimeError: if nbgrader can't; the message says why.
+        GradebookError: if nbgrader can't; the message says why.
     """
-    target = workspace / "submitted" / marked.student / marked.lesson
-    target.mkdir(parents=True, exist_ok=True)
-    notebook = target / f"{marked.lesson}.ipynb"
+    folder = workspace / "submitted" / result.student / result.lesson
+    folder.mkdir(parents=True, exist_ok=True)
+    notebook = folder / f"{result.lesson}.ipynb"
     notebook.unlink(missing_ok=True)  # it may be a link
-    notebook.write_text(_rebuilt(marked, release), encoding="utf-8")
-    stamp = target / "timestamp.txt"
-    stamp.unlink(missing_ok=True)
-    if marked.when is not None:
-        stamp.write_text(marked.when)
-    succeed(desk.autograde(marked.lesson, marked.student, force=True, create=True), "grade")
+    notebook.write_text(_rebuilt_notebook(result, release), encoding="utf-8")
+    timestamp = folder / "timestamp.txt"
+    timestamp.unlink(missing_ok=True)
+    if result.timestamp is not None:
+        timestamp.write_text(result.timestamp)
+    raise_on_failure(api.autograde(result.lesson, result.student, force=True, create=True), "grade")
 
 
-def keep_original(workspace: Path, marked: Marked, release: str, path: Path) -> None:
-    """Copy what was handed in where the rebuilt notebook is about to take its place, and leave that
-    place tidy.
+def archive_original(workspace: Path, result: SubmissionResult, release: str, path: Path) -> None:
+    """Copy the submission ``path`` to ``received/`` if the rebuilt notebook is about to replace it.
 
-    nbgrader would follow links that lie beside the notebook.
+    Links and special files are then removed from its folder: nbgrader would follow links next to
+    the notebook.
     """
-    target = workspace / "submitted" / marked.student / marked.lesson
-    if (
-        not path.resolve().is_relative_to(target.resolve())
-        or path.read_bytes() == _rebuilt(marked, release).encode()
-    ):
+    folder = workspace / "submitted" / result.student / result.lesson
+    if not path.resolve().is_relative_to(folder.resolve()):
         return
-    received = free(workspace / "received" / marked.student / marked.lesson)
-    shutil.copytree(target, received, symlinks=True, ignore=_special)
-    for other in listed(target).values():
-        if other.is_symlink() or not (other.is_file() or other.is_dir()):
-            other.unlink()
+    if path.read_bytes() == _rebuilt_notebook(result, release).encode():
+        return
+    received = unused_path(workspace / "received" / result.student / result.lesson)
+    shutil.copytree(folder, received, symlinks=True, ignore=_special_files)
+    for entry in list_files(folder).values():
+        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+            entry.unlink()
 
 
-def _special(folder: str, names: list[str]) -> list[str]:
-    """Of a folder's names those that can't be copied: pipes, sockets and devices."""
+def _special_files(folder: str, names: list[str]) -> list[str]:
+    """The names in a folder that can't be copied: pipes, sockets and devices."""
     kinds = ((name, stat.S_IFMT(os.lstat(os.path.join(folder, name)).st_mode)) for name in names)
     return [name for name, kind in kinds if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)]
 
 
-def _rebuilt(marked: Marked, release: str) -> str:
-    """A student's work in the notebook that was handed out, as :func:`record` writes it."""
+def _rebuilt_notebook(result: SubmissionResult, release: str) -> str:
+    """The released notebook with a student's work in it."""
     notebook = nbformat.reads(release, as_version=4)
-    sources = dict(marked.sources)
+    sources = dict(result.sources)
     for cell in notebook.cells:
         cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
     return nbformat.writes(notebook)
 
 
-def doubt(desk, workspace: Path, student: str, lesson: str) -> bool:
-    """Mark an earlier grade as one that a person has to look at, since a newer attempt at grading
-    failed.
+def flag_for_review(api, workspace: Path, student: str, lesson: str) -> bool:
+    """Flag an earlier grade for manual grading, because a newer attempt at grading failed.
 
-    What was kept of it goes, so that the next run marks and records the submission anew.
+    The stored result is renamed to ``LESSON.previous.json``, so that the next run grades and
+    records the submission again.
 
     Returns:
         Whether there is such a grade.
     """
     from nbgrader.api import MissingEntry
 
-    path_of(workspace, student, lesson).unlink(missing_ok=True)
-    with desk.gradebook as book:
+    path = result_path(workspace, student, lesson)
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, path.with_suffix(".previous.json"))
+    with api.gradebook as gradebook:
         try:
-            submission = book.find_submission(lesson, student)
+            submission = gradebook.find_submission(lesson, student)
         except MissingEntry:
             return False
-        cells = [
-            cell
+        grades = [
+            grade
             for notebook in submission.notebooks
-            for cell in notebook.grades
-            if cell.auto_score is not None
+            for grade in notebook.grades
+            if grade.auto_score is not None
         ]
-        for cell in cells:
-            cell.needs_manual_grade = True
-        book.db.commit()
-        return bool(cells)
+        for grade in grades:
+            grade.needs_manual_grade = True
+        gradebook.db.commit()
+        return bool(grades)
 
 
-def succeed(result: dict, what: str) -> None:
-    """Raise RuntimeError, with nbgrader's reason in a sentence, unless its API says that it did
-    ``what``.
+def raise_on_failure(result: dict, action: str) -> None:
+    """Check what nbgrader's API returned.
+
+    Raises:
+        GradebookError: with nbgrader's reason in a sentence, if the ``action`` did not succeed.
     """
     if result["success"]:
         return
-    told = f"{result.get('log', '')}\n{result.get('error', '')}"
-    errors = re.findall(r"^([\w.]*(?:Error|Exception): .+)$", told, re.MULTILINE)
-    raise RuntimeError(
-        f"nbgrader could not {what} it: {errors[0] if errors else told.strip()[-300:]}"
+    log = f"{result.get('log', '')}\n{result.get('error', '')}"
+    errors = re.findall(r"^([\w.]*(?:Error|Exception): .+)$", log, re.MULTILINE)
+    raise GradebookError(
+        f"nbgrader could not {action} it: {errors[0] if errors else log.strip()[-300:]}"
     )

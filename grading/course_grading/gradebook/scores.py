@@ -1,9 +1,9 @@
 """What nbgrader's gradebook holds, as plain rows: totals for exports, single items for the
 analysis.
 
-One query each. nbgrader's own properties load every score of every submission on its own, which
-takes minutes for a class of 1,000. The scores are those of the record: manual ones and extra credit
-are in them, and late penalties are subtracted as nbgrader's own export does it.
+One query each. nbgrader's own properties load every score of every submission with a query of its
+own, which takes minutes for a class of 1,000. The scores include manual grades and extra credit;
+late penalties are subtracted as in nbgrader's own export.
 """
 
 from collections.abc import Collection
@@ -27,9 +27,9 @@ _SCORED = or_(Grade.auto_score.isnot(None), Grade.manual_score.isnot(None))
 class Total:
     """One submission.
 
-    ``score`` is what counts: with manual scores and extra credit, less ``penalty``, never below 0.
-    It means nothing unless ``graded``: some cell has a score. ``provisional`` says that a cell
-    waits to be graded by hand. The times are in UTC, None where unknown.
+    ``score`` is what counts: with manual grades and extra credit, minus ``penalty``, never below 0.
+    It is valid only if ``graded``: some cell has a score. ``provisional`` says that a cell waits
+    for manual grading. The times are in UTC, None where unknown.
     """
 
     student: str
@@ -45,8 +45,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Item:
-    """One graded cell of one submission: a question or an exercise, with what it earned before
-    penalties.
+    """One question or exercise of one submission, with its score before penalties.
 
     Without a score yet, ``scored`` is False and ``score`` 0.
     """
@@ -62,50 +61,46 @@ class Item:
 def totals(
     book: Gradebook, lessons: Collection[str] = (), students: Collection[str] = ()
 ) -> list[Total]:
-    """Every submission, by lesson and student; of some lessons and students only where they are
-    named.
-    """
-    sent = SubmittedAssignment
+    """Every submission, by lesson and student; only of the given lessons and students, if any."""
+    submission = SubmittedAssignment
     graded = exists().where(
-        SubmittedNotebook.assignment_id == sent.id,
+        SubmittedNotebook.assignment_id == submission.id,
         Grade.notebook_id == SubmittedNotebook.id,
         _SCORED,
     )
     query = book.db.query(
-        sent.student_id,
+        submission.student_id,
         Assignment.name,
-        sent.score,
+        submission.score,
         Assignment.max_score,
-        sent.late_submission_penalty,
+        submission.late_submission_penalty,
         graded,
-        sent.needs_manual_grade,
-        sent.timestamp,
+        submission.needs_manual_grade,
+        submission.timestamp,
         Assignment.duedate,
-    ).join(Assignment, sent.assignment_id == Assignment.id)
+    ).join(Assignment, submission.assignment_id == Assignment.id)
     if lessons:
         query = query.filter(Assignment.name.in_(list(lessons)))
     if students:
-        query = query.filter(sent.student_id.in_(list(students)))
+        query = query.filter(submission.student_id.in_(list(students)))
     return [
         Total(
-            student,
-            lesson,
-            max(0.0, score - penalty),
-            max_score,
-            penalty,
-            bool(has),
-            bool(manual),
-            handed_in,
-            due,
+            student=row[0],
+            lesson=row[1],
+            score=max(0.0, row[2] - row[4]),
+            max_score=row[3],
+            penalty=row[4],
+            graded=bool(row[5]),
+            provisional=bool(row[6]),
+            handed_in=row[7],
+            due=row[8],
         )
-        for student, lesson, score, max_score, penalty, has, manual, handed_in, due in query.order_by(
-            Assignment.name, sent.student_id
-        )
+        for row in query.order_by(Assignment.name, submission.student_id)
     ]
 
 
 def items(book: Gradebook, lesson: str = "") -> list[Item]:
-    """Every graded cell, by lesson, student and name; of one lesson only where it is named."""
+    """Every question and exercise, by lesson, student and name; only of one lesson, if given."""
     query = (
         book.db.query(
             SubmittedAssignment.student_id,
@@ -124,4 +119,7 @@ def items(book: Gradebook, lesson: str = "") -> list[Item]:
     if lesson:
         query = query.filter(Assignment.name == lesson)
     ordered = query.order_by(Assignment.name, SubmittedAssignment.student_id, BaseCell.name)
-    return [Item(*row[:-1], scored=bool(row[-1])) for row in ordered]
+    return [
+        Item(student, lesson, name, score, max_score, bool(scored))
+        for student, lesson, name, score, max_score, scored in ordered
+    ]

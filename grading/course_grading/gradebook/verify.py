@@ -1,59 +1,67 @@
-"""After a run, prove it: nobody was lost, no score is missing, and the gradebook says what was
-marked.
+"""Audit a run: no submission was lost, no score is missing, and the gradebook agrees with the
+stored results.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from course_grading.collect.submissions import Problem
+from course_grading.autograde.grade import SubmissionResult
+from course_grading.collect.problems import Problem
 from course_grading.gradebook import record
 
-Who = tuple[str, str]  # a student and a lesson
+SubmissionId = tuple[str, str]  # a student and a lesson
+Scores = dict[str, tuple[float | None, bool]]  # by item: its score, and whether it needs a person
 
 
-def unproven(
-    desk, workspace: Path, found: Iterable[Who], graded: set[Who], problems: Iterable[Problem]
+def audit(
+    api,
+    workspace: Path,
+    submissions: Iterable[SubmissionId],
+    graded: set[SubmissionId],
+    problems: Iterable[Problem],
 ) -> list[str]:
-    """What does not hold, a sentence each; an empty list proves the run.
+    """What does not hold, a sentence each; an empty list if everything does.
 
     Args:
-        desk: nbgrader's API.
+        api: nbgrader's API.
         workspace: nbgrader's course directory.
-        found: the submissions that were found.
-        graded: those that the run says it has graded.
-        problems: what it says was not graded.
+        submissions: the submissions that were handed in.
+        graded: those that the run reports as graded.
+        problems: what it reports as not graded.
     """
-    said: list[str] = []
+    findings: list[str] = []
     listed = {(problem.student, problem.lesson) for problem in problems}
-    in_book = _scores(desk)
-    for student, lesson in found:
-        who = f"{lesson} of {student}"
+    gradebook_scores = _gradebook_scores(api)
+    for student, lesson in submissions:
+        name = f"{lesson} of {student}"
         if (student, lesson) not in graded:
             if (student, lesson) not in listed:
-                said.append(f"{who} is neither graded nor on the list of problems")
+                findings.append(f"{name} is neither graded nor on the list of problems")
             continue
-        marked = record.kept(workspace, student, lesson)
-        if marked is None:
-            said.append(f"{who} is graded, but what was marked is not kept")
+        result = record.load_result(workspace, student, lesson)
+        if result is None:
+            findings.append(f"{name} is graded, but its result is not stored")
             continue
-        scores = in_book.get((student, lesson), {})
-        for mark in marked.marks:
-            score, by_hand = scores.get(mark.name, (None, False))
-            if score is None:
-                said.append(f"{who}: {mark.name} has no score in the gradebook")
-            elif abs(score - mark.score) > 1e-9:
-                said.append(
-                    f"{who}: {mark.name} earned {mark.score:g}, but the gradebook says {score:g}"
-                )
-            elif mark.manual and not by_hand:
-                said.append(f"{who}: {mark.name} is not on the manual list")
-        if scores.keys() - {mark.name for mark in marked.marks}:
-            said.append(f"{who}: the gradebook has questions or exercises that were not marked")
-    return said
+        scores = gradebook_scores.get((student, lesson), {})
+        findings += [f"{name}{finding}" for finding in _compare(result, scores)]
+    return findings
 
 
-def _scores(desk) -> dict[Who, dict[str, tuple[float | None, bool]]]:
-    """What nbgrader has recorded by itself (not what a person changed), by submission and cell."""
+def _compare(result: SubmissionResult, scores: Scores) -> Iterable[str]:
+    for item in result.items:
+        score, manual = scores.get(item.name, (None, False))
+        if score is None:
+            yield f": {item.name} has no score in the gradebook"
+        elif abs(score - item.score) > 1e-9:
+            yield f": {item.name} earned {item.score:g}, but the gradebook says {score:g}"
+        elif item.manual and not manual:
+            yield f": {item.name} is not flagged for manual grading"
+    if scores.keys() - {item.name for item in result.items}:
+        yield ": the gradebook has questions or exercises that were not graded"
+
+
+def _gradebook_scores(api) -> dict[SubmissionId, Scores]:
+    """The automatic scores that nbgrader has recorded (not those that a person changed)."""
     from nbgrader.api import (
         Assignment,
         Grade,
@@ -63,10 +71,10 @@ def _scores(desk) -> dict[Who, dict[str, tuple[float | None, bool]]]:
         SubmittedNotebook,
     )
 
-    found: dict[Who, dict[str, tuple[float | None, bool]]] = {}
-    with desk.gradebook as book:
+    scores: dict[SubmissionId, Scores] = {}
+    with api.gradebook as gradebook:
         rows = (
-            book.db.query(
+            gradebook.db.query(
                 Student.id,
                 Assignment.name,
                 GradeCell.name,
@@ -80,6 +88,6 @@ def _scores(desk) -> dict[Who, dict[str, tuple[float | None, bool]]]:
             .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
             .join(Student, Student.id == SubmittedAssignment.student_id)
         )
-        for student, lesson, cell, score, by_hand in rows:
-            found.setdefault((student, lesson), {})[cell] = score, by_hand
-    return found
+        for student, lesson, item, score, manual in rows:
+            scores.setdefault((student, lesson), {})[item] = score, manual
+    return scores

@@ -1,0 +1,1 @@
+"""Report on a graded class: tables, item analysis and similar code."""

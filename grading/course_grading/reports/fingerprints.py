@@ -1,9 +1,9 @@
-"""Fingerprints of Python code that survive new names, comments and layout, chosen by winnowing.
+"""Fingerprints of Python code that survive renaming, comments and layout, selected by winnowing.
 
 Source: Schleimer, Wilkerson and Aiken (2003), "Winnowing: local algorithms for document
-fingerprinting", SIGMOD, the method of Moss. A fingerprint stands for ``NOISE`` tokens in a row; of
-every ``WINDOW`` neighbours at least one is kept, so that two codes with ``NOISE + WINDOW - 1``
-equal tokens in a row always share one.
+fingerprinting", SIGMOD, the method of Moss. A fingerprint is the hash of a k-gram of
+``NOISE_THRESHOLD`` tokens; of every ``WINDOW_SIZE`` consecutive k-grams at least one is selected.
+Two codes that share a run of ``GUARANTEE_THRESHOLD`` tokens therefore share a fingerprint.
 """
 
 import ast
@@ -14,117 +14,120 @@ import warnings
 from dataclasses import dataclass
 from hashlib import blake2b
 
-# tokens: a shorter run of equal ones is noise; and how many neighbours one is chosen from
-NOISE, WINDOW = (
-    8,
-    4,
-)
+NOISE_THRESHOLD = 8  # tokens: shorter matches are noise (the paper's k)
+WINDOW_SIZE = 4  # k-grams (the paper's w)
+GUARANTEE_THRESHOLD = NOISE_THRESHOLD + WINDOW_SIZE - 1  # tokens (the paper's t)
 # characters: an exercise has a few hundred, and ast is not safe on hostile megabytes
-LONGEST = 20_000
-_SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
+MAX_LENGTH = 20_000
 # since Python 3.12 an f-string is several tokens
-_STRINGS = {
-    tokenize.STRING,
-    getattr(tokenize, "FSTRING_START", -1),
+_STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_START", -1)}
+_SKIPPED = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.ENDMARKER,
+    getattr(tokenize, "FSTRING_MIDDLE", -2),
+    getattr(tokenize, "FSTRING_END", -3),
 }
-_SKIPPED |= {getattr(tokenize, "FSTRING_MIDDLE", -2), getattr(tokenize, "FSTRING_END", -3)}
-_MARKS = {tokenize.INDENT: "indent", tokenize.DEDENT: "dedent"}
+_INDENTATION = {tokenize.INDENT: "indent", tokenize.DEDENT: "dedent"}
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token as it is compared, and the line that it stands on, from 1."""
+    """A token in normalised form, and its line, from 1."""
 
     text: str
     line: int
 
 
-def tokens(source: str) -> list[Token]:
+def tokenise(source: str) -> list[Token]:
     """The tokens of some code, without comments, docstrings and blank lines.
 
-    Names that the code itself gives, of functions, arguments and variables, all become ``v``; names
-    of the library stay. All strings are alike. Of what is no Python, tokens are read as far as they
-    go.
+    Names that the code itself defines (functions, arguments, variables) all become ``v``; names of
+    libraries stay. All strings become equal. Code that is not Python is read as far as possible.
 
     Raises:
-        ValueError: if the code has more than ``LONGEST`` characters.
+        ValueError: if the code has more than ``MAX_LENGTH`` characters.
     """
-    if len(source) > LONGEST:
-        raise ValueError(f"it has {len(source)} characters, more than {LONGEST}")
-    own, docstrings = _read(source)
-    found: list[Token] = []
+    if len(source) > MAX_LENGTH:
+        raise ValueError(f"it has {len(source)} characters, more than {MAX_LENGTH}")
+    own_names, docstrings = _names_and_docstrings(source)
+    tokens: list[Token] = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type in _SKIPPED or (
-                token.type == tokenize.STRING and token.start in docstrings
-            ):
+            is_docstring = token.type == tokenize.STRING and token.start in docstrings
+            if token.type in _SKIPPED or is_docstring:
                 continue
-            text = _MARKS.get(token.type, "s" if token.type in _STRINGS else token.string)
-            # not an attribute
-            named = token.type == tokenize.NAME and not (found and found[-1].text == ".")
-            if named and (not keyword.iskeyword(text) if own is None else text in own):
-                text = "v"
-            # an indentation is no line
-            beside = found[-1].line if found and token.type in _MARKS else token.start[0]
-            found.append(Token(text, beside))
-    except (tokenize.TokenError, SyntaxError):  # an open bracket, a wrong indentation
+            text = _INDENTATION.get(token.type, "s" if token.type in _STRINGS else token.string)
+            is_attribute = bool(tokens) and tokens[-1].text == "."
+            if token.type == tokenize.NAME and not is_attribute:
+                is_own = not keyword.iskeyword(text) if own_names is None else text in own_names
+                text = "v" if is_own else text
+            # an indentation has no line of its own
+            previous_line = bool(tokens) and token.type in _INDENTATION
+            tokens.append(Token(text, tokens[-1].line if previous_line else token.start[0]))
+    except (tokenize.TokenError, SyntaxError):  # an open bracket, or inconsistent indentation
         pass
-    return found
+    return tokens
 
 
-def _read(source: str) -> tuple[set[str] | None, set[tuple[int, int]]]:
-    """The names that some code gives, None if it is no Python; and where its docstrings begin
+def _names_and_docstrings(source: str) -> tuple[set[str] | None, set[tuple[int, int]]]:
+    """The names that some code defines, None if it is not Python; and where its docstrings begin
     (line, column).
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python thinks of a student's escape sequences
+            warnings.simplefilter("ignore")  # about invalid escape sequences
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None, set()
-    own, docstrings = set(), set()
+    names = set()
+    docstrings = set()
     for node in ast.walk(tree):
         match node:
             case ast.Name(ctx=ast.Store()):
-                own.add(node.id)
+                names.add(node.id)
             case ast.arg():
-                own.add(node.arg)
-            case ast.alias(asname=str()):
-                own.add(node.asname)
+                names.add(node.arg)
+            case ast.alias(asname=str(name)):
+                names.add(name)
             case (
-                ast.FunctionDef()
-                | ast.AsyncFunctionDef()
-                | ast.ClassDef()
-                | ast.ExceptHandler(name=str())
+                ast.FunctionDef(name=str(name))
+                | ast.AsyncFunctionDef(name=str(name))
+                | ast.ClassDef(name=str(name))
+                | ast.ExceptHandler(name=str(name))
             ):
-                own.add(node.name)
+                names.add(name)
             case ast.Expr(value=ast.Constant(value=str())):
                 docstrings.add((node.lineno, node.col_offset))
-    return own, docstrings
+    return names, docstrings
 
 
-def grams(found: list[Token]) -> list[int]:
-    """A number for each ``NOISE`` tokens in a row, the same in every run."""
-    texts = [token.text for token in found]
-    rows = ("\n".join(texts[start : start + NOISE]) for start in range(len(texts) - NOISE + 1))
+def hash_kgrams(tokens: list[Token]) -> list[int]:
+    """The hash of each run of ``NOISE_THRESHOLD`` tokens, the same in every run of Python."""
+    texts = [token.text for token in tokens]
+    kgrams = (
+        "\n".join(texts[start : start + NOISE_THRESHOLD])
+        for start in range(len(texts) - NOISE_THRESHOLD + 1)
+    )
     return [
-        int.from_bytes(blake2b(row.encode("utf-8", "replace"), digest_size=8).digest())
-        for row in rows
+        int.from_bytes(blake2b(kgram.encode("utf-8", "replace"), digest_size=8).digest())
+        for kgram in kgrams
     ]
 
 
-def winnow(numbers: list[int]) -> dict[int, list[int]]:
-    """The fingerprints among the numbers of `grams`, each with the places at which it was chosen.
+def winnow(hashes: list[int]) -> dict[int, list[int]]:
+    """The fingerprints among the hashes of :func:`hash_kgrams`, each with its positions.
 
-    Of every ``WINDOW`` neighbours the smallest is chosen, the last one where several are; fewer
-    neighbours count as one window.
+    In every window of ``WINDOW_SIZE`` hashes the smallest is selected, the last one if several are
+    equal; fewer hashes are a single window.
     """
-    chosen: dict[int, list[int]] = {}
-    last = -1
-    for start in range(max(1, len(numbers) - WINDOW + 1) if numbers else 0):
-        window = range(start, min(start + WINDOW, len(numbers)))
-        place = min(window, key=lambda p: (numbers[p], -p))
-        if place != last:
-            chosen.setdefault(numbers[place], []).append(place)
-            last = place
-    return chosen
+    fingerprints: dict[int, list[int]] = {}
+    last_position = -1
+    for start in range(max(1, len(hashes) - WINDOW_SIZE + 1) if hashes else 0):
+        window = range(start, min(start + WINDOW_SIZE, len(hashes)))
+        position = min(window, key=lambda index: (hashes[index], -index))
+        if position != last_position:
+            fingerprints.setdefault(hashes[position], []).append(position)
+            last_position = position
+    return fingerprints

@@ -1,183 +1,197 @@
-"""Which code answers are nearly the same: a hint for a person to look at, never a verdict.
+"""Find code answers that are nearly the same: a hint for a person, never a verdict.
 
-Two answers are compared by their `fingerprints`. What stands in the release counts for nothing, nor
-does what many students wrote: on a short exercise, right answers are alike. The rest is weighed by
-how rare it is.
+Answers are compared by their :mod:`.fingerprints`. Fingerprints of the released cell are ignored,
+and so are those that many students share: on a short exercise, right answers are alike. The others
+are weighted by their rarity.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from course_grading.collect import cell_sources
-from course_grading.reports.fingerprints import LONGEST, NOISE, WINDOW, grams, tokens, winnow
+from course_grading.collect.cell_sources import read_sources, read_submitted_sources
+from course_grading.reports.fingerprints import (
+    GUARANTEE_THRESHOLD,
+    NOISE_THRESHOLD,
+    Token,
+    hash_kgrams,
+    tokenise,
+    winnow,
+)
 from course_grading.reports.templates import render
 
-# a fragment that more than 5 % of the students have, and more than 5, is common
-COMMON, COMMON_AT_LEAST = (
-    0.05,
-    5,
-)
-# a pair is listed from 4 fingerprints in common that are half of all that the shorter answer has
-SHARED, PART = (
-    4,
-    0.5,
-)
-SHOWN = 50  # pairs on the page, the strongest first
+# A fingerprint is common if more than 5 % of the students have it, and more than 5 students.
+MAX_COMMON_SHARE = 0.05
+MAX_COMMON_STUDENTS = 5
+# A pair is listed if it shares 4 fingerprints, and half of those of the shorter answer.
+MIN_SHARED = 4
+MIN_OVERLAP = 0.5
+MAX_PAIRS_SHOWN = 50
 
-# the exercise's cell and the fingerprint: answers to different exercises are not compared
-Print = tuple[str, int]
+# The exercise's cell and the hash: answers to different exercises are not compared.
+Fingerprint = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two students whose answers are nearly the same.
 
-    ``shared`` fingerprints they have in common, ``part`` of those of the shorter answer (0 to 1).
-    ``weight`` is how
-    rare they are: the sum of log2(students / students who have it), by which pairs are ordered.
+    ``shared`` is the number of fingerprints in common, ``overlap`` their share of those of the
+    shorter answer (0 to 1), and ``rarity`` the sum of log2(students / students who have it) over
+    them.
     """
 
-    one: str
-    other: str
+    first: str
+    second: str
     shared: int
-    part: float
-    weight: float
+    overlap: float
+    rarity: float
 
 
 @dataclass
-class Compared:
-    """What a comparison found: the pairs to look at, strongest first, and who could not be
-    compared, and why.
+class SimilarityReport:
+    """The pairs to look at, rarest first, and who could not be compared.
+
+    ``lines`` are the lines of each fingerprint, by student. ``left_out`` are students with a
+    reason. ``undistinctive`` counts students whose answers have too few fingerprints that are not
+    common.
     """
 
     pairs: list[Pair]
     students: int
-    # by student: the lines on which a fingerprint was chosen
-    places: dict[str, dict[Print, set[int]]]
+    lines: dict[str, dict[Fingerprint, set[int]]]
     left_out: list[tuple[str, str]]
-    plain: int  # students without anything that is theirs alone: their answers are the usual ones
+    undistinctive: int
 
 
-def compare(codes: dict[str, dict[str, str]], released: dict[str, str]) -> Compared:
-    """Compare all students with each other.
+def compare(codes: dict[str, dict[str, str]], released: dict[str, str]) -> SimilarityReport:
+    """Compare every student with every other.
 
     Args:
         codes: the sources of each student's exercise cells, by student and grade id.
-        released: the sources of these cells in the release.
+        released: the released sources of these cells, by grade id.
     """
-    known = {cell: set(grams(tokens(source))) for cell, source in released.items()}
-    places: dict[str, dict[Print, set[int]]] = {}
+    released_hashes = {
+        cell: set(hash_kgrams(tokenise(source))) for cell, source in released.items()
+    }
+    lines: dict[str, dict[Fingerprint, set[int]]] = {}
     left_out = []
     for student, cells in sorted(codes.items()):
-        places[student] = {}
+        lines[student] = {}
         for cell in released.keys() & cells.keys():
             try:
-                found = tokens(cells[cell])
+                tokens = tokenise(cells[cell])
             except ValueError as error:
                 left_out.append((student, f"{cell}: {error}"))
                 continue
-            for number, starts in winnow(grams(found)).items():
-                if number not in known[cell]:
-                    lines = {
-                        token.line for start in starts for token in found[start : start + NOISE]
-                    }
-                    places[student][cell, number] = lines
-    who: dict[Print, list[int]] = defaultdict(list)
-    names = list(places)
-    for row, student in enumerate(names):
-        for print_ in places[student]:
-            who[print_].append(row)
-    most = max(COMMON_AT_LEAST, COMMON * len(names))
-    rare = [rows for rows in who.values() if len(rows) <= most]
-    pairs, plain = _pairs(names, rare)
-    return Compared(pairs, len(names), places, left_out, plain)
+            for hash_, starts in winnow(hash_kgrams(tokens)).items():
+                if hash_ not in released_hashes[cell]:
+                    lines[student][cell, hash_] = _lines_of(tokens, starts)
+    rows_of: dict[Fingerprint, list[int]] = defaultdict(list)
+    for row, fingerprints in enumerate(lines.values()):
+        for fingerprint in fingerprints:
+            rows_of[fingerprint].append(row)
+    max_students = max(MAX_COMMON_STUDENTS, MAX_COMMON_SHARE * len(lines))
+    rare = [rows for rows in rows_of.values() if len(rows) <= max_students]
+    pairs, undistinctive = _find_pairs(list(lines), rare)
+    return SimilarityReport(pairs, len(lines), lines, left_out, undistinctive)
 
 
-def _pairs(names: list[str], rare: list[list[int]]) -> tuple[list[Pair], int]:
-    """The pairs to look at; ``rare`` are, for each fingerprint that counts, the rows of ``names``
-    that have it.
+def _lines_of(tokens: list[Token], starts: list[int]) -> set[int]:
+    return {token.line for start in starts for token in tokens[start : start + NOISE_THRESHOLD]}
+
+
+def _find_pairs(students: list[str], rare: list[list[int]]) -> tuple[list[Pair], int]:
+    """The pairs to list, and the number of undistinctive students.
+
+    Args:
+        students: all students.
+        rare: for each fingerprint that is not common, the indices of the students who have it.
     """
     if not rare:
-        return [], len(names)
-    holders = np.array([len(rows) for rows in rare])
-    flat, columns = np.concatenate(rare), np.repeat(np.arange(len(rare)), holders)
-    has = sparse.csr_matrix((np.ones(len(flat)), (flat, columns)), shape=(len(names), len(rare)))
+        return [], len(students)
+    counts = np.array([len(rows) for rows in rare])
+    rows = np.concatenate(rare)
+    columns: np.ndarray = np.repeat(np.arange(len(rare)), counts)
+    # (students, fingerprints), 1 where a student has a fingerprint
+    has = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(students), len(rare)))
     sizes = np.asarray(has.sum(axis=1)).ravel()
     shared = sparse.triu(has @ has.T, k=1).tocoo()
-    part = shared.data / np.minimum(sizes[shared.row], sizes[shared.col])
-    listed = (shared.data >= SHARED) & (part >= PART)
-    one, other = shared.row[listed], shared.col[listed]
-    weights = (has.multiply(np.log2(len(names) / holders)).tocsr() @ has.T).tocsr()
-    rarity = np.asarray(weights[one, other]).ravel() if len(one) else []
-    figures = zip(one, other, shared.data[listed], part[listed], rarity, strict=True)
+    overlap = shared.data / np.minimum(sizes[shared.row], sizes[shared.col])
+    listed = (shared.data >= MIN_SHARED) & (overlap >= MIN_OVERLAP)
+    first = shared.row[listed]
+    second = shared.col[listed]
+    weighted = (has.multiply(np.log2(len(students) / counts)).tocsr() @ has.T).tocsr()
+    rarity = np.asarray(weighted[first, second]).ravel() if len(first) else []
     pairs = [
-        Pair(names[i], names[k], int(count), float(p), float(weight))
-        for i, k, count, p, weight in figures
+        Pair(students[i], students[j], int(pair_shared), float(pair_overlap), float(pair_rarity))
+        for i, j, pair_shared, pair_overlap, pair_rarity in zip(
+            first, second, shared.data[listed], overlap[listed], rarity, strict=True
+        )
     ]
-    return sorted(pairs, key=lambda pair: (-pair.weight, pair.one, pair.other)), int(
-        (sizes < SHARED).sum()
-    )
+    pairs.sort(key=lambda pair: (-pair.rarity, pair.first, pair.second))
+    return pairs, int((sizes < MIN_SHARED).sum())
 
 
-def exercises(released: dict[str, str]) -> dict[str, str]:
-    """The stubs of a release's exercises, by grade id, from its cells."""
+def exercise_stubs(released: Mapping[str, str]) -> dict[str, str]:
+    """The released exercise cells by grade id, from all sources of a release."""
     return {name: source for name, source in released.items() if name.endswith("-code")}
 
 
-def write(workspace: Path, lesson: str, out: Path) -> tuple[Path, Compared]:
+def write(workspace: Path, lesson: str, out: Path) -> tuple[Path, SimilarityReport]:
     """Write the page of a lesson to ``out/NN_name.html``.
 
     Raises:
         ValueError: if the release can't be read.
     """
-    stubs = exercises(cell_sources.sources(workspace / "release" / lesson / f"{lesson}.ipynb"))
-    codes, unreadable = cell_sources.of_lesson(workspace, lesson)
-    compared = compare(codes, stubs)
-    compared.left_out += [(student, "the notebook can't be read") for student in unreadable]
-    shown = [
-        _side_by_side(pair, codes, compared.places, list(stubs)) for pair in compared.pairs[:SHOWN]
-    ]
+    stubs = exercise_stubs(read_sources(workspace / "release" / lesson / f"{lesson}.ipynb"))
+    codes, unreadable = read_submitted_sources(workspace, lesson)
+    report = compare(codes, stubs)
+    report.left_out += [(student, "the notebook can't be read") for student in unreadable]
+    page = render(
+        "similarity",
+        title=f"Nearly the same code: {lesson}",
+        report=report,
+        shown=[
+            {"pair": pair, "exercises": _side_by_side(pair, codes, report.lines, list(stubs))}
+            for pair in report.pairs[:MAX_PAIRS_SHOWN]
+        ],
+        noise_threshold=NOISE_THRESHOLD,
+        guarantee_threshold=GUARANTEE_THRESHOLD,
+        max_common_percent=100 * MAX_COMMON_SHARE,
+        max_common_students=MAX_COMMON_STUDENTS,
+        min_shared=MIN_SHARED,
+        min_overlap_percent=100 * MIN_OVERLAP,
+    )
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{lesson}.html"
-    about = {
-        "noise": NOISE,
-        "always": NOISE + WINDOW - 1,
-        "common": 100 * COMMON,
-        "at_least": COMMON_AT_LEAST,
-    }
-    about |= {"shared": SHARED, "part": PART, "longest": LONGEST}
-    page = render(
-        "likeness", title=f"Nearly the same code: {lesson}", compared=compared, shown=shown, **about
-    )
     path.write_text(page, encoding="utf-8")
-    return path, compared
+    return path, report
 
 
-def _side_by_side(pair: Pair, codes: dict, places: dict, cells: list[str]) -> dict:
-    """A pair for the page: for each exercise in which they share something, both codes with the
-    shared lines marked.
+def _side_by_side(
+    pair: Pair,
+    codes: dict[str, dict[str, str]],
+    lines: dict[str, dict[Fingerprint, set[int]]],
+    cells: list[str],
+) -> list[dict]:
+    """For each exercise with shared fingerprints: both codes, as lines with whether they are
+    shared.
     """
-    both = places[pair.one].keys() & places[pair.other].keys()
-    views = []
+    shared = lines[pair.first].keys() & lines[pair.second].keys()
+    exercises = []
     for cell in cells:
-        prints = [print_ for print_ in both if print_[0] == cell]
-        if prints:
-            sides = [
-                (
-                    student,
-                    _marked(
-                        codes[student][cell], set().union(*(places[student][p] for p in prints))
-                    ),
-                )
-                for student in (pair.one, pair.other)
-            ]
-            views.append({"exercise": cell.removesuffix("-code"), "sides": sides})
-    return {"pair": pair, "views": views}
-
-
-def _marked(source: str, lines: set[int]) -> list[tuple[str, bool]]:
-    return [(text, number in lines) for number, text in enumerate(source.splitlines(), 1)]
+        fingerprints = [fingerprint for fingerprint in shared if fingerprint[0] == cell]
+        if not fingerprints:
+            continue
+        sides = []
+        for student in (pair.first, pair.second):
+            marked = set().union(*(lines[student][fingerprint] for fingerprint in fingerprints))
+            rows = enumerate(codes[student][cell].splitlines(), 1)
+            sides.append((student, [(text, number in marked) for number, text in rows]))
+        exercises.append({"name": cell.removesuffix("-code"), "sides": sides})
+    return exercises

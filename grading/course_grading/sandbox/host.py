@@ -1,16 +1,17 @@
-"""A place where students' code can do no harm: bubblewrap, and limits that hold for root too.
+"""The host's side of the sandbox: start it with bubblewrap, send it jobs, receive their results.
 
-Inside there is Python with its packages, a part of ``course_lib`` (no question banks, nothing of
-grading but the program that runs there), the course's data, an empty ``/scratch``, and nothing
-else: no home, no submissions, no keys, no network, no other process. What comes out is bytes of a
-limited length; see :mod:`.crossing`.
+Inside there is Python with its packages, ``course_lib`` without its question bank, of the grader
+only the guest program, the course's data, an empty ``/scratch``, and no more: no home folder, no
+submissions, no answer keys, no network, no other process. What comes out is bytes of a limited
+length. ``README.md`` in this folder lists what is visible, the limits and the protocol.
 
 As a plain user bubblewrap makes a user namespace. As root it needs none, and everything inside runs
-as a user of its own, which owns nothing: the kernel would not hold root to a number of processes.
+as a user id of its own, which owns nothing: the kernel does not hold root to a number of processes.
 """
 
 import contextlib
 import functools
+import json
 import os
 import pickle
 import select
@@ -23,14 +24,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
+from course_grading.errors import SandboxError
+from course_grading.sandbox.guest.main import RUNNING
 from course_lib.assets import paths
 
 LIBRARY = paths.PACKAGE  # course_lib, which students' code may import
-# course_grading, of which the sandbox shows the guest program only
-GRADER = Path(__file__).resolve().parents[1]
-_SYSTEM = (
+GRADER = Path(__file__).resolve().parents[1]  # course_grading; only its guest program is visible
+SYSTEMD = Path("/run/systemd/system")  # exists where systemd runs
+_SYSTEM_PATHS = (
     "/usr",
     "/bin",
     "/sbin",
@@ -41,59 +44,67 @@ _SYSTEM = (
     "/etc/alternatives",
     "/etc/fonts",
 )
-# the only folder, beside /dev/shm, that can be written; emptied after each job
+# the only writable folder apart from /dev/shm; emptied after each job
 _SCRATCH = "/scratch"
 _START = "import sys; sys.path[:0] = {}; from course_grading.sandbox.guest.main import main; main()"
-_STARTING = 600.0  # seconds; torch takes two, on a slow network disk a minute
+_START_TIMEOUT = 600.0  # seconds; torch takes two, on a slow network disk a minute
+_SILENCE_TIMEOUT = 600.0  # seconds; a sandbox that works sends something every five
+_MAX_HEADER = 200  # bytes
 # the first of the user ids that sandboxes of root use; no distribution gives these to people
-_NOBODY = 61_000
+_FIRST_USER_ID = 61_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one job may use: seconds of a processor and on the clock, bytes, and processes with
-    threads.
+    """What one job may use.
 
-    The time on the clock is longer, so that on a busy machine nobody loses points to the others.
+    ``cpu_seconds`` is the CPU time of the job and all its descendants. ``wall_seconds`` is elapsed
+    time, less the time that the job waited for a free processor, so that nobody loses points on a
+    busy machine. ``memory``, ``output`` and ``file_size`` are in bytes; ``processes`` counts
+    threads too.
     """
 
-    seconds: int = 30
-    patience: int = 120
+    cpu_seconds: int = 30
+    wall_seconds: int = 120
     memory: int = 2 << 30
     output: int = 32 << 20
-    files: int = 16 << 20
+    file_size: int = 16 << 20
     processes: int = 32
 
 
 @dataclass(frozen=True)
 class Job:
-    """Run ``check``, then call ``function``, defined by the last of ``cells``, with each case's
+    """Run ``check``, then call ``function``, which the last of ``cells`` defines, with each case's
     pickled arguments.
+
+    ``renamed`` holds the functions that an earlier release of the lesson had by other names: pairs
+    of signatures, today's and the former, each a function's name and then its parameters. Functions
+    that were written for that release count too.
     """
 
     cells: Sequence[str]
     function: str
     cases: Sequence[tuple[int, bytes]]
     check: str = ""
+    renamed: Sequence[tuple[tuple[str, ...], tuple[str, ...]]] = ()
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a job ended (``done``, or what it had too much of: ``time``, ``memory``, ``output``), and
-    what it wrote.
+class JobResult:
+    """How a job ended and what it wrote.
+
+    ``status`` is ``done``, or the limit that it exceeded: ``time``, ``memory`` or ``output``.
+    ``seconds`` is the time it took, less the time that it waited for a free processor.
     """
 
-    how: str
-    raw: bytes
-
-
-class SandboxError(RuntimeError):
-    """The sandbox itself does not work; this says nothing about the submission in it."""
+    status: str
+    output: bytes
+    seconds: float
 
 
 class Sandbox:
-    """One sandbox, with ``modules`` imported, that does one job after the other. Not to be shared
-    by threads.
+    """One sandbox, with ``modules`` imported, that does one job after the other. Threads must not
+    share it.
 
     Args:
         modules: what to import before the first job, so that no job has to.
@@ -101,35 +112,38 @@ class Sandbox:
         trusted: do without bubblewrap. Students' code then runs with your rights, on your files.
     """
 
-    _process: subprocess.Popen | None = None
-    _log: IO[bytes] | None = None
+    _process: Any = None  # a subprocess.Popen with pipes, while it runs
+    _stderr: Any = None  # the file of its error messages
 
     def __init__(
         self, modules: Iterable[str] = (), limits: Limits | None = None, trusted: bool = False
     ):
-        self.modules, self.limits, self.trusted = sorted(modules), limits or Limits(), trusted
+        self.modules = sorted(modules)
+        self.limits = limits or Limits()
+        self.trusted = trusted
 
-    def run(self, job: Job) -> Ended:
+    def run(self, job: Job) -> JobResult:
         """Do a job.
 
         Raises:
             SandboxError: if the sandbox can't be started, or broke twice.
         """
-        for last in (False, True):
+        for last_attempt in (False, True):
             try:
                 self._start()
                 self._send(asdict(self.limits))
                 self._send(asdict(job))
-                until = time.monotonic() + self.limits.patience + 60
-                return Ended(
-                    self._receive(until, 20).decode(), self._receive(until, self.limits.output)
-                )
+                header = RUNNING
+                while header == RUNNING:
+                    header = self._receive(_SILENCE_TIMEOUT, _MAX_HEADER)
+                output = self._receive(_SILENCE_TIMEOUT, self.limits.output)
+                return JobResult(output=output, **json.loads(header))
             except (OSError, EOFError, TimeoutError) as error:
-                said = self._said()
+                stderr = self._stderr_tail()
                 self.close()
-                if last:
+                if last_attempt:
                     raise SandboxError(
-                        f"the sandbox broke ({error or type(error).__name__}). {said}".strip()
+                        f"the sandbox broke ({error or type(error).__name__}). {stderr}".strip()
                     ) from None
         raise AssertionError
 
@@ -138,8 +152,8 @@ class Sandbox:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
-            self._log.close()
-            self._process = self._log = None
+            self._stderr.close()
+            self._process = self._stderr = None
 
     __del__ = close
 
@@ -153,23 +167,22 @@ class Sandbox:
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
-        if not self.trusted and (why_not := available()):
-            raise SandboxError(why_not)
-        program = [sys.executable, "-I", "-c", _START.format(self._import_path())]
-        command = (
-            program if self.trusted else [*_control_group(self.limits), *_bubblewrap(), *program]
-        )
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        if not self.trusted and (reason := unavailable_reason()):
+            raise SandboxError(reason)
+        command = [sys.executable, "-I", "-c", _START.format(self._import_path())]
+        if not self.trusted:
+            command = [*_control_group(self.limits), *_bubblewrap(), *command]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=self._stderr,
             env=_environment(),
             bufsize=0,
         )
         self._send({"modules": self.modules})
-        self._receive(time.monotonic() + _STARTING, 20)
+        self._receive(_START_TIMEOUT, _MAX_HEADER)
 
     def _import_path(self) -> list[str]:
         return [str(LIBRARY.parent), str(GRADER.parent)] if self.trusted else ["/course"]
@@ -180,37 +193,37 @@ class Sandbox:
         while view:
             view = view[self._process.stdin.write(view) :]
 
-    def _receive(self, until: float, most: int) -> bytes:
-        (size,) = struct.unpack(">Q", self._read(8, until))
-        if size > most:
-            raise EOFError("it said more than it may")
-        return self._read(size, until)
+    def _receive(self, timeout: float, max_size: int) -> bytes:
+        deadline = time.monotonic() + timeout
+        (size,) = struct.unpack(">Q", self._read(8, deadline))
+        if size > max_size:
+            raise EOFError("its response exceeds the output limit")
+        return self._read(size, deadline)
 
-    def _read(self, size: int, until: float) -> bytes:
+    def _read(self, size: int, deadline: float) -> bytes:
         data = bytearray()
         while len(data) < size:
-            if not select.select(
-                [self._process.stdout], [], [], max(0.0, until - time.monotonic())
-            )[0]:
-                raise TimeoutError("it does not answer")
-            more = self._process.stdout.read(min(size - len(data), 1 << 20))
-            if not more:
+            timeout = max(0.0, deadline - time.monotonic())
+            if not select.select([self._process.stdout], [], [], timeout)[0]:
+                raise TimeoutError("it does not respond")
+            chunk = self._process.stdout.read(min(size - len(data), 1 << 20))
+            if not chunk:
                 raise EOFError("it ended")
-            data += more
+            data += chunk
         return bytes(data)
 
-    def _said(self) -> str:
-        if self._log is None:
+    def _stderr_tail(self) -> str:
+        if self._stderr is None:
             return ""
-        self._log.seek(0)
-        return self._log.read()[-500:].decode(errors="replace").strip()
+        self._stderr.seek(0)
+        return self._stderr.read()[-500:].decode(errors="replace").strip()
 
 
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": _SCRATCH,
     "TMPDIR": _SCRATCH,
-    "USER": "student",  # else torch asks /etc/passwd, which is not there
+    "USER": "student",  # else torch reads /etc/passwd, which is not visible
     "LANG": "C.UTF-8",
     "COURSE_MODE": "grading",  # nothing trains
     "MPLBACKEND": "Agg",
@@ -218,22 +231,24 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",  # the same submission gets the same result
 }
-_BUS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")  # where systemd-run finds a user's systemd
+# where systemd-run finds a user's systemd
+_BUS_VARIABLES = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 
 
 def _environment() -> dict[str, str]:
-    return {**_ENVIRONMENT, **{name: os.environ[name] for name in _BUS if name in os.environ}}
+    bus = {name: os.environ[name] for name in _BUS_VARIABLES if name in os.environ}
+    return {**_ENVIRONMENT, **bus}
 
 
 @functools.cache
 def _control_group(limits: Limits) -> tuple[str, ...]:
-    """The command that has systemd run another in a control group of its own; empty where it can't.
+    """The command that runs another in a control group of its own; empty where systemd can't.
 
-    The kernel then holds all processes of a sandbox together, also between two looks of
-    :mod:`.inside`. The group may use somewhat more than a job, so that what is too much ends the
-    job and not the sandbox.
+    The kernel then limits all processes of a sandbox together, between two checks of the watchdog
+    too. The group may use somewhat more than a job, so that too much ends the job and not the
+    sandbox.
     """
-    if not Path("/run/systemd/system").is_dir():
+    if not SYSTEMD.is_dir():
         return ()
     command = (
         "systemd-run",
@@ -241,13 +256,10 @@ def _control_group(limits: Limits) -> tuple[str, ...]:
         "--quiet",
         "--collect",
         *(["--user"] if os.geteuid() else []),
+        f"--property=MemoryMax={2 * limits.memory + (1 << 30)}",
+        "--property=MemorySwapMax=0",
+        f"--property=TasksMax={limits.processes + 64}",
     )
-    for what, most in (
-        ("MemoryMax", 2 * limits.memory + (1 << 30)),
-        ("MemorySwapMax", 0),
-        ("TasksMax", limits.processes + 64),
-    ):
-        command += (f"--property={what}={most}",)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
             [*command, "true"], env=_environment(), capture_output=True, timeout=30, check=True
@@ -257,69 +269,54 @@ def _control_group(limits: Limits) -> tuple[str, ...]:
 
 
 def _bubblewrap() -> list[str]:
-    """The command that shuts a program in, to be followed by the program."""
-    command = [
-        "bwrap",
-        "--unshare-ipc",
-        "--unshare-pid",
-        "--unshare-net",
-        "--unshare-uts",
-        "--unshare-cgroup-try",
-    ]
-    command += [
-        "--die-with-parent",
-        "--new-session",
-        "--as-pid-1",
-        "--hostname",
-        "sandbox",
-        "--cap-drop",
-        "ALL",
-    ]
-    for place in shown():
-        if Path(place).is_symlink() and Path(place).parent == Path("/"):
+    """The command that isolates a program, to be followed by the program."""
+    command = ["bwrap"]
+    command += [f"--unshare-{kind}" for kind in ("ipc", "pid", "net", "uts", "cgroup-try")]
+    command += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
+    command += ["--cap-drop", "ALL"]
+    for place in visible_places():
+        if _is_root_link(Path(place)):
             command += ["--symlink", os.readlink(place), place]
         elif Path(place).exists() and (place == "/usr" or not Path(place).is_relative_to("/usr")):
-            command += [*_folders(place), "--ro-bind", place, place]
+            command += [*_parent_folders(place), "--ro-bind", place, place]
     command += ["--proc", "/proc", "--dev", "/dev"]
     for folder in (_SCRATCH, "/dev/shm"):
         command += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", folder]
-    command += _folders("/course/course_lib/quiz/_") + _folders("/course/course_grading/sandbox/_")
-    for path, place in _visible():
+    command += _parent_folders("/course/course_lib/quiz/_")
+    command += _parent_folders("/course/course_grading/sandbox/_")
+    for path, place in _visible_course_files():
         command += ["--ro-bind", str(path), place]
-    for package in (LIBRARY, GRADER):
-        if package.is_relative_to(
-            sys.prefix
-        ):  # installed, not a checkout: the whole package would be visible
-            command += ["--tmpfs", str(package)]
+    for folder in _installed_packages():
+        command += ["--perms", "0755", "--tmpfs", folder, "--remount-ro", folder]
     command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", _SCRATCH]
-    command += [word for name in _BUS for word in ("--unsetenv", name)]
+    command += [word for name in _BUS_VARIABLES for word in ("--unsetenv", name)]
     if os.geteuid() != 0:
         return [*command, "--unshare-user"]
-    user = str(_NOBODY + os.getpid() % 1000)
+    user = str(_FIRST_USER_ID + os.getpid() % 1000)
     for needed in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
         command += ["--cap-add", needed]
     drop = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
     return [*command, "--", "setpriv", f"--reuid={user}", f"--regid={user}", *drop]
 
 
-def shown() -> list[str]:
+def visible_places() -> list[str]:
     """The places of this machine that students' code can read: the system's programs, Python and
     its packages.
     """
-    return list(dict.fromkeys([*_SYSTEM, sys.base_prefix, sys.prefix]))
+    return list(dict.fromkeys([*_SYSTEM_PATHS, sys.base_prefix, sys.prefix]))
 
 
-def _folders(place: str) -> list[str]:
-    """Make the folders above a place such that every user may pass: bubblewrap's own are for
+def _parent_folders(place: str) -> list[str]:
+    """Make the folders above a place such that every user may enter them: bubblewrap's own are for
     root.
     """
-    above = [str(folder) for folder in reversed(Path(place).parents) if folder != Path("/")]
-    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
+    parents = [str(folder) for folder in reversed(Path(place).parents) if folder != Path("/")]
+    return [word for folder in parents for word in ("--perms", "0755", "--dir", folder)]
 
 
-def _visible() -> Iterable[tuple[Path, str]]:
-    """The course's files that are visible inside, and where: not its question bank, and only the
-    guest program of grading.
+def _visible_course_files() -> Iterable[tuple[Path, str]]:
+    """The course's files that are visible inside, each with its place: ``course_lib`` without the
+    question bank, of the grader only the guest program, and the data.
     """
     for path in sorted(LIBRARY.iterdir()):
         if path.name == "quiz":
@@ -335,16 +332,37 @@ def _visible() -> Iterable[tuple[Path, str]]:
         yield data, "/course/course_lib/_assets"
 
 
+def _installed_packages() -> list[str]:
+    """Where the course's packages would be visible as a whole, as installed from a wheel: an empty
+    folder hides each of them.
+    """
+    hidden = []
+    for place in map(Path, visible_places()):
+        for package in (LIBRARY, GRADER):
+            if package.is_relative_to(place.resolve()) and not _is_root_link(place):
+                hidden.append(str(place / package.relative_to(place.resolve())))
+    return list(dict.fromkeys(hidden))
+
+
+def _is_root_link(place: Path) -> bool:
+    """Whether a place is a link such as /lib, which the sandbox has as a link too."""
+    return place.is_symlink() and place.parent == Path("/")
+
+
 @functools.cache
-def available() -> str | None:
-    """None where students' code can be shut in; else why it can't, and what would help."""
+def unavailable_reason() -> str | None:
+    """Why students' code can't be isolated on this machine, and what would help; None if it can."""
     if not sys.platform.startswith("linux"):
-        return "bubblewrap shuts students' code in, and works on Linux only: grade there, or in a Linux container"
+        return (
+            "bubblewrap isolates students' code, and works on Linux only: grade there, or in a "
+            "Linux container"
+        )
     for program in ("bwrap", "setpriv") if os.geteuid() == 0 else ("bwrap",):
         if shutil.which(program) is None:
-            return f"{program} is not installed: install the package {'bubblewrap' if program == 'bwrap' else program}"
+            package = "bubblewrap" if program == "bwrap" else program
+            return f"{program} is not installed: install the package {package}"
     try:
-        tried = subprocess.run(
+        attempt = subprocess.run(
             [*_bubblewrap(), sys.executable, "-I", "-c", "print('in')"],
             capture_output=True,
             text=True,
@@ -352,24 +370,27 @@ def available() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not start here: {error}"
-    if tried.stdout.strip() != "in":
+    if attempt.stdout.strip() != "in":
         return (
-            f"bubblewrap does not work here ({tried.stderr.strip() or 'no reason given'}): allow unprivileged user "
-            "namespaces; in Docker start the container with --security-opt seccomp=unconfined --security-opt "
-            "apparmor=unconfined, or as root with --privileged"
+            f"bubblewrap does not work here ({attempt.stderr.strip() or 'no reason given'}): "
+            "allow unprivileged user namespaces; in Docker start the container with "
+            "--security-opt seccomp=unconfined --security-opt apparmor=unconfined, or as root with "
+            "--privileged"
         )
     return None
 
 
-def enforced() -> list[str]:
-    """What the sandbox holds students' code to on this machine, a phrase each."""
+def describe_limits() -> list[str]:
+    """What the sandbox enforces on this machine, a phrase each."""
     limits = Limits()
     who = "as a user that owns nothing" if os.geteuid() == 0 else "in a user namespace"
     return [
-        f"no network, files read-only, no other process in sight, {who}",
-        f"{limits.seconds} s, {limits.memory >> 20} MiB, {limits.processes} processes and threads, "
+        f"no network, files read-only, no other process visible, {who}",
+        f"{limits.cpu_seconds} s of CPU time, {limits.memory >> 20} MiB, "
+        f"{limits.processes} processes and threads, "
         f"{limits.output >> 20} MiB of output for each exercise",
-        "memory and processes held by a control group of systemd's"
+        "memory and processes limited by a systemd control group"
         if _control_group(limits)
-        else "no control group (no systemd here): the kernel limits each process, and all of them are watched",
+        else "no control group (no systemd here): "
+        "the kernel limits each process, and a watchdog all of them together",
     ]

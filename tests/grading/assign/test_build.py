@@ -1,6 +1,4 @@
-"""The build: what a release holds and what it gives away (nothing), byte for byte the same each
-time.
-"""
+"""The build: a release holds what it should, reveals nothing, and is the same each time."""
 
 import json
 import re
@@ -9,86 +7,91 @@ import shutil
 import nbformat
 import pytest
 from course_grading.assign import release_check
-from course_grading.assign.build import BuildError, build, check, has_work
-from course_grading.assign.source import read
+from course_grading.assign.build import build, check, has_work
+from course_grading.assign.source import read_lesson
+from course_grading.errors import BuildError
 
 NAME = "01_sample"
 
 
-def released(course, folder="notebooks"):
-    place = {"notebooks": f"notebooks/{NAME}.ipynb"}.get(
-        folder, f"grading/workspace/{folder}/{NAME}/{NAME}.ipynb"
-    )
-    return nbformat.read(course / place, as_version=4)
+def read_notebook(course, folder="notebooks"):
+    path = f"grading/workspace/{folder}/{NAME}/{NAME}.ipynb"
+    if folder == "notebooks":
+        path = f"notebooks/{NAME}.ipynb"
+    return nbformat.read(course / path, as_version=4)
 
 
 def cell(notebook, id):
-    (found,) = [cell for cell in notebook.cells if cell["id"] == id]
-    return found
+    (match,) = [cell for cell in notebook.cells if cell["id"] == id]
+    return match
 
 
-def test_release_is_valid_and_sound(built):
-    notebook = released(built)
+def find_problems(course, notebook, **options):
+    lesson = read_lesson(course / "solutions" / f"{NAME}.md")
+    return release_check.find_problems(notebook, lesson, **options)
+
+
+def test_release_is_valid_and_has_no_problems(built):
+    notebook = read_notebook(built)
     nbformat.validate(notebook)
-    assert release_check.problems(notebook, read(built / "solutions" / f"{NAME}.md")) == []
+    assert find_problems(built, notebook) == []
 
 
 def test_cells_of_a_question(built):
-    notebook = released(built)
-    text, answer, mark = (
+    notebook = read_notebook(built)
+    text, answer, check_cell = (
         cell(notebook, f"which-letters{suffix}") for suffix in ("-question", "-answer", "")
     )
     assert text.metadata.nbgrader.locked and "- **C** · The letter e" in text.source
     assert answer.source == (
-        'answer = ""  # @param {type:"string", placeholder:"letters, e.g. AC"}\nquiz.answer("which-letters", answer)'
+        'answer = ""  # @param {type:"string", placeholder:"letters, e.g. AC"}\n'
+        'quiz.answer("which-letters", answer)'
     )
-    assert mark.metadata.nbgrader.points == 3 and mark.source.startswith(
-        'quiz.recorded("which-letters")'
-    )
+    assert check_cell.metadata.nbgrader.points == 3
+    assert check_cell.source.startswith('quiz.recorded("which-letters")')
     assert cell(notebook, "how-many-answer").source.startswith(
         'answer = ""  # @param ["", "A", "B"]\n'
     )
 
 
 def test_cells_of_an_exercise(built):
-    notebook = released(built)
-    code, mark = cell(notebook, "double-code"), cell(notebook, "double")
+    notebook = read_notebook(built)
+    code = cell(notebook, "double-code")
+    check_cell = cell(notebook, "double")
     assert "raise NotImplementedError()" in code.source and "twice_as_much" not in code.source
     assert code.source.startswith("# Exercise: double (2 points)\n")
-    assert "assert double(2) == 4" in mark.source and mark.source.endswith('quiz.passed("double")')
+    assert "assert double(2) == 4" in check_cell.source
+    assert check_cell.source.endswith('quiz.passed("double")')
 
 
-def test_instructor_notebook_holds_the_answers(built):
-    source = released(built, "source")
+def test_instructor_notebook_has_the_answers(built):
+    source = read_notebook(built, "source")
     assert 'answer = "AC"' in cell(source, "which-letters-answer").source
     assert 'right="AC", wrong="BD", points=3' in cell(source, "which-letters").source
 
 
-def test_two_builds_are_equal_to_the_byte(course, tmp_path_factory):
-    def everything():
+def test_two_builds_are_identical_byte_for_byte(course):
+    def built_files():
         build(course)
         folders = [course / "notebooks", course / "course_lib", course / "grading/workspace"]
         return {
-            p: p.read_bytes()
-            for f in folders
-            for p in f.rglob("*")
-            if p.suffix in (".ipynb", ".json")
+            path: path.read_bytes()
+            for folder in folders
+            for path in folder.rglob("*")
+            if path.suffix in (".ipynb", ".json")
         }
 
-    first = everything()
-    for folder in (
-        "notebooks",
-        "course_lib",
-        "grading/workspace/source",
-        "grading/workspace/release",
-    ):
-        shutil.rmtree(course / folder)
-    for folder in ("notebooks", "course_lib/quiz/bank"):
-        (course / folder).mkdir(parents=True)
-    assert everything() == first and len(first) == 4
+    first = built_files()
+    bank = course / "course_lib/quiz/bank"
+    workspace = course / "grading/workspace"
+    for folder in (course / "notebooks", bank, workspace / "source", workspace / "release"):
+        shutil.rmtree(folder)
+    for folder in (course / "notebooks", bank):
+        folder.mkdir()
+    assert built_files() == first and len(first) == 4
 
 
-def test_check_finds_what_differs(built):
+def test_check_finds_differences(built):
     assert check(built).problems == []
     path = built / "solutions" / f"{NAME}.md"
     path.write_text(path.read_text().replace("The end.", "The very end."))
@@ -99,7 +102,7 @@ def test_check_finds_what_differs(built):
 
 def test_classroom_release_gives_no_feedback(course):
     build(course, graded=True)
-    notebook = released(course, "release")
+    notebook = read_notebook(course, "release")
     assert "quiz.begin" not in cell(notebook, "setup").source
     assert (
         'quiz.answer("which-letters", answer, choose="any of ABCD")'
@@ -109,36 +112,34 @@ def test_classroom_release_gives_no_feedback(course):
         'quiz.answer("how-many", answer, choose="one of AB")'
         in cell(notebook, "how-many-answer").source
     )
-    assert not list((course / "notebooks").iterdir()) and not list(
-        (course / "course_lib/quiz/bank").iterdir()
-    )
+    assert not list((course / "notebooks").iterdir())
+    assert not list((course / "course_lib/quiz/bank").iterdir())
 
 
-def test_private_sources_make_a_classroom_release_only(course, tmp_path_factory):
+def test_private_sources_need_a_classroom_release(course, tmp_path_factory):
     private = tmp_path_factory.mktemp("private")
     shutil.move(course / "solutions" / f"{NAME}.md", private)
     with pytest.raises(BuildError, match="--graded"):
         build(course, solutions=private)
     build(course, solutions=private, graded=True)
-    assert cell(released(course, "release"), "setup")
+    assert cell(read_notebook(course, "release"), "setup")
 
 
-def test_nothing_to_build_is_said(course):
+def test_build_without_lessons_is_refused(course):
     (course / "solutions" / f"{NAME}.md").unlink()
     with pytest.raises(BuildError, match="NN_name.md"):
         build(course)
 
 
-def test_a_learners_work_is_never_overwritten(built):
+def test_learners_work_is_backed_up(built):
     path = built / "notebooks" / f"{NAME}.ipynb"
     assert not has_work(path.read_text())
-    worked = path.read_text().replace('answer = \\"\\"', 'answer = \\"B\\"', 1)
-    assert has_work(worked)
-    path.write_text(worked)
-    report = build(built)
-    (kept,) = report.kept
-    assert kept.read_text() == worked and path.read_text() != worked
-    assert build(built).kept == []
+    edited = path.read_text().replace('answer = \\"\\"', 'answer = \\"B\\"', 1)
+    assert has_work(edited)
+    path.write_text(edited)
+    (backup,) = build(built).backups
+    assert backup.read_text() == edited and path.read_text() != edited
+    assert build(built).backups == []
 
 
 @pytest.mark.parametrize(
@@ -150,54 +151,53 @@ def test_a_learners_work_is_never_overwritten(built):
         lambda nb: cell(nb, "setup").update(execution_count=1),
     ],
 )
-def test_every_kind_of_work_is_seen(change, built):
-    notebook = released(built)
+def test_has_work_detects_every_kind_of_edit(change, built):
+    notebook = read_notebook(built)
     assert not has_work(nbformat.writes(notebook))
     change(notebook)
     assert has_work(nbformat.writes(notebook))
 
 
-def test_a_self_study_build_leaves_a_classroom_alone(course):
+def test_self_study_build_leaves_a_classroom_release_unchanged(course):
     build(course, graded=True)
     workspace = course / "grading/workspace"
-    before = {path: path.read_bytes() for path in workspace.rglob("*.ipynb")}
-    assert build(course).classroom_kept
-    assert {path: path.read_bytes() for path in workspace.rglob("*.ipynb")} == before
-    assert cell(released(course), "setup").source.endswith(f'quiz.begin("{NAME}")')
+    original = {path: path.read_bytes() for path in workspace.rglob("*.ipynb")}
+    assert build(course).classroom_unchanged
+    assert {path: path.read_bytes() for path in workspace.rglob("*.ipynb")} == original
+    assert cell(read_notebook(course), "setup").source.endswith(f'quiz.begin("{NAME}")')
 
 
-def test_a_refused_build_keeps_the_old_release(built, monkeypatch):
+def test_refused_build_restores_the_old_release(built, monkeypatch):
     from nbgrader.apps.api import NbGraderAPI
 
     release = built / f"grading/workspace/release/{NAME}/{NAME}.ipynb"
-    before = release.read_bytes()
+    original = release.read_bytes()
 
-    def refuses(desk, name, **options):
+    def refuse(api, name, **options):
         release.unlink()
         return {"success": False, "log": "there are submissions associated with it"}
 
-    monkeypatch.setattr(NbGraderAPI, "generate_assignment", refuses)
+    monkeypatch.setattr(NbGraderAPI, "generate_assignment", refuse)
     with pytest.raises(BuildError, match="Finish grading those first"):
         build(built)
-    assert release.read_bytes() == before
+    assert release.read_bytes() == original
 
 
-def test_repository_draws_the_badge_and_fills_the_setup_cell(course):
+def test_repository_address_adds_the_badge_and_fills_the_setup_cell(course):
     build(course)
-    assert "colab" not in released(course).cells[0].source
-    assert 'os.environ.get("COURSE_SOURCE", "")' in cell(released(course), "setup").source
+    assert "colab" not in read_notebook(course).cells[0].source
+    assert 'os.environ.get("COURSE_SOURCE", "")' in cell(read_notebook(course), "setup").source
     (course / "pyproject.toml").write_text(
         '[tool.course]\nrepository = "https://github.com/someone/course"\n'
     )
     build(course)
-    first, setup = released(course).cells[0].source, cell(released(course), "setup").source
-    assert (
-        f"colab.research.google.com/github/someone/course/blob/main/notebooks/{NAME}.ipynb" in first
-    )
-    assert '"git+https://github.com/someone/course"' in setup
+    notebook = read_notebook(course)
+    page = f"github/someone/course/blob/main/notebooks/{NAME}.ipynb"
+    assert f"colab.research.google.com/{page}" in notebook.cells[0].source
+    assert '"git+https://github.com/someone/course"' in cell(notebook, "setup").source
 
 
-def test_bank_does_not_show_the_key(built):
+def test_question_bank_does_not_show_the_key(built):
     text = (built / f"course_lib/quiz/bank/{NAME}.json").read_text()
     assert "consonant" not in text and "It is one of" not in text
     assert not re.search(r'"(AC|right|key)"', json.dumps(json.loads(text)))
@@ -219,7 +219,7 @@ LEAKS = {
     "an explanation": lambda nb: nb.cells[0].update(source="As on your fingers."),
     "a right option": lambda nb: nb.cells[0].update(source="```{questions} x\n- [x] this\n```"),
     "a machine's path": lambda nb: cell(nb, "setup").update(source='open("/home/someone/file")'),
-    "a picture without alt text": lambda nb: nb.cells[0].update(source="![](a.png)"),
+    "a Markdown image without alt text": lambda nb: nb.cells[0].update(source="![](a.png)"),
     "an img without alt text": lambda nb: nb.cells[0].update(source='<img src="a.png">'),
     "a figure without alt text": lambda nb: cell(nb, "setup").update(
         source='show(fig, caption="x")'
@@ -233,16 +233,12 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_audit_finds(leak, built):
-    notebook = released(built)
+def test_release_check_finds(leak, built):
+    notebook = read_notebook(built)
     LEAKS[leak](notebook)
-    assert release_check.problems(notebook, read(built / "solutions" / f"{NAME}.md"))
+    assert find_problems(built, notebook)
 
 
-def test_audit_finds_feedback_in_a_classroom_release(built):
-    assert any(
-        "self-study" in p
-        for p in release_check.problems(
-            released(built), read(built / f"solutions/{NAME}.md"), graded=True
-        )
-    )
+def test_release_check_finds_feedback_in_a_classroom_release(built):
+    problems = find_problems(built, read_notebook(built), graded=True)
+    assert any("self-study" in problem for problem in problems)

@@ -1,11 +1,12 @@
-"""The authoring format: what is read, and every mistake refused with file and line."""
+"""The authoring format: what is parsed, and that every mistake is reported with file and line."""
 
 import re
 from pathlib import Path
 
 import pytest
-from course_grading.assign.lesson import Ask, Code, Exercise, Prose
-from course_grading.assign.source import SourceError, read
+from course_grading.assign.lesson import Code, Exercise, Prose, QuestionPart
+from course_grading.assign.source import read_lesson
+from course_grading.errors import SourceError
 
 from tests.support.checkout import SAMPLE
 
@@ -20,14 +21,14 @@ def lesson_with(tmp_path: Path, old: str, new: str) -> Path:
 
 
 def test_parts_in_order():
-    lesson = read(SAMPLE)
+    lesson = read_lesson(SAMPLE)
     assert lesson.name == "01_sample" and lesson.title == "Lesson 1 · A sample"
     assert [type(part) for part in lesson.parts] == [
         Prose,
         Prose,
-        Ask,
+        QuestionPart,
         Prose,
-        Ask,
+        QuestionPart,
         Code,
         Exercise,
         Prose,
@@ -35,27 +36,30 @@ def test_parts_in_order():
     assert lesson.points == 6
 
 
-def test_question_is_read_whole():
-    many, one = read(SAMPLE).questions
-    assert many.multiple and not one.multiple
-    assert "".join(many.right) == "AC" and "".join(many.wrong) == "BD"
-    assert many.options[3].explanation == "Another consonant, with an explanation of two lines."
+def test_questions_are_parsed_completely():
+    multiple_answer, single_choice = read_lesson(SAMPLE).questions
+    assert multiple_answer.multiple and not single_choice.multiple
+    assert multiple_answer.right == "AC" and multiple_answer.wrong == "BD"
+    explanation = multiple_answer.options[3].explanation
+    assert explanation == "Another consonant, with an explanation of two lines."
 
 
 def test_check_is_split_into_visible_and_hidden():
-    (exercise,) = read(SAMPLE).exercises
+    (exercise,) = read_lesson(SAMPLE).exercises
     assert (
-        exercise.function == "double" and exercise.points == 2 and exercise.compares == "tolerance"
+        exercise.function == "double"
+        and exercise.points == 2
+        and exercise.comparison == "tolerance"
     )
     assert "assert double(2)" in exercise.visible and "cases" not in exercise.visible
     assert exercise.hidden.startswith("def cases(rng):") and "tolerance = 1e-9" in exercise.hidden
 
 
-def test_every_part_knows_its_line():
+def test_every_part_has_its_line_number():
     text = SAMPLE.read_text().splitlines()
-    for part in read(SAMPLE).parts:
+    for part in read_lesson(SAMPLE).parts:
         first = text[part.line - 1]
-        if isinstance(part, Ask):
+        if isinstance(part, QuestionPart):
             assert first.startswith("```{question} " + part.question.name)
         else:
             source = part.solution if isinstance(part, Exercise) else part.source
@@ -78,13 +82,13 @@ MISTAKES = {
     "no right option": ("- [x] four", "- [ ] four", "```{question} how-many", "right"),
     "no wrong option": ("- [ ] three", "- [x] three", "```{question} how-many", "wrong"),
     "no points": (":points: 1\n", "", "```{question} how-many", "points"),
-    "points that are no number": (
+    "points that are not a number": (
         ":points: 1\n",
         ":points: many\n",
         "```{question} how-many",
         "points",
     ),
-    "points of nothing": (":points: 1\n", ":points: 0\n", "```{question} how-many", "points"),
+    "zero points": (":points: 1\n", ":points: 0\n", "```{question} how-many", "points"),
     "an unknown setting": (
         ":points: 1\n",
         ":points: 1\n:level: 3\n",
@@ -100,7 +104,7 @@ MISTAKES = {
         "after the",
     ),
     "no text": ("How many is two and two?\n", "", "```{question} how-many", "no text"),
-    "a bad name": (
+    "an invalid name": (
         "{question} how-many",
         "{question} How_Many",
         "```{question} How_Many",
@@ -134,11 +138,11 @@ MISTAKES = {
     ),
     "no cases": ("def cases(rng)", "def other(rng)", "assert double", "def cases"),
     "no tolerance": ("tolerance = 1e-9", "", "assert double", "tolerance"),
-    "both ways to compare": (
+    "both comparisons": (
         "tolerance = 1e-9",
         "tolerance = 0\ndef agrees(a, b): ...",
         "assert double",
-        "one of them",
+        "exactly one of them",
     ),
     "no visible assert": (
         'assert double(2) == 4, "Twice two is four: multiply by 2."',
@@ -177,14 +181,14 @@ MISTAKES = {
         "one ' | '",
     ),
     "another bullet": ("- [ ] three", "* [ ] three", "* [ ] three", "option is written"),
-    "tags that are no list": (":tags: [check]", ":tags: check", None, ":tags: [check]"),
-    "nbgrader's own marks": (
+    "tags that are not a list": (":tags: [check]", ":tags: check", None, ":tags: [check]"),
+    "nbgrader's own markers": (
         "The end.",
         "### BEGIN HIDDEN TESTS",
         "### BEGIN",
         "made by the build",
     ),
-    "a name that another cell has": (
+    "a name that another cell uses": (
         "{question} how-many",
         "{question} double-code",
         "def double",
@@ -201,46 +205,47 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_refused_with_file_and_line(mistake, tmp_path):
-    old, new, marked, said = MISTAKES[mistake]
+def test_mistakes_are_reported_with_file_and_line(mistake, tmp_path):
+    old, new, row_start, expected = MISTAKES[mistake]
     path = lesson_with(tmp_path, old, new)
     with pytest.raises(SourceError) as error:
-        read(path)
-    message = str(error.value)
-    file, line, said_there = re.fullmatch(r"(.*):(\d+): (.*)", message, re.DOTALL).groups()
-    assert file == str(path) and said in said_there
-    if marked:
-        line = int(line)
-        assert path.read_text().splitlines()[line - 1].startswith(marked), (line, message)
+        read_lesson(path)
+    file, line, message = re.fullmatch(r"(.*):(\d+): (.*)", str(error.value), re.DOTALL).groups()
+    assert file == str(path) and expected in message
+    if row_start:
+        row = path.read_text().splitlines()[int(line) - 1]
+        assert row.startswith(row_start), (line, message)
 
 
-def test_what_helps_the_cases_is_hidden_with_them(tmp_path):
+def test_helpers_of_the_cases_are_hidden(tmp_path):
     path = lesson_with(tmp_path, "def cases(rng):", "# a secret\nsides = [1, 2]\n\ndef cases(rng):")
-    (exercise,) = read(path).exercises
+    (exercise,) = read_lesson(path).exercises
     assert "secret" in exercise.hidden and "secret" not in exercise.visible
 
 
-def test_a_source_that_is_not_utf_8_is_refused(tmp_path):
+def test_source_must_be_utf_8(tmp_path):
     path = tmp_path / "01_sample.md"
     path.write_bytes(SAMPLE.read_text().encode("utf-16"))
     with pytest.raises(SourceError, match="UTF-8"):
-        read(path)
+        read_lesson(path)
 
 
-def test_a_badly_named_file_is_refused(tmp_path):
+def test_source_must_be_named_like_a_lesson(tmp_path):
     path = tmp_path / "sample.md"
     path.write_text(SAMPLE.read_text())
     with pytest.raises(SourceError, match="NN_name"):
-        read(path)
+        read_lesson(path)
 
 
-def test_authors_can_open_and_save_a_source_through_jupytext(tmp_path):
-    """Opening in JupyterLab and saving loses nothing that the build reads."""
+def test_source_survives_opening_and_saving_with_jupytext(tmp_path):
+    """As when an author opens and saves it in JupyterLab."""
     import jupytext
 
     path = tmp_path / "01_sample.md"
     jupytext.write(jupytext.read(SAMPLE, fmt="md:myst"), path, fmt="md:myst")
-    before, after = read(SAMPLE), read(path)
-    assert [repr(p).split(", line=")[0] for p in before.parts] == [
-        repr(p).split(", line=")[0] for p in after.parts
+    original = read_lesson(SAMPLE)
+    saved = read_lesson(path)
+    without_lines = [
+        [repr(part).split(", line=")[0] for part in lesson.parts] for lesson in (original, saved)
     ]
+    assert without_lines[0] == without_lines[1]

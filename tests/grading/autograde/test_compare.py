@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from course_grading.autograde.compare import equal, score_cases
+from course_grading.autograde.compare import score_cases, values_equal
 
 REFERENCE = "def double(x):\n    return 2 * x"
 
@@ -15,54 +15,54 @@ def some_cases(rng):
         yield float(rng.normal())
 
 
-def points(theirs, **changed):
-    given = {
+def points(function, **changes):
+    arguments = {
         "reference": REFERENCE,
         "cases": some_cases,
         "points": 2,
         "tolerance": 1e-9,
-        "names": {"double": theirs},
+        "names": {"double": function},
     }
-    return score_cases("double", **{**given, **changed})
+    return score_cases("double", **{**arguments, **changes})
 
 
-def test_agreement_earns_all_and_nothing_earns_nothing():
+def array_cases(rng):
+    yield np.arange(3.0)
+
+
+def test_agreement_earns_all_and_a_missing_function_nothing():
     assert points(lambda x: x + x) == 2
     assert points(lambda x: 3 * x) == 0
     assert points(None) == 0 and points(lambda: 1) == 0
     assert points(None, names={}) == 0
 
 
-def test_part_of_the_cases_earns_its_part():
-    seen = []
-    assert points(lambda x: 2 * x if seen.append(x) or len(seen) <= 1 else 0) == 0.5
+def test_partial_agreement_earns_partial_credit():
+    calls = []
+    assert points(lambda x: 2 * x if calls.append(x) or len(calls) <= 1 else 0) == 0.5
 
 
-def test_what_a_function_raises_costs_its_case_only():
-    def breaks_once(x, seen=[]):  # noqa: B006
-        seen.append(x)
-        if len(seen) == 2:
+def test_an_exception_costs_its_case_only():
+    calls = []
+
+    def fails_once(x):
+        calls.append(x)
+        if len(calls) == 2:
             raise RuntimeError
         return 2 * x
 
-    assert points(breaks_once) == 1.5
+    assert points(fails_once) == 1.5
 
 
 def test_a_function_that_changes_its_arguments_does_not_change_the_reference():
-    def array_cases(rng):
-        yield np.arange(3.0)
-
-    def spoils(x):
+    def overwrites(x):
         x *= 0
         return x
 
-    assert points(spoils, cases=array_cases) == 0
+    assert points(overwrites, cases=array_cases) == 0
 
 
 def test_a_function_that_changes_its_arguments_earns_nothing():
-    def array_cases(rng):
-        yield np.arange(3.0)
-
     def doubles_in_place(x):
         x *= 2
         return x
@@ -71,18 +71,26 @@ def test_a_function_that_changes_its_arguments_earns_nothing():
     assert points(lambda x: 2 * x, cases=array_cases) == 2
 
 
+def test_a_former_name_of_the_function_counts():
+    names = {"twice": lambda x: x + x}
+    assert points(None, names=names) == 0
+    assert points(None, names=names, formerly="twice") == 2
+    assert points(None, names=names, formerly="twice(number)") == 2
+
+
 def test_agrees_may_accept_many_answers():
     assert points(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
 
 
 def test_the_cases_are_the_same_each_time():
     first, second = [], []
-    points(first.append), points(second.append)
+    points(first.append)
+    points(second.append)
     assert first == second and len(set(first)) == 4
 
 
 @pytest.mark.parametrize(
-    ("output", "expected", "same"),
+    ("output", "expected", "equal"),
     [
         (1, 1.0, True),
         (1.0 + 1e-12, 1.0, True),
@@ -108,5 +116,5 @@ def test_the_cases_are_the_same_each_time():
         ({"a": 1}, {"b": 1}, False),
     ],
 )
-def test_equal(output, expected, same):
-    assert equal(output, expected, 1e-9) is same
+def test_values_equal(output, expected, equal):
+    assert values_equal(output, expected, 1e-9) is equal

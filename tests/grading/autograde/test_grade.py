@@ -1,11 +1,13 @@
-"""One submission, marked: points, partial credit, messages that help and give nothing away."""
+"""One submission, graded: points, partial credit, messages that help and give nothing away."""
 
+import json
 import pickle
 
+import numpy as np
 import pytest
 from course_grading.autograde import answer_keys, grade
-from course_grading.autograde.grade import Marked, mark
-from course_grading.sandbox.host import Limits, Sandbox
+from course_grading.autograde.grade import ItemResult, SubmissionResult, grade_submission
+from course_grading.sandbox.host import Limits
 
 RIGHT = {
     "which_letters_answer": 'answer = "ca"',
@@ -15,56 +17,59 @@ RIGHT = {
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Less time for what never ends."""
-    monkeypatch.setattr(
-        grade, "Limits", lambda: Limits(seconds=2, patience=300, memory=512 << 20, output=1 << 20)
-    )
+def small_limits(monkeypatch):
+    """A second of CPU time for endless loops."""
+    limits = Limits(cpu_seconds=1, wall_seconds=300, memory=512 << 20, output=1 << 20)
+    monkeypatch.setattr(grade, "Limits", lambda: limits)
     yield
-    held = grade._here.__dict__.pop("sandbox", None)
-    if held is not None:
-        held.close()
+    sandbox = grade._thread_local.__dict__.pop("sandbox", None)
+    if sandbox is not None:
+        sandbox.close()
 
 
-def scores(marked: Marked) -> dict[str, float]:
-    assert not marked.problem
-    return {m.name: m.score for m in marked.marks}
+def scores(result: SubmissionResult) -> dict[str, float]:
+    assert not result.problem
+    return {item.name: item.score for item in result.items}
 
 
-def exercise(task, key, work, source: str):
-    marked = mark(task(work(double_code=source)), key)
-    (found,) = [m for m in marked.marks if m.name == "double"]
-    return found.score, found.message
+def grade_double(task, key, submission, source: str) -> ItemResult:
+    result = grade_submission(task(submission(double_code=source)), key)
+    return next(item for item in result.items if item.name == "double")
 
 
-def test_right_answers_earn_everything_and_blank_ones_nothing(task, key, work):
-    full = mark(task(work(**RIGHT)), key)
+def test_right_answers_earn_everything_and_blank_ones_nothing(task, key, submission):
+    full = grade_submission(task(submission(**RIGHT)), key)
     assert scores(full) == {"which-letters": 3, "how-many": 1, "double": 2}
-    assert [m.answer for m in full.marks] == ["AC", "B", ""] and not any(
-        m.manual for m in full.marks
-    )
-    blank = mark(task(work()), key)
+    assert [item.answer for item in full.items] == ["AC", "B", ""]
+    assert not any(item.manual for item in full.items)
+    blank = grade_submission(task(submission()), key)
     assert scores(blank) == {"which-letters": 0, "how-many": 0, "double": 0}
-    assert "Not answered" in blank.marks[2].message
-    assert pickle.loads(pickle.dumps(full)) == Marked.from_json(full.to_json()) == full
+    assert "Not answered" in blank.items[2].message
+    assert pickle.loads(pickle.dumps(full)) == SubmissionResult.from_json(full.to_json()) == full
 
 
-def test_what_is_no_literal_goes_to_a_person(task, key, work):
-    marked = mark(task(work(how_many_answer='answer = "A" + ""')), key)
-    assert [m.manual for m in marked.marks] == [False, True, False] and scores(marked)[
-        "how-many"
-    ] == 0
-    typed = mark(task(work(how_many_answer='answer = "X"')), key).marks[1]
-    assert not typed.manual and typed.score == 0 and "'X'" in typed.message
+def test_results_of_earlier_versions_can_be_read(task, key, submission):
+    result = grade_submission(task(submission(**RIGHT)), key)
+    fields = json.loads(result.to_json())
+    fields["marks"], fields["when"] = fields.pop("items"), fields.pop("timestamp")
+    assert SubmissionResult.from_json(json.dumps(fields)) == result
 
 
-# The visible check asks for double(2); only the hidden cases are arrays.
+def test_non_literals_are_flagged_for_manual_grading(task, key, submission):
+    result = grade_submission(task(submission(how_many_answer='answer = "A" + ""')), key)
+    assert [item.manual for item in result.items] == [False, True, False]
+    assert scores(result)["how-many"] == 0
+    literal = grade_submission(task(submission(how_many_answer='answer = "X"')), key).items[1]
+    assert not literal.manual and literal.score == 0 and "'X'" in literal.message
+
+
+# The visible check calls double(2); only the hidden cases are arrays.
 ARRAYS = "def double(x):\n    if np.ndim(x):\n        {}\n    return x + x"
 BY_SIGN = "def double(x):\n    if np.ndim(x) and x[0] > 0:\n        {}\n    return x + x"
 
 
 @pytest.mark.parametrize(
-    ("source", "earned", "told"),
+    ("source", "score", "message"),
     [
         (ARRAYS.format("return 3 * x"), 0, "not the right one"),
         (ARRAYS.format("return None"), 0, "returned None"),
@@ -88,76 +93,94 @@ BY_SIGN = "def double(x):\n    if np.ndim(x) and x[0] > 0:\n        {}\n    retu
         ("%matplotlib inline\ndef double(x):\n    return 2 * x", 2, "4 of 4"),
     ],
 )
-def test_exercises(task, key, work, source, earned, told):
-    score, message = exercise(task, key, work, source)
-    assert (score, told in message) == (earned, True), message
+def test_exercises(task, key, submission, source, score, message):
+    item = grade_double(task, key, submission, source)
+    assert (item.score, message in item.message) == (score, True), item.message
 
 
 @pytest.mark.parametrize(
-    "does", ["return None", "import os; os._exit(1)", "raise KeyError(str(x))"]
+    "fault", ["return None", "import os; os._exit(1)", "raise KeyError(str(x))"]
 )
-def test_part_of_the_cases_earns_its_part_whatever_the_others_do(task, key, work, does):
-    score, message = exercise(task, key, work, BY_SIGN.format(does))
-    right = sum(case[0] <= 0 for case in hidden(key))
-    assert 0 < right < 4 and score == 2 * right / 4 and f"{right} of 4" in message
+def test_partial_credit_does_not_depend_on_how_the_other_cases_fail(task, key, submission, fault):
+    item = grade_double(task, key, submission, BY_SIGN.format(fault))
+    right = sum(case[0] <= 0 for case in hidden_cases(key))
+    assert 0 < right < 4 and item.score == 2 * right / 4 and f"{right} of 4" in item.message
 
 
-def hidden(key, student="ada"):
-    import numpy as np
-
+def hidden_cases(key, student="ada"):
     seed = answer_keys.seeds(b"secret", key, student)["double"]
     return list(answer_keys.prepare(key.exercises[0]).cases(np.random.default_rng(seed)))
 
 
 def test_hidden_inputs_differ_by_student(key):
-    assert hidden(key)[0].tolist() == hidden(key)[0].tolist() != hidden(key, "bob")[0].tolist()
+    first = hidden_cases(key)[0].tolist()
+    assert hidden_cases(key)[0].tolist() == first != hidden_cases(key, "bob")[0].tolist()
 
 
-def test_no_message_shows_a_hidden_input_or_chosen_text(task, key, work):
-    said = ARRAYS.format("raise type(str(x), (Exception,), {})(str(x))")
-    told = mark(task(work(double_code=said)), key).to_json()
-    for case in hidden(key):
-        assert str(case[0])[:6] not in told.replace(said, "")
+def test_no_message_shows_a_hidden_input_or_chosen_text(task, key, submission):
+    source = ARRAYS.format("raise type(str(x), (Exception,), {})(str(x))")
+    result = grade_submission(task(submission(double_code=source)), key).to_json()
+    for case in hidden_cases(key):
+        assert str(case[0])[:6] not in result.replace(source, "")
 
 
-def test_the_same_submission_gets_the_same_result_to_the_byte(task, key, work):
-    chance = "import random\n" + ARRAYS.format(
+def test_the_same_submission_gives_the_same_result_to_the_byte(task, key, submission):
+    source = "import random\n" + ARRAYS.format(
         "return x + x if random.random() + np.random.rand() > 1 else x"
     )
-    assert len({mark(task(work(double_code=chance)), key).to_json() for _ in range(2)}) == 1
+    data = submission(double_code=source)
+    assert len({grade_submission(task(data), key).to_json() for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[" * 100_000, b'{"cells": [], "nbformat": 4}', b"\x00\xff"]
 )
-def test_what_can_not_be_read_is_a_problem(task, key, data):
-    marked = mark(task(data), key)
-    assert marked.problem and not marked.marks
+def test_an_unreadable_submission_is_a_problem(task, key, data):
+    result = grade_submission(task(data), key)
+    assert result.problem and not result.items
 
 
-def test_a_cell_of_a_novels_length_is_a_problem(task, key, work):
-    assert "double-code" in mark(task(work(double_code="x" * 300_000)), key).problem
+def test_an_overlong_cell_is_a_problem(task, key, submission):
+    result = grade_submission(task(submission(double_code="x" * 300_000)), key)
+    assert "double-code" in result.problem
 
 
-def test_what_a_submission_leaves_behind_is_gone_for_the_next():
-    import os
-
-    from course_grading.sandbox.guest.serialize import lines
-    from course_grading.sandbox.host import Job
-
-    leave = "import os, time\ndef f():\n    open('left', 'w').close()\n    if not os.fork():\n        time.sleep(99)"
-    look = "import os\ndef f():\n    return [os.listdir('.'), [p for p in os.listdir('/proc') if p.isdecimal()]]"
-    with Sandbox() as sandbox:
-        for source in (leave, look):
-            ended = sandbox.run(Job([source], "f", [(0, pickle.dumps(()))]))
-        _, line = lines(ended.raw)
-        # the first process and this one
-        assert line["output"][1] == ["list"] and len(line["output"][2]) == 3
-        assert sandbox._process.pid and os.path.exists(f"/proc/{sandbox._process.pid}")
+def test_the_time_of_all_cases_is_limited(task, key, submission, monkeypatch):
+    """A function that runs for a while and then ends its process costs a new process per case."""
+    monkeypatch.setattr(grade, "MAX_TIMEOUTS", 0)  # the first case has already taken too long
+    item = grade_double(task, key, submission, ARRAYS.format("import os; os._exit(0)"))
+    assert item.score == 0 and "In 4 cases it took too long" in item.message, item.message
 
 
-def test_who_ends_every_case_after_a_while_does_not_hold_up_the_class(task, key, work, monkeypatch):
-    monkeypatch.setattr(grade, "SLOW", 0)  # so that the first is already late
-    slowly = ARRAYS.format("import os, time; time.sleep(1); os._exit(0)")
-    score, message = exercise(task, key, work, slowly)
-    assert score == 0 and "In 4 cases it took too long" in message, message
+# ---- submissions to an earlier release ----
+
+
+def with_former_signature(key, formerly: str):
+    from dataclasses import replace
+
+    (exercise,) = key.exercises
+    return replace(key, exercises=(replace(exercise, formerly=formerly),))
+
+
+def test_a_former_name_of_the_function_counts(task, key, submission):
+    key = with_former_signature(key, "twice")
+    item = grade_double(task, key, submission, "def twice(x):\n    return x + x")
+    assert item.score == 2
+    item = grade_double(task, key, submission, "def double(x):\n    return x + x")
+    assert item.score == 2
+    item = grade_double(task, key, submission, "def thrice(x):\n    return x + x")
+    assert item.score == 0 and "does not define double" in item.message
+
+
+def test_former_parameters_count_in_keyword_calls(task, key, submission):
+    from dataclasses import replace
+
+    (exercise,) = key.exercises
+    *cells, check = exercise.cells
+    cells = (*cells, check.replace("double(2)", "double(x=2)"))
+    assert cells[-1] != check
+    key = replace(key, exercises=(replace(exercise, cells=cells, formerly="twice(number)"),))
+    item = grade_double(task, key, submission, "def twice(number):\n    return number + number")
+    assert item.score == 2, item.message
+    item = grade_double(task, key, submission, "def double(y):\n    return y + y")
+    assert item.score == 0 and "A visible check fails: TypeError" in item.message

@@ -1,20 +1,18 @@
-"""The item analysis: the numbers are those of the definitions, and the page shows them to
-everybody.
-"""
-
-from html.parser import HTMLParser
+"""The item analysis: the numbers follow their definitions, and the page is accessible."""
 
 import numpy as np
 import pytest
 from course_grading.assign import cells
-from course_grading.assign.build import lessons
-from course_grading.collect import cell_sources
-from course_grading.gradebook.nbgrader_api import open_desk
+from course_grading.assign.build import read_lessons
+from course_grading.collect.cell_sources import read_sources
+from course_grading.errors import AnalysisError
+from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import item_analysis, similarity
 
-from tests.support.gradebook import NAME, a_class, hand_in, record
+from tests.support.gradebook import NAME, hand_in, record_class, record_scores
+from tests.support.html_page import Page
 
-WHOLE = {"which-letters": 3.0, "how-many": 1.0, "double": 2.0}
+FULL_SCORES = {"which-letters": 3.0, "how-many": 1.0, "double": 2.0}
 
 
 @pytest.fixture
@@ -25,230 +23,190 @@ def workspace(built):
 @pytest.fixture
 def page(workspace, tmp_path):
     def write():
-        with open_desk(workspace).gradebook as book:
-            return item_analysis.write(book, workspace, NAME, tmp_path / "analysis").read_text(
-                encoding="utf-8"
-            )
+        with open_api(workspace).gradebook as book:
+            path = item_analysis.write(book, workspace, NAME, tmp_path / "analysis")
+        return path.read_text(encoding="utf-8")
 
     return write
 
 
-class Page(HTMLParser):
-    """What a page's reader meets: tags in order, tables as rows of text."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.tables = [], []
-        self._cell = None
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self._cell = ""
-
-    def handle_data(self, data):
-        if self._cell is not None:
-            self._cell += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self.tables[-1][-1].append(" ".join(self._cell.split()))
-            self._cell = None
-
-    def every(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-
-def test_discrimination_is_the_correlation_with_the_rest():
+def test_discrimination_is_the_correlation_with_the_other_items():
     rng = np.random.default_rng(0)
-    able = rng.normal(size=(200, 1))
-    points = (able + rng.normal(size=(200, 6)) > 0).astype(float)
+    ability = rng.normal(size=(200, 1))
+    points = (ability + rng.normal(size=(200, 6)) > 0).astype(float)
     points[:, 5] = 1.0
-    points[:, 4] = able[:, 0] < 0
-    ours = item_analysis.discriminations(points)
+    points[:, 4] = ability[:, 0] < 0
+    values = item_analysis.discriminations(points)
     for k in range(5):
         rest = np.delete(points, k, axis=1).sum(axis=1)
-        assert ours[k] == pytest.approx(np.corrcoef(points[:, k], rest)[0, 1])
-    assert ours[4] < 0 < ours[0] and np.isnan(ours[5])
+        assert values[k] == pytest.approx(np.corrcoef(points[:, k], rest)[0, 1])
+    assert values[4] < 0 < values[0] and np.isnan(values[5])
     assert np.isnan(item_analysis.discriminations(np.ones((5, 1)))).all()
 
 
-def test_an_item_alone_does_not_correlate_with_itself():
-    """What 'corrected' is for: two items of pure chance would otherwise seem to discriminate."""
+def test_discrimination_excludes_the_item_itself():
+    """Without this correction, two items of pure chance would seem to discriminate."""
     points = np.random.default_rng(1).integers(0, 2, size=(2000, 2)).astype(float)
     uncorrected = np.corrcoef(points[:, 0], points.sum(axis=1))[0, 1]
     assert uncorrected > 0.6 and abs(item_analysis.discriminations(points)[0]) < 0.1
 
 
-def test_interval():
-    assert (
-        item_analysis.interval(0.35, item_analysis.MINIMUM)[0]
-        < 0
-        < item_analysis.interval(0.35, 40)[0]
-    )
-    low, high = item_analysis.interval(0.5, 103)  # Fisher: tanh(0.5493 -+ 0.196)
-    assert (low, high) == (pytest.approx(0.3389, abs=1e-3), pytest.approx(0.6325, abs=1e-3))
-    assert item_analysis.interval(1.0, 30)[1] <= 1
+def test_confidence_interval():
+    confidence_interval = item_analysis.confidence_interval
+    assert confidence_interval(0.35, item_analysis.MIN_STUDENTS)[0] < 0
+    assert confidence_interval(0.35, 40)[0] > 0
+    # Fisher: tanh(0.5493 -+ 0.196)
+    assert confidence_interval(0.5, 103) == pytest.approx((0.3389, 0.6325), abs=1e-3)
+    assert confidence_interval(1.0, 30)[1] <= 1
 
 
-def test_questions_are_read_from_the_instructors_notebook(workspace):
-    asked = item_analysis.questions(
-        cell_sources.sources(workspace / "source" / NAME / f"{NAME}.ipynb")
-    )
-    assert {name: (question.right, list(question.options)) for name, question in asked.items()} == {
+def test_questions_of_the_instructors_notebook(workspace):
+    sources = read_sources(workspace / "source" / NAME / f"{NAME}.ipynb")
+    questions = item_analysis.parse_questions(sources)
+    assert {name: (q.right, list(q.options)) for name, q in questions.items()} == {
         "which-letters": ("AC", list("ABCD")),
         "how-many": ("B", list("AB")),
     }
-    assert (
-        "Which of these are vowels?" in asked["which-letters"].text
-        and "**A**" not in asked["which-letters"].text
-    )
+    text = questions["which-letters"].text
+    assert "Which of these are vowels?" in text and "**A**" not in text
 
 
-def test_every_question_of_the_lessons_is_read_back(root):
-    """What ``cells`` writes into the instructor's notebooks, ``questions`` reads."""
+def test_every_question_of_the_lessons_is_parsed(root):
+    """``parse_questions`` reads what ``cells`` writes."""
     count = 0
-    for lesson in lessons(root / "solutions"):
-        made = cells.notebook(lesson).cells
-        sources = {c.metadata.nbgrader.grade_id: c.source for c in made if "nbgrader" in c.metadata}
-        asked = item_analysis.questions(sources)
+    for lesson in read_lessons(root / "solutions"):
+        notebook = cells.build_notebook(lesson)
+        sources = {
+            cell.metadata.nbgrader.grade_id: cell.source
+            for cell in notebook.cells
+            if "nbgrader" in cell.metadata
+        }
+        parsed = item_analysis.parse_questions(sources)
         for question in lesson.questions:
-            read = asked.pop(question.name)
-            options = dict(
-                zip(question.letters, [option.text for option in question.options], strict=True)
-            )
-            assert (read.right, read.options) == (
-                question.right,
-                options,
-            ) and question.text in read.text
+            actual = parsed.pop(question.name)
+            texts = [option.text for option in question.options]
+            assert actual.right == question.right
+            assert actual.options == dict(zip(question.letters, texts, strict=True))
+            assert question.text in actual.text
             count += 1
-        assert asked == {}
-        assert [n.removesuffix("-code") for n in similarity.exercises(sources)] == [
-            e.name for e in lesson.exercises
-        ]
+        assert parsed == {}
+        stubs = [name.removesuffix("-code") for name in similarity.exercise_stubs(sources)]
+        assert stubs == [exercise.name for exercise in lesson.exercises]
     assert count > 20
 
 
 @pytest.mark.parametrize(
     ("source", "letters"),
-    [('answer = "ca"', ["A", "C"]), ('answer = ""', ["nothing"]), ("answer = 3", ["no letters"]),
-     ("answer = (", ["no letters"]), ('answer = "Z"', ["no letters"]), (None, ["not known"])],
-)  # fmt: skip
-def test_what_was_chosen(source, letters):
-    asked = item_analysis.Asked("?", {"A": "", "B": "", "C": ""}, "AC")
-    assert item_analysis.chosen({"q-answer": source} if source else None, "q", asked) == letters
+    [
+        ('answer = "ca"', ["A", "C"]),
+        ('answer = ""', ["no answer"]),
+        ("answer = 3", ["unreadable"]),
+        ("answer = (", ["unreadable"]),
+        ('answer = "Z"', ["unreadable"]),
+        (None, ["unknown"]),
+    ],
+)
+def test_chosen_options(source, letters):
+    question = item_analysis.QuestionText("?", {"A": "", "B": "", "C": ""}, "AC")
+    sources = {"q-answer": source} if source else None
+    assert item_analysis.chosen_options(sources, "q", question) == letters
 
 
-def test_the_page_of_a_class(workspace, page):
-    a_class(workspace, 60)
+def test_page_of_a_class(workspace, page):
+    record_class(workspace, 60)
     html = page()
-    read = Page(html)
-    items = {row[0]: row for row in read.tables[0][1:]}
+    item_table, options_table, _, shares_table = Page(html).tables
+    items = {row[0]: row for row in item_table[1:]}
     assert list(items) == ["which-letters", "how-many", "double"]
     assert all(" to " in row[5] for row in items.values())
-    options = {row[0]: row for row in read.tables[1][1:]}
-    assert (
-        options["A"][2] == options["C"][2] == "right" and options["B"][2] == options["D"][2] == ""
-    )
-    assert int(options["A"][4]) > int(options["A"][5]) and int(options["D"][4]) < int(
-        options["D"][5]
-    )
-    # everybody has one share of the exercise's points
-    assert sum(int(row[1]) for row in read.tables[3][1:]) == 60
-    assert "It is not known when the work was handed in." in html
+    options = {row[0]: row for row in options_table[1:]}
+    assert [options[letter][2] for letter in "ABCD"] == ["right", "", "right", ""]
+    upper, lower = 4, 5
+    assert int(options["A"][upper]) > int(options["A"][lower])
+    assert int(options["D"][upper]) < int(options["D"][lower])
+    # every student has one share of the exercise's points
+    assert sum(int(row[1]) for row in shares_table[1:]) == 60
+    assert "The times of the submissions are not known." in html
 
 
-def test_a_small_class_is_not_told_what_means_nothing(workspace, page):
-    a_class(workspace, item_analysis.MINIMUM - 1)
+def test_small_class_has_no_discrimination(workspace, page):
+    record_class(workspace, item_analysis.MIN_STUDENTS - 1)
     html = page()
-    read = Page(html)
-    assert "it would mean nothing" in html
-    assert {row[5] for row in read.tables[0][1:]} == {"too few students"}
-    assert {row[6] for row in read.tables[0][1:]} == {""}
-    a_class(workspace, item_analysis.MINIMUM)
-    assert "it would mean nothing" not in page()
+    rows = Page(html).tables[0][1:]
+    assert "it would be meaningless" in html
+    assert {row[5] for row in rows} == {"too few students"}
+    assert {row[6] for row in rows} == {""}
+    record_class(workspace, item_analysis.MIN_STUDENTS)
+    assert "it would be meaningless" not in page()
 
 
-def test_everybody_can_read_the_page(workspace, page):
-    a_class(workspace, 40)
+def test_page_is_accessible(workspace, page):
+    record_class(workspace, 40)
     html = page()
-    read = Page(html)
-    assert read.every("html") == [{"lang": "en"}] and len(read.every("h1")) == 1
-    images = read.every("img")
+    parsed = Page(html)
+    assert parsed.attributes_of("html") == [{"lang": "en"}]
+    assert len(parsed.attributes_of("h1")) == 1
+    images = parsed.attributes_of("img")
     assert len(images) == 4 and all(len(image["alt"]) > 20 for image in images)
     assert all(image["src"].startswith("data:image/png") for image in images)
-    assert len(read.every("caption")) == len(read.tables)
-    assert all(attrs.get("scope") in ("col", "row") for attrs in read.every("th"))
-    levels = [int(tag[1]) for tag, _ in read.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert len(parsed.attributes_of("caption")) == len(parsed.tables)
+    assert all(attrs.get("scope") in ("col", "row") for attrs in parsed.attributes_of("th"))
+    levels = [int(tag[1]) for tag, _ in parsed.tags if tag in ("h1", "h2", "h3", "h4")]
     assert all(below - above <= 1 for above, below in zip(levels, levels[1:], strict=False))
-    linked = {attrs["href"][1:] for attrs in read.every("a")}
-    assert linked <= {attrs.get("id") for _, attrs in read.tags}
-    assert (
-        "default-src 'none'" in html
-        and "<script" not in html
-        and "http" not in "".join(i["src"] for i in images)
-    )
+    targets = {attrs["href"][1:] for attrs in parsed.attributes_of("a")}
+    assert targets <= {attrs.get("id") for _, attrs in parsed.tags}
+    assert "default-src 'none'" in html and "<script" not in html
 
 
-def test_who_is_not_wholly_graded_is_left_out_and_named(workspace, page):
-    a_class(workspace, 5)
-    record(workspace, {"waiting": {"double": 2.0}})
-    assert (
-        "5 students. Left out, because something of theirs is not graded yet: waiting. Scores"
-        in " ".join(page().split())
-    )
+def test_incompletely_graded_student_is_left_out_and_named(workspace, page):
+    record_class(workspace, 5)
+    record_scores(workspace, {"waiting": {"double": 2.0}})
+    text = " ".join(page().split())
+    assert "5 students. Left out, because some of their work is not graded yet: waiting. " in text
 
 
-def test_a_wrong_option_that_the_best_choose_is_remarked(workspace, page):
+def test_wrong_option_chosen_by_the_best_students_is_remarked(workspace, page):
     scores = {}
     for number in range(45):
         best = number >= 30
         student = f"s{number:02d}"
-        # The best tick D besides what is right; nobody ticks B.
-        hand_in(
-            workspace,
-            student,
-            {"which-letters": "ACD" if best else "AC", "how-many": "B" if best else "A"},
-        )
+        # The best students also tick D; nobody ticks B.
+        answers = {"which-letters": "ACD" if best else "AC", "how-many": "B" if best else "A"}
+        hand_in(workspace, student, answers)
         scores[student] = {
             "which-letters": 1.5 if best else 3.0,
             "how-many": float(best),
             "double": 2.0 * best,
         }
-    record(workspace, scores)
+    record_scores(workspace, scores)
     items = {row[0]: row for row in Page(page()).tables[0][1:]}
-    assert "students who know less do better at it" in items["which-letters"][6]
-    assert "nobody chose B" in items["which-letters"][6]
-    assert "D is wrong, but more of the upper third chose it" in items["which-letters"][6]
+    remarks = items["which-letters"][6]
+    assert "students with lower scores do better on it" in remarks
+    assert "nobody chose B" in remarks
+    assert "D is wrong, but more of the upper third chose it" in remarks
 
 
-def test_what_students_wrote_stays_text(workspace, page):
+def test_student_text_is_escaped(workspace, page):
     name = "<script>alert(1)</script>"
-    record(workspace, {name: {"double": 2.0}, "ada": WHOLE})
+    record_scores(workspace, {name: {"double": 2.0}, "ada": FULL_SCORES})
     assert name not in page() and "&lt;script&gt;" in page()
 
 
-def test_time(workspace, page):
-    with open_desk(workspace).gradebook as book:
+def test_submission_times(workspace, page):
+    with open_api(workspace).gradebook as book:
         book.update_or_create_assignment(NAME, duedate="2026-11-01 12:00:00")
-    record(workspace, {"ada": WHOLE}, timestamp="2026-11-01 10:00:00")
-    record(workspace, {"bob": WHOLE}, timestamp="2026-11-01 06:00:00")
-    record(workspace, {"eve": WHOLE}, timestamp="2026-11-02 12:00:00")
-    record(workspace, {"joe": WHOLE})
+    record_scores(workspace, {"ada": FULL_SCORES}, timestamp="2026-11-01 10:00:00")
+    record_scores(workspace, {"bob": FULL_SCORES}, timestamp="2026-11-01 06:00:00")
+    record_scores(workspace, {"eve": FULL_SCORES}, timestamp="2026-11-02 12:00:00")
+    record_scores(workspace, {"joe": FULL_SCORES})
     html = page()
-    assert (
-        "Known for 3 of 4" in html and "in the middle 2 hours before the due date, 1 late." in html
-    )
+    assert "Times are known for 3 of 4 submissions" in html
+    assert "the median is 2 hours before the due date, 1 late." in html
 
 
-def test_nothing_to_analyse(workspace, page):
-    with pytest.raises(item_analysis.AnalysisError, match="grade first"):
+def test_analysis_without_submissions_is_refused(workspace, page):
+    with pytest.raises(AnalysisError, match="grade first"):
         page()
     (workspace / "source" / NAME / f"{NAME}.ipynb").write_text("{")
-    with pytest.raises(item_analysis.AnalysisError, match="run course build first"):
+    with pytest.raises(AnalysisError, match="run course build first"):
         page()

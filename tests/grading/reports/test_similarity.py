@@ -1,16 +1,22 @@
-"""Near-duplicates: copies are found through new names, honest work is not, and the page says it is
-a hint.
-"""
+"""Similar code: copies are found despite renaming, and honest work is not listed."""
 
 import random
 import time
 
 import pytest
 from course_grading.reports import similarity
-from course_grading.reports.fingerprints import LONGEST, NOISE, WINDOW, Token, grams, tokens, winnow
+from course_grading.reports.fingerprints import (
+    GUARANTEE_THRESHOLD,
+    MAX_LENGTH,
+    WINDOW_SIZE,
+    Token,
+    hash_kgrams,
+    tokenise,
+    winnow,
+)
 
-from tests.grading.reports.test_item_analysis import Page
 from tests.support.gradebook import NAME, hand_in
+from tests.support.html_page import Page
 
 STUB = '''def smooth(image, size=3):
     """The mean of each window."""
@@ -37,24 +43,18 @@ DISGUISED = """def smooth(picture, width=3):
 """
 
 
-def test_names_comments_and_layout_do_not_count():
-    assert [token.text for token in tokens(COPIED)] == [token.text for token in tokens(DISGUISED)]
+def test_names_comments_and_layout_are_ignored():
+    copied = [token.text for token in tokenise(COPIED)]
+    assert copied == [token.text for token in tokenise(DISGUISED)]
 
 
-def test_what_a_name_means_decides_whether_it_counts():
-    texts = [
-        token.text
-        for token in tokens(
-            'import numpy as np\nx = np.zeros(3).shape\n"a note"\nprint(shape, f"{x}")\n'
-        )
-    ]
+def test_own_names_are_ignored_and_library_names_are_not():
+    source = 'import numpy as np\nx = np.zeros(3).shape\n"a note"\nprint(shape, f"{x}")\n'
+    texts = [token.text for token in tokenise(source)]
     assert texts[:4] == ["import", "numpy", "as", "v"]
     assert texts[4:13] == ["v", "=", "v", ".", "zeros", "(", "3", ")", "."]
-    assert (
-        texts[13:18] == ["shape", "print", "(", "shape", ","]
-        and texts[18] == "s"
-        and "a note" not in texts
-    )
+    assert texts[13:18] == ["shape", "print", "(", "shape", ","]
+    assert texts[18] == "s" and "a note" not in texts
 
 
 @pytest.mark.parametrize(
@@ -70,154 +70,149 @@ def test_what_a_name_means_decides_whether_it_counts():
         "if x:\n\ty\n  z",
     ],
 )
-def test_what_is_no_python_is_read_as_far_as_it_goes(source):
-    assert all(isinstance(token, Token) for token in tokens(source))
+def test_invalid_python_is_tokenised_as_far_as_possible(source):
+    assert all(isinstance(token, Token) for token in tokenise(source))
 
 
-def test_too_long_is_said():
-    with pytest.raises(ValueError, match=f"more than {LONGEST}"):
-        tokens("x" * (LONGEST + 1))
+def test_too_long_code_is_refused():
+    with pytest.raises(ValueError, match=f"more than {MAX_LENGTH}"):
+        tokenise("x" * (MAX_LENGTH + 1))
 
 
-def test_winnowing_is_the_papers():
-    """The worked example of the paper's figure 2, window 4: the hashes of
-    "adorunrunrunadorunrun".
-    """
-    numbers = [77, 74, 42, 17, 98, 50, 17, 98, 8, 88, 67, 39, 77, 74, 42, 17, 98]
-    chosen = sorted(
-        (place, number) for number, places in winnow(numbers).items() for place in places
+def test_winnowing_of_the_papers_example():
+    """Figure 2 of the paper, window 4: the hashes of "adorunrunrunadorunrun"."""
+    hashes = [77, 74, 42, 17, 98, 50, 17, 98, 8, 88, 67, 39, 77, 74, 42, 17, 98]
+    selected = sorted(
+        (position, hash_) for hash_, positions in winnow(hashes).items() for position in positions
     )
-    assert WINDOW == 4 and chosen == [(3, 17), (6, 17), (8, 8), (11, 39), (15, 17)]
+    assert WINDOW_SIZE == 4
+    assert selected == [(3, 17), (6, 17), (8, 8), (11, 39), (15, 17)]
 
 
-def test_winnowing_keeps_its_promise():
-    """Of any WINDOW neighbours at least one is chosen, so equal runs of NOISE + WINDOW - 1 tokens
-    share one.
-    """
-    draw = random.Random(0)
+def test_winnowing_guarantee():
+    """Codes that share a run of GUARANTEE_THRESHOLD tokens share a fingerprint."""
+    rng = random.Random(0)
     for _ in range(50):
-        run = [Token(draw.choice("abcdefg"), 1) for _ in range(NOISE + WINDOW - 1)]
-        sides = [
-            [Token(draw.choice("xyz"), 1) for _ in range(draw.randrange(30))] for _ in range(4)
+        run = [Token(rng.choice("abcdefg"), 1) for _ in range(GUARANTEE_THRESHOLD)]
+        prefix_1, suffix_1, prefix_2, suffix_2 = [
+            [Token(rng.choice("xyz"), 1) for _ in range(rng.randrange(30))] for _ in range(4)
         ]
-        one, other = sides[0] + run + sides[1], sides[2] + run + sides[3]
-        assert winnow(grams(one)).keys() & winnow(grams(other)).keys()
+        first = winnow(hash_kgrams(prefix_1 + run + suffix_1))
+        second = winnow(hash_kgrams(prefix_2 + run + suffix_2))
+        assert first.keys() & second.keys()
     assert winnow([]) == {} and winnow([5, 3]) == {3: [1]}
 
 
-def honest(draw: random.Random) -> str:
-    """An answer of somebody's own: one of many ways to the same end, with names of its own."""
-    a, b, c, d = draw.sample(
+def honest(rng: random.Random) -> str:
+    """An answer by one student: one of many ways to write it, with names of the student's own."""
+    a, b, c, d = rng.sample(
         ["image", "pic", "x", "out", "res", "acc", "k", "n", "win", "rows", "cols", "tmp"], 4
     )
-    ways = [
-        f"    {b} = {draw.randrange(1, 99)} * np.ones(({c}, {c}))\n",
-        f"    if {c} % {draw.randrange(2, 99)} == 0:\n        {c} += {draw.randrange(1, 99)}\n",
-        f"    {d} = [{a}[i, {draw.randrange(99)}] for i in range({c}) if i > {draw.randrange(99)}]\n",
-        f"    {b} = np.pad({a}, {draw.randrange(99)}, mode='edge')[{draw.randrange(99)}:, ::{draw.randrange(1, 99)}]\n",
-        f"    {d} = np.convolve({a}.ravel(), np.full({c}, {draw.random():.3f}), mode='same').reshape({a}.shape)\n",
-        f"    for i in range({draw.randrange(99)}, {c}):\n        {b} = np.roll({a}, i * {draw.randrange(99)})\n",
-        f"    while {c} > {draw.randrange(99)}:\n        {c} -= {draw.randrange(1, 99)}\n",
-        f"    assert {a}.ndim == {draw.randrange(9)}, 'shape' + str({a}.size // {draw.randrange(1, 99)})\n",
+
+    def number(start: int = 0) -> int:
+        return rng.randrange(start, 99)
+
+    statements = [
+        f"{b} = {number(1)} * np.ones(({c}, {c}))",
+        f"if {c} % {number(2)} == 0:\n        {c} += {number(1)}",
+        f"{d} = [{a}[i, {number()}] for i in range({c}) if i > {number()}]",
+        f"{b} = np.pad({a}, {number()}, mode='edge')[{number()}:, ::{number(1)}]",
+        f"{d} = np.convolve({a}.ravel(), np.full({c}, {rng.random():.3f}), mode='same')"
+        f".reshape({a}.shape)",
+        f"for i in range({number()}, {c}):\n        {b} = np.roll({a}, i * {number()})",
+        f"while {c} > {number()}:\n        {c} -= {number(1)}",
+        f"assert {a}.ndim == {rng.randrange(9)}, 'shape' + str({a}.size // {number(1)})",
     ]
-    return (
-        f"def smooth({a}, {c}=3):\n"
-        + "".join(draw.sample(ways, 5))
-        + f"    return {a}.mean() / {draw.randrange(99)}\n"
-    )
+    lines = [f"def smooth({a}, {c}=3):", *rng.sample(statements, 5)]
+    lines.append(f"return {a}.mean() / {number()}")
+    return "\n    ".join(lines) + "\n"
 
 
 def codes(size, seed=0):
-    draw = random.Random(seed)
-    return {f"s{number:04d}": {"smooth-code": honest(draw)} for number in range(size)}
+    rng = random.Random(seed)
+    return {f"s{number:04d}": {"smooth-code": honest(rng)} for number in range(size)}
 
 
-def test_a_disguised_copy_is_found_and_honest_work_is_not():
-    everybody = codes(60)
-    everybody["s0007"], everybody["s0042"] = {"smooth-code": COPIED}, {"smooth-code": DISGUISED}
-    compared = similarity.compare(everybody, {"smooth-code": STUB})
-    (pair,) = compared.pairs
-    assert (
-        (pair.one, pair.other) == ("s0007", "s0042")
-        and pair.part == 1
-        and pair.shared >= similarity.SHARED
-    )
-    assert compared.students == 60 and compared.left_out == []
+def test_disguised_copy_is_found_and_honest_work_is_not():
+    sources = codes(60)
+    sources["s0007"] = {"smooth-code": COPIED}
+    sources["s0042"] = {"smooth-code": DISGUISED}
+    report = similarity.compare(sources, {"smooth-code": STUB})
+    (pair,) = report.pairs
+    assert (pair.first, pair.second) == ("s0007", "s0042")
+    assert pair.overlap == 1 and pair.shared >= similarity.MIN_SHARED
+    assert report.students == 60 and report.left_out == []
 
 
-def test_part_of_an_answer_copied_is_found():
-    everybody = codes(40)
-    own = everybody["s0001"]["smooth-code"].splitlines()
-    taken = everybody["s0002"]["smooth-code"].splitlines()
-    everybody["s0001"] = {"smooth-code": "\n".join(taken[:6] + own[6:])}
-    pairs = {
-        (pair.one, pair.other)
-        for pair in similarity.compare(everybody, {"smooth-code": STUB}).pairs
-    }
-    assert pairs == {("s0001", "s0002")}
+def test_partly_copied_answer_is_found():
+    sources = codes(40)
+    own = sources["s0001"]["smooth-code"].splitlines()
+    copied = sources["s0002"]["smooth-code"].splitlines()
+    sources["s0001"] = {"smooth-code": "\n".join(copied[:6] + own[6:])}
+    report = similarity.compare(sources, {"smooth-code": STUB})
+    assert {(pair.first, pair.second) for pair in report.pairs} == {("s0001", "s0002")}
 
 
-def test_the_release_and_the_usual_answer_do_not_count():
+def test_released_code_and_common_answers_are_ignored():
     untouched = {f"s{number}": {"smooth-code": STUB} for number in range(3)}
     assert similarity.compare(untouched, {"smooth-code": STUB}).pairs == []
-    usual = {
-        f"s{number}": {"smooth-code": COPIED} for number in range(similarity.COMMON_AT_LEAST + 1)
+    common = {
+        f"s{number}": {"smooth-code": COPIED}
+        for number in range(similarity.MAX_COMMON_STUDENTS + 1)
     }
-    compared = similarity.compare(usual, {"smooth-code": STUB})
-    assert compared.pairs == [] and compared.plain == len(usual)
-    few = dict(list(usual.items())[:2]) | codes(8)
-    assert len(similarity.compare(few, {"smooth-code": STUB}).pairs) == 1
-    assert similarity.compare(few, {"smooth-code": COPIED}).pairs == []  # had it been released
+    report = similarity.compare(common, {"smooth-code": STUB})
+    assert report.pairs == [] and report.undistinctive == len(common)
+    two_copies = dict(list(common.items())[:2]) | codes(8)
+    assert len(similarity.compare(two_copies, {"smooth-code": STUB}).pairs) == 1
+    assert similarity.compare(two_copies, {"smooth-code": COPIED}).pairs == []
 
 
-def test_what_cannot_be_compared_is_named():
-    everybody = codes(3) | {"long": {"smooth-code": "x = 1\n" * LONGEST}, "none": {}}
-    compared = similarity.compare(everybody, {"smooth-code": STUB})
-    assert [student for student, _ in compared.left_out] == ["long"] and compared.students == 5
+def test_students_who_cannot_be_compared_are_named():
+    sources = codes(3) | {"long": {"smooth-code": "x = 1\n" * MAX_LENGTH}, "none": {}}
+    report = similarity.compare(sources, {"smooth-code": STUB})
+    assert [student for student, _ in report.left_out] == ["long"]
+    assert report.students == 5
     assert similarity.compare({}, {"smooth-code": STUB}).pairs == []
 
 
-def test_the_page(built, tmp_path):
+def test_page(built, tmp_path):
     workspace = built / "grading" / "workspace"
-    draw = random.Random(0)
+    rng = random.Random(0)
     for number in range(6):
-        hand_in(workspace, f"s{number}", {}, honest(draw))
-    evil = "<script>alert(1)</script></pre>"
-    hand_in(workspace, "ada", {}, COPIED.replace("The mean", evil))
+        hand_in(workspace, f"s{number}", {}, honest(rng))
+    script = "<script>alert(1)</script></pre>"
+    hand_in(workspace, "ada", {}, COPIED.replace("The mean", script))
     hand_in(workspace, "bob", {}, DISGUISED)
     (workspace / "submitted" / "s5" / NAME / f"{NAME}.ipynb").write_text("{")
-    path, compared = similarity.write(workspace, NAME, tmp_path / "likeness")
+    path, report = similarity.write(workspace, NAME, tmp_path / "likeness")
     html = path.read_text(encoding="utf-8")
-    read = Page(html)
-    assert [(pair.one, pair.other) for pair in compared.pairs] == [("ada", "bob")]
-    assert (
-        "This page is a hint, not a verdict." in html
-        and "s5: the notebook can&#39;t be read" in html
-    )
-    assert evil not in html and "&lt;script&gt;" in html and "default-src 'none'" in html
+    parsed = Page(html)
+    assert [(pair.first, pair.second) for pair in report.pairs] == [("ada", "bob")]
+    assert "This page is a hint, not a verdict." in html
+    assert "s5: the notebook can&#39;t be read" in html
+    assert script not in html and "&lt;script&gt;" in html and "default-src 'none'" in html
     assert html.count("<mark>") >= 8 and "| def smooth" not in html.split("<mark>")[0]
-    assert {attrs["aria-label"] for attrs in read.every("pre")} == {
-        "double of ada",
-        "double of bob",
-    }
-    assert len(read.every("h1")) == 1 and len(read.every("caption")) == len(read.tables)
-    assert {a["href"][1:] for a in read.every("a")} <= {attrs.get("id") for _, attrs in read.tags}
+    labels = {attributes["aria-label"] for attributes in parsed.attributes_of("pre")}
+    assert labels == {"double of ada", "double of bob"}
+    assert len(parsed.attributes_of("h1")) == 1
+    assert len(parsed.attributes_of("caption")) == len(parsed.tables)
+    targets = {attributes["href"][1:] for attributes in parsed.attributes_of("a")}
+    assert targets <= {attributes.get("id") for _, attributes in parsed.tags}
 
 
 @pytest.mark.slow
 def test_a_thousand_submissions():
-    """Each with each: half a million pairs. The time says whether it still grows as it should."""
-    everybody = {
+    """Half a million pairs in less than a minute."""
+    sources = {
         student: {f"{name}-code": cells["smooth-code"] for name in "abcd"}
         for student, cells in codes(1000).items()
     }
-    everybody["s0123"] = {f"{name}-code": COPIED for name in "abcd"}
-    everybody["s0876"] = {f"{name}-code": DISGUISED for name in "abcd"}
-    begin = time.process_time()
-    compared = similarity.compare(everybody, {f"{name}-code": STUB for name in "abcd"})
-    took = time.process_time() - begin
-    print(f"1,000 students, 4 exercises: {took:.1f} s, {len(compared.pairs)} pairs")
-    assert (compared.pairs[0].one, compared.pairs[0].other) == ("s0123", "s0876") and len(
-        compared.pairs
-    ) < 10
-    assert took < 60
+    sources["s0123"] = {f"{name}-code": COPIED for name in "abcd"}
+    sources["s0876"] = {f"{name}-code": DISGUISED for name in "abcd"}
+    start = time.process_time()
+    report = similarity.compare(sources, {f"{name}-code": STUB for name in "abcd"})
+    seconds = time.process_time() - start
+    print(f"1,000 students, 4 exercises: {seconds:.1f} s, {len(report.pairs)} pairs")
+    assert (report.pairs[0].first, report.pairs[0].second) == ("s0123", "s0876")
+    assert len(report.pairs) < 10
+    assert seconds < 60

@@ -4,16 +4,16 @@ import ast
 import textwrap
 
 import pytest
-from course_grading.sandbox.guest.dependencies import needed, uses
+from course_grading.sandbox.guest.dependencies import global_reads, required_statements
 
 
-def chosen(*cells):
-    *before, last = (ast.parse(textwrap.dedent(cell)) for cell in cells)
-    return [ast.unparse(statement) for _, statement in needed(before, last)]
+def required(*cells):
+    *earlier, target = (ast.parse(textwrap.dedent(cell)) for cell in cells)
+    return [ast.unparse(statement) for _, statement in required_statements(earlier, target)]
 
 
 @pytest.mark.parametrize(
-    ("before", "target", "wanted"),
+    ("cell", "target", "expected"),
     [
         ("import numpy as np\nimport torch", "def f(x): return np.abs(x)", ["import numpy as np"]),
         ("a = 1\na = 2", "a", ["a = 2"]),
@@ -37,22 +37,29 @@ def chosen(*cells):
         ("from math import *", "pi", ["from math import *"]),
         ("class Base:\n    pass", "class Own(Base):\n    pass", ["class Base:\n    pass"]),
         ("kind = int", "def f(x: kind): return x", ["kind = int"]),
+        ("a = 1", "a += 1", ["a = 1"]),
+        # what the target binds itself, as another exercise's check does
+        ("_got = other(1)", "_got = f(2)\nassert _got == 4", []),
+        ("_got = other(1)", "assert _got\n_got = f(2)", ["_got = other(1)"]),
+        ("_x = other(1)", "for _x in (1, 2):\n    assert f(_x)", []),
+        ("_x = other(1)", "for _y in _x:\n    assert f(_y)", ["_x = other(1)"]),
+        ("_x = other(1)", "for _x in _x:\n    assert f(_x)", ["_x = other(1)"]),
     ],
 )
-def test_what_is_needed(before, target, wanted):
-    assert chosen(before, target) == wanted
+def test_required_statements(cell, target, expected):
+    assert required(cell, target) == expected
 
 
-def test_a_function_of_another_cell_brings_what_it_needs():
+def test_a_function_of_an_earlier_cell_brings_what_it_needs():
     cells = (
         "import math",
         "def half(x):\n    return math.floor(x / 2)",
         "unused = half(3)",
         "def f(x): return half(x)",
     )
-    assert chosen(*cells) == ["import math", "def half(x):\n    return math.floor(x / 2)"]
+    assert required(*cells) == ["import math", "def half(x):\n    return math.floor(x / 2)"]
 
 
-def test_names_inside_functions_count_if_they_are_global():
+def test_global_names_inside_functions_count():
     (statement,) = ast.parse("def f(x):\n    y = x\n    return g(y)").body
-    assert uses(statement) == {"g"}
+    assert global_reads(statement) == {"g"}

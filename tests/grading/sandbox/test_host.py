@@ -1,24 +1,57 @@
-"""What holds around a job: control groups where systemd is, and what the first process of a sandbox
-watches.
-"""
+"""What the sandbox shows, and how it holds a job to its limits of time and memory."""
 
 import os
 import pickle
+import shutil
+import signal
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from course_grading.sandbox import host
 from course_grading.sandbox.guest import serialize
-from course_grading.sandbox.host import Job, Limits, Sandbox
+from course_grading.sandbox.guest.watchdog import Watchdog
+from course_grading.sandbox.host import Job, JobResult, Limits, Sandbox
 
-HERE = host.Path  # the class, before a test puts another in its place
+MEMORY = 256 << 20
+
+
+def run(source: str, **limits) -> JobResult:
+    """Run a function ``f`` without arguments in a new sandbox."""
+    if reason := host.unavailable_reason():
+        pytest.skip(reason)
+    with Sandbox(limits=Limits(**limits)) as sandbox:
+        return sandbox.run(job(source))
+
+
+def job(source: str) -> Job:
+    return Job([source], "f", [(0, pickle.dumps(()))])
+
+
+def returned(result: JobResult):
+    """What the one case of a job returned."""
+    _, line = serialize.parse_lines(result.output)
+    return serialize.deserialize(line["output"])
+
+
+@pytest.fixture
+def sandbox():
+    """A sandbox with limits that no test reaches by accident, for several jobs."""
+    if reason := host.unavailable_reason():
+        pytest.skip(reason)
+    with Sandbox(limits=Limits(cpu_seconds=20, wall_seconds=300, memory=MEMORY)) as sandbox:
+        yield sandbox
+
+
+# ---- control groups ----
 
 
 @pytest.fixture
 def systemd(tmp_path, monkeypatch):
-    """A machine that seems to run systemd, and whose ``systemd-run`` is the shell script that a
-    test gives.
-    """
+    """A machine that seems to run systemd, and whose ``systemd-run`` is a given shell script."""
 
     def install(script: str):
         program = tmp_path / "systemd-run"
@@ -26,68 +59,190 @@ def systemd(tmp_path, monkeypatch):
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setitem(host._ENVIRONMENT, "PATH", f"{tmp_path}:/usr/bin:/bin")
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        monkeypatch.setattr(
-            host, "Path", lambda path: tmp_path if path == "/run/systemd/system" else HERE(path)
-        )
+        monkeypatch.setattr(host, "SYSTEMD", tmp_path)
         host._control_group.cache_clear()
 
     yield install
     host._control_group.cache_clear()
 
 
-def test_the_group_holds_memory_and_processes_somewhat_above_the_limits(systemd, tmp_path):
-    systemd(f'echo "$@" >> {tmp_path}/told')
-    limits = Limits(memory=1 << 30, processes=8)
-    command = host._control_group(limits)
+def test_a_control_group_limits_memory_and_processes_above_the_jobs_limits(systemd, tmp_path):
+    systemd(f'echo "$@" >> {tmp_path}/arguments')
+    command = host._control_group(Limits(memory=1 << 30, processes=8))
     assert command[:2] == ("systemd-run", "--scope")
     assert f"--property=MemoryMax={3 << 30}" in command and "--property=TasksMax=72" in command
     assert "--property=MemorySwapMax=0" in command
-    assert (tmp_path / "told").read_text().split() == [*command[1:], "true"]
+    assert (tmp_path / "arguments").read_text().split() == [*command[1:], "true"]
     assert ("--user" in command) == (os.geteuid() != 0)
-    assert any("control group of systemd's" in phrase for phrase in host.enforced())
+    assert any("systemd control group" in phrase for phrase in host.describe_limits())
 
 
-def test_a_systemd_that_refuses_is_done_without(systemd):
+def test_a_systemd_that_refuses_is_not_used(systemd):
     systemd("echo 'Failed to connect to bus' >&2; exit 1")
     assert host._control_group(Limits()) == ()
-    assert any("no control group" in phrase for phrase in host.enforced())
+    assert any("no control group" in phrase for phrase in host.describe_limits())
 
 
-def test_a_machine_without_systemd_has_no_group(tmp_path, monkeypatch):
-    host._control_group.cache_clear()
-    monkeypatch.setattr(
-        host, "Path", lambda path: tmp_path / "none" if "systemd" in str(path) else HERE(path)
-    )
+def test_without_systemd_there_is_no_control_group(systemd, tmp_path, monkeypatch):
+    systemd("exit 0")
+    monkeypatch.setattr(host, "SYSTEMD", tmp_path / "missing")
     assert host._control_group(Limits()) == ()
-    host._control_group.cache_clear()
 
 
-@pytest.fixture
-def box():
-    """A sandbox with small limits, whose jobs are a function ``f`` without arguments."""
-    if why := host.available():
-        pytest.skip(why)
-    with Sandbox(limits=Limits(seconds=20, patience=300, memory=256 << 20)) as one:
-        yield lambda source: one.run(Job([source], "f", [(0, pickle.dumps(()))]))
+# ---- what is visible ----
 
 
-def answer(ended):
-    """What the one case of a job gave."""
-    _, line = serialize.lines(ended.raw)
-    return serialize.rebuild(line["output"])
+def test_an_installed_course_is_hidden(tmp_path, monkeypatch):
+    """As installed from a wheel, next to Python's packages, which every sandbox shows."""
+    packages = tmp_path / "site-packages"
+    ignore = shutil.ignore_patterns("__pycache__", "_assets")
+    for name, folder in (("LIBRARY", "course_lib"), ("GRADER", "course_grading")):
+        shutil.copytree(getattr(host, name), packages / folder, ignore=ignore)
+        monkeypatch.setattr(host, name, packages / folder)
+    (packages / "other.py").touch()
+    places = [*host.visible_places(), str(packages)]
+    monkeypatch.setattr(host, "visible_places", lambda: places)
+    source = f"""
+import contextlib, os
+import course_lib.quiz
+def f():
+    folders = [os.path.join({str(packages)!r}, name) for name in ("course_lib", "course_grading")]
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            open(os.path.join(folder, "new"), "w").close()
+    return [os.listdir({str(packages)!r}), *map(os.listdir, folders), course_lib.__file__]
+"""
+    names, library, grader, file = returned(run(source))
+    assert sorted(names) == ["course_grading", "course_lib", "other.py"]
+    assert library == grader == [] and file == "/course/course_lib/__init__.py"
+
+
+def test_only_the_guest_program_of_the_grader_is_visible(sandbox):
+    source = """
+import os
+def f():
+    return [os.listdir(f"/course/{path}") for path in PATHS] + [os.path.exists(BANK)]
+PATHS = ("course_grading", "course_grading/sandbox", "course_grading/sandbox/guest")
+BANK = "/course/course_lib/quiz/bank"
+"""
+    grader, folder, guest, bank = returned(sandbox.run(job(source)))
+    assert grader == ["sandbox"] and folder == ["guest"] and "main.py" in guest
+    assert bank is False
+
+
+# ---- cells and functions ----
+
+
+def test_another_exercise_that_is_not_written_costs_nothing(sandbox):
+    cells = [
+        "def g():\n    raise NotImplementedError",
+        "_got = g()\nassert _got == 1",
+        "def f():\n    return 7",
+    ]
+    arguments = [(0, pickle.dumps(()))]
+    assert returned(sandbox.run(Job(cells, "f", arguments, "_got = f()\nassert _got == 7"))) == 7
+
+
+def test_functions_of_an_earlier_release_get_their_new_names(sandbox):
+    cells = ["def twice(x):\n    return 2 * x", "def thrice(n):\n    return n + twice(n)"]
+    renamed = [(("double", "x"), ("twice", "x")), (("triple", "number"), ("thrice", "n"))]
+    check = "assert double(1) == 2 and triple(number=1) == 3"
+    arguments = [(0, pickle.dumps((5,)))]
+    assert returned(sandbox.run(Job(cells, "triple", arguments, check, renamed))) == 15
+
+
+# ---- limits of time ----
+
+
+@contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """Other programs that keep every processor core busy."""
+    program = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(program) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+ENDLESS = "def f():\n    while True:\n        pass"
+CALCULATES = """
+import time
+def f():
+    start = time.perf_counter()
+    while time.process_time() < 3:
+        pass
+    return time.perf_counter() - start
+"""
+
+
+def test_an_endless_loop_exceeds_the_time_limit_on_a_busy_machine():
+    with busy_loops(2):
+        assert run(ENDLESS, cpu_seconds=1).status == "time"
+
+
+def test_a_slow_function_passes_on_a_busy_machine():
+    """It needs 3 s of CPU time, and far longer on the clock: only its own time counts."""
+    with busy_loops(4):
+        result = run(CALCULATES, cpu_seconds=20, wall_seconds=6)
+    assert result.status == "done" and returned(result) >= result.seconds - 1
+    assert 2.5 < result.seconds < 6
+
+
+def test_a_sleeping_job_ends_by_the_wall_clock_limit():
+    assert run("import time\ndef f():\n    time.sleep(600)", wall_seconds=1).status == "time"
+
+
+@pytest.mark.parametrize(
+    "before_loop",
+    [
+        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)",
+        "resource.setrlimit(resource.RLIMIT_CPU, [resource.getrlimit(resource.RLIMIT_CPU)[1]] * 2)",
+        "[os.fork() for _ in range(2)]",
+        "[threading.Thread(target=loop).start() for _ in range(2)]",
+    ],
+    ids=["ignores-signal", "raises-limit", "forks", "threads"],
+)
+def test_the_time_limit_holds_for_the_whole_job(before_loop):
+    source = f"""
+import os, resource, signal, threading
+def loop():
+    while True:
+        pass
+def f():
+    {before_loop}
+    loop()
+"""
+    assert run(source, cpu_seconds=1).status == "time"
+
+
+def test_the_signal_of_the_kernels_soft_limit_is_reported_as_time():
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    watchdog = Watchdog(process.pid, {"cpu_seconds": 9, "wall_seconds": 9, "memory": MEMORY})
+    watchdog._reap(0)
+    process.returncode = -signal.SIGXCPU  # reaped above
+    assert watchdog.finish("done") == "time" and watchdog.finish("memory") == "memory"
+
+
+def test_a_process_that_ends_itself_has_not_exceeded_the_time_limit():
+    source = "import os, signal\ndef f():\n    os.kill(os.getpid(), signal.SIGKILL)"
+    assert run(source, cpu_seconds=1).status == "done"
+
+
+# ---- what is left between two jobs ----
 
 
 LIMITS = """
 import os, resource
 def f():
-    limits = [resource.getrlimit(getattr(resource, "RLIMIT_" + kind))[1] for kind in ("CPU", "FSIZE", "NPROC")]
+    kinds = (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC)
+    limits = [resource.getrlimit(kind)[1] for kind in kinds]
     return [*limits, os.nice(0), sorted(os.sched_getaffinity(0))]
 """
-
-
-def test_what_a_student_does_to_the_first_process_is_gone_for_the_next(box):
-    usual = answer(box(LIMITS))
-    lowers = """
+LOWERS = """
 import os, resource
 def f():
     resource.prlimit(1, resource.RLIMIT_CPU, (3, 3))
@@ -95,33 +250,62 @@ def f():
     os.setpriority(os.PRIO_PROCESS, 1, 19)
     os.sched_setaffinity(1, {min(os.sched_getaffinity(1))})
 """
-    box(lowers)
-    assert answer(box(LIMITS)) == usual
 
 
-def test_the_first_process_can_not_be_interrupted(box):
-    assert answer(
-        box(
-            "import os, signal, time\ndef f():\n    os.kill(1, signal.SIGINT)\n    time.sleep(0.3)\n    return 7"
-        )
-    )
-    assert answer(box("def f():\n    return 7")) == 7
+def test_what_a_job_does_to_the_first_process_does_not_reach_the_next_job(sandbox):
+    before = returned(sandbox.run(job(LIMITS)))
+    sandbox.run(job(LOWERS))
+    assert returned(sandbox.run(job(LIMITS))) == before
+
+
+def test_the_first_process_can_not_be_interrupted(sandbox):
+    source = """
+import os, signal, time
+def f():
+    os.kill(1, signal.SIGINT)
+    time.sleep(0.3)
+    return 7
+"""
+    assert returned(sandbox.run(job(source))) == 7
+    assert returned(sandbox.run(job("def f():\n    return 7"))) == 7
+
+
+def test_files_and_processes_of_a_job_are_gone_for_the_next(sandbox):
+    leaves = """
+import os, time
+def f():
+    open("left", "w").close()
+    if not os.fork():
+        time.sleep(99)
+"""
+    looks = """
+import os
+def f():
+    return [os.listdir("."), [name for name in os.listdir("/proc") if name.isdecimal()]]
+"""
+    sandbox.run(job(leaves))
+    files, processes = returned(sandbox.run(job(looks)))
+    assert files == [] and len(processes) == 2  # the first process and the job's
+    assert sandbox._process.poll() is None  # it is still the same sandbox
+
+
+# ---- memory that no limit of a single process covers ----
 
 
 FILES = """
 import ctypes, mmap, os, threading, time
-held = []
+kept = []
 def fill(count=40, mapped=False):
     for _ in range(count):
-        held.append(os.memfd_create("x"))
-        os.write(held[-1], bytes(8 << 20))
+        kept.append(os.memfd_create("x"))
+        os.write(kept[-1], bytes(8 << 20))
         if mapped:
-            held.append(mmap.mmap(held[-1], 8 << 20))
-            os.close(held.pop(-2))
+            kept.append(mmap.mmap(kept[-1], 8 << 20))
+            os.close(kept.pop(-2))
     time.sleep(30)
 """
 SEGMENT = """
-import ctypes
+import ctypes, time
 system = ctypes.CDLL(None)
 system.shmat.restype, system.shmdt.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 def take(size):
@@ -129,34 +313,51 @@ def take(size):
     ctypes.memset(place, 1, size)
     system.shmdt(place)
 """
+LEADER_GONE = """
+def f():
+    threading.Thread(target=fill).start()
+    ctypes.CDLL(None).pthread_exit(None)
+"""
+SEGMENTS = """
+def f():
+    for _ in range(5):
+        take(64 << 20)
+    time.sleep(30)
+"""
+HIDDEN = """
+import ctypes, time
+def f():
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+    time.sleep(30)
+"""
 
 
 @pytest.mark.parametrize(
     "source",
-    [
-        f"{FILES}\ndef f():\n    fill()",
-        f"{FILES}\ndef f():\n    threading.Thread(target=fill).start()\n    system = ctypes.CDLL(None)\n"
-        "    system.pthread_exit(None)",
-        f"{SEGMENT}\nimport time\ndef f():\n    for _ in range(5):\n        take(64 << 20)\n    time.sleep(30)",
-        # who hides
-        "import ctypes, time\ndef f():\n    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n    time.sleep(30)",
-    ],
+    [f"{FILES}\ndef f():\n    fill()", FILES + LEADER_GONE, SEGMENT + SEGMENTS, HIDDEN],
     ids=["files", "leader-gone", "segments", "hidden"],
 )
-def test_memory_that_no_process_has_is_counted_too(box, source):
-    assert box(source).how == "memory"
+def test_memory_that_no_process_holds_is_counted_too(sandbox, source):
+    assert sandbox.run(job(source)).status == "memory"
 
 
-def test_files_that_are_mapped_and_closed_do_not_pass_the_limit(box):
-    """They count for the kernel's limit as well: it refuses more, or the first process ends the
-    job, who is sooner.
+def test_mapped_and_closed_files_do_not_exceed_the_limit(sandbox):
+    """The kernel counts them too: it refuses more, or the watchdog ends the job, whichever is
+    first.
     """
-    ended = box(f"{FILES}\ndef f():\n    fill(mapped=True)")
-    assert ended.how == "memory" or serialize.lines(ended.raw)[1]["error"] == "OSError"
+    result = sandbox.run(job(f"{FILES}\ndef f():\n    fill(mapped=True)"))
+    if result.status != "memory":
+        assert serialize.parse_lines(result.output)[1]["error"] == "OSError"
 
 
-def test_less_of_it_is_allowed_and_nothing_stays(box):
-    assert box(f"{FILES}\ntime.sleep = print\ndef f():\n    fill(3)\n    return 1").how == "done"
-    box(f"{SEGMENT}\ndef f():\n    take(1 << 20)\n    ctypes.CDLL(None).msgget(0, 0o1600)")
-    left = "def f():\n    return [len(open('/proc/sysvipc/' + kind).readlines()) for kind in ('shm', 'msg', 'sem')]"
-    assert answer(box(left)) == [1, 1, 1]  # their headings
+def test_a_little_of_it_is_allowed_and_nothing_stays(sandbox):
+    little = f"{FILES}\ntime.sleep = print\ndef f():\n    fill(3)\n    return 1"
+    assert sandbox.run(job(little)).status == "done"
+    sandbox.run(
+        job(f"{SEGMENT}\ndef f():\n    take(1 << 20)\n    ctypes.CDLL(None).msgget(0, 0o1600)")
+    )
+    objects = """
+def f():
+    return [len(open(f"/proc/sysvipc/{kind}").readlines()) for kind in ("shm", "msg", "sem")]
+"""
+    assert returned(sandbox.run(job(objects))) == [1, 1, 1]  # their headings

@@ -1,20 +1,20 @@
-// Writes a learner's ticked letters into the answer cell, in JupyterLab 4 and Notebook 7.
+// Writes a learner's selected letters into the answer cell, in JupyterLab 4 and Notebook 7.
 //
-// A prebuilt extension written by hand: no node, no bundler. The boxes (course_lib/quiz/widget.js) ask
-// with a "course-quiz-answer" event; preventDefault() tells them that they were heard, and a
-// "course-quiz-literal" event tells them what stands in the cell: the source is the truth.
+// A prebuilt extension written by hand: no node, no bundler. The boxes (course_lib/quiz/widget.js) send
+// a "course-quiz-answer" event. preventDefault() tells them that the extension handled it, and a
+// "course-quiz-literal" event sends them the literal in the cell: the cell source is authoritative.
 
 const LITERAL = /^(answer\s*=\s*)(["'])([^"'\\\n]*)\2/m;
 
 const plugin = {
   id: "pixels-to-diffusion-quiz:plugin",
-  description: "Writes a ticked answer into its cell",
+  description: "Writes the selected answer into its cell",
   autoStart: true,
   activate: (app) => {
-    const watched = new WeakSet(); // cells whose boxes follow their source
-    const running = new WeakSet(); // cells whose new output gets the focus
+    const watchedCells = new WeakSet(); // cells whose boxes follow their source
+    const runningCells = new WeakSet(); // cells whose new output gets the focus
 
-    const place = (box) => {
+    const locate = (box) => {
       for (const panel of app.shell.widgets("main")) {
         const cells = panel.node.contains(box) ? Array.from(panel.content?.widgets ?? []) : [];
         const index = cells.findIndex((cell) => cell.model?.type === "code" && cell.node.contains(box));
@@ -23,46 +23,48 @@ const plugin = {
       return null;
     };
 
-    const find = (cell) => LITERAL.exec(cell.model.sharedModel.getSource());
+    const matchLiteral = (cell) => LITERAL.exec(cell.model.sharedModel.getSource());
 
-    const write = (cell, found, letters) => {
-      const [, before, , old] = found;
-      const from = found.index + before.length + 1;
-      if (old !== letters) cell.model.sharedModel.updateSource(from, from + old.length, letters); // undo works
+    const writeLiteral = (cell, match, letters) => {
+      const [, prefix, , current] = match;
+      const start = match.index + prefix.length + 1;
+      if (current !== letters)
+        cell.model.sharedModel.updateSource(start, start + current.length, letters); // can be undone
     };
 
-    const tell = (cell) => {
-      const found = find(cell);
-      for (const box of found ? cell.node.querySelectorAll(".course-quiz") : [])
-        box.dispatchEvent(new CustomEvent("course-quiz-literal", { detail: found[3] }));
+    const sendLiteral = (cell) => {
+      const match = matchLiteral(cell);
+      for (const box of match ? cell.node.querySelectorAll(".course-quiz") : [])
+        box.dispatchEvent(new CustomEvent("course-quiz-literal", { detail: match[3] }));
     };
 
-    const run = async ({ notebook, index, cell }) => {
-      notebook.deselectAll(); // the command runs every selected cell
+    const runCell = async ({ notebook, index, cell }) => {
+      notebook.deselectAll(); // the command runs all selected cells
       notebook.activeCellIndex = index;
-      running.add(cell);
+      runningCells.add(cell);
       await app.commands.execute("notebook:run-cell");
-      setTimeout(() => running.delete(cell), 2000); // an error leaves no boxes to focus
+      setTimeout(() => runningCells.delete(cell), 2000); // after an error there are no boxes to focus
     };
 
     document.addEventListener("course-quiz-answer", (event) => {
-      const { answer, run: wanted } = event.detail;
-      const here = place(event.target);
-      const found = here && find(here.cell);
-      if (!found || !/^[A-H]*$/.test(answer ?? "")) return; // unheard: the boxes say what to type
+      const { answer, run } = event.detail;
+      const location = locate(event.target);
+      const match = location && matchLiteral(location.cell);
+      if (!match || !/^[A-H]*$/.test(answer ?? "")) return; // not handled: the boxes say what to type
       event.preventDefault();
-      const { cell } = here;
-      if (!watched.has(cell)) cell.model.sharedModel.changed.connect((_, change) => change.sourceChange && tell(cell));
-      watched.add(cell);
-      if (answer !== null) write(cell, found, answer);
-      else tell(cell);
-      if (wanted) void run(here);
-      if (answer === null && running.delete(cell)) event.target.querySelector("[role=status]").focus();
+      const { cell } = location;
+      if (!watchedCells.has(cell))
+        cell.model.sharedModel.changed.connect((_, change) => change.sourceChange && sendLiteral(cell));
+      watchedCells.add(cell);
+      if (answer !== null) writeLiteral(cell, match, answer);
+      else sendLiteral(cell);
+      if (run) void runCell(location);
+      if (answer === null && runningCells.delete(cell)) event.target.querySelector("[role=status]").focus();
     });
   },
 };
 
 (window._JUPYTERLAB ??= {})["pixels-to-diffusion-quiz"] = {
   init: () => {},
-  get: async () => () => ({ __esModule: true, default: plugin }), // without __esModule all of JupyterLab stops
+  get: async () => () => ({ __esModule: true, default: plugin }), // without __esModule JupyterLab fails
 };

@@ -1,20 +1,18 @@
-"""The pages that instructors read: templates beside this file, one self-contained HTML file each.
+"""The HTML pages for instructors: one template each, rendered to one self-contained file.
 
-Whatever a student wrote is escaped, and each page's own policy lets it load and run nothing.
+Everything that students wrote is escaped, and each page's content security policy lets it load and
+run nothing.
 """
 
 from pathlib import Path
 
 
 def render(name: str, **values: object) -> str:
-    """The page ``name.html.j2`` with these values. A value that the template misses is an error,
-    not a blank.
-    """
+    """Render ``name.html.j2`` with these values; a value that is missing is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    places = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
-        loader=places,
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

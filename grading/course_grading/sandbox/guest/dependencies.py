@@ -1,65 +1,106 @@
-"""Which statements of a notebook a cell needs, found without running any of it.
+"""Which statements of a notebook a cell needs, found without running any of them.
 
-To call one function of a lesson, its figures and models need not be made again: what counts are the
-statements that give the names which the function uses their values, and what these need in turn.
+To call one function of a lesson, its figures and models need not be made again. What counts are the
+statements that bind the names which the function uses, and the statements that those need.
 """
 
 import ast
+import re
 import symtable
 from collections.abc import Iterator, Sequence
 
+# What Python's parser raises for code that is not Python, or that is hostile.
+PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORTS = ast.Import | ast.ImportFrom
-Place = tuple[int, ast.stmt]
+NumberedStatement = tuple[int, ast.stmt]  # the number of its cell, and the statement
 
 
-def needed(cells: Sequence[ast.Module], target: ast.Module) -> list[Place]:
-    """The statements of ``cells`` that must run before ``target`` can, in order, each with its
-    cell's number.
+def required_statements(cells: Sequence[ast.Module], target: ast.Module) -> list[NumberedStatement]:
+    """The statements of ``cells`` that must run before ``target`` can, in order.
 
-    It goes backwards from the names that ``target`` uses: the last statement that binds a name
-    counts, and every later one that changes what the name stands for (``model.eval()``,
-    ``settings["a"] = 1``).
+    Works backwards from the names that ``target`` uses: the last statement that binds a name
+    counts, and every later one that changes its value (``model.eval()``, ``settings["a"] = 1``).
+    Names that ``target`` binds before it reads them are its own.
     """
-    before = [(number, statement) for number, cell in enumerate(cells) for statement in cell.body]
+    statements = [(number, node) for number, cell in enumerate(cells) for node in cell.body]
     modules = {
         name
-        for _, statement in before
+        for _, statement in statements
         if isinstance(statement, _IMPORTS)
-        for name in _bound(statement)
+        for name in _bound_names(statement)
     }
-    wanted = {name for statement in target.body for name in uses(statement)}
-    chosen: list[Place] = []
-    for number, statement in reversed(before):
-        bound = set(_bound(statement))
-        if "*" in bound or wanted & (bound | (set(_touched(statement)) - modules)):
-            chosen.append((number, statement))
-            if isinstance(statement, _DEFINITIONS | _IMPORTS | ast.Assign | ast.AnnAssign):
-                wanted -= bound
-            wanted.update(uses(statement))
-    return chosen[::-1]
+    wanted: set[str] = set()
+    for statement in reversed(target.body):
+        wanted = _names_before(statement, wanted)
+    required: list[NumberedStatement] = []
+    for number, statement in reversed(statements):
+        bound = set(_bound_names(statement))
+        if "*" in bound or wanted & (bound | (set(_changed_names(statement)) - modules)):
+            required.append((number, statement))
+            wanted = _names_before(statement, wanted)
+    return required[::-1]
 
 
-def uses(statement: ast.stmt) -> set[str]:
-    """The global names that a statement reads, those inside its functions included."""
-    tables = [symtable.symtable(ast.unparse(statement), "<cell>", "exec")]
-    found = set()
+def _names_before(statement: ast.stmt, wanted: set[str]) -> set[str]:
+    """The names that must be bound before a statement, if ``wanted`` must be bound after it."""
+    reads = global_reads(statement)
+    for node in _walk_outside_functions(statement):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            reads.add(node.target.id)
+    if isinstance(statement, ast.For):
+        own = {node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)}
+        reads -= own - global_reads(ast.Expr(statement.iter))
+    if isinstance(statement, _DEFINITIONS | _IMPORTS | ast.Assign | ast.AnnAssign):
+        wanted = wanted - set(_bound_names(statement))
+    return wanted | reads
+
+
+def global_reads(statement: ast.stmt) -> set[str]:
+    """The global names that a statement reads, inside its functions too."""
+    return global_names(ast.unparse(statement))[1]
+
+
+def global_names(source: str) -> tuple[set[str], set[str]]:
+    """The names that some code binds at its top level, and the global names that it reads, inside
+    its functions too.
+
+    Raises:
+        one of ``PARSE_ERRORS``: if it is not Python.
+    """
+    module = symtable.symtable(source, "<cell>", "exec")
+    bound = {
+        symbol.get_name()
+        for symbol in module.get_symbols()
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
+    read: set[str] = set()
+    tables = [module]
     while tables:
         table = tables.pop()
         tables += table.get_children()
-        top = table.get_type() == "module"
-        found |= {
-            s.get_name()
-            for s in table.get_symbols()
-            if s.is_referenced() and (top or s.is_global())
+        read |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (table is module or symbol.is_global())
         }
-    return found
+    return bound, read
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
-    """The global names that a statement gives a value; ``*`` for those of
-    ``from module import *``.
+def replace_magics(source: str) -> str:
+    """A cell's source, with ``pass`` for IPython's magics and shell commands if it is not Python
+    with them.
     """
+    try:
+        ast.parse(source)
+    except PARSE_ERRORS:
+        return _MAGIC.sub(r"\1pass", source)
+    return source
+
+
+def _bound_names(statement: ast.stmt) -> Iterator[str]:
+    """The global names that a statement binds; ``*`` for those of ``from module import *``."""
     if isinstance(statement, _DEFINITIONS):
         yield statement.name
         return
@@ -67,35 +108,36 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
         for alias in statement.names:
             yield alias.asname or alias.name.split(".")[0]
         return
-    for node in _outside_functions(statement):
+    for node in _walk_outside_functions(statement):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id
         elif isinstance(node, _DEFINITIONS | _IMPORTS):
-            yield from _bound(node)
+            yield from _bound_names(node)
         elif isinstance(node, ast.ExceptHandler) and node.name:
             yield node.name
 
 
-def _touched(statement: ast.stmt) -> Iterator[str]:
-    """The names whose values a statement may change: stores into them, and methods called for their
-    effect.
+def _changed_names(statement: ast.stmt) -> Iterator[str]:
+    """The names whose values a statement may change: it stores into them, or calls a method and
+    ignores the result.
     """
-    for node in _outside_functions(statement):
+    for node in _walk_outside_functions(statement):
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            yield from _root(node)
+            yield from _root_name(node)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            yield from _root(node.value.func) if isinstance(node.value.func, ast.Attribute) else ()
+            function = node.value.func
+            yield from _root_name(function) if isinstance(function, ast.Attribute) else ()
 
 
-def _root(node: ast.expr) -> Iterator[str]:
+def _root_name(node: ast.expr) -> Iterator[str]:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     if isinstance(node, ast.Name):
         yield node.id
 
 
-def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     if not isinstance(node, _DEFINITIONS | ast.Lambda):
         for child in ast.iter_child_nodes(node):
-            yield from _outside_functions(child)
+            yield from _walk_outside_functions(child)

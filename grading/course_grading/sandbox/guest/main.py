@@ -1,21 +1,23 @@
-"""The program that runs in the sandbox: it calls students' functions and tells what they returned.
+"""The program that runs in the sandbox: it calls students' functions and reports their results.
 
-It imports what a lesson needs once, then forks for every job, so that a submission costs a fork and
-not an import of torch. The first process of the sandbox runs no student's code and never holds a
-job: the fork reads it, so no other student's work is in its memory. The fork can't signal or trace
-the first process, which alone speaks with the outside and after each job ends whatever is left.
+It imports what a lesson needs once and then forks for every job, so that a submission costs a fork
+and not an import of torch. The first process runs no student's code and never holds a job: the fork
+reads it, so no other student's work is in its memory. The fork can neither signal nor trace the
+first process, which alone talks to the host and after each job ends every other process.
 
-A job names the cells of a notebook, the last one with the exercise, its visible check, its
-function, and the arguments of each hidden case. The fork writes one line of JSON for the check and
-one a case; see
-:mod:`.crossing`. There is nothing to gain from writing other lines: what is right is not known in
-here, and a check that holds earns nothing by itself.
+A job names the code cells of a notebook up to the exercise, the exercise's visible check, its
+function and the arguments of each hidden case. The fork writes one JSON line for the check and one
+for each case; see :mod:`.serialize`. Forged lines gain nothing: the expected results are not in the
+sandbox, and passing the visible check earns no points. The whole protocol is in
+``sandbox/README.md``.
 """
 
 import ast
 import contextlib
 import ctypes
+import functools
 import importlib
+import inspect
 import json
 import mmap
 import os
@@ -29,27 +31,36 @@ import struct
 import sys
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from course_grading.sandbox.guest import watchdog
+from course_grading.sandbox.guest.watchdog import (
+    TICK,
+    Watchdog,
+    has_system_v_objects,
+    inherited_settings,
+)
 
-MISSING = "missing"  # the cells ran, but the function is not there
+MISSING = "missing"  # the cells ran, but did not define the function
+RUNNING = b"running"  # sent while a job runs, so that the host knows that the sandbox is alive
+_HEARTBEAT = 5.0  # seconds between two of them
 _WRITABLE = ("/scratch", "/dev/shm")
-_CELL, _CHECK = "<the exercise>", "<its check>"
-_TICK = 0.1  # seconds between two looks at the memory of a job
-_OUT = 3  # the file on which a fork writes
+_EXERCISE_FILE, _CHECK_FILE, _EARLIER_FILE = "<the exercise>", "<its check>", "<above>"
+_OUTPUT = 3  # the file descriptor that a fork writes to
+# Between the soft limit of CPU time (SIGXCPU, which we recognise) and the hard one (SIGKILL).
+_CPU_GRACE = 5  # seconds
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def main() -> None:
-    """Import what the first message names, then do one job a message until there are no more."""
+    """Import the modules that the first message names, then do one job per message."""
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # nothing that an import or a student prints gets out
+    for standard in (0, 1, 2):  # nothing that an import or a student prints reaches the host
         os.dup2(null, standard)
-    _traceable(False)
-    # the one signal that Python handles, and so could be sent from inside
+    _set_traceable(False)
+    # the one signal that Python handles, and that could therefore be sent from inside
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode = True
     for name in _receive(source)["modules"]:
@@ -62,9 +73,12 @@ def main() -> None:
         pass
 
 
-def _traceable(yes: bool) -> None:
+def _set_traceable(traceable: bool) -> None:
     """Whether another process of this user may read this one's memory."""
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(yes), 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(traceable), 0, 0, 0)
+
+
+# ---- messages: eight bytes of length, then the content ----
 
 
 def _read_all(file: int, count: int) -> bytes:
@@ -85,70 +99,75 @@ def _write_all(file: int, data: bytes | memoryview) -> None:
         view = view[os.write(file, view) :]
 
 
-def _send(file: int, part: bytes | memoryview) -> None:
-    _write_all(file, struct.pack(">Q", len(part)))
-    _write_all(file, part)
+def _send(file: int, content: bytes | memoryview) -> None:
+    _write_all(file, struct.pack(">Q", len(content)))
+    _write_all(file, content)
+
+
+# ---- the first process ----
 
 
 def _supervise(source: int, sink: int, limits: dict) -> bool:
-    """Have a fork do the next job within its limits, and send how it ended and what it wrote.
+    """Let a fork do the next job within its limits; send how it ended and what it wrote.
 
     Returns:
-        Whether this sandbox is as clean as before, and may do another job.
+        Whether this sandbox is as clean as before and may do another job.
     """
-    usual, settings = watchdog.held("self"), watchdog.settings()
+    settings = inherited_settings()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             job = _receive(source)
             _confine(writer, limits)
-            _write_all(_OUT, b"!")  # from here on it can be watched
-            _work(job)
+            _write_all(_OUTPUT, b"!")  # from here on it can be watched
+            _run_job(job)
         finally:
             os._exit(0)
     os.close(writer)
     os.read(reader, 1)
-    until, size, ended, gone, look = time.monotonic() + limits["patience"], 0, b"", False, 0.0
+    watchdog = Watchdog(child, limits)
     # Not a bytes object: what one student's function returned must not stay in memory for the next.
-    with mmap.mmap(-1, limits["output"]) as written, memoryview(written) as view:
-        while not ended:
-            if select.select([reader], [], [], 0 if gone else _TICK)[0]:
-                with view[size:] as free:
-                    size += (more := os.readv(reader, [free]))
-                ended = b"done" if not more else b"output" if size == limits["output"] else b""
-            elif (
-                gone
-            ):  # a process that it left behind holds the pipe open: nobody waits for that one
-                ended = b"done"
-            if not ended and time.monotonic() > until:
-                ended = b"time"
-            if not ended and time.monotonic() > look:
-                look = time.monotonic() + _TICK
-                held = sum(max(0, watchdog.held(pid) - usual) for pid in watchdog.others())
-                held += watchdog.segments()
-                ended = b"memory" if held > limits["memory"] else b""
-            if not gone:
-                pid, status, used = os.wait4(child, os.WNOHANG)
-                gone = pid == child
+    with mmap.mmap(-1, limits["output"]) as buffer, memoryview(buffer) as view:
+        status, size = _collect(reader, view, watchdog, sink)
         os.close(reader)
-        if not gone:  # it is about to end, or should
-            os.kill(child, signal.SIGKILL)
-            _, status, used = os.wait4(child, 0)
-        # which the kernel counts somewhat later than the limit
-        spent = used.ru_utime + used.ru_stime
-        if ended == b"done" and os.WIFSIGNALED(status) and spent > 0.9 * limits["seconds"]:
-            ended = b"time"  # the kernel ended it
-        clean = _end_all() and watchdog.settings() == settings
-        _send(sink, ended)
-        with view[:size] as told:
-            _send(sink, told)
+        report = {"status": watchdog.finish(status), "seconds": watchdog.active_seconds}
+        clean = _clean_up() and inherited_settings() == settings
+        _send(sink, json.dumps(report).encode())
+        with view[:size] as written:
+            _send(sink, written)
     return clean
 
 
-def _end_all() -> bool:
-    """End every other process of the sandbox, in one step that no fork can outrun, and empty its
-    folders.
+def _collect(reader: int, view: memoryview, watchdog: Watchdog, sink: int) -> tuple[str, int]:
+    """Read what a fork writes until it ends or exceeds a limit.
+
+    Returns:
+        ``done``, ``time``, ``memory`` or ``output``, and the number of bytes read.
+    """
+    status, size, next_heartbeat = "", 0, time.monotonic() + _HEARTBEAT
+    while not status:
+        if select.select([reader], [], [], 0 if watchdog.exited else TICK)[0]:
+            with view[size:] as free:
+                count = os.readv(reader, [free])
+            size += count
+            if count == 0:
+                status = "done"
+            elif size == len(view):
+                status = "output"
+        elif watchdog.exited:
+            # a process that the job left behind holds the pipe open: do not wait for that one
+            status = "done"
+        status = status or watchdog.check()
+        if time.monotonic() > next_heartbeat:
+            next_heartbeat = time.monotonic() + _HEARTBEAT
+            _send(sink, RUNNING)
+    return status, size
+
+
+def _clean_up() -> bool:
+    """End every other process of the sandbox, in one step that no fork can outrun, and empty the
+    writable folders. False if something is left.
     """
     if os.getpid() != 1:  # no sandbox: an instructor trusts these students
         return True
@@ -157,119 +176,137 @@ def _end_all() -> bool:
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
-    left = [path for folder in _WRITABLE for path in Path(folder).iterdir()]
-    for path in left:
+    paths = [path for folder in _WRITABLE for path in Path(folder).iterdir()]
+    for path in paths:
         with contextlib.suppress(OSError, RecursionError):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    return not any(map(os.path.lexists, left)) and not watchdog.left_behind()
+    return not any(map(os.path.lexists, paths)) and not has_system_v_objects()
+
+
+# ---- the fork ----
 
 
 def _confine(writer: int, limits: dict) -> None:
-    """In the fork: let go of what belongs to the first process, and set the limits that the kernel
-    holds.
-    """
-    os.dup2(writer, _OUT)
-    os.closerange(_OUT + 1, 1024)
+    """Close what belongs to the first process, and set the limits that the kernel enforces."""
+    os.dup2(writer, _OUTPUT)
+    os.closerange(_OUTPUT + 1, 1024)
     os.setsid()
-    _traceable(True)  # else neither it nor the first process could read its /proc/self
+    _set_traceable(True)  # else neither it nor the first process could read its /proc/self
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    for what, most in (
-        (resource.RLIMIT_AS, now + limits["memory"]),
-        (resource.RLIMIT_CPU, limits["seconds"]),
-        (resource.RLIMIT_FSIZE, limits["files"]),
-        (resource.RLIMIT_NPROC, limits["processes"]),
-        (resource.RLIMIT_NOFILE, 128),
-        (resource.RLIMIT_CORE, 0),
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    cpu = limits["cpu_seconds"]
+    for name, soft, hard in (
+        (resource.RLIMIT_AS, in_use + limits["memory"], in_use + limits["memory"]),
+        (resource.RLIMIT_CPU, cpu, cpu + _CPU_GRACE),
+        (resource.RLIMIT_FSIZE, limits["file_size"], limits["file_size"]),
+        (resource.RLIMIT_NPROC, limits["processes"], limits["processes"]),
+        (resource.RLIMIT_NOFILE, 128, 128),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+        allowed = resource.getrlimit(name)[1]
+        if allowed != resource.RLIM_INFINITY:
+            soft, hard = min(soft, allowed), min(hard, allowed)
+        resource.setrlimit(name, (soft, hard))
 
 
-def _say(line: dict) -> None:
-    _write_all(_OUT, json.dumps(line).encode() + b"\n")
+def _write_line(line: dict) -> None:
+    _write_all(_OUTPUT, json.dumps(line).encode() + b"\n")
 
 
-def _work(job: dict) -> None:
-    """In the fork: run what the function needs, then call it with the arguments of each case."""
-    from course_grading.sandbox.guest.serialize import describe
+def _run_job(job: dict) -> None:
+    """Run the cells that the function needs, then call it with the arguments of each case."""
+    from course_grading.sandbox.guest.serialize import serialize
 
-    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main_module = types.ModuleType("__main__")
+    names = main_module.__dict__
     last = len(job["cells"]) - 1
-    stage = {"cell": last}
+    progress = {"cell": last}
     try:
-        _run_cells(job["cells"], job["check"], main.__dict__, stage)
+        _run_cells(job["cells"], job["check"], job["renamed"], names, progress)
     except BaseException as error:
-        return _say(
-            {
-                "stopped": stage["cell"] == last,
-                "line": _line(error, _CELL),
-                "error": type(error).__name__,
-            }
-        )
-    if job["function"] not in main.__dict__:
-        return _say({"stopped": True, "line": None, "error": MISSING})
+        stopped = {"stopped": progress["cell"] == last, "error": type(error).__name__}
+        _write_line({**stopped, "line": _line_number(error, _EXERCISE_FILE)})
+        return
+    _accept_former_parameters(names, job["function"], job["renamed"])
+    if job["function"] not in names:
+        _write_line({"stopped": True, "line": None, "error": MISSING})
+        return
     try:
-        exec(compile(job["check"], _CHECK, "exec"), main.__dict__)
-        _say({"check": None})
+        exec(compile(job["check"], _CHECK_FILE, "exec"), names)
+        _write_line({"check": None})
     except BaseException as error:
-        return _say({"check": type(error).__name__, "line": _line(error, _CHECK)})
-    function = main.__dict__[job["function"]]
+        _write_line({"check": type(error).__name__, "line": _line_number(error, _CHECK_FILE)})
+        return
+    function = names[job["function"]]
     for number, pickled in job["cases"]:
-        _same_random_numbers()
+        _seed_random_generators()
         arguments = pickle.loads(pickled)
         try:
-            output = describe(function(*arguments))
+            output = serialize(function(*arguments))
             after = [
-                describe(one) if type(one).__name__ in ("ndarray", "Tensor") else None
-                for one in arguments
+                serialize(argument) if type(argument).__name__ in ("ndarray", "Tensor") else None
+                for argument in arguments
             ]
             line = {"case": number, "output": output, "after": after}
         except BaseException as error:
             line = {"case": number, "error": type(error).__name__}
-        _say(line)
+        _write_line(line)
 
 
-def _run_cells(cells: list[str], check: str, names: dict, stage: dict) -> None:
-    """Run the last cell, and before it what it and its check need of the others."""
-    from course_grading.sandbox.guest.dependencies import needed
+def _run_cells(
+    cells: list[str], check: str, renamed: list[tuple], names: dict, progress: dict
+) -> None:
+    """Run the last cell, and before it those statements of the others that it and its check
+    need.
+    """
+    from course_grading.sandbox.guest.dependencies import replace_magics, required_statements
 
-    parsed = []
+    trees = []
     for number, source in enumerate(cells, 1):
         try:
-            parsed.append(ast.parse(_python(source)))
+            trees.append(ast.parse(replace_magics(source)))
         except Exception:
             if number == len(cells):
                 raise
-            parsed.append(ast.Module([], []))  # another exercise: it may be broken
-    last = len(cells) - 1
-    target = ast.Module([*parsed[-1].body, *ast.parse(check).body], [])
-    for number, statement in [
-        *needed(parsed[:-1], target),
-        *((last, one) for one in parsed[-1].body),
-    ]:
-        stage["cell"] = number
-        exec(
-            compile(ast.Module([statement], []), _CELL if number == last else "<above>", "exec"),
-            names,
-        )
+            trees.append(ast.Module([], []))  # another exercise: it may be broken
+        _add_new_names(trees[-1], renamed)
+    *earlier, exercise = trees
+    last = len(earlier)
+    target = ast.Module([*exercise.body, *ast.parse(check).body], [])
+    statements = required_statements(earlier, target)
+    for number, statement in [*statements, *((last, node) for node in exercise.body)]:
+        progress["cell"] = number
+        file = _EXERCISE_FILE if number == last else _EARLIER_FILE
+        exec(compile(ast.Module([statement], []), file, "exec"), names)
 
 
-def _python(source: str) -> str:
-    """A cell's source without the lines that only IPython reads, ``%matplotlib`` or ``!ls``."""
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        rows = ((row, row.lstrip()) for row in source.split("\n"))
-        return "\n".join(
-            row[: len(row) - len(text)] + "pass" if text.startswith(("%", "!")) else row
-            for row, text in rows
-        )
-    return source
+def _add_new_names(tree: ast.Module, renamed: list[tuple]) -> None:
+    """Give the functions that were written for an earlier release of the lesson their new names."""
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for (name, *_), (former_name, *_) in renamed:
+        if former_name in functions and name not in functions:
+            tree.body += ast.parse(f"{name} = {former_name}").body
 
 
-def _same_random_numbers() -> None:
+def _accept_former_parameters(names: dict, function: str, renamed: list[tuple]) -> None:
+    """Let a function that has the parameters of an earlier release take today's as keywords."""
+    for (name, *parameters), (_, *former_parameters) in renamed:
+        if name == function and callable(names.get(name)) and parameters != former_parameters:
+            with contextlib.suppress(TypeError, ValueError):  # it has no signature
+                if [*inspect.signature(names[name]).parameters] == former_parameters:
+                    former_of = dict(zip(parameters, former_parameters, strict=False))
+                    names[name] = _with_keywords(names[name], former_of)
+
+
+def _with_keywords(function: Callable, former_of: dict[str, str]) -> Callable:
+    @functools.wraps(function)
+    def call(*arguments, **keywords):
+        return function(*arguments, **{former_of.get(k, k): v for k, v in keywords.items()})
+
+    return call
+
+
+def _seed_random_generators() -> None:
     random.seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
@@ -277,12 +314,12 @@ def _same_random_numbers() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
-def _line(error: BaseException, where: str) -> int | None:
+def _line_number(error: BaseException, file: str) -> int | None:
     """The line of a cell or check that an error comes from: the outermost one."""
     if isinstance(error, SyntaxError):
         return error.lineno
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != where:
+    while trace is not None and trace.tb_frame.f_code.co_filename != file:
         trace = trace.tb_next
     return trace.tb_lineno if trace is not None else None
 

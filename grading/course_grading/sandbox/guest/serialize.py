@@ -1,9 +1,8 @@
-"""What crosses the border of the sandbox, as data: literals, tuples, lists, dicts, arrays and
+"""Results on their way out of the sandbox, as data: literals, tuples, lists, dicts, arrays and
 tensors.
 
-Arguments go in as pickles, which only the trusted side makes. What comes out is made by a process
-that runs a student's code, so it is JSON, rebuilt here value by value: nothing that is read can
-run.
+Arguments go in as pickles, which only the trusted side makes. Results are made by a process that
+runs a student's code, so they are JSON and rebuilt value by value: reading them runs nothing.
 """
 
 import base64
@@ -14,63 +13,72 @@ from typing import Any
 
 import numpy as np
 
-DEEPEST = 20  # lists within lists; deeper ones are not looked at
-# lists and dicts in one output: empty ones take thirty times the memory that they take to write
-MOST = 1_000_000
-_KINDS = "biufcSU"  # booleans, numbers and text: what an array may hold
+MAX_DEPTH = 20  # lists within lists
+# Lists and dicts in one output: an empty one takes thirty times the memory of its two characters.
+MAX_CONTAINERS = 1_000_000
+_ARRAY_KINDS = "biufcSU"  # booleans, numbers and text: what an array may hold
 
 
-class NotData(ValueError):
-    """What came out of the sandbox is not what :func:`describe` writes."""
+class SerializationError(ValueError):
+    """What came out of the sandbox is not what :func:`serialize` writes."""
 
 
-def describe(value: Any, depth: int = 0) -> Any:
-    """A value as JSON can hold it. What is no data is described by the name of its type."""
-    if depth > DEEPEST:
+class UnsupportedValue:
+    """Stands for an output that is not data. It equals nothing."""
+
+    def __init__(self, type_name: str):
+        self.type_name = type_name
+
+    def __eq__(self, value: object) -> bool:
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def serialize(value: Any, depth: int = 0) -> Any:
+    """A value in a form that JSON can hold; a value that is not data becomes its type's name."""
+    if depth > MAX_DEPTH:
         return ["other", "nested too deeply"]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, np.generic):
-        return _described(np.asarray(value), "number")
-    for plain in (int, float, str):
-        if isinstance(value, plain):
-            return plain(value)
+        return _serialize_array(np.asarray(value), "number")
+    for plain_type in (int, float, str):
+        if isinstance(value, plain_type):
+            return plain_type(value)
     if isinstance(value, complex):
         return ["complex", value.real, value.imag]
     if isinstance(value, (list, tuple)):
-        return [
-            "tuple" if isinstance(value, tuple) else "list",
-            *(describe(part, depth + 1) for part in value),
-        ]
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return [kind, *(serialize(part, depth + 1) for part in value)]
     if isinstance(value, dict):
-        return [
-            "dict",
-            *([describe(k, depth + 1), describe(v, depth + 1)] for k, v in value.items()),
-        ]
+        pairs = ([serialize(k, depth + 1), serialize(v, depth + 1)] for k, v in value.items())
+        return ["dict", *pairs]
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         value = value.detach().cpu().to_dense() if value.is_sparse else value.detach().cpu()
-        value = (
-            value.float() if value.dtype == torch.bfloat16 else value.resolve_conj().resolve_neg()
-        )
-        return _described(value.numpy(), "tensor")
-    if isinstance(value, np.ndarray) and value.dtype.kind in _KINDS:
-        return _described(value, "array")
+        if value.dtype == torch.bfloat16:
+            value = value.float()
+        else:
+            value = value.resolve_conj().resolve_neg()
+        return _serialize_array(value.numpy(), "tensor")
+    if isinstance(value, np.ndarray) and value.dtype.kind in _ARRAY_KINDS:
+        return _serialize_array(value, "array")
     return ["other", type(value).__name__]
 
 
-def _described(array: np.ndarray, what: str) -> list:
+def _serialize_array(array: np.ndarray, kind: str) -> list:
     data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return [what, array.dtype.str, list(array.shape), data]
+    return [kind, array.dtype.str, list(array.shape), data]
 
 
-def lines(raw: bytes) -> list[dict]:
-    """The lines that a process in the sandbox wrote; one that is no JSON object, or far too large,
-    ends them.
+def parse_lines(raw: bytes) -> list[dict]:
+    """The lines that a process in the sandbox wrote, up to the first that is not a JSON object or
+    holds too many containers.
     """
-    found = []
+    parsed = []
     for row in raw.split(b"\n"):
-        if row.count(b"[") + row.count(b"{") > MOST:
+        if row.count(b"[") + row.count(b"{") > MAX_CONTAINERS:
             break
         try:
             line = json.loads(row)
@@ -78,73 +86,65 @@ def lines(raw: bytes) -> list[dict]:
             break
         if not isinstance(line, dict):
             break
-        found.append(line)
-    return found
+        parsed.append(line)
+    return parsed
 
 
-class Other:
-    """Stands for an output that is no data. It equals nothing."""
-
-    def __init__(self, type_name: str):
-        self.type_name = type_name
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def rebuild(told: Any, depth: int = 0) -> Any:
-    """The value that :func:`describe` described, of plain types only.
+def deserialize(content: Any, depth: int = 0) -> Any:
+    """The value that :func:`serialize` turned into ``content``, of plain types only.
 
     Raises:
-        NotData: if this is no such description: somebody else wrote it.
+        SerializationError: if :func:`serialize` did not write this.
     """
-    if told is None or type(told) in (bool, int, float, str):
-        return told
-    if not isinstance(told, list) or not told or depth > DEEPEST:
-        raise NotData("an output is not as describe writes it")
-    what, *parts = told
-    if what in ("list", "tuple"):
-        rebuilt = [rebuild(part, depth + 1) for part in parts]
-        return rebuilt if what == "list" else tuple(rebuilt)
-    if what == "dict":
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in parts):
-            raise NotData("a dict is pairs of keys and values")
-        keys = [rebuild(key, depth + 1) for key, _ in parts]
-        try:
-            return dict(zip(keys, (rebuild(value, depth + 1) for _, value in parts), strict=True))
-        except TypeError as error:
-            raise NotData("a key of a dict can't be one") from error
-    if what == "complex" and len(parts) == 2 and all(isinstance(part, float) for part in parts):
+    if content is None or type(content) in (bool, int, float, str):
+        return content
+    if not isinstance(content, list) or not content or depth > MAX_DEPTH:
+        raise SerializationError("an output is not in the form that serialize writes")
+    kind, *parts = content
+    if kind in ("list", "tuple"):
+        values = [deserialize(part, depth + 1) for part in parts]
+        return values if kind == "list" else tuple(values)
+    if kind == "dict":
+        return _deserialize_dict(parts, depth)
+    if kind == "complex" and len(parts) == 2 and all(isinstance(part, float) for part in parts):
         return complex(*parts)
-    if what == "other" and len(parts) == 1 and isinstance(parts[0], str):
-        return Other(parts[0][:60])
-    if what in ("array", "number", "tensor") and len(parts) == 3:
-        return _array(what, *parts)
-    raise NotData(f"{what!r:.40} is no kind of value")
+    if kind == "other" and len(parts) == 1 and isinstance(parts[0], str):
+        return UnsupportedValue(parts[0][:60])
+    if kind in ("array", "number", "tensor") and len(parts) == 3:
+        return _deserialize_array(kind, *parts)
+    raise SerializationError(f"{kind!r:.40} is not a kind of value")
 
 
-def _array(what: str, kind: Any, shape: Any, data: Any) -> Any:
+def _deserialize_dict(pairs: list, depth: int) -> dict:
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise SerializationError("a dict is pairs of keys and values")
+    keys = [deserialize(key, depth + 1) for key, _ in pairs]
     try:
-        dtype = np.dtype(kind) if isinstance(kind, str) else None
+        return dict(zip(keys, (deserialize(value, depth + 1) for _, value in pairs), strict=True))
+    except TypeError as error:
+        raise SerializationError("a key of a dict can't be hashed") from error
+
+
+def _deserialize_array(kind: str, type_string: Any, shape: Any, data: Any) -> Any:
+    try:
+        dtype = np.dtype(type_string) if isinstance(type_string, str) else None
         raw = base64.b64decode(data, validate=True)
     except (TypeError, ValueError, SyntaxError) as error:
-        raise NotData("an array can't be read") from error
-    sizes = (
+        raise SerializationError("an array can't be read") from error
+    valid_shape = (
         isinstance(shape, list)
         and len(shape) <= 32
         and all(type(n) is int and n >= 0 for n in shape)
     )
-    if dtype is None or dtype.kind not in _KINDS or dtype.shape or not dtype.itemsize or not sizes:
-        raise NotData("an array is not described as one")
-    if math.prod(shape) * dtype.itemsize != len(raw):
-        raise NotData("an array's shape and its data disagree")
+    if dtype is None or dtype.kind not in _ARRAY_KINDS or dtype.shape or not dtype.itemsize:
+        raise SerializationError("an array's type is not one of numbers or text")
+    if not valid_shape or math.prod(shape) * dtype.itemsize != len(raw):
+        raise SerializationError("an array's shape and its data disagree")
     array = np.frombuffer(raw, dtype).reshape(shape).copy()
-    if what == "number" and not shape:
+    if kind == "number" and not shape:
         return array[()]
     torch = sys.modules.get("torch")
-    if what == "tensor" and torch is not None and dtype.isnative:
+    if kind == "tensor" and torch is not None and dtype.isnative:
         try:
             return torch.from_numpy(array)
         except TypeError:  # text, or numbers of a size that torch does not have

@@ -1,51 +1,128 @@
-"""What the first process of a sandbox watches: the memory that a job holds, and what would outlive
-the job.
+"""Holds a job to its limits of time and memory, and finds what would outlive it.
 
-Each process has a limit of the kernel's for its own memory. These are the ways around it that
-students may find: more processes, files in memory, which are nobody's own, and System V's segments,
-which need no process at all.
+The kernel limits the CPU time and the address space of each process. The watchdog covers what a
+limit per process misses: a tree of processes, a process that sleeps, files in memory (memfd), which
+belong to no process, and System V segments, which need none. It runs in the first process of the
+sandbox, which students' code can neither signal nor trace.
 """
 
 import contextlib
 import os
 import resource
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+TICK = 0.1  # seconds between two checks
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # per second, the unit of /proc/PID/stat
 
-def others() -> list[str]:
-    """The processes of this sandbox but the first, by their numbers; none where there is no
-    sandbox.
+
+class Watchdog:
+    """Watches one job: the process ``child`` with all its descendants.
+
+    Time is counted so that a busy machine costs nobody points. ``cpu_seconds`` limits the CPU time
+    of the whole tree. ``wall_seconds`` limits the elapsed time, less what the job's threads spent
+    waiting for a free processor: it ends a job that sleeps, and never one that only runs slowly.
     """
-    return (
-        [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
-        if os.getpid() == 1
-        else []
-    )
+
+    def __init__(self, child: int, limits: dict):
+        self.child, self.limits = child, limits
+        self.exited = False
+        self._baseline = memory_of("self")
+        self._wait_status = 0
+        self._cpu_seconds = self._waited_seconds = 0.0
+        self._last: dict[str, float] = {}  # the last reading of each counter
+        self._started = time.monotonic()
+        self._next_check = 0.0
+
+    @property
+    def active_seconds(self) -> float:
+        """The time since the start in which the job could have run."""
+        return time.monotonic() - self._started - self._waited_seconds
+
+    def check(self) -> str:
+        """Why the job must end, ``time`` or ``memory``; empty if it may go on.
+
+        Looks at the processes at most once per ``TICK``.
+        """
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + TICK
+            self._read_times()
+            if self._cpu_seconds > self.limits["cpu_seconds"]:
+                return "time"
+            if self.active_seconds > self.limits["wall_seconds"]:
+                return "time"
+            memory = sum(max(0, memory_of(pid) - self._baseline) for pid in other_processes())
+            if memory + segment_memory() > self.limits["memory"]:
+                return "memory"
+        self._reap(os.WNOHANG)
+        return ""
+
+    def finish(self, status: str) -> str:
+        """End the child if it still runs; ``time`` if the kernel ended it for its CPU time, else
+        ``status``.
+        """
+        if not self.exited:
+            os.kill(self.child, signal.SIGKILL)
+            self._reap(0)
+        if status != "done" or not os.WIFSIGNALED(self._wait_status):
+            return status
+        ended_by = os.WTERMSIG(self._wait_status)
+        # SIGXCPU is the soft limit; a process that ignores it meets SIGKILL at the hard limit
+        overdue = ended_by == signal.SIGKILL and self._cpu_seconds > self.limits["cpu_seconds"]
+        return "time" if ended_by == signal.SIGXCPU or overdue else status
+
+    def _reap(self, options: int) -> None:
+        if not self.exited:
+            pid, status, usage = os.wait4(self.child, options)
+            if pid == self.child:
+                self.exited, self._wait_status = True, status
+                self._cpu_seconds = max(self._cpu_seconds, usage.ru_utime + usage.ru_stime)
+
+    def _read_times(self) -> None:
+        for pid in {*other_processes(), str(self.child)}:
+            with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
+                fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+                cpu_ticks = int(fields[11]) + int(fields[12])  # utime, stime
+                self._cpu_seconds += self._increase(f"cpu {pid}", cpu_ticks / _CLOCK_TICKS)
+                for thread in Path("/proc", pid, "task").iterdir():
+                    # nanoseconds in the run queue; 0 on a kernel that does not count them
+                    waited = int((thread / "schedstat").read_text().split()[1])
+                    self._waited_seconds += self._increase(f"wait {thread.name}", waited / 1e9)
+
+    def _increase(self, counter: str, value: float) -> float:
+        before = self._last.get(counter, 0.0)
+        self._last[counter] = value
+        return value - before if value >= before else value  # a new process with an old number
 
 
-def held(pid: str) -> int:
-    """Bytes of memory that a process holds: its own, and files in memory that it has open or
-    shares.
+def other_processes() -> list[str]:
+    """The process ids in this sandbox except the first; empty outside a sandbox."""
+    if os.getpid() != 1:
+        return []
+    return [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]
 
-    Who hides them from the first process holds too much.
+
+def memory_of(pid: str) -> int:
+    """Bytes of memory that a process holds: its own, and memory files that it has open or mapped.
+
+    Memory that the first process is not allowed to read counts as over the limit.
     """
     try:
-        task = next(_running(pid), None)
-        return _held(task) if task else 0
+        thread = next(_live_threads(pid), None)
+        return _memory_of_thread(thread) if thread else 0
     except PermissionError:
-        # of one that has just ended nothing can be read either
-        return sys.maxsize if any(_running(pid)) else 0
+        # a process that has just ended can't be read either
+        return sys.maxsize if any(_live_threads(pid)) else 0
     except OSError:  # it has just ended
         return 0
 
 
-def _running(pid: str) -> Iterator[Path]:
-    """The threads of a process that have not ended, each as a folder that tells of the whole
-    process.
-    """
+def _live_threads(pid: str) -> Iterator[Path]:
+    """The /proc folders of a process's live threads; each describes the whole process."""
     with contextlib.suppress(OSError):
         yield from (task for task in Path("/proc", pid, "task").iterdir() if _pages(task)[0])
 
@@ -54,11 +131,11 @@ def _pages(task: Path) -> list[int]:
     return [int(number) for number in (task / "statm").read_text().split()]
 
 
-def _held(task: Path) -> int:
+def _memory_of_thread(task: Path) -> int:
     total = _pages(task)[1] * resource.getpagesize()
     for row in (task / "maps").read_text().splitlines():
-        addresses, rights, *_ = row.split(maxsplit=2)
-        if rights.endswith("s") or " /memfd:" in row:
+        addresses, permissions, *_ = row.split(maxsplit=2)
+        if permissions.endswith("s") or " /memfd:" in row:
             start, end = (int(address, 16) for address in addresses.split("-"))
             total += end - start
     for file in (task / "fd").iterdir():
@@ -67,15 +144,13 @@ def _held(task: Path) -> int:
     return total
 
 
-def segments() -> int:
-    """Bytes of memory in System V's segments."""
+def segment_memory() -> int:
+    """Bytes of memory in System V segments."""
     return sum(int(row[-2]) for row in _system_v("shm"))  # the column "rss"
 
 
-def left_behind() -> bool:
-    """Whether there is anything of System V's, which stays when the process that made it has
-    ended.
-    """
+def has_system_v_objects() -> bool:
+    """Whether there are System V objects, which outlive the process that made them."""
     return any(map(_system_v, ("shm", "msg", "sem")))
 
 
@@ -86,9 +161,9 @@ def _system_v(kind: str) -> list[list[str]]:
         return []
 
 
-def settings() -> Any:
-    """What any process of this user may change of this one, so that the next fork would inherit
-    it.
+def inherited_settings() -> Any:
+    """What any process of this user may change in the first one, and the next fork would inherit:
+    resource limits, priority, processor affinity and scheduling class. None outside a sandbox.
     """
     if os.getpid() != 1:
         return None

@@ -1,0 +1,136 @@
+"""``course train`` and ``course evaluate``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course_lib.console import fail, require_checkout, require_modules
+
+
+def train(
+    name: Annotated[
+        str, typer.Argument(help="A model of the lessons, as course evaluate lists them, or all.")
+    ],
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of 2,000 examples each, for tiny-sd 10,000; "
+            "by default as many as the first cycle of the shipped model had.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that make examples ahead of time.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the initial weights and of the examples.")
+    ] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="The file of a stopped run, to continue it.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The peak of the one-cycle schedule, above 0; by default the shipped model's."
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file of initial weights; by default they are random."),
+    ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(help="Leave this drawing style out of the training, and evaluate on it."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder for the model and its card.")] = Path(
+        "trained"
+    ),
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Replace the checkout's own checkpoint instead.")
+    ] = False,
+) -> None:
+    """Train a model of the lessons and evaluate it. Ctrl+C stops it without losing anything."""
+    require_modules("torchmetrics", "pycocotools", extra="metrics")
+    if ship:
+        require_checkout()
+    if (resume or start) and name == "all":
+        fail("--resume and --start are for one model: name it instead of all")
+    from rich.console import Console
+
+    from course_lib.training import recipes
+    from course_lib.training.evaluate import metrics_table
+    from course_lib.training.run import Run
+
+    console = Console(soft_wrap=True)
+    try:
+        runs = [
+            Run(
+                name=model,
+                epochs=epochs,
+                workers=workers,
+                seed=seed,
+                device=device,
+                out=out,
+                ship=ship,
+                resume=resume,
+                learning_rate=learning_rate,
+                start=start,
+                held_out_style=without,
+            )
+            for model in (recipes.names() if name == "all" else [name])
+        ]
+        for run in runs:
+            result = run.train()
+            for message in result.messages:
+                console.print(message, highlight=False, markup=False)
+            if not result.finished:
+                raise typer.Exit(130)  # a shell's exit code for an interrupted command
+            if result.metrics:
+                console.print(metrics_table(result.metrics))
+    except (ValueError, OSError, FloatingPointError) as error:
+        fail(str(error))
+
+
+def evaluate(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which models; by default all that are shipped.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="For example new-backgrounds, or photos for the autoencoder; by default all."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Test examples of each split.")] = 500,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object per model and split.")
+    ] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Evaluate this .safetensors file instead.")
+    ] = None,
+) -> None:
+    """Evaluate the models of the lessons on data that they were not trained on."""
+    from rich.console import Console
+
+    from course_lib.training.evaluate import evaluate_models, metrics_table
+
+    try:
+        with Console(stderr=True).status("evaluating") as status:
+            rows = evaluate_models(
+                names,
+                split,
+                count,
+                checkpoint,
+                lambda message: status.update(f"evaluating {message}"),
+            )
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        Console().print(metrics_table(rows))

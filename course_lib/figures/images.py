@@ -1,0 +1,39 @@
+"""Images drawn with Pillow, and their bytes as image files, for widgets and animations."""
+
+import io
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from course_lib.compression.codecs import to_uint8
+from course_lib.figures.style import INK, PAPER, font
+
+_GAP, _TITLE_HEIGHT = 12, 28  # pixels
+
+
+def titled_images(images: Mapping[str, Float[Tensor, "3 _ _"]], side: int = 256) -> Image.Image:
+    """Images in [0, 1] side by side, enlarged to ``side`` pixels, each below its title."""
+    sheet = Image.new("RGB", (len(images) * (side + _GAP) - _GAP, side + _TITLE_HEIGHT), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for index, (title, image) in enumerate(images.items()):
+        left = index * (side + _GAP)
+        pen.text((left, _TITLE_HEIGHT / 2), title, fill=INK, font=font(14, bold=True), anchor="lm")
+        large = Image.fromarray(to_uint8(image)).resize((side, side), Image.Resampling.BICUBIC)
+        sheet.paste(large, (left, _TITLE_HEIGHT))
+    return sheet
+
+
+def jpeg_bytes(image: Image.Image) -> bytes:
+    """The image as a JPEG file: fast to encode and small, for widgets that redraw often."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=90, subsampling=0)
+    return buffer.getvalue()
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """The image as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

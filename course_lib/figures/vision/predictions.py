@@ -1,0 +1,203 @@
+"""The figures of lesson 3 about scenes and predictions."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.data import sprites
+from course_lib.data.compose import Scene
+from course_lib.figures.style import INK, MUTED, ORANGE, RED, course_style
+from course_lib.figures.vision import annotations
+from course_lib.figures.vision.annotations import class_name, object_colour
+from course_lib.vision.detector import Detections
+from course_lib.vision.predictions import SCORE_THRESHOLD, Predictions, evaluate
+from course_lib.vision.tasks import LEVELS
+
+
+def ground_truth(scene: Scene) -> Figure:
+    """A scene four times: plain, with boxes and names, by class, and by object."""
+    titles = (
+        "the picture",
+        "boxes and classes",
+        "the class of each pixel",
+        "the object of each pixel",
+    )
+    with course_style():
+        figure, panels = plt.subplots(1, 4, figsize=(11, 3.1), layout="constrained")
+        for axes, title in zip(panels, titles, strict=True):
+            annotations.draw_image(axes, scene.image, fade=0.0 if axes in panels[:2] else 0.7)
+            axes.set_title(title)
+        names = annotations.object_names(scene)
+        for index, (name, corners) in enumerate(zip(names, scene.boxes.tolist(), strict=True)):
+            annotations.draw_box(panels[1], corners, object_colour(index), name)
+        annotations.draw_semantic(panels[2], scene.semantic)
+        for index, mask in enumerate(scene.masks):
+            annotations.draw_mask(panels[3], mask, object_colour(index), str(index + 1))
+    return figure
+
+
+def five_predictions(
+    scene: Scene, predictions: Predictions, metrics: Mapping[str, str | float] | None = None
+) -> Figure:
+    """A scene with its ground truth, and the predictions of all five levels with their metrics.
+
+    The ground truth is thin and dashed, predictions are bold.
+
+    Args:
+        scene: what the models got.
+        predictions: what ``predictions.predict_all`` returned for ``scene.image``.
+        metrics: what ``predictions.evaluate`` returns; computed here if left out.
+    """
+    metrics = evaluate(scene, predictions) if metrics is None else metrics
+    with course_style():
+        figure, grid = plt.subplots(2, 3, figsize=(10, 8.2), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.14)  # room for the captions
+        panels = grid.ravel()
+        annotations.draw_image(panels[0], scene.image)
+        panels[0].set_title("The picture")
+        for name, corners in zip(
+            annotations.object_names(scene), scene.boxes.tolist(), strict=True
+        ):
+            annotations.draw_true_box(panels[0], corners)
+            annotations.draw_box_label(panels[0], corners, name, MUTED)
+        annotations.draw_caption(panels[0], "dashed: ground truth")
+        for axes, task in zip(panels[1:], LEVELS.values(), strict=True):
+            pixelwise = task.name in ("segmenter", "instances")
+            annotations.draw_image(axes, scene.image, fade=0.7 if pixelwise else 0.0)
+            axes.set_title(f"{task.level} · {task.name}\n{task.question}")
+            _draw_prediction(axes, task.name, scene, predictions)
+            annotations.draw_caption(axes, format_metric(task.name, metrics))
+    return figure
+
+
+def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
+    """A level's own metric in words, from what ``predictions.evaluate`` returns."""
+    value = metrics[level]
+    if isinstance(value, str):
+        return value
+    names = {"localizer": "box IoU", "detector": "mean box IoU", "segmenter": "foreground mIoU"}
+    text = f"{names.get(level, 'mean mask IoU')} {value:.2f}"
+    matched = metrics.get(f"{level} found", "")
+    return f"found {matched}, {text}" if matched else text
+
+
+def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predictions) -> None:
+    if level == "classifier":
+        axes.text(
+            0.5,
+            0.06,
+            f"{class_name(predictions.label)} {predictions.probability:.0%}",
+            transform=axes.transAxes,
+            ha="center",
+            fontsize=14,
+            weight="bold",
+            color=INK,
+            bbox={"facecolor": ORANGE, "edgecolor": "none", "pad": 4},
+        )
+    if level in ("localizer", "detector"):
+        for corners in scene.boxes.tolist():
+            annotations.draw_true_box(axes, corners)
+    if level == "localizer":
+        label, probability, box = predictions.localization
+        text = f"{class_name(label)} {probability:.0%}"
+        annotations.draw_box(axes, box.tolist(), ORANGE, text, linewidth=3)
+    if level == "detector":
+        for index, (label, score, corners) in enumerate(
+            zip(*map(Tensor.tolist, predictions.detections), strict=True)
+        ):
+            text = f"{class_name(label)} {score:.0%}"
+            annotations.draw_box(axes, corners, object_colour(index), text, linewidth=3)
+    if level == "segmenter":
+        annotations.draw_semantic(axes, predictions.semantic)
+    if level == "instances":
+        labels, scores, masks = predictions.instances
+        for index, (label, score, mask) in enumerate(
+            zip(labels.tolist(), scores.tolist(), masks, strict=True)
+        ):
+            text = f"{class_name(label)} {score:.0%}"
+            annotations.draw_mask(axes, mask, object_colour(index), text)
+    if level in ("segmenter", "instances"):
+        for mask in scene.masks:
+            annotations.draw_outline(axes, mask)
+
+
+def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
+    """Detections before and after non-maximum suppression, with a colour for each class.
+
+    Args:
+        scene: what the detector got.
+        before_and_after: without suppression,
+            ``detector.predict(model, images, iou_threshold=1.0, max_detections=1000)[0]``, and
+            with it, ``detector.predict(model, images)[0]``.
+
+    Raises:
+        ValueError: if these are not two.
+    """
+    if len(before_and_after) != 2:
+        raise ValueError(
+            f"{len(before_and_after)} lists of detections: give two, before and after suppression."
+        )
+    before, after = before_and_after
+    colour_index = {
+        label: index for index, label in enumerate(dict.fromkeys(before.labels.tolist()))
+    }
+    with course_style():
+        figure, panels = plt.subplots(1, 2, figsize=(9, 4.9), layout="constrained")
+        for axes, detections in zip(panels, (before, after), strict=True):
+            when = "before" if detections is before else "after"
+            annotations.draw_image(axes, scene.image, fade=0.5)
+            axes.set_title(f"{when} suppression: {len(detections.labels)} boxes")
+            # In reverse order, so that the most confident box is on top.
+            for label, score, corners in reversed(
+                list(zip(*map(Tensor.tolist, detections), strict=True))
+            ):
+                bold = detections is after and score >= SCORE_THRESHOLD
+                annotations.draw_box(
+                    axes,
+                    corners,
+                    object_colour(colour_index.get(label, 0)),
+                    f"{class_name(label)} {score:.2f}" if bold else "",
+                    linewidth=2.6 if bold else 0.9,
+                )
+        counts = Counter(before.labels.tolist()).most_common()
+        text = ", ".join(f"{count} {class_name(label)}" for label, count in counts[:3])
+        annotations.draw_caption(panels[0], text + (", ..." if counts[3:] else ""))
+        annotations.draw_caption(panels[1], f"bold: score {SCORE_THRESHOLD:g} or more")
+    return figure
+
+
+def style_table(names: Sequence[str], styles: Sequence[str]) -> Figure:
+    """A row for each drawing style, a column for each object; a held-out style is labelled."""
+    held_out_styles = sprites.styles("held-out")
+    with course_style():
+        figure, grid = plt.subplots(
+            len(styles),
+            len(names),
+            figsize=(1.15 * len(names) + 1.6, 1.2 * len(styles) + 0.4),
+            squeeze=False,
+        )
+        for axes, name in zip(grid[0], names, strict=True):
+            axes.set_title(name, loc="center", fontsize=10, weight="normal")
+        for line, style in zip(grid, styles, strict=True):
+            held_out = style in held_out_styles
+            for axes, name in zip(line, names, strict=True):
+                axes.imshow(
+                    sprites.sprite(name, style).numpy().transpose(1, 2, 0), interpolation="bilinear"
+                )
+                axes.set(xticks=[], yticks=[], facecolor="#FBE9DF" if held_out else "white")
+                axes.spines[:].set_visible(False)
+            line[0].set_ylabel(
+                f"{style}\nHELD OUT" if held_out else f"{style}\nfor training",
+                rotation=0,
+                ha="right",
+                va="center",
+                labelpad=10,
+                color=RED if held_out else INK,
+                weight="bold" if held_out else "normal",
+            )
+        figure.tight_layout(pad=0.4)
+    return figure

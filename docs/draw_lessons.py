@@ -1,0 +1,121 @@
+"""Draw README's pictures of the lessons: ``uv run python docs/draw_lessons.py``.
+
+Every figure is one of a lesson, drawn from the shipped models, a real layer or a real photograph.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from course_lib.compression import autoencoder
+from course_lib.convolution.edge_kernels import kernel
+from course_lib.data import scenes
+from course_lib.data.captioned import captioned_picture, make_caption
+from course_lib.data.digits import scanned_digits
+from course_lib.data.photos import photo
+from course_lib.diffusion import text_to_image
+from course_lib.diffusion.attention_maps import record_attention
+from course_lib.figures import figure_png
+from course_lib.figures.compression.latents import gallery, latent_channels
+from course_lib.figures.convolution.kernels import kernel_responses
+from course_lib.figures.fully_connected import connections
+from course_lib.figures.stable_diffusion.attention import word_attention_maps
+from course_lib.figures.unet.architecture import architecture
+from course_lib.figures.vision.predictions import five_predictions
+from course_lib.unet import UNet
+from course_lib.vision.predictions import load_models, predict_all
+
+FOLDER = Path(__file__).parent
+PROMPTS = [
+    ("fox", "purple"),
+    ("robot", "yellow"),
+    ("pizza", "blue"),
+    ("owl", "orange"),
+    ("rocket", "black"),
+]
+SAMPLERS = {"ddpm": "DDPM", "ddim": "DDIM", "dpm++": "DPM-Solver++"}
+OPTIONS = {
+    "sampler": text_to_image.SAMPLER,
+    "steps": text_to_image.STEPS,
+    "guidance": text_to_image.GUIDANCE,
+}
+
+
+def lesson_01() -> Figure:
+    """The connections of a fully connected layer and of a convolution, on a scanned digit."""
+    torch.manual_seed(0)
+    digit = scanned_digits(size=20, canvas=20).train_images[3, 0]
+    small = nn.functional.avg_pool2d(digit[None], 4)[0]
+    return connections(nn.Linear(25, 25), nn.Conv2d(1, 1, kernel_size=3, padding=1), small)
+
+
+def lesson_02() -> Figure:
+    """The responses of two edge kernels on three photographs."""
+    photos = {name: photo(name, 256, grey=True)[0] for name in ("brick", "camera", "coffee")}
+    names = ("vertical edges (Sobel)", "horizontal edges (Sobel)")
+    return kernel_responses(photos, {name: kernel(name) for name in names})
+
+
+def lesson_03() -> Figure:
+    """The answers of the five networks on one scene."""
+    scene = scenes.scene(0, split="new-backgrounds")
+    return five_predictions(scene, predict_all(load_models(), scene.image))
+
+
+def lesson_04() -> Figure:
+    """The channels of a latent, and what changing each one does."""
+    image = captioned_picture(0, split="new-combinations").image
+    return latent_channels(autoencoder.load(), image)
+
+
+def lesson_05() -> Figure:
+    """The U-Net of the paper, traced on the meta device."""
+    with torch.device("meta"):
+        model = UNet.paper()
+    return architecture(model, 572)
+
+
+def lesson_06() -> Figure:
+    """The same prompt and noise with three samplers and different numbers of steps."""
+    model, prompt, counts = text_to_image.load(), make_caption("fox", "purple"), (1, 2, 5, 20, 50)
+    rows = {
+        title: [
+            model.generate(prompt, **OPTIONS | {"sampler": name, "steps": steps})[0]
+            for steps in counts
+        ]
+        for name, title in SAMPLERS.items()
+    }
+    return gallery(rows, ["1 step" if steps == 1 else f"{steps} steps" for steps in counts])
+
+
+def lesson_07() -> Figure:
+    """The attention of each image position to each word of the prompt."""
+    prompt = make_caption("fox", "purple")
+    return word_attention_maps(record_attention(text_to_image.load(), prompt, **OPTIONS))
+
+
+def generated() -> Figure:
+    """One image for each prompt, with seeds 0 to 4: the only ones that were generated."""
+    model = text_to_image.load()
+    images = model.generate([make_caption(*pair) for pair in PROMPTS], **OPTIONS)
+    return gallery({"": list(images)}, [" on ".join(pair) for pair in PROMPTS])
+
+
+DPI: dict[Callable[[], Figure], int] = {
+    lesson_01: 110,
+    **dict.fromkeys([lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07], 80),
+    generated: 160,
+}
+
+
+def main() -> None:
+    """Write the pictures next to this file."""
+    for draw, dpi in DPI.items():
+        (FOLDER / f"{draw.__name__}.png").write_bytes(figure_png(draw(), dpi=dpi))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Learned kernels: whitening, the sparse-coding loss, Gabor fits, and the shipped checkpoint."""
+
+import torch
+
+from course_lib.assets import checkpoints
+from course_lib.convolution import learned_kernels
+
+
+def test_card_matches_the_shipped_kernels():
+    metrics = checkpoints.read_card("kernels")["metrics"]
+    fit = learned_kernels.fit_gabor(learned_kernels.load())
+    assert metrics["edges"] == fit.is_edge().sum()
+    assert metrics["colours"] == fit.is_colour().sum()
+    fit_before = learned_kernels.fit_gabor(learned_kernels.untrained_kernels())
+    assert metrics["edges before training"] == fit_before.is_edge().sum()
+
+
+def test_gabor_fit_recognises_gabor_functions_and_rejects_noise():
+    y, x = torch.meshgrid(torch.arange(9.0) - 4, torch.arange(9.0) - 4, indexing="ij")
+    wave = torch.exp(-(x**2 + y**2) / 8) * (2 * torch.pi * (x + y) / 2**0.5 / 5).sin()
+    noise = torch.randn(3, 9, 9, generator=torch.Generator().manual_seed(0))
+    red = wave * torch.tensor([1.0, -0.5, -0.5])[:, None, None]
+    fit = learned_kernels.fit_gabor(torch.stack([wave.expand(3, -1, -1), red, noise]))
+    assert fit.is_edge().tolist() == [True, False, False]
+    assert fit.is_colour().tolist() == [False, True, False]
+    assert fit.angle[:2].tolist() == [45, 45] and fit.explained[0] > 0.9
+
+
+def test_whitening_decorrelates_pixels():
+    patches = learned_kernels.sample_patches(3000)
+    assert patches.shape == (3000, 3, 9, 9) and patches.mean((1, 2, 3)).abs().max() < 1e-6
+    white = patches.flatten(1) @ learned_kernels.whitening_matrix(patches, noise=1e-3).T
+    largest_variances = torch.linalg.eigvalsh(white.T @ white / len(white))[-100:]
+    torch.testing.assert_close(largest_variances, torch.ones(100), rtol=0, atol=0.1)
+
+
+def test_gradient_step_lowers_the_loss():
+    torch.manual_seed(0)
+    patches = learned_kernels.sample_patches(500)
+    model = learned_kernels.SparseAutoencoder(learned_kernels.whitening_matrix(patches))
+    loss = learned_kernels.reconstruction_and_sparsity(model, patches)
+    loss.backward()
+    with torch.no_grad():
+        model.weight -= 0.01 * model.weight.grad
+    assert learned_kernels.reconstruction_and_sparsity(model, patches) < loss

@@ -1,0 +1,148 @@
+"""Rebuilding: the learner's work is found, whatever happened to the notebook, and nothing else is
+taken.
+"""
+
+import time
+
+import nbformat
+import pytest
+from course_grading.collect.rebuild import rebuild
+from nbformat.v4 import new_code_cell
+
+from tests.support.submissions import sources
+
+
+def rebuilt_sources(release, *, added=(), **edits):
+    """The rebuilt sources by id, after a learner wrote ``edits`` into cells and appended the cells
+    ``added``.
+    """
+    submitted = nbformat.from_dict(release)
+    for cell in submitted.cells:
+        cell.source = edits.get(cell["id"].replace("-", "_"), cell.source)
+    submitted.cells += [new_code_cell(source) for source in added]
+    notebook, missing = rebuild(submitted, release)
+    assert missing == []
+    return sources(notebook)
+
+
+def double_of_three(source):
+    names = {}
+    exec(source, names)
+    return names["double"](3)
+
+
+def test_only_answers_and_exercises_are_taken(release, submitted):
+    submitted.cells.insert(0, new_code_cell("import os"))
+    for cell in submitted.cells:
+        if cell.get("id") == "double":
+            cell.source = "pass"
+    notebook, missing = rebuild(submitted, release)
+    assert missing == [] and "import os" not in sources(notebook).values()
+    assert sources(notebook)["double"] == sources(release)["double"]
+    assert 'answer = "AC"' in sources(notebook)["which-letters-answer"]
+    assert "return x + x" in sources(notebook)["double-code"]
+
+
+def remove_nbgrader_metadata(notebook):
+    for cell in notebook.cells:
+        cell.metadata.pop("nbgrader", None)
+
+
+def remove_metadata_and_ids(notebook):
+    """As a tool does that keeps only sources: then the marker comments identify the cells."""
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata.clear()
+        cell["id"] = f"cell-{number}"
+
+
+def reverse_cells(notebook):
+    notebook.cells.reverse()
+
+
+@pytest.mark.parametrize(
+    "damage", [remove_nbgrader_metadata, remove_metadata_and_ids, reverse_cells]
+)
+def test_damaged_notebook_is_rebuilt(damage, release, submitted):
+    expected, _ = rebuild(submitted, release)
+    damage(submitted)
+    notebook, missing = rebuild(submitted, release)
+    assert sources(notebook) == sources(expected) and missing == []
+
+
+def test_deleted_cell_is_missing_and_blank(release, submitted):
+    submitted.cells = [cell for cell in submitted.cells if cell["id"] != "double-code"]
+    notebook, missing = rebuild(submitted, release)
+    assert missing == ["double-code"]
+    assert sources(notebook)["double-code"] == sources(release)["double-code"]
+
+
+def test_answer_without_its_quiz_call_counts(release, submitted):
+    for cell in submitted.cells:
+        if cell["id"] == "which-letters-answer":
+            cell.source = 'answer = "AC"'
+    notebook, _ = rebuild(submitted, release)
+    assert sources(notebook)["which-letters-answer"].startswith('answer = "AC"  # @param')
+    assert 'quiz.answer("which-letters"' in sources(notebook)["which-letters-answer"]
+
+
+def test_edited_copy_counts_before_a_blank_one(release, submitted):
+    blank = [cell for cell in nbformat.from_dict(release).cells if cell["id"] == "double-code"]
+    submitted.cells[:0] = blank
+    notebook, _ = rebuild(submitted, release)
+    assert "return x + x" in sources(notebook)["double-code"]
+
+
+def test_exercise_brings_the_added_cells_that_it_needs(release):
+    code = "# Exercise: double (2 points)\ndef double(x):\n    return twice(x)"
+    added = ["half = 1 / 2", "import operator as o", "def twice(x):\n    return o.add(x, x)"]
+    source = rebuilt_sources(release, double_code=code, added=added)["double-code"]
+    assert double_of_three(source) == 6 and "half" not in source
+
+
+def test_magics_do_not_break_an_exercise(release):
+    code = (
+        "%matplotlib inline\n!ls\n# Exercise: double (2 points)\n"
+        "def double(x):\n    %time y = x\n    return x + x"
+    )
+    assert double_of_three(rebuilt_sources(release, double_code=code)["double-code"]) == 6
+
+
+def test_exercise_in_an_added_cell_counts(release):
+    source = rebuilt_sources(release, added=["def double(x):\n    return x + x"])["double-code"]
+    assert double_of_three(source) == 6
+
+
+def test_exercise_merged_with_its_check_loses_the_check(release):
+    code = "# Exercise: double (2 points)\ndef double(x):\n    return x + x\n\n"
+    code += "# Check: double (run this cell)\nassert 0"
+    assert double_of_three(rebuilt_sources(release, double_code=code)["double-code"]) == 6
+
+
+def test_answer_is_the_value_passed_to_its_quiz_call(release):
+    text = 'answer = "AC"\nquiz.answer("which-letters", answer)\nanswer = "B"'
+    source = rebuilt_sources(release, which_letters_answer=text)["which-letters-answer"]
+    assert source.startswith('answer = "AC"  # @param')
+
+
+@pytest.mark.parametrize(
+    "text", ['answer = "A" + "C"', 'quiz.answer("which-letters", "AC")', "AC", 'answer = ["A"]']
+)
+def test_answer_without_a_literal_is_left_for_manual_grading(text, release):
+    assert rebuilt_sources(release, which_letters_answer=text)["which-letters-answer"] == text
+
+
+def test_blank_answers_stay_as_released(release):
+    blank = rebuilt_sources(
+        release, which_letters_answer='quiz.answer("which-letters", answer)', how_many_answer=""
+    )
+    assert blank == sources(release)
+
+
+def test_long_line_is_read_quickly(release, submitted):
+    """A pattern that looks for one word from each place of another needs hours for a megabyte."""
+    for cell in submitted.cells:
+        if cell["id"] == "which-letters-answer":
+            cell.source = 'quiz.answer("which-letters", ' + "answer " * 140_000
+    start = time.process_time()
+    rebuild(submitted, release)
+    assert time.process_time() - start < 10

@@ -1,0 +1,31 @@
+"""What holds for every file: size, style, no names of package registries."""
+
+import pytest
+
+# in two parts, so that this file passes its own test
+REGISTRIES = [
+    "pypi" + ".org",
+    "pythonhosted" + ".org",
+    "registry.npmjs" + ".org",
+    "registry.yarnpkg" + ".com",
+    "deb.debian" + ".org",
+]
+LOCK_FILES = ("uv.lock", "poetry.lock", "package-lock.json")
+
+
+def test_no_file_names_a_package_registry(tracked):
+    for path in tracked:
+        text = path.read_bytes().decode(errors="ignore")
+        assert not [host for host in REGISTRIES if host in text], path
+        assert path.name not in LOCK_FILES
+
+
+def test_files_and_repository_are_small(tracked):
+    sizes = {path: path.stat().st_size for path in tracked}
+    assert max(sizes.values()) <= 15 * 2**20, max(sizes, key=sizes.get)
+    assert sum(sizes.values()) <= 56 * 2**20
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
+def test_ruff(run_tool, command):
+    run_tool("ruff", *command, ".")

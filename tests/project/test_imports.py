@@ -1,0 +1,143 @@
+"""Which modules may import which, and how long the library may be. Nothing is imported: the rules
+are checked on the syntax trees.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+PACKAGES = {"course_lib": ROOT, "course_grading": ROOT / "grading"}
+MAX_LINES = 8000
+CODE_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CELL_OPTION = re.compile(r"^(:|---).*$", re.MULTILINE)
+MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
+
+
+def module_files() -> dict[str, Path]:
+    """The files of both packages by the names of their modules."""
+    files = {}
+    for package, folder in PACKAGES.items():
+        for path in (folder / package).rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            files[".".join(parts).removesuffix(".__init__")] = path
+    return files
+
+
+FILES = module_files()
+
+
+def imported_names(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
+    """Every import, also inside functions: ``(module, None)`` or ``(module, name)``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules of both packages that a file imports."""
+    names = imported_names(ast.parse(path.read_text(encoding="utf-8")))
+    modules = {
+        f"{module}.{name}" if f"{module}.{name}" in FILES else module for module, name in names
+    }
+    return modules & FILES.keys()
+
+
+GRAPH = {module: imported_modules(path) for module, path in FILES.items()}
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """A cycle of imports, or an empty list."""
+    finished: set[str] = set()
+
+    def visit(module: str, chain: list[str]) -> list[str]:
+        if module in chain:
+            return [*chain[chain.index(module) :], module]
+        if module in finished:
+            return []
+        for imported in sorted(graph[module]):
+            if cycle := visit(imported, [*chain, module]):
+                return cycle
+        finished.add(module)
+        return []
+
+    for module in graph:
+        if cycle := visit(module, []):
+            return cycle
+    return []
+
+
+def test_there_is_no_import_cycle():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert " -> ".join(find_cycle(GRAPH)) == ""
+
+
+def test_only_the_command_line_imports_the_grader():
+    importers = {
+        module
+        for module, imported in GRAPH.items()
+        if module.startswith("course_lib") and any(m.startswith("course_grading") for m in imported)
+    }
+    assert "course_lib.cli" in importers
+    assert {m for m in importers if not m.startswith("course_lib.commands.")} == {"course_lib.cli"}
+
+
+def test_stable_diffusion_imports_only_itself_and_the_paths_of_embedded_files():
+    for module, imported in GRAPH.items():
+        if module.startswith("course_lib.sd"):
+            others = {name for name in imported if not name.startswith("course_lib.sd")}
+            assert others <= {"course_lib.assets.paths"}, module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("*.md")), ids=lambda p: p.stem)
+def test_lessons_import_no_private_names(path):
+    cells = CODE_CELL.findall(path.read_text(encoding="utf-8"))
+    assert len(cells) > 10
+    course_names = set()
+    trees = [ast.parse(MAGIC.sub("", CELL_OPTION.sub("", cell))) for cell in cells]
+    for tree in trees:
+        for module, name in imported_names(tree):
+            if module.startswith("course_lib"):
+                parts = [*module.split("."), *([name] if name else [])]
+                assert not [part for part in parts if part.startswith("_")], parts
+                course_names.add(parts[-1])
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                private = node.attr.startswith("_") and not node.attr.startswith("__")
+                assert not (private and node.value.id in course_names), ast.unparse(node)
+
+
+def count_code_lines(source: str) -> int:
+    """The lines with code: no blank lines, comments or docstrings."""
+    lines = set()
+    ignored = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in ignored and token.type != tokenize.ENDMARKER:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
+def test_library_stays_small():
+    assert count_code_lines('"""Text."""\n\nx = 1  # a\n# b\ndef f():\n    """T."""\n') == 2
+    counts = {
+        module: count_code_lines(path.read_text(encoding="utf-8"))
+        for module, path in FILES.items()
+        if module.startswith("course_lib")
+        and not module.startswith(("course_lib.figures", "course_lib.widgets"))
+    }
+    assert sum(counts.values()) <= MAX_LINES

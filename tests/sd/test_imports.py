@@ -1,0 +1,33 @@
+"""The package depends on nothing else in the course, and imports little when it is not used."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import course_lib.sd
+
+FILES = sorted(Path(course_lib.sd.__file__).parent.glob("*.py"))
+# The tokenizer's merges are one of the course's data files.
+ALLOWED = {"tokenizer.py": {"course_lib.assets"}}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_this_package_is_imported(path):
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            modules.add(node.module)
+    ours = {module for module in modules if module.split(".")[0] == "course_lib"}
+    outside = {module for module in ours if not module.startswith("course_lib.sd.")}
+    assert outside <= ALLOWED.get(path.name, set())
+
+
+def test_licence_is_available_without_torch():
+    code = "import sys, course_lib.sd.licence; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
