@@ -2,7 +2,7 @@
 
 ``widget.css`` and ``widget.js`` are part of every output, so saved notebooks need no other files.
 When a box is ticked, the script asks the editor by an event to rewrite the literal in the cell (see
-``labextension``); if no editor responds, the learner is told what to type.
+``labextension``); if no editor responds, the status line says what to type.
 """
 
 import html

@@ -124,7 +124,7 @@ def test_interrupted_run_is_saved_and_resumed(course, tmp_path, interrupt):
     assert command in printed
     card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["metrics"] == {} and "stopped after 1 of 3 epochs" in card["note"]
-    # It does not start from the beginning without being told to.
+    # Without --resume it refuses to start from the beginning.
     refused = course("train", "classifier", "--epochs", 3, code=1)
     assert "classifier.resume" in output(refused)
     refused = course(
