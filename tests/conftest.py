@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
-
-# One thread per test process, so that parallel tests do not compete; set before importing torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from torch import nn
 
 from tests.support.checkout import ROOT, SAMPLE
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    from torch import nn
+
+# One thread per test process, so that parallel tests do not compete; set before torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+# Tests start hundreds of Python processes. Where bytecode is not cached (container images often
+# switch that off), each would compile torch and nbgrader again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Files, or "file::test", whose tests run students' code.
 SANDBOXED = {
@@ -39,8 +44,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, nn.Module]:
+def models() -> "dict[str, nn.Module]":
     """The models of the five levels with random weights, in eval mode."""
+    import torch
+
     from course_lib.vision.tasks import LEVELS
 
     torch.manual_seed(0)

@@ -37,7 +37,7 @@ def test_splits_share_no_combination():
     def combinations(split):
         return {
             (picture.name, picture.colour)
-            for picture in CaptionedPictures(range(300), size=16, split=split)
+            for picture in CaptionedPictures(range(100), size=16, split=split)
         }
 
     trained, new = combinations("seen"), combinations("new-combinations")

@@ -3,6 +3,7 @@
 See ``tests/support/mutations.py`` for the ways in which a mistake is made.
 """
 
+import functools
 from dataclasses import replace as with_fields
 from itertools import count
 
@@ -475,15 +476,26 @@ def test_mistake_in_a_sampler_is_detected(name, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
-    return pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
+    """Our pipeline, and a function that gives diffusers' result; each result is computed once."""
+    ours, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
+
+    @functools.cache
+    def expected(sampler: str, with_image: bool):
+        return diffusers_result(theirs, sampler, "leading", **pipeline_options(with_image))
+
+    return ours, expected
+
+
+def pipeline_options(with_image: bool) -> dict:
+    return {"image": IMAGE, "strength": 0.6} if with_image else {}
 
 
 @pytest.mark.parametrize("name", PIPELINE_MISTAKES)
 def test_mistake_in_the_pipeline_is_detected(name, pipelines, monkeypatch):
     with_image, make_mistake, sampler = PIPELINE_MISTAKES[name]
-    ours, theirs = pipelines
-    options = {"image": IMAGE, "strength": 0.6} if with_image else {}
-    expected = diffusers_result(theirs, sampler, "leading", **options)
+    ours, diffusers = pipelines
+    options = pipeline_options(with_image)
+    expected = diffusers(sampler, with_image)
     right = our_result(ours, sampler, **options)
     make_mistake(monkeypatch)
     wrong = our_result(ours, sampler, **options)

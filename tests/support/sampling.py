@@ -3,6 +3,7 @@
 diffusers is imported when it is needed, so that tests are collected quickly.
 """
 
+import functools
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -57,6 +58,7 @@ class _Overlay:
         return getattr(self._module, name)
 
 
+@functools.cache  # diffusers looks through all its modules each time
 def scheduler_class(name: str) -> type:
     """diffusers' counterpart of one of our samplers."""
     import diffusers

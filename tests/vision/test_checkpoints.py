@@ -51,11 +51,11 @@ def test_skip_connections_improve_the_unet():
 
 
 @pytest.mark.parametrize("name", tasks.MODELS)
-def test_evaluation_on_100_scenes_is_close_to_the_card(name):
-    """The tolerance of 0.05 allows for using 100 of the card's 500 scenes."""
-    metrics = tasks.evaluate(name, tasks.load(name), "new-backgrounds", 100)
+def test_evaluation_on_50_scenes_is_close_to_the_card(name):
+    """The tolerance of 0.07 allows for using 50 of the card's 500 scenes."""
+    metrics = tasks.evaluate(name, tasks.load(name), "new-backgrounds", 50)
     expected = checkpoints.read_card(name)["metrics"]["new-backgrounds"]
-    assert metrics == pytest.approx(expected, abs=0.05)
+    assert metrics == pytest.approx(expected, abs=0.07)
 
 
 @pytest.mark.slow
