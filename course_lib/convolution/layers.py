@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 # The number of values that conv2d_im2col unfolds at a time: 8 MiB in float32, to fit in the cache.
-_CHUNK = 2**21
+_VALUES_PER_CHUNK = 2**21
 
 Images = Float[Tensor, "batch in_channels height width"]
 Kernels = Float[Tensor, "out_channels in_channels kernel_height kernel_width"]
@@ -41,7 +41,7 @@ def fully_connected(
     if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1]:
         raise ValueError(
             f"x is {_shape(x)} and weight {_shape(weight)}: give (batch, inputs) and "
-            "(outputs, inputs) with the same inputs. Flatten images with x.flatten(1)."
+            "(outputs, inputs) with the same number of inputs. Flatten images with x.flatten(1)."
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(
@@ -66,7 +66,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
     if kernel < 1 or stride < 1 or padding < 0:
         raise ValueError(
             f"kernel {kernel}, stride {stride}, padding {padding}: "
-            "need kernel and stride >= 1, padding >= 0."
+            "kernel and stride must be at least 1, padding at least 0."
         )
     if size + 2 * padding < kernel:
         raise ValueError(
@@ -95,7 +95,7 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
 def conv2d_loops(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution by definition, in nested loops: each output is a sum of products. Slow.
+    """Convolution as defined, in nested loops: each output is a sum of products. It is slow.
 
     Args:
         x: the images.
@@ -142,14 +142,14 @@ def conv2d_im2col(
 
     The basic idea is ``weight.flatten(1) @ im2col(...)``, but that spends most of its time writing
     a matrix ``kernel_height * kernel_width`` times as large as the image. So only the width is
-    unfolded here, into windows one pixel high. Each kernel row is multiplied with the same matrix,
+    unfolded here, into windows one pixel high. Each kernel row is multiplied by the same matrix,
     shifted down by one image row each time, and the products are summed (Cho and Brand, 2017).
     Arguments and errors are those of :func:`conv2d_loops`.
     """
     out_height, out_width = _check(x, weight, bias, stride, padding)
     windows = _windows(F.pad(x, (padding,) * 4), 1, weight.shape[3], 1, stride)
     output = x.new_empty(len(x), len(weight), out_height * out_width)
-    chunk = max(1, _CHUNK // max(1, windows[0].numel()))  # images
+    chunk = max(1, _VALUES_PER_CHUNK // max(1, windows[0].numel()))  # images
     for first in range(0, len(x), chunk):
         # axes: image; channel and kernel column; image row; position in the row
         columns = windows[first : first + chunk].contiguous().flatten(1, 3)

@@ -1,4 +1,4 @@
-"""Data sets as documented tensors, one module per data set, imported by name.
+"""Data sets and the code that composes them, one module each.
 
 Nothing is imported here, so that ``import course_lib.data`` stays light.
 """

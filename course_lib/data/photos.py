@@ -1,6 +1,7 @@
 """Embedded photographs: small ones for convolutions, large ones for compression and backgrounds.
 
-All are CC0, CC-BY or in the public domain: data/LICENSES.md has origin, author and link of each.
+All are CC0, CC-BY or in the public domain: data/LICENSES.md gives the origin, author and link of
+each.
 """
 
 from functools import cache, lru_cache
@@ -39,7 +40,7 @@ def names(split: str = "small") -> list[str]:
 def photo(
     name: str, size: int | None = None, grey: bool = False
 ) -> Float[Tensor, "channels height width"]:
-    """A photograph as a float32 tensor in [0, 1], 0 black and 1 white.
+    """A photograph as a float32 tensor in [0, 1], where 0 is black and 1 is white.
 
     Args:
         name: one of :func:`names`, of any split.

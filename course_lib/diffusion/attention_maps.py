@@ -86,18 +86,17 @@ def _to_maps(
 def maps_by_word(record: AttentionRecord) -> dict[str, Float[Tensor, "rows columns"]]:
     """The maps, averaged over the steps, by word.
 
-    ``"start"`` is the start token, ``"ends"`` the sum of the end tokens. A repeated word gets
-    trailing spaces.
+    ``"end tokens"`` is the sum of the maps of all end tokens. A repeated word gets trailing spaces.
     """
     maps = record.maps.mean(0)
     first_end = record.tokens.index(record.tokens[-1])
-    by_word = {"start": maps[0]}
+    by_word = {"start token": maps[0]}
     for index in range(1, first_end):
         word = record.tokens[index]
         while word in by_word:
             word += " "
         by_word[word] = maps[index]
-    return by_word | {"ends": maps[first_end:].sum(0)}
+    return by_word | {"end tokens": maps[first_end:].sum(0)}
 
 
 def object_to_background_ratios(record: AttentionRecord) -> list[float]:

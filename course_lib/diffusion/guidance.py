@@ -17,7 +17,7 @@ class GuidanceResult(NamedTuple):
 
     guidance: float
     object: float  # share of pictures in which the judge sees the right object
-    colour: float  # the right background colour
+    colour: float  # share with the right background colour
     both: float
     diversity: float  # mean RMS distance between pictures of the same prompt
     latent_std: float  # standard deviation of the latents; about 1 for real pictures
@@ -37,13 +37,13 @@ def measure_guidance(
     """Generate pictures at one guidance scale and measure them.
 
     Args:
-        model: on any device.
+        model: the text-to-image pipeline, on any device.
         judge: names the object and the colour of each picture.
-        pairs: objects and colours to generate.
+        pairs: the object and background colour of each prompt.
         guidance: the guidance scale.
-        images_per_pair: at least 2.
-        steps: of the sampler.
-        seed: of the first picture. The same seed gives the same initial noise at every scale.
+        images_per_pair: the number of pictures per pair, at least 2.
+        steps: the number of sampling steps.
+        seed: the seed of the first picture; the initial noise is the same at every scale.
 
     Raises:
         ValueError: if there are no pairs, or fewer than two pictures per pair to compare.

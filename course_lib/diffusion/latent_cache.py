@@ -32,7 +32,7 @@ def encode_dataset(
 
     Args:
         count: the number of pictures.
-        objects: the names to choose from.
+        objects: the names of the objects that the pictures may show.
         device: where to encode; the latents are returned on the CPU.
         workers: processes that render pictures ahead of time.
         cache_file: a safetensors file, for resumed runs. It is written if it is missing, or if it

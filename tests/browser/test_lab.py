@@ -107,6 +107,7 @@ def test_clicks_rewrite_the_cell_and_reopening_restores_the_boxes(
         expect(multiple.box(letter)).to_be_checked()
 
 
+@pytest.mark.slow
 def test_keyboard_only(page: Page, jupyter: Jupyter) -> None:
     jupyter.notebook("keys.ipynb", SETUP, MULTIPLE, SINGLE)
     open_and_run(page, f"{jupyter.url}/doc/tree/keys.ipynb", 3)
@@ -159,6 +160,7 @@ def test_keyboard_only(page: Page, jupyter: Jupyter) -> None:
     ).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_notebook_7(page: Page, jupyter: Jupyter) -> None:
     path = jupyter.notebook("seven.ipynb", SETUP, MULTIPLE)
     open_and_run(page, f"{jupyter.url}/notebooks/seven.ipynb", 2)
@@ -175,6 +177,7 @@ def test_notebook_7(page: Page, jupyter: Jupyter) -> None:
     assert save(page, path)[1] == MULTIPLE.replace('""', '"BC"', 1)
 
 
+@pytest.mark.slow
 def test_without_the_extension_the_status_says_what_to_type(page: Page, jupyter: Jupyter) -> None:
     jupyter.notebook("plain.ipynb", SETUP, MULTIPLE)
     jupyter.configure(**{"pixels-to-diffusion-quiz:plugin": True})

@@ -60,7 +60,7 @@ def test_output_size_matches_the_output(problem):
 
 
 def test_im2col_processes_many_images_in_chunks(monkeypatch):
-    monkeypatch.setattr(layers, "_CHUNK", 500)
+    monkeypatch.setattr(layers, "_VALUES_PER_CHUNK", 500)
     x, weight = torch.randn(7, 2, 9, 8), torch.randn(3, 2, 3, 3)
     torch.testing.assert_close(
         layers.conv2d_im2col(x, weight), F.conv2d(x, weight), rtol=1e-5, atol=1e-5
@@ -136,8 +136,8 @@ X, W = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3)
         ((X, torch.ones(3, 1, 3, 3)), "2 channels, the kernels 1"),
         ((X, W, torch.ones(2)), "each of the 3 output channels"),
         ((X, torch.ones(3, 2, 6, 3)), "make the kernel smaller"),
-        ((X, W, None, 0), "stride >= 1"),
-        ((X, W, None, 1, -1), "padding >= 0"),
+        ((X, W, None, 0), "stride must be at least 1"),
+        ((X, W, None, 1, -1), "padding at least 0"),
         ((X, W.double()), "weight.to"),
     ],
 )
@@ -150,7 +150,7 @@ def test_convolution_errors_name_the_fix(convolve, arguments, message):
     "arguments, message",
     [
         ((X, W), "flatten"),
-        ((torch.ones(2, 4), torch.ones(3, 5)), "same inputs"),
+        ((torch.ones(2, 4), torch.ones(3, 5)), "same number of inputs"),
         ((torch.ones(2, 5), torch.ones(3, 5), torch.ones(5)), "each of the 3 outputs"),
     ],
 )

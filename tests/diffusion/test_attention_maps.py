@@ -81,7 +81,7 @@ def test_model_is_restored_after_an_error(model):
 
 def test_maps_by_word(record):
     by_word = maps_by_word(record)
-    assert list(by_word) == ["start", "a", "fox", "on", "a ", "red", "ends"]
+    assert list(by_word) == ["start token", "a", "fox", "on", "a ", "red", "end tokens"]
     torch.testing.assert_close(sum(by_word.values()), torch.ones(8, 8), atol=1e-5, rtol=0)
     torch.testing.assert_close(by_word["fox"], record.maps[:, 2].mean(0))
 

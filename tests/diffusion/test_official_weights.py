@@ -10,7 +10,7 @@ from tests.support.small_sd import small_pipeline
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_instructions_without_weights(monkeypatch, tmp_path):
+def test_missing_weights_give_download_instructions(monkeypatch, tmp_path):
     monkeypatch.delenv(official_weights.ENV_VARIABLE, raising=False)
     assert official_weights.find() is None
     monkeypatch.setenv(official_weights.ENV_VARIABLE, str(tmp_path / "missing"))
@@ -35,12 +35,12 @@ def test_incomplete_weights_are_not_usable(monkeypatch, tmp_path):
     assert not official_weights.is_usable(tmp_path, CUDA)
 
 
-def test_complete_weights_are_usable_on_a_gpu(monkeypatch, tmp_path):
+def test_complete_weights_are_usable_only_on_a_gpu(monkeypatch, tmp_path):
     unet = small_pipeline().unet
     monkeypatch.setattr(
         "course_lib.sd.weights.inspect", lambda path: {"unet": SimpleNamespace(model=unet)}
     )
-    total = sum(weights.numel() for weights in unet.parameters())
+    total = sum(parameter.numel() for parameter in unet.parameters())
     text = official_weights.describe(tmp_path, CPU)
     assert f"{total:,} parameters" in text and "course sd generate" in text
     assert "course sd generate" not in official_weights.describe(tmp_path, CUDA)

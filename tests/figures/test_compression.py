@@ -49,7 +49,7 @@ def test_block_tables_show_the_numbers_of_the_codec(image):
         figures.block_tables(image, 8, 0, 20)
 
 
-def test_every_jpeg_figure_is_drawn(image):
+def test_other_jpeg_figures_are_drawn(image):
     decoded = jpeg.decompress(jpeg.compress(image, 30))
     drawings = [
         figures.colour_planes(image),
@@ -105,7 +105,7 @@ def test_empty_data_raises(draw):
         draw({})
 
 
-def test_traced_shapes_are_those_of_the_running_model(model):
+def test_traced_shapes_match_the_configuration(model):
     stages = shapes.trace_stages(model, 64)
     by_name = {stage.name: stage.shape for stage in stages}
     assert stages[0].shape == stages[-1].shape == (3, 64, 64)
@@ -147,7 +147,7 @@ def test_principal_components_show_their_share_of_the_variance():
     assert any(f"({code.explained_variance_ratio[0]:.1%})" in text for text in texts(figure))
 
 
-def test_latent_channels_are_changed_one_at_a_time(model, image):
+def test_latent_channels_draws_each_channel_and_two_changes(model, image):
     figure = latents.latent_channels(model, image, change=2)
     images = [axes for axes in figure.axes if axes.images]
     assert len(images) == 2 + 3 * 4

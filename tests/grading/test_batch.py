@@ -223,7 +223,7 @@ if __name__ == "__main__":
     ("owner", "function", "graded_again"),
     [
         ("record", "save_result", 2),
-        ("api", "autograde", 1),
+        pytest.param("api", "autograde", 1, marks=pytest.mark.slow),
         pytest.param("record", "record_result", 1, marks=pytest.mark.slow),
         pytest.param("pages", "request", 1, marks=pytest.mark.slow),
         pytest.param("pages", "wait", 0, marks=pytest.mark.slow),
@@ -287,6 +287,7 @@ def test_a_submission_that_always_ends_its_worker_is_a_problem(task, submission,
     assert problems == {"student-0": "", "student-2": ""}
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_results_to_the_byte(task, submission, key, cluster):
     tasks = make_tasks(task, submission, 6)
     local = {r.student: r.to_json() for r in workers.grade_all(tasks, {NAME: key}, workers=1)}

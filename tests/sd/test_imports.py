@@ -1,4 +1,6 @@
-"""The package depends on nothing else in the course, and imports little when it is not used."""
+"""``course_lib.sd`` imports no other part of the course except the paths of its data files, and its
+licence module does not import torch.
+"""
 
 import ast
 import subprocess
@@ -10,12 +12,12 @@ import pytest
 import course_lib.sd
 
 FILES = sorted(Path(course_lib.sd.__file__).parent.glob("*.py"))
-# The tokenizer's merges are one of the course's data files.
-ALLOWED = {"tokenizer.py": {"course_lib.assets"}}
+# The tokenizer reads its BPE merges from one of the course's data files.
+ALLOWED_IMPORTS = {"tokenizer.py": {"course_lib.assets"}}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_only_this_package_is_imported(path):
+def test_no_other_part_of_the_course_is_imported(path):
     modules = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -25,9 +27,9 @@ def test_only_this_package_is_imported(path):
             modules.add(node.module)
     ours = {module for module in modules if module.split(".")[0] == "course_lib"}
     outside = {module for module in ours if not module.startswith("course_lib.sd.")}
-    assert outside <= ALLOWED.get(path.name, set())
+    assert outside <= ALLOWED_IMPORTS.get(path.name, set())
 
 
-def test_licence_is_available_without_torch():
+def test_licence_does_not_import_torch():
     code = "import sys, course_lib.sd.licence; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

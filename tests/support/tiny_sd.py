@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PROMPT, NEGATIVE = "a red fox on a purple background", "blurry, two foxes"
 IMAGE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(9))
+STEPS = 5
 VOCAB_SIZE = 700
 CLIP = CLIPTextConfig(
     vocab_size=VOCAB_SIZE,
@@ -79,13 +80,13 @@ def pipeline_pair(folder: Path) -> "tuple[StableDiffusion, diffusers.StableDiffu
 
 
 def our_result(pipeline: StableDiffusion, sampler: str, **options) -> tuple[Tensor, Tensor]:
-    """Latents and images after ten steps: two, of the seeds 3 and 4, with guidance 7.5."""
+    """Latents and images after ``STEPS`` steps: two, of the seeds 3 and 4, with guidance 7.5."""
     latents = []
     images = pipeline.generate(
         PROMPT,
         negative=NEGATIVE,
         sampler=sampler,
-        steps=10,
+        steps=STEPS,
         seed=3,
         count=2,
         callback=lambda index, t, x: latents.append(x),
@@ -107,7 +108,7 @@ def diffusers_result(
         )
         pipeline.set_progress_bar_config(disable=True)
         options["image"] = options["image"][None]
-    pipeline.scheduler = diffusers_scheduler(sampler, 10, spacing=spacing)
+    pipeline.scheduler = diffusers_scheduler(sampler, STEPS, spacing=spacing)
 
     def keep_latents(pipeline, index, t, tensors):
         latents.append(tensors["latents"])
@@ -116,7 +117,7 @@ def diffusers_result(
     images = pipeline(
         prompt=PROMPT,
         negative_prompt=NEGATIVE,
-        num_inference_steps=10,
+        num_inference_steps=STEPS,
         guidance_scale=7.5,
         generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
         num_images_per_prompt=2,

@@ -105,7 +105,8 @@ def three_epochs_of_scenes(checkpoint, workers=0, killed_in_step=None):
     return model, history
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
 def test_process_killed_in_an_epoch_resumes_to_the_same_weights(tmp_path, workers):
     path = tmp_path / "run.pt"
     process = multiprocessing.get_context("spawn").Process(

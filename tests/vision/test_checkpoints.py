@@ -50,7 +50,16 @@ def test_skip_connections_improve_the_unet():
     assert all_skips > deepest + 0.05 and all_skips > none + 0.05
 
 
-@pytest.mark.parametrize("name", tasks.MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # The two without skip connections are evaluated with the slow tests.
+        pytest.param(
+            name, marks=[pytest.mark.slow] if name in tasks.UNETS and name != "unet" else []
+        )
+        for name in tasks.MODELS
+    ],
+)
 def test_evaluation_on_50_scenes_is_close_to_the_card(name):
     """The tolerance of 0.07 allows for using 50 of the card's 500 scenes."""
     metrics = tasks.evaluate(name, tasks.load(name), "new-backgrounds", 50)

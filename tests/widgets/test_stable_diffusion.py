@@ -1,4 +1,4 @@
-"""Lesson 7's widgets respond to their controls, and show a still picture with alt text."""
+"""Lesson 7's widgets respond to their controls, and show a static image with alt text."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def record(model):
     return record_attention(model, PROMPT, **OPTIONS, guidance=2.0)
 
 
-def test_the_demo_shows_the_tokens_of_each_tokenizer():
+def test_tokenizer_demo_shows_the_tokens_of_each_tokenizer():
     full, short = Tokenizer(), Tokenizer(5000, 5)
     widget = TokenizerDemo({"full": full, "short": short}, "a fox")
     for tokenizer in (full, short):
@@ -50,7 +50,7 @@ def test_the_demo_shows_the_tokens_of_each_tokenizer():
     assert "full: 0 tokens" in widget.boxes.value
 
 
-def test_text_is_escaped():
+def test_prompt_is_escaped_in_html():
     widget = TokenizerDemo({"full": Tokenizer()}, "<script>alert(1)</script>")
     assert "<script" not in widget.boxes.value
 
@@ -58,17 +58,17 @@ def test_text_is_escaped():
 def test_every_control_of_the_maps_changes_the_picture(record):
     widget = WordMaps(record)
     assert widget.word.value == "fox"
-    for control, value in ((widget.word, "ends"), (widget.step, 0)):
+    for control, value in ((widget.word, "end tokens"), (widget.step, 0)):
         before = read_picture(widget)
         control.value = value
         assert (read_picture(widget) != before).any()
     share = record.maps[0, 6:].sum(0).mean()
-    assert f"“ends” gets {float(share):.1%} of the attention weight" in widget.message.value
+    assert f"“end tokens” gets {float(share):.1%} of the attention weight" in widget.message.value
 
 
 def test_an_empty_prompt_has_maps_of_start_and_end(model):
     widget = WordMaps(record_attention(model, "", **OPTIONS, guidance=1.0))
-    assert [name for name, _ in widget.word.options] == ["start", "ends"]
+    assert [name for name, _ in widget.word.options] == ["start token", "end tokens"]
 
 
 @pytest.mark.parametrize(

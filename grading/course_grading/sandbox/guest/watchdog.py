@@ -26,6 +26,7 @@ class Watchdog:
     Time is counted so that a busy machine costs nobody points. ``cpu_seconds`` limits the CPU time
     of the whole tree. ``wall_seconds`` limits the elapsed time, less what the job's threads spent
     waiting for a free processor: it ends a job that sleeps, and never one that only runs slowly.
+    The values are those of ``sandbox.host.Limits``.
     """
 
     def __init__(self, child: int, limits: dict):
