@@ -127,33 +127,114 @@ def test_fully_connected_agrees_with_torch():
 X, W = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3)
 
 
-# Unwrapped: without the tests' shape checker, the errors are those that a learner sees.
-@pytest.mark.parametrize("convolve", [inspect.unwrap(function) for function in IMPLEMENTATIONS])
+def error_message(function, *arguments) -> str:
+    """The message that a learner sees: without the tests' shape checker, which would be first."""
+    with pytest.raises(ValueError) as error:
+        inspect.unwrap(function)(*arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("convolve", IMPLEMENTATIONS)
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((X[0], W), "x\\[None, None\\]"),
-        ((X, torch.ones(3, 1, 3, 3)), "2 channels, the kernels 1"),
-        ((X, W, torch.ones(2)), "each of the 3 output channels"),
-        ((X, torch.ones(3, 2, 6, 3)), "make the kernel smaller"),
-        ((X, W, None, 0), "stride must be at least 1"),
-        ((X, W, None, 1, -1), "padding at least 0"),
-        ((X, W.double()), "weight.to"),
+        (
+            (X[0], W),
+            "x is 2x5x5 and weight 3x2x3x3: give (batch, channels, height, width) and "
+            "(out_channels, in_channels, kernel_height, kernel_width). For a grey image, add both "
+            "missing axes with x[None, None].",
+        ),
+        (
+            (X, W[0]),
+            "x is 1x2x5x5 and weight 2x3x3: give (batch, channels, height, width) and "
+            "(out_channels, in_channels, kernel_height, kernel_width). For a grey image, add both "
+            "missing axes with x[None, None].",
+        ),
+        (
+            (X, torch.ones(3, 1, 3, 3)),
+            "The images have 2 channels, the kernels 1: both must be the same.",
+        ),
+        (
+            (X, W, torch.ones(2)),
+            "bias is 2: give one number for each of the 3 output channels.",
+        ),
+        (
+            (X, W, torch.tensor(1.0)),
+            "bias is a scalar: give one number for each of the 3 output channels.",
+        ),
+        (
+            (X, torch.ones(3, 2, 6, 3)),
+            "A kernel of 6 doesn't fit into 5 pixels with 0 of padding on each side: make the "
+            "kernel smaller or the padding larger.",
+        ),
+        (
+            (X, torch.ones(3, 2, 3, 9), None, 1, 1),
+            "A kernel of 9 doesn't fit into 5 pixels with 1 of padding on each side: make the "
+            "kernel smaller or the padding larger.",
+        ),
+        (
+            (X, W, None, 0),
+            "kernel 3, stride 0, padding 0: kernel and stride must be at least 1, padding at "
+            "least 0.",
+        ),
+        (
+            (X, W, None, 1, -1),
+            "kernel 3, stride 1, padding -1: kernel and stride must be at least 1, padding at "
+            "least 0.",
+        ),
+        (
+            (X, W.double()),
+            "The images are torch.float32, the kernels torch.float64: convert the kernels with "
+            "weight.to(x.dtype).",
+        ),
     ],
 )
 def test_convolution_errors_name_the_fix(convolve, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        convolve(*arguments)
+    assert error_message(convolve, *arguments) == message
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((X, W), "flatten"),
-        ((torch.ones(2, 4), torch.ones(3, 5)), "same number of inputs"),
-        ((torch.ones(2, 5), torch.ones(3, 5), torch.ones(5)), "each of the 3 outputs"),
+        (
+            (X, torch.ones(3, 2)),
+            "x is 1x2x5x5 and weight 3x2: give (batch, inputs) and (outputs, inputs) with the same "
+            "number of inputs. Flatten images with x.flatten(1).",
+        ),
+        (
+            (torch.ones(2, 4), torch.ones(3, 4, 1)),
+            "x is 2x4 and weight 3x4x1: give (batch, inputs) and (outputs, inputs) with the same "
+            "number of inputs. Flatten images with x.flatten(1).",
+        ),
+        (
+            (torch.ones(2, 4), torch.ones(3, 5)),
+            "x is 2x4 and weight 3x5: give (batch, inputs) and (outputs, inputs) with the same "
+            "number of inputs. Flatten images with x.flatten(1).",
+        ),
+        (
+            (torch.ones(2, 5), torch.ones(3, 5), torch.ones(5)),
+            "bias is 5: give one number for each of the 3 outputs.",
+        ),
     ],
 )
 def test_fully_connected_errors_name_the_fix(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        inspect.unwrap(layers.fully_connected)(*arguments)
+    assert error_message(layers.fully_connected, *arguments) == message
+
+
+def test_smallest_valid_arguments_of_output_size():
+    assert layers.output_size(1, 1) == 1 and layers.output_size(3, 3, 1, 0) == 1
+    assert "kernel 0, stride 1" in error_message(layers.output_size, 3, 0)
+
+
+def test_true_convolution_passes_every_option_on():
+    x, weight, bias = torch.randn(1, 2, 7, 7), torch.randn(3, 2, 3, 3), torch.randn(3)
+    torch.testing.assert_close(
+        layers.true_convolution(x, weight, bias, 2, 1),
+        F.conv2d(x, weight.flip(2, 3), bias, stride=2, padding=1),
+    )
+
+
+def test_im2col_has_stride_1_and_no_padding_unless_they_are_given():
+    x = torch.randn(1, 2, 5, 6)
+    assert torch.equal(layers.im2col(x, 3, 3), layers.im2col(x, 3, 3, 1, 0))
+    assert torch.equal(layers.im2col(x, 3, 3), F.unfold(x, 3))

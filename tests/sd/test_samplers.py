@@ -5,6 +5,7 @@ from math import log2
 import pytest
 import torch
 
+from course_lib.sd import samplers
 from course_lib.sd.samplers import DDIM, DDPM, SAMPLERS, DPMSolverPP, Euler, NoiseSchedule, gaussian
 from tests.support.parity import EXACT, SINGLE, relative_error
 from tests.support.sampling import (
@@ -262,6 +263,18 @@ def test_noise_of_a_seed_does_not_depend_on_the_batch():
     assert torch.equal(batch[1:2], gaussian((1, 4, 5, 5), seeded(8)))
     torch.manual_seed(7)
     assert torch.equal(gaussian((2, 3)), gaussian((2, 3), seeded(7)))
+
+
+@pytest.mark.parametrize(("eta", "draws"), [(0.0, 0), (1.0, 2)])
+def test_ddim_draws_noise_only_where_it_adds_some(eta, draws, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        samplers, "gaussian", lambda shape, generator: calls.append(shape) or torch.zeros(shape)
+    )
+    sampler, x = SAMPLERS["ddim"](NoiseSchedule(), 2, eta=eta), random_latents()
+    for t in sampler.timesteps:
+        x = sampler.step(x, t, x)
+    assert len(calls) == draws
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

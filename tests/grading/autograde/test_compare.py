@@ -1,6 +1,7 @@
 """How a code exercise is scored: outputs compared with the reference's, case by case."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -80,6 +81,48 @@ def test_a_former_name_of_the_function_counts():
 
 def test_agrees_may_accept_many_answers():
     assert points(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
+
+
+def test_without_a_tolerance_numbers_must_be_equal():
+    arguments = {"reference": REFERENCE, "cases": some_cases, "points": 2}
+    assert score_cases("double", **arguments, names={"double": lambda x: 2 * x}) == 2
+    assert score_cases("double", **arguments, names={"double": lambda x: 2 * x + 0.5}) == 0
+
+
+def test_a_tuple_is_the_arguments_and_anything_else_the_only_one():
+    def two_arguments(rng):
+        yield 1.0, 2.0
+
+    add = "def double(x, y=5.0):\n    return x + y"
+    assert points(lambda x, y: x + y, reference=add, cases=two_arguments) == 2
+    assert points(lambda x: x + 5.0, reference=add) == 2
+
+
+def test_a_reference_that_changes_nested_arguments_does_not_change_those_of_the_learner():
+    def nested_cases(rng):
+        yield ([1.0],)
+
+    reference = "def double(x):\n    x[0] *= 2\n    return x"
+    assert points(lambda x: [2 * x[0]], reference=reference, cases=nested_cases) == 2
+
+
+def test_a_reference_that_can_not_run_earns_nothing_and_says_why(capsys):
+    assert points(lambda x: 2 * x, reference="def double(x):\n    return np.double(x)") == 0
+    assert capsys.readouterr().out == (
+        "The reference could not run (NameError(\"name 'np' is not defined\")): did you redefine a "
+        "name that it needs, such as np?\n"
+    )
+
+
+def test_only_the_number_of_right_cases_is_printed(capsys):
+    def talks(x):
+        print("out")
+        print("err", file=sys.stderr)
+        return 2 * x if x > 0 else 0
+
+    assert points(talks) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "2 of 4 hidden cases agree.\n" and printed.err == ""
 
 
 def test_the_cases_are_the_same_each_time():
