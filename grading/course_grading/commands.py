@@ -151,8 +151,9 @@ def grade(
 
 def export(
     to: Annotated[
-        str, typer.Option(help="canvas, moodle or gradescope; csv for nbgrader's own table.")
-    ],
+        str | None,
+        typer.Option(help="Scores: canvas, moodle or gradescope; csv for nbgrader's own table."),
+    ] = None,
     roster: Annotated[
         Path | None, typer.Option(help="The platform's own export of who is in the course (CSV).")
     ] = None,
@@ -160,12 +161,25 @@ def export(
         list[str] | None, typer.Option(help="NN_name, more than once for more; all if left out.")
     ] = None,
     out: Out = Path("grades"),
+    questions: Annotated[
+        str | None,
+        typer.Option(help="Questions instead of scores: qti (Canvas), moodle or gift."),
+    ] = None,
+    solutions: Annotated[
+        Path | None, typer.Option(help="With --questions: a private copy of solutions/.")
+    ] = None,
 ) -> None:
     """Write the gradebook's scores as your platform imports them, with late penalties and manual
-    grades.
+    grades; or the lessons' questions for the platform's own quizzes.
     """
     from rich.console import Console
 
+    if (to is None) == (questions is None):
+        fail("give --to PLATFORM for scores, or --questions FORMAT for questions")
+    if to is None:
+        assert questions is not None
+        _export_questions(questions, solutions, lesson or [], out)
+        return
     workspace, console = _workspace(), Console(soft_wrap=True)
     from nbgrader.plugins import CsvExportPlugin
 
@@ -193,6 +207,24 @@ def export(
             console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
     written = getattr(plugin, "written", [Path(plugin.to)])
     console.print("Written: " + ", ".join(map(str, written)), highlight=False, markup=False)
+
+
+def _export_questions(name: str, solutions: Path | None, lessons: list[str], out: Path) -> None:
+    from rich.console import Console
+
+    root, console = require_checkout(), Console(soft_wrap=True, highlight=False, markup=False)
+    require_modules("jupytext", "markdown_it", "mdit_py_plugins")
+    from course_grading.errors import GradingError
+    from course_grading.export.questions_formats import export_questions
+
+    _writable(out)
+    try:
+        path, messages = export_questions(name, solutions or root / "solutions", lessons, out)
+    except GradingError as error:
+        fail(str(error))
+    for message in messages:
+        console.print(f"  {message}", style="yellow")
+    console.print(f"Written: {path}")
 
 
 def analyse(
