@@ -176,6 +176,8 @@ def export(
 
     if (to is None) == (questions is None):
         fail("give --to PLATFORM for scores, or --questions FORMAT for questions")
+    if (roster and questions) or (solutions and to):
+        fail("--roster belongs to --to PLATFORM, --solutions to --questions FORMAT")
     if to is None:
         assert questions is not None
         _export_questions(questions, solutions, lesson or [], out)

@@ -423,6 +423,8 @@ def test_command_exports_chosen_lessons_of_a_private_folder(command, nasty, tmp_
     [
         ([], "give --to PLATFORM"),
         (["--to", "canvas", "--questions", "qti"], "give --to PLATFORM"),
+        (["--to", "canvas", "--solutions", "s"], "--solutions to --questions FORMAT"),
+        (["--questions", "qti", "--roster", "r.csv"], "--roster belongs to --to PLATFORM"),
         (["--questions", "word"], "choose qti, moodle, gift"),
         (["--questions", "qti", "--lesson", "09_none"], "There are: 01_sample"),
         (["--questions", "qti", "--solutions", "nowhere"], "nowhere has no lesson"),
