@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from course_grading.autograde import answer_keys
 from course_grading.autograde import workers as worker_pool
 from course_grading.autograde.grade import GradingTask, SubmissionResult
-from course_grading.collect import archives, notebooks, submissions
+from course_grading.collect import archives, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
 from course_grading.errors import IntakeError, SandboxUnavailableError
@@ -88,7 +88,7 @@ def grade_batch(
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
     with archives.open_submissions(folder) as (files, broken):
         found, problems = submissions.find(files, lessons)
-        batch = Batch(problems=broken + problems)
+        batch = Batch(problems=broken + problems, notes=submissions.notes(found))
         if not found and not batch.problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
         workers = workers or len(os.sched_getaffinity(0))
@@ -107,7 +107,8 @@ def grade_batch(
                 batch.problems.append(
                     Problem(student, lesson, "", f"graded, but without a feedback page: {reason}")
                 )
-    _read_gradebook(run.api, run.graded, batch)
+    marked_late = {(s.student, s.lesson) for s in found if s.is_marked_late}
+    _read_gradebook(run.api, run.graded, batch, marked_late)
     batch.audit_findings = verify.audit(
         run.api, workspace, [(s.student, s.lesson) for s in found], run.graded, batch.problems
     )
@@ -219,12 +220,9 @@ class _Run:
         self.batch.feedback[student, lesson] = page
 
     def _task(self, submission: Submission) -> GradingTask:
-        if submission.path.stat().st_size > notebooks.MAX_BYTES:
-            raise ValueError(notebooks.TOO_LARGE)
         student, lesson = submission.student, submission.lesson
         seeds = answer_keys.seeds(self.secret, self.keys[lesson], student)
-        data = submission.path.read_bytes()
-        timestamp = self._timestamp(submission)
+        data, timestamp = submission.read(), submission.timestamp
         return GradingTask(student, lesson, submission.name, data, seeds, timestamp, self.trusted)
 
     def _task_again(self, submission: Submission) -> GradingTask | None:
@@ -237,34 +235,18 @@ class _Run:
             )
             return None
 
-    def _timestamp(self, submission: Submission) -> str | None:
-        """When it was handed in, from nbgrader's ``timestamp.txt`` next to it; None if it can't be
-        read.
-        """
-        from nbgrader.utils import parse_utc
 
-        text = submissions.read_timestamp(submission.path)
-        if text is None:
-            return None
-        try:
-            parse_utc(text)
-        except Exception:  # dateutil raises many kinds
-            reason = (
-                f"graded as not late: its timestamp.txt says {text[:40]!r}, which is not a date"
-            )
-            note = Problem(submission.student, submission.lesson, submission.name, reason)
-            if note not in self.batch.notes:
-                self.batch.notes.append(note)
-            return None
-        return text
-
-
-def _read_gradebook(api, graded: set[tuple[str, str]], batch: Batch) -> None:
-    """Take the scores from nbgrader's gradebook, which is the record."""
+def _read_gradebook(
+    api, graded: set[tuple[str, str]], batch: Batch, marked_late: set[tuple[str, str]]
+) -> None:
+    """Take the scores from nbgrader's gradebook, which is the record; a platform's mark that
+    something is late is added to what nbgrader knows.
+    """
     with api.gradebook as gradebook:
         for total in scores.totals(gradebook):
             if (total.student, total.lesson) in graded:
                 late = bool(total.handed_in and total.due and total.handed_in > total.due)
+                late = late or (total.student, total.lesson) in marked_late
                 batch.grades.append(
                     Grade(
                         total.student,

@@ -1,41 +1,48 @@
-"""Open a folder or zip of submissions, and the zips inside it, within limits.
+"""Open a folder or archive of submissions, and the archives inside it, within limits.
 
-Zip metadata is untrusted: entries that would leave their folder and links are refused, and so are
-archives that would unpack to too much, by size, compression ratio, number of files or depth.
+Archives' metadata is untrusted: entries that would leave their folder and links are refused, and so
+are archives that would unpack to too much, by size, compression ratio, number of files, time or
+depth. The limits are each student's own: nobody uses up what others may unpack. Unpacked files get
+names of our own on disk, so that no name that a student chose ever reaches the file system.
 """
 
 import contextlib
 import os
-import re
 import shutil
 import stat
 import struct
 import time
 import zipfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from course_grading.collect import owners, platform_names
+from course_grading.collect.files import Files, is_ignored, list_files, printable_name, sort_files
 from course_grading.collect.notebooks import MAX_BYTES
-from course_grading.collect.problems import Problem
+from course_grading.collect.problems import Problem, summarise
 from course_grading.errors import IntakeError
 
-# bytes, over all archives of a run; half of the free disk space if that is less
-MAX_UNPACKED = 16 * 2**30
-# bytes, of one zip in a folder with the zips inside it: no submission uses up the class's quota
-MAX_UNPACKED_PER_ZIP = 512 * 2**20
-MAX_FILES = 50_000  # in one archive: a thousand students, seven lessons, and some other files
+# bytes that one student's archives may unpack to, with the archives inside them
+MAX_UNPACKED = 512 * 2**20
+# bytes that each student may unpack however little space the disk has
+MIN_SHARE = 32 * 2**20
+MAX_FILES = 50_000  # in one student's archives; more is no homework
+MAX_CLASS_FILES = 1_000_000  # in the archive of a whole class
 MAX_RATIO = 200  # bytes unpacked per byte packed
 HARMLESS_SIZE = 100 * 2**20  # bytes unpacked; up to this size, any ratio is accepted
-MAX_DEPTH = 3  # zips inside zips
+MAX_DEPTH = 3  # archives inside archives
+MAX_SECONDS = 60.0  # that unpacking one student's archives may take
 # bytes of an archive's central directory, which zipfile reads as a whole
 MAX_DIRECTORY_SIZE = 16 * 2**20
+MAX_CLASS_DIRECTORY_SIZE = 256 * 2**20
+MAX_PART_BYTES = 255  # of a file's name, as on most file systems
+_UTF8_FLAG = 0x800
+_CHUNK = 2**20
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-# by name in what was submitted ("ada/homework.zip/01_pixels.ipynb"): where the file can be read
-Files = dict[str, Path]
+FORMS = "STUDENT/NN_name.ipynb"
 
 
 @contextlib.contextmanager
@@ -50,101 +57,152 @@ def open_submissions(path: Path) -> Iterator[tuple[Files, list[Problem]]]:
     with TemporaryDirectory(prefix="course-") as scratch:
         extraction = Extraction(Path(scratch))
         if path.is_dir():
-            extraction.add_folder(path, "", 0)
+            extraction.add_folder(path)
         elif zipfile.is_zipfile(path):
             try:
-                extraction.add_zip(path, "", 1, Quota(MAX_UNPACKED, MAX_FILES))
+                extraction.add_class_archive(path)
             except ValueError as error:
                 raise IntakeError(
                     f"{path}: {error}. Unpack it yourself and give the folder"
                 ) from error
         else:
-            raise IntakeError(
-                f"{path} is neither a folder nor a zip file: give the folder that holds the "
-                "submissions"
-            )
-        yield extraction.files, extraction.problems
+            raise IntakeError(_why_not_opened(path))
+        yield sort_files(extraction.files), extraction.summary()
 
 
-def list_files(folder: Path) -> Files:
-    """The contents of a folder by their paths in it, sorted; links are listed, never followed."""
-    files = {}
-    for parent, folder_names, file_names in os.walk(folder):
-        for name in [*folder_names, *file_names]:
-            path = Path(parent) / name
-            files[printable_name(path.relative_to(folder).as_posix())] = path
-    return dict(sorted(files.items()))
-
-
-def printable_name(name: str) -> str:
-    r"""A file name that any table can hold and any terminal can show; undecodable bytes and control
-    characters are written as ``\xe9``.
-    """
-    name = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
+def _why_not_opened(path: Path) -> str:
+    if ".ipynb" in path.name.lower():
+        return (
+            f"{path} is a single notebook, and whose it is can't be told from it: put it into a "
+            f"folder with the student's name, FOLDER/{FORMS}, and give FOLDER"
+        )
+    if platform_names.is_archive_name(path.name) or path.suffix.lower() in (".tar", ".rar", ".7z"):
+        return (
+            f"{path} is neither a folder nor a zip file that can be opened: unpack it yourself and "
+            "give the folder"
+        )
+    return f"{path} is neither a folder nor a zip file: give the folder that holds the submissions"
 
 
 @dataclass
 class Quota:
-    """How much more may be unpacked: bytes and files."""
+    """How much more one student's archives may unpack: bytes, files and seconds; and how many bytes
+    they have read and made so far.
+    """
 
     size: int
     files: int
+    seconds: float = MAX_SECONDS
+    packed: int = 0
+    unpacked: int = 0
+
+    def refusal(self, entries: list[zipfile.ZipInfo], packed_size: int) -> str:
+        """Why these entries of an archive must not be unpacked, before any of it is; empty if they
+        may.
+        """
+        total = sum(entry.file_size for entry in entries)
+        packed, unpacked = self.packed + packed_size, self.unpacked + total
+        if len(entries) > MAX_FILES:
+            return f"this zip holds {len(entries)} files, more than {MAX_FILES}"
+        if self.seconds <= 0:
+            return f"unpacking this student's zips takes more than {MAX_SECONDS:.0f} seconds"
+        if total > self.size or len(entries) > self.files:
+            size = f"{(self.size + self.unpacked) / 2**20:.0f} MB"
+            return (
+                "it unpacks, with the zips inside it and the student's other zips, to more than "
+                f"{size} or too many files"
+            )
+        if unpacked > max(HARMLESS_SIZE, MAX_RATIO * packed):
+            ratio = unpacked // max(packed, 1)
+            return f"it would unpack to {ratio} times its size: it may be a zip bomb"
+        return ""
+
+    def take(self, entries: list[zipfile.ZipInfo], packed_size: int) -> None:
+        """Count what is about to be unpacked."""
+        total = sum(entry.file_size for entry in entries)
+        self.size -= total
+        self.files -= len(entries)
+        self.packed += packed_size
+        self.unpacked += total
 
 
 class Extraction:
-    """The files and problems found so far, and how many bytes the run may still unpack."""
+    """The files and problems found so far, and how much each student may still unpack."""
 
     def __init__(self, scratch: Path):
-        self.files: Files = {}
+        self.files = Files()
         self.problems: list[Problem] = []
         self._scratch = scratch
-        self._bytes_left = min(MAX_UNPACKED, shutil.disk_usage(scratch).free // 2)
-        self._zip_count = 0
+        self._count = 0
+        self._same_name: Counter[str] = Counter()
+        self._submitters: dict[str, str] = {}  # by name of a file or archive
+        self._top_archives: set[str] = set()  # those in which a platform may have packed students
+        self._quotas: dict[str, Quota] = {}
+        self._share = MAX_UNPACKED
 
-    def add_folder(self, folder: Path, name: str, depth: int, quota: Quota | None = None) -> None:
-        """Add the files of a folder. If it was unpacked from a zip, the zips in it share that zip's
-        quota; otherwise each has its own.
-        """
-        for inner_name, path in list_files(folder).items():
-            full_name = f"{name}/{inner_name}" if name else inner_name
-            if (
-                path.suffix.lower() != ".zip"
-                or not stat.S_ISREG(path.lstat().st_mode)
-                or "__MACOSX" in path.parts
-            ):
-                self.files[full_name] = path
-                continue
-            try:
-                zip_quota = quota or Quota(MAX_UNPACKED_PER_ZIP, MAX_FILES)
-                self.add_zip(path, full_name, depth + 1, zip_quota)
-            except ValueError as error:
-                self.files[full_name] = path
-                self.problems.append(Problem("", "", full_name, str(error)))
+    def add_folder(self, folder: Path) -> None:
+        """Add a folder of submissions, and open the archives in it."""
+        listed = list_files(folder)
+        self.files.update(listed)
+        folders = {name for name, path in listed.items() if _is_folder(path)}
+        names = [name for name in listed if not is_ignored(name)]
+        self._submitters = owners.submitter_keys(names, folders)
+        self._top_archives = owners.top_archives(names, folders)
+        self._set_share()
+        for name, path in listed.items():
+            if _is_archive_file(name, path):
+                self._add_inner(path, name, 1)
 
-    def add_zip(self, path: Path, name: str, depth: int, quota: Quota) -> None:
-        """Unpack one zip, and the zips in it, and add their files.
+    def add_class_archive(self, path: Path) -> None:
+        """Add the archive of a whole class: each student in it has limits of their own.
 
         Raises:
-            ValueError: if the whole zip is refused.
+            ValueError: if the whole archive is refused.
         """
+        self.files.archive = path.name
+        self._add(path, "", 1, is_class=True)
+
+    def summary(self) -> list[Problem]:
+        """What could not be opened, in few lines for each student."""
+        return summarise(
+            self.problems, lambda problem: self._submitters.get(problem.file, problem.file)
+        )
+
+    def _set_share(self) -> None:
+        students = max(1, len(set(self._submitters.values())))
+        share = shutil.disk_usage(self._scratch).free // 2 // students
+        self._share = min(MAX_UNPACKED, max(share, MIN_SHARE))
+
+    def _quota(self, submitter: str) -> Quota:
+        return self._quotas.setdefault(submitter, Quota(self._share, MAX_FILES))
+
+    def _add_inner(self, path: Path, name: str, depth: int) -> None:
+        """Open an archive among the files; what can't be opened is listed."""
+        try:
+            self._add(path, name, depth)
+        except ValueError as error:
+            self.files[name] = path
+            self._report(name, str(error))
+
+    def _report(self, name: str, reason: str) -> None:
+        self.problems.append(Problem("", "", name, reason))
+
+    def _add(self, path: Path, name: str, depth: int, is_class: bool = False) -> None:
         if depth > MAX_DEPTH:
             raise ValueError(f"it is a zip inside {MAX_DEPTH} others")
         if name and path.stat().st_size > MAX_BYTES:
             raise ValueError(f"this zip is larger than {MAX_BYTES // 2**20} MB")
-        self._zip_count += 1
-        folder = self._scratch / str(self._zip_count)
+        self._count += 1
+        folder = self._scratch / str(self._count)
         folder.mkdir()
+        inner: list[tuple[str, Path]] = []
         try:
-            if _central_directory_size(path) > MAX_DIRECTORY_SIZE:
-                raise ValueError(f"this zip holds more than {MAX_FILES} files")
+            max_size = MAX_CLASS_DIRECTORY_SIZE if is_class else MAX_DIRECTORY_SIZE
+            if _central_directory_size(path) > max_size:
+                limit = MAX_CLASS_FILES if is_class else MAX_FILES
+                raise ValueError(f"this zip holds more than {limit} files")
             with zipfile.ZipFile(path) as archive:
-                entries = archive.infolist()
-                _check_quota(entries, path.stat().st_size, self._bytes_left, quota)
-                quota.size -= sum(entry.file_size for entry in entries)
-                quota.files -= len(entries)
-                for entry in entries:
-                    self._extract(archive, entry, folder, name)
+                inner = self._extract_all(archive, path, folder, name, is_class)
         except (
             zipfile.BadZipFile,
             NotImplementedError,
@@ -157,32 +215,152 @@ class Extraction:
             ) from error
         if name:
             self.files[name] = folder
-        self.add_folder(folder, name, depth, quota if name else None)
+        for inner_name, inner_path in inner:
+            self._add_inner(inner_path, inner_name, depth + 1)
+
+    def _extract_all(
+        self, archive: zipfile.ZipFile, path: Path, folder: Path, name: str, is_class: bool
+    ) -> list[tuple[str, Path]]:
+        """Unpack what each student's limits allow; the archives among it are returned."""
+        named = []
+        for entry in archive.infolist():
+            full_name, unreadable = _entry_name(entry)
+            full_name = f"{name}/{full_name}" if name else full_name
+            named.append((full_name, entry))
+            if unreadable and is_class and not self._same_name["\0encoding"]:
+                self._same_name["\0encoding"] = 1
+                self._report(
+                    full_name,
+                    "the names in this archive are not in UTF-8: they may be wrong. Compare them "
+                    "with the students' names, or unpack it where it was made",
+                )
+        if is_class and len(named) > MAX_CLASS_FILES:
+            raise ValueError(f"this zip holds {len(named)} files, more than {MAX_CLASS_FILES}")
+        submitters = self._submitters_in(named, name, is_class)
+        self._submitters.update(submitters)
+        if is_class:
+            self._set_share()
+        groups: dict[str, list[tuple[str, zipfile.ZipInfo]]] = defaultdict(list)
+        for full_name, entry in named:
+            groups[submitters[full_name]].append((full_name, entry))
+        inner = []
+        whole = len(groups) == 1
+        for submitter, group in groups.items():
+            quota = self._quota(submitter)
+            entries = [entry for _, entry in group]
+            packed_size = sum(entry.compress_size for entry in entries)
+            packed_size = path.stat().st_size if whole else packed_size
+            refusal = quota.refusal(entries, packed_size)
+            if refusal and whole:
+                raise ValueError(refusal)
+            if refusal:
+                self._report(group[0][0], refusal)
+                continue
+            quota.take(entries, packed_size)
+            for full_name, entry in group:
+                inner += self._extract(archive, entry, folder, full_name, quota)
+        return inner
+
+    def _submitters_in(
+        self, named: list[tuple[str, zipfile.ZipInfo]], name: str, is_class: bool
+    ) -> dict[str, str]:
+        """Who handed in each entry of an archive."""
+        names = [full_name for full_name, _ in named]
+        if is_class:
+            folders = {full_name for full_name, entry in named if entry.is_dir()}
+            return owners.submitter_keys(names, folders)
+        owner = self._submitters.get(name, name)
+        if name in self._top_archives:
+            inner = [full_name[len(name) + 1 :] for full_name in names]
+            children = {inner_name.split("/")[0] for inner_name in inner}
+            if platform_names.is_download(PurePosixPath(name).name, children):
+                keys = owners.submitter_keys(inner)
+                return {f"{name}/{inner_name}": key for inner_name, key in keys.items()}
+        return dict.fromkeys(names, owner)
 
     def _extract(
-        self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, name: str
-    ) -> None:
-        full_name = printable_name(f"{name}/{entry.filename}" if name else entry.filename)
-        target = folder
+        self,
+        archive: zipfile.ZipFile,
+        entry: zipfile.ZipInfo,
+        folder: Path,
+        name: str,
+        quota: Quota,
+    ) -> list[tuple[str, Path]]:
+        """Unpack one entry; the result holds it if it is an archive itself."""
+        self._count += 1
+        target = folder / f"{self._count}{PurePosixPath(name).suffix.lower()[:8]}"
+        started = time.monotonic()
+        if is_ignored(name):
+            return []
         try:
-            target = folder / _relative_path(entry)
+            _check_entry(entry)
             if entry.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                return
-            target = unused_path(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
+                self.files.setdefault(name.rstrip("/"), folder)
+                return []
+            if quota.seconds <= 0:
+                raise ValueError(
+                    f"this student's zips take more than {MAX_SECONDS:.0f} seconds to unpack"
+                )
             # zipfile never yields more bytes than the entry declares
-            self._bytes_left -= entry.file_size
             with archive.open(entry) as packed, target.open("xb") as file:
-                shutil.copyfileobj(packed, file)
+                while chunk := packed.read(_CHUNK):
+                    file.write(chunk)
+                    if time.monotonic() - started > quota.seconds:
+                        raise ValueError("it takes too long to unpack")
             # keep the time: of two files, the newer one counts
             modified = time.mktime((*entry.date_time, 0, 0, -1))
             os.utime(target, (modified, modified))
         except Exception as error:  # zlib, lzma and bz2 raise errors of their own
-            reason = f"it could not be unpacked: {str(error) or repr(error)}"
-            self.problems.append(Problem("", "", full_name, reason))
-            if target.is_file():
-                target.unlink()  # an incomplete file is worse than none
+            self._report(name, f"it could not be unpacked: {str(error) or repr(error)}")
+            target.unlink(missing_ok=True)  # an incomplete file is worse than none
+            # the student has handed something in: the folder is there
+            for parent in PurePosixPath(name).parents:
+                if ".." not in parent.parts and parent.parts and not parent.is_absolute():
+                    self.files.setdefault(str(parent), folder)
+            return []
+        finally:
+            quota.seconds -= time.monotonic() - started
+        name = self._unused_name(name)
+        self.files[name] = target
+        return [(name, target)] if _is_archive_file(name, target) else []
+
+    def _unused_name(self, name: str) -> str:
+        """The name, or if it is taken one with a number: ``name (2).ipynb``."""
+        if name not in self.files:
+            return name
+        path = PurePosixPath(name)
+        numbered = name
+        while numbered in self.files:
+            self._same_name[name] += 1
+            numbered = f"{path.with_suffix('')} ({self._same_name[name] + 1}){path.suffix}"
+        return numbered
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_archive_file(name: str, path: Path) -> bool:
+    return (
+        name.lower().endswith(".zip")
+        and not is_ignored(name)
+        and stat.S_ISREG(path.lstat().st_mode)
+    )
+
+
+def _entry_name(entry: zipfile.ZipInfo) -> tuple[str, bool]:
+    """The name of an entry, and whether it had to be guessed.
+
+    macOS writes UTF-8 without the flag that says so; zipfile then reads the bytes as code page 437.
+    """
+    name = entry.orig_filename
+    is_guess = False
+    if not entry.flag_bits & _UTF8_FLAG and not name.isascii():
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            is_guess = True
+    return printable_name(name.replace("\\", "/")).strip("/") or "unnamed", is_guess
 
 
 def _central_directory_size(path: Path) -> int:
@@ -200,32 +378,12 @@ def _central_directory_size(path: Path) -> int:
     return max(length, *struct.unpack_from("<Q", tail, zip64 + 40)) if zip64 >= 0 else length
 
 
-def _check_quota(
-    entries: list[zipfile.ZipInfo], packed_size: int, bytes_left: int, quota: Quota
-) -> None:
-    """Refuse a zip bomb before any of it is unpacked."""
-    total = sum(entry.file_size for entry in entries)
-    if len(entries) > MAX_FILES:
-        raise ValueError(f"this zip holds {len(entries)} files, more than {MAX_FILES}")
-    if total > bytes_left:
-        raise ValueError(
-            f"it would unpack to {total / 2**30:.1f} GiB, more than a run may unpack in total"
-        )
-    if total > quota.size or len(entries) > quota.files:
-        raise ValueError(
-            "it unpacks, with the zips inside it, to more than "
-            f"{MAX_UNPACKED_PER_ZIP // 2**20} MB or too many files"
-        )
-    if total > max(HARMLESS_SIZE, MAX_RATIO * packed_size):
-        ratio = total // max(packed_size, 1)
-        raise ValueError(f"it would unpack to {ratio} times its size: it may be a zip bomb")
-
-
-def _relative_path(entry: zipfile.ZipInfo) -> PurePosixPath:
-    """The path of an entry below its folder.
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    """Refuse an entry that would leave its folder, is a link, is too large, or has a name that no
+    file system can hold.
 
     Raises:
-        ValueError: if it would leave the folder, is a link, or is too large.
+        ValueError: with the reason.
     """
     name = entry.orig_filename.replace("\\", "/")
     path = PurePosixPath(name)
@@ -241,14 +399,19 @@ def _relative_path(entry: zipfile.ZipInfo) -> PurePosixPath:
         raise ValueError("it is a link, not a file")
     if entry.file_size > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MB")
-    return path
+    if any(len(os.fsencode(part)) > MAX_PART_BYTES for part in _entry_name(entry)[0].split("/")):
+        raise ValueError(f"its name is longer than {MAX_PART_BYTES} bytes")
 
 
 def unused_path(path: Path) -> Path:
     """The path, or if it exists one with a number: ``name (2).ipynb``."""
     number = 1
     unused = path
-    while unused.exists():
+    taken = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()
+    while unused.name in taken:
         number += 1
         unused = path.with_name(f"{path.stem} ({number}){path.suffix}")
     return unused
+
+
+__all__ = ["Extraction", "Files", "Quota", "list_files", "open_submissions", "unused_path"]

@@ -10,24 +10,29 @@ from pathlib import Path
 
 import nbformat
 
+from course_grading.collect import files
+
 MAX_BYTES = 100 * 2**20  # of a file
 TOO_LARGE = f"it is larger than {MAX_BYTES // 2**20} MB: ask for it without outputs"
 MAX_CELL_LENGTH = 2**20  # characters
 MAX_CELLS = 10_000
 # lists and objects: an empty one takes thirty times as much memory as space in the file
 MAX_CONTAINERS = 1_000_000
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A string that never ends is matched to the end of the text: if it were not, each quotation mark in it
+# would be tried as a beginning, in quadratic time.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def read(path: Path):
-    """Read a submitted notebook; see :func:`parse`.
+    """Read a submitted notebook; see :func:`parse`. Links are not followed.
 
     Raises:
+        OSError: if it can't be opened.
         ValueError: if it can't be read; the message says why and what to ask the student for.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(TOO_LARGE)
-    return parse(path.read_bytes())
+    return parse(files.read_bytes(path, MAX_BYTES))
 
 
 def parse(raw: bytes):

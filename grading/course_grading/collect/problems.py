@@ -1,6 +1,11 @@
 """Why a file or submission was not graded: a record for a person, never a silent zero."""
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+MAX_ALIKE = 3  # problems of one student with the same reason that are listed one by one
+MAX_KINDS = 10  # reasons that are listed for one student
 
 
 @dataclass(frozen=True)
@@ -11,3 +16,45 @@ class Problem:
     lesson: str
     file: str
     reason: str
+
+
+def summarise(
+    problems: Iterable[Problem], submitter: Callable[[Problem], str]
+) -> list[Problem]:
+    """The problems in their order, except that those of one student that are alike are counted after
+    the first few: ten thousand broken files of one must not bury the others' lines.
+
+    Args:
+        problems: all of them.
+        submitter: whose problem one is, as a key.
+    """
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        kind = problem.reason.split(":")[0].split("(")[0][:60]
+        alike.setdefault((submitter(problem), problem.lesson, kind), []).append(problem)
+    kinds: Counter[str] = Counter()
+    rest: dict[str, list[Problem]] = {}
+    summary = []
+    for (key, _, _), group in alike.items():
+        kinds[key] += 1
+        if kinds[key] > MAX_KINDS:
+            rest.setdefault(key, []).extend(group)
+            continue
+        if len(group) <= MAX_ALIKE + 1:
+            summary += group
+            continue
+        summary += group[:MAX_ALIKE]
+        summary.append(_count(group[MAX_ALIKE:], group[0].reason))
+    return summary + [_count(group, group[0].reason) for group in rest.values()]
+
+
+def _count(problems: list[Problem], reason: str) -> Problem:
+    first = problems[0]
+    if len(problems) == 1:
+        return first
+    return Problem(
+        first.student,
+        first.lesson,
+        first.file,
+        f"and {len(problems) - 1:,} more files of the same student; the first of them: {reason}",
+    )

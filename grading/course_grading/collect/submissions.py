@@ -1,293 +1,487 @@
 """Find submissions: which file is whose, for which lesson, and which of several counts.
 
 Accepted are a folder of ``student/NN_name.ipynb``, nbgrader's
-``submitted/student/NN_name/NN_name.ipynb``, flat files called ``student_NN_name.ipynb``, or a zip
-of any of these; zips inside are opened too.
+``submitted/student/NN_name/NN_name.ipynb`` and its exchange's inbound folder, flat files called
+``student_NN_name.ipynb``, and the downloads of Canvas, Moodle, Blackboard, Brightspace and
+Gradescope, unpacked or not, several beside each other or in folders for each week; zips inside are
+opened too. Whose a file is, is decided in :mod:`.owners`.
 """
 
-import contextlib
-import math
-import os
 import re
-import unicodedata
+import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from course_grading.collect import notebooks
-from course_grading.collect.archives import Files, list_files
-from course_grading.collect.problems import Problem
-from course_grading.collect.rebuild import item_names
+from course_grading.collect import attempts, files, lessons, owners, platform_names
+from course_grading.collect.attempts import Attempt
+from course_grading.collect.files import Files, Identity, list_files
+from course_grading.collect.lessons import Lessons, NotebookFacts, released_lessons
+from course_grading.collect.notebooks import MAX_BYTES, TOO_LARGE
+from course_grading.collect.owners import MAX_NAME_BYTES, Entry, Student
+from course_grading.collect.problems import Problem, summarise
+from course_grading.collect.timestamps import TIMESTAMP, HandedIn, read_handed_in, read_timestamp
 
-_UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+')
-MAX_NAME_BYTES = 200  # of a student's name; most file systems allow 255
-# A student's name must not begin like a hidden file, an option or a spreadsheet's formula.
-_FORBIDDEN_START = "_.-=+@"
+MAX_NOTEBOOKS = 200  # of one student in one folder or archive; the others are listed
+MAX_SECONDS = 60.0  # that reading one student's notebooks may take before they are graded
+_EXCHANGE = "nbgrader's exchange"
 
-Lessons = Collection[str] | Mapping[str, set[str]]
+__all__ = ["Lessons", "Submission", "find", "notes", "released_lessons"]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One file of one student for one lesson; ``name`` is its path in what was submitted."""
+    """One file of one student for one lesson; ``name`` is its path in what was submitted.
+
+    ``handed_in`` is when, as the platform says; ``is_marked_late`` whether the platform's name for
+    it says that it is late.
+    """
 
     student: str
     lesson: str
     path: Path
     name: str
+    handed_in: HandedIn | None = None
+    is_marked_late: bool = False
+    identity: Identity | None = field(default=None, compare=False)
+
+    @property
+    def timestamp(self) -> str | None:
+        """When it was handed in, as nbgrader reads it, in UTC; None if that is not known."""
+        return self.handed_in.timestamp if self.handed_in else None
+
+    def read(self) -> bytes:
+        """The notebook's bytes.
+
+        Raises:
+            OSError: if it can't be opened.
+            ValueError: if it is too large, or is not the file any more that was found.
+        """
+        data = files.read_bytes(self.path, MAX_BYTES, self.identity)
+        if len(data) > MAX_BYTES:
+            raise ValueError(TOO_LARGE)
+        return data
 
 
-def released_lessons(workspace: Path) -> dict[str, set[str]]:
-    """The released lessons of a workspace, each with the names of its questions and exercises."""
-    return {
-        path.parent.name: item_names(notebooks.read(path))
-        for path in sorted(workspace.glob("release/*/*.ipynb"))
-    }
-
-
-def find(files: Files | Path, lessons: Lessons) -> tuple[list[Submission], list[Problem]]:
+def find(
+    handed_in: Files | dict[str, Path] | Path,
+    lessons: Lessons,
+    roster: Collection[str] | None = None,
+) -> tuple[list[Submission], list[Problem]]:
     """Every submission among files; where a student has several for a lesson, the newest.
 
     Args:
-        files: the files, from :func:`.archives.open_submissions`, or a folder.
-        lessons: the released lessons, ``NN_name``. If it maps them to the names of their questions
-            and exercises, from :func:`released_lessons`, a file that has lost its name and metadata
-            is identified by its content.
+        handed_in: the files, from :func:`.archives.open_submissions`, or a folder.
+        lessons: the released lessons, ``NN_name``. If it maps them to what they ask for, from
+            :func:`released_lessons`, a file that has lost its name and metadata is identified by
+            its content, and an untouched copy of the release never wins over a worked one.
+        roster: the ids of the class's students, if they are known: others are listed, not graded.
     """
-    files = list_files(files) if isinstance(files, Path) else files
-    files = {name: path for name, path in files.items() if not _is_ignored(name)}
-    problems = _missing_notebooks(files)
-    lesson_of = {
-        name: _identify_lesson(name, files[name], lessons)
-        for name in files
-        if ".ipynb" in _file_name(name).lower()
-    }
-    candidates: dict[tuple[str, str], list[tuple[str, Submission]]] = defaultdict(list)
-    for name, raw_name in _identify_students(lesson_of).items():
-        lesson = lesson_of[name]
-        path = files[name]
-        student = _safe_name(raw_name)
-        reason = _rejection(path, student, lesson, lessons)
+    found = list_files(handed_in) if isinstance(handed_in, Path) else handed_in
+    return _Search(found, lessons, roster).run()
+
+
+def notes(found: Iterable[Submission]) -> list[Problem]:
+    """What a person should know about when submissions were handed in."""
+    remarks = []
+    for submission in found:
+        reason = submission.handed_in.note if submission.handed_in else ""
+        if submission.is_marked_late:
+            reason = (
+                "the platform marks it as late, without the time: nbgrader deducts nothing for it"
+            )
         if reason:
-            shown = student if len(student.encode()) <= MAX_NAME_BYTES else student[:40]
-            problems.append(Problem(shown, lesson or "", name, reason))
-        else:
-            assert lesson is not None  # or there would be a reason
-            submission = Submission(student, lesson, path, name)
-            candidates[student, lesson].append((raw_name, submission))
-    submissions = []
-    for (student, lesson), named in candidates.items():
-        if len({raw_name for raw_name, _ in named}) > 1:
-            reason = f"two names would both become the student {student!r}: rename one of them"
-            problems += [
-                Problem(student, lesson, submission.name, reason) for _, submission in named
-            ]
-            continue
-        newest, why = _newest([submission for _, submission in named])
-        submissions.append(newest)
+            remark = Problem(submission.student, submission.lesson, submission.name, reason)
+            remarks.append(remark)
+    # the same about a whole class is one remark
+    zoneless = [remark for remark in remarks if "names no time zone" in remark.reason]
+    if len(zoneless) > 1:
+        remarks = [remark for remark in remarks if remark not in set(zoneless)]
+        reason = f"{zoneless[0].reason}; so do {len(zoneless) - 1} others"
+        remarks.append(Problem("", "", zoneless[0].file, reason))
+    return remarks
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that may count, and whose."""
+
+    submission: Submission
+    attempt: Attempt
+    same_for_all_attempts: str
+
+
+class _Search:
+    """One search: the files, and the problems found so far."""
+
+    def __init__(
+        self,
+        found: Files | dict[str, Path],
+        lessons: Lessons,
+        roster: Collection[str] | None,
+    ):
+        self.archive = found.archive if isinstance(found, Files) else ""
+        self.files = {name: path for name, path in found.items() if not files.is_ignored(name)}
+        self.lessons = lessons
+        self.roster = roster
+        self.finder = owners.LevelFinder(lessons, roster or ())
+        self.problems: list[Problem] = []
+        self.keys: dict[str, str] = {}  # whose problem one is, by file
+        self._facts: dict[str, NotebookFacts] = {}
+        self._seconds: dict[str, float] = defaultdict(lambda: MAX_SECONDS)
+        self._metadata: dict[str, dict[str, platform_names.GradescopeSubmission]] = {}
+
+    def run(self) -> tuple[list[Submission], list[Problem]]:
+        folders = {
+            name for name, path in self.files.items() if path.is_dir() and not path.is_symlink()
+        }
+        entries = self.finder.entries(self.files, folders)
+        for entry in entries:
+            self.keys.update(dict.fromkeys(entry.names, entry.path))
+        owned = self._owned(entries)
+        refusal = self._archive_refusal(entries, {s for _, students in owned for s in students})
+        if refusal:
+            return [], [Problem("", "", self.archive, refusal)]
+        owned = self._accepted(owned)
+        candidates: dict[tuple[str, str], list[_Candidate]] = defaultdict(list)
+        for entry, students in owned:
+            for name, lesson in self._notebooks(entry, students):
+                for student in students:
+                    candidate = self._candidate(entry, student, name, lesson)
+                    candidates[student.id, lesson].append(candidate)
+        self._list_missing(owned)
+        submissions = []
+        for (student, lesson), group in candidates.items():
+            submissions += self._counting(student, lesson, group)
+        problems = summarise(
+            self.problems, lambda problem: problem.student or self.keys.get(problem.file, "")
+        )
+        return submissions, problems
+
+    def _report(self, student: str, lesson: str, name: str, reason: str) -> None:
+        shown = student if len(student.encode()) <= MAX_NAME_BYTES else student[:40]
+        self.problems.append(Problem(shown, lesson, name, reason))
+
+    # ---- whose ----
+
+    def _owned(self, entries: list[Entry]) -> list[tuple[Entry, list[Student]]]:
+        """The entries with their students; a group has several, and what names nobody is listed."""
+        usernames = self._blackboard_usernames(entries)
+        owned = []
+        for entry in entries:
+            reason = entry.problem or self._link_problem(entry)
+            if reason:
+                self._report("", "", entry.path, reason)
+                continue
+            if entry.platform and entry.platform.platform == "Gradescope":
+                owned.append((entry, self._gradescope_students(entry)))
+                continue
+            student = owners.entry_student(entry, self.finder)
+            if entry.platform and entry.platform.full in usernames:
+                student = owners.make_student(usernames[entry.platform.full])
+            if student is not None:
+                owned.append((entry, [student]))
+            elif not _is_beside(entry.name):
+                self._report("", "", entry.path, self._nobody(entry))
+        return owned
+
+    def _link_problem(self, entry: Entry) -> str:
+        path = self.files.get(entry.path)
+        return "it is a link, not a file" if path is not None and path.is_symlink() else ""
+
+    def _nobody(self, entry: Entry) -> str:
+        if any(map(files.is_notebook, entry.names)):
+            path = self.files[entry.names[0]]
+            if self.finder.lesson_in(entry.name) is None and not path.is_dir():
+                error = lessons.read_facts(path).error
+                reason = f"it is not one of the released lessons: {', '.join(self.lessons)}"
+                if error or not self._lesson(entry.path, entry.path):
+                    return f"{reason} ({error})" if error else reason
+            return (
+                "no student is named: put it in a folder with the student's name, and give the "
+                "folder around that"
+            )
+        return _holds_none(entry)
+
+    def _gradescope_students(self, entry: Entry) -> list[Student]:
+        folder = entry.path.rpartition("/")[0]
+        name = f"{folder}/{platform_names.GRADESCOPE_METADATA}".lstrip("/")
+        about = self._read_metadata(name).get(platform_names.without_archive_suffix(entry.name))
+        if about is not None and about.students:
+            pairs = zip(about.students, about.ids, strict=True)
+            return [owners.make_student(shown, ids) for shown, ids in pairs]
+        self._report(
+            "",
+            "",
+            entry.path,
+            f"{entry.name!r} is Gradescope's number, not a student, and "
+            f"{platform_names.GRADESCOPE_METADATA} beside it does not say whose it is: download "
+            "the submissions again, with that file",
+        )
+        return []
+
+    def _read_metadata(self, name: str) -> dict[str, platform_names.GradescopeSubmission]:
+        if name not in self._metadata:
+            self._metadata[name] = {}
+            path = self.files.get(name)
+            if path is not None and files.identity(path):
+                try:
+                    self._metadata[name] = platform_names.read_gradescope_metadata(path)
+                except (OSError, ValueError) as error:
+                    self._report("", "", name, f"it can't be read: {error}")
+        return self._metadata[name]
+
+    def _blackboard_usernames(self, entries: list[Entry]) -> dict[str, str]:
+        """Users' names by what stands before ``_attempt_``, from Blackboard's own text files: a
+        user's name may hold the character that separates it from the exercise's name.
+        """
+        usernames = {}
+        for entry in entries:
+            about = entry.platform
+            if about is None or about.platform != "Blackboard" or about.file or entry.is_folder:
+                continue
+            path = self.files[entry.path]
+            if not files.identity(path):
+                continue
+            text = files.read_bytes(path, 2000).decode("utf-8", "replace")
+            match = re.search(r"^Name: .*\(([^()\n]+)\)\s*$", text, re.MULTILINE)
+            if match and about.full.endswith(f"_{match[1]}"):
+                usernames[about.full] = match[1]
+        return usernames
+
+    def _archive_refusal(self, entries: list[Entry], students: set[Student]) -> str:
+        """Why one archive can't be taken for that of a class; empty if it can."""
+        if not self.archive:
+            return ""
+        stem = platform_names.without_archive_suffix(self.archive)
+        tops = {entry.path.split("/")[0] for entry in entries}
+        if (
+            platform_names.is_collection_name(stem)
+            or stem in self.lessons
+            or platform_names.is_download(self.archive, tops)
+        ):
+            return ""
+        is_student = platform_names.platform_of(self.archive) or self.finder.prefix(self.archive)
+        if not is_student and len(students) != 1:
+            return ""
+        names = ", ".join(sorted(repr(student.shown) for student in students)[:6]) or "nobody"
+        return (
+            f"it can't be told whether {self.archive!r} is what one student handed in or holds the "
+            f"class: in it are {names}. If it is one student's, put it into a folder and give "
+            "that; if it holds the class, unpack it and give the folder, or rename it to "
+            "submissions.zip"
+        )
+
+    def _accepted(
+        self, owned: list[tuple[Entry, list[Student]]]
+    ) -> list[tuple[Entry, list[Student]]]:
+        """The entries whose students can be told apart and are on the roster; others are listed."""
+        reasons = owners.look_alikes({s for _, students in owned for s in students}, self.roster)
+        accepted = []
+        for entry, students in owned:
+            kept = []
+            for student in students:
+                reason = _name_problem(student) or reasons.get(student, "")
+                if not reason and self.roster is not None:
+                    reason = owners.roster_problem(student, self.roster)
+                if reason:
+                    name = next(filter(files.is_notebook, entry.names), entry.path)
+                    self._report(student.id, "", name, reason)
+                else:
+                    kept.append(student)
+            if kept:
+                accepted.append((entry, kept))
+        return accepted
+
+    # ---- which lesson ----
+
+    def _notebooks(
+        self, entry: Entry, students: list[Student]
+    ) -> Iterator[tuple[str, str]]:
+        """The notebooks of an entry, each with its lesson; those that can't be graded are listed."""
+        student = students[0].id if students else ""
+        names = [name for name in entry.names if files.is_notebook(name)]
+        only = len(names) == 1
+        if len(names) > MAX_NOTEBOOKS:
+            names.sort(key=self._interest)
+            self._report(
+                student,
+                "",
+                names[MAX_NOTEBOOKS],
+                f"and {len(names) - MAX_NOTEBOOKS - 1:,} more: a student's notebooks beyond the "
+                f"first {MAX_NOTEBOOKS} are not looked at",
+            )
+            names = names[:MAX_NOTEBOOKS]
+        for name in names:
+            path = self.files[name]
+            reason = ""
+            lesson = None
+            if path.is_symlink():
+                reason = "it is a link, not a file"
+            elif not path.is_file():
+                reason = "it is not a file, but a folder or a device"
+            else:
+                lesson = self._lesson(name, student) or (self._hint(entry, name) if only else None)
+                if lesson is None:
+                    error = self._read(name, student).error
+                    reason = f"it is not one of the released lessons: {', '.join(self.lessons)}"
+                    reason = f"{reason} ({error})" if error else reason
+            if lesson is None:
+                named = self.finder.lesson_in(PurePosixPath(name).name)
+                self._report(student, named[0] if named else "", name, reason)
+            else:
+                yield name, lesson
+
+    def _interest(self, name: str) -> tuple:
+        """Which of a student's many notebooks are looked at first."""
+        named = self.finder.lesson_in(PurePosixPath(name).name) is None
+        return named, name.count("/"), -attempts.modification_time(self.files[name]), name
+
+    def _lesson(self, name: str, student: str) -> str | None:
+        named = self.finder.lesson_in(PurePosixPath(name).name)
+        return named[0] if named else lessons.identify_lesson(self._read(name, student), self.lessons)
+
+    def _hint(self, entry: Entry, name: str) -> str | None:
+        """The lesson that the platform's folder names."""
+        recorded = entry.platform.lesson if entry.platform else _below(entry, name)[0]
+        return recorded if recorded in self.lessons else None
+
+    def _read(self, name: str, student: str) -> NotebookFacts:
+        if name not in self._facts:
+            if self._seconds[student] <= 0:
+                return NotebookFacts(error="this student's notebooks take too long to read")
+            started = time.monotonic()
+            self._facts[name] = lessons.read_facts(self.files[name])
+            self._seconds[student] -= time.monotonic() - started
+        return self._facts[name]
+
+    # ---- when, and which one counts ----
+
+    def _candidate(self, entry: Entry, student: Student, name: str, lesson: str) -> _Candidate:
+        path = self.files[name]
+        handed_in = self._handed_in(entry, name, lesson)
+        about = entry.platform
+        submission = Submission(
+            student.id,
+            lesson,
+            path,
+            name,
+            handed_in,
+            about is not None and about.is_late,
+            files.identity(path),
+        )
+
+        def facts() -> NotebookFacts:
+            return self._read(name, student.id)
+
+        attempt = Attempt(
+            submission,
+            handed_in.time.timestamp() if handed_in and handed_in.time else None,
+            about.attempt if about else None,
+            facts,
+            lambda: lessons.is_untouched(facts(), lesson, self.lessons),
+            attempts.modification_time(path),
+        )
+        return _Candidate(submission, attempt, about.full if about else "")
+
+    def _handed_in(self, entry: Entry, name: str, lesson: str) -> HandedIn | None:
+        """When a file was handed in, where the platform wrote it: never from inside what a student
+        made.
+        """
+        about = entry.platform
+        if about is None:
+            if not entry.is_folder or entry.is_archive:
+                return None
+            folders = [f"{entry.path}/{lesson}"] if _below(entry, name)[0] == lesson else []
+            return self._timestamp([*folders, entry.path])
+        if about.platform == _EXCHANGE and not entry.is_archive:
+            written = self._timestamp([entry.path])
+            if written is not None:
+                return written
+        if about.platform == "Gradescope":
+            folder, _, number = entry.path.rpartition("/")
+            listed = self._read_metadata(
+                f"{folder}/{platform_names.GRADESCOPE_METADATA}".lstrip("/")
+            )[platform_names.without_archive_suffix(number)]
+            source = platform_names.GRADESCOPE_METADATA
+            return read_handed_in(listed.time, source, assume_utc=False) if listed.time else None
+        if not about.time:
+            return None
+        source = f"the name that {about.platform} gave"
+        return read_handed_in(about.time, source, assume_utc=about.platform == _EXCHANGE)
+
+    def _timestamp(self, folders: Iterable[str]) -> HandedIn | None:
+        for folder in folders:
+            path = self.files.get(f"{folder}/{TIMESTAMP}")
+            text = read_timestamp(path) if path is not None else None
+            if text is not None:
+                return read_handed_in(text, f"its {TIMESTAMP}")
+        return None
+
+    def _counting(
+        self, student: str, lesson: str, group: list[_Candidate]
+    ) -> Iterator[Submission]:
+        """The one that counts, if there is one; the others are listed."""
+        kinds = sorted({candidate.same_for_all_attempts for candidate in group} - {""})
+        if len(kinds) > 1:
+            reason = (
+                f"{kinds[0]!r} and {kinds[1]!r} may be two students who are both called "
+                f"{student!r}: put them into folders with their names"
+            )
+            for candidate in group:
+                self._report(student, lesson, candidate.submission.name, reason)
+            return
+        counting, why = attempts.choose([candidate.attempt for candidate in group])
+        newest = counting.submission
+        yield newest
         reason = (
             f"not graded: the same student handed in {newest.name}, which is {why} and was graded"
         )
-        problems += [
-            Problem(student, lesson, submission.name, reason)
-            for _, submission in named
-            if submission is not newest
-        ]
-    return submissions, problems
+        for candidate in group:
+            if candidate.submission is not newest:
+                self._report(student, lesson, candidate.submission.name, reason)
+
+    # ---- what is missing ----
+
+    def _list_missing(self, owned: list[tuple[Entry, list[Student]]]) -> None:
+        """List the students of whom there is no notebook."""
+        by_student: dict[str, list[Entry]] = defaultdict(list)
+        for entry, students in owned:
+            for student in students:
+                by_student[student.id].append(entry)
+        opened = {name for name, path in self.files.items() if path.is_dir()}
+        for student, entries in by_student.items():
+            if any(files.is_notebook(name) for entry in entries for name in entry.names):
+                continue
+            entry = max(entries, key=lambda entry: len(entry.names))
+            self._report(student, "", entry.path, _holds_none(entry, opened.__contains__))
 
 
-def _rejection(path: Path, student: str, lesson: str | None, lessons: Lessons) -> str:
-    """Why a file can't be graded; empty if it can."""
-    if path.is_symlink():
-        return "it is a link, not a file"
-    if not path.is_file():
-        return "it is not a file, but a folder or a device"
-    if lesson is None:
-        error = _read_error(path)
-        reason = f"it is not one of the released lessons: {', '.join(lessons)}"
-        return f"{reason} ({error})" if error else reason
-    if not student:
+def _name_problem(student: Student) -> str:
+    if not student.id:
         return "no student is named: put it in a folder with the student's name"
-    if len(student.encode()) > MAX_NAME_BYTES:
+    if len(student.id.encode()) > MAX_NAME_BYTES:
         return "the student's name is too long for a folder: shorten it"
     return ""
 
 
-def _newest(submissions: list[Submission]) -> tuple[Submission, str]:
-    """Which of one student's files counts, and why: the newest of the readable ones."""
-    if len(submissions) == 1:
-        return submissions[0], "the only one"
-    readable = [submission for submission in submissions if not _read_error(submission.path)]
-    if len(readable) == 1:
-        return readable[0], "the only one that can be read"
-    readable = readable or submissions
-    for why, time_of in (
-        ("newer by its timestamp.txt", _timestamp),
-        ("newer by the times in its cells", _last_execution),
-        ("newer by its modification time", lambda path: path.stat().st_mtime),
-    ):
-        known = [time_of(submission.path) for submission in readable]
-        times = [time for time in known if time is not None]
-        if len(times) == len(known) and len(set(times)) > 1:
-            return readable[times.index(max(times))], why
-    return readable[0], "equally new"
+def _below(entry: Entry, name: str) -> list[str]:
+    """The parts of a file's name below its entry."""
+    return name[len(entry.path) + 1 :].split("/")
 
 
-def read_timestamp(notebook: Path) -> str | None:
-    """The text of nbgrader's ``timestamp.txt`` in a notebook's folder, None if there is none; links
-    are not followed.
-    """
-    path = notebook.with_name("timestamp.txt")
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return file.read(100).decode(errors="replace").strip()  # a date is shorter
+def _is_beside(name: str) -> bool:
+    """Whether a platform puts a file beside the submissions."""
+    return name in (platform_names.GRADESCOPE_METADATA, "index.html", TIMESTAMP)
 
 
-def _timestamp(path: Path) -> float | None:
-    from nbgrader.utils import parse_utc
-
-    with contextlib.suppress(Exception):  # there is no such file, or it holds no date
-        return parse_utc(read_timestamp(path)).timestamp()
-    return None
-
-
-def _last_execution(path: Path) -> float | None:
-    """When a notebook was last run, in seconds since 1970, from what JupyterLab and Colab write
-    into its cells.
-    """
-    times = []
-    for cell in [] if _read_error(path) else notebooks.read(path).cells:
-        jupyterlab = cell.metadata.get("execution")
-        colab = cell.metadata.get("executionInfo")
-        for text in jupyterlab.values() if isinstance(jupyterlab, dict) else ():
-            with contextlib.suppress(ValueError, TypeError, OverflowError):
-                times.append(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp())
-        with contextlib.suppress(ValueError, TypeError, OverflowError):
-            times.append(float(colab["timestamp"]) / 1000)
-    return max(filter(math.isfinite, times), default=None)
-
-
-def _read_error(path: Path) -> str:
-    """Why a file can't be read as a notebook; empty if it can."""
-    try:
-        notebooks.read(path)
-    except (OSError, ValueError) as error:
-        return str(error)
-    return ""
-
-
-def _safe_name(raw_name: str) -> str:
-    """A name that folders, tables and spreadsheets can hold."""
-    return _UNSAFE.sub("_", raw_name).rstrip("_.-").lstrip(_FORBIDDEN_START)
-
-
-def _file_name(name: str) -> str:
-    return PurePosixPath(name).name
-
-
-def _is_ignored(name: str) -> bool:
-    return any(
-        part in (".ipynb_checkpoints", "__MACOSX", ".DS_Store") or part.startswith("._")
-        for part in PurePosixPath(name).parts
-    )
-
-
-def _missing_notebooks(files: Files) -> list[Problem]:
-    """A problem for each file and folder at the top level that holds no notebook."""
-    problems = []
-    for top in sorted({name.split("/")[0] for name in files}):
-        members = [name for name in files if name == top or name.startswith(f"{top}/")]
-        is_link = top in files and files[top].is_symlink()
-        is_folder = not is_link and (top not in files or files[top].is_dir())
-        names = [
-            name
-            for name in members
-            if is_link or (not files[name].is_dir() and _file_name(name) != "timestamp.txt")
-        ]
-        if any(".ipynb" in _file_name(name).lower() for name in members):
-            continue
-        if not names and not is_folder and top in files:  # a timestamp.txt
-            continue
-        if is_link:
-            reason = "it is a link, not a file"
-        elif is_folder and names:
-            reason = f"it holds no notebook, only {', '.join(names[:9])}"
-        else:
-            reason = "it holds no notebook"
-        problems.append(Problem(_safe_name(top) if is_folder else "", "", top, reason))
-    return problems
-
-
-def _identify_lesson(name: str, path: Path, lessons: Lessons) -> str | None:
-    """The lesson of a file: by its name, which platforms lengthen, or by what the build wrote into
-    it, or by its questions and exercises.
-    """
-    for lesson in sorted(lessons, key=len, reverse=True):
-        if lesson in _file_name(name):
-            return lesson
-    if path.is_symlink() or not path.is_file():
-        return None
-    with contextlib.suppress(Exception):
-        notebook = notebooks.read(path)
-        metadata = notebook.metadata.get("course")
-        recorded = metadata.get("lesson") if isinstance(metadata, dict) else None
-        if isinstance(recorded, str) and recorded in lessons:
-            return recorded
-        if isinstance(lessons, Mapping):
-            names = item_names(notebook)
-            common = {lesson: len(names & items) for lesson, items in lessons.items()}
-            max_count = max(common.values())
-            best = [lesson for lesson, count in common.items() if count and count == max_count]
-            return best[0] if len(best) == 1 else None
-    return None
-
-
-def _identify_students(lesson_of: dict[str, str | None]) -> dict[str, str]:
-    """The student of each file: the first folder below those that all files share, or the start of
-    the file's name.
-    """
-    folders = {
-        name: [
-            part
-            for part in PurePosixPath(name).parts[:-1]
-            if _without_zip_suffix(part) != lesson_of[name]
-        ]
-        for name in lesson_of
-    }
-    # commonprefix also compares lists
-    shared_depth = len(os.path.commonprefix([*folders.values()]))
-    prefixes = {
-        name: _file_name(name).split(lesson)[0] if lesson and lesson in _file_name(name) else ""
-        for name, lesson in lesson_of.items()
-    }
-    students = {}
-    for name, parts in folders.items():
-        lesson = lesson_of[name]
-        parent = PurePosixPath(name).parent
-        prefixes_in_folder = {
-            prefixes[sibling]
-            for sibling in folders
-            if PurePosixPath(sibling).parent == parent and lesson_of[sibling] == lesson
-        }
-        # If all files share every folder, the last one that is not a zip names the student.
-        own_parts = (
-            parts[shared_depth:]
-            or [part for part in parts if _without_zip_suffix(part) == part][-1:]
-            or parts[-1:]
-        )
-        is_flat = not own_parts or (len(prefixes_in_folder) > 1 and "" not in prefixes_in_folder)
-        student = prefixes[name] if is_flat else _without_zip_suffix(own_parts[0])
-        # A zip may be named like the notebook in it: ada_1_01_pixels.zip
-        if student != (own_parts or [""])[0] and lesson:
-            student = student.split(lesson)[0] or student
-        student = student.removesuffix("_assignsubmission_file_")
-        student = student.removesuffix("_assignsubmission_file")
-        students[name] = unicodedata.normalize("NFC", student)
-    return students
-
-
-def _without_zip_suffix(part: str) -> str:
-    return re.sub(r"\.zip$", "", part, flags=re.IGNORECASE)
+def _holds_none(entry: Entry, is_folder: Callable[[str], bool] = lambda name: False) -> str:
+    names = [
+        name
+        for name in entry.names
+        if name != entry.path and not is_folder(name) and not name.endswith(f"/{TIMESTAMP}")
+    ]
+    if not names:
+        return "it holds no notebook"
+    return f"it holds no notebook, only {', '.join(names[:9])}"

@@ -1,0 +1,214 @@
+"""The names that platforms give to what a student handed in, and to their downloads.
+
+Only a platform's own part of a name is read: who handed in, when, and the number of the attempt. The
+part that a student chose (the file's own name) is returned apart, and decides nothing about whose it
+is. Times, attempts and file names are never part of a student's id.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAX_METADATA_BYTES = 20 * 2**20  # of Gradescope's list, which is a few hundred bytes per student
+GRADESCOPE_METADATA = "submission_metadata.yml"
+
+_ARCHIVE = re.compile(r"\.(zip|tar\.gz|tgz)$", re.IGNORECASE)
+
+# Canvas: leeann_LATE_101_9001_01_pixels-1.ipynb is name, [LATE], user, file, and the file's name.
+_CANVAS = re.compile(
+    r"(?P<name>[^\W_][^_]*)_(?P<late>LATE_)?(?P<user>\d+)_(?P<attempt>\d+)_(?P<file>.+)", re.DOTALL
+)
+# Moodle: "Ann Lee_77_assignsubmission_file_/...", or the same in front of the file's name.
+_MOODLE = re.compile(
+    r"(?P<name>.*?)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)", re.DOTALL
+)
+# Blackboard: Lesson 1_ann_attempt_2026-05-01-10-20-30_01_pixels.ipynb; its own .txt has no file.
+_BLACKBOARD = re.compile(
+    r"(?P<who>.+?)_attempt_(?P<time>\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)(?:_(?P<file>.+)|\.txt)?",
+    re.DOTALL,
+)
+# Brightspace: 12345-678 - Ann Lee - May 1, 2026 1020 AM/
+_BRIGHTSPACE = re.compile(r"(?P<user>\d+)-\d+ - (?P<name>.+) - (?P<time>[^/]*\d{4}.*)", re.DOTALL)
+# nbgrader's exchange, inbound: ann+01_pixels+2026-05-01 10:20:30.000000 UTC+random/
+_EXCHANGE = re.compile(
+    r"(?P<user>.+)\+(?P<lesson>[^+]+)"
+    r"\+(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? ?(?:[A-Za-z]\w*|[+-]\d{4})?)(?:\+.*)?",
+    re.DOTALL,
+)
+_GRADESCOPE = re.compile(r"submission_(?P<number>\d+)")
+
+# How the platforms name a whole download; the rest of the name is the course's and the exercise's.
+_DOWNLOADS = {
+    "Canvas": re.compile(r"submissions(?:[ _-]*\(?\d+\)?)?", re.IGNORECASE),
+    "Moodle": re.compile(r".+-.+-\d+(?: \(\d+\))?", re.DOTALL),
+    "Blackboard": re.compile(r"gradebook_.+_\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d", re.DOTALL),
+    "Brightspace": re.compile(r".+ Download .*\d{4}.*", re.DOTALL),
+    "Gradescope": re.compile(r"assignment_\d+_export"),
+}
+
+# Folders that hold students, or that students make: never the name of one.
+_COLLECTION = re.compile(
+    r"(?:class(?:es)?|courses?|cohort|section|submitted|submissions?|inbound|received|uploads?"
+    r"|downloads?|collected|hand(?:ed)?[ _-]?ins?|late|on[ _-]?time|inbox|week|woche|semaine|semana"
+    r"|day|lessons?|lab|assignments?|homeworks?|hw|exercises?|sheet|unit|module|session|all)"
+    r"(?:[ _-]*#?\d+)?",
+    re.IGNORECASE,
+)
+# What students put before or behind a file's name, or call a folder of their own.
+_OWN_WORD = re.compile(
+    r"(?:copy|copy[ _-]of|kopie|kopie[ _-]von|copia|copia[ _-]de|copie[ _-]de|final|fixed|finished"
+    r"|done|old|new|older|newer|newest|latest|first|second|third|last|draft|backup|bak|original"
+    r"|updated?|corrected|resubmi(?:t|tted|ssion)|attempt|try|version|v|part|rev|test|temp|tmp|my"
+    r"|mine|my[ _-]?work|work|src|source|code|data|files?|attachments?|documents?|desktop|notebooks?"
+    r"|projects?|solutions?|answers?|abgabe|attempts?|results?|submission|untitled|new[ _-]folder)"
+    r"(?:[ _-]*\(?\d+\)?)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class PlatformEntry:
+    """What a platform's name for a file or folder says.
+
+    ``shown`` names the student; ``ids`` are all that may stand in a roster. ``time`` is the text of
+    when it was handed in, in the platform's format. ``file`` is the part that the student chose.
+    """
+
+    platform: str
+    shown: str
+    ids: frozenset[str] = frozenset()
+    time: str = ""
+    is_late: bool = False
+    attempt: int | None = None
+    lesson: str = ""
+    file: str = ""
+    full: str = field(default="", compare=False)  # what must be the same for all attempts
+
+
+def without_archive_suffix(name: str) -> str:
+    """A name without ``.zip``, ``.tar.gz`` or ``.tgz``."""
+    return _ARCHIVE.sub("", name)
+
+
+def is_archive_name(name: str) -> bool:
+    """Whether a name is that of an archive which is opened."""
+    return _ARCHIVE.search(name) is not None
+
+
+def parse_entry(name: str) -> PlatformEntry | None:
+    """What the name of a file or folder says, if it is one that a platform gives.
+
+    Raises:
+        ValueError: if it can be read in two ways.
+    """
+    if match := _MOODLE.fullmatch(name):
+        if name.count("_assignsubmission_") > 1:
+            raise ValueError("its name holds Moodle's mark twice, so that it names two students")
+        person, user = match["name"], match["user"]
+        ids = frozenset({person, user})
+        return PlatformEntry("Moodle", f"{person}_{user}", ids, file=match["file"])
+    if match := _BLACKBOARD.fullmatch(name):
+        user = match["who"].rpartition("_")[2]
+        return PlatformEntry(
+            "Blackboard", user, time=match["time"], file=match["file"] or "", full=match["who"]
+        )
+    if match := _BRIGHTSPACE.fullmatch(without_archive_suffix(name)):
+        person, user = match["name"], match["user"]
+        ids = frozenset({person, user})
+        return PlatformEntry("Brightspace", f"{person} {user}", ids, time=match["time"])
+    if match := _EXCHANGE.fullmatch(without_archive_suffix(name)):
+        return PlatformEntry(
+            "nbgrader's exchange", match["user"], time=match["time"], lesson=match["lesson"]
+        )
+    if match := _CANVAS.fullmatch(name):
+        user = match["user"]
+        return PlatformEntry(
+            "Canvas",
+            f"{match['name']}_{user}",
+            frozenset({user}),
+            is_late=match["late"] is not None,
+            attempt=int(match["attempt"][:18]),
+            file=match["file"],
+        )
+    if match := _GRADESCOPE.fullmatch(without_archive_suffix(name)):
+        return PlatformEntry("Gradescope", "", attempt=int(match["number"][:18]))
+    return None
+
+
+def platform_of(name: str) -> str:
+    """The platform that gave a file or folder its name; empty if none did."""
+    try:
+        entry = parse_entry(name)
+    except ValueError:
+        return "Moodle"
+    return entry.platform if entry else ""
+
+
+def is_collection_name(name: str) -> bool:
+    """Whether a folder's name is that of a collection, such as ``submitted`` or ``week 2``."""
+    return _COLLECTION.fullmatch(name.strip()) is not None
+
+
+def is_own_word(name: str) -> bool:
+    """Whether students use a name for files and folders of their own: ``final``, ``Copy of``."""
+    name = name.strip(" _-.()")
+    return not name or _OWN_WORD.fullmatch(name) is not None or is_collection_name(name)
+
+
+def is_download(name: str, children: Iterable[str]) -> bool:
+    """Whether a folder or archive is a platform's whole download: by its own name, and by the names
+    of all that it holds.
+    """
+    stem = without_archive_suffix(name)
+    if platform_of(name):
+        return False
+    children = [child for child in children if child != GRADESCOPE_METADATA]
+    return any(
+        pattern.fullmatch(stem)
+        and children
+        and all(platform_of(child) == platform for child in children)
+        for platform, pattern in _DOWNLOADS.items()
+    )
+
+
+@dataclass(frozen=True)
+class GradescopeSubmission:
+    """Who made one of Gradescope's submissions, by email or id, and when."""
+
+    students: tuple[str, ...]
+    ids: tuple[frozenset[str], ...]
+    time: str
+
+
+def read_gradescope_metadata(path: Path) -> dict[str, GradescopeSubmission]:
+    """The submissions of Gradescope's ``submission_metadata.yml`` by the name of their folder.
+
+    Raises:
+        ValueError: if it can't be read.
+    """
+    import yaml
+
+    if path.stat().st_size > MAX_METADATA_BYTES:
+        raise ValueError(f"it is larger than {MAX_METADATA_BYTES // 2**20} MB")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(path.read_text("utf-8"), Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"it is no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise ValueError("it lists no submissions")
+    submissions = {}
+    for folder, about in content.items():
+        if not isinstance(about, dict):
+            continue
+        names, ids = [], []
+        for submitter in about.get(":submitters") or []:
+            keys = (":email", ":sid", ":name")
+            known = [str(submitter[key]) for key in keys if submitter.get(key)]
+            if known:
+                names.append(known[0])
+                ids.append(frozenset(known))
+        time = str(about.get(":created_at") or "")
+        submissions[str(folder)] = GradescopeSubmission(tuple(names), tuple(ids), time)
+    return submissions

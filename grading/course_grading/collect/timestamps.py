@@ -1,0 +1,145 @@
+"""When something was handed in: what a platform wrote down, as a time in UTC.
+
+nbgrader reads a zone that it does not know as UTC, in silence, and ``+0200`` as 200 seconds. So every
+text is read here, and what nbgrader is given is in UTC.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import stat
+import warnings
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+TIMESTAMP = "timestamp.txt"  # nbgrader's
+_MAX_LENGTH = 100  # characters; a date is shorter
+# RFC 5322 gives these to North America; elsewhere some stand for other zones.
+_RFC_5322 = {
+    name: timedelta(hours=hours)
+    for name, hours in {
+        "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+    }.items()
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """When something was handed in.
+
+    Args:
+        time: in UTC; None if the text is no time or names a zone that is not known.
+        source: where the platform wrote it.
+        note: what a person should know about it; empty if nothing.
+    """
+
+    time: datetime | None
+    source: str
+    note: str = ""
+
+    @property
+    def timestamp(self) -> str | None:
+        """The time as nbgrader reads it."""
+        return f"{self.time:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time else None
+
+
+def read_handed_in(text: str, source: str, *, assume_utc: bool = True) -> HandedIn:
+    """The time in a platform's text.
+
+    Args:
+        text: for example ``"2026-07-01 23:30:00.000000 CEST"`` or ``"May 1, 2026 1020 AM"``.
+        source: where it was found, for messages.
+        assume_utc: whether a time without a zone is in UTC by definition, as in nbgrader's
+            ``timestamp.txt``; otherwise it is read as UTC with a note.
+    """
+    shown = text[:40]
+    try:
+        time, zone = _parse(text)
+    except Exception:  # dateutil raises many kinds
+        return HandedIn(None, source, f"graded as not late: {source} says {shown!r}, which is not a date")
+    if time.tzinfo is not None:
+        with contextlib.suppress(OverflowError, ValueError):
+            return HandedIn(time.astimezone(UTC), source)
+        return HandedIn(None, source, f"graded as not late: {source} says {shown!r}, which is not a date")
+    if zone:
+        return HandedIn(
+            None,
+            source,
+            f"graded as not late: {source} says {shown!r}, and the time zone {zone!r} is not known "
+            "or stands for several: write the offset instead, for example +0200",
+        )
+    note = "" if assume_utc else f"{source} names no time zone: read as UTC"
+    return HandedIn(time.replace(tzinfo=UTC), source, note)
+
+
+def _parse(text: str) -> tuple[datetime, str]:
+    """The time of a text, with its zone if that is known; otherwise also the zone's name."""
+    from dateutil import parser
+
+    if len(text) > _MAX_LENGTH:
+        raise ValueError("too long for a date")
+    # Blackboard: 2026-05-01-10-20-30; Brightspace: 1020 AM
+    text = re.sub(r"^(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)$", r"\1 \2:\3:\4", text.strip())
+    text = re.sub(r"\b(\d{1,2})(\d\d) ([AP]M)\b", r"\1:\2 \3", text, flags=re.IGNORECASE)
+    # dateutil reads UTC+3 as POSIX does: three hours behind UTC.
+    text = re.sub(r"\b(?:UTC|GMT)([+-]\d)", r"\1", text)
+    # Two defaults: a text that lacks a part of the date is no date.
+    first, second = (
+        parser.parse(text, default=default, ignoretz=True)
+        for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))
+    )
+    if first != second:
+        raise ValueError("a part of the date is missing")
+    zones = []
+
+    def offset_of(name: str | None, seconds: int | None):
+        if seconds is not None:
+            return timezone(timedelta(seconds=seconds))
+        offset = _offset(name or "", first)
+        if offset is None:
+            zones.append(name or "")
+            return None
+        return timezone(offset)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", parser.UnknownTimezoneWarning)
+        time = parser.parse(text, tzinfos=offset_of)
+    unread = re.search(r"[A-Za-z]{2,}$", text)  # a word that dateutil passed over
+    if time.tzinfo is None and unread and unread[0].upper() not in ("AM", "PM", "TZ"):
+        zones.append(unread[0])
+    return time, zones[0] if zones else ""
+
+
+def _offset(name: str, time: datetime) -> timedelta | None:
+    """The offset of a zone's abbreviation at a time; None if it is unknown or has several."""
+    if name.upper() in ("UTC", "GMT", "Z", "UT"):
+        return timedelta(0)
+    if name in _RFC_5322:
+        return _RFC_5322[name]
+    offsets = set()
+    for key in _zones():
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            local = time.replace(tzinfo=zoneinfo.ZoneInfo(key))
+            if local.tzname() == name:
+                offsets.add(local.utcoffset())
+    return offsets.pop() if len(offsets) == 1 else None
+
+
+@functools.cache
+def _zones() -> list[str]:
+    return sorted(zoneinfo.available_timezones())
+
+
+def read_timestamp(path: Path) -> str | None:
+    """The text of a ``timestamp.txt``; None if it is no file. Links are not followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return file.read(_MAX_LENGTH).decode(errors="replace").strip()
