@@ -92,7 +92,7 @@ class Quota:
 
     size: int
     files: int
-    seconds: float = MAX_SECONDS
+    seconds: float
     packed: int = 0
     unpacked: int = 0
 
@@ -174,7 +174,7 @@ class Extraction:
         self._share = min(MAX_UNPACKED, max(share, MIN_SHARE))
 
     def _quota(self, submitter: str) -> Quota:
-        return self._quotas.setdefault(submitter, Quota(self._share, MAX_FILES))
+        return self._quotas.setdefault(submitter, Quota(self._share, MAX_FILES, MAX_SECONDS))
 
     def _add_inner(self, path: Path, name: str, depth: int) -> None:
         """Open an archive among the files; what can't be opened is listed."""

@@ -183,11 +183,11 @@ class CanvasExportPlugin(PlatformExportPlugin):
     platform = "Canvas"
     default_name = "canvas.csv"
     id_columns = ("SIS Login ID", "SIS User ID", "ID", "Student")
-    _DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)_\d+", re.IGNORECASE)
+    _DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)(?:_\d+)?", re.IGNORECASE)
 
     def find(self, student: str, roster: Roster) -> int:
         """By the roster, or by the file names in a download from Canvas:
-        ``lovelaceada_4321_98765_01_pixels.ipynb``.
+        ``lovelaceada_4321_98765_01_pixels.ipynb``, of which ``lovelaceada_4321`` names the student.
         """
         try:
             return roster.find(student)

@@ -41,19 +41,27 @@ def test_zips_in_a_folder_are_opened(paths, students, tmp_path):
     assert all((tmp_path / path).is_file() for path in paths)
 
 
-def test_all_zips_share_the_limit_of_the_run(tmp_path, monkeypatch):
+def test_no_student_uses_up_what_others_may_unpack(tmp_path, monkeypatch):
+    """The limit is one student's, however many zips they hand in, and in the class's zip too."""
     monkeypatch.setattr(archives, "MAX_UNPACKED", 1000)
-    for student in ("ada", "bob"):
-        write_zip(tmp_path / student / "a.zip", {f"{NAME}.ipynb": "x" * 600})
-    with open_submissions(tmp_path) as (files, problems):
-        assert f"ada/a.zip/{NAME}.ipynb" in files and f"bob/a.zip/{NAME}.ipynb" not in files
+    for number in range(5):
+        write_zip(tmp_path / "in" / "ada" / f"{number}.zip", {f"{NAME}.ipynb": "x" * 600})
+    write_zip(tmp_path / "in" / "bob" / "a.zip", {f"{NAME}.ipynb": "x" * 600})
+    with open_submissions(tmp_path / "in") as (files, problems):
+        assert f"bob/a.zip/{NAME}.ipynb" in files
+        assert [f"ada/{n}.zip/{NAME}.ipynb" in files for n in range(5)] == [True] + [False] * 4
+    assert [problem.file for problem in problems] == [f"ada/{n}.zip" for n in range(1, 5)]
+    entries = {f"ada/{number}.ipynb": "x" * 600 for number in range(5)}
+    path = write_zip(tmp_path / "class.zip", {**entries, f"bob/{NAME}.ipynb": "x" * 600})
+    with open_submissions(path) as (files, problems):
+        assert f"bob/{NAME}.ipynb" in files and "ada/0.ipynb" not in files
     (problem,) = problems
-    assert problem.file == "bob/a.zip" and "more than a run may" in problem.reason
+    assert problem.file == "ada/0.ipynb" and "too many files" in problem.reason
 
 
 def test_each_submission_has_its_own_quota(tmp_path, monkeypatch):
     """A zip and the zips inside it share a quota of bytes and of files."""
-    monkeypatch.setattr(archives, "MAX_UNPACKED_PER_ZIP", 1000)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 1000)
     monkeypatch.setattr(archives, "MAX_FILES", 5)
     inner = write_zip(tmp_path / "inner.zip", {"a": "x" * 500}).read_bytes()
     many = write_zip(tmp_path / "inner.zip", {str(n): "" for n in range(4)}).read_bytes()
@@ -65,6 +73,61 @@ def test_each_submission_has_its_own_quota(tmp_path, monkeypatch):
         assert f"eve/e.zip/{NAME}.ipynb" in files and "ada/a.zip/0.zip/a" in files
     assert {problem.file for problem in problems} >= {"ada/a.zip/3.zip", "bob/b.zip/1.zip"}
     assert all("with the zips inside it" in problem.reason for problem in problems)
+
+
+def test_time_for_unpacking_is_limited_for_each_student(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_SECONDS", 0.0)
+    for student in ("ada", "bob"):
+        write_zip(tmp_path / student / "a.zip", {f"{NAME}.ipynb": "{}"})
+    with open_submissions(tmp_path) as (files, problems):
+        assert not any(name.endswith(".ipynb") for name in files)
+    assert [problem.file for problem in problems] == ["ada/a.zip", "bob/a.zip"]
+    assert all("seconds" in problem.reason for problem in problems)
+
+
+def test_entry_with_a_name_too_long_for_a_file_costs_only_itself(tmp_path):
+    long = "照" * 90 + ".png"
+    path = write_zip(tmp_path / "in" / "ada" / "a.zip", {long: "x", f"{NAME}.ipynb": "{}"})
+    with open_submissions(tmp_path / "in") as (files, problems):
+        assert f"ada/a.zip/{NAME}.ipynb" in files and len(files) == 3
+    (problem,) = problems
+    assert problem.file == f"ada/a.zip/{long}" and "longer than 255 bytes" in problem.reason
+    path = write_zip(tmp_path / "class.zip", {f"ada/{long}": "x", f"bob/{NAME}.ipynb": "{}"})
+    with open_submissions(path) as (files, problems):
+        (submission,), _ = submissions.find(files, LESSONS)
+        assert submission.student == "bob" and len(problems) == 1
+
+
+def test_names_without_the_utf8_flag_are_read_as_utf8_first(tmp_path):
+    """macOS's Finder writes such zips."""
+    path = tmp_path / "class.zip"
+    name = "Jürgen Groß".encode()
+    write_zip(path, {f"{'x' * len(name)}/{NAME}.ipynb": "{}", f"bob/{NAME}.ipynb": "{}"})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(name), name))
+    with open_submissions(path) as (files, problems):
+        accepted, _ = submissions.find(files, LESSONS)
+        assert {s.student for s in accepted} == {"Jürgen_Groß", "bob"} and problems == []
+    path.write_bytes(path.read_bytes().replace(name, "Jürgen Groß00".encode("latin-1")))
+    with open_submissions(path) as (_, problems):
+        (problem,) = problems
+        assert "not in UTF-8" in problem.reason
+
+
+def test_many_entries_of_one_name_take_linear_time(tmp_path):
+    """Each gets a name of its own; that was quadratic, and took hours for so many."""
+    path = tmp_path / "ada" / "a.zip"
+    path.parent.mkdir()
+    with (
+        zipfile.ZipFile(path, "w") as file,
+        pytest.warns(UserWarning, match="Duplicate"),
+    ):
+        for _ in range(3000):
+            file.writestr(f"{NAME}.ipynb", "{}")
+    names = [f"ada/a.zip/{NAME}.ipynb"] + [f"ada/a.zip/{NAME} ({n}).ipynb" for n in range(2, 3001)]
+    with open_submissions(tmp_path) as (files, problems):
+        assert set(names) <= set(files) and problems == []
+        accepted, problems = submissions.find(files, LESSONS)
+    assert [submission.student for submission in accepted] == ["ada"] and len(problems) <= 12
 
 
 def test_zip_bomb_is_refused(tmp_path):
@@ -81,7 +144,7 @@ def test_size_of_the_central_directory_is_checked_before_it_is_read(tmp_path):
     raw = bytearray(path.read_bytes())
     struct.pack_into("<L", raw, raw.rfind(b"PK\x05\x06") + 12, 2**31)
     path.write_bytes(raw)
-    with pytest.raises(IntakeError, match="more than 50000 files"), open_submissions(path):
+    with pytest.raises(IntakeError, match="more than 1000000 files"), open_submissions(path):
         pass
 
 
@@ -120,7 +183,7 @@ def test_newest_file_of_a_zip_counts(tmp_path):
             file.writestr(zipfile.ZipInfo(name, (year, 1, 2, 3, 4, 6)), "{}")
     with open_submissions(path) as (files, _):
         (submission,), _ = submissions.find(files, [NAME])
-        assert submission.path.name == f"{NAME}.ipynb"
+        assert submission.name == f"ada/{NAME}.ipynb"
 
 
 def test_damaged_zip_entry_is_reported(tmp_path):
@@ -138,9 +201,14 @@ def test_damaged_zip_entry_is_reported(tmp_path):
     ]
 
 
-def test_only_a_folder_or_a_zip_is_accepted(tmp_path):
-    with (
-        pytest.raises(IntakeError, match="neither a folder nor a zip"),
-        open_submissions(put(tmp_path, "a.tar")),
-    ):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.txt", "neither a folder nor a zip"),
+        ("a.tar.gz", "unpack it yourself and give the folder"),
+        (f"{NAME}.ipynb", "put it into a folder with the student's name"),
+    ],
+)
+def test_only_a_folder_or_a_zip_is_accepted(name, reason, tmp_path):
+    with pytest.raises(IntakeError, match=reason), open_submissions(put(tmp_path, name)):
         pass

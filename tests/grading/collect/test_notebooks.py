@@ -57,3 +57,18 @@ def test_brackets_in_strings_do_not_count_as_lists(encoding, monkeypatch):
 def test_too_many_cells_are_refused():
     with pytest.raises(ValueError, match="20,000 cells"):
         notebooks.parse(json.dumps({"cells": [{}] * 20_000}).encode())
+
+
+@pytest.mark.parametrize("text", ['\\"' * 1_500_000, '"' + '\\"' * 1_500_000 + "\\", '"a' * 999_999])
+def test_brackets_are_counted_in_linear_time(text):
+    """Strings that never end; looking for each one's end was quadratic, and took hours."""
+    raw = ("[" * 1_000_001 + text).encode()
+    with pytest.raises(ValueError, match="lists and objects"):
+        notebooks.parse(raw)
+
+
+def test_link_is_not_followed(tmp_path):
+    put(tmp_path, "key.ipynb", '{"cells": []}')
+    (tmp_path / "a.ipynb").symlink_to(tmp_path / "key.ipynb")
+    with pytest.raises(ValueError, match="it is a link"):
+        notebooks.read(tmp_path / "a.ipynb")
