@@ -242,7 +242,7 @@ class Extraction:
             self._set_share()
         groups: dict[str, list[tuple[str, zipfile.ZipInfo]]] = defaultdict(list)
         for full_name, entry in named:
-            groups[submitters[full_name]].append((full_name, entry))
+            groups[submitters.get(full_name, "")].append((full_name, entry))
         inner = []
         whole = len(groups) == 1
         for submitter, group in groups.items():

@@ -18,8 +18,8 @@ MAX_CELL_LENGTH = 2**20  # characters
 MAX_CELLS = 10_000
 # lists and objects: an empty one takes thirty times as much memory as space in the file
 MAX_CONTAINERS = 1_000_000
-# A string that never ends is matched to the end of the text: if it were not, each quotation mark in it
-# would be tried as a beginning, in quadratic time.
+# A string that never ends is matched to the end of the text: if it were not, each quotation mark in
+# it would be tried as a beginning, in quadratic time.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 

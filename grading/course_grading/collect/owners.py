@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from course_grading.collect import platform_names
-from course_grading.collect.files import Files, is_notebook
+from course_grading.collect.files import is_notebook
 from course_grading.collect.look_alikes import skeleton
 from course_grading.collect.platform_names import PlatformEntry
 
@@ -78,7 +78,7 @@ class LevelFinder:
         self._known = set(known)
 
     def entries(self, names: Iterable[str], folders: Collection[str] = ()) -> list[Entry]:
-        """What was handed in, entry by entry; every name is in exactly one of them.
+        """What was handed in, entry by entry. Only the collections around them are in none.
 
         Args:
             names: the names of all files and folders.
@@ -87,7 +87,7 @@ class LevelFinder:
         return [*self._level([tuple(name.split("/")) for name in names], set(folders), 0)]
 
     def prefix(self, file_name: str) -> str:
-        """What stands before the lesson in a file's name: ``ada_1`` in ``ada_1_01_pixels.ipynb``."""
+        """What precedes the lesson in a file's name, ``ada_1`` in ``ada_1_01_pixels.ipynb``."""
         match = self.lesson_in(file_name)
         if not match:
             return ""
@@ -111,12 +111,12 @@ class LevelFinder:
             return _LESSON_NAME.fullmatch(part) is not None
         return part in self._lessons
 
-    def _level(
-        self, members: list[Parts], folders: set[str], depth: int
-    ) -> Iterator[Entry]:
+    def _level(self, members: list[Parts], folders: set[str], depth: int) -> Iterator[Entry]:
         groups = _split(members, folders, depth)
         collections = {
-            part for part, group in groups.items() if depth < _MAX_DEPTH and self._is_collection(group)
+            part
+            for part, group in groups.items()
+            if depth < _MAX_DEPTH and self._is_collection(group)
         }
         downloads = {
             part
@@ -340,8 +340,10 @@ def look_alikes(
         if len(shown) == 1:
             continue
         certain = {student.shown for student in group if student.ids & on_roster}
-        names = " and ".join(f"{name!r} ({ascii(name)})" if not name.isascii() else repr(name)
-                             for name in shown[:_MAX_SHOWN])
+        names = " and ".join(
+            f"{name!r} ({ascii(name)})" if not name.isascii() else repr(name)
+            for name in shown[:_MAX_SHOWN]
+        )
         same_id = len({student.id for student in group}) == 1
         why = f"would both become the student {shown[0]!r}" if same_id else "look alike"
         for student in group:
@@ -357,8 +359,8 @@ def roster_problem(student: Student, roster: Collection[str]) -> str:
     like = [name for name in roster if skeleton(safe_name(name)) == skeleton(student.id)]
     hint = f", where {like[0]!r} looks alike" if like else ""
     return (
-        f"{student.shown!r} is not on the roster{hint}: rename it to an id of the roster, or add it "
-        "there"
+        f"{student.shown!r} is not on the roster{hint}: rename it to an id of the roster, or "
+        "add it there"
     )
 
 

@@ -1,8 +1,8 @@
 """The names that platforms give to what a student handed in, and to their downloads.
 
-Only a platform's own part of a name is read: who handed in, when, and the number of the attempt. The
-part that a student chose (the file's own name) is returned apart, and decides nothing about whose it
-is. Times, attempts and file names are never part of a student's id.
+Only a platform's own part of a name is read: who handed in, when, and the number of the attempt.
+The part that a student chose (the file's own name) is returned apart, and decides nothing about
+whose it is. Times, attempts and file names are never part of a student's id.
 """
 
 import re
@@ -60,8 +60,8 @@ _OWN_WORD = re.compile(
     r"(?:copy|copy[ _-]of|kopie|kopie[ _-]von|copia|copia[ _-]de|copie[ _-]de|final|fixed|finished"
     r"|done|old|new|older|newer|newest|latest|first|second|third|last|draft|backup|bak|original"
     r"|updated?|corrected|resubmi(?:t|tted|ssion)|attempt|try|version|v|part|rev|test|temp|tmp|my"
-    r"|mine|my[ _-]?work|work|src|source|code|data|files?|attachments?|documents?|desktop|notebooks?"
-    r"|projects?|solutions?|answers?|abgabe|attempts?|results?|submission|untitled|new[ _-]folder)"
+    r"|mine|my[ _-]?work|work|src|source|code|data|files?|attachments?|documents?|desktop"
+    r"|notebooks?|projects?|solutions?|answers?|abgabe|attempts?|results?|submission|untitled|new[ _-]folder)"
     r"(?:[ _-]*\(?\d+\)?)?",
     re.IGNORECASE,
 )

@@ -18,11 +18,9 @@ class Problem:
     reason: str
 
 
-def summarise(
-    problems: Iterable[Problem], submitter: Callable[[Problem], str]
-) -> list[Problem]:
-    """The problems in their order, except that those of one student that are alike are counted after
-    the first few: ten thousand broken files of one must not bury the others' lines.
+def summarise(problems: Iterable[Problem], submitter: Callable[[Problem], str]) -> list[Problem]:
+    """The problems in their order, except that those of one student that are alike are counted
+    after the first few: ten thousand broken files of one must not bury the others' lines.
 
     Args:
         problems: all of them.

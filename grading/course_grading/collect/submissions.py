@@ -296,10 +296,8 @@ class _Search:
 
     # ---- which lesson ----
 
-    def _notebooks(
-        self, entry: Entry, students: list[Student]
-    ) -> Iterator[tuple[str, str]]:
-        """The notebooks of an entry, each with its lesson; those that can't be graded are listed."""
+    def _notebooks(self, entry: Entry, students: list[Student]) -> Iterator[tuple[str, str]]:
+        """The notebooks of an entry, each with its lesson; others are listed."""
         student = students[0].id if students else ""
         names = [name for name in entry.names if files.is_notebook(name)]
         only = len(names) == 1
@@ -340,7 +338,9 @@ class _Search:
 
     def _lesson(self, name: str, student: str) -> str | None:
         named = self.finder.lesson_in(PurePosixPath(name).name)
-        return named[0] if named else lessons.identify_lesson(self._read(name, student), self.lessons)
+        return (
+            named[0] if named else lessons.identify_lesson(self._read(name, student), self.lessons)
+        )
 
     def _hint(self, entry: Entry, name: str) -> str | None:
         """The lesson that the platform's folder names."""
@@ -419,9 +419,7 @@ class _Search:
                 return read_handed_in(text, f"its {TIMESTAMP}")
         return None
 
-    def _counting(
-        self, student: str, lesson: str, group: list[_Candidate]
-    ) -> Iterator[Submission]:
+    def _counting(self, student: str, lesson: str, group: list[_Candidate]) -> Iterator[Submission]:
         """The one that counts, if there is one; the others are listed."""
         kinds = sorted({candidate.same_for_all_attempts for candidate in group} - {""})
         if len(kinds) > 1:

@@ -1,7 +1,7 @@
 """When something was handed in: what a platform wrote down, as a time in UTC.
 
-nbgrader reads a zone that it does not know as UTC, in silence, and ``+0200`` as 200 seconds. So every
-text is read here, and what nbgrader is given is in UTC.
+nbgrader reads a zone that it does not know as UTC, in silence, and ``+0200`` as 200 seconds. So
+every text is read here, and what nbgrader is given is in UTC.
 """
 
 import contextlib
@@ -59,11 +59,15 @@ def read_handed_in(text: str, source: str, *, assume_utc: bool = True) -> Handed
     try:
         time, zone = _parse(text)
     except Exception:  # dateutil raises many kinds
-        return HandedIn(None, source, f"graded as not late: {source} says {shown!r}, which is not a date")
+        return HandedIn(
+            None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
+        )
     if time.tzinfo is not None:
         with contextlib.suppress(OverflowError, ValueError):
             return HandedIn(time.astimezone(UTC), source)
-        return HandedIn(None, source, f"graded as not late: {source} says {shown!r}, which is not a date")
+        return HandedIn(
+            None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
+        )
     if zone:
         return HandedIn(
             None,

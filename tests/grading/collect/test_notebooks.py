@@ -59,7 +59,9 @@ def test_too_many_cells_are_refused():
         notebooks.parse(json.dumps({"cells": [{}] * 20_000}).encode())
 
 
-@pytest.mark.parametrize("text", ['\\"' * 1_500_000, '"' + '\\"' * 1_500_000 + "\\", '"a' * 999_999])
+@pytest.mark.parametrize(
+    "text", ['\\"' * 1_500_000, '"' + '\\"' * 1_500_000 + "\\", '"a' * 999_999]
+)
 def test_brackets_are_counted_in_linear_time(text):
     """Strings that never end; looking for each one's end was quadratic, and took hours."""
     raw = ("[" * 1_000_001 + text).encode()

@@ -1,0 +1,51 @@
+"""Times as platforms write them, in UTC; what can't be read is noted."""
+
+import pytest
+from course_grading.collect import submissions
+from course_grading.collect.timestamps import read_handed_in
+
+from tests.support.submissions import LESSONS, NAME, put
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-07-01 23:30:00.000000 UTC", "2026-07-01 23:30"),
+        ("2026-07-01 23:30:00", "2026-07-01 23:30"),
+        ("2026-07-01 23:30:00.000000 CEST", "2026-07-01 21:30"),
+        ("2026-07-01 23:30:00.000000 +0200", "2026-07-01 21:30"),
+        ("2026-07-01 23:30:00 UTC+02", "2026-07-01 21:30"),
+        ("2026-07-02 06:00:00.000000 JST", "2026-07-01 21:00"),
+        ("2026-07-01 18:00:00.000000 PDT", "2026-07-02 01:00"),
+        ("2026-07-01T23:30:00Z", "2026-07-01 23:30"),
+        ("May 1, 2026 1020 AM", "2026-05-01 10:20"),
+        ("2026-05-01-10-20-00", "2026-05-01 10:20"),
+    ],
+)
+def test_times_are_read(text, time):
+    assert read_handed_in(text, "x").timestamp == f"{time}:00.000000 UTC"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2026-07-01 23:30 IST", "'IST' is not known or stands for several"),
+        ("2026-07-01 23:30 XYZ", "'XYZ' is not known"),
+        ("yesterday", "which is not a date"),
+        ("10", "which is not a date"),
+        ("0001-01-01 00:00:00 +1400", "which is not a date"),
+        ("2026-07-01 " * 50, "which is not a date"),
+    ],
+)
+def test_what_is_no_time_is_noted(text, reason):
+    handed_in = read_handed_in(text, "x")
+    assert handed_in.timestamp is None and reason in handed_in.note
+    assert "graded as not late" in handed_in.note
+
+
+def test_times_without_a_zone_are_noted_once_for_a_class(tmp_path):
+    for number in range(5):
+        put(tmp_path, f"1{number}-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
+    accepted, _ = submissions.find(tmp_path, LESSONS)
+    (note,) = submissions.notes(accepted)
+    assert "read as UTC; so do 4 others" in note.reason
