@@ -61,7 +61,8 @@ _OWN_WORD = re.compile(
     r"|done|old|new|older|newer|newest|latest|first|second|third|last|draft|backup|bak|original"
     r"|updated?|corrected|resubmi(?:t|tted|ssion)|attempt|try|version|v|part|rev|test|temp|tmp|my"
     r"|mine|my[ _-]?work|work|src|source|code|data|files?|attachments?|documents?|desktop"
-    r"|notebooks?|projects?|solutions?|answers?|abgabe|attempts?|results?|submission|untitled|new[ _-]folder)"
+    r"|notebooks?|projects?|solutions?|answers?|abgabe|attempts?|results?|submission|untitled"
+    r"|new[ _-]folder)"
     r"(?:[ _-]*\(?\d+\)?)?",
     re.IGNORECASE,
 )

@@ -151,9 +151,9 @@ class _Search:
                     candidate = self._candidate(entry, student, name, lesson)
                     candidates[student.id, lesson].append(candidate)
         self._list_missing(owned)
-        submissions = []
-        for (student, lesson), group in candidates.items():
-            submissions += self._counting(student, lesson, group)
+        submissions: list[Submission] = []
+        for (student_id, lesson), group in candidates.items():
+            submissions += self._counting(student_id, lesson, group)
         problems = summarise(
             self.problems, lambda problem: problem.student or self.keys.get(problem.file, "")
         )
@@ -449,11 +449,11 @@ class _Search:
             for student in students:
                 by_student[student.id].append(entry)
         opened = {name for name, path in self.files.items() if path.is_dir()}
-        for student, entries in by_student.items():
+        for student_id, entries in by_student.items():
             if any(files.is_notebook(name) for entry in entries for name in entry.names):
                 continue
             entry = max(entries, key=lambda entry: len(entry.names))
-            self._report(student, "", entry.path, _holds_none(entry, opened.__contains__))
+            self._report(student_id, "", entry.path, _holds_none(entry, opened.__contains__))
 
 
 def _name_problem(student: Student) -> str:
