@@ -128,9 +128,13 @@ class LevelFinder:
             for part, group in groups.items()
             if part not in collections | downloads and self._names_student(group)
         }
-        # Students' names and collections side by side: a student may be called like a collection.
+        # Students' names and collections side by side: a student may be called like a collection,
+        # and is, if nothing in it names anybody.
         if any(not platform_names.platform_of(part) for part in own):
-            mixed, collections, downloads = collections | downloads, set(), set()
+            mixed = downloads | {
+                part for part in collections if any(self._other_names(groups[part], depth))
+            }
+            collections, downloads = set(), set()
         else:
             mixed = set()
         crowd = self._crowds([groups[part] for part in own], depth)

@@ -93,8 +93,9 @@ def test_sections_without_a_telling_name_are_refused(tmp_path):
 def test_collections_beside_students_are_refused(tmp_path):
     put(tmp_path, f"late/ada/{NAME}.ipynb")
     put(tmp_path, f"bob/{NAME}.ipynb")
+    put(tmp_path, f"lab 3/{NAME}.ipynb")  # a student, for all one can tell
     students, problems = find(tmp_path)
-    assert [*students] == ["bob"] and "grade it by itself" in problems["late"]
+    assert [*students] == ["bob", "lab_3"] and "grade it by itself" in problems["late"]
 
 
 def test_time_stamp_counts_only_where_the_platform_writes_it(tmp_path):
