@@ -12,11 +12,12 @@ from filelock import FileLock, Timeout
 
 from course_grading.autograde import answer_keys
 from course_grading.autograde import workers as worker_pool
+from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult
-from course_grading.collect import archives, submissions
+from course_grading.collect import archives, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
-from course_grading.errors import IntakeError, SandboxUnavailableError
+from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
 from course_grading.gradebook import feedback, record, scores, verify
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.sandbox import host
@@ -173,11 +174,11 @@ class _Run:
             student, lesson = submission.student, submission.lesson
             try:
                 task = self._task(submission)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, AnswerKeyError) as error:
                 yield SubmissionResult(student, lesson, submission.name, "", problem=str(error))
                 continue
             stored = record.load_result(self.workspace, student, lesson)
-            if stored is not None and stored.digest == task.digest(self.keys[lesson]):
+            if stored is not None and stored.digest == task.digest(task.key or self.keys[lesson]):
                 yield stored
             else:
                 waiting.append(submission)
@@ -207,7 +208,8 @@ class _Run:
 
     def _record(self, result: SubmissionResult) -> None:
         student, lesson = result.student, result.lesson
-        release = self.keys[lesson].release
+        release = self._key(student, lesson).release
+        reason = self._other_variant(result.file, release)
         record.archive_original(self.workspace, result, release, self.files[result.file])
         page = feedback.page_path(self.workspace, student, lesson)
         if not record.is_recorded(self.workspace, result):
@@ -218,17 +220,37 @@ class _Run:
         if not page.is_file():
             self.pages.request(student, lesson)
         self.batch.feedback[student, lesson] = page
+        if reason:
+            self.batch.notes.append(Problem(student, lesson, result.file, reason))
+
+    def _other_variant(self, file: str, release: str) -> str:
+        """Why a submission to a seeded release may be of another variant; empty if it is not."""
+        if not (self.workspace / "variants.json").is_file():
+            return ""
+        return other_variant.describe(self.files[file].read_bytes(), release)
 
     def _task(self, submission: Submission) -> GradingTask:
         student, lesson = submission.student, submission.lesson
         seeds = answer_keys.seeds(self.secret, self.keys[lesson], student)
         data, timestamp = submission.read(), submission.timestamp
-        return GradingTask(student, lesson, submission.name, data, seeds, timestamp, self.trusted)
+        key = self._own_key(student, lesson)
+        return GradingTask(
+            student, lesson, submission.name, data, seeds, timestamp, self.trusted, key
+        )
+
+    def _own_key(self, student: str, lesson: str) -> AnswerKey | None:
+        """The key of a student who got an own variant; read when needed, as classes are large."""
+        if not answer_keys.has_own(self.workspace, lesson, student):
+            return None
+        return answer_keys.read(self.workspace, lesson, student)
+
+    def _key(self, student: str, lesson: str) -> AnswerKey:
+        return self._own_key(student, lesson) or self.keys[lesson]
 
     def _task_again(self, submission: Submission) -> GradingTask | None:
         try:
             return self._task(submission)
-        except (OSError, ValueError) as error:  # it has changed since the run began
+        except (OSError, ValueError, AnswerKeyError) as error:  # it has changed since the run began
             reason = f"it could not be read any more: {error}"
             self.batch.problems.append(
                 Problem(submission.student, submission.lesson, submission.name, reason)

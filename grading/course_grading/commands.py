@@ -24,6 +24,16 @@ def build(
     solutions: Annotated[
         Path | None, typer.Option(help="With --graded: a private copy of solutions/.")
     ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(help="With --graded: this year's numbers and order of options, e.g. 2027."),
+    ] = None,
+    per_student: Annotated[
+        bool,
+        typer.Option(
+            "--per-student", help="With --seed: a variant for each student on the roster."
+        ),
+    ] = False,
 ) -> None:
     """Build every lesson from its source in solutions/."""
     from rich.console import Console
@@ -37,7 +47,9 @@ def build(
         if check:
             report = builder.check(root)
         else:
-            report = builder.build(root, solutions=solutions, graded=graded)
+            report = builder.build(
+                root, solutions=solutions, graded=graded, seed=seed, per_student=per_student
+            )
     except GradingError as error:
         fail(str(error))
     for lesson in report.lessons:
@@ -55,6 +67,10 @@ def build(
         )
     if graded:
         console.print("the classroom release is in grading/workspace/release")
+    if report.students:
+        console.print(
+            f"the releases of {len(report.students)} students are in grading/workspace/students"
+        )
     if report.problems:
         fail("the build has problems:\n" + "\n".join(f"  {line}" for line in report.problems))
     if check:

@@ -37,6 +37,8 @@ def markdown_prose(text: str) -> str:
     """A page without front matter, code, formulas, addresses and the titles that it quotes."""
     text = re.sub(r"\A---\n.*?\n---\n", blank, text, flags=re.DOTALL)
     text = re.sub(r"^(`{3,})(?!\{question).*?^\1\s*$", blank, text, flags=re.DOTALL | re.MULTILINE)
+    # a question's parameters, and the expressions in its text
+    text = re.sub(r"^:(params|check):.*|\{\{.*?\}\}", blank, text, flags=re.MULTILINE)
     text = re.sub(r"^## Sources$.*", blank, text, flags=re.DOTALL | re.MULTILINE)
     code = r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)|https?://\S+|<[^>]*>"
     return re.sub(rf"{code}|\*[^*\n]+\*|\"[^\"\n]+\"", blank, text)

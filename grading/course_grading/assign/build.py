@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from course_grading.assign import cells, release_check
+from course_grading.assign import cells, release_check, seeds, student_releases, variants
 from course_grading.assign.lesson import Lesson
 from course_grading.assign.source import read_lesson
 from course_grading.errors import BuildError
@@ -23,14 +23,15 @@ class BuildReport:
     """What a build wrote and what a check found.
 
     ``backups`` are copies of notebooks in which a learner had worked. ``classroom_unchanged`` says
-    that the workspace holds a classroom release and was left alone. ``problems`` is empty if the
-    build is sound.
+    that the workspace holds a classroom release and was left alone. ``students`` are those who got
+    a release of their own. ``problems`` is empty if the build is sound.
     """
 
     lessons: list[Lesson] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     backups: list[Path] = field(default_factory=list)
     classroom_unchanged: bool = False
+    students: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -52,7 +53,14 @@ def read_lessons(solutions: Path) -> list[Lesson]:
     return [read_lesson(path) for path in paths]
 
 
-def build(root: Path, *, solutions: Path | None = None, graded: bool = False) -> BuildReport:
+def build(
+    root: Path,
+    *,
+    solutions: Path | None = None,
+    graded: bool = False,
+    seed: str | None = None,
+    per_student: bool = False,
+) -> BuildReport:
     """Write the workspace's ``source/`` and ``release/`` and, for self-study, ``notebooks/`` and
     the question bank.
 
@@ -61,21 +69,37 @@ def build(root: Path, *, solutions: Path | None = None, graded: bool = False) ->
         solutions: the folder of sources, by default ``root/solutions``.
         graded: build the classroom release, without feedback; ``notebooks/`` and the question bank
             stay as they are.
+        seed: make the class's own variant of each lesson, with other numbers and in another order
+            than the published one. The workspace's secret and the seed decide it.
+        per_student: write each student of ``workspace/roster.csv`` a variant too, see
+            :mod:`.student_releases`.
+
+    Raises:
+        BuildError: if the arguments do not go together, or the workspace's release was made with
+            another seed.
+        SourceError: if a lesson has a mistake.
     """
-    if solutions is not None and not graded:
-        raise BuildError(
-            "--solutions is for a classroom release: add --graded, or edit the sources in "
-            "solutions/"
-        )
-    report = BuildReport(lessons=read_lessons(solutions or root / "solutions"))
+    _check_arguments(solutions, graded, seed, per_student)
     workspace = root / "grading" / "workspace"
+    if graded:
+        seeds.check_same(workspace, seed, per_student)
+    students = student_releases.read_students(workspace / "roster.csv") if per_student else []
+    report = BuildReport(lessons=read_lessons(solutions or root / "solutions"), students=students)
+    lessons, repository = report.lessons, repository_url(root)
+    if seed is not None:
+        key = seeds.variant_key(workspace, seed)
+        report.lessons = [variants.choose(lesson, key, "the class's variant") for lesson in lessons]
     with contextlib.ExitStack() as stack:
         if not graded and _holds_classroom_release(workspace):
             # A self-study build must not change the keys of a class that is being graded.
             workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             report.classroom_unchanged = True
         released = generate_release(
-            report.lessons, workspace, graded=graded, repository=repository_url(root)
+            report.lessons,
+            workspace,
+            graded=graded,
+            repository=repository,
+            colab_badge=seed is None,
         )
     for lesson in report.lessons:
         text = released[lesson.name]
@@ -87,7 +111,31 @@ def build(root: Path, *, solutions: Path | None = None, graded: bool = False) ->
             if not bank.exists() or bank.read_text(encoding="utf-8") != bank_text:
                 bank.write_text(bank_text, encoding="utf-8")
                 report.written.append(bank)
+    if seed is not None:
+        seeds.remember(workspace, seed, per_student)
+        api = open_api(workspace)
+        for student in students:
+            key = seeds.variant_key(workspace, seed, student)
+            report.problems += student_releases.write(
+                lessons, workspace, api, student, key, repository
+            )
     return report
+
+
+def _check_arguments(
+    solutions: Path | None, graded: bool, seed: str | None, per_student: bool
+) -> None:
+    if solutions is not None and not graded:
+        raise BuildError(
+            "--solutions is for a classroom release: add --graded, or edit the sources in "
+            "solutions/"
+        )
+    if seed is not None and not graded:
+        raise BuildError("--seed is for a classroom release: add --graded")
+    if seed is not None and not seed.strip():
+        raise BuildError("--seed is empty: give a number or a word, for example --seed 2027")
+    if per_student and seed is None:
+        raise BuildError("--per-student makes seeded releases: add --graded --seed, say, 2027")
 
 
 def check(root: Path) -> BuildReport:
@@ -124,7 +172,12 @@ def check(root: Path) -> BuildReport:
 
 
 def generate_release(
-    lessons: list[Lesson], workspace: Path, *, graded: bool = False, repository: str = ""
+    lessons: list[Lesson],
+    workspace: Path,
+    *,
+    graded: bool = False,
+    repository: str = "",
+    colab_badge: bool = True,
 ) -> dict[str, str]:
     """Write the instructor notebooks into ``workspace/source`` and have nbgrader generate
     ``workspace/release``.
@@ -142,7 +195,9 @@ def generate_release(
         released = workspace / "release" / lesson.name / f"{lesson.name}.ipynb"
         source.parent.mkdir(parents=True, exist_ok=True)
         previous = {path: path.read_bytes() for path in (source, released) if path.exists()}
-        notebook = cells.build_notebook(lesson, graded=graded, repository=repository)
+        notebook = cells.build_notebook(
+            lesson, graded=graded, repository=repository, colab_badge=colab_badge
+        )
         nbformat.validate(notebook)
         source.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         result = api.generate_assignment(lesson.name, force=True, create=True)

@@ -31,20 +31,25 @@ from course_lib import quiz
 {begin}"""
 
 
-def build_notebook(lesson: Lesson, *, graded: bool = False, repository: str = ""):
+def build_notebook(
+    lesson: Lesson, *, graded: bool = False, repository: str = "", colab_badge: bool = True
+):
     """The instructor's notebook of a lesson, with answers and hidden tests.
 
     Args:
         lesson: the lesson, read from its source.
         graded: build the classroom version, which records answers and gives no feedback.
         repository: the repository's public address, for Colab; empty if there is none yet.
+        colab_badge: link the public notebook, if the repository is on GitHub. A seeded release must
+            not: its questions are others.
     """
     cells = _CellList()
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
                 source = part.source
-                if number == 0 and repository.startswith("https://github.com/"):
+                on_github = repository.startswith("https://github.com/")
+                if number == 0 and on_github and colab_badge:
                     source += "\n\n" + _colab_badge(lesson.name, repository)
                 cells.add_markdown(source)
             case Code():

@@ -27,11 +27,60 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One row of a question's source, and its line."""
+
+    source: str
+    line: int
+
+
+@dataclass(frozen=True)
+class OptionTemplate:
+    """An option as its author writes it, with placeholders ``{{expression}}``."""
+
+    text: str
+    right: bool
+    explanation: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``size`` of the questions with this pool's ``name`` are asked in a seeded release."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class QuestionTemplate:
+    """A question as its author writes it; :mod:`.variants` makes questions of it.
+
+    ``params`` are its statements, which draw and compute values, ``checks`` the expressions that
+    must be true of them. ``text`` holds the rows above the options.
+    """
+
+    name: str
+    points: float
+    text: tuple[Row, ...]
+    options: tuple[OptionTemplate, ...]
+    path: Path
+    line: int
+    params: tuple[Row, ...] = ()
+    checks: tuple[Row, ...] = ()
+    fixed_order: bool = False
+    pool: Pool | None = None
+
+
+@dataclass(frozen=True)
 class QuestionPart:
-    """A question at its place in the lesson."""
+    """A question at its place in the lesson: as published, unless :mod:`.variants` chose another
+    variant of its template.
+    """
 
     question: Question
     line: int
+    template: QuestionTemplate
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from course_grading.assign.lesson import Code, Exercise, Lesson, Part, Prose, QuestionPart
+from course_grading.assign.questions import check_slug, parse_points, parse_question
 from course_grading.errors import SourceError
-from course_lib.quiz.question import SLUG, Option, Question
 
 LESSON_NAME = re.compile(r"\d\d_[a-z0-9_]+")
 _NBGRADER_MARKERS = (
@@ -19,10 +19,7 @@ _NBGRADER_MARKERS = (
     "BEGIN MARK SCHEME",
     "END MARK SCHEME",
 )
-_OPTION = re.compile(r"- \[(?P<mark>[ xX])\] (?P<text>.+)")
-_OPTION_LIKE = re.compile(r"\s*[-*+]\s+\[.?\](\s|$)")
 _SIGNATURE = re.compile(r"[A-Za-z_]\w*(\((\w+(, *\w+)*)?\))?")
-_SETTING = re.compile(r":(?P<key>[a-z]+): *(?P<value>.*)")
 
 
 def read_lesson(path: Path) -> Lesson:
@@ -151,94 +148,15 @@ def _parse_markdown(path: Path, source: str, line: int) -> list[Part]:
             add_prose(start)
             text_start = end
             name = token.info.removeprefix("{question}").strip()
-            parts.append(_parse_question(path, name, token.content.split("\n"), line + start))
+            parts.append(parse_question(path, name, token.content.split("\n"), line + start))
     add_prose(len(rows))
     return parts
 
 
-def _parse_points(path: Path, line: int, value: object, what: str) -> float:
-    try:
-        points = float(str(value))
-    except ValueError:
-        points = 0.0
-    if not 0 < points < 1000:
-        raise SourceError(
-            path, line, f"{what} needs points: write ':points: 2' (a number above 0) under its name"
-        )
-    return int(points) if points == int(points) else points
-
-
-def _check_slug(path: Path, line: int, name: object, what: str) -> str:
-    if not isinstance(name, str) or not SLUG.fullmatch(name):
-        raise SourceError(
-            path, line, f"{what} needs a name of a-z, 0-9 and single hyphens, not {name!r}"
-        )
-    return name
-
-
-def _parse_question(path: Path, name: str, rows: list[str], line: int) -> QuestionPart:
-    name = _check_slug(path, line, name, "a question")
-    what = f"question {name!r}"
-    settings: dict[str, str] = {}
-    text: list[str] = []
-    options: list[Option] = []
-    for row_line, row in enumerate(rows, line + 1):
-        setting = _SETTING.fullmatch(row)
-        if setting and not text and not options:
-            settings[setting["key"]] = setting["value"]
-        elif _OPTION_LIKE.match(row):
-            options.append(_parse_option(path, row_line, row, what))
-        elif not options:
-            text.append(row)
-        elif row.startswith(" ") and row.strip():
-            last = options[-1]
-            explanation = f"{last.explanation} {row.strip()}"
-            options[-1] = Option(last.text, last.right, explanation)
-        elif row.strip():
-            raise SourceError(
-                path,
-                row_line,
-                f"{what}: text after the options; indent it to continue an explanation",
-            )
-    unknown = sorted(set(settings) - {"points"})
-    if unknown:
-        raise SourceError(
-            path, line, f"{what}: unknown setting :{unknown[0]}: (the only one is :points:)"
-        )
-    points = _parse_points(path, line, settings.get("points"), what)
-    if not "".join(text).strip():
-        raise SourceError(path, line, f"{what} has no text: write it above the options")
-    try:
-        question = Question(name, points, "\n".join(text).strip(), options)
-    except ValueError as error:
-        raise SourceError(path, line, f"{what}: {error}") from error
-    return QuestionPart(question, line)
-
-
-def _parse_option(path: Path, line: int, row: str, what: str) -> Option:
-    match = _OPTION.fullmatch(row)
-    if not match:
-        raise SourceError(
-            path, line, f"{what}: an option is written '- [ ] text | why' or '- [x] text | why'"
-        )
-    text, _, explanation = match["text"].partition(" | ")
-    if " | " in explanation:
-        raise SourceError(
-            path,
-            line,
-            f"{what}: an option has one ' | ' with spaces around it: write a|b inside its text",
-        )
-    if not explanation.strip():
-        raise SourceError(
-            path, line, f"{what}: an option needs its explanation: '- [ ] text | why'"
-        )
-    return Option(text.strip(), match["mark"] != " ", explanation.strip())
-
-
 def _parse_exercise(path: Path, cell, line: int, check, check_line: int) -> Exercise:
-    name = _check_slug(path, line, cell.metadata.get("name"), "an exercise")
+    name = check_slug(path, line, cell.metadata.get("name"), "an exercise")
     what = f"exercise {name!r}"
-    points = _parse_points(path, line, cell.metadata.get("points"), what)
+    points = parse_points(path, line, cell.metadata.get("points"), what)
     tree = _parse_python(path, line, cell.source, what)
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not functions:
@@ -324,20 +242,62 @@ def _parse_python(path: Path, line: int, source: str, what: str) -> ast.Module:
 
 
 def _check_names(path: Path, parts: list[Part]) -> None:
-    """Check that no two cells would have the same id."""
-    lines: dict[str, int] = {}
+    """Check that no two cells would have the same id, in the published variant and in others."""
+    names = {}
     for part in parts:
         if isinstance(part, QuestionPart):
-            name = part.question.name
+            names[part.line] = part.question.name
         elif isinstance(part, Exercise):
-            name = part.name
-        else:
-            continue
+            names[part.line] = part.name
+    lines: dict[str, int] = {}
+    for line, name in names.items():
         for id in (name, f"{name}-question", f"{name}-answer", f"{name}-code"):
             if id in lines or id == "setup":
                 raise SourceError(
                     path,
-                    part.line,
+                    line,
                     f"the name {name!r} was used on line {lines.get(id, 0)}: choose another",
                 )
-            lines[id] = part.line
+            lines[id] = line
+    for slot, line in _check_pools(path, parts).items():
+        for id in (slot, f"{slot}-question", f"{slot}-answer", f"{slot}-code"):
+            if id in lines:
+                raise SourceError(
+                    path,
+                    line,
+                    f"the pool's questions get the name {slot!r}, which line {lines[id]} uses: "
+                    "rename the pool",
+                )
+            lines[id] = line
+
+
+def _check_pools(path: Path, parts: list[Part]) -> dict[str, int]:
+    """The names that the questions of each pool get in a seeded release, ``name-1`` to ``name-k``,
+    with the line of the pool's first question.
+    """
+    pools: dict[str, list[QuestionPart]] = {}
+    for part in parts:
+        if isinstance(part, QuestionPart) and part.template.pool:
+            pools.setdefault(part.template.pool.name, []).append(part)
+    slots: dict[str, int] = {}
+    for name, questions in pools.items():
+        first = questions[0]
+        pool = first.template.pool
+        assert pool is not None  # as collected above
+        for part in questions[1:]:
+            if (part.template.pool, part.question.points) != (pool, first.question.points):
+                raise SourceError(
+                    path,
+                    part.line,
+                    f"the questions of pool {name!r} must have the same points and the same "
+                    f"number: line {first.line} has {first.question.points:g} points and "
+                    f"':pool: {name} {pool.size}'",
+                )
+        if pool.size > len(questions):
+            raise SourceError(
+                path,
+                first.line,
+                f"pool {name!r} has {len(questions)} questions, but {pool.size} are to be asked",
+            )
+        slots |= {f"{name}-{number}": first.line for number in range(1, pool.size + 1)}
+    return slots

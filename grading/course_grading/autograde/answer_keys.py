@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +124,37 @@ class ExerciseRunner:
     agrees: Callable[..., bool] | None
 
 
-def read(workspace: Path, lesson: str) -> AnswerKey:
-    """The answer key of a released lesson.
+def read(workspace: Path, lesson: str, student: str = "") -> AnswerKey:
+    """The answer key of a released lesson; the student's own if the student got an own release.
+
+    Its exercises are the class's: only questions have variants.
 
     Raises:
         AnswerKeyError: if its instructor notebook or its release is missing or damaged.
     """
+    if not has_own(workspace, lesson, student):
+        return _read(workspace, "source", "release", lesson)
+    own = _read(workspace, f"source-students/{student}", f"students/{student}", lesson)
+    class_source = workspace / "source" / lesson / f"{lesson}.ipynb"
+    changed = class_source.stat().st_mtime_ns if class_source.is_file() else 0
+    return replace(own, exercises=_class_exercises(workspace, lesson, changed))
+
+
+def has_own(workspace: Path, lesson: str, student: str) -> bool:
+    """Whether a student got a variant of this lesson, different from the class's."""
+    source = workspace / "source-students" / student / lesson / f"{lesson}.ipynb"
+    return bool(student) and source.is_file()
+
+
+@functools.lru_cache(maxsize=64)
+def _class_exercises(workspace: Path, lesson: str, changed: int) -> tuple[ExerciseKey, ...]:
+    return _read(workspace, "source", "release", lesson).exercises
+
+
+def _read(workspace: Path, source: str, release: str, lesson: str) -> AnswerKey:
     texts = {}
-    for kind in ("source", "release"):
-        path = workspace / kind / lesson / f"{lesson}.ipynb"
+    for kind, folder in (("source", source), ("release", release)):
+        path = workspace / folder / lesson / f"{lesson}.ipynb"
         try:
             texts[kind] = path.read_text(encoding="utf-8")
         except OSError as error:

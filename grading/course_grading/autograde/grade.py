@@ -44,7 +44,7 @@ MAX_CELL_LENGTH = 200_000  # characters; what students write has a few hundred
 @dataclass(frozen=True)
 class GradingTask:
     """One submission to grade. ``seeds`` are those of its hidden cases; ``timestamp`` says when it
-    was handed in, if known.
+    was handed in, if known; ``key`` is the student's own, if it differs from the class's.
     """
 
     student: str
@@ -54,6 +54,7 @@ class GradingTask:
     seeds: dict[str, int]
     timestamp: str | None = None
     trusted: bool = False
+    key: AnswerKey | None = None
 
     def digest(self, key: AnswerKey) -> str:
         """A SHA-256 of everything that decides the result: the submission, its timestamp, and the

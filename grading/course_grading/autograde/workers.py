@@ -50,7 +50,7 @@ def grade_safely(task: GradingTask, key: AnswerKey) -> SubmissionResult:
     """Grade one submission; an error becomes its result."""
     os.environ["COURSE_MODE"] = "grading"  # nothing trains
     try:
-        return grade_submission(task, key)
+        return grade_submission(task, task.key or key)
     except Exception as error:  # one broken submission must not stop the batch
         return failure(task, f"not graded: {error or type(error).__name__}")
 
@@ -124,7 +124,7 @@ def _grade_on_cluster(
 
         def submit(count: int) -> None:
             for task in itertools.islice(source, count):
-                name = f"grade-{task.digest(keys[task.lesson])}"
+                name = f"grade-{task.digest(task.key or keys[task.lesson])}"
                 future = client.submit(
                     grade_safely, task, remote_keys[task.lesson], key=name, retries=MAX_ATTEMPTS
                 )

@@ -34,6 +34,14 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    c.Autograde.sanitize_preprocessors = [
+        "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.DeduplicateIds",
+        "nbgrader.preprocessors.OverwriteKernelspec",
+        "course_grading.gradebook.preprocessors.RestoreCells",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.RestoreCells.workspace = str(workspace)
     # No student's code runs in nbgrader: the sandbox's results are written in place of running it.
     c.Autograde.autograde_preprocessors = [
         "course_grading.gradebook.preprocessors.WriteResults",

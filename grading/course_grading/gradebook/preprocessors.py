@@ -9,10 +9,16 @@ from jinja2 import FileSystemBytecodeCache
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
-from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.preprocessors import (
+    ClearSolutions,
+    NbGraderPreprocessor,
+    OverwriteCells,
+    SaveAutoGrades,
+)
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 
+from course_grading.autograde import answer_keys
 from course_grading.gradebook import record
 
 _ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
@@ -28,6 +34,25 @@ class ClearAnswers(ClearSolutions):
     def preprocess_cell(self, cell, resources, cell_index):
         if cell.cell_type == "code" and _ANSWER.match(cell.source):
             cell.source = _ANSWER.sub('answer = ""', cell.source)
+            return cell, resources
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+class RestoreCells(OverwriteCells):
+    """Restore the cells that students can't edit as nbgrader does, from the class's release; but
+    not the questions of a student who got an own variant, which has other texts and answers.
+    """
+
+    workspace = Unicode("", help="nbgrader's course directory, which holds the variants").tag(
+        config=True
+    )
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        header = resources["nbgrader"]
+        is_question = cell.cell_type == "markdown" or cell.source.startswith("quiz.recorded(")
+        if is_question and answer_keys.has_own(
+            Path(self.workspace), header["assignment"], header["student"]
+        ):
             return cell, resources
         return super().preprocess_cell(cell, resources, cell_index)
 

@@ -1,0 +1,248 @@
+"""Variants of a lesson: questions whose numbers are drawn, whose options are shuffled, and of which
+some are chosen.
+
+The published variant is that of the self-study notebooks: first values, options in the author's
+order, every question. A seeded variant depends on a key of bytes and on names, through HMAC-SHA-256
+and nothing else, so it is the same with every version of Python, and nobody without the key can
+compute it.
+"""
+
+import ast
+import functools
+import hmac
+import math
+import re
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from course_grading.assign.lesson import Lesson, Part, QuestionPart, QuestionTemplate, Row
+from course_grading.errors import SourceError
+from course_lib.quiz.question import Option, Question
+
+CHECKED_SEEDS = 200
+_PLACEHOLDER = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}")
+_NUMBER = re.compile(r"\d[\d,]*(\.\d+)?")
+_BUILTINS = {
+    function.__name__: function
+    for function in (
+        *(abs, all, any, bool, dict, divmod, enumerate, float, int, len, list, map, max, min, pow),
+        *(range, reversed, round, set, sorted, str, sum, tuple, zip),
+    )
+}
+
+
+class Draws:
+    """The random choices of one question; ``key`` None makes those of the published variant."""
+
+    def __init__(self, key: bytes | None, *names: str):
+        self.key = key
+        self._names = names
+        self._drawn = 0
+
+    def draw(self, published: Any, *others: Any) -> Any:
+        """One of the values; the first one if the variant is the published one."""
+        values = (published, *others)
+        self._drawn += 1
+        if self.key is None:
+            return published
+        return values[self.number("draw", str(self._drawn)) % len(values)]
+
+    def number(self, *names: str) -> int:
+        """A number below 2^128 that nothing but the key and the names decide."""
+        assert self.key is not None
+        message = "\0".join((*self._names, *names)).encode()
+        return int.from_bytes(hmac.digest(self.key, message, "sha256")[:16])
+
+
+@dataclass
+class _Rendering:
+    """One variant of a question while it is made: the values of its parameters."""
+
+    template: QuestionTemplate
+    origin: str  # "seed 3", for messages
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def error(self, line: int, message: str) -> SourceError:
+        """The mistake, with the seed and the values that show it."""
+        provided = ("__builtins__", "math", "draw", "right", "wrong")
+        values = [
+            f"{name} = {value!r}"
+            for name, value in self.names.items()
+            if name not in provided and not callable(value)
+        ]
+        where = ", ".join([self.origin, *values])
+        return SourceError(
+            self.template.path, line, f"question {self.template.name!r} ({where}): {message}"
+        )
+
+    def run(self, row: Row, mode: str = "exec") -> Any:
+        """Execute a statement, or evaluate an expression."""
+        try:
+            return eval(_compile(row.source.strip(), mode), self.names)
+        except Exception as error:  # the author's own code, whatever it raises
+            raise self.error(row.line, _failure(repr(row.source.strip()), error)) from error
+
+    def fill(self, text: str, line: int) -> str:
+        """The text with its placeholders filled in."""
+
+        def value(match: re.Match) -> str:
+            try:
+                expression, format_spec = _split_placeholder(match[1])
+                return format(eval(_compile(expression, "eval"), self.names), format_spec)
+            except Exception as error:  # as above
+                raise self.error(line, _failure(match[0], error)) from error
+
+        filled = _PLACEHOLDER.sub(value, text)
+        if "{{" in filled:
+            raise self.error(line, "'{{' without '}}': a placeholder is {{expression:format}}")
+        return filled
+
+
+def published(template: QuestionTemplate) -> Question:
+    """The published variant.
+
+    Raises:
+        SourceError: if the question has a mistake that its published values show.
+    """
+    return _render(template, Draws(None), "as published")
+
+
+def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
+    """The variant that ``draws`` decides, with its options shuffled.
+
+    Raises:
+        SourceError: if the question has a mistake that these values show.
+    """
+    question = _render(template, draws, origin)
+    if template.fixed_order:
+        return question
+    order = sorted(range(len(question.options)), key=lambda n: draws.number("option", str(n)))
+    return replace(question, options=[question.options[number] for number in order])
+
+
+def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
+    """Make ``seeds`` variants of a question with parameters.
+
+    Raises:
+        SourceError: for the first one in which a placeholder fails, two options are the same, or a
+            ``:check:`` does not hold.
+    """
+    for seed in range(seeds if template.params else 0):
+        seeded(template, Draws(str(seed).encode(), template.name), f"seed {seed}")
+
+
+def choose(lesson: Lesson, key: bytes, origin: str) -> Lesson:
+    """The variant of a lesson that ``key`` decides.
+
+    Of each pool some questions are chosen. They stay at their places and are called ``name-1`` to
+    ``name-k``, so that all variants have the same questions and points.
+
+    Args:
+        lesson: the lesson, read from its source.
+        key: nobody without it can compute the variant.
+        origin: the variant's name, for messages.
+    """
+    chosen = _choose_from_pools(lesson, key)
+    slots: dict[str, int] = {}
+    parts: list[Part] = []
+    for part in lesson.parts:
+        if not isinstance(part, QuestionPart):
+            parts.append(part)
+            continue
+        template = part.template
+        if template.pool and template.name not in chosen:
+            continue
+        question = seeded(template, Draws(key, lesson.name, template.name), origin)
+        if template.pool:
+            pool = template.pool.name
+            slots[pool] = slots.get(pool, 0) + 1
+            question = replace(question, name=f"{pool}-{slots[pool]}")
+        parts.append(replace(part, question=question))
+    return replace(lesson, parts=parts)
+
+
+def _choose_from_pools(lesson: Lesson, key: bytes) -> set[str]:
+    """The names of the questions that are asked of each pool."""
+    pools: dict[str, list[QuestionTemplate]] = {}
+    for part in lesson.parts:
+        if isinstance(part, QuestionPart) and part.template.pool:
+            pools.setdefault(part.template.pool.name, []).append(part.template)
+    chosen: set[str] = set()
+    for name, templates in pools.items():
+        draws = Draws(key, lesson.name, "pool", name)
+        names = sorted((t.name for t in templates), key=lambda question: draws.number(question))
+        pool = templates[0].pool
+        assert pool is not None  # as collected above
+        chosen.update(names[: pool.size])
+    return chosen
+
+
+def _render(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
+    """A variant with its options in the author's order."""
+    rendering = _Rendering(template, origin)
+    rendering.names = {"__builtins__": _BUILTINS, "math": math, "draw": draws.draw}
+    for row in template.params:
+        rendering.run(row)
+    text = "\n".join(rendering.fill(row.source, row.line) for row in template.text)
+    options = [
+        Option(
+            rendering.fill(option.text, option.line),
+            option.right,
+            rendering.fill(option.explanation, option.line),
+        )
+        for option in template.options
+    ]
+    try:
+        question = Question(template.name, template.points, text.strip(), options)
+    except ValueError as error:
+        raise SourceError(
+            template.path, template.line, f"question {template.name!r}: {error}"
+        ) from error
+    _check_distinct(rendering, options)
+    rendering.names["right"] = [option.text for option in options if option.right]
+    rendering.names["wrong"] = [option.text for option in options if not option.right]
+    for row in template.checks:
+        if not rendering.run(row, "eval"):
+            raise rendering.error(row.line, f"the check {row.source.strip()!r} does not hold")
+    return question
+
+
+def _check_distinct(rendering: _Rendering, options: Iterable[Option]) -> None:
+    """Check that no two options say the same; 1,200 and 1200.0 do."""
+    seen: dict[str, str] = {}
+    for option, row in zip(options, rendering.template.options, strict=True):
+        meaning = _NUMBER.sub(lambda match: repr(float(match[0].replace(",", ""))), option.text)
+        meaning = " ".join(meaning.split()).casefold()
+        if meaning in seen:
+            raise rendering.error(
+                row.line, f"two options are the same: {seen[meaning]!r} and {option.text!r}"
+            )
+        seen[meaning] = option.text
+
+
+def _failure(what: str, error: Exception) -> str:
+    reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{what} fails: {type(error).__name__}: {reason}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _compile(source: str, mode: str) -> types.CodeType:
+    return compile(source, "<the question>", mode)
+
+
+@functools.lru_cache(maxsize=4096)
+def _split_placeholder(content: str) -> tuple[str, str]:
+    """The expression and the format of a placeholder, separated by the first colon that has a
+    whole expression before it: the second one in ``sides[0:2]:,``.
+    """
+    colons = [position for position, character in enumerate(content) if character == ":"]
+    for end in [len(content), *colons]:
+        expression = content[:end].strip()
+        try:
+            ast.parse(expression, mode="eval")
+        except SyntaxError:
+            continue
+        return expression, content[end + 1 :]
+    return content.strip(), ""  # compiling it reports the mistake

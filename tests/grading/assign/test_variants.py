@@ -1,0 +1,243 @@
+"""Variants of questions: parameters, checks, shuffled options, pools, and seeded releases."""
+
+import itertools
+import math
+import re
+from collections import Counter
+
+import pytest
+from course_grading.assign import variants
+from course_grading.assign.lesson import Lesson
+from course_grading.assign.source import read_lesson
+from course_grading.errors import SourceError
+
+from course_lib.quiz import scoring
+from tests.support.checkout import LESSONS, ROOT
+from tests.support.variants import AREA, POOL, lesson_with
+
+
+@pytest.fixture
+def lesson(tmp_path) -> Lesson:
+    return read_lesson(lesson_with(tmp_path, AREA, POOL))
+
+
+def variant(lesson: Lesson, seed: object, student: str = "") -> Lesson:
+    return variants.choose(lesson, f"{seed} {student}".encode(), "a test")
+
+
+def question(lesson: Lesson, name: str):
+    return next(question for question in lesson.questions if question.name == name)
+
+
+def test_the_published_variant_has_the_first_values_and_all_questions(lesson):
+    area = question(lesson, "area")
+    assert area.text == "A square picture is 10 pixels wide. How many pixels has it, in words?"
+    assert [(option.text, option.explanation) for option in area.options] == [
+        ("40", "That is its edge: 4 x 10."),
+        ("100", "10 x 10 = 100."),
+        ("10", "That is one row."),
+        ("50.0", "That is half,   100 / 2."),
+    ]
+    assert [q.name for q in lesson.questions][-3:] == ["north", "south", "east"]
+
+
+def test_a_seeded_variant_draws_every_value_and_every_order(lesson):
+    areas = [question(variant(lesson, seed), "area") for seed in range(300)]
+    sides = {re.search(r"is (\d+) pixels", area.text)[1] for area in areas}
+    assert sides == {"10", "12", "20"}
+    for area in areas:
+        side = int(re.search(r"is (\d+) pixels", area.text)[1])
+        (right,) = [option for option in area.options if option.right]
+        assert right.text == f"{side * side:,}"
+    kinds = ("edge", " = ", "row", "half")  # of explanations, one for each option
+    orders = {
+        tuple(kind for o in area.options for kind in kinds if kind in o.explanation)
+        for area in areas
+    }
+    assert len(orders) == math.factorial(4)
+    counts = Counter(area.right for area in areas)
+    # 300 / 4 = 75 each; 4 standard deviations are 30
+    assert set(counts) == set("ABCD") and all(45 <= count <= 105 for count in counts.values())
+
+
+def test_the_fixed_order_is_kept(lesson):
+    for seed in range(50):
+        for q in variant(lesson, seed).questions:
+            if "east" in q.text:
+                assert [option.text for option in q.options] == ["left", "right", "none of these"]
+
+
+def test_a_pool_gives_k_of_its_questions_under_the_names_of_slots(lesson):
+    chosen = set()
+    for seed in range(60):
+        questions = variant(lesson, seed).questions
+        slots = [q for q in questions if q.name.startswith("compass")]
+        assert [q.name for q in slots] == ["compass-1", "compass-2"]
+        asked = tuple(re.search(r"Where is (\w+)", q.text)[1] for q in slots)
+        assert asked in set(itertools.combinations(("north", "south", "east"), 2))
+        chosen.add(asked)
+        assert [q.points for q in questions] == [3, 1, 2, 1, 1]
+    assert len(chosen) == 3
+
+
+def test_the_same_key_gives_the_same_variant(lesson):
+    assert variant(lesson, 2027) == variant(lesson, 2027)
+    assert variant(lesson, 2027, "ada") != variant(lesson, 2027, "bob")
+
+
+def test_variants_stay_the_same_from_version_to_version():
+    """Grading needs the variant that was handed out, so these choices must never change."""
+    draws = variants.Draws(b"key", "01_sample", "area")
+    assert [draws.draw(*"abcdefgh") for _ in range(6)] == list("ghbfeg")
+    assert draws.number("option", "0") % 10**9 == 875_847_900
+
+
+MISTAKES = {
+    "a parameter that fails": (
+        "draw(10, 12, 20)",
+        "100 // draw(10, 0)",
+        ":params: side",
+        r"seed \d+\): 'side = 100 // draw\(10, 0\)' fails: ZeroDivisionError",
+    ),
+    "a parameter that is no assignment": (
+        "pixels = side**2",
+        "print(side)",
+        ":params: print",
+        "write assignments",
+    ),
+    "a parameter that is not Python": (
+        "pixels = side**2",
+        "pixels = = 2",
+        ":params: pixels",
+        "not Python",
+    ),
+    "a draw of nothing": ("draw(10, 12, 20)", "draw()", ":params: side", "missing 1 required"),
+    "a name that is not allowed": (
+        "pixels = side**2",
+        "pixels = open('/etc/passwd')",
+        ":params: pixels",
+        "name 'open' is not defined",
+    ),
+    "a placeholder with an unknown name": (
+        "4 x {{side}}",
+        "4 x {{width}}",
+        "- [ ] {{4",
+        "{{width}} fails: NameError",
+    ),
+    "a format that does not fit": ("{{pixels:,}} |", "{{pixels:s}} |", "- [x]", "ValueError"),
+    "a placeholder that is not closed": ("is {{side}}", "is {{side", "A square", "without '}}'"),
+    "options that coincide for some values": (
+        "draw(10, 12, 20)",
+        "draw(10, 12, 4)",
+        "- [x] {{pixels",
+        r"seed \d+, side = 4, pixels = 16\): two options are the same: '16' and '16'",
+    ),
+    "options that are the same number": (
+        "{{pixels / 2:.1f}}",
+        "{{pixels:.2f}}",
+        "- [ ] {{pixels:.2f}}",
+        "two options are the same: '100' and '100.00'",
+    ),
+    "a check that does not hold for every seed": (
+        "pixels == sum(side for _ in range(side))",
+        "pixels < 400",
+        ":check: pixels < 400",
+        r"seed \d+, side = 20, pixels = 400\): the check 'pixels < 400' does not hold",
+    ),
+    "a check that fails": (":check: pixels ==", ":check: area ==", ":check: area", "NameError"),
+    "an unknown order": (
+        "```{question} east\n:points: 1\n:pool: compass 2\n:order: fixed",
+        "```{question} east\n:points: 1\n:pool: compass 2\n:order: random",
+        ":order: random",
+        "':order: fixed'",
+    ),
+    "a second setting": (":points: 2\n", ":points: 2\n:points: 3\n", ":points: 3", "second"),
+    "a pool without a number": (":pool: compass 2\n", ":pool: compass\n", ":pool:", "name k"),
+    "a pool of other points": (
+        "```{question} south\n:points: 1",
+        "```{question} south\n:points: 2",
+        "```{question} south",
+        "same points",
+    ),
+    "a pool of another number": (
+        "```{question} south\n:points: 1\n:pool: compass 2",
+        "```{question} south\n:points: 1\n:pool: compass 1",
+        "```{question} south",
+        "same number",
+    ),
+    "a pool that is too small": (
+        "compass 2",
+        "compass 4",
+        "```{question} north",
+        "has 3 questions, but 4",
+    ),
+    "a slot's name that is used": (
+        "```{question} area",
+        "```{question} compass-1",
+        "```{question} north",
+        "rename the pool",
+    ),
+    "an option that is named by its letter": (
+        "That is its edge",
+        "Option B is its area, this is its edge",
+        "- [ ] {{4",
+        "'Option B' is another one",
+    ),
+    "an option that is named by its position": (
+        "- [ ] {{side}} |",
+        "- [ ] all of the above |",
+        "- [ ] all of",
+        "add ':order: fixed'",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_reported_with_file_line_seed_and_values(mistake, tmp_path):
+    old, new, row_start, expected = MISTAKES[mistake]
+    text = AREA + POOL
+    assert old in text
+    everywhere = -1 if old == "compass 2" else 1
+    path = lesson_with(tmp_path, text.replace(old, new, everywhere))
+    with pytest.raises(SourceError) as error:
+        read_lesson(path)
+    file, line, message = re.fullmatch(r"(.*?):(\d+): (.*)", str(error.value), re.DOTALL).groups()
+    assert file == str(path)
+    assert expected in message or re.search(expected, message), message
+    assert path.read_text().splitlines()[int(line) - 1].startswith(row_start), (line, message)
+
+
+def expected_score(count: int, right: int, points: float) -> tuple[float, float]:
+    """Mean and variance of the score of ``right`` letters that are chosen by chance of ``count``.
+
+    The number of right ones among them is hypergeometric.
+    """
+    wrong = count - right
+    chances = []
+    for hits in range(right + 1):
+        misses = right - hits
+        if misses <= wrong:
+            chance = math.comb(right, hits) * math.comb(wrong, misses) / math.comb(count, right)
+            chances.append((chance, points * max(0.0, hits / right - misses / wrong)))
+    mean = sum(chance * score for chance, score in chances)
+    return mean, sum(chance * (score - mean) ** 2 for chance, score in chances)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_published_key_scores_as_chance_does(name):
+    """Over many seeds, a student who copies the public answers gets what guessing gets."""
+    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    public = {q.name: q.right for q in lesson.questions}
+    seeds = 200
+    total, mean, variance = 0.0, 0.0, 0.0
+    for q in lesson.questions:
+        expected, spread = expected_score(len(q.options), len(q.right), q.points)
+        mean, variance = mean + expected, variance + spread
+    for seed in range(seeds):
+        for q in variant(lesson, seed).questions:
+            total += scoring.grade(public[q.name], q.right, q.wrong, q.points)
+    # four standard errors of the mean: seven such comparisons fail by chance once in 2,000 times
+    tolerance = 4 * math.sqrt(variance / seeds)
+    assert total / seeds == pytest.approx(mean, abs=tolerance)
+    assert tolerance < 0.12 * sum(q.points for q in lesson.questions)
+    assert mean < 0.4 * sum(q.points for q in lesson.questions)
