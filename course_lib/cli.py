@@ -20,6 +20,7 @@ for command in (
     lab.lab,
     grading.build,
     grading.grade,
+    grading.regrade,
     grading.export,
     grading.analyse,
     doctor.doctor,
@@ -28,6 +29,7 @@ for command in (
     generate.generate,
 ):
     app.command()(command)
+app.command("class")(grading.class_list)
 app.add_typer(stable_diffusion.app, name="sd")
 
 

@@ -5,11 +5,13 @@ gradebook.
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from course_grading.assign.editions import Editions, Match, keep
 from course_grading.autograde import answer_keys
 from course_grading.autograde import workers as worker_pool
 from course_grading.autograde.answer_keys import AnswerKey
@@ -18,8 +20,23 @@ from course_grading.collect import archives, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
 from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
-from course_grading.gradebook import feedback, record, scores, verify
+from course_grading.export import class_list
+from course_grading.export.class_list import NotHandedIn
+from course_grading.gradebook import (
+    due_dates,
+    feedback,
+    lateness,
+    originals,
+    overrides,
+    record,
+    recorded,
+    scores,
+    state,
+    verify,
+)
+from course_grading.gradebook.changes import Change, compare
 from course_grading.gradebook.nbgrader_api import open_api
+from course_grading.gradebook.recorded import SubmissionId
 from course_grading.sandbox import host
 
 
@@ -33,6 +50,7 @@ class Grade:
     max_score: float
     late: bool
     needs_manual: bool
+    name: str = ""
 
 
 @dataclass
@@ -41,6 +59,8 @@ class Batch:
 
     ``notes`` are about graded submissions that somebody should look at, ``feedback`` the pages by
     student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
+    ``changes`` is what is different from the last run about submissions that were graded before, in
+    this folder or not. The fields that begin with ``class_`` are about the whole gradebook.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -49,6 +69,12 @@ class Batch:
     problems: list[Problem] = field(default_factory=list)
     feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     audit_findings: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    class_grades: list[Grade] = field(default_factory=list)
+    class_items: list[scores.Item] = field(default_factory=list)
+    class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
+    class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
+    not_handed_in: list[NotHandedIn] = field(default_factory=list)
 
 
 def grade_batch(
@@ -80,38 +106,125 @@ def grade_batch(
         AnswerKeyError: if a lesson was released, but its instructor notebook is missing.
         SandboxUnavailableError: if students' code can't be isolated on this machine.
     """
-    if not trusted and dask is None:
-        reason = host.unavailable_reason() or _visible_to_students(workspace, folder)
-        if reason:
-            raise SandboxUnavailableError(reason)
+    _check_sandbox(trusted, dask, workspace, folder)
     lessons = submissions.released_lessons(workspace)
     if not lessons:
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
     with archives.open_submissions(folder) as (files, broken):
         found, problems = submissions.find(files, lessons)
-        batch = Batch(problems=broken + problems, notes=submissions.notes(found))
-        if not found and not batch.problems:
+        if not found and not broken and not problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
-        workers = workers or len(os.sched_getaffinity(0))
-        with (
-            _exclusive(workspace),
-            contextlib.closing(feedback.FeedbackPages(workspace, workers)) as pages,
-        ):
-            run = _Run(workspace, files, batch, pages, trusted, {s.lesson for s in found})
-            for done, result in enumerate(run.grade(found, workers, dask), 1):
-                run.record(result)
-                if progress:
-                    name = f"{result.student} · {result.lesson}"
-                    progress(name, done, len(found), len(batch.problems))
-            for student, lesson, reason in pages.wait():
-                del batch.feedback[student, lesson]
-                batch.problems.append(
-                    Problem(student, lesson, "", f"graded, but without a feedback page: {reason}")
-                )
-    marked_late = {(s.student, s.lesson) for s in found if s.is_marked_late}
-    _read_gradebook(run.api, run.graded, batch, marked_late)
+        found, strangers = _split_by_class(found, workspace)
+        batch = Batch(problems=broken + problems + strangers, notes=submissions.notes(found))
+        return _run(workspace, files, found, batch, progress, workers, dask, trusted)
+
+
+def _split_by_class(
+    found: list[Submission], workspace: Path
+) -> tuple[list[Submission], list[Problem]]:
+    """The submissions of the class, and a problem for each of somebody who is not in its list; all
+    of them if the class has no list.
+    """
+    members = class_list.load(workspace)
+    if members is None:
+        return found, []
+    reason = (
+        "no student of the class has this name, or more than one has: correct the name, or "
+        f"{workspace / 'roster.csv'}, or take the class again with course class --roster FILE"
+    )
+    strangers = [submission for submission in found if members.find(submission.student) is None]
+    problems = [Problem(s.student, s.lesson, s.name, reason) for s in strangers]
+    return [submission for submission in found if submission not in strangers], problems
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to grade again even if nothing has changed: what has one of the names of each kind that
+    is given. Nothing, if none is.
+    """
+
+    students: frozenset[str] = frozenset()
+    lessons: frozenset[str] = frozenset()
+    items: frozenset[str] = frozenset()
+
+    def __contains__(self, result: SubmissionResult) -> bool:
+        if not (self.students or self.lessons or self.items):
+            return False
+        return (
+            (not self.students or result.student in self.students)
+            and (not self.lessons or result.lesson in self.lessons)
+            and (not self.items or any(item.name in self.items for item in result.items))
+        )
+
+
+def regrade(
+    workspace: Path,
+    selection: Selection = Selection(),
+    progress: Callable[[str, int, int, int], None] | None = None,
+    *,
+    workers: int | None = None,
+    dask: str | None = None,
+    trusted: bool = False,
+) -> Batch:
+    """Bring everything up to date without a folder: due dates, overrides, corrected keys, points
+    and comments by hand. The selected submissions are graded again from their originals in any
+    case.
+
+    Raises:
+        IntakeError: if nothing was graded yet, the selection is empty, or another run uses this
+            workspace.
+        AnswerKeyError, SandboxUnavailableError: as :func:`grade_batch`.
+    """
+    _check_sandbox(trusted, dask, workspace)
+    stored = list(record.stored_results(workspace))
+    if not stored:
+        raise IntakeError("nothing was graded yet: run course grade FOLDER first")
+    chosen = selection != Selection()
+    if chosen and not any(result in selection for result in stored):
+        raise IntakeError(
+            "no graded submission has all of this: look for the names in grades/items.csv"
+        )
+    return _run(workspace, {}, [], Batch(), progress, workers, dask, trusted, selection)
+
+
+def _check_sandbox(trusted: bool, dask: str | None, *places: Path) -> None:
+    if not trusted and dask is None:
+        reason = host.unavailable_reason() or _visible_to_students(*places)
+        if reason:
+            raise SandboxUnavailableError(reason)
+
+
+def _run(
+    workspace: Path,
+    files: archives.Files,
+    found: list[Submission],
+    batch: Batch,
+    progress: Callable[[str, int, int, int], None] | None,
+    workers: int | None,
+    dask: str | None,
+    trusted: bool,
+    selection: Selection = Selection(),
+) -> Batch:
+    """Grade what was found and what has to be graded again, and fill the batch."""
+    workers = workers or len(os.sched_getaffinity(0))
+    with (
+        exclusive(workspace),
+        contextlib.closing(feedback.FeedbackPages(workspace, workers)) as pages,
+    ):
+        run = _Run(workspace, files, batch, pages, trusted, {s.lesson for s in found})
+        works = [*run.submitted(found), *run.kept(found, selection)]
+        run.prepare()
+        for done, result in enumerate(run.grade(works, workers, dask), 1):
+            run.record(result)
+            if progress:
+                name = f"{result.student} · {result.lesson}"
+                progress(name, done, len(works), len(batch.problems))
+        run.finish()
+        final = _read_gradebook(run.api, run.graded, workspace, batch)
+        state.save(workspace, final)
+    batch.changes = compare(run.before, final)
     batch.audit_findings = verify.audit(
-        run.api, workspace, [(s.student, s.lesson) for s in found], run.graded, batch.problems
+        final, workspace, [(s.student, s.lesson) for s in found], run.graded, batch.problems
     )
     return batch
 
@@ -132,7 +245,7 @@ def _visible_to_students(*places: Path) -> str:
 
 
 @contextlib.contextmanager
-def _exclusive(workspace: Path) -> Iterator[None]:
+def exclusive(workspace: Path) -> Iterator[None]:
     """Lock this workspace for one run; the operating system releases the lock if the run dies."""
     try:
         with FileLock(workspace / "grading.lock", timeout=0):
@@ -143,8 +256,32 @@ def _exclusive(workspace: Path) -> Iterator[None]:
         ) from None
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One submission to grade, not read yet. ``match`` says with which key.
+
+    A student with an own variant (``has_own_key``) is graded with the key of that variant, which is
+    read when it is needed, because a class has many.
+    """
+
+    student: str
+    lesson: str
+    file: str
+    timestamp: str | None
+    match: Match
+    read: Callable[[], bytes]
+    again: bool = False  # it is in no folder: its original was kept by an earlier run
+    force: bool = False  # grade it even if nothing has changed
+    has_own_key: bool = False
+    is_marked_late: bool = False  # by the platform's name for it
+
+
 class _Run:
-    """One run: nbgrader's API, the answer keys, and the batch that it fills."""
+    """One run: nbgrader's API, the answer keys, and the batch that it fills.
+
+    ``before`` is the state of the gradebook after the last run. ``lost`` are the submissions that
+    were graded before and that the gradebook has lost.
+    """
 
     def __init__(
         self,
@@ -160,32 +297,159 @@ class _Run:
         self.batch = batch
         self.pages = pages
         self.trusted = trusted
-        self.graded: set[tuple[str, str]] = set()
+        self.graded: set[SubmissionId] = set()
         self.api = open_api(workspace)
-        self.keys = {lesson: answer_keys.read(workspace, lesson) for lesson in sorted(lessons)}
+        self.editions: dict[str, Editions] = {}
+        self.overrides = overrides.read(workspace)
+        for lesson in sorted(lessons):
+            self._read_key(lesson)
         self.secret = answer_keys.course_secret(workspace)
+        self.works: dict[SubmissionId, _Work] = {}
+        self.before = state.load(workspace)
+        self.members = class_list.load(workspace)
+        self.due_dates = due_dates.read(workspace, list(submissions.released_lessons(workspace)))
+        with self.api.gradebook as book:
+            self.recorded = recorded.digests(book)
+            known = {(total.student, total.lesson) for total in scores.totals(book)}
+        stored = {(r.student, r.lesson) for r in record.stored_results(workspace)}
+        self.lost = stored - known
+
+    def _read_key(self, lesson: str) -> None:
+        if lesson not in self.editions:
+            keep(self.workspace, lesson)
+            key = overrides.read_key(self.workspace, lesson, self.overrides)
+            self.editions[lesson] = Editions(self.workspace, key)
+
+    def submitted(self, found: list[Submission]) -> Iterator[_Work]:
+        """What was handed in; what can't be read is listed as a problem."""
+        for submission in found:
+            student, lesson, name = submission.student, submission.lesson, submission.name
+            try:
+                match, has_own_key = self._match(student, lesson, submission.read())
+            except (OSError, ValueError) as error:
+                self.record(SubmissionResult(student, lesson, name, "", problem=str(error)))
+                continue
+            yield _Work(
+                student,
+                lesson,
+                name,
+                submission.timestamp,
+                match,
+                submission.read,
+                has_own_key=has_own_key,
+                is_marked_late=submission.is_marked_late,
+            )
+
+    def _match(self, student: str, lesson: str, data: bytes) -> tuple[Match, bool]:
+        """With which key a submission is graded, and whether its student has an own one."""
+        if answer_keys.has_own(self.workspace, lesson, student):
+            return Match(self.editions[lesson].key), True
+        return self.editions[lesson].match(data), False
+
+    def _own_key(self, work: _Work) -> AnswerKey | None:
+        if not work.has_own_key:
+            return None
+        return overrides.read_key(self.workspace, work.lesson, self.overrides, work.student)
+
+    def _key(self, work: _Work) -> AnswerKey:
+        return self._own_key(work) or work.match.key
+
+    def kept(self, found: list[Submission], selection: Selection) -> Iterator[_Work]:
+        """What was handed in earlier, if it was graded with another answer key than today's or is
+        selected, from the originals that were kept.
+        """
+        in_folder = {(submission.student, submission.lesson) for submission in found}
+        for result in list(record.stored_results(self.workspace)):
+            student, lesson = result.student, result.lesson
+            if (student, lesson) in in_folder or not self._has_key(result):
+                continue
+            original = originals.find(self.workspace, student, lesson)
+            if original is None or original.result != result.digest:
+                self._note(
+                    result,
+                    "it was graded before originals were kept: if the answer key has changed "
+                    "since, give this submission to course grade again",
+                )
+                continue
+            force = result in selection
+            if original.key == self.editions[lesson].key.digest and not force:
+                continue
+            read = partial(originals.read, self.workspace, original)
+            try:
+                match, has_own_key = self._match(student, lesson, read())
+            except (OSError, EOFError) as error:
+                self._note(result, f"its score was made with another answer key ({error})")
+                continue
+            yield _Work(
+                student,
+                lesson,
+                original.file,
+                original.timestamp,
+                match,
+                read,
+                again=True,
+                force=force,
+                has_own_key=has_own_key,
+                is_marked_late=original.is_marked_late,
+            )
+
+    def prepare(self) -> None:
+        """Make the gradebook ready for scores: every item with the points of its release, and
+        without scores by hand for items that are overridden.
+        """
+        with self.api.gradebook as book:
+            overrides.set_points(book, self.keys, {})
+            overrides.set_aside_manual_scores(book, self.workspace, self.keys, self.overrides)
+
+    @property
+    def keys(self) -> dict[str, answer_keys.AnswerKey]:
+        """The answer key of every lesson that this run is about."""
+        return {lesson: editions.key for lesson, editions in self.editions.items()}
+
+    def _has_key(self, result: SubmissionResult) -> bool:
+        try:
+            self._read_key(result.lesson)
+        except AnswerKeyError as error:
+            self._note(result, str(error))
+            return False
+        return True
+
+    def _note(self, result: SubmissionResult, reason: str) -> None:
+        self.batch.notes.append(Problem(result.student, result.lesson, result.file, reason))
 
     def grade(
-        self, found: list[Submission], workers: int | None, dask: str | None
+        self, works: list[_Work], workers: int | None, dask: str | None
     ) -> Iterator[SubmissionResult]:
         """The result of every submission: first the stored ones of earlier runs, then new ones."""
-        waiting = []
-        for submission in found:
-            student, lesson = submission.student, submission.lesson
+        waiting: dict[str, list[_Work]] = {}  # by the digest of the key
+        for work in works:
+            self.works[work.student, work.lesson] = work
+            for note in work.match.notes:
+                problem = Problem(work.student, work.lesson, work.file, note)
+                self.batch.notes.append(problem)
             try:
-                task = self._task(submission)
+                task = self._task(work)
             except (OSError, ValueError, AnswerKeyError) as error:
-                yield SubmissionResult(student, lesson, submission.name, "", problem=str(error))
+                yield self._unread(work, str(error))
                 continue
-            stored = record.load_result(self.workspace, student, lesson)
-            if stored is not None and stored.digest == task.digest(task.key or self.keys[lesson]):
+            stored = record.load_result(self.workspace, work.student, work.lesson)
+            same = stored is not None and stored.digest == task.digest(task.key or work.match.key)
+            if stored is not None and same and not work.force:
                 yield stored
             else:
-                waiting.append(submission)
-        if waiting:
+                waiting.setdefault(work.match.key.digest, []).append(work)
+        # one pass for each key: nearly all submissions have today's
+        by_lesson = {digest: group[0].lesson for digest, group in waiting.items()}
+        while waiting:
+            together = {by_lesson[digest]: digest for digest in reversed(waiting)}
+            groups = [waiting.pop(digest) for digest in together.values()]
+            keys = {group[0].lesson: group[0].match.key for group in groups}
             # each is read again when it is graded, so that a large class needs no more memory
-            tasks = filter(None, map(self._task_again, waiting))
-            yield from worker_pool.grade_all(tasks, self.keys, workers=workers, dask=dask)
+            tasks = filter(None, (self._task_again(work) for group in groups for work in group))
+            for result in worker_pool.grade_all(tasks, keys, workers=workers, dask=dask):
+                work = self.works[result.student, result.lesson]
+                result = _flag(result, work.match.manual)
+                yield overrides.apply(result, self.overrides)
 
     def record(self, result: SubmissionResult) -> None:
         """Store and record one result, or list why there is none."""
@@ -195,10 +459,18 @@ class _Run:
                 self._record(result)
             except Exception as error:  # one broken submission must not stop the batch
                 reason = str(error) or type(error).__name__
-        if reason:
+        work = self.works.get((result.student, result.lesson))
+        if reason and work is not None and work.again:
+            self._note(
+                result, f"its score was made with another answer key, and grading failed: {reason}"
+            )
+        elif reason:
             if record.flag_for_review(self.api, self.workspace, result.student, result.lesson):
                 reason += "; the gradebook holds an earlier grade, now flagged for manual grading"
             self.batch.problems.append(Problem(result.student, result.lesson, result.file, reason))
+        elif work is not None and work.again:
+            if not work.force:
+                self._note(result, "graded again: the answer key has changed since its last run")
         elif result.missing:
             note = (
                 "graded, but these cells were not found and count as blank: "
@@ -207,78 +479,175 @@ class _Run:
             self.batch.notes.append(Problem(result.student, result.lesson, result.file, note))
 
     def _record(self, result: SubmissionResult) -> None:
-        student, lesson = result.student, result.lesson
-        release = self._key(student, lesson).release
-        reason = self._other_variant(result.file, release)
-        record.archive_original(self.workspace, result, release, self.files[result.file])
-        page = feedback.page_path(self.workspace, student, lesson)
-        if not record.is_recorded(self.workspace, result):
-            page.unlink(missing_ok=True)
+        student, lesson = id = result.student, result.lesson
+        work = self.works[id]
+        release = self._key(work).release
+        if result.file in self.files and not work.again:
+            if (self.workspace / "variants.json").is_file() and (
+                reason := other_variant.describe(work.read(), release)
+            ):
+                self._note(result, reason)
+            record.archive_original(self.workspace, result, release, self.files[result.file])
+        self._keep_original(result, work)
+        if work.force or not record.is_recorded(self.workspace, result, self.recorded):
+            feedback.page_path(self.workspace, student, lesson).unlink(missing_ok=True)
             record.save_result(self.workspace, result)
             record.record_result(self.api, self.workspace, result, release)
-        self.graded.add((student, lesson))
-        if not page.is_file():
-            self.pages.request(student, lesson)
-        self.batch.feedback[student, lesson] = page
-        if reason:
-            self.batch.notes.append(Problem(student, lesson, result.file, reason))
+            self.recorded[id] = result.digest
+        self.graded.add(id)
 
-    def _other_variant(self, file: str, release: str) -> str:
-        """Why a submission to a seeded release may be of another variant; empty if it is not."""
-        if not (self.workspace / "variants.json").is_file():
-            return ""
-        return other_variant.describe(self.files[file].read_bytes(), release)
+    def _keep_original(self, result: SubmissionResult, work: _Work) -> None:
+        """Keep the file that a result was made from, unless it has changed since."""
+        known = originals.find(self.workspace, result.student, result.lesson)
+        key = self.editions[result.lesson].key.digest
+        if known is not None and (known.result, known.key, known.is_marked_late) == (
+            result.digest,
+            key,
+            work.is_marked_late,
+        ):
+            return
+        task = self._task(work)
+        if task.digest(task.key or work.match.key) == result.digest:
+            original = originals.Original(
+                student=result.student,
+                lesson=result.lesson,
+                file=result.file,
+                sha256=originals.digest(task.data),
+                timestamp=result.timestamp,
+                key=key,
+                result=result.digest,
+                is_marked_late=work.is_marked_late,
+            )
+            originals.keep(self.workspace, original, task.data)
 
-    def _task(self, submission: Submission) -> GradingTask:
-        student, lesson = submission.student, submission.lesson
-        seeds = answer_keys.seeds(self.secret, self.keys[lesson], student)
-        data, timestamp = submission.read(), submission.timestamp
-        key = self._own_key(student, lesson)
+    def finish(self) -> None:
+        """Record again what the gradebook has lost, bring penalties up to date, and make every
+        feedback page that shows something else than the gradebook.
+        """
+        self._record_lost()
+        with self.api.gradebook as book:
+            known = {(total.student, total.lesson) for total in scores.totals(book)}
+            state.restore_decisions(book, self.before, self.lost & known)
+            self._apply_dates_and_names(book, known)
+            overrides.set_points(book, self.keys, self.overrides)
+        lateness.update_penalties(self.api)
+        with self.api.gradebook as book:
+            current = state.read(book, self.workspace)
+        for (student, lesson), entry in current.items():
+            page = feedback.page_path(self.workspace, student, lesson)
+            if entry.result and feedback.read_fingerprint(page) != entry.fingerprint:
+                self.pages.request(student, lesson)
+        failed = set()
+        for student, lesson, reason in self.pages.wait():
+            failed.add((student, lesson))
+            file = self.works[student, lesson].file if (student, lesson) in self.works else ""
+            self.batch.problems.append(
+                Problem(student, lesson, file, f"graded, but without a feedback page: {reason}")
+            )
+        for id in current.keys() - failed:
+            page = feedback.page_path(self.workspace, *id)
+            if page.is_file():
+                self.batch.class_feedback[id] = page
+                if id in self.graded:
+                    self.batch.feedback[id] = page
+
+    def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
+        days = class_list.extension_days(self.members, {student for student, _ in known})
+        due_dates.apply(book, self.workspace, self.due_dates, days)
+        if self.members is not None:
+            self.members.fill_names(book)
+            self.batch.not_handed_in = self.members.not_handed_in(known)
+
+    def _record_lost(self) -> None:
+        for result in list(record.stored_results(self.workspace)):
+            id = result.student, result.lesson
+            if id in self.works or self.recorded.get(id) == result.digest:
+                continue
+            if not self._has_key(result):
+                continue
+            original = originals.find(self.workspace, *id)
+            try:
+                data = originals.read(self.workspace, original) if original is not None else b"{}"
+                if answer_keys.has_own(self.workspace, result.lesson, result.student):
+                    release = answer_keys.read(
+                        self.workspace, result.lesson, result.student
+                    ).release
+                elif original is not None:
+                    release = self.editions[result.lesson].match(data).key.release
+                else:
+                    release = self.editions[result.lesson].key.release
+                record.record_result(self.api, self.workspace, result, release)
+            except Exception as error:  # the others are recorded all the same
+                reason = (
+                    "the gradebook has lost it, and its stored result could not be recorded again: "
+                    f"{error}. Give the submission again"
+                )
+                self.batch.problems.append(Problem(*id, result.file, reason))
+            else:
+                self._note(result, "the gradebook had lost it: recorded again")
+
+    def _task(self, work: _Work) -> GradingTask:
+        student, lesson = work.student, work.lesson
+        seeds = answer_keys.seeds(self.secret, work.match.key, student)
+        data = work.read()
         return GradingTask(
-            student, lesson, submission.name, data, seeds, timestamp, self.trusted, key
+            student,
+            lesson,
+            work.file,
+            data,
+            seeds,
+            work.timestamp,
+            self.trusted,
+            self._own_key(work),
         )
 
-    def _own_key(self, student: str, lesson: str) -> AnswerKey | None:
-        """The key of a student who got an own variant; read when needed, as classes are large."""
-        if not answer_keys.has_own(self.workspace, lesson, student):
-            return None
-        return answer_keys.read(self.workspace, lesson, student)
-
-    def _key(self, student: str, lesson: str) -> AnswerKey:
-        return self._own_key(student, lesson) or self.keys[lesson]
-
-    def _task_again(self, submission: Submission) -> GradingTask | None:
+    def _task_again(self, work: _Work) -> GradingTask | None:
         try:
-            return self._task(submission)
+            return self._task(work)
         except (OSError, ValueError, AnswerKeyError) as error:  # it has changed since the run began
             reason = f"it could not be read any more: {error}"
-            self.batch.problems.append(
-                Problem(submission.student, submission.lesson, submission.name, reason)
-            )
+            self.batch.problems.append(Problem(work.student, work.lesson, work.file, reason))
             return None
 
+    def _unread(self, work: _Work, reason: str) -> SubmissionResult:
+        return SubmissionResult(work.student, work.lesson, work.file, "", problem=reason)
 
-def _read_gradebook(
-    api, graded: set[tuple[str, str]], batch: Batch, marked_late: set[tuple[str, str]]
-) -> None:
-    """Take the scores from nbgrader's gradebook, which is the record; a platform's mark that
-    something is late is added to what nbgrader knows.
-    """
+
+def _flag(result: SubmissionResult, manual: Iterable[str]) -> SubmissionResult:
+    """The result, with these items flagged for manual grading and without points until then."""
+    message = "Your question is another one than today's. Your instructor will look at it."
+    items = (
+        replace(item, score=0.0, message=message, manual=True) if item.name in manual else item
+        for item in result.items
+    )
+    return replace(result, items=tuple(items)) if manual else result
+
+
+def _is_marked_late(workspace: Path, total: scores.Total) -> bool:
+    """Whether the platform called a submission late whose time is not known."""
+    original = originals.find(workspace, total.student, total.lesson)
+    return total.handed_in is None and original is not None and original.is_marked_late
+
+
+def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batch) -> state.State:
+    """Take the scores from nbgrader's gradebook, which is the record; return its state."""
     with api.gradebook as gradebook:
-        for total in scores.totals(gradebook):
-            if (total.student, total.lesson) in graded:
-                late = bool(total.handed_in and total.due and total.handed_in > total.due)
-                late = late or (total.student, total.lesson) in marked_late
-                batch.grades.append(
-                    Grade(
-                        total.student,
-                        total.lesson,
-                        total.score,
-                        total.max_score,
-                        late,
-                        needs_manual=total.provisional,
-                    )
-                )
-        batch.items = [
-            item for item in scores.items(gradebook) if (item.student, item.lesson) in graded
+        batch.class_grades = [
+            Grade(
+                total.student,
+                total.lesson,
+                total.score,
+                total.max_score,
+                total.late or _is_marked_late(workspace, total),
+                needs_manual=total.provisional,
+                name=total.name,
+            )
+            for total in scores.totals(gradebook)
+            if total.graded
         ]
+        batch.class_items = scores.items(gradebook)
+        final = state.read(gradebook, workspace)
+    batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}
+    batch.grades = [g for g in batch.class_grades if (g.student, g.lesson) in graded]
+    batch.items = [i for i in batch.class_items if (i.student, i.lesson) in graded]
+    return final

@@ -99,11 +99,47 @@ def grade(
     """Grade what students handed in, into nbgrader's gradebook. A run that was stopped can be
     resumed.
     """
+    if not folder.exists():
+        fail(f"{folder} does not exist: give the folder or zip file that holds the submissions")
+    _grade(folder.resolve(), None, out, workers, dask, trusted)
+
+
+def regrade(
+    item: Annotated[
+        list[str] | None, typer.Option(help="Grade what has this question or exercise.")
+    ] = None,
+    student: Annotated[list[str] | None, typer.Option(help="Grade this student's work.")] = None,
+    lesson: Annotated[list[str] | None, typer.Option(help="Grade this lesson, NN_name.")] = None,
+    out: Out = Path("grades"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Grading processes; one per core if left out.")
+    ] = None,
+    trusted: Annotated[
+        bool, typer.Option("--trusted", help="As in course grade: without a sandbox.")
+    ] = False,
+) -> None:
+    """Bring everything up to date without a folder: new due dates, corrected keys, overrides,
+    points and comments by hand.
+
+    What is named is graded again in any case, from the originals that were kept; with more than one
+    option, what fits all of them.
+    """
+    chosen = (frozenset(student or ()), frozenset(lesson or ()), frozenset(item or ()))
+    _grade(None, chosen, out, workers, None, trusted)
+
+
+def _grade(
+    folder: Path | None,
+    chosen: tuple[frozenset[str], frozenset[str], frozenset[str]] | None,
+    out: Path,
+    workers: int | None,
+    dask: str | None,
+    trusted: bool,
+) -> None:
+    """Grade a folder, or what was chosen (students, lessons, items); write and print the report."""
     from rich.console import Console
     from tqdm import tqdm
 
-    if not folder.exists():
-        fail(f"{folder} does not exist: give the folder or zip file that holds the submissions")
     _writable(out)
     require_modules("nbgrader", "jupytext", *(["distributed"] if dask else []))
     from course_grading.autograde import processes
@@ -112,7 +148,6 @@ def grade(
     from course_grading import batch as runner
     from course_grading.assign import build as builder
     from course_grading.errors import GradingError, SandboxUnavailableError
-    from course_grading.reports import tables
 
     root, console = require_checkout(), Console(soft_wrap=True)
     workspace = root / "grading" / "workspace"
@@ -128,9 +163,15 @@ def grade(
                 bar.set_postfix_str(f"problems: {problems}; {name}", refresh=False)
                 bar.update(done - bar.n)
 
-            batch = runner.grade_batch(
-                folder.resolve(), workspace, progress, workers=workers, dask=dask, trusted=trusted
-            )
+            if folder is None:
+                selection = runner.Selection(*(chosen or ()))
+                batch = runner.regrade(
+                    workspace, selection, progress, workers=workers, trusted=trusted
+                )
+            else:
+                batch = runner.grade_batch(
+                    folder, workspace, progress, workers=workers, dask=dask, trusted=trusted
+                )
     except SandboxUnavailableError as error:
         fail(
             f"students' code can't be isolated here. {error}. Or grade on a machine where course "
@@ -139,6 +180,13 @@ def grade(
         )
     except (GradingError, OSError) as error:
         fail(str(error))
+    _report(batch, out, console)
+
+
+def _report(batch, out: Path, console) -> None:
+    """Write the tables and say what happened; end with 1 if somebody has to do something."""
+    from course_grading.reports import tables
+
     written = tables.write(batch, out)
     console.print(
         f"{len(batch.grades)} graded, {len(batch.problems)} not graded.",
@@ -150,7 +198,12 @@ def grade(
             f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False
         )
     for note in batch.notes:
-        console.print(f"  {note.file}: {note.reason}", markup=False, highlight=False)
+        name = note.file or f"{note.lesson} of {note.student}"
+        console.print(f"  {name}: {note.reason}", markup=False, highlight=False)
+    _print_changes(batch.changes, console)
+    waiting = sum(grade.needs_manual for grade in batch.class_grades)
+    if waiting:
+        console.print(f"To be graded by hand: {waiting} submissions, see needs_manual.csv.")
     console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
     for finding in batch.audit_findings:
         console.print(
@@ -165,6 +218,23 @@ def grade(
         raise typer.Exit(1)
 
 
+def _print_changes(changes: list, console) -> None:
+    """The first lines; all of them are in the run's folder."""
+    if not changes:
+        return
+    students = len({change.student for change in changes})
+    console.print(f"Changed since the last run ({students} students):", highlight=False)
+    for change in changes[:20]:
+        console.print(
+            f"  {change.student}, {change.lesson}: {change.what} {change.before or 'nothing'} -> "
+            f"{change.after or 'nothing'} ({change.reason})",
+            markup=False,
+            highlight=False,
+        )
+    if len(changes) > 20:
+        console.print(f"  and {len(changes) - 20} more: see changes.csv in the run's folder")
+
+
 def export(
     to: Annotated[
         str | None,
@@ -176,6 +246,13 @@ def export(
     lesson: Annotated[
         list[str] | None, typer.Option(help="NN_name, more than once for more; all if left out.")
     ] = None,
+    feedback_zip: Annotated[
+        bool,
+        typer.Option(
+            "--feedback-zip",
+            help="Instead of scores: the feedback pages in the zip that moodle or canvas takes.",
+        ),
+    ] = False,
     out: Out = Path("grades"),
     questions: Annotated[
         str | None,
@@ -186,7 +263,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the gradebook's scores as your platform imports them, with late penalties and manual
-    grades; or the lessons' questions for the platform's own quizzes.
+    grades; the feedback pages with --feedback-zip; or the lessons' questions for the platform's own
+    quizzes.
     """
     from rich.console import Console
 
@@ -201,12 +279,27 @@ def export(
     workspace, console = _workspace(), Console(soft_wrap=True)
     from nbgrader.plugins import CsvExportPlugin
 
+    from course_grading.batch import exclusive
+    from course_grading.errors import GradingError
     from course_grading.export.platforms import PLUGINS, ExportError
+    from course_grading.gradebook import freshness
     from course_grading.gradebook.nbgrader_api import open_api
 
     if to != "csv" and to not in PLUGINS:
         fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
     _writable(out)
+    api = open_api(workspace)
+    try:
+        with exclusive(workspace):
+            freshness.update_dates(api, workspace)
+        outdated = freshness.find_outdated(api, workspace)
+    except GradingError as error:
+        fail(str(error))
+    for sentence in outdated:
+        console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
+    if feedback_zip:
+        _export_feedback(api, workspace, to, lesson or [], out, console)
+        return
     if to == "csv":
         # nbgrader would write into the current folder.
         plugin = CsvExportPlugin(to=str(out / "nbgrader.csv"), assignment=lesson or [])
@@ -216,7 +309,7 @@ def export(
             to=str(path), roster=str(roster or workspace / "roster.csv"), assignment=lesson or []
         )
     try:
-        with open_api(workspace).gradebook as book:
+        with api.gradebook as book:
             plugin.export(book)
     except ExportError as error:
         fail(str(error))
@@ -243,6 +336,57 @@ def _export_questions(name: str, solutions: Path | None, lessons: list[str], out
     for message in messages:
         console.print(f"  {message}", style="yellow")
     console.print(f"Written: {path}")
+
+
+def _export_feedback(api, workspace: Path, to: str, lessons: list[str], out: Path, console) -> None:
+    from course_grading.errors import ExportError
+    from course_grading.export import feedback_zip
+    from course_grading.gradebook import scores
+
+    if to not in feedback_zip.PLATFORMS:
+        fail(f"{to} takes no feedback files: --feedback-zip is for moodle and canvas")
+    with api.gradebook as book:
+        graded = [(t.student, t.lesson) for t in scores.totals(book, lessons) if t.graded]
+    try:
+        written, left_out = feedback_zip.write(workspace, to, graded, out)
+    except ExportError as error:
+        fail(str(error))
+    for sentence in left_out:
+        console.print(
+            f"  not in the zip: {sentence}", style="yellow", markup=False, highlight=False
+        )
+    console.print("Written: " + ", ".join(map(str, written)), highlight=False, markup=False)
+
+
+def class_list(
+    roster: Annotated[
+        Path, typer.Option(help="The platform's list of participants or grade export (CSV).")
+    ],
+) -> None:
+    """Take the class from your platform's roster: names, ids, sections, groups, extensions.
+
+    It is written to grading/workspace/roster.csv, which you may edit. Later runs say who has not
+    handed in, formgrader shows names, and exports need no --roster.
+    """
+    from rich.console import Console
+
+    workspace, console = _workspace(), Console(soft_wrap=True, highlight=False)
+    from course_grading.batch import exclusive
+    from course_grading.errors import GradingError
+    from course_grading.export import class_list as classes
+    from course_grading.gradebook.nbgrader_api import open_api
+
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        with exclusive(workspace):
+            members, messages = classes.take(roster, workspace)
+            with open_api(workspace).gradebook as book:
+                members.fill_names(book)
+    except (GradingError, OSError) as error:
+        fail(str(error))
+    for message in messages:
+        console.print(f"  {message}", markup=False)
+    console.print(f"{len(members.members)} students: {members.roster.path}", markup=False)
 
 
 def analyse(

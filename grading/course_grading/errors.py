@@ -56,3 +56,11 @@ class ExportError(SystemExit, GradingError):
 
 class AnalysisError(GradingError):
     """Nothing of a lesson can be analysed yet."""
+
+
+class DueDateError(GradingError):
+    """The file of due dates can't be used; the message says what to write."""
+
+
+class OverrideError(GradingError):
+    """The file that voids items or gives their points can't be used."""

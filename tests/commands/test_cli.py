@@ -38,6 +38,8 @@ def test_help_lists_every_command(course_command):
         "lab",
         "build",
         "grade",
+        "regrade",
+        "class",
         "export",
         "analyse",
         "doctor",

@@ -187,13 +187,21 @@ def test_the_late_penalty_is_subtracted(workspace, hand_in):
     (folder / "ada" / "timestamp.txt").write_text("2026-10-02 10:00:00 UTC")
     with open_api(workspace).gradebook as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate=datetime(2026, 10, 1))
-    grade_batch(folder, workspace, workers=1)
-    with open_api(workspace).gradebook as gradebook:
-        gradebook.find_submission_notebook(NAME, NAME, "ada").late_submission_penalty = 2.0
-        gradebook.db.commit()
+    (workspace.parent / "nbgrader_config.py").write_text(TWO_POINTS)
     (grade,) = grade_batch(folder, workspace, workers=1).grades
     assert (grade.score, grade.late) == (3, True)
 
+
+# The rule decides, also over a penalty that is in the gradebook.
+TWO_POINTS = """
+from nbgrader.plugins import BasePlugin
+
+class TwoPoints(BasePlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 2.0
+
+get_config().AssignLatePenalties.plugin_class = TwoPoints
+"""
 
 # A run that ends as by kill -9 at the second call of a function (at the first of `wait`).
 KILLED = """

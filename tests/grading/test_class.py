@@ -118,13 +118,21 @@ def test_a_class_is_graded(built, tmp_path):
 
     out = tmp_path / "out"
     tables.write(batch, out)
-    with (out / "grades.csv").open() as file:
+    with (out / "grades.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["student", "lesson", "score", "max_score", "late", "needs_manual"]
+    assert list(rows[0]) == [
+        "student",
+        "name",
+        "lesson",
+        "score",
+        "max_score",
+        "late",
+        "needs_manual",
+    ]
     scores = {row["student"]: float(row["score"]) for row in rows}
     assert scores == {grade.student: grade.score for grade in batch.grades}
-    with (out / "items.csv").open() as file:
-        assert next(csv.reader(file)) == ["student", "lesson", "item", "score", "max_score"]
+    with (out / "items.csv").open(encoding="utf-8-sig") as file:
+        assert next(csv.reader(file))[:5] == ["student", "lesson", "item", "score", "max_score"]
     summary = (out / "summary.md").read_text()
     assert "Mean" in summary and "| double |" in summary and "broken" in summary
     page = (out / "feedback" / "solution" / f"{NAME}.html").read_text()
@@ -204,10 +212,10 @@ def test_no_table_holds_a_formula(tmp_path):
     problem = Problem("", "", "=HYPERLINK(1)/01.ipynb", "-1 is what its name says")
     grade = Grade("ada", NAME, -1.0, 6.0, False, False)
     tables.write(Batch(grades=[grade], problems=[problem]), tmp_path)
-    with (tmp_path / "problems.csv").open() as file:
+    with (tmp_path / "problems.csv").open(encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert (row["file"], row["reason"]) == ("'=HYPERLINK(1)/01.ipynb", "'-1 is what its name says")
-    with (tmp_path / "grades.csv").open() as file:
+    with (tmp_path / "grades.csv").open(encoding="utf-8-sig") as file:
         assert next(csv.DictReader(file))["score"] == "-1.0"
 
 
@@ -253,3 +261,14 @@ def test_nbgraders_own_commands_use_the_same_workspace(root, built):
     done = subprocess.run(command, cwd=built / "grading", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert released.read_text() == before
+
+
+def test_a_submission_of_nobody_in_the_class_list_is_listed(built, tmp_path):
+    workspace = built / "grading" / "workspace"
+    (workspace / "roster.csv").write_text("name,student_id\nAda,ada\n")
+    for student in ("ada", "mallory"):
+        hand_in(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
+    batch = grade_batch(tmp_path / "class", workspace, workers=1)
+    assert [(grade.student, grade.score) for grade in batch.grades] == [("ada", 1.0)]
+    (problem,) = batch.problems
+    assert problem.student == "mallory" and "no student of the class" in problem.reason

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import nbformat
 
-from course_grading.assign import cells, release_check, seeds, student_releases, variants
+from course_grading.assign import (
+    cells,
+    editions,
+    release_check,
+    seeds,
+    student_releases,
+    variants,
+)
 from course_grading.assign.lesson import Lesson
 from course_grading.assign.source import read_lesson
 from course_grading.errors import BuildError
@@ -194,6 +201,7 @@ def generate_release(
         source = workspace / "source" / lesson.name / f"{lesson.name}.ipynb"
         released = workspace / "release" / lesson.name / f"{lesson.name}.ipynb"
         source.parent.mkdir(parents=True, exist_ok=True)
+        editions.keep(workspace, lesson.name)
         previous = {path: path.read_bytes() for path in (source, released) if path.exists()}
         notebook = cells.build_notebook(
             lesson, graded=graded, repository=repository, colab_badge=colab_badge
@@ -208,6 +216,7 @@ def generate_release(
                 path.write_bytes(content)
             raise BuildError(_explain_failure(lesson.name, workspace, result))
         texts[lesson.name] = released.read_text(encoding="utf-8")
+        editions.keep(workspace, lesson.name)
     return texts
 
 

@@ -23,7 +23,13 @@ from traitlets import Unicode
 
 from course_grading.errors import ExportError, RosterError
 from course_grading.export import gradescope_autograder
-from course_grading.export.roster import OWN_COLUMN, Roster, describe_row, normalise_name
+from course_grading.export.roster import (
+    OWN_COLUMN,
+    Roster,
+    describe_row,
+    find_by_full_name,
+    find_canvas_download,
+)
 from course_grading.gradebook import scores
 from course_grading.gradebook.scores import Total
 
@@ -183,7 +189,6 @@ class CanvasExportPlugin(PlatformExportPlugin):
     platform = "Canvas"
     default_name = "canvas.csv"
     id_columns = ("SIS Login ID", "SIS User ID", "ID", "Student")
-    _DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)(?:_\d+)?", re.IGNORECASE)
 
     def find(self, student: str, roster: Roster) -> int:
         """By the roster, or by the file names in a download from Canvas:
@@ -192,13 +197,9 @@ class CanvasExportPlugin(PlatformExportPlugin):
         try:
             return roster.find(student)
         except LookupError:
-            download = self._DOWNLOAD.fullmatch(student)
-            if not download:
+            number = find_canvas_download(student, roster)
+            if number is None:
                 raise
-            number = roster.find(download["id"])
-            name = normalise_name(roster.rows[number]["Student"]).replace("_", "")
-            if normalise_name(download["name"]) != name:
-                raise  # number and name must belong to the same row
             return number
 
     def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
@@ -242,20 +243,10 @@ class MoodleExportPlugin(PlatformExportPlugin):
         try:
             return roster.find(student)
         except LookupError:
-            name = normalise_name(re.sub(r"_\d+$", "", student))
-            numbers = [
-                number
-                for number, row in enumerate(roster.rows)
-                if name and name in self._full_names(row)
-            ]
-            if len(numbers) != 1:
+            numbers = find_by_full_name(student, roster)
+            if not numbers:
                 raise
-            return numbers[0]
-
-    @staticmethod
-    def _full_names(row: dict[str, str]) -> set[str]:
-        first_and_last = f"{row.get('First name', '')} {row.get('Last name', '')}"
-        return {normalise_name(row.get("Full name", "")), normalise_name(first_and_last)}
+            return roster.single(numbers)
 
     def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
         complete = [

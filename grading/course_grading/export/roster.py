@@ -1,21 +1,26 @@
-"""Match the student ids of submissions with a platform's roster."""
+"""Read a platform's roster, and match the student ids of submissions with it."""
 
 import csv
 import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from course_grading.errors import RosterError
+from course_grading.export.column_names import english
 
 # a column that instructors may add to a roster: the student's id in the gradebook
 OWN_COLUMN = "student_id"
 
+_CANVAS_DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)(?:_\d+)?", re.IGNORECASE)
+
 
 class Roster:
     """The rows of a roster, searchable by student.
+
+    Columns have their English names, as the platform's present version writes them.
 
     Args:
         path: a CSV file with commas, semicolons or tabs: the platform's own export.
@@ -28,20 +33,13 @@ class Roster:
 
     def __init__(self, path: Path, platform: str, id_columns: Iterable[str]):
         id_columns = list(id_columns)
-        if not path.is_file():
-            raise RosterError(
-                f"{path} does not exist: export the roster from {platform} as CSV and save it there"
-            )
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise RosterError(f"{path} is not UTF-8: save it as 'CSV UTF-8'") from error
-        first_line = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first_line.count)
-        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header, *lines = [[field.strip() for field in line] for line in table] or [[]]
+        header, lines = read_table(path, platform, id_columns)
+        if "Student" in id_columns and "Student" not in header and "Last name" in header:
+            header, lines = _with_student_column(header, lines)
         present = [column for column in id_columns if column in header]
-        if not present:
+        # a name alone may be spread over two columns
+        named = {"First name", "Last name"} <= set(header) and "Full name" in id_columns
+        if not present and not named:
             raise RosterError(
                 f"{path} has none of the columns {', '.join(id_columns)}: is it the export of "
                 f"{platform}?"
@@ -51,23 +49,30 @@ class Roster:
             for line in lines
             if any(line)
         ]
+        filled = present or ["First name", "Last name"]
         self.path = path
         self.columns = header
         self.rows = [
-            row
-            for row in rows
-            if any(row[column] for column in present) and not _is_points_row(row)
+            row for row in rows if any(row[column] for column in filled) and not _is_points_row(row)
         ]
-        self._by_own_column = self._index([OWN_COLUMN] if OWN_COLUMN in header else [])
-        self._by_id = self._index(present)
+        own = [OWN_COLUMN] if OWN_COLUMN in header else []
+        self._id_columns = [*own, *present]
+        # the exact spelling first: ann.lee is not ann_lee
+        self._indexes = [
+            self._index(columns, spelling)
+            for columns in (own, present)
+            for spelling in (_exact, normalise_name)
+        ]
 
-    def _index(self, columns: list[str]) -> dict[str, set[int]]:
+    def _index(
+        self, columns: list[str], spelling: Callable[[str], str]
+    ) -> tuple[Callable[[str], str], dict[str, set[int]]]:
         index = defaultdict(set)
         for number, row in enumerate(self.rows):
             for column in columns:
                 if row[column]:
-                    index[normalise_name(row[column])].add(number)
-        return index
+                    index[spelling(row[column])].add(number)
+        return spelling, index
 
     def find(self, student: str) -> int:
         """The number of a student's row.
@@ -75,14 +80,131 @@ class Roster:
         Raises:
             LookupError: if there is none, or more than one; the message says so.
         """
-        for index in (self._by_own_column, self._by_id):
-            numbers = index.get(normalise_name(student), set())
-            if len(numbers) == 1:
-                return next(iter(numbers))
+        for spelling, index in self._indexes:
+            numbers = index.get(spelling(student), set())
             if numbers:
-                rows = ", ".join(describe_row(self.rows[number]) for number in sorted(numbers))
-                raise LookupError(f"{len(numbers)} rows of the roster match: {rows}")
-        raise LookupError("not in the roster")
+                return self.single(numbers)
+        raise LookupError("not in the roster" + self._hint_at_zeros(student))
+
+    def single(self, numbers: Iterable[int]) -> int:
+        """The only one of these rows.
+
+        Raises:
+            LookupError: if there is none, or more than one.
+        """
+        numbers = sorted(numbers)
+        if len(numbers) == 1:
+            return numbers[0]
+        if not numbers:
+            raise LookupError("not in the roster")
+        rows = ", ".join(describe_row(self.rows[number]) for number in numbers)
+        raise LookupError(f"{len(numbers)} rows of the roster match: {rows}")
+
+    def _hint_at_zeros(self, student: str) -> str:
+        """Why a number may not be found: Excel drops the zeros at its start."""
+        if not student.isdigit():
+            return ""
+        for row in self.rows:
+            for column in self._id_columns:
+                value = row[column]
+                if value.isdigit() and value.lstrip("0") == student.lstrip("0"):
+                    return (
+                        f", but {column} {value} is: the zeros in front were lost, as in Excel. "
+                        "Export the roster again and don't save it from Excel, or format the "
+                        "column as text"
+                    )
+        return ""
+
+
+def read_table(
+    path: Path, platform: str, expected: Iterable[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """The header, with English column names, and the rows of a CSV file.
+
+    Separators are found; a byte-order mark, empty lines before the header and Excel's line
+    ``sep=;`` are skipped. A column is translated only where the file has no column of that name.
+
+    Raises:
+        RosterError: if the file is missing or is not UTF-8 (or UTF-16 with its mark).
+    """
+    if not path.is_file():
+        raise RosterError(
+            f"{path} does not exist: export the roster from {platform} as CSV and save it there"
+        )
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RosterError(f"{path} is not UTF-8: save it as 'CSV UTF-8'") from error
+    text = text.lstrip("\r\n \t\ufeff")
+    first_line, _, rest = text.partition("\n")
+    declared = re.fullmatch(r'"?sep=(.)"?\s*', first_line, re.IGNORECASE)
+    if declared:
+        text = rest.lstrip("\r\n")
+        first_line = text.split("\n", 1)[0]
+    delimiter = declared[1] if declared else max(",;\t", key=first_line.count)
+    table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    while table and not any(field.strip() for field in table[0]):
+        table.pop(0)
+    header, *lines = [[field.strip() for field in line] for line in table] or [[]]
+    kept = {*header} & {*expected, OWN_COLUMN}
+    names = []
+    for column in header:
+        name = column if column in kept else english(column)
+        names.append(column if name in names or (name != column and name in kept) else name)
+    return names, lines
+
+
+def _with_student_column(
+    header: list[str], lines: list[list[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Canvas's newer exports have two columns of names in place of ``Student``."""
+    last = header.index("Last name")
+    first = header.index("First name") if "First name" in header else None
+
+    def name(line: list[str]) -> str:
+        parts = [line[n] for n in (last, first) if n is not None and n < len(line)]
+        return ", ".join(part for part in parts if part)
+
+    return ["Student", *header], [[name(line), *line] for line in lines]
+
+
+def find_canvas_download(student: str, roster: Roster) -> int | None:
+    """The row of a name in a download from Canvas, ``lovelaceada_101_98765``: number and name must
+    belong to the same row.
+    """
+    download = _CANVAS_DOWNLOAD.fullmatch(student)
+    if not download:
+        return None
+    try:
+        number = roster.find(download["id"])
+    except LookupError:
+        return None
+    name = normalise_name(roster.rows[number].get("Student", "")).replace("_", "")
+    return number if normalise_name(download["name"]) == name else None
+
+
+def find_by_full_name(student: str, roster: Roster) -> list[int]:
+    """The rows with the full name in a folder's name in a download from Moodle,
+    ``Ada Lovelace_1234567``.
+    """
+    name = normalise_name(re.sub(r"_\d+$", "", student))
+    return [number for number, row in enumerate(roster.rows) if name and name in full_names(row)]
+
+
+def full_names(row: dict[str, str]) -> set[str]:
+    """A row's full names, normalised, with the first name first."""
+    last, _, first = row.get("Student", "").partition(",")
+    names = {
+        row.get("Full name", ""),
+        f"{row.get('First name', '')} {row.get('Last name', '')}",
+        f"{first} {last}",
+    }
+    return {normalise_name(name) for name in names} - {""}
+
+
+def _exact(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def normalise_name(name: str) -> str:

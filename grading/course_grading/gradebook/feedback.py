@@ -10,8 +10,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from course_grading.autograde import processes
+from course_grading.gradebook.feedback_page import read_fingerprint
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.gradebook.record import raise_on_failure
+
+__all__ = ["FeedbackPages", "make_page", "page_path", "read_fingerprint"]
 
 # Requests that may wait, per process: a large class needs no more memory than a small one.
 MAX_WAITING = 4

@@ -55,7 +55,6 @@ def configure(c: "Config", workspace: Path) -> None:
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
-        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     # nbgrader's default is a folder of the system that only root can write. On a shared server, set
     # one here.

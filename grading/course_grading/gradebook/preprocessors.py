@@ -5,8 +5,8 @@
 import re
 from pathlib import Path
 
-from jinja2 import FileSystemBytecodeCache
 from nbconvert import HTMLExporter
+from nbconvert.exporters import Exporter
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import (
@@ -19,7 +19,8 @@ from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 
 from course_grading.autograde import answer_keys
-from course_grading.gradebook import record
+from course_grading.collect.cell_sources import read_sources
+from course_grading.gradebook import feedback_page, record, recorded, state
 
 _ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
 
@@ -58,14 +59,17 @@ class RestoreCells(OverwriteCells):
 
 
 class FeedbackPage(HTMLExporter):
-    """nbgrader's page, with templates that are compiled once per machine and not for each
-    student.
-    """
+    """The course's own page in place of nbgrader's, which shows the whole lesson."""
 
-    def _create_environment(self):
-        environment = super()._create_environment()
-        environment.bytecode_cache = FileSystemBytecodeCache()
-        return environment
+    def from_notebook_node(self, nb, resources=None, **keywords):
+        # what comes before the template: preprocessors, among them the one that removes the tests
+        nb, resources = Exporter.from_notebook_node(self, nb, resources, **keywords)
+        header = resources["nbgrader"]
+        id = header["student"], header["assignment"]
+        workspace = Path(self.config.CourseDirectory.root)
+        with Gradebook(header["db_url"]) as book:
+            entry = state.read(book, workspace, *id)[id]
+        return feedback_page.render_page(nb, entry), resources
 
 
 class WriteResults(NbGraderPreprocessor):
@@ -96,37 +100,65 @@ class WriteResults(NbGraderPreprocessor):
                     new_output("stream", name="stdout", text=item.message + "\n"),
                     new_output("execute_result", data=score, execution_count=1),
                 ]
+        self._restore_questions(nb, student, lesson)
         nb.metadata["course"] = {"lesson": lesson, record.DIGEST: result.digest}
-        resources["manual"] = {item.name for item in result.items if item.manual}
+        resources["result"] = result
         return nb, resources
+
+    def _restore_questions(self, nb, student: str, lesson: str) -> None:
+        """Show the questions that this student was asked: nbgrader has put in today's."""
+        path = Path(self.workspace) / "submitted" / student / lesson / f"{lesson}.ipynb"
+        asked = {
+            name: source
+            for name, source in read_sources(path).items()
+            if name.endswith("-question")
+        }
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                name = cell.metadata.get("nbgrader", {}).get("grade_id")
+                cell.source = asked.get(name, cell.source)
 
 
 class SaveResults(SaveAutoGrades):
-    """Save the points as nbgrader does, all or none of them, and flag the answers that need manual
-    grading.
+    """Save the points as nbgrader does, all or none of them, together with the digest of the
+    result; flag the answers that need manual grading.
+
+    nbgrader asks for another look at every score that was given by hand. Here that is so only if
+    the answer or its automatic score has changed since.
     """
 
     def preprocess(self, nb, resources):
         header = resources["nbgrader"]
+        result = resources["result"]
         self.notebook_id = header["notebook"]
         self.assignment_id = header["assignment"]
         self.student_id = header["student"]
+        self.manual = {item.name for item in result.items if item.manual}
+        self.items = record.item_digests(result)
         with Gradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
             # one commit in place of one or two per cell
             commit = session.commit
             session.commit = session.flush
+            notebook = self.gradebook.find_submission_notebook(
+                self.notebook_id, self.assignment_id, self.student_id
+            )
+            self.previous = recorded.read_items(session, notebook.id)
             nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+            recorded.write(session, notebook.id, result.digest, self.items)
             commit()
         return nb, resources
 
     def _add_score(self, cell, resources):
-        super()._add_score(cell, resources)
-        header = resources["nbgrader"]
         name = cell.metadata.nbgrader.grade_id
-        if name in resources["manual"]:
-            grade = self.gradebook.find_grade(
-                name, header["notebook"], header["assignment"], header["student"]
-            )
+        grade = self.gradebook.find_grade(
+            name, self.notebook_id, self.assignment_id, self.student_id
+        )
+        decided = grade.manual_score is not None or grade.extra_credit is not None
+        waits = grade.needs_manual_grade
+        super()._add_score(cell, resources)
+        if name in self.manual:
             grade.needs_manual_grade = True
-            self.gradebook.db.commit()
+        if decided and self.previous.get(name) == self.items[name]:
+            grade.needs_manual_grade = waits
+        self.gradebook.db.commit()

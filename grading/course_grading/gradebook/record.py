@@ -1,8 +1,9 @@
 """Store results: a file each under ``workspace/marked``, and nbgrader's gradebook.
 
-Both steps can be repeated at any time. A file is replaced in one step. nbgrader writes its own copy
-of the graded notebook last, and the digest in it says which result the gradebook has recorded. So
-a run that was killed at any moment can be resumed.
+Both steps can be repeated at any time. A file is replaced in one step. The gradebook says which
+result it holds (:mod:`.recorded`). nbgrader writes its own copy of the graded notebook last, with
+the same digest in it. So a run that was killed at any moment can be resumed, and what a gradebook
+has lost is recorded again.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -18,7 +20,9 @@ import nbformat
 from course_grading.autograde.grade import SubmissionResult
 from course_grading.collect.archives import list_files, unused_path
 from course_grading.errors import GradebookError
+from course_grading.gradebook import recorded
 
+_ANSWER = re.compile(r"answer = (?P<literal>[^\n]*?)(?: *# @param[^\n]*)?(?:\n|\Z)")
 DIGEST = "marked"  # the entry of the graded notebook's metadata that holds the result's digest
 
 
@@ -45,8 +49,49 @@ def load_result(workspace: Path, student: str, lesson: str) -> SubmissionResult 
         return None
 
 
-def is_recorded(workspace: Path, result: SubmissionResult) -> bool:
-    """Whether the gradebook holds exactly this result."""
+def stored_results(workspace: Path) -> Iterator[SubmissionResult]:
+    """Every stored result that can be read, by student and lesson."""
+    for path in sorted(workspace.glob("marked/*/*.json")):
+        if not path.name.endswith(".previous.json"):
+            result = load_result(workspace, path.parent.name, path.stem)
+            if result is not None:
+                yield result
+
+
+def work_of(sources: Mapping[str, str], name: str) -> str:
+    """What a student wrote for a question or exercise: the code, or the literal in an answer cell,
+    or the whole cell if it holds none.
+    """
+    if f"{name}-code" in sources:
+        return sources[f"{name}-code"]
+    source = sources.get(f"{name}-answer", "")
+    match = _ANSWER.match(source)
+    return match["literal"].strip() if match else source.strip()
+
+
+def item_digests(result: SubmissionResult) -> dict[str, str]:
+    """A digest of the answer and the automatic score of each question and exercise."""
+    sources = dict(result.sources)
+    return {
+        item.name: recorded.item_digest(
+            sources.get(f"{item.name}-answer", sources.get(f"{item.name}-code", "")), item.score
+        )
+        for item in result.items
+    }
+
+
+def is_recorded(
+    workspace: Path, result: SubmissionResult, in_gradebook: Mapping[tuple[str, str], str]
+) -> bool:
+    """Whether the gradebook, and nbgrader's copy of the notebook, hold exactly this result.
+
+    Args:
+        workspace: nbgrader's course directory.
+        result: the result.
+        in_gradebook: what :func:`.recorded.digests` says.
+    """
+    if in_gradebook.get((result.student, result.lesson)) != result.digest:
+        return False
     path = workspace / "autograded" / result.student / result.lesson / f"{result.lesson}.ipynb"
     try:
         digest = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"][DIGEST]

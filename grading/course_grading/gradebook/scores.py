@@ -7,14 +7,15 @@ late penalties are subtracted as in nbgrader's own export.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from nbgrader.api import (
     Assignment,
     BaseCell,
     Grade,
     Gradebook,
+    Student,
     SubmittedAssignment,
     SubmittedNotebook,
 )
@@ -28,8 +29,9 @@ class Total:
     """One submission.
 
     ``score`` is what counts: with manual grades and extra credit, minus ``penalty``, never below 0.
-    It is valid only if ``graded``: some cell has a score. ``provisional`` says that a cell waits
-    for manual grading. The times are in UTC, None where unknown.
+    It is valid only if ``graded``: some cell has a score. ``earned`` is the score before the
+    penalty. ``provisional`` says that a cell waits for manual grading. The times are in UTC, None
+    where unknown; ``due`` includes the student's ``extension``.
     """
 
     student: str
@@ -41,13 +43,31 @@ class Total:
     provisional: bool
     handed_in: datetime | None
     due: datetime | None
+    earned: float = 0.0
+    extension: timedelta | None = None
+    id: str = ""  # of nbgrader's SubmittedAssignment
+    name: str = ""  # the student's, "Ada Lovelace"; empty if nbgrader does not know it
+
+    @property
+    def seconds_late(self) -> float:
+        """By how much it was handed in after its due date, 0 if it was not, or nobody knows."""
+        if self.handed_in is None or self.due is None:
+            return 0.0
+        return max(0.0, (self.handed_in - self.due).total_seconds())
+
+    @property
+    def late(self) -> bool:
+        """Whether it was handed in after its due date, extension included."""
+        return self.seconds_late > 0
 
 
 @dataclass(frozen=True)
 class Item:
     """One question or exercise of one submission, with its score before penalties.
 
-    Without a score yet, ``scored`` is False and ``score`` 0.
+    Without a score yet, ``scored`` is False and ``score`` 0. ``manual`` says that a person has to
+    look at it; ``notebook`` is the id of nbgrader's SubmittedNotebook, under which formgrader shows
+    it.
     """
 
     student: str
@@ -56,6 +76,8 @@ class Item:
     score: float
     max_score: float
     scored: bool
+    manual: bool = False
+    notebook: str = field(default="", compare=False)
 
 
 def totals(
@@ -78,7 +100,13 @@ def totals(
         submission.needs_manual_grade,
         submission.timestamp,
         Assignment.duedate,
-    ).join(Assignment, submission.assignment_id == Assignment.id)
+        submission.extension,
+        submission.id,
+        Student.first_name,
+        Student.last_name,
+    )
+    query = query.join(Assignment, submission.assignment_id == Assignment.id)
+    query = query.join(Student, submission.student_id == Student.id)
     if lessons:
         query = query.filter(Assignment.name.in_(list(lessons)))
     if students:
@@ -93,7 +121,11 @@ def totals(
             graded=bool(row[5]),
             provisional=bool(row[6]),
             handed_in=row[7],
-            due=row[8],
+            due=row[8] + (row[9] or timedelta()) if row[8] else None,
+            earned=row[2],
+            extension=row[9],
+            id=row[10],
+            name=" ".join(part for part in row[11:13] if part),
         )
         for row in query.order_by(Assignment.name, submission.student_id)
     ]
@@ -109,6 +141,8 @@ def items(book: Gradebook, lesson: str = "") -> list[Item]:
             Grade.score,
             Grade.max_score,
             _SCORED,
+            Grade.needs_manual_grade,
+            Grade.notebook_id,
         )
         .select_from(Grade)
         .join(BaseCell, Grade.cell_id == BaseCell.id)
@@ -120,6 +154,6 @@ def items(book: Gradebook, lesson: str = "") -> list[Item]:
         query = query.filter(Assignment.name == lesson)
     ordered = query.order_by(Assignment.name, SubmittedAssignment.student_id, BaseCell.name)
     return [
-        Item(student, lesson, name, score, max_score, bool(scored))
-        for student, lesson, name, score, max_score, scored in ordered
+        Item(student, lesson, name, score, max_score, bool(scored), bool(manual), notebook)
+        for student, lesson, name, score, max_score, scored, manual, notebook in ordered
     ]

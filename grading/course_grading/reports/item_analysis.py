@@ -114,7 +114,7 @@ def write(book: Gradebook, workspace: Path, lesson: str, out: Path) -> Path:
         raise AnalysisError(
             f"the instructor's notebook of {lesson} is missing: run course build first"
         ) from error
-    items = scores.items(book, lesson)
+    items = [item for item in scores.items(book, lesson) if item.max_score]  # void ones have none
     ungraded = {item.student for item in items if not item.scored}
     items = [item for item in items if item.student not in ungraded]
     if not items:

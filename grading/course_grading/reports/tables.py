@@ -1,57 +1,158 @@
-"""The output of a run: grades.csv, items.csv, problems.csv, notes.csv, summary.md, feedback/."""
+"""The output of a run. The tables, the summary and the pages in ``grades/`` show the whole class,
+whoever was in the folder of this run; ``grades/runs/TIME/`` keeps what this run did.
+
+Tables begin with a byte-order mark, without which Excel shows accents wrongly.
+"""
 
 import csv
+import re
 import shutil
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from course_grading.batch import Batch, Grade
 from course_grading.collect.problems import Problem
+from course_grading.export.class_list import NotHandedIn
+from course_grading.gradebook.changes import Change
+from course_grading.gradebook.record import work_of
 from course_grading.gradebook.scores import Item
 
-# heading of the column -> attribute of the row
-_GRADE_COLUMNS = {field.name: field.name for field in fields(Grade)}
-_PROBLEM_COLUMNS = {field.name: field.name for field in fields(Problem)}
-_ITEM_COLUMNS = {
-    "student": "student",
-    "lesson": "lesson",
-    "item": "name",
-    "score": "score",
-    "max_score": "max_score",
-}
+# where formgrader is, started as docs/instructors.md says
+FORMGRADER = "http://localhost:8888/formgrader/submissions"
+_MAX_WORK = 2000  # characters of an answer in a table
+_GRADE_COLUMNS = ("student", "name", "lesson", "score", "max_score", "late", "needs_manual")
+_ITEM_COLUMNS = (
+    "student",
+    "lesson",
+    "item",
+    "score",
+    "max_score",
+    "manual",
+    "answer",
+    "message",
+)
+_MANUAL_COLUMNS = ("student", "name", "lesson", "item", "score", "max_score", "answer", "link")
+_PROBLEM_COLUMNS = ("student", "lesson", "file", "reason")
+_CHANGE_COLUMNS = ("student", "lesson", "what", "before", "after", "reason")
+_MISSING_COLUMNS = ("student", "name", "lesson")
 
 
-def write(batch: Batch, out: Path) -> list[Path]:
+@dataclass(frozen=True)
+class _ItemRow:
+    """A row of items.csv or needs_manual.csv."""
+
+    student: str
+    name: str
+    lesson: str
+    item: str
+    score: float | str
+    max_score: float
+    manual: bool
+    answer: str
+    message: str
+    link: str
+
+
+def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
     """Write everything into the folder ``out``, created if necessary.
 
+    Args:
+        batch: what the run did.
+        out: the folder.
+        time: when the run took place, by default now; it names the run's own folder.
+
     Returns:
-        The files: the tables, the summary and the folder of feedback pages.
+        The files: the tables, the summary, the folder of feedback pages and the run's folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for (student, lesson), page in batch.feedback.items():
+    grades, items = batch.class_grades or batch.grades, batch.class_items or batch.items
+    for (student, lesson), page in (batch.class_feedback or batch.feedback).items():
         target = out / "feedback" / student / f"{lesson}.html"
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(page, target)
+        content = page.read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            target.write_bytes(content)
+    rows = _item_table(batch, grades, items)
     paths = [
-        _write_table(out / "grades.csv", _GRADE_COLUMNS, batch.grades),
-        _write_table(out / "items.csv", _ITEM_COLUMNS, batch.items),
+        _write_table(out / "grades.csv", _GRADE_COLUMNS, grades),
+        _write_table(out / "items.csv", _ITEM_COLUMNS, rows),
+        _write_table(
+            out / "needs_manual.csv", _MANUAL_COLUMNS, [row for row in rows if row.manual]
+        ),
+        _write_table(out / "not_handed_in.csv", _MISSING_COLUMNS, batch.not_handed_in),
         _write_table(out / "problems.csv", _PROBLEM_COLUMNS, batch.problems),
         _write_table(out / "notes.csv", _PROBLEM_COLUMNS, batch.notes),
     ]
     summary = out / "summary.md"
     summary.write_text(summarise(batch), encoding="utf-8")
-    return [*paths, summary, *([out / "feedback"] if batch.feedback else [])]
+    folder = _new_folder(out / "runs", time or datetime.now(UTC))
+    _write_table(folder / "grades.csv", _GRADE_COLUMNS, batch.grades)
+    _write_table(folder / "changes.csv", _CHANGE_COLUMNS, batch.changes)
+    _write_table(folder / "problems.csv", _PROBLEM_COLUMNS, batch.problems)
+    _write_table(folder / "notes.csv", _PROBLEM_COLUMNS, batch.notes)
+    shutil.copyfile(summary, folder / "summary.md")
+    pages = [out / "feedback"] if (out / "feedback").is_dir() else []
+    return [*paths, summary, *pages, folder]
 
 
-def _write_table(path: Path, columns: dict[str, str], rows: Iterable) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
+def _new_folder(runs: Path, time: datetime) -> Path:
+    """A new folder named after a time in UTC; two runs in one second get two."""
+    name = f"{time.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
+    number = 1
+    while True:
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_ItemRow]:
+    names = {(grade.student, grade.lesson): grade.name for grade in grades}
+    results = {
+        (*id, item.name): (item, result)
+        for id, result in batch.class_results.items()
+        for item in result.items
+    }
+    rows = []
+    for item in items:
+        id = item.student, item.lesson
+        graded, result = results.get((*id, item.name), (None, None))
+        answer = graded.answer if graded else ""
+        if item.manual and result is not None:
+            answer = work_of(dict(result.sources), item.name)
+        rows.append(
+            _ItemRow(
+                student=item.student,
+                name=names.get(id, ""),
+                lesson=item.lesson,
+                item=item.name,
+                score=item.score if item.scored else "",
+                max_score=item.max_score,
+                manual=item.manual,
+                answer=answer[:_MAX_WORK],
+                message=graded.message if graded else "",
+                link=f"{FORMGRADER}/{item.notebook}",
+            )
+        )
+    return rows
+
+
+def _write_table(
+    path: Path,
+    columns: Iterable[str],
+    rows: Iterable[Grade | _ItemRow | Problem | Change | NotHandedIn],
+) -> Path:
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for row in sorted(rows, key=lambda row: (row.student, row.lesson)):
-            writer.writerow([_as_text(getattr(row, name)) for name in columns.values()])
+            writer.writerow([_as_text(getattr(row, name)) for name in columns])
     return path
 
 
@@ -64,25 +165,54 @@ def summarise(batch: Batch) -> str:
     """A page of Markdown: each lesson's mean and distribution, and the items most often missed."""
     lines = ["# Summary", ""]
     grades_by_lesson: dict[str, list[Grade]] = defaultdict(list)
-    for grade in batch.grades:
+    items = batch.class_items or batch.items
+    for grade in batch.class_grades or batch.grades:
         grades_by_lesson[grade.lesson].append(grade)
     for lesson, grades in sorted(grades_by_lesson.items()):
         lines += _summarise_lesson(
-            lesson, grades, [item for item in batch.items if item.lesson == lesson]
+            lesson, grades, [item for item in items if item.lesson == lesson]
         )
+        missing = [row for row in batch.not_handed_in if row.lesson == lesson]
+        if missing:
+            names = ", ".join(_inline(row.student) for row in missing[:50])
+            more = f" and {len(missing) - 50} more" if len(missing) > 50 else ""
+            lines += [f"Not handed in ({len(missing)}): {names}{more}.", ""]
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
-        lines.append(f"- `{problem.file}` ({problem.student or 'no student'}): {problem.reason}")
+        student = _inline(problem.student) if problem.student else "no student"
+        lines.append(f"- {_inline(problem.file)} ({student}): {_inline(problem.reason)}")
     if batch.notes:
         lines += ["", "## Graded, but please check", ""]
-        lines += [f"- `{note.file}` ({note.student}): {note.reason}" for note in batch.notes]
+        for note in batch.notes:
+            file, student = _inline(note.file), _inline(note.student)
+            lines.append(f"- {file} ({student}): {_inline(note.reason)}")
+    if batch.changes:
+        lines += ["", "## Changed since the last run", ""]
+        lines += [f"- {describe_change(change)}" for change in batch.changes[:100]]
+        if len(batch.changes) > 100:
+            lines.append(f"- and {len(batch.changes) - 100} more: see changes.csv in runs/")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def describe_change(change: Change) -> str:
+    """A change in one line of Markdown."""
+    before, after = _inline(change.before or "nothing"), _inline(change.after or "nothing")
+    return (
+        f"{_inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
+        f"({change.reason})"
+    )
+
+
+def _inline(text: str) -> str:
+    """A text that somebody else chose, as it is: without markup or new lines."""
+    return re.sub(r"([\\`*_<>\[\]!#|&])", r"\\\1", " ".join(text.split()))
 
 
 def _summarise_lesson(lesson: str, grades: list[Grade], items: list[Item]) -> list[str]:
     # Every lesson has points: the build refuses questions and exercises without.
-    percents = [100 * grade.score / grade.max_score for grade in grades]
+    percents = [100 * grade.score / grade.max_score for grade in grades if grade.max_score]
+    percents = percents or [0.0]
     quartiles = statistics.quantiles(percents, n=4) if len(percents) > 1 else percents * 3
     late = sum(grade.late for grade in grades)
     manual = sum(grade.needs_manual for grade in grades)
@@ -118,7 +248,8 @@ def _histogram(percents: list[float]) -> list[str]:
 def _item_rows(items: list[Item]) -> list[str]:
     shares_by_item: dict[str, list[float]] = defaultdict(list)
     for item in items:
-        shares_by_item[item.name].append(item.score / item.max_score)
+        if item.max_score:  # one that was voided has none
+            shares_by_item[item.name].append(item.score / item.max_score)
     hardest_first = sorted(
         shares_by_item.items(), key=lambda entry: (statistics.mean(entry[1]), entry[0])
     )

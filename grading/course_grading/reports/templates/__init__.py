@@ -1,4 +1,4 @@
-"""The HTML pages for instructors: one template each, rendered to one self-contained file.
+"""The HTML pages, one template each, rendered to one self-contained file.
 
 Everything that students wrote is escaped, and each page's content security policy lets it load and
 run nothing.

@@ -1,0 +1,226 @@
+"""Keep every release of a lesson, and grade each submission by the one that it belongs to.
+
+If the options of a question change their order after the hand-out, a letter in a submission means
+the option that stood there when the student read it. The question cell in the submission says which
+one that was.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_grading.autograde import answer_keys
+from course_grading.autograde.answer_keys import AnswerKey, QuestionKey
+from course_grading.collect import notebooks
+from course_grading.errors import AnswerKeyError
+
+_OPTION = re.compile(r"^- \*\*(?P<letter>[A-H])\*\* · (?P<text>.*)$", re.MULTILINE)
+_HEADING = re.compile(r"\A\*\*Question\*\*[^\n]*\n")
+_MAX_LENGTH = 50_000  # characters of a question cell; the longest one has about a thousand
+
+
+def keep(workspace: Path, lesson: str) -> None:
+    """Copy a lesson's instructor notebook and its release to ``editions/LESSON/DIGEST``, once."""
+    names = [f"{kind}/{lesson}/{lesson}.ipynb" for kind in ("source", "release")]
+    if not all((workspace / name).is_file() for name in names):
+        return
+    digest = hashlib.sha256(b"".join((workspace / name).read_bytes() for name in names))
+    folder = workspace / "editions" / lesson / digest.hexdigest()[:16]
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    for name in names:
+        (unfinished / name).parent.mkdir(parents=True)
+        shutil.copyfile(workspace / name, unfinished / name)
+    os.replace(unfinished, folder)
+
+
+@dataclass(frozen=True)
+class Match:
+    """With which key a submission is graded, what a person should know, and the names of the
+    questions that only a person can grade.
+    """
+
+    key: AnswerKey
+    notes: tuple[str, ...] = ()
+    manual: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a question cell says: its text, without layout, and its options by letter."""
+
+    text: str
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def option_texts(self) -> list[str]:
+        return sorted(text for _, text in self.options)
+
+    def has_same_options(self, other: "_Question") -> bool:
+        """Whether both show the same text and the same options, in whatever order."""
+        different = len(set(self.option_texts)) == len(self.options)
+        return different and (self.text, self.option_texts) == (other.text, other.option_texts)
+
+
+class Editions:
+    """The releases of one lesson, today's and former ones.
+
+    Args:
+        workspace: nbgrader's course directory.
+        key: today's answer key.
+    """
+
+    def __init__(self, workspace: Path, key: AnswerKey):
+        self.key = key
+        self._current = _questions(key)
+        self._former: list[tuple[AnswerKey, dict[str, _Question]]] = []
+        for folder in sorted((workspace / "editions" / key.lesson).glob("[0-9a-f]*")):
+            try:
+                former = answer_keys.read(folder, key.lesson)
+            except (AnswerKeyError, ValueError, KeyError, TypeError):
+                continue  # it is no help
+            self._former.append((former, _questions(former)))
+
+    def match(self, data: bytes) -> Match:
+        """The key for one submission."""
+        try:
+            cells = notebooks.parse(data).cells
+        except (ValueError, RecursionError):  # grading it says what is wrong
+            return Match(self.key)
+        shown = self._find_shown(cells)
+        questions: dict[str, QuestionKey] = {}
+        bodies: dict[str, str] = {}
+        notes, manual = [], []
+        for question in self.key.questions:
+            sources = shown.get(question.name, [])
+            if not sources:
+                continue
+            own: QuestionKey | None
+            if len({_parse(source) for source in sources}) > 1:
+                own, note = None, "is in it twice, with different texts"
+            else:
+                own, note = self._match_question(question, _parse(sources[0]))
+            if own is None:
+                manual.append(question.name)
+            elif own != question:
+                questions[question.name] = own
+                bodies[question.name] = _HEADING.sub("", sources[0])
+            if note:
+                notes.append(f"its question {question.name} {note}")
+        if not questions and not manual:
+            return Match(self.key, tuple(notes))
+        key = replace(
+            self.key,
+            release=_with_questions(self.key.release, bodies, manual),
+            questions=tuple(questions.get(q.name, q) for q in self.key.questions),
+        )
+        return Match(key, tuple(notes), tuple(manual))
+
+    def _match_question(
+        self, question: QuestionKey, shown: _Question
+    ) -> tuple[QuestionKey | None, str]:
+        """The key of one question as it stands in a submission, None if only a person can tell; and
+        a note about it.
+        """
+        current = self._current.get(question.name)
+        if current is None or shown == current:
+            return question, ""
+        if shown.has_same_options(current):
+            right_texts = {text for letter, text in current.options if letter in question.right}
+            right = "".join(letter for letter, text in shown.options if text in right_texts)
+            wrong = "".join(letter for letter, text in shown.options if text not in right_texts)
+            return (
+                replace(question, right=right, wrong=wrong),
+                "has its options in another order than today's release: it was graded by the "
+                "options that the student read",
+            )
+        for former, questions in self._former:
+            if questions.get(question.name) == shown:
+                (key,) = (key for key in former.questions if key.name == question.name)
+                return (
+                    replace(question, right=key.right, wrong=key.wrong),
+                    "belongs to an earlier release, with other text: it was graded with that "
+                    "release's key",
+                )
+        if shown.options == current.options:
+            return question, "has other text than the release: please check that it is the same"
+        return (
+            None,
+            "has options that no kept release has: it waits for manual grading (the student's own "
+            "notebook shows them)",
+        )
+
+    def _find_shown(self, cells: list) -> dict[str, list[str]]:
+        """The sources of the question cells in a submission, by question: found by their ids, or
+        else by their text.
+        """
+        shown: dict[str, list[str]] = {}
+        for cell in cells:
+            for id in _ids(cell):
+                name = id.removesuffix("-question")
+                if name != id and name in self._current:
+                    shown.setdefault(name, []).append(cell.source)
+                    break
+        known = {
+            (question.text, tuple(question.option_texts)): name
+            for questions in [self._current, *(questions for _, questions in self._former)]
+            for name, question in questions.items()
+            if name in self._current
+        }
+        for cell in cells:
+            if cell.cell_type == "markdown" and len(cell.source) <= _MAX_LENGTH:
+                question = _parse(cell.source)
+                found = known.get((question.text, tuple(question.option_texts)))
+                if found is not None and found not in shown:
+                    shown[found] = [cell.source]
+        return shown
+
+
+def _ids(cell) -> list[str]:
+    metadata = cell.metadata.get("nbgrader")
+    grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
+    # Colab moves the id into the metadata
+    ids = [grade_id, cell["id"], cell.metadata.get("id")]
+    return [id for id in ids if isinstance(id, str)]
+
+
+def _questions(key: AnswerKey) -> dict[str, _Question]:
+    """The questions of a release by name."""
+    names = {question.name for question in key.questions}
+    questions = {}
+    for cell in nbformat.reads(key.release, as_version=4).cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removesuffix("-question")
+        if name in names and cell.cell_type == "markdown":
+            questions[name] = _parse(cell.source)
+    return questions
+
+
+def _parse(source: str) -> _Question:
+    source = source[:_MAX_LENGTH]
+    options = tuple((match["letter"], match["text"].strip()) for match in _OPTION.finditer(source))
+    text = _OPTION.sub("", _HEADING.sub("", source))
+    return _Question(" ".join(text.split()), options)
+
+
+def _with_questions(release: str, bodies: dict[str, str], manual: list[str]) -> str:
+    """A release with the questions that a student was asked. Those for a person are named in its
+    metadata, so that the key is another one.
+    """
+    notebook: Any = nbformat.reads(release, as_version=4)
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removesuffix("-question")
+        if name in bodies and cell.cell_type == "markdown":
+            heading = _HEADING.match(cell.source)
+            cell.source = (heading[0] if heading else "") + bodies[name]
+    if manual:
+        notebook.metadata["course"] = {**notebook.metadata.get("course", {}), "manual": manual}
+    return nbformat.writes(notebook)

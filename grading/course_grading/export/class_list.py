@@ -1,0 +1,230 @@
+"""The class: who is in it, in ``workspace/roster.csv``, one readable form for every platform.
+
+``course class --roster FILE`` writes it from the platform's own export. Its first columns are the
+course's (``COLUMNS``), and the platform's own follow, so that it serves as the roster of exports,
+too. It may be edited; what an instructor wrote into it stays when the platform's file is read
+again.
+"""
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbgrader.api import Gradebook, Student
+
+from course_grading.errors import RosterError
+from course_grading.export.roster import (
+    OWN_COLUMN,
+    Roster,
+    find_by_full_name,
+    find_canvas_download,
+)
+
+COLUMNS = ("student_id", "first_name", "last_name", "email", "section", "group", "extension_days")
+# the platforms' columns that may identify a student, the one that is used as id first
+_IDS = ("SIS Login ID", "Username", "Email address", "Email", "SIS User ID", "ID number", "SID")
+_OTHER_IDS = ("ID", "Student", "Full name", "Name", "Full Name")
+_OWN = {  # the course's columns, by those of the platforms
+    "first_name": ("First name",),
+    "last_name": ("Last name",),
+    "email": ("Email address", "Email"),
+    "section": ("Section",),
+    "group": ("group_name", "Groups"),
+    "extension_days": ("Extension",),
+}
+_EDITABLE = ("group", "section", "extension_days")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A student of the class. ``extension_days`` holds for every lesson, None if there is none."""
+
+    id: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    section: str = ""
+    group: str = ""
+    extension_days: float | None = None
+    columns: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The full name, first name first."""
+        return " ".join(part for part in (self.first_name, self.last_name) if part)
+
+
+@dataclass(frozen=True)
+class NotHandedIn:
+    """A student of the class who has handed in nothing for a lesson."""
+
+    student: str
+    lesson: str
+    name: str
+
+
+class ClassList:
+    """The class of a workspace, searchable by the ids of submissions.
+
+    Raises:
+        RosterError: if ``workspace/roster.csv`` can't be used.
+    """
+
+    def __init__(self, path: Path):
+        self.roster = Roster(path, "your platform", (OWN_COLUMN, *_IDS, *_OTHER_IDS))
+        self.members = [_member(row, path) for row in self.roster.rows]
+
+    @property
+    def ids(self) -> list[str]:
+        """The students' ids, in the order of the list."""
+        return [member.id for member in self.members]
+
+    def find(self, student: str) -> Member | None:
+        """The student with this id in the gradebook, which may be the platform's name of a
+        download; None if there is none, or more than one.
+        """
+        try:
+            return self.members[self.roster.find(student)]
+        except LookupError:
+            number = find_canvas_download(student, self.roster)
+            numbers = find_by_full_name(student, self.roster) if number is None else [number]
+            return self.members[numbers[0]] if len(numbers) == 1 else None
+
+    def not_handed_in(self, handed_in: Iterable[tuple[str, str]]) -> list[NotHandedIn]:
+        """Who has handed in nothing for a lesson for which somebody has; by lesson.
+
+        Args:
+            handed_in: student and lesson of every submission.
+        """
+        by_lesson: dict[str, set[str]] = {}
+        for student, lesson in handed_in:
+            member = self.find(student)
+            by_lesson.setdefault(lesson, set()).add(member.id if member else "")
+        return [
+            NotHandedIn(member.id, lesson, member.name)
+            for lesson, ids in sorted(by_lesson.items())
+            for member in self.members
+            if member.id not in ids
+        ]
+
+    def fill_names(self, book: Gradebook) -> None:
+        """Give nbgrader's students their names and addresses, which formgrader shows."""
+        for student in book.db.query(Student):
+            member = self.find(student.id)
+            if member is not None and member.name:
+                student.first_name, student.last_name = member.first_name, member.last_name
+                student.email = member.email or student.email
+        book.db.commit()
+
+
+def load(workspace: Path) -> ClassList | None:
+    """The class of a workspace; None if it has no ``roster.csv``.
+
+    Raises:
+        RosterError: if the file can't be used; the message says why.
+    """
+    path = workspace / "roster.csv"
+    return ClassList(path) if path.is_file() else None
+
+
+def extension_days(members: ClassList | None, students: Iterable[str]) -> dict[str, float]:
+    """The extension for every lesson of those of these students who have one."""
+    days = {}
+    for student in students if members else ():
+        member = members.find(student) if members else None
+        if member is not None and member.extension_days:
+            days[student] = member.extension_days
+    return days
+
+
+def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
+    """Write ``workspace/roster.csv`` from a platform's roster.
+
+    Returns:
+        The class, and what the instructor should know, a sentence each.
+
+    Raises:
+        RosterError: if the file can't be used, or two students would have the same id.
+    """
+    target = workspace / "roster.csv"
+    platform = Roster(source, "your platform", (OWN_COLUMN, *_IDS, *_OTHER_IDS))
+    former = ClassList(target) if target.is_file() else None
+    rows = [_normal_row(row, source) for row in platform.rows if not _is_test_student(row)]
+    if not rows:
+        raise RosterError(f"{source} names no student: is it the list of participants?")
+    twice = [id for id, count in Counter(row["student_id"] for row in rows).items() if count > 1]
+    if twice:
+        raise RosterError(
+            f"{source} has these students more than once: {', '.join(sorted(twice))}. Remove the "
+            f"doubles, or add a column {OWN_COLUMN} with an id of its own for each row"
+        )
+    messages = []
+    if former is not None:
+        known = {member.id: member for member in former.members}
+        for row in rows:
+            if row["student_id"] in known:
+                for column in _EDITABLE:
+                    row[column] = row[column] or known[row["student_id"]].columns.get(column, "")
+        ids = {row["student_id"] for row in rows}
+        for title, names in (("new", ids - known.keys()), ("gone", known.keys() - ids)):
+            if names:
+                messages.append(f"{title}: {', '.join(sorted(names))}")
+    taken = {*COLUMNS, *(name for names in _OWN.values() for name in names if name in _CONSUMED)}
+    others = [column for column in platform.columns if column and column not in taken]
+    for row in rows:
+        _member(row, source)  # raises an error before anything is written
+    new = target.with_suffix(".new")
+    with new.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *others], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(new, target)
+    return ClassList(target), messages
+
+
+# columns that say nothing more once the course's own are filled in; exports need the others
+_CONSUMED = ("First name", "Last name", "Section", "group_name", "Groups", "Extension")
+
+
+def _normal_row(row: dict[str, str], source: Path) -> dict[str, str]:
+    """A row with the course's own columns filled in from the platform's."""
+    normal = dict(row)
+    for own, names in _OWN.items():
+        normal[own] = next((row[n] for n in (own, *names) if row.get(n)), "")
+    full = next((row[n] for n in ("Student", "Full name", "Name", "Full Name") if row.get(n)), "")
+    if not normal["first_name"] and not normal["last_name"] and full:
+        last, comma, first = full.partition(",")
+        if not comma:
+            first, _, last = full.rpartition(" ")
+        normal["first_name"], normal["last_name"] = first.strip(), last.strip()
+    id = next((row[n] for n in (OWN_COLUMN, *_IDS, *_OTHER_IDS) if row.get(n)), "")
+    id = id or f"{normal['first_name']} {normal['last_name']}"
+    # as in the names of folders: see collect.submissions
+    normal["student_id"] = re.sub(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+', "_", id.strip()).strip("_")
+    return normal
+
+
+def _member(row: dict[str, str], path: Path) -> Member:
+    normal = _normal_row(row, path)
+    days = normal["extension_days"].replace(",", ".")
+    try:
+        extension = float(days) if days else None
+        if extension is not None and not 0 <= extension < 1000:
+            raise ValueError
+    except ValueError:
+        raise RosterError(
+            f"{path}: extension_days of {normal['student_id']} is {days!r}: write a number of "
+            "days, or nothing"
+        ) from None
+    names = ("first_name", "last_name", "email", "section", "group")
+    texts = {name: normal[name] for name in names}
+    return Member(normal["student_id"], **texts, extension_days=extension, columns=row)
+
+
+def _is_test_student(row: dict[str, str]) -> bool:
+    """Whether it is the student that Canvas adds for the teacher's own view."""
+    return row.get("Student", "").replace(" ", "") == "Student,Test" and not row.get("ID")

@@ -1,0 +1,194 @@
+"""Due dates and extensions from one readable file, ``grading/due_dates.toml``::
+
+    timezone = "Europe/Berlin"
+
+    [due]
+    01_pixels = 2026-10-31 23:59:00
+    02_convolution = 2026-11-14       # the whole day
+
+    [extensions.ada]
+    01_pixels = 2026-11-07            # until the end of this day
+
+Every run brings them into nbgrader's gradebook. What the file does not name stays as it is there.
+"""
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nbgrader.api import Assignment, Gradebook, SubmittedAssignment
+
+from course_grading.errors import DueDateError
+
+NAME = "due_dates.toml"
+_APPLIED = "due_dates_applied.json"
+_EXAMPLE = "for example 2026-10-31 23:59:00, or 2026-10-31 for the end of that day"
+
+
+@dataclass(frozen=True)
+class DueDates:
+    """Due dates by lesson, and extended ones by student and lesson; in UTC, without a time zone,
+    as nbgrader keeps them.
+    """
+
+    due: dict[str, datetime] = field(default_factory=dict)
+    extended: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+
+def path_of(workspace: Path) -> Path:
+    """The file of a workspace; it need not exist."""
+    return workspace.resolve().with_name(NAME)
+
+
+def read(workspace: Path, lessons: list[str]) -> DueDates:
+    """The file's contents; nothing if there is no file.
+
+    Raises:
+        DueDateError: if something in it is wrong; the message says what to write.
+    """
+    path = path_of(workspace)
+    if not path.is_file():
+        return DueDates()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DueDateError(f"{path} is not TOML: {error}. A date is written {_EXAMPLE}") from error
+    unknown = content.keys() - {"timezone", "due", "extensions"}
+    if unknown:
+        raise DueDateError(
+            f"{path}: {', '.join(sorted(unknown))} means nothing here: the file has timezone, "
+            "[due] and [extensions.STUDENT]"
+        )
+    zone = _zone(content.get("timezone"), path)
+    due = {
+        lesson: _read_time(value, zone, f"{path}: [due] {lesson}")
+        for lesson, value in _table(content, "due", path).items()
+    }
+    extended = {}
+    for student, dates in _table(content, "extensions", path).items():
+        for lesson, value in _table({student: dates}, student, path).items():
+            where = f"{path}: [extensions.{student}] {lesson}"
+            extended[student, lesson] = _read_time(value, zone, where)
+            if lesson not in due:
+                raise DueDateError(f"{where}: the lesson needs a due date under [due], too")
+            if extended[student, lesson] < due[lesson]:
+                raise DueDateError(f"{where} is before the due date of the class")
+    for lesson in due:
+        if lesson not in lessons:
+            raise DueDateError(
+                f"{path}: {lesson} is not a released lesson. There are: {', '.join(lessons)}"
+            )
+    return DueDates(due, extended)
+
+
+def _table(content: dict, name: str, path: Path) -> dict:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise DueDateError(f"{path}: {name} is a table: write [{name}] on a line of its own")
+    return table
+
+
+def _zone(name: object, path: Path) -> ZoneInfo:
+    if not isinstance(name, str):
+        raise DueDateError(
+            f'{path} names no time zone: add a first line like timezone = "Europe/Berlin", or "UTC"'
+        )
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise DueDateError(
+            f"{path}: there is no time zone {name!r}: write Continent/City, for example "
+            '"America/New_York", or "UTC"'
+        ) from None
+
+
+def _read_time(value: object, zone: ZoneInfo, where: str) -> datetime:
+    """A time in UTC, without a time zone.
+
+    A time that occurs twice, when summer time ends, is the later one, in favour of the students.
+    """
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if len(value) <= 10 else datetime.fromisoformat(value)
+        except ValueError:
+            raise DueDateError(f"{where} is {value!r}, not a date: write it {_EXAMPLE}") from None
+    if isinstance(value, datetime):
+        local = value if value.tzinfo else value.replace(tzinfo=zone, fold=1)
+    elif isinstance(value, date):
+        local = datetime.combine(value, time(23, 59, 59), tzinfo=zone).replace(fold=1)
+    else:
+        raise DueDateError(f"{where} is {value!r}, not a date: write it {_EXAMPLE}")
+    utc = local.astimezone(ZoneInfo("UTC"))
+    if utc.astimezone(local.tzinfo).replace(tzinfo=None) != local.replace(tzinfo=None, fold=0):
+        raise DueDateError(
+            f"{where}: {local:%Y-%m-%d %H:%M} does not exist in {zone.key}, because clocks go "
+            "forward then: write another time"
+        )
+    return utc.replace(tzinfo=None)
+
+
+def apply(
+    book: Gradebook,
+    workspace: Path,
+    dates: DueDates,
+    extension_days: dict[str, float] | None = None,
+) -> None:
+    """Bring due dates and extensions into the gradebook.
+
+    What was brought in before and has been deleted from the file is taken back.
+
+    Args:
+        book: nbgrader's gradebook.
+        workspace: nbgrader's course directory.
+        dates: what the file says.
+        extension_days: the extension of students for every lesson, by their ids in the gradebook.
+            A date in the file comes before it.
+    """
+    applied = _read_applied(workspace)
+    for assignment in book.db.query(Assignment):
+        was, now = applied["due"].get(assignment.name), dates.due.get(assignment.name)
+        if now is not None:
+            assignment.duedate = now
+        elif was is not None and assignment.duedate == datetime.fromisoformat(was):
+            assignment.duedate = None
+    extensions = {}
+    query = book.db.query(SubmittedAssignment, Assignment).join(Assignment)
+    for submission, assignment in query:
+        id = submission.student_id, assignment.name
+        due, until = assignment.duedate, dates.extended.get(id)
+        days = (extension_days or {}).get(submission.student_id)
+        extension = None
+        if due is not None and until is not None:
+            extension = until - due
+        elif due is not None and days:
+            extension = timedelta(days=days)
+        was = applied["extensions"].get("/".join(id))
+        if extension is not None:
+            submission.extension = extension
+            extensions["/".join(id)] = extension.total_seconds()
+        elif was is not None and submission.extension == timedelta(seconds=was):
+            submission.extension = None
+    book.db.commit()
+    due_texts = {lesson: due.isoformat() for lesson, due in dates.due.items()}
+    _write_applied(workspace, {"due": due_texts, "extensions": extensions})
+
+
+def _read_applied(workspace: Path) -> dict[str, dict]:
+    try:
+        content = json.loads((workspace / _APPLIED).read_text(encoding="utf-8"))
+        return {"due": dict(content["due"]), "extensions": dict(content["extensions"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"due": {}, "extensions": {}}
+
+
+def _write_applied(workspace: Path, content: dict[str, dict]) -> None:
+    path = workspace / _APPLIED
+    if not any(content.values()) and not path.exists():
+        return
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+    os.replace(new, path)

@@ -1,0 +1,47 @@
+"""Late penalties: calculated anew whenever a due date, an extension, a score or the rule in
+``nbgrader_config.py`` has changed.
+
+nbgrader itself calculates a penalty only at the moment when it grades a submission.
+"""
+
+from nbgrader.api import SubmittedAssignment, SubmittedNotebook
+from nbgrader.preprocessors import AssignLatePenalties
+
+from course_grading.gradebook import scores
+
+
+def update_penalties(api) -> list[tuple[str, str]]:
+    """Give every submission of the gradebook the penalty that nbgrader's plugin gives it today.
+
+    A lesson has one notebook, so the penalty is the submission's.
+
+    Returns:
+        The student and lesson of those whose penalty has changed.
+    """
+    rule = AssignLatePenalties(config=api.config)
+    rule.init_plugin()
+    changed = []
+    with api.gradebook as book:
+        for total in scores.totals(book):
+            penalty = _penalty(rule, total)
+            if abs(penalty - total.penalty) <= 1e-9:
+                continue
+            changed.append((total.student, total.lesson))
+            (notebook,) = (
+                book.db.query(SubmittedNotebook)
+                .join(SubmittedAssignment)
+                .filter(SubmittedAssignment.id == total.id)
+            )
+            notebook.late_submission_penalty = penalty or None
+        book.db.commit()
+    return changed
+
+
+def _penalty(rule: AssignLatePenalties, total: scores.Total) -> float:
+    """The penalty in points, between 0 and the score."""
+    if not total.seconds_late:
+        return 0.0
+    penalty = rule.plugin_inst.late_submission_penalty(
+        total.student, total.earned, total.seconds_late
+    )
+    return min(max(penalty or 0.0, 0.0), total.earned)

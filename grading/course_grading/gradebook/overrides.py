@@ -1,0 +1,191 @@
+"""Void a question or exercise, or give everybody its points, from one readable file,
+``grading/overrides.toml``::
+
+    [01_pixels.how-many]
+    points = "full"            # or "void": it counts for nobody
+    reason = "Two options were right."
+
+Every run applies it to the whole class; the feedback shows the reason. A score that was given by
+hand is set aside as long as the item is in the file.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import (
+    Assignment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    Notebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+
+from course_grading.autograde import answer_keys
+from course_grading.autograde.answer_keys import AnswerKey
+from course_grading.autograde.grade import SubmissionResult
+from course_grading.errors import OverrideError
+
+NAME = "overrides.toml"
+_SET_ASIDE = "overrides_set_aside.json"
+
+
+@dataclass(frozen=True)
+class Override:
+    """What happens to one item: ``points`` is ``full`` or ``void``."""
+
+    points: str
+    reason: str
+
+
+# by lesson and item
+Overrides = Mapping[str, Mapping[str, Override]]
+
+
+def read(workspace: Path) -> Overrides:
+    """The file's contents; nothing if there is no file.
+
+    Raises:
+        OverrideError: if something in it is wrong; the message says what to write.
+    """
+    path = workspace.resolve().with_name(NAME)
+    if not path.is_file():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OverrideError(f"{path} is not TOML: {error}") from error
+    overrides: dict[str, dict[str, Override]] = {}
+    for lesson, items in content.items():
+        for name, entry in items.items() if isinstance(items, dict) else [("", None)]:
+            where = f"{path}: [{lesson}.{name}]"
+            if not isinstance(entry, dict) or entry.keys() - {"points", "reason"}:
+                raise OverrideError(
+                    f"{where} has other lines than points and reason: write a heading "
+                    "[NN_lesson.item] and these two below it"
+                )
+            if entry.get("points") not in ("full", "void"):
+                raise OverrideError(
+                    f'{where}: write points = "full" (everybody gets them) or points = "void" (it '
+                    "counts for nobody)"
+                )
+            reason = entry.get("reason")
+            if not isinstance(reason, str) or not reason.strip():
+                raise OverrideError(f'{where}: add reason = "...", which the students read')
+            overrides.setdefault(lesson, {})[name] = Override(entry["points"], reason.strip())
+    return overrides
+
+
+def read_key(workspace: Path, lesson: str, overrides: Overrides, student: str = "") -> AnswerKey:
+    """The answer key of a lesson, or of a student's own variant of it; with overrides it is another
+    one, so that everything is graded again.
+
+    Raises:
+        AnswerKeyError: if the key can't be read.
+        OverrideError: if the lesson has no such item.
+    """
+    key = answer_keys.read(workspace, lesson, student)
+    own = overrides.get(lesson, {})
+    names = list(_points(key))
+    for name in own:
+        if name not in names:
+            raise OverrideError(
+                f"{workspace.resolve().with_name(NAME)}: {lesson} has no item {name}. There are: "
+                f"{', '.join(names)}"
+            )
+    if not own:
+        return key
+    notebook = nbformat.reads(key.release, as_version=4)
+    marks = {name: [override.points, override.reason] for name, override in sorted(own.items())}
+    notebook.metadata["course"] = {**notebook.metadata.get("course", {}), "overrides": marks}
+    return replace(key, release=nbformat.writes(notebook))
+
+
+def apply(result: SubmissionResult, overrides: Overrides) -> SubmissionResult:
+    """The result with its overrides: points, and the reason in the message."""
+    own = overrides.get(result.lesson, {})
+    items = []
+    for item in result.items:
+        override = own.get(item.name)
+        if override is not None and override.points == "full":
+            message = f"Everybody gets the points: {override.reason} ({item.message})"
+            item = replace(item, score=item.points, message=message, manual=False)
+        elif override is not None:
+            message = f"Not counted: {override.reason} ({item.message})"
+            item = replace(item, score=0.0, points=0.0, message=message, manual=False)
+        items.append(item)
+    return replace(result, items=tuple(items)) if own else result
+
+
+def _points(key: AnswerKey) -> dict[str, float]:
+    """The points of each question and exercise."""
+    points = {question.name: question.points for question in key.questions}
+    return points | {exercise.name: exercise.points for exercise in key.exercises}
+
+
+def set_points(book: Gradebook, keys: Mapping[str, AnswerKey], overrides: Overrides) -> None:
+    """Give each item its points in nbgrader's gradebook, and none if it is void.
+
+    nbgrader refuses to grade cells whose points are not the release's: while something is recorded,
+    nothing may be void.
+    """
+    for cell, lesson in (
+        book.db.query(GradeCell, Assignment.name)
+        .join(Notebook, GradeCell.notebook_id == Notebook.id)
+        .join(Assignment, Notebook.assignment_id == Assignment.id)
+        .filter(Assignment.name.in_(list(keys)))
+    ):
+        override = overrides.get(lesson, {}).get(cell.name)
+        points = _points(keys[lesson])
+        if cell.name in points:
+            void = override is not None and override.points == "void"
+            cell.max_score = 0.0 if void else points[cell.name]
+    book.db.commit()
+
+
+def set_aside_manual_scores(
+    book: Gradebook, workspace: Path, keys: Mapping[str, AnswerKey], overrides: Overrides
+) -> None:
+    """Set aside what was given by hand for an item in the file, or put it back for one that no
+    longer is.
+    """
+    aside = _read_set_aside(workspace)
+    if aside or overrides:
+        for grade, student, lesson, name in (
+            book.db.query(Grade, SubmittedAssignment.student_id, Assignment.name, GradeCell.name)
+            .join(GradeCell, Grade.cell_id == GradeCell.id)
+            .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .filter(Assignment.name.in_(list(keys)))
+        ):
+            id = f"{student}/{lesson}/{name}"
+            if name in overrides.get(lesson, {}):
+                if grade.manual_score is not None:
+                    aside[id] = grade.manual_score
+                    grade.manual_score = None
+            elif id in aside:
+                grade.manual_score = aside.pop(id)
+        _write_set_aside(workspace, aside)
+    book.db.commit()
+
+
+def _read_set_aside(workspace: Path) -> dict[str, float]:
+    try:
+        return dict(json.loads((workspace / _SET_ASIDE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _write_set_aside(workspace: Path, content: dict[str, float]) -> None:
+    path = workspace / _SET_ASIDE
+    if content or path.exists():
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(new, path)

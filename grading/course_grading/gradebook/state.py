@@ -1,0 +1,226 @@
+"""What the gradebook says about each submission, as one plain record: to notice changes, to make
+feedback pages again that show something else, and to restore what a person decided if the gradebook
+is lost.
+
+``workspace/last_run.json`` holds the state after the last run.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+
+from course_grading.gradebook import originals, recorded, scores
+from course_grading.gradebook.recorded import SubmissionId
+
+_FILE = "last_run.json"
+_FORMAT = 1
+PAGE_VERSION = 1  # raise it, and every feedback page is made again
+
+
+@dataclass(frozen=True)
+class ItemState:
+    """One question or exercise. ``auto``, ``manual`` and ``extra`` are nbgrader's parts of the
+    score, None where not given; ``waits`` says that a person has to look at it.
+    """
+
+    score: float
+    max_score: float
+    auto: float | None
+    manual: float | None
+    extra: float | None
+    waits: bool
+    comment: str = ""
+
+    @property
+    def by_hand(self) -> tuple[float | None, float | None, str]:
+        """What a person has decided."""
+        return self.manual, self.extra, self.comment
+
+
+@dataclass(frozen=True)
+class SubmissionState:
+    """One submission. Times are in UTC, in ISO format; ``due`` includes the ``extension``, which is
+    in seconds. ``result`` and ``key`` are digests, empty if unknown.
+    """
+
+    student: str
+    lesson: str
+    name: str
+    score: float
+    max_score: float
+    penalty: float
+    graded: bool
+    handed_in: str | None
+    due: str | None
+    extension: float | None
+    result: str
+    key: str
+    items: Mapping[str, ItemState] = field(default_factory=dict)
+
+    @property
+    def late(self) -> bool:
+        """Whether it was handed in after its due date, extension included."""
+        if self.handed_in is None or self.due is None:
+            return False
+        return datetime.fromisoformat(self.handed_in) > datetime.fromisoformat(self.due)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person has to look at it."""
+        return any(item.waits for item in self.items.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of everything that a feedback page shows."""
+        shown = {name: value for name, value in asdict(self).items() if name != "key"}
+        content = json.dumps([PAGE_VERSION, shown], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+State = dict[SubmissionId, SubmissionState]
+
+
+def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") -> State:
+    """The state of the whole gradebook, or of one student or lesson."""
+    totals = scores.totals(book, [lesson] if lesson else [], [student] if student else [])
+    items: dict[SubmissionId, dict[str, ItemState]] = {}
+    for row in _rows(book, student, lesson):
+        items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:])
+    results = recorded.digests(book)
+    keys = {}
+    for total in totals:
+        original = originals.find(workspace, total.student, total.lesson)
+        keys[total.student, total.lesson] = original.key if original else ""
+    return {
+        (total.student, total.lesson): SubmissionState(
+            student=total.student,
+            lesson=total.lesson,
+            name=total.name,
+            score=total.score,
+            max_score=total.max_score,
+            penalty=total.penalty,
+            graded=total.graded,
+            handed_in=_isoformat(total.handed_in),
+            due=_isoformat(total.due),
+            extension=None if total.extension is None else total.extension.total_seconds(),
+            result=results.get((total.student, total.lesson), ""),
+            key=keys[total.student, total.lesson],
+            items=items.get((total.student, total.lesson), {}),
+        )
+        for total in totals
+    }
+
+
+def _rows(book: Gradebook, student: str, lesson: str) -> Iterable[tuple]:
+    """Student, lesson, item, and the fields of :class:`ItemState`."""
+    comments = {}
+    query = _joined(book, Comment, [BaseCell.name, Comment.manual_comment], student, lesson)
+    for who, where, cell, comment in query:
+        if comment:
+            comments[who, where, cell.rpartition("-")[0]] = comment
+    columns = [
+        BaseCell.name,
+        Grade.score,
+        Grade.max_score,
+        Grade.auto_score,
+        Grade.manual_score,
+        Grade.extra_credit,
+        Grade.needs_manual_grade,
+    ]
+    query = _joined(book, Grade, columns, student, lesson)
+    for who, where, name, *values in query.order_by(BaseCell.name):
+        yield who, where, name, *values, comments.get((who, where, name), "")
+
+
+def _joined(book: Gradebook, table, columns: list, student: str, lesson: str):
+    """A query of one of nbgrader's tables by cell, with student and lesson in front."""
+    query = (
+        book.db.query(SubmittedAssignment.student_id, Assignment.name, *columns)
+        .select_from(table)
+        .join(BaseCell, table.cell_id == BaseCell.id)
+        .join(SubmittedNotebook, table.notebook_id == SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+    )
+    if student:
+        query = query.filter(SubmittedAssignment.student_id == student)
+    return query.filter(Assignment.name == lesson) if lesson else query
+
+
+def _isoformat(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def save(workspace: Path, state: State) -> None:
+    """Write the state to its file, completely or not at all."""
+    content = {"format": _FORMAT, "submissions": [asdict(entry) for entry in state.values()]}
+    new = workspace / f"{_FILE}.new"
+    new.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    os.replace(new, workspace / _FILE)
+
+
+def load(workspace: Path) -> State:
+    """The state after the last run; empty if there was none, or its file is damaged."""
+    try:
+        content = json.loads((workspace / _FILE).read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            return {}
+        state = {}
+        for entry in content["submissions"]:
+            items = {name: ItemState(**item) for name, item in entry.pop("items").items()}
+            state[entry["student"], entry["lesson"]] = SubmissionState(**entry, items=items)
+        return state
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def restore_decisions(book: Gradebook, before: State, lost: Iterable[SubmissionId]) -> None:
+    """Put back what persons had decided about submissions that the gradebook had lost: scores and
+    comments given by hand, extensions, and the due date of a lesson that was lost as a whole.
+    """
+    lost = sorted(set(lost) & before.keys())
+    results = recorded.digests(book)
+    for student, lesson in lost:
+        former = before[student, lesson]
+        submission = book.find_submission(lesson, student)
+        if submission.extension is None and former.extension is not None:
+            submission.extension = timedelta(seconds=former.extension)
+        for notebook in submission.notebooks:
+            for comment in notebook.comments:
+                item = former.items.get(comment.name.rpartition("-")[0])
+                if item is not None and item.comment and not comment.manual_comment:
+                    comment.manual_comment = item.comment
+            for grade in notebook.grades:
+                item = former.items.get(grade.name)
+                if item is None or (item.manual, item.extra) == (None, None):
+                    continue
+                grade.manual_score, grade.extra_credit = item.manual, item.extra
+                unchanged = former.result == results.get((student, lesson))
+                grade.needs_manual_grade = item.waits if unchanged else True
+    for lesson in {lesson for _, lesson in lost}:
+        entries = {key for key in before if key[1] == lesson}
+        assignment = book.find_assignment(lesson)
+        if assignment.duedate is None and entries <= set(lost):
+            due = {_due_without_extension(before[key]) for key in entries}
+            assignment.duedate = due.pop() if len(due) == 1 else None
+    book.db.commit()
+
+
+def _due_without_extension(entry: SubmissionState) -> datetime | None:
+    if entry.due is None:
+        return None
+    return datetime.fromisoformat(entry.due) - timedelta(seconds=entry.extension or 0)

@@ -1,0 +1,112 @@
+"""The class list: every platform's roster in one form, and who has not handed in."""
+
+import csv
+
+import pytest
+from course_grading.errors import RosterError
+from course_grading.export import class_list
+from course_grading.export.class_list import NotHandedIn
+from course_grading.gradebook.nbgrader_api import open_api
+
+from tests.support.gradebook import record_scores
+
+NAME = "01_sample"
+CANVAS = (
+    "Student,ID,SIS User ID,SIS Login ID,Section,01_sample (77)\n"
+    "    Points Possible,,,,,6\n"
+    '"Lovelace, Ada",101,u1,ada,Group 1,\n'
+    '"Turing, Alan",102,u2,alan,Group 1,\n'
+    '"Student, Test",,,,Group 1,\n'
+)
+MOODLE_GERMAN = (
+    "Vorname;Nachname;ID-Nummer;E-Mail-Adresse;Gruppen\n"
+    "Ada;Lovelace;u1;ada@uni.example;Team 1\n"
+    "Jörg;Müller;u2;joerg@uni.example;\n"
+)
+GENERIC = "student_id,first_name,last_name,extension_days\nada,Ada,Lovelace,2\nbob,Bob,,\n"
+
+
+@pytest.fixture
+def take(tmp_path):
+    """Take a roster; returns the class and the messages."""
+
+    def run(text: str, encoding: str = "utf-8"):
+        (tmp_path / "file.csv").write_bytes(text.encode(encoding))
+        (tmp_path / "workspace").mkdir(exist_ok=True)
+        return class_list.take(tmp_path / "file.csv", tmp_path / "workspace")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CANVAS, [("ada", "Ada Lovelace", "Group 1", ""), ("alan", "Alan Turing", "Group 1", "")]),
+        (
+            MOODLE_GERMAN,
+            [
+                ("ada@uni.example", "Ada Lovelace", "", "Team 1"),
+                ("joerg@uni.example", "Jörg Müller", "", ""),
+            ],
+        ),
+        (GENERIC, [("ada", "Ada Lovelace", "", ""), ("bob", "Bob", "", "")]),
+        (
+            "sep=;\nName;Email\nAda Lovelace;a@b.example\n",
+            [("a@b.example", "Ada Lovelace", "", "")],
+        ),
+        ("\n\nLastName,FirstName,ID\nLee,Ann,7\n", [("7", "Ann Lee", "", "")]),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_rosters_are_read(take, text, expected, encoding):
+    members = take(text, encoding)[0].members
+    assert [(m.id, m.name, m.section, m.group) for m in members] == expected
+
+
+def test_the_file_is_readable_and_still_the_roster_of_exports(take, tmp_path):
+    take(CANVAS)
+    with (tmp_path / "workspace" / "roster.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[: len(class_list.COLUMNS)] == list(class_list.COLUMNS)
+    assert rows[0]["Student"] == "Lovelace, Ada" and "01_sample (77)" in rows[0]
+
+
+def test_what_was_edited_stays_and_new_and_gone_are_named(take, tmp_path):
+    take(GENERIC)
+    path = tmp_path / "workspace" / "roster.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("bob,Bob,,,,,", "bob,Bob,,,,,7"))
+    members, messages = take("student_id,first_name\nbob,Bob\neve,Eve\n")
+    assert [(m.id, m.extension_days) for m in members.members] == [("bob", 7.0), ("eve", None)]
+    assert messages == ["new: eve", "gone: ada"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("student_id,first_name\nada,Ada\nada,Eva\n", "ada. Remove the doubles"),
+        ("student_id,extension_days\nada,soon\n", "'soon': write a number of days"),
+        ("colour\nred\n", "none of the columns"),
+        ("student_id,Email\n,\n", "names no student"),
+    ],
+)
+def test_mistakes_name_their_fix(take, tmp_path, text, message):
+    with pytest.raises(RosterError, match=message):
+        take(text)
+    assert not (tmp_path / "workspace" / "roster.csv").exists()
+
+
+def test_who_has_not_handed_in(take):
+    members, _ = take(CANVAS)
+    # by the login, or by the name of a file in a download from Canvas
+    handed_in = [("ada", NAME), ("turingalan_102_98766", NAME), ("ada", "02_other")]
+    assert members.not_handed_in(handed_in) == [NotHandedIn("alan", "02_other", "Alan Turing")]
+
+
+def test_formgrader_shows_names(take, built):
+    workspace = built / "grading" / "workspace"
+    record_scores(workspace, {"turingalan_102_98766": {}, "somebody": {}})
+    members, _ = take(CANVAS)
+    with open_api(workspace).gradebook as book:
+        members.fill_names(book)
+        names = {s.id: (s.first_name, s.last_name) for s in book.students}
+    assert names == {"turingalan_102_98766": ("Alan", "Turing"), "somebody": (None, None)}

@@ -1,0 +1,96 @@
+"""Due dates and extensions from one file: read in the class's time zone, checked, applied."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from course_grading.errors import DueDateError
+from course_grading.gradebook import due_dates
+from course_grading.gradebook.nbgrader_api import open_api
+
+from tests.support.gradebook import record_scores
+
+NAME = "01_sample"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(text: str) -> due_dates.DueDates:
+        (tmp_path / "due_dates.toml").write_text(text)
+        return due_dates.read(tmp_path / "workspace", [NAME])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2026-10-31 23:59:00", datetime(2026, 10, 31, 22, 59)),  # winter time
+        ("2026-07-01T12:00:00", datetime(2026, 7, 1, 10)),  # summer time
+        ("2026-10-31", datetime(2026, 10, 31, 22, 59, 59)),  # the whole day
+        ("2026-10-31T10:00:00+09:00", datetime(2026, 10, 31, 1)),
+        ('"2026-07-01 12:00"', datetime(2026, 7, 1, 10)),
+        ("2026-10-25 02:30:00", datetime(2026, 10, 25, 1, 30)),  # twice: the later one
+    ],
+)
+def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
+    dates = read(f'timezone = "Europe/Berlin"\n[due]\n{NAME} = {written}\n')
+    assert dates.due == {NAME: utc}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"[due]\n{NAME} = 2026-10-31\n", "names no time zone"),
+        ('timezone = "Berlin"\n', "no time zone 'Berlin'.*Continent/City"),
+        ('timezone = "UTC"\n[due]\n02_other = 2026-10-31\n', "02_other is not a released lesson"),
+        (f'timezone = "UTC"\n[due]\n{NAME} = 31\n', "is 31, not a date"),
+        (f'timezone = "UTC"\n[due]\n{NAME} = "31.10.2026"\n', "not a date: write it for example"),
+        (f'timezone = "UTC"\n[due]\n{NAME} = 31.10.2026\n', "is not TOML.*A date is written"),
+        (f'timezone = "UTC"\n[extensions.ada]\n{NAME} = 2026-10-31\n', "due date under .due."),
+        (
+            f'timezone = "UTC"\n[due]\n{NAME} = 2026-10-31\n[extensions.ada]\n{NAME} = 2026-10-01',
+            "before the due date",
+        ),
+        ('timezone = "UTC"\n[dues]\n', "dues means nothing here"),
+        (
+            f'timezone = "Europe/Berlin"\n[due]\n{NAME} = 2026-03-29 02:30:00\n',
+            "02:30 does not exist in Europe/Berlin",
+        ),
+    ],
+)
+def test_mistakes_name_their_fix(read, text, message):
+    with pytest.raises(DueDateError, match=message):
+        read(text)
+
+
+def test_no_file_is_no_mistake(tmp_path):
+    assert due_dates.read(tmp_path / "workspace", [NAME]) == due_dates.DueDates()
+
+
+def test_what_the_file_no_longer_says_is_taken_back(built):
+    workspace = built / "grading" / "workspace"
+    record_scores(workspace, {"ada": {}, "bob": {}, "eve": {}})
+
+    def apply(text: str) -> tuple[datetime | None, dict[str, timedelta | None]]:
+        (built / "grading" / "due_dates.toml").write_text(text)
+        with open_api(workspace).gradebook as book:
+            dates = due_dates.read(workspace, [NAME])
+            due_dates.apply(book, workspace, dates, {"bob": 2.0})
+            assignment = book.find_assignment(NAME)
+            return assignment.duedate, {s.student_id: s.extension for s in assignment.submissions}
+
+    with open_api(workspace).gradebook as book:
+        book.update_or_create_assignment(NAME, duedate="2026-01-01")
+        book.grant_extension(NAME, "eve", days=5)
+    dates = f'timezone = "UTC"\n[due]\n{NAME} = 2026-10-01 12:00:00\n'
+    extension = f"[extensions.ada]\n{NAME} = 2026-10-04 12:00:00\n"
+    due, extensions = apply(dates + extension)
+    assert due == datetime(2026, 10, 1, 12)
+    assert extensions == {
+        "ada": timedelta(days=3),
+        "bob": timedelta(days=2),
+        "eve": timedelta(days=5),  # given in nbgrader
+    }
+    assert apply(dates)[1]["ada"] is None
+    due, extensions = apply('timezone = "UTC"\n')
+    assert due is None and extensions["eve"] == timedelta(days=5)
