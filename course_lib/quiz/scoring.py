@@ -9,6 +9,7 @@ import unicodedata
 
 LETTERS = "ABCDEFGH"
 _SEPARATORS = ",; \t\n\r"
+_INVISIBLE = "Cf"  # Unicode's category of characters without a shape, such as ZERO WIDTH SPACE
 # Answer cells have about 100 characters; ast is not safe on megabytes of hostile code.
 _MAX_SOURCE = 10_000
 
@@ -16,7 +17,8 @@ _MAX_SOURCE = 10_000
 def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
     """The letters of an answer: ``"AC"`` for ``"c, A"``, and ``""`` for a blank one.
 
-    Lower case, any order, duplicates, spaces, commas and semicolons are accepted.
+    Lower case, any order, duplicates, spaces, commas and semicolons are accepted, and so are the
+    wide letters of Chinese and Japanese keyboards (Unicode's NFKC).
 
     Args:
         answer: the learner's answer; anything but a string is invalid.
@@ -31,7 +33,11 @@ def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
             f"the answer is {answer!r}, not text. Write letters between quotes: "
             f'answer = "{letters[0]}"'
         )
-    typed = [character for character in answer if character not in _SEPARATORS]
+    typed = [
+        character
+        for character in unicodedata.normalize("NFKC", answer)
+        if character not in _SEPARATORS and unicodedata.category(character) != _INVISIBLE
+    ]
     for character in typed:
         # A Cyrillic А looks exactly like the Latin A, so the message names the character.
         if not character.isascii():
@@ -47,6 +53,15 @@ def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
             f"{_join(chosen)} are {len(chosen)} letters, but this question has one right option."
         )
     return chosen
+
+
+def is_readable(answer: str, letters: str = LETTERS) -> bool:
+    """Whether an answer consists of letters of the question's options, be it one too many."""
+    try:
+        parse(answer, letters)
+    except ValueError:
+        return False
+    return True
 
 
 def score(selected: str, right: str, wrong: str, points: float) -> float:
@@ -93,7 +108,8 @@ def extract_answer(source: str) -> str:
     If the top level of the cell assigns it more than once, the last assignment counts.
 
     Raises:
-        ValueError: if the source is not Python, or assigns no string literal to ``answer``.
+        ValueError: if the source is not Python, assigns no string literal to ``answer``, or may
+            change it afterwards, as ``if True: answer = "A"`` does.
     """
     if len(source) > _MAX_SOURCE:
         raise ValueError(
@@ -103,9 +119,17 @@ def extract_answer(source: str) -> str:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"the answer cell is not Python: {error}") from None
-    values = [
-        value for statement in body for name, value in _assignments(statement) if name == "answer"
-    ]
+    values: list[ast.expr | None] = []
+    is_changed = False  # since the last of them
+    for statement in body:
+        assigned = [value for name, value in _assignments(statement) if name == "answer"]
+        is_changed = not assigned and (is_changed or _may_bind_answer(statement))
+        values += assigned
+    if is_changed:
+        raise ValueError(
+            "the answer cell changes answer in more than one place: it needs a single line such "
+            'as answer = "A"'
+        )
     if not values:
         raise ValueError(
             'the answer cell does not assign answer: it needs a line such as answer = "A"'
@@ -113,6 +137,21 @@ def extract_answer(source: str) -> str:
     if not isinstance(values[-1], ast.Constant) or not isinstance(values[-1].value, str):
         raise ValueError('answer is not a string literal: it needs a line such as answer = "A"')
     return values[-1].value
+
+
+def _may_bind_answer(statement: ast.stmt) -> bool:
+    """Whether a statement binds or deletes ``answer`` anywhere inside."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Name("answer", ast.Store() | ast.Del()):
+                return True
+            case ast.FunctionDef(name="answer") | ast.ClassDef(name="answer"):
+                return True
+            case ast.alias(name, asname) if "answer" in (name, asname):
+                return True
+            case ast.Global(names) if "answer" in names:
+                return True
+    return False
 
 
 def _assignments(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:

@@ -97,7 +97,7 @@ def test_parse_is_sorted_unique_and_idempotent(answer: str) -> None:
         ("AE", True, "'E' is not one of the letters A, B, C, D"),
         ("A and C", True, "'n' is not one of"),
         ("АC", True, "CYRILLIC CAPITAL LETTER A"),
-        ("\uff21", True, "FULLWIDTH LATIN CAPITAL LETTER A"),
+        ("\uff11", True, "'1' is not one of"),
         ("\x00", True, "is not one of the letters"),
         ("AC", False, "A, C are 2 letters"),
         (3, True, 'Write letters between quotes: answer = "A"'),
@@ -152,3 +152,39 @@ def test_extract_answer(source: str, literal: str) -> None:
 def test_extract_answer_rejects_other_sources_without_executing_them(source: str) -> None:
     with pytest.raises(ValueError, match="answer"):
         scoring.extract_answer(source)
+
+
+@pytest.mark.parametrize("answer", ["ＡＣ", "Ａ，Ｃ", "A\u00a0C", "a\u200bc", "Ⓐ; c"])
+def test_other_keyboards_letters_count(answer: str) -> None:
+    assert scoring.parse(answer, "ABCD") == "AC"
+    assert scoring.grade(answer, "AC", "BD", 3) == 3
+
+
+@pytest.mark.parametrize("answer", ["A/C", "A and C", "(A)(C)", "A. C.", "[A, C]", "1,3", "A、C"])
+def test_an_answer_that_is_not_letters_can_not_be_read(answer: str) -> None:
+    assert not scoring.is_readable(answer, "ABCD")
+
+
+def test_a_letter_too_many_can_be_read() -> None:
+    assert scoring.is_readable("AB", "ABCD") and scoring.is_readable("", "ABCD")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'answer = "B"\nif True: answer = "A"',
+        'answer = "B"\nfor answer in "A": pass',
+        'answer = "B"\ndel answer',
+        'answer = "B"\n(answer := "A")',
+        'answer = "B"\nfrom x import y as answer',
+        'answer = "B"\ndef f():\n    global answer\n    answer = "A"\nf()',
+    ],
+)
+def test_an_answer_that_changes_later_is_not_read(source: str) -> None:
+    with pytest.raises(ValueError, match="more than one place"):
+        scoring.extract_answer(source)
+    assert scoring.extract_answer(source + '\nanswer = "C"') == "C"
+
+
+def test_a_look_alike_name_is_the_name_as_in_python() -> None:
+    assert scoring.extract_answer('ᵃnswer = "B"') == "B"

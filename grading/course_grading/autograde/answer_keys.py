@@ -26,7 +26,7 @@ from course_grading.sandbox.guest.dependencies import NumberedStatement, require
 from course_lib import __version__
 
 # The version of the grading rules: raise it, and every submission is graded again.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,19 @@ def _without_scoring(hidden: str) -> str:
 def _required(exercise: ExerciseKey) -> list[NumberedStatement]:
     target = ast.parse(f"{exercise.reference}\n{exercise.hidden}")
     return required_statements([ast.parse(source) for source in exercise.cells], target)
+
+
+def check_names(exercise: ExerciseKey) -> dict[str, Any]:
+    """The names that an exercise's visible check needs of its lesson, with the reference's
+    function.
+    """
+    target = ast.parse(f"{exercise.reference}\n{exercise.visible_check}")
+    cells = [ast.parse(source) for source in exercise.cells[:-1]]
+    names: dict[str, Any] = {"__name__": f"check of {exercise.name}"}
+    for _, statement in required_statements(cells, target):
+        exec(compile(ast.Module([statement], []), "<the lesson>", "exec"), names)
+    exec(compile(exercise.reference, f"<reference of {exercise.name}>", "exec"), names)
+    return names
 
 
 def _imports(exercise: ExerciseKey) -> set[str]:

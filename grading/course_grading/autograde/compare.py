@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 _NUMBERS = "biufc"  # the kinds of arrays that hold booleans or numbers
+SolvedCase = tuple[tuple, Any]  # a case's arguments, and the result of the reference
 
 
 def score_cases(
@@ -45,15 +46,16 @@ def score_cases(
         formerly: the function's signature in an earlier release, ``name`` or ``name(a, b)``.
 
     Returns:
-        A number from 0 to ``points``. A function that is missing, raises or changes an array among
-        its arguments earns nothing for that case.
+        A number from 0 to ``points``, see :func:`share`. A function that is missing, raises or
+        changes an array among its arguments earns nothing for that case.
     """
     namespace = dict(names)
     exec(compile(reference, f"<reference of {function}>", "exec"), namespace)
     reference_function = namespace[function]
     learner_function: Any = names.get(function) or names.get(formerly.partition("(")[0])
     rng = np.random.default_rng(zlib.crc32(function.encode()))
-    count = agreed = 0
+    agreed = 0
+    solved: list[SolvedCase] = []
     for arguments in cases(rng):
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
         try:
@@ -65,7 +67,7 @@ def score_cases(
             )
             return 0.0
         after = copy.deepcopy(arguments)
-        count += 1
+        solved.append((arguments, expected))
         try:
             # What a learner's function prints is not an answer, and on stderr it would cost the
             # cell in nbgrader.
@@ -81,8 +83,34 @@ def score_cases(
         # an error of any kind costs this case only
         except (Exception, SystemExit):
             continue
-    print(f"{agreed} of {count} hidden cases agree.")
-    return points * (agreed / count)
+    print(f"{agreed} of {len(solved)} hidden cases agree.")
+    constant = cases_of_best_constant(solved, tolerance=tolerance, agree=agrees)
+    return points * share(agreed, len(solved), constant)
+
+
+def share(right: int, count: int, constant: int) -> float:
+    """The share of an exercise's points for ``right`` of ``count`` cases.
+
+    As in a question, what needs no understanding earns nothing: here one and the same result for
+    every case, which is right in ``constant`` of them.
+    """
+    return max(0.0, (right - constant) / (count - constant))
+
+
+def cases_of_best_constant(
+    cases: Sequence[SolvedCase], *, tolerance: float, agree: Callable | None = None
+) -> int:
+    """In how many cases the result of the same one would be right, at most. 0 if all results
+    differ, so that no constant can be guessed, and if all agree: then the answer is a constant.
+    """
+    most = 0
+    for _, constant in cases:
+        right = 0
+        for arguments, expected in cases:
+            with contextlib.suppress(Exception):  # what can't be compared does not agree
+                right += _result_agrees(constant, expected, arguments, tolerance, agree)
+        most = max(most, right)
+    return most if 1 < most < len(cases) else 0
 
 
 def output_agrees(
@@ -104,11 +132,19 @@ def output_agrees(
         tolerance: see :func:`score_cases`.
         agree: compares outputs instead, as ``agrees`` of :func:`score_cases`.
     """
+    return (
+        _result_agrees(output, expected, arguments, tolerance, agree)
+        and len(after) == len(arguments)
+        and all(map(_unchanged, after, arguments))
+    )
+
+
+def _result_agrees(
+    output: Any, expected: Any, arguments: tuple, tolerance: float, agree: Callable | None
+) -> bool:
     if agree:
-        same = agree(output, expected, *arguments)
-    else:
-        same = values_equal(output, expected, tolerance)
-    return bool(same) and len(after) == len(arguments) and all(map(_unchanged, after, arguments))
+        return bool(agree(output, expected, *arguments))
+    return values_equal(output, expected, tolerance)
 
 
 def values_equal(output: Any, expected: Any, tolerance: float) -> bool:

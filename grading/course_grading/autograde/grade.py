@@ -1,7 +1,8 @@
 """Grade one submission: bytes in, points and messages out. No state passes from one to the next.
 
 Questions are read, not run. Exercises run in the sandbox, which returns the result of the student's
-function for each hidden case; the reference is computed, and compared, here. Messages are for
+function for each hidden case; the reference is computed, and compared, here, and the visible check
+is repeated here with the values that came out. Messages are for
 students: they never show hidden inputs, the reference's results, or text that a student's code can
 choose.
 """
@@ -9,17 +10,18 @@ choose.
 import copy
 import hashlib
 import json
-import pickle
+import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import nbformat
 import numpy as np
 
-from course_grading.autograde import messages
+from course_grading.autograde import messages, visible_check
 from course_grading.autograde.answer_keys import (
     AnswerKey,
     ExerciseKey,
@@ -27,18 +29,30 @@ from course_grading.autograde.answer_keys import (
     QuestionKey,
     prepare,
 )
-from course_grading.autograde.compare import output_agrees
+from course_grading.autograde.compare import (
+    SolvedCase,
+    cases_of_best_constant,
+    output_agrees,
+    share,
+)
 from course_grading.collect import notebooks
 from course_grading.collect.rebuild import rebuild
 from course_grading.errors import ReferenceSolutionError
 from course_grading.sandbox.guest import serialize
-from course_grading.sandbox.host import Job, Limits, Sandbox
+from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, parse_cell
+from course_grading.sandbox.host import Job, Limits, Sandbox, pickle_arguments
 from course_lib.quiz import scoring
 
-# Cases that may exceed the time limit, and the multiple of it that all cases may take together,
-# before the remaining cases count as too slow as well.
+# Cases of an exercise that may exceed a limit of time before its remaining cases count as too slow.
 MAX_TIMEOUTS = 2
+# Calls that are made twice, at the beginning and at the end, in an order that no submission knows.
+REPEATED_CALLS = 3
+# Seconds in which the exercises of one submission may run, waiting for a free processor excluded.
+MAX_SECONDS = 180.0
 MAX_CELL_LENGTH = 200_000  # characters; what students write has a few hundred
+_MAX_TRANSFORMED = 20_000  # characters; IPython needs minutes for hostile megabytes
+# what a merge or a copy from a chat leaves around code
+_DAMAGED_CODE = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7}|```|~~~)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,38 @@ class SubmissionResult:
         return SubmissionResult(**{**fields, "missing": tuple(fields["missing"])})
 
 
+@dataclass
+class _TimeBudget:
+    """What is left of the time of one submission."""
+
+    seconds: float = MAX_SECONDS
+
+    def spend(self, seconds: float) -> bool:
+        """Whether nothing is left after that."""
+        self.seconds -= seconds
+        return self.seconds <= 0
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """No case was run: how the job ended, and the line in which the guest program says why."""
+
+    header: dict[str, Any]
+    status: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a case, and what an error is about; both empty if nothing is wrong."""
+
+    text: str = ""
+    detail: str = ""
+
+
+# a case's line, unparsed; or how its process ended without one
+Outcome = bytes | str
+
+
 def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
     """Grade one submission. What is wrong with it is in the result; nothing in it can raise.
 
@@ -140,6 +186,7 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
         return SubmissionResult(**header, problem=str(error))
     released = _student_sources(nbformat.reads(key.release, as_version=4))
     items = [_grade_question(question, sources) for question in key.questions]
+    budget = _TimeBudget()
     for exercise in key.exercises:
         code = f"{exercise.name}-code"
         if sources[code].strip() == released[code].strip():
@@ -147,7 +194,8 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
             message = f"Not answered: the cell {reason}."
             items.append(ItemResult(exercise.name, 0.0, exercise.points, message))
         else:
-            items.append(_grade_exercise(exercise, _cells_until(notebook, code), task, key))
+            cells = _cells_until(notebook, code)
+            items.append(_grade_exercise(exercise, cells, task, key, budget))
     return SubmissionResult(
         **header,
         items=tuple(items),
@@ -197,7 +245,9 @@ def _cells_until(notebook, grade_id: str) -> list[str]:
 
 
 def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResult:
-    """Score a question by the literal in its cell; non-literals are flagged for manual grading."""
+    """Score a question by the literal in its cell. What can't be read is flagged for manual
+    grading: never is an answer worth 0 because of how it was typed.
+    """
     name, points = question.name, question.points
     try:
         text = scoring.extract_answer(sources[f"{name}-answer"])
@@ -208,7 +258,11 @@ def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResul
     try:
         answer = scoring.parse(text, letters, multiple=len(question.right) > 1)
     except ValueError as error:
-        return ItemResult(name, 0.0, points, f"Not counted: {error}")
+        is_readable = scoring.is_readable(text, letters)
+        message = f"Not counted: {error}"
+        if not is_readable:
+            message += " Your instructor will look at it."
+        return ItemResult(name, 0.0, points, message, manual=not is_readable)
     score = scoring.grade(answer, question.right, question.wrong, points)
     return ItemResult(
         name, score, points, f"Recorded: {answer}." if answer else "No answer.", answer
@@ -216,26 +270,88 @@ def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResul
 
 
 def _grade_exercise(
-    exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey
+    exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey, budget: _TimeBudget
 ) -> ItemResult:
-    runner = prepare(exercise)
-    cases = list(_hidden_cases(exercise, task.seeds[exercise.name]))
-    outcomes = _run_cases(exercise, cells, [arguments for arguments, _ in cases], task, key)
-    if isinstance(outcomes, str):
-        return ItemResult(exercise.name, 0.0, exercise.points, outcomes)
-    faults = Counter(
-        _describe_fault(outcome, arguments, expected, runner)
-        for (arguments, expected), outcome in zip(cases, outcomes, strict=True)
+    if _DAMAGED_CODE.search(cells[-1]) and not _is_python(cells[-1]):
+        return ItemResult(exercise.name, 0.0, exercise.points, messages.DAMAGED_CODE, manual=True)
+    runner, check = prepare(exercise), visible_check.record(exercise)
+    seed = task.seeds[exercise.name]
+    cases = list(_hidden_cases(exercise, seed))
+    calls = [pickle_arguments(arguments) for arguments, _ in cases]
+    calls += check.calls if check else ()
+    order = list(range(len(calls)))
+    random.Random(seed).shuffle(order)  # the seed is a secret
+    # the first calls come again at the end: being right in them alone is worth nothing
+    again = order[:REPEATED_CALLS]
+    order += range(len(calls), len(calls) + len(again))
+    calls += [calls[number] for number in again]
+    job = Job(
+        cells,
+        exercise.function,
+        [(number, calls[number]) for number in order],
+        exercise.visible_check,
+        key.renamed,
     )
-    right = faults.pop("", 0)
+    sandbox = _thread_sandbox(key.modules, task.trusted)
+    outcomes = _run_cases(job, sandbox, budget)
+    if isinstance(outcomes, NotRun):
+        message = messages.explain_not_run(exercise, outcomes.header, outcomes.status, cells)
+        return ItemResult(exercise.name, 0.0, exercise.points, message)
+    visible = outcomes[len(cases) : len(calls) - len(again)]
+    if check and (failure := _check_failure(check, visible)):
+        message = messages.explain_failed_check(exercise, failure)
+        return ItemResult(exercise.name, 0.0, exercise.points, message)
+    faults = [
+        _describe_fault(outcome, case, runner, cells[-1])
+        for case, outcome in zip(cases, outcomes, strict=False)
+    ]
+    repeated = outcomes[len(calls) - len(again) :]
+    if _depends_on_calls(again, faults, repeated, cases, runner):
+        message = messages.DEPENDS_ON_CALLS
+        return ItemResult(exercise.name, 0.0, exercise.points, message, manual=True)
+    return _score_exercise(exercise, cases, faults)
+
+
+def _depends_on_calls(
+    again: list[int],
+    faults: list[Fault],
+    repeated: list[Outcome],
+    cases: list[SolvedCase],
+    runner: ExerciseRunner,
+) -> bool:
+    """Whether a hidden case that was right at the beginning is wrong at the end."""
+    return any(
+        _describe_fault(outcome, cases[number], runner, "").text
+        for number, outcome in zip(again, repeated, strict=True)
+        if number < len(cases) and not faults[number].text
+    )
+
+
+def _score_exercise(
+    exercise: ExerciseKey, cases: list[SolvedCase], faults: list[Fault]
+) -> ItemResult:
+    """Points for the cases without a fault."""
+    runner = prepare(exercise)
+    # several would be a channel out for hidden inputs: each case could choose one
+    has_one_detail = len({fault.detail for fault in faults if fault.detail}) == 1
+    texts = Counter(
+        f"{fault.text}: {fault.detail}" if fault.detail and has_one_detail else fault.text
+        for fault in faults
+    )
+    right = texts.pop("", 0)
     message = f"{right} of {len(cases)} hidden cases agree."
-    for fault, count in sorted(faults.items()):
-        message += f" In {count} {'case' if count == 1 else 'cases'} {fault}."
-    score = exercise.points * right / len(cases)
-    return ItemResult(exercise.name, score, exercise.points, message)
+    for text, count in sorted(texts.items()):
+        message += f" In {count} {'case' if count == 1 else 'cases'} {text}."
+    constant = 0
+    if right < len(cases):
+        constant = cases_of_best_constant(cases, tolerance=runner.tolerance, agree=runner.agrees)
+    if constant and right:
+        message += f" {constant} have one and the same result, which alone earns nothing."
+    points = exercise.points * share(right, len(cases), constant)
+    return ItemResult(exercise.name, points, exercise.points, message)
 
 
-def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[tuple[tuple, Any]]:
+def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[SolvedCase]:
     """Each case's arguments, and the reference's result."""
     runner = prepare(exercise)
     for arguments in runner.cases(np.random.default_rng(seed)):
@@ -248,60 +364,84 @@ def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[tuple[tuple, Any
             ) from error
 
 
-def _run_cases(
-    exercise: ExerciseKey, cells: list[str], inputs: list[tuple], task: GradingTask, key: AnswerKey
-) -> list[dict] | str:
-    """Run the student's function on each case.
+def _run_cases(job: Job, sandbox: Sandbox, budget: _TimeBudget) -> list[Outcome] | NotRun:
+    """Run the student's function on each case of a job.
 
-    A case that ends the process, or exceeds a limit, costs that case: the rest run in a new
-    process.
+    A case that ends the process, or exceeds a limit, costs that case: all others run again in a new
+    process. Again, and not only those that are left: a function that is right in the first calls
+    of a process would else be right in many of them.
 
     Returns:
-        What the guest program wrote for each case (``{"ended": status}`` where it wrote nothing);
-        or why none was run.
+        The outcome of each case, by its number.
     """
-    sandbox = _thread_sandbox(key.modules, task.trusted)
-    cases = [(number, pickle.dumps(arguments)) for number, arguments in enumerate(inputs)]
-    outcomes: dict[int, dict] = {}
-    timeouts, seconds, check = 0, 0.0, exercise.visible_check
-    while remaining := [case for case in cases if case[0] not in outcomes]:
-        result = sandbox.run(Job(cells, exercise.function, remaining, check, key.renamed))
-        first, *lines = serialize.parse_lines(result.output) or [{}]
-        if not outcomes and first != {"check": None}:
-            return messages.explain_not_run(exercise, first, result.status, cells)
-        for (number, _), line in zip(remaining, lines, strict=False):
-            if line.get("case") != number:  # not the guest program's: a student's code wrote it
-                break
-            outcomes[number] = line
-        failed = [number for number, _ in remaining if number not in outcomes]
+    failed: dict[int, Outcome] = {}
+    timeouts = 0
+    while True:
+        cases = [case for case in job.cases if case[0] not in failed]
+        numbers = [number for number, _ in cases]
+        result = sandbox.run(replace(job, cases=cases), max(1.0, budget.seconds))
+        written = serialize.find_lines(result.output, set(numbers))
+        header = serialize.parse_line(written.header)
+        not_run = header != {"check": None} if job.check else "stopped" in header
+        if not_run and not failed:
+            return NotRun(header, result.status)
+        unfinished = [number for number in numbers if number not in written.cases]
         timeouts += result.status == "time"
-        seconds += result.seconds
         # each case may end its process after a long time
-        too_slow = seconds > MAX_TIMEOUTS * sandbox.limits.wall_seconds
-        for number in failed if too_slow or timeouts == MAX_TIMEOUTS else failed[:1]:
-            outcomes[number] = {"ended": "time" if too_slow else result.status}
-        check = ""  # it has passed
-    return [outcomes[number] for number, _ in cases]
+        too_slow = budget.spend(result.seconds) or result.seconds > sandbox.limits.wall_seconds
+        is_last = too_slow or timeouts == MAX_TIMEOUTS
+        for number in unfinished if is_last else unfinished[:1]:
+            failed[number] = "time" if too_slow else result.status
+        if is_last or not unfinished:
+            outcomes = {**failed, **written.cases}
+            return [outcomes[number] for number in range(len(job.cases))]
 
 
-def _describe_fault(outcome: dict, arguments: tuple, expected: Any, runner: ExerciseRunner) -> str:
-    """What is wrong with a case's outcome, in words for the student; empty if nothing is."""
-    if "ended" in outcome:
-        return messages.STATUS_MESSAGES.get(outcome["ended"], messages.STATUS_MESSAGES["done"])
-    if "error" in outcome:
-        if outcome["error"] == "NotImplementedError":
-            return "your function is not written yet (NotImplementedError)"
-        return f"your function ended in {messages.error_name(outcome['error'])}"
+def _check_failure(check: visible_check.RecordedCheck, outcomes: list[Outcome]) -> Exception | None:
+    """Why the visible check fails with the values that came out."""
+    results: list[Any] = []
+    for outcome in outcomes:
+        try:
+            line = {} if isinstance(outcome, str) else serialize.parse_line(outcome)
+            results.append(serialize.deserialize(line["output"]))
+        except (KeyError, serialize.SerializationError):
+            results.append(visible_check.CallFailedError())
+    return check.find_failure(results)
+
+
+def _describe_fault(
+    outcome: Outcome, case: SolvedCase, runner: ExerciseRunner, source: str
+) -> Fault:
+    """What is wrong with a case's outcome, in words for the student."""
+    if isinstance(outcome, str):
+        return Fault(messages.STATUS_MESSAGES.get(outcome, messages.STATUS_MESSAGES["done"]))
+    arguments, expected = case
+    line = serialize.parse_line(outcome)
+    if "error" in line:
+        if line["error"] == "NotImplementedError":
+            return Fault("your function is not written yet (NotImplementedError)")
+        detail = messages.error_detail(line["error"], line.get("name"), source)
+        return Fault(f"your function ended in {messages.error_name(line['error'])}", detail)
     try:
-        output = serialize.deserialize(outcome.get("output"))
-        after = [serialize.deserialize(content) for content in outcome.get("after") or []]
+        output = serialize.deserialize(line["output"])
+        after = [serialize.deserialize(content) for content in line.get("after") or []]
         if output_agrees(
             output, expected, arguments, after, tolerance=runner.tolerance, agree=runner.agrees
         ):
-            return ""
+            return Fault()
     except Exception:  # an output that can't be compared does not agree
-        return "the result is not the right one"
-    return messages.describe_difference(output, expected)
+        return Fault("the result is not the right one")
+    return Fault(messages.describe_difference(output, expected))
+
+
+def _is_python(source: str) -> bool:
+    if len(source) > _MAX_TRANSFORMED:
+        return False
+    try:
+        parse_cell(source)
+    except PARSE_ERRORS:
+        return False
+    return True
 
 
 _thread_local = threading.local()

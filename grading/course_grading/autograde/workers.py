@@ -2,8 +2,10 @@
 cluster.
 """
 
+import faulthandler
 import itertools
 import os
+import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +16,12 @@ from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult, grade_submission
 
 MAX_ATTEMPTS = 3  # how often a submission may end the process that grades it
+# Seconds in which a submission must be graded. The limits inside are far lower: this one ends what
+# they miss, such as code for which Python's own parser needs hours.
+MAX_SECONDS = 900.0
+TOO_LONG = (
+    f"not graded: grading it took more than {MAX_SECONDS / 60:.0f} minutes; look at its notebook"
+)
 
 
 def grade_all(
@@ -66,7 +74,11 @@ def _grade_here(
         # one of them ended a process: run each alone to find out which one
         for task in unfinished:
             for _ in range(MAX_ATTEMPTS - 1):
+                start = time.monotonic()
                 if not (yield from _until_broken(iter([task]), keys, 1, ahead=1)):
+                    break
+                if time.monotonic() - start >= MAX_SECONDS:
+                    yield failure(task, TOO_LONG)
                     break
             else:
                 yield failure(
@@ -108,7 +120,13 @@ def _set_keys(keys: dict[str, AnswerKey]) -> None:
 
 
 def _grade_in_worker(task: GradingTask) -> SubmissionResult:
-    return grade_safely(task, _keys[task.lesson])
+    with open(os.devnull, "w") as sink:
+        # ends the process from a thread of its own, whatever Python is doing
+        faulthandler.dump_traceback_later(MAX_SECONDS, exit=True, file=sink)
+        try:
+            return grade_safely(task, _keys[task.lesson])
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _grade_on_cluster(

@@ -3,19 +3,28 @@
 Everything else comes from the release, so lost metadata, outputs, moved and deleted cells don't
 matter. A cell is identified by its grade id, its cell id, or the marker that the build wrote into
 its source (``quiz.answer("name"`` or ``# Exercise: name``). Cells that were copied, split, merged,
-moved or changed to another type are recognised.
+moved or changed to another type are recognised. Functions, imports and constants that the learner
+added come along with the exercises that use them.
 """
 
 import ast
 import builtins
-import contextlib
+import functools
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import nbformat
 
-from course_grading.sandbox.guest.dependencies import PARSE_ERRORS, global_names, replace_magics
+from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, kernel_names, parse_what_can_be
+from course_grading.sandbox.guest.dependencies import (
+    NumberedStatement,
+    bound_names,
+    global_reads,
+    required_statements,
+    touched_names,
+)
 from course_lib.quiz import scoring
 
 _MARKERS = {
@@ -27,6 +36,11 @@ _ASSIGNMENT = re.compile(r"^answer\b", re.M)
 # lines of an answer cell that hold no answer
 _EMPTY = re.compile(r"^[ \t]*(#.*|quiz\.answer\((?=[^\n]*\banswer\b)[^\n]*\))$", re.M)
 _MAX_PARSED = 20_000  # characters: Python's parser is not safe on hostile megabytes
+# Characters of added cells that are looked at, and seconds of CPU time for it: real notebooks need
+# a tenth of either.
+_MAX_ADDED = 200_000
+_MAX_SECONDS = 5.0
+_BUILTINS = frozenset(dir(builtins)) | frozenset(kernel_names())
 
 
 def rebuild(submitted, release):
@@ -45,7 +59,7 @@ def rebuild(submitted, release):
     notebook = nbformat.from_dict(release)
     missing = []
     blanks = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
-    helpers = _HelperCells(submitted.cells, release.cells)
+    added = _AddedCode(submitted.cells, release.cells)
     for blank in blanks:
         grade_id = blank.metadata.nbgrader["grade_id"]
         name, _, kind = grade_id.rpartition("-")
@@ -58,13 +72,13 @@ def rebuild(submitted, release):
             else:
                 work = _exercise(cells, name, released)
                 if work is not None:
-                    work = helpers.add_to(work, cells, released)
+                    work = added.add_to(work, cells, released)
             if work is not None:
                 blank.source = work
                 break
         if blank.source == released and kind == "code":
             # the exercise may be in a cell that the learner added
-            blank.source = helpers.add_to("", [], released) or released
+            blank.source = added.add_to("", [], released) or released
         if not is_present and blank.source == released:
             missing.append(grade_id)
     if len(missing) == len(blanks):
@@ -165,67 +179,130 @@ def _own_part(source: str, name: str) -> str:
     return source[begin:end].rstrip("\n")
 
 
-class _HelperCells:
-    """The code cells that a learner added, for exercises that use what they define."""
+class _AddedCode:
+    """What a learner added to a notebook, for exercises that use it: the statements of cells of
+    their own, and the definitions that they wrote into the lesson's cells.
+    """
 
     def __init__(self, submitted: list, release: list):
-        released_ids = {cell["id"] for cell in release} | {_grade_id(cell) for cell in release}
-        released_sources = {cell.source.strip() for cell in release}
-        markers = [*_MARKERS.values(), _CHECK]
         self._position = {id(cell): position for position, cell in enumerate(submitted)}
         self._released_names = set().union(
-            *(_names(cell.source)[0] for cell in release if cell.cell_type == "code")
+            *(_released_names(cell.source) for cell in release if cell.cell_type == "code")
         )
-        self._cells = [
-            (position, cell.source, *_names(cell.source))
-            for position, cell in enumerate(submitted)
-            if cell.cell_type == "code"
-            and not (_cell_ids(cell) | {_grade_id(cell)}) & released_ids - {""}
-            and cell.source.strip() not in released_sources
-            and not any(marker.search(cell.source) for marker in markers)
-        ]
+        released_ids = {cell["id"] for cell in release} | {_grade_id(cell) for cell in release}
+        released_ids.discard("")
+        released_sources = {cell.source.strip() for cell in release}
+        self._cells: list[tuple[int, ast.Module]] = []
+        free = _MAX_ADDED
+        deadline = time.process_time() + _MAX_SECONDS
+        for position, cell in enumerate(submitted):
+            source = cell.source
+            if cell.cell_type != "code" or source.strip() in released_sources:
+                continue
+            ids = _cell_ids(cell) | {_grade_id(cell)}
+            if _is_solution(ids & released_ids, source) or len(source) > _MAX_PARSED:
+                continue
+            free -= len(source)
+            if free < 0 or time.process_time() > deadline:
+                break
+            tree = _parse(source)
+            if ids & released_ids or _CHECK.search(source):
+                tree = ast.Module([node for node in tree.body if _only_defines(node)], [])
+            self._cells.append((position, tree))
 
     def add_to(self, source: str, cells: list, released: str) -> str:
-        """An exercise's source with the added cells that it needs, in the notebook's order.
+        """An exercise's source with the added code that it needs, in the notebook's order.
 
         Args:
             source: the exercise, empty if none was found.
             cells: the submitted cells that it comes from.
             released: the exercise as released: what it defines is needed.
         """
-        defined, used = _names(source)
-        wanted = (used - self._released_names) | (_names(released)[0] - defined)
-        sources = {max(self._position[id(cell)] for cell in cells): source} if cells else {}
-        while wanted:
-            name = wanted.pop()
-            for position, text, bound, read in reversed(self._cells):
-                if name in bound:
-                    if position not in sources:
-                        sources[position] = text
-                        wanted |= read - self._released_names - defined
-                    break
-        return "\n\n".join(_python(text) for _, text in sorted(sources.items()))
+        try:
+            exercise = _parse(source) if len(source) <= _MAX_PARSED else ast.Module([], [])
+            needed = self._needed(exercise, _released_names(released))
+            position = max((self._position[id(cell)] for cell in cells), default=0)
+            before = [ast.unparse(node) for place, node in needed if place <= position]
+            after = [ast.unparse(node) for place, node in needed if place > position]
+        except PARSE_ERRORS:
+            return source
+        if needed and source and exercise.body and not _is_plain(source):
+            source = ast.unparse(exercise)  # its magics may stand in its first line only
+        return "\n\n".join(part for part in (*before, source, *after) if part)
+
+    def _needed(self, exercise: ast.Module, wanted: set[str]) -> list[NumberedStatement]:
+        """The added statements that an exercise needs which has to define ``wanted``."""
+        defined = {name for node in exercise.body for name in bound_names(node)}
+        missing = wanted - defined
+        # what the lesson defines comes from the release, and the exercise from its cell
+        kept = (self._released_names | defined) - missing
+        cells, futures, star_imports = [], [], []
+        for position, tree in self._cells:
+            body = []
+            for node in tree.body:
+                names = touched_names(node)
+                if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                    futures.append((position, node))
+                elif "*" in names:
+                    star_imports.append((position, node))
+                elif not names <= kept:
+                    body.append(node)
+            cells.append(ast.Module(body, []))
+        target = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(missing)]
+        target = ast.Module([*exercise.body, *target], [])
+        needed = [
+            (self._cells[number][0], node) for number, node in required_statements(cells, target)
+        ]
+        if not exercise.body and not any(missing & set(bound_names(node)) for _, node in needed):
+            return []
+        if star_imports:
+            statements = [*exercise.body, *(node for _, node in needed)]
+            bound = {name for node in statements for name in bound_names(node)}
+            read = {name for node in statements for name in global_reads(node)}
+            if not read <= self._released_names | bound | _BUILTINS:
+                needed += star_imports
+        return sorted([*needed, *futures], key=lambda item: (item[0], item[1].lineno))
 
 
-def _python(source: str) -> str:
-    """A cell's Python, without magics; unchanged if it is not Python, or too long to parse."""
-    if len(source) > _MAX_PARSED:
-        return source
-    python = replace_magics(source)
-    with contextlib.suppress(*PARSE_ERRORS):
-        ast.parse(python)
-        return python
-    return source
+def _is_solution(ids: set[str], source: str) -> bool:
+    """Whether a submitted cell is one in which the learner answers."""
+    if ids:
+        return any(id.endswith(("-answer", "-code")) for id in ids)
+    return any(marker.search(source) for marker in _MARKERS.values())
 
 
-def _names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell binds at its top level, and those that it reads without binding them;
-    built-ins excluded.
+def _only_defines(node: ast.stmt) -> bool:
+    """Whether a statement is a definition, an import or a constant: such a statement of a learner
+    in a cell of the lesson counts, and no other.
     """
-    if len(source) > _MAX_PARSED:
-        return set(), set()
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return all(isinstance(target, ast.Name) for target in targets) and not any(
+            isinstance(part, ast.Call | ast.Await | ast.NamedExpr) for part in ast.walk(node)
+        )
+    return isinstance(
+        node,
+        ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom,
+    )
+
+
+def _is_plain(source: str) -> bool:
     try:
-        bound, read = global_names(replace_magics(source))
+        ast.parse(source)
     except PARSE_ERRORS:
-        return set(), set()
-    return bound, read - bound - set(dir(builtins))
+        return False
+    return True
+
+
+def _parse(source: str) -> ast.Module:
+    """A cell's syntax tree, without what is not Python; empty if it can't be read at all."""
+    try:
+        return parse_what_can_be(source)
+    except PARSE_ERRORS:
+        return ast.Module([], [])
+
+
+@functools.lru_cache(maxsize=2048)
+def _released_names(source: str) -> frozenset[str]:
+    """The names that a released cell binds at its top level."""
+    return frozenset(name for node in _parse(source).body for name in bound_names(node))

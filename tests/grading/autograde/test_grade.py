@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def test_non_literals_are_flagged_for_manual_grading(task, key, submission):
     assert [item.manual for item in result.items] == [False, True, False]
     assert scores(result)["how-many"] == 0
     literal = grade_submission(task(submission(how_many_answer='answer = "X"')), key).items[1]
-    assert not literal.manual and literal.score == 0 and "'X'" in literal.message
+    assert literal.manual and literal.score == 0 and "'X'" in literal.message
 
 
 # The visible check calls double(2); only the hidden cases are arrays.
@@ -147,17 +149,230 @@ def test_an_overlong_cell_is_a_problem(task, key, submission):
 
 def test_the_time_of_all_cases_is_limited(task, key, submission, monkeypatch):
     """A function that runs for a while and then ends its process costs a new process per case."""
-    monkeypatch.setattr(grade, "MAX_TIMEOUTS", 0)  # the first case has already taken too long
+    monkeypatch.setattr(grade._TimeBudget, "seconds", 0.0)
+    monkeypatch.setattr(grade._TimeBudget.__init__, "__defaults__", (0.0,))
     item = grade_double(task, key, submission, ARRAYS.format("import os; os._exit(0)"))
-    assert item.score == 0 and "In 4 cases it took too long" in item.message, item.message
+    assert item.score == 0 and "it took too long" in item.message, item.message
+
+
+# ---- points that were not earned ----
+
+
+ALWAYS_EQUAL = """
+class Equal(int):
+    def __eq__(self, other):
+        return True
+    __hash__ = None
+def double(x):
+    return 2 * x if np.ndim(x) and x[0] > 0 else Equal(7)
+"""
+FORGED = """
+import os
+os.write(3, b'{"check": null}\\n')
+os.write(3, b''.join(b'{"case": %d, "output": 1}\\n' % n for n in range(9)))
+def double(x):
+    return 2 * x if np.ndim(x) and x[0] > 0 else 0
+"""
+PATCHED = """
+import builtins
+run = builtins.exec
+builtins.exec = lambda code, names: None if code.co_filename == "<its check>" else run(code, names)
+def double(x):
+    return 2 * x if np.ndim(x) and x[0] > 0 else 0
+"""
+
+
+@pytest.mark.parametrize("source", [ALWAYS_EQUAL, FORGED, PATCHED], ids=["equal", "forged", "exec"])
+def test_the_visible_check_is_not_the_students_word(task, key, submission, source):
+    item = grade_double(task, key, submission, source)
+    assert item.score == 0 and "A visible check fails" in item.message, item.message
+
+
+@pytest.mark.parametrize("calls", [2, 3, 4, 5])
+def test_being_right_in_the_first_calls_earns_nothing(task, key, submission, calls):
+    source = f"""
+count = 0
+def double(x):
+    global count
+    count += 1
+    return 2 * x if count <= {calls} else 0 * x
+"""
+    for student in ("ada", "bob", "cem"):
+        data = submission(double_code=source)
+        result = grade_submission(task(data, student), key)
+        assert result.items[2].score == 0
+
+
+def test_crashes_do_not_renew_the_first_calls(task, key, submission):
+    source = """
+import os
+count = 0
+def double(x):
+    global count
+    count += 1
+    if count > 3:
+        os._exit(0)
+    return 2 * x
+"""
+    assert grade_double(task, key, submission, source).score == 0
+
+
+def test_a_function_whose_result_depends_on_earlier_calls_goes_to_a_person(task, key, submission):
+    source = "seen = []\ndef double(x):\n    seen.append(1)\n    return 2 * x * (len(seen) < 6)"
+    item = grade_double(task, key, submission, source)
+    assert (item.score, item.manual) == (0, True) and "earlier calls" in item.message
+
+
+def test_a_constant_earns_nothing(task, key, submission):
+    """Half of these cases have the result 0: as in a question, ticking everything is worth 0."""
+    (exercise,) = key.exercises
+    hidden = "def cases(rng):\n    for n in range(8):\n        yield n * (n % 2)\ntolerance = 0"
+    key = replace(key, exercises=(replace(exercise, hidden=hidden),))
+    expected = {"2 * x": 2, "4 if x == 2 else 0": 0, "{2: 4, 1: 2, 3: 6}.get(x, 0)": 1}
+    for body, score in expected.items():
+        item = grade_double(task, key, submission, f"def double(x):\n    return {body}")
+        assert item.score == score, (body, item.message)
+
+
+def test_a_forged_or_odd_line_costs_its_case_and_nothing_more(task, key, submission):
+    odd = [
+        b'{"case": 0, "ended": []}',
+        b'{"case": 0, "output": {"a": []}}',
+        b'{"case": 0, "output": ["dict", [["list"], 1]]}',
+        b'{"case": 0, "error": ["x"]}',
+        b'{"case": 0, "output": 1, "after": 3}',
+        b'{"case": 0, ',
+        b"{}",
+        b"[]",
+    ]
+    for line in odd:
+        written = repr(line + b"\n")
+        source = f"import os\ndef double(x):\n    os.write(3, {written})\n    return x + x"
+        item = grade_double(task, key, submission, source)
+        forges_a_case = line.startswith(b'{"case": 0, ')
+        assert item.score == (1.5 if forges_a_case else 2), (line, item.message)
+
+
+def test_millions_of_lines_cost_no_time(task, key, submission):
+    source = "import os\nos.write(3, b'{}\\n' * 300_000)\ndef double(x):\n    return x + x"
+    assert grade_double(task, key, submission, source).score == 2
+
+
+def test_keys_that_collide_cost_no_time(task, key, submission):
+    pairs = "b','.join(b'[%d,0]' % (k * (2**61 - 1)) for k in range(1, 30_000))"
+    source = (
+        f'import os\nos.write(3, b\'{{"case": 0, "output": ["dict",\' + {pairs} + b\']}}\\n\')\n'
+        "def double(x):\n    return x + x"
+    )
+    assert grade_double(task, key, submission, source).score == 1.5
+
+
+# ---- what a notebook accepts ----
+
+
+RIGHT_BODY = "def double(x):\n    return 2 * np.asarray(x)"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{RIGHT_BODY}\n\ndisplay(double(3))",
+        f"{RIGHT_BODY}\n\ndouble??",
+        f"?double\n{RIGHT_BODY}",
+        f"took = %timeit -o -n1 -r1 1 + 1\n{RIGHT_BODY}\nprint(f'{{took.average:.2f}}')",
+        f"files = !ls\n{RIGHT_BODY}",
+        f"%%time\n{RIGHT_BODY}",
+        f"get_ipython().run_line_magic('matplotlib', 'inline')\n{RIGHT_BODY}",
+        f"from IPython import get_ipython\nget_ipython().system('ls')\n{RIGHT_BODY}",
+        ">>> def double(x):\n...     return 2 * np.asarray(x)",
+        "In [3]: def double(x):\n   ...:     return 2 * np.asarray(x)\n   ...: ",
+        "def double(x):\n    %time y = 2 * np.asarray(x)\n    return y",
+        f"import asyncio\nawait asyncio.sleep(0)\n{RIGHT_BODY}",
+        f"{RIGHT_BODY}\nprint(Out[3], In[2], _)",
+        f"pip install numpy\n{RIGHT_BODY}",
+        "from __future__ import annotations\ndef double(x: Number) -> Number:\n    return 2 * x",
+    ],
+)
+def test_what_a_kernel_accepts_is_graded(task, key, submission, source):
+    item = grade_double(task, key, submission, f"# Exercise: double (2 points)\n{source}")
+    assert item.score == 2, item.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"<<<<<<< local\n{RIGHT_BODY}\n=======\ndef double(x):\n    return 0\n>>>>>>> remote",
+        f"```python\n{RIGHT_BODY}\n```",
+    ],
+)
+def test_code_with_marks_of_a_merge_goes_to_a_person(task, key, submission, source):
+    item = grade_double(task, key, submission, source)
+    assert (item.score, item.manual) == (0, True) and "will look at it" in item.message
+
+
+def test_marks_inside_a_text_are_code(task, key, submission):
+    source = f'text = """\n=======\n"""\n{RIGHT_BODY}'
+    assert grade_double(task, key, submission, source).score == 2
+
+
+@pytest.mark.parametrize("typed", ["A/C", "A and C", "(A)(C)", "A. C.", "[A, C]", "1,3", "А"])
+def test_an_answer_that_can_not_be_read_goes_to_a_person(task, key, submission, typed):
+    data = submission(which_letters_answer=f'answer = "{typed}"')
+    item = grade_submission(task(data), key).items[0]
+    assert (item.score, item.manual) == (0, True) and "will look at it" in item.message
+
+
+def test_a_letter_too_many_is_read(task, key, submission):
+    item = grade_submission(task(submission(how_many_answer='answer = "AB"')), key).items[1]
+    assert (item.score, item.manual) == (0, False) and "2 letters" in item.message
+
+
+# ---- messages ----
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            f"import cv2\n{RIGHT_BODY}",
+            "Not run: your cell ends in ModuleNotFoundError in its line 1: No module named 'cv2': "
+            "the grader has only what the course installs.",
+        ),
+        (
+            "def double(x):\n    return kernal * x",
+            "A visible check fails: NameError in its line 2: name 'kernal' is not defined",
+        ),
+        (
+            ARRAYS.format("return kernal"),
+            "0 of 4 hidden cases agree. In 4 cases your function ended in NameError: "
+            "name 'kernal' is not defined.",
+        ),
+        (
+            "raise NameError(name='not_here' + '1')",
+            "Not run: your cell ends in NameError in its line 1.",
+        ),
+        (
+            ARRAYS.format("raise NameError(name='a' if x[0] > 0 else 'b')"),
+            "0 of 4 hidden cases agree. In 4 cases your function ended in NameError.",
+        ),
+    ],
+)
+def test_messages_name_what_was_not_found(task, key, submission, source, message):
+    assert grade_double(task, key, submission, source).message == message
+
+
+def test_a_syntax_error_names_pythons_version(task, key, submission):
+    version = ".".join(map(str, sys.version_info[:2]))
+    item = grade_double(task, key, submission, "def double(x)\n    return 2 * x")
+    assert item.message == (
+        f"Not run: your cell ends in SyntaxError in its line 1: the grader has Python {version}."
+    )
 
 
 # ---- submissions to an earlier release ----
 
 
 def with_former_signature(key, formerly: str):
-    from dataclasses import replace
-
     (exercise,) = key.exercises
     return replace(key, exercises=(replace(exercise, formerly=formerly),))
 
@@ -173,8 +388,6 @@ def test_a_former_name_of_the_function_counts(task, key, submission):
 
 
 def test_former_parameters_count_in_keyword_calls(task, key, submission):
-    from dataclasses import replace
-
     (exercise,) = key.exercises
     *cells, check = exercise.cells
     cells = (*cells, check.replace("double(2)", "double(x=2)"))

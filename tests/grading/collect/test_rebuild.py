@@ -7,6 +7,7 @@ import time
 import nbformat
 import pytest
 from course_grading.collect.rebuild import rebuild
+from course_grading.sandbox.guest.cell_code import kernel_names, parse_cell
 from nbformat.v4 import new_code_cell
 
 from tests.support.submissions import sources
@@ -26,8 +27,8 @@ def rebuilt_sources(release, *, added=(), **edits):
 
 
 def double_of_three(source):
-    names = {}
-    exec(source, names)
+    names = dict(kernel_names())
+    exec(compile(parse_cell(source), "<cell>", "exec"), names)
     return names["double"](3)
 
 
@@ -146,3 +147,80 @@ def test_long_line_is_read_quickly(release, submitted):
     start = time.process_time()
     rebuild(submitted, release)
     assert time.process_time() - start < 10
+
+
+# ---- code that a learner added ----
+
+
+CODE = "# Exercise: double (2 points)\ndef double(x):\n    return {}"
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "text"),
+    [
+        ("math.floor(2) * x", "double", "import math"),  # the check's cell
+        ("math.floor(TWO) * x", "double", "import math\nTWO = 2.5\nTWO = TWO + missing()"),
+        ("twice(x)", "double", "def twice(x):\n    return x + x\n\nplot(twice(3))"),
+        ("floor(2) * x", "imports", "from math import *"),
+        ("math.floor(2) * x", "imports", "import math\nraise ValueError"),
+    ],
+)
+def test_definitions_in_the_lessons_own_cells_count(release, body, place, text):
+    """And nothing else: what was run there is not run again."""
+    submitted = nbformat.from_dict(release)
+    for cell in submitted.cells:
+        if cell["id"] == "double-code":
+            cell.source = CODE.format(body)
+        elif cell["id"] == place or (place == "imports" and cell.source == "import numpy as np"):
+            cell.source += f"\n{text}"
+    notebook, missing = rebuild(submitted, release)
+    source = sources(notebook)["double-code"]
+    assert missing == [] and double_of_three(source) == 6
+    assert "plot" not in source and "raise" not in source
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "def twice(x):\n    return x + x\ntwice?",
+        "files = !ls\ndef twice(x):\n    return x + x",
+        "%%time\ndef twice(x):\n    return x + x",
+        "from operator import *\ndef twice(x):\n    return add(x, x)",
+        ">>> def twice(x):\n...     return x + x",
+        "this line is not Python\ndef twice(x):\n    return x + x",
+        "def twice(x):\n    return x + x\nshow(twice(undefined))",
+    ],
+)
+def test_a_helper_cell_with_an_odd_line_still_defines_its_functions(release, cell):
+    rebuilt = rebuilt_sources(release, double_code=CODE.format("twice(x)"), added=[cell])
+    assert double_of_three(rebuilt["double-code"]) == 6
+
+
+def test_an_added_cell_changes_nothing_that_the_lesson_or_the_exercise_defines(release):
+    added = ["import math as np", "def double(x):\n    return 0", "np.pi = 3"]
+    code = CODE.format("x + x")
+    assert rebuilt_sources(release, double_code=code, added=added)["double-code"] == code
+
+
+def test_magics_and_helpers_go_together(release):
+    code = "%matplotlib inline\n" + CODE.format("twice(x)")
+    added = ["def twice(x):\n    %time y = x + x\n    return y"]
+    rebuilt = rebuilt_sources(release, double_code=code, added=added)["double-code"]
+    assert double_of_three(rebuilt) == 6
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "\n".join(f"a{n} = a{n - 1} + b{n}" for n in range(1, 900)),
+        "a1 = " + " + ".join(f"b{n}" for n in range(2_000)),
+        "a1 = " + "lambda: " * 90 + "b1",
+        "\n".join(f"!ls {n}" for n in range(60)),
+    ],
+    ids=["chain", "deep", "scopes", "magics"],
+)
+def test_many_added_cells_are_read_quickly(cell, release):
+    added = [f"{cell}\nc{number} = 1" for number in range(300)]
+    start = time.process_time()
+    rebuilt_sources(release, double_code=CODE.format("a899 + a1"), added=added)
+    assert time.process_time() - start < 30

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from course_grading.sandbox.guest.serialize import (
     SerializationError,
     UnsupportedValue,
     deserialize,
-    parse_lines,
+    find_lines,
+    parse_line,
     serialize,
 )
 
@@ -98,6 +100,7 @@ def test_a_value_that_is_not_data_equals_nothing():
         ["array", "<f8", [1], None],
         ["array", "(2,)<f8", [1], "AAAAAAAAAAAAAAAAAAAAAA=="],
         ["array", "<U0", [5], ""],
+        ["array", "f8," * 100_000, [1], "AAAAAAAAAAA="],
     ],
 )
 def test_content_that_serialize_did_not_write_is_refused(content):
@@ -105,14 +108,42 @@ def test_content_that_serialize_did_not_write_is_refused(content):
         deserialize(content)
 
 
-def test_parsing_stops_at_the_first_damaged_line():
-    assert parse_lines(b'{"case": 0}\n{"case": 1}\n') == [{"case": 0}, {"case": 1}]
-    assert parse_lines(b'{"case": 0}\n{"ca') == [{"case": 0}]
-    for damaged in (b"[" * 100_000, b"1\n", b"\xff\n", b""):
-        assert parse_lines(damaged) == []
+def test_the_first_line_of_each_expected_case_counts_and_all_else_is_skipped():
+    raw = (
+        b'{}\n[]\n{"check": null}\n{"case": 0, "output": 1}\n{"case": 0, "output": 2}\n'
+        b'\xff\n{"case": 7, "output": 3}\n{"case": 1, "error": "X"}\n{"case": 2, "outp'
+    )
+    lines = find_lines(raw, {0, 1, 2})
+    assert lines.header == b'{"check": null}\n'
+    assert lines.cases == {0: b'{"case": 0, "output": 1}\n', 1: b'{"case": 1, "error": "X"}\n'}
+    assert find_lines(b'{"stopped": true, "error": "X"}\n', {0}).header
 
 
-def test_a_line_with_too_many_containers_is_not_parsed(monkeypatch):
-    monkeypatch.setattr(serialize_module, "MAX_CONTAINERS", 10)
-    raw = b'{"case": [[],[],[]]}\n{"case": [' + b"[]," * 9 + b"[]]}\n"
-    assert parse_lines(raw) == [{"case": [[], [], []]}]
+@pytest.mark.parametrize("line", [b"[" * 100_000, b"1\n", b"\xff\n", b"", b'{"case": 0', b"[]"])
+def test_a_damaged_line_is_empty(line):
+    assert parse_line(line) == {}
+
+
+def test_a_line_with_too_many_values_is_not_parsed(monkeypatch):
+    monkeypatch.setattr(serialize_module, "MAX_VALUES", 10)
+    assert parse_line(b'{"case": [[],[],[]]}') == {"case": [[], [], []]}
+    assert parse_line(b'{"case": [' + b"[]," * 9 + b"[]]}") == {}
+    assert parse_line(b'{"case": [' + b"1," * 9 + b"1]}") == {}
+
+
+def test_millions_of_lines_take_no_memory():
+    raw = b"{}\n" * 1_000_000 + b'{"case": 0, "output": 1}\n'
+    tracemalloc.start()
+    lines = find_lines(raw, {0})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(lines.cases) == [0] and peak < 100_000
+
+
+def test_keys_that_were_chosen_to_collide_are_refused():
+    """Each would be compared with all the others: 50,000 of them take minutes."""
+    content = ["dict", *([k * (2**61 - 1), 0] for k in range(1, 50_001))]
+    with pytest.raises(SerializationError, match="same hash"):
+        deserialize(content)
+    assert len(deserialize(["dict", *([k, 0] for k in range(50_000))])) == 50_000
+    assert deserialize(["dict", [-1, 0], [-2, 0]]) == {-1: 0, -2: 0}  # they share a hash

@@ -5,13 +5,9 @@ statements that bind the names which the function uses, and the statements that 
 """
 
 import ast
-import re
 import symtable
 from collections.abc import Iterator, Sequence
 
-# What Python's parser raises for code that is not Python, or that is hostile.
-PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
-_MAGIC = re.compile(r"^([ \t]*)[%!].*$", re.MULTILINE)
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORTS = ast.Import | ast.ImportFrom
 NumberedStatement = tuple[int, ast.stmt]  # the number of its cell, and the statement
@@ -29,22 +25,31 @@ def required_statements(cells: Sequence[ast.Module], target: ast.Module) -> list
         name
         for _, statement in statements
         if isinstance(statement, _IMPORTS)
-        for name in _bound_names(statement)
+        for name in bound_names(statement)
     }
     wanted: set[str] = set()
     for statement in reversed(target.body):
-        wanted = _names_before(statement, wanted)
+        _go_before(statement, wanted)
     required: list[NumberedStatement] = []
     for number, statement in reversed(statements):
-        bound = set(_bound_names(statement))
-        if "*" in bound or wanted & (bound | (set(_changed_names(statement)) - modules)):
+        bound = set(bound_names(statement))
+        changed = set(_changed_names(statement)) - modules
+        if "*" in bound or not wanted.isdisjoint(bound | changed):
             required.append((number, statement))
-            wanted = _names_before(statement, wanted)
+            _go_before(statement, wanted)
     return required[::-1]
 
 
-def _names_before(statement: ast.stmt, wanted: set[str]) -> set[str]:
-    """The names that must be bound before a statement, if ``wanted`` must be bound after it."""
+def touched_names(statement: ast.stmt) -> set[str]:
+    """The global names that a statement binds, and those whose values it may change."""
+    return {*bound_names(statement), *_changed_names(statement)}
+
+
+def _go_before(statement: ast.stmt, wanted: set[str]) -> None:
+    """Turn the names that must be bound after a statement into those that must be bound before it.
+
+    In place: a copy for each statement would take hours for hostile notebooks.
+    """
     reads = global_reads(statement)
     for node in _walk_outside_functions(statement):
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
@@ -53,8 +58,8 @@ def _names_before(statement: ast.stmt, wanted: set[str]) -> set[str]:
         own = {node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)}
         reads -= own - global_reads(ast.Expr(statement.iter))
     if isinstance(statement, _DEFINITIONS | _IMPORTS | ast.Assign | ast.AnnAssign):
-        wanted = wanted - set(_bound_names(statement))
-    return wanted | reads
+        wanted.difference_update(bound_names(statement))
+    wanted |= reads
 
 
 def global_reads(statement: ast.stmt) -> set[str]:
@@ -67,7 +72,7 @@ def global_names(source: str) -> tuple[set[str], set[str]]:
     its functions too.
 
     Raises:
-        one of ``PARSE_ERRORS``: if it is not Python.
+        one of ``cell_code.PARSE_ERRORS``: if it is not Python.
     """
     module = symtable.symtable(source, "<cell>", "exec")
     bound = {
@@ -88,18 +93,7 @@ def global_names(source: str) -> tuple[set[str], set[str]]:
     return bound, read
 
 
-def replace_magics(source: str) -> str:
-    """A cell's source, with ``pass`` for IPython's magics and shell commands if it is not Python
-    with them.
-    """
-    try:
-        ast.parse(source)
-    except PARSE_ERRORS:
-        return _MAGIC.sub(r"\1pass", source)
-    return source
-
-
-def _bound_names(statement: ast.stmt) -> Iterator[str]:
+def bound_names(statement: ast.stmt) -> Iterator[str]:
     """The global names that a statement binds; ``*`` for those of ``from module import *``."""
     if isinstance(statement, _DEFINITIONS):
         yield statement.name
@@ -112,7 +106,7 @@ def _bound_names(statement: ast.stmt) -> Iterator[str]:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id
         elif isinstance(node, _DEFINITIONS | _IMPORTS):
-            yield from _bound_names(node)
+            yield from bound_names(node)
         elif isinstance(node, ast.ExceptHandler) and node.name:
             yield node.name
 
@@ -137,7 +131,9 @@ def _root_name(node: ast.expr) -> Iterator[str]:
 
 
 def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    if not isinstance(node, _DEFINITIONS | ast.Lambda):
-        for child in ast.iter_child_nodes(node):
-            yield from _walk_outside_functions(child)
+    waiting = [node]  # no recursion: an expression may be nested thousands of times
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _DEFINITIONS | ast.Lambda):
+            waiting += reversed(list(ast.iter_child_nodes(node)))

@@ -6,16 +6,20 @@ reads it, so no other student's work is in its memory. The fork can neither sign
 first process, which alone talks to the host and after each job ends every other process.
 
 A job names the code cells of a notebook up to the exercise, the exercise's visible check, its
-function and the arguments of each hidden case. The fork writes one JSON line for the check and one
-for each case; see :mod:`.serialize`. Forged lines gain nothing: the expected results are not in the
-sandbox, and passing the visible check earns no points. The whole protocol is in
-``sandbox/README.md``.
+function and the arguments of each case. The fork writes one JSON line for the check and one for
+each case; see :mod:`.serialize`. Forged lines gain nothing: the expected results are not in the
+sandbox, and the host repeats the visible check with the values that came out. The whole protocol is
+in ``sandbox/README.md``.
 """
 
+import __future__
+
 import ast
+import asyncio
 import contextlib
 import ctypes
 import functools
+import gc
 import importlib
 import inspect
 import json
@@ -35,9 +39,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from course_grading.sandbox.guest import seccomp
+from course_grading.sandbox.guest.cell_code import kernel_names, parse_cell
+from course_grading.sandbox.guest.dependencies import required_statements
 from course_grading.sandbox.guest.watchdog import (
     TICK,
     Watchdog,
+    folder_settings,
     has_system_v_objects,
     inherited_settings,
 )
@@ -50,11 +58,17 @@ _EXERCISE_FILE, _CHECK_FILE, _EARLIER_FILE = "<the exercise>", "<its check>", "<
 _OUTPUT = 3  # the file descriptor that a fork writes to
 # Between the soft limit of CPU time (SIGXCPU, which we recognise) and the hard one (SIGKILL).
 _CPU_GRACE = 5  # seconds
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4  # linux/prctl.h
+_KEYCTL = {"x86_64": 250, "aarch64": 219}  # the system call's number
+_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
+# imported before the first job; IPython, because cells are what an IPython kernel accepts
+_ALWAYS_IMPORTED = ("IPython.core.inputtransformer2", "course_grading.sandbox.guest.serialize")
 
 
 def main() -> None:
     """Import the modules that the first message names, then do one job per message."""
+    if os.getpid() == 1:
+        _leave_the_host()
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # nothing that an import or a student prints reaches the host
@@ -63,14 +77,27 @@ def main() -> None:
     # the one signal that Python handles, and that could therefore be sent from inside
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode = True
-    for name in _receive(source)["modules"]:
+    for name in (*_ALWAYS_IMPORTED, *_receive(source)["modules"]):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    _seed_random_generators()  # which imports more
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page
     _send(sink, b"ready")
     while (limits := _receive(source)) is not None and _supervise(source, sink, limits):
         pass
+
+
+def _leave_the_host() -> None:
+    """End with the process that started this one, and have no keys of its login session."""
+    system = ctypes.CDLL(None)
+    # here and not by bubblewrap alone: changing the user clears it
+    system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    keyctl = _KEYCTL.get(os.uname().machine)
+    if keyctl is not None:
+        system.syscall(keyctl, _JOIN_SESSION_KEYRING, None)
 
 
 def _set_traceable(traceable: bool) -> None:
@@ -113,7 +140,7 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
     Returns:
         Whether this sandbox is as clean as before and may do another job.
     """
-    settings = inherited_settings()
+    settings = inherited_settings(), folder_settings(_WRITABLE)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -129,24 +156,31 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
     watchdog = Watchdog(child, limits)
     # Not a bytes object: what one student's function returned must not stay in memory for the next.
     with mmap.mmap(-1, limits["output"]) as buffer, memoryview(buffer) as view:
-        status, size = _collect(reader, view, watchdog, sink)
+        status, size = _collect(reader, view, watchdog, (source, sink))
         os.close(reader)
         report = {"status": watchdog.finish(status), "seconds": watchdog.active_seconds}
-        clean = _clean_up() and inherited_settings() == settings
+        clean = _clean_up() and (inherited_settings(), folder_settings(_WRITABLE)) == settings
         _send(sink, json.dumps(report).encode())
         with view[:size] as written:
             _send(sink, written)
     return clean
 
 
-def _collect(reader: int, view: memoryview, watchdog: Watchdog, sink: int) -> tuple[str, int]:
-    """Read what a fork writes until it ends or exceeds a limit.
+def _collect(
+    reader: int, view: memoryview, watchdog: Watchdog, host: tuple[int, int]
+) -> tuple[str, int]:
+    """Read what a fork writes until it ends or exceeds a limit. Ends the sandbox if the host has
+    ended: then its end of the pipe ``host[0]`` is closed.
 
     Returns:
         ``done``, ``time``, ``memory`` or ``output``, and the number of bytes read.
     """
     status, size, next_heartbeat = "", 0, time.monotonic() + _HEARTBEAT
+    hangup = select.poll()
+    hangup.register(host[0], 0)  # only that the other end was closed
     while not status:
+        if hangup.poll(0):
+            os._exit(1)
         if select.select([reader], [], [], 0 if watchdog.exited else TICK)[0]:
             with view[size:] as free:
                 count = os.readv(reader, [free])
@@ -161,7 +195,7 @@ def _collect(reader: int, view: memoryview, watchdog: Watchdog, sink: int) -> tu
         status = status or watchdog.check()
         if time.monotonic() > next_heartbeat:
             next_heartbeat = time.monotonic() + _HEARTBEAT
-            _send(sink, RUNNING)
+            _send(host[1], RUNNING)
     return status, size
 
 
@@ -207,50 +241,72 @@ def _confine(writer: int, limits: dict) -> None:
         if allowed != resource.RLIM_INFINITY:
             soft, hard = min(soft, allowed), min(hard, allowed)
         resource.setrlimit(name, (soft, hard))
+    if os.getppid() == 1:
+        seccomp.install()
 
 
 def _write_line(line: dict) -> None:
-    _write_all(_OUTPUT, json.dumps(line).encode() + b"\n")
+    # a line of its own, whatever a student's code has written before
+    _write_all(_OUTPUT, b"\n" + json.dumps(line).encode() + b"\n")
 
 
 def _run_job(job: dict) -> None:
-    """Run the cells that the function needs, then call it with the arguments of each case."""
-    from course_grading.sandbox.guest.serialize import serialize
-
+    """Run the cells that the function needs, then its visible check, then call it with the
+    arguments of each case.
+    """
     sys.modules["__main__"] = main_module = types.ModuleType("__main__")
     names = main_module.__dict__
+    names.update(kernel_names())
     last = len(job["cells"]) - 1
     progress = {"cell": last}
     try:
         _run_cells(job["cells"], job["check"], job["renamed"], names, progress)
     except BaseException as error:
-        stopped = {"stopped": progress["cell"] == last, "error": type(error).__name__}
-        _write_line({**stopped, "line": _line_number(error, _EXERCISE_FILE)})
+        _write_line({"stopped": progress["cell"] == last, **_describe(error, _EXERCISE_FILE)})
         return
     _accept_former_parameters(names, job["function"], job["renamed"])
     if job["function"] not in names:
         _write_line({"stopped": True, "line": None, "error": MISSING})
         return
-    try:
-        exec(compile(job["check"], _CHECK_FILE, "exec"), names)
-        _write_line({"check": None})
-    except BaseException as error:
-        _write_line({"check": type(error).__name__, "line": _line_number(error, _CHECK_FILE)})
+    if job["check"] and not _run_check(job["check"], names):
         return
-    function = names[job["function"]]
     for number, pickled in job["cases"]:
-        _seed_random_generators()
-        arguments = pickle.loads(pickled)
-        try:
-            output = serialize(function(*arguments))
-            after = [
-                serialize(argument) if type(argument).__name__ in ("ndarray", "Tensor") else None
-                for argument in arguments
-            ]
-            line = {"case": number, "output": output, "after": after}
-        except BaseException as error:
-            line = {"case": number, "error": type(error).__name__}
-        _write_line(line)
+        _run_case(names[job["function"]], number, pickled)
+
+
+def _run_check(check: str, names: dict) -> bool:
+    try:
+        exec(compile(check, _CHECK_FILE, "exec"), names)
+    except BaseException as error:
+        description = _describe(error, _EXERCISE_FILE)
+        check = {"check": description.pop("error"), "cell_line": description.pop("line")}
+        _write_line({**check, **description, "line": _line_number(error, _CHECK_FILE)})
+        return False
+    _write_line({"check": None})
+    return True
+
+
+def _run_case(function: Callable, number: int, pickled: bytes) -> None:
+    from course_grading.sandbox.guest.serialize import serialize
+
+    _seed_random_generators()
+    arguments, keywords = pickle.loads(pickled)
+    try:
+        output = serialize(function(*arguments, **keywords))
+        after = [
+            serialize(argument) if type(argument).__name__ in ("ndarray", "Tensor") else None
+            for argument in arguments
+        ]
+        line = {"case": number, "output": output, "after": after}
+    except BaseException as error:
+        line = {"case": number, **_describe(error, _EXERCISE_FILE)}
+    _write_line(line)
+
+
+def _describe(error: BaseException, file: str) -> dict[str, Any]:
+    """An error's type, its line in a file, and the module or variable that it could not find."""
+    name = error.name if isinstance(error, (NameError, ImportError)) else None
+    return {"error": type(error).__name__, "line": _line_number(error, file), "name": name}
 
 
 def _run_cells(
@@ -259,25 +315,56 @@ def _run_cells(
     """Run the last cell, and before it those statements of the others that it and its check
     need.
     """
-    from course_grading.sandbox.guest.dependencies import replace_magics, required_statements
-
     trees = []
     for number, source in enumerate(cells, 1):
         try:
-            trees.append(ast.parse(replace_magics(source)))
+            trees.append(parse_cell(source))
         except Exception:
             if number == len(cells):
                 raise
             trees.append(ast.Module([], []))  # another exercise: it may be broken
         _add_new_names(trees[-1], renamed)
+    if any("get_ipython" in source for source in cells):
+        _patch_ipython()
     *earlier, exercise = trees
     last = len(earlier)
     target = ast.Module([*exercise.body, *ast.parse(check).body], [])
     statements = required_statements(earlier, target)
+    run = _StatementRunner(names)
     for number, statement in [*statements, *((last, node) for node in exercise.body)]:
         progress["cell"] = number
-        file = _EXERCISE_FILE if number == last else _EARLIER_FILE
-        exec(compile(ast.Module([statement], []), file, "exec"), names)
+        run(statement, _EXERCISE_FILE if number == last else _EARLIER_FILE)
+
+
+def _patch_ipython() -> None:
+    """Let ``from IPython import get_ipython`` give the stand-in, as there is no kernel."""
+    for name in ("IPython", "IPython.core.getipython"):
+        if name in sys.modules:
+            vars(sys.modules[name])["get_ipython"] = kernel_names()["get_ipython"]
+
+
+class _StatementRunner:
+    """Runs statements one after the other as a kernel does: ``await`` is allowed outside of
+    functions, and ``from __future__ import`` holds for all that follows.
+    """
+
+    def __init__(self, names: dict):
+        self._names = names
+        self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self, statement: ast.stmt, file: str) -> None:
+        tree = ast.Module([statement], [])
+        code = compile(tree, file, "exec", self._flags, dont_inherit=True)
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            for alias in statement.names:
+                self._flags |= getattr(__future__, alias.name).compiler_flag
+        if not code.co_flags & inspect.CO_COROUTINE:
+            exec(code, self._names)
+            return
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(eval(code, self._names))
 
 
 def _add_new_names(tree: ast.Module, renamed: list[tuple]) -> None:

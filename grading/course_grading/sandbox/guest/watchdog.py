@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,9 @@ class Watchdog:
                 return "time"
             if self.active_seconds > self.limits["wall_seconds"]:
                 return "time"
-            memory = sum(max(0, memory_of(pid) - self._baseline) for pid in other_processes())
-            if memory + segment_memory() > self.limits["memory"]:
+            # the second is exact and slow
+            limit = self.limits["memory"]
+            if self._memory() > limit and self._memory_counted_once() > limit:
                 return "memory"
         self._reap(os.WNOHANG)
         return ""
@@ -75,6 +76,16 @@ class Watchdog:
         # SIGXCPU is the soft limit; a process that ignores it meets SIGKILL at the hard limit
         overdue = ended_by == signal.SIGKILL and self._cpu_seconds > self.limits["cpu_seconds"]
         return "time" if ended_by == signal.SIGXCPU or overdue else status
+
+    def _memory(self) -> int:
+        """Bytes that the job holds, at most: pages that its processes share count for each."""
+        held = (max(0, memory_of(pid) - self._baseline) for pid in other_processes())
+        return sum(held) + segment_memory()
+
+    def _memory_counted_once(self) -> int:
+        """The same with each page counted once."""
+        shares = map(proportional_memory_of, ("self", *other_processes()))
+        return sum(shares) - self._baseline + segment_memory()
 
     def _reap(self, options: int) -> None:
         if not self.exited:
@@ -122,6 +133,17 @@ def memory_of(pid: str) -> int:
         return 0
 
 
+def proportional_memory_of(pid: str) -> int:
+    """The same, each page that processes share divided among them."""
+    total = memory_of(pid)
+    try:
+        rows = Path("/proc", pid, "smaps_rollup").read_text().splitlines()[1:]
+        sizes = {row.split(":")[0]: 1024 * int(row.split()[1]) for row in rows}
+    except (OSError, ValueError, IndexError):  # it has just ended, or the kernel has no such file
+        return total
+    return total - sizes.get("Rss", 0) + sizes.get("Pss", 0)
+
+
 def _live_threads(pid: str) -> Iterator[Path]:
     """The /proc folders of a process's live threads; each describes the whole process."""
     with contextlib.suppress(OSError):
@@ -160,6 +182,22 @@ def _system_v(kind: str) -> list[list[str]]:
         return [row.split() for row in Path("/proc/sysvipc", kind).read_text().splitlines()[1:]]
     except OSError:  # this kernel has none of them
         return []
+
+
+def folder_settings(folders: Iterable[str]) -> Any:
+    """What a job may change about a writable folder and the next would find changed: mode, owner
+    and extended attributes. None outside a sandbox.
+    """
+    if os.getpid() != 1:
+        return None
+    found = []
+    for folder in folders:
+        status = os.stat(folder)
+        attributes = []
+        with contextlib.suppress(OSError):  # a file system without them
+            attributes = [(name, os.getxattr(folder, name)) for name in os.listxattr(folder)]
+        found.append((status.st_mode, status.st_uid, status.st_gid, sorted(attributes)))
+    return found
 
 
 def inherited_settings() -> Any:
