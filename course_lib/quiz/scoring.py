@@ -9,7 +9,6 @@ import unicodedata
 
 LETTERS = "ABCDEFGH"
 _SEPARATORS = ",; \t\n\r"
-_INVISIBLE = "Cf"  # Unicode's category of characters without a shape, such as ZERO WIDTH SPACE
 # Answer cells have about 100 characters; ast is not safe on megabytes of hostile code.
 _MAX_SOURCE = 10_000
 
@@ -36,7 +35,7 @@ def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
     typed = [
         character
         for character in unicodedata.normalize("NFKC", answer)
-        if character not in _SEPARATORS and unicodedata.category(character) != _INVISIBLE
+        if character not in _SEPARATORS
     ]
     for character in typed:
         # A Cyrillic А looks exactly like the Latin A, so the message names the character.
