@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -34,6 +35,13 @@ SANDBOXED = {
     "test_formgrader.py::test_formgrader_shows_scores_and_saves_a_manual_score",
     "test_lesson_one.py::test_lesson_one_end_to_end",
 }
+
+
+@pytest.fixture(autouse=True)
+def unchanged_environment():
+    """What a test does to the environment ends with it; nbgrader_config.py sets COURSE_MODE."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -184,7 +184,9 @@ def regrade(
         raise IntakeError(
             "no graded submission has all of this: look for the names in grades/items.csv"
         )
-    return _run(workspace, archives.Files(), [], Batch(), progress, workers, dask, trusted, selection)
+    return _run(
+        workspace, archives.Files(), [], Batch(), progress, workers, dask, trusted, selection
+    )
 
 
 def _check_sandbox(trusted: bool, dask: str | None, *places: Path) -> None:
