@@ -223,6 +223,8 @@ def test_fully_connected_errors_name_the_fix(arguments, message):
 
 def test_smallest_valid_arguments_of_output_size():
     assert layers.output_size(1, 1) == 1 and layers.output_size(3, 3, 1, 0) == 1
+    assert layers.output_size(3, 5, 1, 1) == 1
+    assert "doesn't fit into 3 pixels" in error_message(layers.output_size, 3, 6, 1, 1)
     assert "kernel 0, stride 1" in error_message(layers.output_size, 3, 0)
 
 

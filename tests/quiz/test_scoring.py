@@ -190,3 +190,32 @@ def test_an_answer_that_changes_later_is_not_read(source: str) -> None:
 
 def test_a_look_alike_name_is_the_name_as_in_python() -> None:
     assert scoring.extract_answer('ᵃnswer = "B"') == "B"
+
+
+def _message(function, *arguments) -> str:
+    with pytest.raises(ValueError) as error:
+        function(*arguments)
+    return str(error.value)
+
+
+def test_messages_say_what_to_type() -> None:
+    assert _message(scoring.parse, "\ue000") == (
+        "'\\ue000' is a character without a name, not one of the letters A, B, C, D, E, F, G, H. "
+        "Type it again."
+    )
+    assert _message(scoring.score, "A", "A", "", 1) == (
+        "A question needs right and wrong options, each letter once: got right='A' and wrong=''."
+    )
+    assert _message(scoring.extract_answer, "x = 1") == (
+        'the answer cell does not assign answer: it needs a line such as answer = "A"'
+    )
+    assert _message(scoring.extract_answer, "answer = 1") == (
+        'answer is not a string literal: it needs a line such as answer = "A"'
+    )
+
+
+def test_limits_themselves_are_allowed() -> None:
+    assert scoring.score("A", "A", "B", 0) == 0 and scoring.score("A", "A", "B", 0.5) == 0.5
+    longest = 'answer = "A"  #'.ljust(scoring._MAX_SOURCE, "x")
+    assert scoring.extract_answer(longest) == "A"
+    assert "10001 characters" in _message(scoring.extract_answer, longest + "x")

@@ -265,13 +265,16 @@ def test_noise_of_a_seed_does_not_depend_on_the_batch():
     assert torch.equal(gaussian((2, 3)), gaussian((2, 3), seeded(7)))
 
 
-@pytest.mark.parametrize(("eta", "draws"), [(0.0, 0), (1.0, 2)])
-def test_ddim_draws_noise_only_where_it_adds_some(eta, draws, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "eta", "draws"), [("ddim", 0.0, 0), ("ddim", 1.0, 2), ("ddpm", 0.0, 1)]
+)
+def test_noise_is_drawn_only_where_it_is_added(name, eta, draws, monkeypatch):
+    """DDPM adds none in its last step, which leads to the image itself."""
     calls = []
     monkeypatch.setattr(
         samplers, "gaussian", lambda shape, generator: calls.append(shape) or torch.zeros(shape)
     )
-    sampler, x = SAMPLERS["ddim"](NoiseSchedule(), 2, eta=eta), random_latents()
+    sampler, x = SAMPLERS[name](NoiseSchedule(), 2, eta=eta), random_latents()
     for t in sampler.timesteps:
         x = sampler.step(x, t, x)
     assert len(calls) == draws

@@ -83,6 +83,25 @@ def test_agrees_may_accept_many_answers():
     assert points(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
 
 
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_the_tolerance_is_absolute_and_relative(size):
+    """Near 0 the absolute one decides, for large numbers the relative one."""
+    near, far = (0.009, 0.02) if size == 1.0 else (0.009 * size, 0.02 * size)
+    base = 0.0 if size == 1.0 else size
+    for kind in (float, lambda number: np.array([number, number])):
+        assert values_equal(kind(base + near), kind(base), 0.01)
+        assert not values_equal(kind(base + far), kind(base), 0.01)
+
+
+def test_missing_numbers_agree_and_arrays_of_text_are_compared():
+    missing = np.array([1.0, np.nan])
+    assert values_equal(missing, missing.copy(), 0.0)
+    words = np.array(["a", "b"])
+    assert values_equal(words, words.copy(), 0.1) and not values_equal(words[::-1], words, 0.1)
+    assert not values_equal(np.array([1.0, 2.0]), words, 0.1)
+    assert not values_equal(words, np.array([1.0, 2.0]), 0.1)
+
+
 def test_without_a_tolerance_numbers_must_be_equal():
     arguments = {"reference": REFERENCE, "cases": some_cases, "points": 2}
     assert score_cases("double", **arguments, names={"double": lambda x: 2 * x}) == 2
