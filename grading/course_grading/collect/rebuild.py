@@ -13,7 +13,7 @@ import functools
 import json
 import re
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 
 import nbformat
 
@@ -230,7 +230,7 @@ class _AddedCode:
             source = ast.unparse(exercise)  # its magics may stand in its first line only
         return "\n\n".join(part for part in (*before, source, *after) if part)
 
-    def _needed(self, exercise: ast.Module, wanted: Set[str]) -> list[NumberedStatement]:
+    def _needed(self, exercise: ast.Module, wanted: frozenset[str]) -> list[NumberedStatement]:
         """The added statements that an exercise needs which has to define ``wanted``."""
         defined = {name for node in exercise.body for name in bound_names(node)}
         missing = wanted - defined
@@ -248,8 +248,8 @@ class _AddedCode:
                 elif not names <= kept:
                     body.append(node)
             cells.append(ast.Module(body, []))
-        uses = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(missing)]
-        target = ast.Module([*exercise.body, *uses], [])
+        reads = [ast.Expr(ast.Name(name, ast.Load())) for name in sorted(missing)]
+        target = ast.Module([*exercise.body, *reads], [])
         needed = [
             (self._cells[number][0], node) for number, node in required_statements(cells, target)
         ]

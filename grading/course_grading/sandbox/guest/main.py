@@ -279,8 +279,8 @@ def _run_check(check: str, names: dict) -> bool:
         exec(compile(check, _CHECK_FILE, "exec"), names)
     except BaseException as error:
         description = _describe(error, _EXERCISE_FILE)
-        fault = {"check": description.pop("error"), "cell_line": description.pop("line")}
-        _write_line({**fault, **description, "line": _line_number(error, _CHECK_FILE)})
+        line = {"check": description["error"], "line": _line_number(error, _CHECK_FILE)}
+        _write_line({**line, "cell_line": description["line"], "name": description["name"]})
         return False
     _write_line({"check": None})
     return True
