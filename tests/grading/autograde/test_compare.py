@@ -6,7 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from course_grading.autograde.compare import score_cases, values_equal
+from course_grading.autograde.compare import (
+    cases_of_best_constant,
+    score_cases,
+    share,
+    values_equal,
+)
 
 REFERENCE = "def double(x):\n    return 2 * x"
 
@@ -180,3 +185,28 @@ def test_the_cases_are_the_same_each_time():
 )
 def test_values_equal(output, expected, equal):
     assert values_equal(output, expected, 1e-9) is equal
+
+
+# ---- constants ----
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "constant", "expected"),
+    [(8, 8, 4, 1.0), (6, 8, 4, 0.5), (4, 8, 4, 0.0), (2, 8, 4, 0.0), (4, 8, 0, 0.5)],
+)
+def test_what_a_constant_gets_right_earns_nothing(right, count, constant, expected):
+    assert share(right, count, constant) == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [([0, 0, 0, 1], 3), ([0, 1, 2, 3], 0), ([1, 1, 1], 0), ([7], 0), ([0, 0.05, 1, 2], 2)],
+)
+def test_cases_of_the_best_constant(results, expected):
+    cases = [((number,), result) for number, result in enumerate(results)]
+    assert cases_of_best_constant(cases, tolerance=0.1) == expected
+
+
+def test_results_that_can_not_be_compared_are_no_constant():
+    cases = [((), np.zeros(2)), ((), np.zeros(3)), ((), None)]
+    assert cases_of_best_constant(cases, tolerance=0.0, agree=lambda o, e: o.sum() == 1 / 0) == 0
