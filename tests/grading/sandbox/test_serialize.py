@@ -147,3 +147,92 @@ def test_keys_that_were_chosen_to_collide_are_refused():
         deserialize(content)
     assert len(deserialize(["dict", *([k, 0] for k in range(50_000))])) == 50_000
     assert deserialize(["dict", [-1, 0], [-2, 0]]) == {-1: 0, -2: 0}  # they share a hash
+
+
+def nested(depth: int, wrap) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda value: [value], lambda value: {"key": value}, lambda value: (value,)]
+)
+def test_values_are_nested_at_most_20_deep(wrap):
+    assert serialize_module.MAX_DEPTH == 20
+    deepest = nested(20, wrap)
+    assert round_trip(deepest) == deepest
+    too_deep = json.dumps(serialize(nested(21, wrap)))
+    assert '["other", "nested too deeply"]' in too_deep
+
+
+def test_keys_of_dicts_count_as_a_level():
+    """A tuple is the only key that can be nested."""
+    deepest = {nested(19, lambda value: (value,)): 1}
+    assert round_trip(deepest) == deepest
+    assert '["other", "nested too deeply"]' in json.dumps(
+        serialize({nested(20, lambda value: (value,)): 1})
+    )
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple"])
+def test_forged_nesting_is_refused_below_20_levels(kind):
+    def forge(depth: int, leaf: object) -> object:
+        for _ in range(depth):
+            leaf = [kind, leaf]
+        return leaf
+
+    deserialize(forge(20, [kind]))
+    with pytest.raises(SerializationError, match="not in the form"):
+        deserialize(forge(21, [kind]))
+    for pair in (["k", [kind]], [[kind] if kind == "tuple" else ["tuple"], 1]):
+        deserialize(forge(19, ["dict", pair]))
+        with pytest.raises(SerializationError, match="not in the form"):
+            deserialize(forge(20, ["dict", pair]))
+
+
+def test_other_values_keep_the_name_of_their_type():
+    assert serialize(open) == ["other", "builtin_function_or_method"]
+    assert round_trip({1, 2}).type_name == "set"
+
+
+def test_sparse_tensors_become_dense():
+    dense = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+    assert torch.equal(round_trip(dense.to_sparse()), dense)
+    assert torch.equal(round_trip(dense), dense)
+
+
+ZERO = "AAAAAAAA8D8="  # the float64 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (["dict", 1], "a dict is pairs of keys and values"),
+        (["dict", ["k"]], "a dict is pairs of keys and values"),
+        (["dict", [["list"], 1]], "a key of a dict can't be hashed"),
+        (["array", "<f8", [1], ZERO + "!"], "an array can't be read"),
+        (["array", "<f8", [1], 5], "an array can't be read"),
+        (["array", "<M8", [1], ZERO], "an array's type is not one of numbers or text"),
+        (["array", 5, [1], ZERO], "an array's type is not one of numbers or text"),
+        (["array", "<U0", [0], ""], "an array's type is not one of numbers or text"),
+        (["array", "<f8", [2], ZERO], "an array's shape and its data disagree"),
+        (["array", "<f8", [1] * 33, ZERO], "an array's shape and its data disagree"),
+        (["array", "<f8", [True], ZERO], "an array's shape and its data disagree"),
+    ],
+)
+def test_the_reason_says_what_is_wrong(content, message):
+    with pytest.raises(SerializationError) as error:
+        deserialize(content)
+    assert str(error.value) == message
+
+
+def test_an_array_may_have_32_axes():
+    assert deserialize(["array", "<f8", [1] * 32, ZERO]).shape == (1,) * 32
+
+
+def test_a_line_with_as_many_values_as_allowed_is_parsed(monkeypatch):
+    monkeypatch.setattr(serialize_module, "MAX_VALUES", 4)
+    assert parse_line(b'{"case":1,"output":[1,2]}\n') == {"case": 1, "output": [1, 2]}
+    assert parse_line(b'{"case":1,"output":[1,2,3]}\n') == {}
