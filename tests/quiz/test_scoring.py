@@ -219,3 +219,27 @@ def test_limits_themselves_are_allowed() -> None:
     longest = 'answer = "A"  #'.ljust(scoring._MAX_SOURCE, "x")
     assert scoring.extract_answer(longest) == "A"
     assert "10001 characters" in _message(scoring.extract_answer, longest + "x")
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "def answer(): pass",
+        "class answer: pass",
+        "import answer",
+        "import re as answer",
+        "def f():\n    global answer",
+        "del answer",
+    ],
+)
+def test_whatever_binds_answer_later_is_named(later: str) -> None:
+    assert _message(scoring.extract_answer, f'answer = "B"\n{later}') == (
+        "the answer cell changes answer in more than one place: it needs a single line such as "
+        'answer = "A"'
+    )
+    other = later.replace("answer", "other")
+    assert scoring.extract_answer(f'answer = "B"\n{other}') == "B"
+
+
+def test_a_letter_of_another_question_can_not_be_read() -> None:
+    assert scoring.is_readable("D") and not scoring.is_readable("D", "ABC")
