@@ -132,9 +132,14 @@ def _split_by_class(
         "no student of the class has this name, or more than one has: correct the name, or "
         f"{workspace / 'roster.csv'}, or take the class again with course class --roster FILE"
     )
-    strangers = [submission for submission in found if members.find(submission.student) is None]
-    problems = [Problem(s.student, s.lesson, s.name, reason) for s in strangers]
-    return [submission for submission in found if submission not in strangers], problems
+    in_class, problems = [], []
+    for submission in found:
+        if members.find(submission.student) is not None:
+            in_class.append(submission)
+        else:
+            student, lesson, name = submission.student, submission.lesson, submission.name
+            problems.append(Problem(student, lesson, name, reason))
+    return in_class, problems
 
 
 @dataclass(frozen=True)
@@ -328,8 +333,9 @@ class _Run:
             student, lesson, name = submission.student, submission.lesson, submission.name
             try:
                 match, has_own_key = self._match(student, lesson, submission.read())
-            except (OSError, ValueError) as error:
-                self.record(SubmissionResult(student, lesson, name, "", problem=str(error)))
+            except Exception as error:  # one broken submission must not stop the batch
+                reason = str(error) or type(error).__name__
+                self.record(SubmissionResult(student, lesson, name, "", problem=reason))
                 continue
             yield _Work(
                 student,
@@ -569,16 +575,13 @@ class _Run:
                 continue
             original = originals.find(self.workspace, *id)
             try:
-                data = originals.read(self.workspace, original) if original is not None else b"{}"
+                key = self.editions[result.lesson].key
                 if answer_keys.has_own(self.workspace, result.lesson, result.student):
-                    release = answer_keys.read(
-                        self.workspace, result.lesson, result.student
-                    ).release
+                    key = answer_keys.read(self.workspace, result.lesson, result.student)
                 elif original is not None:
-                    release = self.editions[result.lesson].match(data).key.release
-                else:
-                    release = self.editions[result.lesson].key.release
-                record.record_result(self.api, self.workspace, result, release)
+                    data = originals.read(self.workspace, original)
+                    key = self.editions[result.lesson].match(data).key
+                record.record_result(self.api, self.workspace, result, key.release)
             except Exception as error:  # the others are recorded all the same
                 reason = (
                     "the gradebook has lost it, and its stored result could not be recorded again: "

@@ -73,7 +73,7 @@ def open_submissions(path: Path) -> Iterator[tuple[Files, list[Problem]]]:
 def _why_not_opened(path: Path) -> str:
     if ".ipynb" in path.name.lower():
         return (
-            f"{path} is a single notebook, and whose it is can't be told from it: put it into a "
+            f"{path} is a single notebook, which does not name its student: put it into a "
             f"folder with the student's name, FOLDER/{FORMS}, and give FOLDER"
         )
     if platform_names.is_archive_name(path.name) or path.suffix.lower() in (".tar", ".rar", ".7z"):

@@ -3,7 +3,7 @@
 What one student handed in may hold files and folders with any name, also another student's. So the
 level that names the students is found from the outside inwards: only folders that are plainly a
 collection (``submitted``, ``week 2``, a lesson, a platform's whole download) are entered, and what
-lies below the first other name belongs to that name. Where the level can't be told, the work is
+lies below the first other name belongs to that name. Where the level is ambiguous, the work is
 refused with a list of what was seen.
 """
 
@@ -156,7 +156,7 @@ class LevelFinder:
             if part in mixed:
                 entry.problem = (
                     f"{part!r} is called like a collection or a download and lies beside students' "
-                    f"work ({_listed(own)}), so whose it is can't be told: grade it by itself, or "
+                    f"work ({_listed(own)}), so its owner is ambiguous: grade it by itself, or "
                     "rename it"
                 )
             elif part in crowd:
@@ -216,12 +216,12 @@ class LevelFinder:
             is_crowd = (is_alone and names) or all_hold_several or len(named_folders) > 2
             if is_crowd or len(named_files) > 4:
                 crowds[group.part] = (
-                    f"it can't be told whether {group.part!r} is a student or holds students: it "
+                    f"it is ambiguous whether {group.part!r} is a student or holds students: it "
                     f"holds {_listed(names)}. If these are students, give that folder; if it is a "
                     "student, put it into a folder called 'submitted' and name its parts "
                     "otherwise"
                     if is_told or not is_alone
-                    else f"it can't be told whether {group.part!r} is a student or holds students: "
+                    else f"it is ambiguous whether {group.part!r} is a student or holds students: "
                     f"it holds {_listed(names)}. If these are students, give the folder "
                     f"{group.part!r}; if it is a student, put it into a folder called 'submitted' "
                     "and give the folder around that"
@@ -329,7 +329,7 @@ def entry_student(entry: Entry, finder: LevelFinder) -> Student | None:
 def look_alikes(
     students: Iterable[Student], roster: Collection[str] | None = None
 ) -> dict[Student, str]:
-    """The students who can't be told apart from another one, each with the reason.
+    """The students whose names look like another student's, each with the reason.
 
     A student who is on the roster, with exactly that id, is kept if no other one in the roster
     looks alike.

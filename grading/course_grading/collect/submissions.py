@@ -267,7 +267,7 @@ class _Search:
             return ""
         names = ", ".join(sorted(repr(student.shown) for student in students)[:6]) or "nobody"
         return (
-            f"it can't be told whether {self.archive!r} is what one student handed in or holds the "
+            f"it is ambiguous whether {self.archive!r} is what one student handed in or holds the "
             f"class: in it are {names}. If it is one student's, put it into a folder and give "
             "that; if it holds the class, unpack it and give the folder, or rename it to "
             "submissions.zip"
@@ -276,7 +276,7 @@ class _Search:
     def _accepted(
         self, owned: list[tuple[Entry, list[Student]]]
     ) -> list[tuple[Entry, list[Student]]]:
-        """The entries whose students can be told apart and are on the roster; others are listed."""
+        """The entries whose students are unambiguous and on the roster; others are listed."""
         reasons = owners.look_alikes({s for _, students in owned for s in students}, self.roster)
         accepted = []
         for entry, students in owned:

@@ -70,14 +70,14 @@ def test_names_inside_a_students_zip_decide_nothing(inner, zip_name, tmp_path):
 def test_one_students_zip_is_not_taken_for_the_class(zip_name, tmp_path):
     students, problems = find(pack(tmp_path / zip_name, f"ada/{NAME}.ipynb"))
     assert students == {}
-    assert "'ada'" in problems[zip_name] and "can't be told" in problems[zip_name]
+    assert "'ada'" in problems[zip_name] and "ambiguous" in problems[zip_name]
 
 
 def test_folder_whose_level_cannot_be_told_is_refused_with_what_was_seen(tmp_path):
     put(tmp_path, f"mallory/ada/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert students == {}
-    assert "it holds 'ada'" in problems["mallory"] and "can't be told" in problems["mallory"]
+    assert "it holds 'ada'" in problems["mallory"] and "ambiguous" in problems["mallory"]
     assert find(tmp_path / "mallory")[0] == {"ada": f"ada/{NAME}.ipynb"}  # as the message says
     (tmp_path / "mallory").rename(tmp_path / "submitted")
     assert [*find(tmp_path)[0]] == ["ada"]
