@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import pytest
+from course_grading.assign.editions import Editions
 from course_grading.assign.source import read_lesson
 from course_grading.batch import Batch, Grade, grade_batch
 from course_grading.collect.problems import Problem
@@ -272,3 +273,21 @@ def test_a_submission_of_nobody_in_the_class_list_is_listed(built, tmp_path):
     assert [(grade.student, grade.score) for grade in batch.grades] == [("ada", 1.0)]
     (problem,) = batch.problems
     assert problem.student == "mallory" and "no student of the class" in problem.reason
+
+
+def test_an_unexpected_error_costs_one_submission_only(built, tmp_path, monkeypatch):
+    workspace = built / "grading" / "workspace"
+    for student in ("ada", "bob"):
+        hand_in(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
+    match, calls = Editions.match, []
+
+    def fails_once(editions, data):
+        calls.append(data)
+        if len(calls) == 1:
+            raise RuntimeError("odd")
+        return match(editions, data)
+
+    monkeypatch.setattr(Editions, "match", fails_once)
+    batch = grade_batch(tmp_path / "class", workspace, workers=1)
+    assert [(problem.student, problem.reason) for problem in batch.problems] == [("ada", "odd")]
+    assert [(grade.student, grade.score) for grade in batch.grades] == [("bob", 1.0)]
