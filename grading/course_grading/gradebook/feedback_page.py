@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import mistune
+from markdown_it import MarkdownIt
 from nbgrader.utils import is_grade
 
 from course_grading.gradebook import record
@@ -22,7 +22,8 @@ _CODE_LIMITS = (20_000, 5_000, 2_000, 500)  # characters of each exercise, the f
 _MAX_TEXT = 4_000  # characters of a question, an answer, a message
 _FINGERPRINT = re.compile(rb'<meta name="course-fingerprint" content="([0-9a-f]+)">')
 # raw HTML in a question is shown as text
-_markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
+# No raw HTML: what stands in a question is displayed, never executed.
+_markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _read_parts(notebook, entry: SubmissionState, limit: int) -> list[Part]:
             Part(
                 name=name,
                 item=entry.items[name],
-                question=str(_markdown(sources.get(f"{name}-question", "")[:_MAX_TEXT])),
+                question=_markdown.render(sources.get(f"{name}-question", "")[:_MAX_TEXT]),
                 work=work[:most],
                 is_code=code is not None,
                 message="".join(texts).strip()[:_MAX_TEXT],
