@@ -26,6 +26,7 @@ SANDBOXED = {
     "test_batch.py",
     "test_truth.py",
     "test_grading_day.py::test_a_day",
+    "test_watch.py::test_the_command_grades_what_arrives_until_control_c",
     "test_class.py",
     "test_grade.py",
     "test_releases.py::test_a_submission_to_an_earlier_release_is_graded",

@@ -4,7 +4,7 @@ gradebook.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -85,6 +85,7 @@ def grade_batch(
     workers: int | None = None,
     dask: str | None = None,
     trusted: bool = False,
+    only: Collection[str] | None = None,
 ) -> Batch:
     """Grade what students handed in.
 
@@ -99,6 +100,7 @@ def grade_batch(
         workers: grading processes, by default one per processor core.
         dask: the address of a Dask scheduler whose workers grade instead.
         trusted: run the students' code as you, without a sandbox.
+        only: the names of the files in the folder that are graded; None for all.
 
     Raises:
         IntakeError: if there is nothing to grade, nothing was released, or another run uses this
@@ -110,7 +112,7 @@ def grade_batch(
     lessons = submissions.released_lessons(workspace)
     if not lessons:
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
-    with archives.open_submissions(folder) as (files, broken):
+    with archives.open_submissions(folder, only) as (files, broken):
         found, problems = submissions.find(files, lessons)
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")

@@ -14,7 +14,7 @@ import struct
 import time
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -46,10 +46,16 @@ FORMS = "STUDENT/NN_name.ipynb"
 
 
 @contextlib.contextmanager
-def open_submissions(path: Path) -> Iterator[tuple[Files, list[Problem]]]:
+def open_submissions(
+    path: Path, only: Collection[str] | None = None
+) -> Iterator[tuple[Files, list[Problem]]]:
     """The files of a folder or zip, with those of the zips inside it; and what could not be opened.
 
     Unpacked files exist as long as the context; the originals are not changed.
+
+    Args:
+        path: the folder or zip.
+        only: the names of the files in the folder that are opened; None for all.
 
     Raises:
         IntakeError: if ``path`` is neither, or is a zip that can't be unpacked safely.
@@ -57,7 +63,7 @@ def open_submissions(path: Path) -> Iterator[tuple[Files, list[Problem]]]:
     with TemporaryDirectory(prefix="course-") as scratch:
         extraction = Extraction(Path(scratch))
         if path.is_dir():
-            extraction.add_folder(path)
+            extraction.add_folder(path, only)
         elif zipfile.is_zipfile(path):
             try:
                 extraction.add_class_archive(path)
@@ -140,9 +146,14 @@ class Extraction:
         self._quotas: dict[str, Quota] = {}
         self._share = MAX_UNPACKED
 
-    def add_folder(self, folder: Path) -> None:
-        """Add a folder of submissions, and open the archives in it."""
+    def add_folder(self, folder: Path, only: Collection[str] | None = None) -> None:
+        """Add a folder of submissions, or only the files with these names, and open the archives in
+        it.
+        """
         listed = list_files(folder)
+        if only is not None:
+            parents = {str(parent) for name in only for parent in PurePosixPath(name).parents}
+            listed = Files((n, path) for n, path in listed.items() if n in parents or n in only)
         self.files.update(listed)
         folders = {name for name, path in listed.items() if _is_folder(path)}
         names = [name for name in listed if not is_ignored(name)]
