@@ -16,7 +16,7 @@ from course_grading.autograde import answer_keys
 from course_grading.autograde import workers as worker_pool
 from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult
-from course_grading.collect import archives, other_variant, submissions
+from course_grading.collect import archives, groups, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
 from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
@@ -117,7 +117,11 @@ def grade_batch(
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
         found, strangers = _split_by_class(found, workspace)
-        batch = Batch(problems=broken + problems + strangers, notes=submissions.notes(found))
+        found, refused = _share_in_groups(found, workspace)
+        batch = Batch(
+            problems=broken + problems + strangers + refused,
+            notes=submissions.notes(found) + groups.notes(found),
+        )
         return _run(workspace, files, found, batch, progress, workers, dask, trusted)
 
 
@@ -142,6 +146,26 @@ def _split_by_class(
             student, lesson, name = submission.student, submission.lesson, submission.name
             problems.append(Problem(student, lesson, name, reason))
     return in_class, problems
+
+
+def _share_in_groups(
+    found: list[Submission], workspace: Path
+) -> tuple[list[Submission], list[Problem]]:
+    """The submissions, also of those for whom a member of their group handed in; and what was
+    refused, because one group handed in two different files.
+    """
+    members = class_list.load(workspace)
+    students = [submission.student for submission in found]
+    students += [folder.name for folder in sorted(workspace.glob("originals/*"))]
+
+    def find_earlier(student: str, lesson: str) -> groups.Earlier | None:
+        original = originals.find(workspace, student, lesson)
+        if original is None:
+            return None
+        return groups.Earlier(original.sha256, original.submitter or student)
+
+    class_groups = members.groups(students) if members else []
+    return groups.share(found, class_groups, find_earlier, workspace)
 
 
 @dataclass(frozen=True)
@@ -283,6 +307,13 @@ class _Work:
     force: bool = False  # grade it even if nothing has changed
     has_own_key: bool = False
     is_marked_late: bool = False  # by the platform's name for it
+    submitter: str = ""  # the member of the student's group who handed it in; see collect.groups
+    handed_in_by: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose hidden cases and variant it is graded with: a group has one score."""
+        return self.submitter or self.student
 
 
 class _Run:
@@ -334,7 +365,8 @@ class _Run:
         for submission in found:
             student, lesson, name = submission.student, submission.lesson, submission.name
             try:
-                match, has_own_key = self._match(student, lesson, submission.read())
+                owner = submission.submitter or student
+                match, has_own_key = self._match(owner, lesson, submission.read())
             except Exception as error:  # one broken submission must not stop the batch
                 reason = str(error) or type(error).__name__
                 self.record(SubmissionResult(student, lesson, name, "", problem=reason))
@@ -348,6 +380,8 @@ class _Run:
                 submission.read,
                 has_own_key=has_own_key,
                 is_marked_late=submission.is_marked_late,
+                submitter=submission.submitter,
+                handed_in_by=submission.handed_in_by,
             )
 
     def _match(self, student: str, lesson: str, data: bytes) -> tuple[Match, bool]:
@@ -359,7 +393,7 @@ class _Run:
     def _own_key(self, work: _Work) -> AnswerKey | None:
         if not work.has_own_key:
             return None
-        return overrides.read_key(self.workspace, work.lesson, self.overrides, work.student)
+        return overrides.read_key(self.workspace, work.lesson, self.overrides, work.owner)
 
     def _key(self, work: _Work) -> AnswerKey:
         return self._own_key(work) or work.match.key
@@ -386,7 +420,7 @@ class _Run:
                 continue
             read = partial(originals.read, self.workspace, original)
             try:
-                match, has_own_key = self._match(student, lesson, read())
+                match, has_own_key = self._match(original.submitter or student, lesson, read())
             except (OSError, EOFError) as error:
                 self._note(result, f"its score was made with another answer key ({error})")
                 continue
@@ -401,6 +435,8 @@ class _Run:
                 force=force,
                 has_own_key=has_own_key,
                 is_marked_late=original.is_marked_late,
+                submitter=original.submitter,
+                handed_in_by=original.handed_in_by,
             )
 
     def prepare(self) -> None:
@@ -510,10 +546,9 @@ class _Run:
         """Keep the file that a result was made from, unless it has changed since."""
         known = originals.find(self.workspace, result.student, result.lesson)
         key = self.editions[result.lesson].key.digest
-        if known is not None and (known.result, known.key, known.is_marked_late) == (
-            result.digest,
-            key,
-            work.is_marked_late,
+        if known is not None and (
+            (known.result, known.key, known.is_marked_late, known.submitter, known.handed_in_by)
+            == (result.digest, key, work.is_marked_late, work.submitter, work.handed_in_by)
         ):
             return
         task = self._task(work)
@@ -527,6 +562,8 @@ class _Run:
                 key=key,
                 result=result.digest,
                 is_marked_late=work.is_marked_late,
+                submitter=work.submitter,
+                handed_in_by=work.handed_in_by,
             )
             originals.keep(self.workspace, original, task.data)
 
@@ -578,8 +615,9 @@ class _Run:
             original = originals.find(self.workspace, *id)
             try:
                 key = self.editions[result.lesson].key
-                if answer_keys.has_own(self.workspace, result.lesson, result.student):
-                    key = answer_keys.read(self.workspace, result.lesson, result.student)
+                owner = original.submitter or result.student if original else result.student
+                if answer_keys.has_own(self.workspace, result.lesson, owner):
+                    key = answer_keys.read(self.workspace, result.lesson, owner)
                 elif original is not None:
                     data = originals.read(self.workspace, original)
                     key = self.editions[result.lesson].match(data).key
@@ -595,7 +633,7 @@ class _Run:
 
     def _task(self, work: _Work) -> GradingTask:
         student, lesson = work.student, work.lesson
-        seeds = answer_keys.seeds(self.secret, work.match.key, student)
+        seeds = answer_keys.seeds(self.secret, work.match.key, work.owner)
         data = work.read()
         return GradingTask(
             student,

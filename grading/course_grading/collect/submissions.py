@@ -35,7 +35,9 @@ class Submission:
     """One file of one student for one lesson; ``name`` is its path in what was submitted.
 
     ``handed_in`` is when, as the platform says; ``is_marked_late`` whether the platform's name for
-    it says that it is late.
+    it says that it is late. For what a group handed in, ``submitter`` is the student who did, and
+    ``handed_in_by`` says so in words (see :mod:`.groups`). ``content`` is what :meth:`read` returns
+    if it must not be read later.
     """
 
     student: str
@@ -45,6 +47,9 @@ class Submission:
     handed_in: HandedIn | None = None
     is_marked_late: bool = False
     identity: Identity | None = field(default=None, compare=False)
+    submitter: str = ""
+    handed_in_by: str = ""
+    content: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def timestamp(self) -> str | None:
@@ -58,6 +63,8 @@ class Submission:
             OSError: if it can't be opened.
             ValueError: if it is too large, or is not the file any more that was found.
         """
+        if self.content is not None:
+            return self.content
         data = files.read_bytes(self.path, MAX_BYTES, self.identity)
         if len(data) > MAX_BYTES:
             raise ValueError(TOO_LARGE)

@@ -28,7 +28,7 @@ from course_grading.gradebook.recorded import SubmissionId
 
 _FILE = "last_run.json"
 _FORMAT = 1
-PAGE_VERSION = 1  # raise it, and every feedback page is made again
+PAGE_VERSION = 2  # raise it, and every feedback page is made again
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class ItemState:
 @dataclass(frozen=True)
 class SubmissionState:
     """One submission. Times are in UTC, in ISO format; ``due`` includes the ``extension``, which is
-    in seconds. ``result`` and ``key`` are digests, empty if unknown.
+    in seconds. ``result`` and ``key`` are digests, empty if unknown. ``handed_in_by`` is for the
+    members of a group.
     """
 
     student: str
@@ -70,6 +71,7 @@ class SubmissionState:
     result: str
     key: str
     items: Mapping[str, ItemState] = field(default_factory=dict)
+    handed_in_by: str = ""
 
     @property
     def late(self) -> bool:
@@ -101,10 +103,6 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
     for row in _rows(book, student, lesson):
         items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:])
     results = recorded.digests(book)
-    keys = {}
-    for total in totals:
-        original = originals.find(workspace, total.student, total.lesson)
-        keys[total.student, total.lesson] = original.key if original else ""
     return {
         (total.student, total.lesson): SubmissionState(
             student=total.student,
@@ -118,10 +116,12 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
             due=_isoformat(total.due),
             extension=None if total.extension is None else total.extension.total_seconds(),
             result=results.get((total.student, total.lesson), ""),
-            key=keys[total.student, total.lesson],
+            key=original.key if original else "",
             items=items.get((total.student, total.lesson), {}),
+            handed_in_by=original.handed_in_by if original else "",
         )
         for total in totals
+        for original in [originals.find(workspace, total.student, total.lesson)]
     }
 
 
