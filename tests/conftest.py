@@ -28,6 +28,7 @@ SANDBOXED = {
     "test_grading_day.py::test_a_day",
     "test_watch.py::test_the_command_grades_what_arrives_until_control_c",
     "test_class.py",
+    "test_github_classroom.py::test_a_push_is_graded_and_commented",
     "test_groups.py::test_one_file_counts_for_the_group_everywhere",
     "test_grade.py",
     "test_releases.py::test_a_submission_to_an_earlier_release_is_graded",

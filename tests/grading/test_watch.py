@@ -3,10 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
-import course_grading
 import pytest
 from course_grading.batch import Batch, Grade
 from course_grading.collect.archives import open_submissions
@@ -21,6 +19,8 @@ from course_grading.watch import (
     refuse_reason,
     watch,
 )
+
+from tests.support.command import course_command, environment
 
 NAME = "01_sample"
 
@@ -166,34 +166,17 @@ def test_a_folder_that_would_grade_its_own_output_is_refused(tmp_path):
     assert "--watch needs a folder" in refuse_reason(zipped, tmp_path / "grades")
 
 
-COMMAND = """
-import sys
-from pathlib import Path
-from course_lib.assets import paths
-
-if __name__ == "__main__":
-    paths.checkout = lambda: Path(sys.argv.pop(1))
-    checkout = paths.checkout()
-    paths.checkout = lambda: checkout
-    from course_lib.cli import main
-    main()
-"""
-
-
 def test_the_command_grades_what_arrives_until_control_c(built, tmp_path, submission):
     """Everything is written at the end, as by a normal run."""
-    script = write(tmp_path / "command.py", COMMAND)
     folder = tmp_path / "class"
     folder.mkdir()
-    places = [Path(course_grading.__file__).parents[1], Path(__file__).parents[2]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
-    command = [sys.executable, script, built, "grade", "--watch", folder, "--out", tmp_path / "out"]
+    command = [*course_command(built), "grade", "--watch", folder, "--out", tmp_path / "out"]
     with subprocess.Popen(
         [*command, "--workers", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
+        env=environment(),
         start_new_session=True,
     ) as process:
         lines = iter(process.stdout)

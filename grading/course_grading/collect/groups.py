@@ -175,13 +175,11 @@ def _for_all(group: Group, own: Mapping[str, Submission], workspace: Path) -> It
     if source.path.is_relative_to(workspace.resolve() / "submitted"):
         with suppress(OSError, ValueError):
             content = source.read()  # recording replaces the file
-    about = {"submitter": source.student, "handed_in_by": text}
-    return [
-        replace(own[student], **about)
-        if student in own
-        else replace(source, student=student, content=content, **about)
+    own = {
+        student: own.get(student) or replace(source, student=student, content=content)
         for student in group.members
-    ]
+    }
+    return [replace(s, submitter=source.student, handed_in_by=text) for s in own.values()]
 
 
 def _order(submission: Submission) -> tuple[bool, float, str]:

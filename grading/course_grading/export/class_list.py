@@ -102,7 +102,7 @@ class ClassList:
             students: ids that the gradebook or a submission has for students: a member may have the
                 platform's name of a download.
         """
-        ids = {}
+        ids: dict[str, str] = {}
         for student in students:
             member = self.find(student)
             if member is not None:

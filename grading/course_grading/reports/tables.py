@@ -174,19 +174,19 @@ def summarise(batch: Batch) -> str:
         )
         missing = [row for row in batch.not_handed_in if row.lesson == lesson]
         if missing:
-            names = ", ".join(_inline(row.student) for row in missing[:50])
+            names = ", ".join(inline(row.student) for row in missing[:50])
             more = f" and {len(missing) - 50} more" if len(missing) > 50 else ""
             lines += [f"Not handed in ({len(missing)}): {names}{more}.", ""]
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
-        student = _inline(problem.student) if problem.student else "no student"
-        lines.append(f"- {_inline(problem.file)} ({student}): {_inline(problem.reason)}")
+        student = inline(problem.student) if problem.student else "no student"
+        lines.append(f"- {inline(problem.file)} ({student}): {inline(problem.reason)}")
     if batch.notes:
         lines += ["", "## Graded, but please check", ""]
         for note in batch.notes:
-            file, student = _inline(note.file), _inline(note.student)
-            lines.append(f"- {file} ({student}): {_inline(note.reason)}")
+            file, student = inline(note.file), inline(note.student)
+            lines.append(f"- {file} ({student}): {inline(note.reason)}")
     if batch.changes:
         lines += ["", "## Changed since the last run", ""]
         lines += [f"- {describe_change(change)}" for change in batch.changes[:100]]
@@ -197,15 +197,15 @@ def summarise(batch: Batch) -> str:
 
 def describe_change(change: Change) -> str:
     """A change in one line of Markdown."""
-    before, after = _inline(change.before or "nothing"), _inline(change.after or "nothing")
+    before, after = inline(change.before or "nothing"), inline(change.after or "nothing")
     return (
-        f"{_inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
+        f"{inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
         f"({change.reason})"
     )
 
 
-def _inline(text: str) -> str:
-    """A text that somebody else chose, as it is: without markup or new lines."""
+def inline(text: str) -> str:
+    """A text that somebody else chose, as it is in Markdown: without markup or new lines."""
     return re.sub(r"([\\`*_<>\[\]!#|&])", r"\\\1", " ".join(text.split()))
 
 
