@@ -30,6 +30,7 @@ from course_grading.gradebook import (
     overrides,
     record,
     recorded,
+    replies,
     scores,
     state,
     verify,
@@ -341,6 +342,7 @@ class _Run:
         self.api = open_api(workspace)
         self.editions: dict[str, Editions] = {}
         self.overrides = overrides.read(workspace)
+        self.replies = replies.read(workspace)
         for lesson in sorted(lessons):
             self._read_key(lesson)
         self.secret = answer_keys.course_secret(workspace)
@@ -580,6 +582,7 @@ class _Run:
         lateness.update_penalties(self.api)
         with self.api.gradebook as book:
             current = state.read(book, self.workspace)
+        self._note_lost_replies(current)
         for (student, lesson), entry in current.items():
             page = feedback.page_path(self.workspace, student, lesson)
             if entry.result and feedback.read_fingerprint(page) != entry.fingerprint:
@@ -597,6 +600,18 @@ class _Run:
                 self.batch.class_feedback[id] = page
                 if id in self.graded:
                     self.batch.feedback[id] = page
+
+    def _note_lost_replies(self, current: state.State) -> None:
+        """A reply that no page can show must not be lost in silence."""
+        for (student, lesson), items in self.replies.items():
+            entry = current.get((student, lesson))
+            known = entry.items if entry else {}
+            for item in items.keys() - known.keys():
+                reason = (
+                    f"the reply about {item} is on no page: nothing graded has this student, "
+                    "lesson and item. Compare the names with grades/items.csv"
+                )
+                self.batch.notes.append(Problem(student, lesson, overrides.NAME, reason))
 
     def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
         days = class_list.extension_days(self.members, {student for student, _ in known})

@@ -23,7 +23,7 @@ from nbgrader.api import (
     SubmittedNotebook,
 )
 
-from course_grading.gradebook import originals, recorded, scores
+from course_grading.gradebook import originals, recorded, replies, scores
 from course_grading.gradebook.recorded import SubmissionId
 
 _FILE = "last_run.json"
@@ -44,6 +44,7 @@ class ItemState:
     extra: float | None
     waits: bool
     comment: str = ""
+    reply: str = ""  # to what the student has asked, see gradebook.replies
 
     @property
     def by_hand(self) -> tuple[float | None, float | None, str]:
@@ -100,8 +101,10 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
     """The state of the whole gradebook, or of one student or lesson."""
     totals = scores.totals(book, [lesson] if lesson else [], [student] if student else [])
     items: dict[SubmissionId, dict[str, ItemState]] = {}
+    answers = replies.read(workspace)
     for row in _rows(book, student, lesson):
-        items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:])
+        reply = answers.get(row[:2], {}).get(row[2], "")
+        items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:], reply=reply)
     results = recorded.digests(book)
     return {
         (total.student, total.lesson): SubmissionState(
