@@ -19,6 +19,7 @@ from course_grading.autograde.grade import GradingTask, SubmissionResult
 from course_grading.collect import archives, groups, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
+from course_grading.collect.timestamps import HandedIn
 from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
 from course_grading.export import class_list
 from course_grading.export.class_list import NotHandedIn
@@ -61,7 +62,9 @@ class Batch:
     ``notes`` are about graded submissions that somebody should look at, ``feedback`` the pages by
     student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
     ``changes`` is what is different from the last run about submissions that were graded before, in
-    this folder or not. The fields that begin with ``class_`` are about the whole gradebook.
+    this folder or not. ``marked_late`` are submissions that the platform calls late without the
+    time: a person has to find it out. The fields that begin with ``class_`` are about the whole
+    gradebook.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -76,6 +79,7 @@ class Batch:
     class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
     not_handed_in: list[NotHandedIn] = field(default_factory=list)
+    marked_late: set[SubmissionId] = field(default_factory=set)
 
 
 def grade_batch(
@@ -114,11 +118,14 @@ def grade_batch(
     if not lessons:
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
     with archives.open_submissions(folder, only) as (files, broken):
-        found, problems = submissions.find(files, lessons)
+        dates = due_dates.read(workspace, list(lessons))
+        found, problems = submissions.find(files, lessons, zone=dates.zone)
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
         found, strangers = _split_by_class(found, workspace)
+        found = due_dates.apply_handed_in(found, dates)
         found, refused = _share_in_groups(found, workspace)
+        found = due_dates.apply_handed_in(found, dates)  # of a member of a group, too
         batch = Batch(
             problems=broken + problems + strangers + refused,
             notes=submissions.notes(found) + groups.notes(found),
@@ -417,7 +424,8 @@ class _Run:
                     "since, give this submission to course grade again",
                 )
                 continue
-            force = result in selection
+            timestamp = self._timestamp(original)
+            force = result in selection or timestamp != original.timestamp
             if original.key == self.editions[lesson].key.digest and not force:
                 continue
             read = partial(originals.read, self.workspace, original)
@@ -430,7 +438,7 @@ class _Run:
                 student,
                 lesson,
                 original.file,
-                original.timestamp,
+                timestamp,
                 match,
                 read,
                 again=True,
@@ -440,6 +448,13 @@ class _Run:
                 submitter=original.submitter,
                 handed_in_by=original.handed_in_by,
             )
+
+    def _timestamp(self, original: originals.Original) -> str | None:
+        """When something was handed in that is in no folder, also if the instructor says it now."""
+        time = self.due_dates.handed_in.get((original.student, original.lesson))
+        if time is None:
+            return original.timestamp
+        return HandedIn(time, due_dates.NAME).timestamp
 
     def prepare(self) -> None:
         """Make the gradebook ready for scores: every item with the points of its release, and
@@ -683,30 +698,26 @@ def _flag(result: SubmissionResult, manual: Iterable[str]) -> SubmissionResult:
     return replace(result, items=tuple(items)) if manual else result
 
 
-def _is_marked_late(workspace: Path, total: scores.Total) -> bool:
-    """Whether the platform called a submission late whose time is not known."""
-    original = originals.find(workspace, total.student, total.lesson)
-    return total.handed_in is None and original is not None and original.is_marked_late
-
-
 def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batch) -> state.State:
     """Take the scores from nbgrader's gradebook, which is the record; return its state."""
     with api.gradebook as gradebook:
+        final = state.read(gradebook, workspace)
+        marked_late = {id for id, entry in final.items() if entry.marked_late}
         batch.class_grades = [
             Grade(
                 total.student,
                 total.lesson,
                 total.score,
                 total.max_score,
-                total.late or _is_marked_late(workspace, total),
-                needs_manual=total.provisional,
+                total.late or (total.student, total.lesson) in marked_late,
+                needs_manual=total.provisional or (total.student, total.lesson) in marked_late,
                 name=total.name,
             )
             for total in scores.totals(gradebook)
             if total.graded
         ]
         batch.class_items = scores.items(gradebook)
-        final = state.read(gradebook, workspace)
+    batch.marked_late = marked_late
     batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}
     batch.grades = [g for g in batch.class_grades if (g.student, g.lesson) in graded]
     batch.items = [i for i in batch.class_items if (i.student, i.lesson) in graded]

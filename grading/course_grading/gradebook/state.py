@@ -23,7 +23,7 @@ from nbgrader.api import (
     SubmittedNotebook,
 )
 
-from course_grading.gradebook import originals, recorded, replies, scores
+from course_grading.gradebook import due_dates, originals, recorded, replies, scores
 from course_grading.gradebook.recorded import SubmissionId
 
 _FILE = "last_run.json"
@@ -56,7 +56,8 @@ class ItemState:
 class SubmissionState:
     """One submission. Times are in UTC, in ISO format; ``due`` includes the ``extension``, which is
     in seconds. ``result`` and ``key`` are digests, empty if unknown. ``handed_in_by`` is for the
-    members of a group.
+    members of a group. ``zone`` is the class's time zone, in which a page shows times.
+    ``marked_late``: the platform says that it is late, and not when it was handed in.
     """
 
     student: str
@@ -73,6 +74,8 @@ class SubmissionState:
     key: str
     items: Mapping[str, ItemState] = field(default_factory=dict)
     handed_in_by: str = ""
+    zone: str = "UTC"
+    marked_late: bool = False
 
     @property
     def late(self) -> bool:
@@ -84,7 +87,7 @@ class SubmissionState:
     @property
     def waits(self) -> bool:
         """Whether a person has to look at it."""
-        return any(item.waits for item in self.items.values())
+        return self.marked_late or any(item.waits for item in self.items.values())
 
     @property
     def fingerprint(self) -> str:
@@ -101,7 +104,7 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
     """The state of the whole gradebook, or of one student or lesson."""
     totals = scores.totals(book, [lesson] if lesson else [], [student] if student else [])
     items: dict[SubmissionId, dict[str, ItemState]] = {}
-    answers = replies.read(workspace)
+    answers, zone = replies.read(workspace), due_dates.read_zone(workspace).key
     for row in _rows(book, student, lesson):
         reply = answers.get(row[:2], {}).get(row[2], "")
         items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:], reply=reply)
@@ -122,6 +125,10 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
             key=original.key if original else "",
             items=items.get((total.student, total.lesson), {}),
             handed_in_by=original.handed_in_by if original else "",
+            zone=zone,
+            marked_late=original is not None
+            and original.is_marked_late
+            and total.handed_in is None,
         )
         for total in totals
         for original in [originals.find(workspace, total.student, total.lesson)]

@@ -9,8 +9,8 @@ import re
 import shutil
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,7 +81,9 @@ def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
         _write_table(out / "grades.csv", _GRADE_COLUMNS, grades),
         _write_table(out / "items.csv", _ITEM_COLUMNS, rows),
         _write_table(
-            out / "needs_manual.csv", _MANUAL_COLUMNS, [row for row in rows if row.manual]
+            out / "needs_manual.csv",
+            _MANUAL_COLUMNS,
+            [*_unknown_times(batch, rows), *(row for row in rows if row.manual)],
         ),
         _write_table(out / "not_handed_in.csv", _MISSING_COLUMNS, batch.not_handed_in),
         _write_table(out / "problems.csv", _PROBLEM_COLUMNS, batch.problems),
@@ -141,6 +143,24 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
             )
         )
     return rows
+
+
+def _unknown_times(batch: Batch, rows: list[_ItemRow]) -> Iterator[_ItemRow]:
+    """A row for each submission that the platform calls late, without saying when it came."""
+    first = {(row.student, row.lesson): row for row in reversed(rows)}
+    for grade in batch.class_grades:
+        id = grade.student, grade.lesson
+        if id in batch.marked_late and id in first:
+            yield replace(
+                first[id],
+                item="(when it was handed in)",
+                score=grade.score,
+                max_score=grade.max_score,
+                answer=(
+                    "late, says the platform; nothing was deducted. Write the time into "
+                    f"[handed_in.{grade.student}] of grading/due_dates.toml"
+                ),
+            )
 
 
 def _write_table(
