@@ -80,7 +80,10 @@ def build(
 
 def grade(
     folder: Annotated[
-        Path, typer.Argument(help="student/NN_name.ipynb, nbgrader's submitted/ tree, or a zip.")
+        Path,
+        typer.Argument(
+            help="student/NN_name.ipynb, nbgrader's submitted/ tree, a zip or a tar.gz."
+        ),
     ],
     out: Out = Path("grades"),
     workers: Annotated[

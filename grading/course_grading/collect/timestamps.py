@@ -75,8 +75,8 @@ def read_handed_in(
         return HandedIn(
             None,
             source,
-            f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is not known "
-            "or stands for several: write the offset instead, for example +0200",
+            f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is not "
+            "known or stands for several: write the offset instead, for example +0200",
         )
     if assume_utc:
         return HandedIn(time.replace(tzinfo=UTC), source)
