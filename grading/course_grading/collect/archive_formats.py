@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from course_grading.collect.files import printable_name
 
@@ -106,7 +106,7 @@ def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Iterator[Archi
         return
     with gzip.open(path) as unpacked:
         stream = _LimitedStream(unpacked, limits)
-        with tarfile.open(fileobj=stream, mode="r:") as tar:  # type: ignore[arg-type]
+        with tarfile.open(fileobj=cast(Any, stream), mode="r:") as tar:
             yield _Tar(tar, stream, path.stat().st_size, limits.files)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -107,7 +107,8 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
     answers, zone = replies.read(workspace), due_dates.read_zone(workspace).key
     for row in _rows(book, student, lesson):
         reply = answers.get(row[:2], {}).get(row[2], "")
-        items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:], reply=reply)
+        item = replace(ItemState(*row[3:]), reply=reply)
+        items.setdefault(row[:2], {})[row[2]] = item
     results = recorded.digests(book)
     return {
         (total.student, total.lesson): SubmissionState(
