@@ -4,7 +4,7 @@ gradebook.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from course_grading.autograde import answer_keys
 from course_grading.autograde import workers as worker_pool
 from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult
-from course_grading.collect import archives, other_variant, submissions
+from course_grading.collect import archives, groups, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
+from course_grading.collect.timestamps import HandedIn
 from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
 from course_grading.export import class_list
 from course_grading.export.class_list import NotHandedIn
@@ -30,6 +31,7 @@ from course_grading.gradebook import (
     overrides,
     record,
     recorded,
+    replies,
     scores,
     state,
     verify,
@@ -60,7 +62,9 @@ class Batch:
     ``notes`` are about graded submissions that somebody should look at, ``feedback`` the pages by
     student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
     ``changes`` is what is different from the last run about submissions that were graded before, in
-    this folder or not. The fields that begin with ``class_`` are about the whole gradebook.
+    this folder or not. ``marked_late`` are submissions that the platform calls late without the
+    time: a person has to find it out. The fields that begin with ``class_`` are about the whole
+    gradebook.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -75,6 +79,7 @@ class Batch:
     class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
     not_handed_in: list[NotHandedIn] = field(default_factory=list)
+    marked_late: set[SubmissionId] = field(default_factory=set)
 
 
 def grade_batch(
@@ -85,6 +90,7 @@ def grade_batch(
     workers: int | None = None,
     dask: str | None = None,
     trusted: bool = False,
+    only: Collection[str] | None = None,
 ) -> Batch:
     """Grade what students handed in.
 
@@ -99,6 +105,7 @@ def grade_batch(
         workers: grading processes, by default one per processor core.
         dask: the address of a Dask scheduler whose workers grade instead.
         trusted: run the students' code as you, without a sandbox.
+        only: the names of the files in the folder that are graded; None for all.
 
     Raises:
         IntakeError: if there is nothing to grade, nothing was released, or another run uses this
@@ -110,12 +117,19 @@ def grade_batch(
     lessons = submissions.released_lessons(workspace)
     if not lessons:
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
-    with archives.open_submissions(folder) as (files, broken):
-        found, problems = submissions.find(files, lessons)
+    with archives.open_submissions(folder, only) as (files, broken):
+        dates = due_dates.read(workspace, list(lessons))
+        found, problems = submissions.find(files, lessons, zone=dates.zone)
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
         found, strangers = _split_by_class(found, workspace)
-        batch = Batch(problems=broken + problems + strangers, notes=submissions.notes(found))
+        found = due_dates.apply_handed_in(found, dates)
+        found, refused = _share_in_groups(found, workspace)
+        found = due_dates.apply_handed_in(found, dates)  # of a member of a group, too
+        batch = Batch(
+            problems=broken + problems + strangers + refused,
+            notes=submissions.notes(found) + groups.notes(found),
+        )
         return _run(workspace, files, found, batch, progress, workers, dask, trusted)
 
 
@@ -140,6 +154,26 @@ def _split_by_class(
             student, lesson, name = submission.student, submission.lesson, submission.name
             problems.append(Problem(student, lesson, name, reason))
     return in_class, problems
+
+
+def _share_in_groups(
+    found: list[Submission], workspace: Path
+) -> tuple[list[Submission], list[Problem]]:
+    """The submissions, also of those for whom a member of their group handed in; and what was
+    refused, because one group handed in two different files.
+    """
+    members = class_list.load(workspace)
+    students = [submission.student for submission in found]
+    students += [folder.name for folder in sorted(workspace.glob("originals/*"))]
+
+    def find_earlier(student: str, lesson: str) -> groups.Earlier | None:
+        original = originals.find(workspace, student, lesson)
+        if original is None:
+            return None
+        return groups.Earlier(original.sha256, original.submitter or student)
+
+    class_groups = members.groups(students) if members else []
+    return groups.share(found, class_groups, find_earlier, workspace)
 
 
 @dataclass(frozen=True)
@@ -281,6 +315,13 @@ class _Work:
     force: bool = False  # grade it even if nothing has changed
     has_own_key: bool = False
     is_marked_late: bool = False  # by the platform's name for it
+    submitter: str = ""  # the member of the student's group who handed it in; see collect.groups
+    handed_in_by: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose hidden cases and variant it is graded with: a group has one score."""
+        return self.submitter or self.student
 
 
 class _Run:
@@ -308,6 +349,7 @@ class _Run:
         self.api = open_api(workspace)
         self.editions: dict[str, Editions] = {}
         self.overrides = overrides.read(workspace)
+        self.replies = replies.read(workspace)
         for lesson in sorted(lessons):
             self._read_key(lesson)
         self.secret = answer_keys.course_secret(workspace)
@@ -332,7 +374,8 @@ class _Run:
         for submission in found:
             student, lesson, name = submission.student, submission.lesson, submission.name
             try:
-                match, has_own_key = self._match(student, lesson, submission.read())
+                owner = submission.submitter or student
+                match, has_own_key = self._match(owner, lesson, submission.read())
             except Exception as error:  # one broken submission must not stop the batch
                 reason = str(error) or type(error).__name__
                 self.record(SubmissionResult(student, lesson, name, "", problem=reason))
@@ -346,6 +389,8 @@ class _Run:
                 submission.read,
                 has_own_key=has_own_key,
                 is_marked_late=submission.is_marked_late,
+                submitter=submission.submitter,
+                handed_in_by=submission.handed_in_by,
             )
 
     def _match(self, student: str, lesson: str, data: bytes) -> tuple[Match, bool]:
@@ -357,7 +402,7 @@ class _Run:
     def _own_key(self, work: _Work) -> AnswerKey | None:
         if not work.has_own_key:
             return None
-        return overrides.read_key(self.workspace, work.lesson, self.overrides, work.student)
+        return overrides.read_key(self.workspace, work.lesson, self.overrides, work.owner)
 
     def _key(self, work: _Work) -> AnswerKey:
         return self._own_key(work) or work.match.key
@@ -379,12 +424,13 @@ class _Run:
                     "since, give this submission to course grade again",
                 )
                 continue
-            force = result in selection
+            timestamp = self._timestamp(original)
+            force = result in selection or timestamp != original.timestamp
             if original.key == self.editions[lesson].key.digest and not force:
                 continue
             read = partial(originals.read, self.workspace, original)
             try:
-                match, has_own_key = self._match(student, lesson, read())
+                match, has_own_key = self._match(original.submitter or student, lesson, read())
             except (OSError, EOFError) as error:
                 self._note(result, f"its score was made with another answer key ({error})")
                 continue
@@ -392,14 +438,23 @@ class _Run:
                 student,
                 lesson,
                 original.file,
-                original.timestamp,
+                timestamp,
                 match,
                 read,
                 again=True,
                 force=force,
                 has_own_key=has_own_key,
                 is_marked_late=original.is_marked_late,
+                submitter=original.submitter,
+                handed_in_by=original.handed_in_by,
             )
+
+    def _timestamp(self, original: originals.Original) -> str | None:
+        """When something was handed in that is in no folder, also if the instructor says it now."""
+        time = self.due_dates.handed_in.get((original.student, original.lesson))
+        if time is None:
+            return original.timestamp
+        return HandedIn(time, due_dates.NAME).timestamp
 
     def prepare(self) -> None:
         """Make the gradebook ready for scores: every item with the points of its release, and
@@ -508,10 +563,9 @@ class _Run:
         """Keep the file that a result was made from, unless it has changed since."""
         known = originals.find(self.workspace, result.student, result.lesson)
         key = self.editions[result.lesson].key.digest
-        if known is not None and (known.result, known.key, known.is_marked_late) == (
-            result.digest,
-            key,
-            work.is_marked_late,
+        if known is not None and (
+            (known.result, known.key, known.is_marked_late, known.submitter, known.handed_in_by)
+            == (result.digest, key, work.is_marked_late, work.submitter, work.handed_in_by)
         ):
             return
         task = self._task(work)
@@ -525,6 +579,8 @@ class _Run:
                 key=key,
                 result=result.digest,
                 is_marked_late=work.is_marked_late,
+                submitter=work.submitter,
+                handed_in_by=work.handed_in_by,
             )
             originals.keep(self.workspace, original, task.data)
 
@@ -541,6 +597,7 @@ class _Run:
         lateness.update_penalties(self.api)
         with self.api.gradebook as book:
             current = state.read(book, self.workspace)
+        self._note_lost_replies(current)
         for (student, lesson), entry in current.items():
             page = feedback.page_path(self.workspace, student, lesson)
             if entry.result and feedback.read_fingerprint(page) != entry.fingerprint:
@@ -559,6 +616,18 @@ class _Run:
                 if id in self.graded:
                     self.batch.feedback[id] = page
 
+    def _note_lost_replies(self, current: state.State) -> None:
+        """A reply that no page can show must not be lost in silence."""
+        for (student, lesson), items in self.replies.items():
+            entry = current.get((student, lesson))
+            known = entry.items if entry else {}
+            for item in items.keys() - known.keys():
+                reason = (
+                    f"the reply about {item} is on no page: nothing graded has this student, "
+                    "lesson and item. Compare the names with grades/items.csv"
+                )
+                self.batch.notes.append(Problem(student, lesson, overrides.NAME, reason))
+
     def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
         days = class_list.extension_days(self.members, {student for student, _ in known})
         due_dates.apply(book, self.workspace, self.due_dates, days)
@@ -576,8 +645,9 @@ class _Run:
             original = originals.find(self.workspace, *id)
             try:
                 key = self.editions[result.lesson].key
-                if answer_keys.has_own(self.workspace, result.lesson, result.student):
-                    key = answer_keys.read(self.workspace, result.lesson, result.student)
+                owner = original.submitter or result.student if original else result.student
+                if answer_keys.has_own(self.workspace, result.lesson, owner):
+                    key = answer_keys.read(self.workspace, result.lesson, owner)
                 elif original is not None:
                     data = originals.read(self.workspace, original)
                     key = self.editions[result.lesson].match(data).key
@@ -593,7 +663,7 @@ class _Run:
 
     def _task(self, work: _Work) -> GradingTask:
         student, lesson = work.student, work.lesson
-        seeds = answer_keys.seeds(self.secret, work.match.key, student)
+        seeds = answer_keys.seeds(self.secret, work.match.key, work.owner)
         data = work.read()
         return GradingTask(
             student,
@@ -628,30 +698,26 @@ def _flag(result: SubmissionResult, manual: Iterable[str]) -> SubmissionResult:
     return replace(result, items=tuple(items)) if manual else result
 
 
-def _is_marked_late(workspace: Path, total: scores.Total) -> bool:
-    """Whether the platform called a submission late whose time is not known."""
-    original = originals.find(workspace, total.student, total.lesson)
-    return total.handed_in is None and original is not None and original.is_marked_late
-
-
 def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batch) -> state.State:
     """Take the scores from nbgrader's gradebook, which is the record; return its state."""
     with api.gradebook as gradebook:
+        final = state.read(gradebook, workspace)
+        marked_late = {id for id, entry in final.items() if entry.marked_late}
         batch.class_grades = [
             Grade(
                 total.student,
                 total.lesson,
                 total.score,
                 total.max_score,
-                total.late or _is_marked_late(workspace, total),
-                needs_manual=total.provisional,
+                total.late or (total.student, total.lesson) in marked_late,
+                needs_manual=total.provisional or (total.student, total.lesson) in marked_late,
                 name=total.name,
             )
             for total in scores.totals(gradebook)
             if total.graded
         ]
         batch.class_items = scores.items(gradebook)
-        final = state.read(gradebook, workspace)
+    batch.marked_late = marked_late
     batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}
     batch.grades = [g for g in batch.class_grades if (g.student, g.lesson) in graded]
     batch.items = [i for i in batch.class_items if (i.student, i.lesson) in graded]

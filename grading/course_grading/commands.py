@@ -3,6 +3,7 @@ when it runs.
 """
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,10 @@ def build(
 
 def grade(
     folder: Annotated[
-        Path, typer.Argument(help="student/NN_name.ipynb, nbgrader's submitted/ tree, or a zip.")
+        Path,
+        typer.Argument(
+            help="student/NN_name.ipynb, nbgrader's submitted/ tree, a zip or a tar.gz."
+        ),
     ],
     out: Out = Path("grades"),
     workers: Annotated[
@@ -95,12 +99,19 @@ def grade(
             help="Where there is no sandbox: run the students' code as you, unprotected.",
         ),
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on and grade what arrives in the folder, until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Grade what students handed in, into nbgrader's gradebook. A run that was stopped can be
     resumed.
     """
     if not folder.exists():
         fail(f"{folder} does not exist: give the folder or zip file that holds the submissions")
+    if watch:
+        _watch(folder.resolve(), out, workers, dask, trusted)
+        return
     _grade(folder.resolve(), None, out, workers, dask, trusted)
 
 
@@ -181,6 +192,46 @@ def _grade(
     except (GradingError, OSError) as error:
         fail(str(error))
     _report(batch, out, console)
+
+
+def _watch(folder: Path, out: Path, workers: int | None, dask: str | None, trusted: bool) -> None:
+    """Grade what arrives in a folder, a line for each submission, until Ctrl-C."""
+    import signal
+
+    from rich.console import Console
+
+    _writable(out)
+    require_modules("nbgrader", "jupytext", *(["distributed"] if dask else []))
+    from course_grading.autograde import processes
+
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker processes inherit it
+    processes.prepare()
+    signal.signal(signal.SIGINT, former)
+    from course_grading import watch as watching
+    from course_grading.batch import grade_batch
+    from course_grading.gradebook import state
+    from course_grading.reports import tables
+
+    root, console = require_checkout(), Console(soft_wrap=True, highlight=False, markup=False)
+    workspace = root / "grading" / "workspace"
+    if reason := watching.refuse_reason(folder, out):
+        fail(reason)
+    if not any(workspace.glob("release/*/*.ipynb")):
+        fail("nothing is released yet: run course build --graded first")
+    reporter = watching.Reporter(state.load(workspace))
+    interruption = watching.Interruption(console.print)
+
+    def grade_files(names: Collection[str]) -> list[str]:
+        batch = grade_batch(
+            folder, workspace, workers=workers, dask=dask, trusted=trusted, only=names
+        )
+        tables.write(batch, out)
+        return [*reporter.lines(batch)]
+
+    console.print(f"Watching {folder}. Ctrl-C ends it.")
+    with interruption.handled():
+        watching.watch(folder, grade_files, console.print, interruption.wait, interruption.at_work)
+    console.print(f"Ended. Everything is written in {out}, and in the gradebook.")
 
 
 def _report(batch, out: Path, console) -> None:

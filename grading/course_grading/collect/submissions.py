@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from zoneinfo import ZoneInfo
 
 from course_grading.collect import attempts, files, lessons, owners, platform_names
 from course_grading.collect.attempts import Attempt
@@ -35,7 +36,9 @@ class Submission:
     """One file of one student for one lesson; ``name`` is its path in what was submitted.
 
     ``handed_in`` is when, as the platform says; ``is_marked_late`` whether the platform's name for
-    it says that it is late.
+    it says that it is late. For what a group handed in, ``submitter`` is the student who did, and
+    ``handed_in_by`` says so in words (see :mod:`.groups`). ``content`` is what :meth:`read` returns
+    if it must not be read later.
     """
 
     student: str
@@ -45,6 +48,9 @@ class Submission:
     handed_in: HandedIn | None = None
     is_marked_late: bool = False
     identity: Identity | None = field(default=None, compare=False)
+    submitter: str = ""
+    handed_in_by: str = ""
+    content: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def timestamp(self) -> str | None:
@@ -58,6 +64,8 @@ class Submission:
             OSError: if it can't be opened.
             ValueError: if it is too large, or is not the file any more that was found.
         """
+        if self.content is not None:
+            return self.content
         data = files.read_bytes(self.path, MAX_BYTES, self.identity)
         if len(data) > MAX_BYTES:
             raise ValueError(TOO_LARGE)
@@ -68,6 +76,7 @@ def find(
     handed_in: Files | dict[str, Path] | Path,
     lessons: Lessons,
     roster: Collection[str] | None = None,
+    zone: ZoneInfo | None = None,
 ) -> tuple[list[Submission], list[Problem]]:
     """Every submission among files; where a student has several for a lesson, the newest.
 
@@ -77,9 +86,10 @@ def find(
             :func:`released_lessons`, a file that has lost its name and metadata is identified by
             its content, and an untouched copy of the release never wins over a worked one.
         roster: the ids of the class's students, if they are known: others are listed, not graded.
+        zone: the time zone of platforms' times that name none, if it is known.
     """
     found = list_files(handed_in) if isinstance(handed_in, Path) else handed_in
-    return _Search(found, lessons, roster).run()
+    return _Search(found, lessons, roster, zone).run()
 
 
 def notes(found: Iterable[Submission]) -> list[Problem]:
@@ -87,9 +97,10 @@ def notes(found: Iterable[Submission]) -> list[Problem]:
     remarks = []
     for submission in found:
         reason = submission.handed_in.note if submission.handed_in else ""
-        if submission.is_marked_late:
+        if submission.is_marked_late and submission.timestamp is None:
             reason = (
-                "the platform marks it as late, without the time: nbgrader deducts nothing for it"
+                "the platform marks it as late, without the time: nothing was deducted. Write the "
+                f"time into [handed_in.{submission.student}] of grading/due_dates.toml"
             )
         if reason:
             remark = Problem(submission.student, submission.lesson, submission.name, reason)
@@ -120,11 +131,13 @@ class _Search:
         found: Files | dict[str, Path],
         lessons: Lessons,
         roster: Collection[str] | None,
+        zone: ZoneInfo | None = None,
     ):
         self.archive = found.archive if isinstance(found, Files) else ""
         self.files = {name: path for name, path in found.items() if not files.is_ignored(name)}
         self.lessons = lessons
         self.roster = roster
+        self.zone = zone
         self.finder = owners.LevelFinder(lessons, roster or ())
         self.problems: list[Problem] = []
         self.keys: dict[str, str] = {}  # whose problem one is, by file
@@ -405,11 +418,14 @@ class _Search:
                 f"{folder}/{platform_names.GRADESCOPE_METADATA}".lstrip("/")
             )[platform_names.without_archive_suffix(number)]
             source = platform_names.GRADESCOPE_METADATA
-            return read_handed_in(listed.time, source, assume_utc=False) if listed.time else None
+            if not listed.time:
+                return None
+            return read_handed_in(listed.time, source, assume_utc=False, zone=self.zone)
         if not about.time:
             return None
         source = f"the name that {about.platform} gave"
-        return read_handed_in(about.time, source, assume_utc=about.platform == _EXCHANGE)
+        is_utc = about.platform == _EXCHANGE
+        return read_handed_in(about.time, source, assume_utc=is_utc, zone=self.zone)
 
     def _timestamp(self, folders: Iterable[str]) -> HandedIn | None:
         for folder in folders:

@@ -46,18 +46,21 @@ class HandedIn:
         return f"{self.time:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time else None
 
 
-def read_handed_in(text: str, source: str, *, assume_utc: bool = True) -> HandedIn:
+def read_handed_in(
+    text: str, source: str, *, assume_utc: bool = True, zone: zoneinfo.ZoneInfo | None = None
+) -> HandedIn:
     """The time in a platform's text.
 
     Args:
         text: for example ``"2026-07-01 23:30:00.000000 CEST"`` or ``"May 1, 2026 1020 AM"``.
         source: where it was found, for messages.
         assume_utc: whether a time without a zone is in UTC by definition, as in nbgrader's
-            ``timestamp.txt``; otherwise it is read as UTC with a note.
+            ``timestamp.txt``; otherwise it is in ``zone``.
+        zone: the class's time zone; None if nobody has said it: then UTC is assumed, with a note.
     """
     shown = text[:40]
     try:
-        time, zone = _parse(text)
+        time, named = _parse(text)
     except Exception:  # dateutil raises many kinds
         return HandedIn(
             None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
@@ -68,14 +71,19 @@ def read_handed_in(text: str, source: str, *, assume_utc: bool = True) -> Handed
         return HandedIn(
             None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
         )
-    if zone:
+    if named:
         return HandedIn(
             None,
             source,
-            f"graded as not late: {source} says {shown!r}, and the time zone {zone!r} is not known "
-            "or stands for several: write the offset instead, for example +0200",
+            f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is not "
+            "known or stands for several: write the offset instead, for example +0200",
         )
-    note = "" if assume_utc else f"{source} names no time zone: read as UTC"
+    if assume_utc:
+        return HandedIn(time.replace(tzinfo=UTC), source)
+    if zone is not None:  # of a time that occurs twice, the earlier one, in favour of the students
+        with contextlib.suppress(OverflowError, ValueError):
+            return HandedIn(time.replace(tzinfo=zone, fold=0).astimezone(UTC), source)
+    note = f"{source} names no time zone: read as UTC. Set time_zone in grading/due_dates.toml"
     return HandedIn(time.replace(tzinfo=UTC), source, note)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nbgrader.api import Gradebook, Student
 
+from course_grading.collect.groups import MAX_MEMBERS, Group
 from course_grading.errors import RosterError
 from course_grading.export.roster import (
     OWN_COLUMN,
@@ -93,6 +94,28 @@ class ClassList:
             number = find_canvas_download(student, self.roster)
             numbers = find_by_full_name(student, self.roster) if number is None else [number]
             return self.members[numbers[0]] if len(numbers) == 1 else None
+
+    def groups(self, students: Iterable[str]) -> list[Group]:
+        """The groups that hand in together.
+
+        Args:
+            students: ids that the gradebook or a submission has for students: a member may have the
+                platform's name of a download.
+        """
+        ids: dict[str, str] = {}
+        for student in students:
+            member = self.find(student)
+            if member is not None:
+                ids.setdefault(member.id, student)
+        by_name: dict[str, dict[str, str]] = {}
+        for member in self.members:
+            if member.group:
+                by_name.setdefault(member.group, {})[ids.get(member.id, member.id)] = member.name
+        return [
+            Group(name, members)
+            for name, members in sorted(by_name.items())
+            if 1 < len(members) <= MAX_MEMBERS
+        ]
 
     def not_handed_in(self, handed_in: Iterable[tuple[str, str]]) -> list[NotHandedIn]:
         """Who has handed in nothing for a lesson for which somebody has; by lesson.
@@ -183,7 +206,26 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
         writer.writeheader()
         writer.writerows(rows)
     os.replace(new, target)
-    return ClassList(target), messages
+    members = ClassList(target)
+    return members, [*messages, *_about_groups(members)]
+
+
+def _about_groups(members: ClassList) -> list[str]:
+    """What groups mean: a tutorial group of two must not become one that hands in together."""
+    groups = members.groups(())
+    sizes = Counter(member.group for member in members.members if member.group)
+    large = sorted(name for name, size in sizes.items() if size > MAX_MEMBERS)
+    messages = []
+    if groups:
+        messages.append(
+            f"{len(groups)} groups hand in together: what one member hands in counts for all of "
+            "them. If they don't, empty the column group"
+        )
+    if large:
+        messages.append(
+            f"groups of more than {MAX_MEMBERS} students don't hand in together: {', '.join(large)}"
+        )
+    return messages
 
 
 # columns that say nothing more once the course's own are filled in; exports need the others

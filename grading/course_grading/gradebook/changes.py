@@ -12,8 +12,8 @@ from course_grading.gradebook.state import State, SubmissionState
 class Change:
     """One thing that has changed about one submission since the last run.
 
-    ``what`` is ``score``, ``late``, ``due``, ``manual grading``, or an item with ``score of`` or
-    ``comment on`` before it.
+    ``what`` is ``score``, ``late``, ``due``, ``manual grading``, or an item with ``score of``,
+    ``comment on`` or ``reply on`` before it.
     """
 
     student: str
@@ -63,6 +63,7 @@ def _differences(old: SubmissionState, new: SubmissionState) -> Iterator[tuple[s
             )
         )
         pairs.append((f"comment on {name}", was.comment if was else "", now.comment if now else ""))
+        pairs.append((f"reply on {name}", was.reply if was else "", now.reply if now else ""))
     return (pair for pair in pairs if pair[1] != pair[2])
 
 
@@ -76,6 +77,8 @@ def _reasons(old: SubmissionState, new: SubmissionState) -> Iterator[str]:
     names = old.items.keys() & new.items.keys()
     if any(old.items[name].by_hand != new.items[name].by_hand for name in names):
         yield "graded by hand"
+    if any(old.items[name].reply != new.items[name].reply for name in names):
+        yield "reply"
     if old.max_score != new.max_score:
         yield "points of the lesson"
     same = ("due", "handed_in", "items", "max_score")

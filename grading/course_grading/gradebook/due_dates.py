@@ -1,6 +1,6 @@
 """Due dates and extensions from one readable file, ``grading/due_dates.toml``::
 
-    timezone = "Europe/Berlin"
+    time_zone = "Europe/Berlin"       # also of platforms' times that name none
 
     [due]
     01_pixels = 2026-10-31 23:59:00
@@ -9,22 +9,29 @@
     [extensions.ada]
     01_pixels = 2026-11-07            # until the end of this day
 
+    [handed_in.bob]                   # where the platform says "late" and no time
+    01_pixels = 2026-11-01 08:30:00
+
 Every run brings them into nbgrader's gradebook. What the file does not name stays as it is there.
 """
 
 import json
 import os
 import tomllib
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nbgrader.api import Assignment, Gradebook, SubmittedAssignment
 
+from course_grading.collect.submissions import Submission
+from course_grading.collect.timestamps import HandedIn
 from course_grading.errors import DueDateError
 
 NAME = "due_dates.toml"
+_ZONE_NAMES = ("time_zone", "timezone")  # the second one is the former name
 _APPLIED = "due_dates_applied.json"
 _EXAMPLE = "for example 2026-10-31 23:59:00, or 2026-10-31 for the end of that day"
 
@@ -32,11 +39,14 @@ _EXAMPLE = "for example 2026-10-31 23:59:00, or 2026-10-31 for the end of that d
 @dataclass(frozen=True)
 class DueDates:
     """Due dates by lesson, and extended ones by student and lesson; in UTC, without a time zone,
-    as nbgrader keeps them.
+    as nbgrader keeps them. ``handed_in`` is when the instructor says that something was handed in,
+    ``zone`` the class's time zone, None if the file names none.
     """
 
     due: dict[str, datetime] = field(default_factory=dict)
     extended: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    handed_in: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    zone: ZoneInfo | None = None
 
 
 def path_of(workspace: Path) -> Path:
@@ -57,13 +67,13 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DueDateError(f"{path} is not TOML: {error}. A date is written {_EXAMPLE}") from error
-    unknown = content.keys() - {"timezone", "due", "extensions"}
+    unknown = content.keys() - {*_ZONE_NAMES, "due", "extensions", "handed_in"}
     if unknown:
         raise DueDateError(
-            f"{path}: {', '.join(sorted(unknown))} means nothing here: the file has timezone, "
-            "[due] and [extensions.STUDENT]"
+            f"{path}: {', '.join(sorted(unknown))} means nothing here: the file has time_zone, "
+            "[due], [extensions.STUDENT] and [handed_in.STUDENT]"
         )
-    zone = _zone(content.get("timezone"), path)
+    zone = _zone(content, path)
     due = {
         lesson: _read_time(value, zone, f"{path}: [due] {lesson}")
         for lesson, value in _table(content, "due", path).items()
@@ -77,12 +87,38 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
                 raise DueDateError(f"{where}: the lesson needs a due date under [due], too")
             if extended[student, lesson] < due[lesson]:
                 raise DueDateError(f"{where} is before the due date of the class")
-    for lesson in due:
+    handed_in = {}
+    for student, dates in _table(content, "handed_in", path).items():
+        for lesson, value in _table({student: dates}, student, path).items():
+            where = f"{path}: [handed_in.{student}] {lesson}"
+            handed_in[student, lesson] = _read_time(value, zone, where)
+    for lesson in dict.fromkeys([*due, *(lesson for _, lesson in handed_in)]):
         if lesson not in lessons:
             raise DueDateError(
                 f"{path}: {lesson} is not a released lesson. There are: {', '.join(lessons)}"
             )
-    return DueDates(due, extended)
+    return DueDates(due, extended, handed_in, zone)
+
+
+def read_zone(workspace: Path) -> ZoneInfo:
+    """The class's time zone; UTC if the file does not name a valid one, which :func:`read` says."""
+    try:
+        path = path_of(workspace)
+        return _zone(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
+    except (OSError, ValueError, DueDateError):
+        return ZoneInfo("UTC")
+
+
+def apply_handed_in(found: Iterable[Submission], dates: DueDates) -> list[Submission]:
+    """The submissions with the times that the instructor says."""
+    applied = []
+    for submission in found:
+        time = dates.handed_in.get((submission.student, submission.lesson))
+        if time is not None:
+            handed_in = HandedIn(time.replace(tzinfo=UTC), NAME)
+            submission = replace(submission, handed_in=handed_in)
+        applied.append(submission)
+    return applied
 
 
 def _table(content: dict, name: str, path: Path) -> dict:
@@ -92,10 +128,15 @@ def _table(content: dict, name: str, path: Path) -> dict:
     return table
 
 
-def _zone(name: object, path: Path) -> ZoneInfo:
+def _zone(content: dict, path: Path) -> ZoneInfo:
+    names = [content[key] for key in _ZONE_NAMES if key in content]
+    if len(names) > 1:
+        raise DueDateError(f"{path} names the time zone twice: keep time_zone, remove timezone")
+    name = names[0] if names else None
     if not isinstance(name, str):
         raise DueDateError(
-            f'{path} names no time zone: add a first line like timezone = "Europe/Berlin", or "UTC"'
+            f'{path} names no time zone: add a first line like time_zone = "Europe/Berlin", or '
+            '"UTC"'
         )
     try:
         return ZoneInfo(name)

@@ -7,8 +7,9 @@ It holds everything that it shows, so it can be read without a network, and it i
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from markdown_it import MarkdownIt
 from nbgrader.utils import is_grade
@@ -64,9 +65,12 @@ def render_page(notebook, entry: SubmissionState) -> str:
             title=_title(notebook, entry.lesson),
             entry=entry,
             parts=parts,
-            waiting=[part.name for part in parts if part.item.waits],
-            handed_in=_format_time(entry.handed_in),
-            due=_format_time(entry.due),
+            waiting=[
+                *(["when it was handed in"] if entry.marked_late else []),
+                *(part.name for part in parts if part.item.waits),
+            ],
+            handed_in=_format_time(entry.handed_in, entry.zone),
+            due=_format_time(entry.due, entry.zone),
             late_by=_late_by(entry),
         )
         if len(page.encode()) <= MAX_BYTES:
@@ -110,8 +114,20 @@ def _read_parts(notebook, entry: SubmissionState, limit: int) -> list[Part]:
     return parts
 
 
-def _format_time(time: str | None) -> str:
-    return f"{datetime.fromisoformat(time):%d %B %Y, %H:%M} UTC".lstrip("0") if time else ""
+def _format_time(time: str | None, zone: str) -> str:
+    """A time, which is in UTC, in the class's time zone: ``31 October 2026, 23:59 Europe/Berlin
+    (UTC+01:00)``; empty if it is not known.
+    """
+    if time is None:
+        return ""
+    local = datetime.fromisoformat(time).replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    shown = f"{local:%d %B %Y, %H:%M} {zone}".lstrip("0")
+    return shown if zone == "UTC" else f"{shown} ({_offset(local)})"
+
+
+def _offset(time: datetime) -> str:
+    offset = f"{time:%z}"
+    return f"UTC{offset[:3]}:{offset[3:5]}"
 
 
 def _late_by(entry: SubmissionState) -> str:

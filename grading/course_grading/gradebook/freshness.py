@@ -42,7 +42,14 @@ def find_outdated(api, workspace: Path) -> list[str]:
             f"graded with another answer key than today's: {_list(names)}. Run course regrade"
         )
     with api.gradebook as book:
-        changes = compare(state.load(workspace), state.read(book, workspace))
+        current = state.read(book, workspace)
+    late = [f"{student} ({lesson})" for (student, lesson), e in current.items() if e.marked_late]
+    if late:
+        messages.append(
+            f"marked as late by the platform without the time, so nothing was deducted: "
+            f"{_list(late)}. See needs_manual.csv"
+        )
+    changes = compare(state.load(workspace), current)
     names = list(dict.fromkeys(f"{change.student} ({change.lesson})" for change in changes))
     if names:
         messages.append(

@@ -22,6 +22,8 @@ class Original:
 
     ``file`` is its name in what was handed in, ``key`` the digest of the answer key, ``result`` the
     result's digest. ``is_marked_late``: the platform's name for the file says that it is late.
+    ``submitter`` is the member of the student's group who handed it in, empty if nobody else did;
+    ``handed_in_by`` says so in words.
     """
 
     student: str
@@ -32,6 +34,8 @@ class Original:
     key: str
     result: str
     is_marked_late: bool = False
+    submitter: str = ""
+    handed_in_by: str = ""
 
 
 def digest(data: bytes) -> str:

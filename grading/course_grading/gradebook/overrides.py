@@ -6,7 +6,8 @@
     reason = "Two options were right."
 
 Every run applies it to the whole class; the feedback shows the reason. A score that was given by
-hand is set aside as long as the item is in the file.
+hand is set aside as long as the item is in the file. The file also holds replies to single students
+(:mod:`.replies`).
 """
 
 import json
@@ -15,6 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbgrader.api import (
@@ -33,6 +35,7 @@ from course_grading.autograde.grade import SubmissionResult
 from course_grading.errors import OverrideError
 
 NAME = "overrides.toml"
+REPLIES = "replies"  # the table for single students
 _SET_ASIDE = "overrides_set_aside.json"
 
 
@@ -48,19 +51,29 @@ class Override:
 Overrides = Mapping[str, Mapping[str, Override]]
 
 
+def load(workspace: Path) -> tuple[Path, dict[str, Any]]:
+    """The file's path, and its contents as TOML gives them; empty if there is no file.
+
+    Raises:
+        OverrideError: if it is not TOML.
+    """
+    path = workspace.resolve().with_name(NAME)
+    if not path.is_file():
+        return path, {}
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OverrideError(f"{path} is not TOML: {error}") from error
+
+
 def read(workspace: Path) -> Overrides:
     """The file's contents; nothing if there is no file.
 
     Raises:
         OverrideError: if something in it is wrong; the message says what to write.
     """
-    path = workspace.resolve().with_name(NAME)
-    if not path.is_file():
-        return {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OverrideError(f"{path} is not TOML: {error}") from error
+    path, content = load(workspace)
+    content.pop(REPLIES, None)
     overrides: dict[str, dict[str, Override]] = {}
     for lesson, items in content.items():
         for name, entry in items.items() if isinstance(items, dict) else [("", None)]:

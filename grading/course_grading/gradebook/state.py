@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from nbgrader.api import (
     SubmittedNotebook,
 )
 
-from course_grading.gradebook import originals, recorded, scores
+from course_grading.gradebook import due_dates, originals, recorded, replies, scores
 from course_grading.gradebook.recorded import SubmissionId
 
 _FILE = "last_run.json"
 _FORMAT = 1
-PAGE_VERSION = 1  # raise it, and every feedback page is made again
+PAGE_VERSION = 2  # raise it, and every feedback page is made again
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ItemState:
     extra: float | None
     waits: bool
     comment: str = ""
+    reply: str = ""  # to what the student has asked, see gradebook.replies
 
     @property
     def by_hand(self) -> tuple[float | None, float | None, str]:
@@ -54,7 +55,9 @@ class ItemState:
 @dataclass(frozen=True)
 class SubmissionState:
     """One submission. Times are in UTC, in ISO format; ``due`` includes the ``extension``, which is
-    in seconds. ``result`` and ``key`` are digests, empty if unknown.
+    in seconds. ``result`` and ``key`` are digests, empty if unknown. ``handed_in_by`` is for the
+    members of a group. ``zone`` is the class's time zone, in which a page shows times.
+    ``marked_late``: the platform says that it is late, and not when it was handed in.
     """
 
     student: str
@@ -70,6 +73,9 @@ class SubmissionState:
     result: str
     key: str
     items: Mapping[str, ItemState] = field(default_factory=dict)
+    handed_in_by: str = ""
+    zone: str = "UTC"
+    marked_late: bool = False
 
     @property
     def late(self) -> bool:
@@ -81,7 +87,7 @@ class SubmissionState:
     @property
     def waits(self) -> bool:
         """Whether a person has to look at it."""
-        return any(item.waits for item in self.items.values())
+        return self.marked_late or any(item.waits for item in self.items.values())
 
     @property
     def fingerprint(self) -> str:
@@ -98,13 +104,12 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
     """The state of the whole gradebook, or of one student or lesson."""
     totals = scores.totals(book, [lesson] if lesson else [], [student] if student else [])
     items: dict[SubmissionId, dict[str, ItemState]] = {}
+    answers, zone = replies.read(workspace), due_dates.read_zone(workspace).key
     for row in _rows(book, student, lesson):
-        items.setdefault(row[:2], {})[row[2]] = ItemState(*row[3:])
+        reply = answers.get(row[:2], {}).get(row[2], "")
+        item = replace(ItemState(*row[3:]), reply=reply)
+        items.setdefault(row[:2], {})[row[2]] = item
     results = recorded.digests(book)
-    keys = {}
-    for total in totals:
-        original = originals.find(workspace, total.student, total.lesson)
-        keys[total.student, total.lesson] = original.key if original else ""
     return {
         (total.student, total.lesson): SubmissionState(
             student=total.student,
@@ -118,10 +123,16 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
             due=_isoformat(total.due),
             extension=None if total.extension is None else total.extension.total_seconds(),
             result=results.get((total.student, total.lesson), ""),
-            key=keys[total.student, total.lesson],
+            key=original.key if original else "",
             items=items.get((total.student, total.lesson), {}),
+            handed_in_by=original.handed_in_by if original else "",
+            zone=zone,
+            marked_late=original is not None
+            and original.is_marked_late
+            and total.handed_in is None,
         )
         for total in totals
+        for original in [originals.find(workspace, total.student, total.lesson)]
     }
 
 

@@ -9,8 +9,8 @@ import re
 import shutil
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,7 +81,9 @@ def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
         _write_table(out / "grades.csv", _GRADE_COLUMNS, grades),
         _write_table(out / "items.csv", _ITEM_COLUMNS, rows),
         _write_table(
-            out / "needs_manual.csv", _MANUAL_COLUMNS, [row for row in rows if row.manual]
+            out / "needs_manual.csv",
+            _MANUAL_COLUMNS,
+            [*_unknown_times(batch, rows), *(row for row in rows if row.manual)],
         ),
         _write_table(out / "not_handed_in.csv", _MISSING_COLUMNS, batch.not_handed_in),
         _write_table(out / "problems.csv", _PROBLEM_COLUMNS, batch.problems),
@@ -143,6 +145,24 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
     return rows
 
 
+def _unknown_times(batch: Batch, rows: list[_ItemRow]) -> Iterator[_ItemRow]:
+    """A row for each submission that the platform calls late, without saying when it came."""
+    first = {(row.student, row.lesson): row for row in reversed(rows)}
+    for grade in batch.class_grades:
+        id = grade.student, grade.lesson
+        if id in batch.marked_late and id in first:
+            yield replace(
+                first[id],
+                item="(when it was handed in)",
+                score=grade.score,
+                max_score=grade.max_score,
+                answer=(
+                    "late, says the platform; nothing was deducted. Write the time into "
+                    f"[handed_in.{grade.student}] of grading/due_dates.toml"
+                ),
+            )
+
+
 def _write_table(
     path: Path,
     columns: Iterable[str],
@@ -174,19 +194,19 @@ def summarise(batch: Batch) -> str:
         )
         missing = [row for row in batch.not_handed_in if row.lesson == lesson]
         if missing:
-            names = ", ".join(_inline(row.student) for row in missing[:50])
+            names = ", ".join(inline(row.student) for row in missing[:50])
             more = f" and {len(missing) - 50} more" if len(missing) > 50 else ""
             lines += [f"Not handed in ({len(missing)}): {names}{more}.", ""]
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
-        student = _inline(problem.student) if problem.student else "no student"
-        lines.append(f"- {_inline(problem.file)} ({student}): {_inline(problem.reason)}")
+        student = inline(problem.student) if problem.student else "no student"
+        lines.append(f"- {inline(problem.file)} ({student}): {inline(problem.reason)}")
     if batch.notes:
         lines += ["", "## Graded, but please check", ""]
         for note in batch.notes:
-            file, student = _inline(note.file), _inline(note.student)
-            lines.append(f"- {file} ({student}): {_inline(note.reason)}")
+            file, student = inline(note.file), inline(note.student)
+            lines.append(f"- {file} ({student}): {inline(note.reason)}")
     if batch.changes:
         lines += ["", "## Changed since the last run", ""]
         lines += [f"- {describe_change(change)}" for change in batch.changes[:100]]
@@ -197,15 +217,15 @@ def summarise(batch: Batch) -> str:
 
 def describe_change(change: Change) -> str:
     """A change in one line of Markdown."""
-    before, after = _inline(change.before or "nothing"), _inline(change.after or "nothing")
+    before, after = inline(change.before or "nothing"), inline(change.after or "nothing")
     return (
-        f"{_inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
+        f"{inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
         f"({change.reason})"
     )
 
 
-def _inline(text: str) -> str:
-    """A text that somebody else chose, as it is: without markup or new lines."""
+def inline(text: str) -> str:
+    """A text that somebody else chose, as it is in Markdown: without markup or new lines."""
     return re.sub(r"([\\`*_<>\[\]!#|&])", r"\\\1", " ".join(text.split()))
 
 

@@ -76,7 +76,8 @@ class Limits:
 @dataclass(frozen=True)
 class Job:
     """Run ``check``, then call ``function``, which the last of ``cells`` defines, with each case's
-    arguments, in the order of ``cases``; see :func:`pickle_arguments`.
+    arguments, in the order of ``cases``; see :func:`pickle_arguments`. Before that each call of
+    ``alone`` is made in a fork of its own, where forks are cheap.
 
     ``renamed`` holds the functions that an earlier release of the lesson had by other names: pairs
     of signatures, today's and the former, each a function's name and then its parameters. Functions
@@ -88,6 +89,7 @@ class Job:
     cases: Sequence[tuple[int, bytes]]
     check: str = ""
     renamed: Sequence[tuple[tuple[str, ...], tuple[str, ...]]] = ()
+    alone: Sequence[tuple[int, bytes]] = ()
 
 
 def pickle_arguments(arguments: tuple, keywords: dict[str, Any] | None = None) -> bytes:
@@ -100,12 +102,14 @@ class JobResult:
     """How a job ended and what it wrote.
 
     ``status`` is ``done``, or the limit that it exceeded: ``time``, ``memory`` or ``output``.
-    ``seconds`` is the time it took, less the time that it waited for a free processor.
+    ``seconds`` is the time it took, less the time that it waited for a free processor. ``alone``
+    says whether the calls of ``Job.alone`` were made.
     """
 
     status: str
     output: bytes
     seconds: float
+    alone: bool = True
 
 
 class Sandbox:

@@ -1,5 +1,7 @@
 """Times as platforms write them, in UTC; what can't be read is noted."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from course_grading.collect import submissions
 from course_grading.collect.timestamps import read_handed_in
@@ -43,9 +45,33 @@ def test_what_is_no_time_is_noted(text, reason):
     assert "graded as not late" in handed_in.note
 
 
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("May 1, 2026 1020 AM", "2026-05-01 08:20"),
+        ("2026-01-10-10-20-00", "2026-01-10 09:20"),
+        ("2026-10-25-02-30-00", "2026-10-25 00:30"),  # twice: the earlier one
+        ("2026-05-01 10:20:00 -0400", "2026-05-01 14:20"),  # it says its own
+    ],
+)
+def test_a_time_without_a_zone_is_in_that_of_the_class(text, time):
+    zone = ZoneInfo("Europe/Berlin")
+    handed_in = read_handed_in(text, "x", assume_utc=False, zone=zone)
+    assert handed_in.timestamp == f"{time}:00.000000 UTC" and handed_in.note == ""
+    # nbgrader's own times are in UTC by definition
+    assert read_handed_in("2026-05-01 10:20", "x", zone=zone).time.hour == 10
+
+
+def test_the_zone_of_the_class_is_used_for_platforms_names(tmp_path):
+    put(tmp_path, f"11-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
+    (found,), _ = submissions.find(tmp_path, LESSONS, zone=ZoneInfo("America/New_York"))
+    assert found.timestamp == "2026-05-01 14:20:00.000000 UTC"
+    assert submissions.notes([found]) == []
+
+
 def test_times_without_a_zone_are_noted_once_for_a_class(tmp_path):
     for number in range(5):
         put(tmp_path, f"1{number}-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
     accepted, _ = submissions.find(tmp_path, LESSONS)
     (note,) = submissions.notes(accepted)
-    assert "read as UTC; so do 4 others" in note.reason
+    assert "read as UTC. Set time_zone in grading/due_dates.toml; so do 4 others" in note.reason

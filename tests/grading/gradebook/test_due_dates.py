@@ -1,8 +1,11 @@
 """Due dates and extensions from one file: read in the class's time zone, checked, applied."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from course_grading.collect.submissions import Submission
 from course_grading.errors import DueDateError
 from course_grading.gradebook import due_dates
 from course_grading.gradebook.nbgrader_api import open_api
@@ -61,6 +64,27 @@ def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
 def test_mistakes_name_their_fix(read, text, message):
     with pytest.raises(DueDateError, match=message):
         read(text)
+
+
+def test_the_zone_may_have_its_former_name_and_the_time_of_a_hand_in_can_be_told(read, tmp_path):
+    new = f'time_zone = "Asia/Tokyo"\n[handed_in.bob]\n{NAME} = 2026-05-02 08:30:00\n'
+    dates = read(new)
+    assert dates.zone == ZoneInfo("Asia/Tokyo") and dates.due == {}
+    assert dates.handed_in == {("bob", NAME): datetime(2026, 5, 1, 23, 30)}
+    assert due_dates.read_zone(tmp_path / "workspace") == ZoneInfo("Asia/Tokyo")
+    assert read(new.replace("time_zone", "timezone")) == dates
+    with pytest.raises(DueDateError, match="twice: keep time_zone, remove timezone"):
+        read(f'timezone = "UTC"\n{new}')
+    assert due_dates.read_zone(tmp_path / "workspace") == ZoneInfo("UTC")
+    with pytest.raises(DueDateError, match="02_x is not a released lesson"):
+        read('time_zone = "UTC"\n[handed_in.bob]\n02_x = 2026-05-01\n')
+
+
+def test_the_instructor_knows_better_when_something_was_handed_in(read):
+    dates = read(f'time_zone = "UTC"\n[handed_in.bob]\n{NAME} = 2026-05-02 08:30:00\n')
+    ada, bob = (Submission(who, NAME, Path(who), who) for who in ("ada", "bob"))
+    applied = due_dates.apply_handed_in([ada, bob], dates)
+    assert [s.timestamp for s in applied] == [None, "2026-05-02 08:30:00.000000 UTC"]
 
 
 def test_no_file_is_no_mistake(tmp_path):

@@ -1,0 +1,64 @@
+"""One student's results as a comment in Markdown, for a platform that shows comments::
+
+    python -m course_grading.reports.student_comment grades STUDENT
+
+It says what the feedback page says about scores, and nothing about other students.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+from course_grading.reports.tables import inline
+
+
+def make_comment(out: Path, student: str) -> str:
+    """The comment about a student.
+
+    Args:
+        out: the folder that ``course grade --out`` has written.
+        student: the student's id.
+    """
+    lines = ["### Feedback", ""]
+    grades = [row for row in _read(out / "grades.csv") if row["student"] == student]
+    items = [row for row in _read(out / "items.csv") if row["student"] == student]
+    for grade in grades:
+        late = ", late" if grade["late"] == "True" else ""
+        waits = ", not final" if grade["needs_manual"] == "True" else ""
+        lines += [
+            f"**{inline(grade['lesson'])}: {_number(grade['score'])} of "
+            f"{_number(grade['max_score'])} points{late}{waits}**",
+            "",
+            "| item | points | |",
+            "| --- | ---: | --- |",
+        ]
+        for item in items:
+            if item["lesson"] == grade["lesson"]:
+                lines.append(
+                    f"| {inline(item['item'])} | {_number(item['score'])} of "
+                    f"{_number(item['max_score'])} | {inline(item['message'])} |"
+                )
+        lines.append("")
+    problems = _read(out / "problems.csv")
+    if problems:
+        lines += ["Not graded:", ""]
+        lines += [f"- {inline(row['file'])}: {inline(row['reason'])}" for row in problems]
+    elif not grades:
+        lines.append("Nothing was graded yet: push a notebook of the course.")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """The rows of a table; none if it was not written."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.4g}" if text else "-"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(make_comment(Path(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,188 @@
+"""How often and in which order a function is called, against a sandbox that only seems to run."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from course_grading.autograde.calls import (
+    MAX_TIMEOUTS,
+    CallOutcomes,
+    NotRun,
+    TimeBudget,
+    make_calls,
+)
+from course_grading.sandbox.host import Job, JobResult, Limits
+
+HIDDEN, VISIBLE = 4, 2
+CALLS = HIDDEN + VISIBLE
+
+
+class Ended(Exception):
+    """The process ends, or the job with this status."""
+
+
+class Pretended:
+    """Makes the calls as the guest program does.
+
+    Args:
+        make: makes a student's function with new state, as a fork has it.
+        alone: whether forks are cheap.
+        seconds: how long each job takes.
+    """
+
+    limits = Limits(wall_seconds=60)
+
+    def __init__(self, make: Callable[[], Callable[[int], int]], alone=True, seconds=1.0):
+        self.make, self.alone, self.seconds = make, alone, seconds
+        self.jobs: list[Job] = []
+
+    def run(self, job: Job, wall_seconds: float) -> JobResult:
+        self.jobs.append(job)
+        lines = [b'{"check": null}\n']
+        status = "done"
+        try:
+            for call in job.alone if self.alone else ():
+                try:
+                    lines += self._lines(self.make(), [call])
+                except Ended as ended:
+                    if ended.args != ("done",):
+                        raise
+            lines += self._lines(self.make(), job.cases, lines)
+        except Ended as ended:
+            (status,) = ended.args
+        return JobResult(status, b"".join(lines), self.seconds, self.alone)
+
+    def _lines(self, function, calls, into=None) -> Iterator[bytes]:
+        made = [] if into is None else into
+        for number, pickled in calls:
+            output = function(int(pickled))
+            made.append(json.dumps({"case": number, "output": output}).encode() + b"\n")
+        return iter(()) if into is not None else iter(made)
+
+
+def outcomes(sandbox: Pretended, seed: int = 1, budget: float = 100.0) -> list[CallOutcomes]:
+    cases = [(number, str(number).encode()) for number in range(CALLS)]
+    job = Job([], "f", cases, check="check()")
+    result = make_calls(job, HIDDEN, seed, sandbox, TimeBudget(budget))
+    assert not isinstance(result, NotRun)
+    return result
+
+
+def values(made: CallOutcomes) -> list:
+    """The outputs, or how a process ended."""
+    return [
+        outcome if isinstance(outcome, str) else json.loads(outcome)["output"]
+        for outcome in made.in_order
+    ]
+
+
+def double() -> Callable[[int], int]:
+    return lambda x: 2 * x
+
+
+def test_each_hidden_case_is_called_alone_and_twice_among_the_others():
+    sandbox = Pretended(double)
+    made = outcomes(sandbox)
+    assert [values(each) for each in made] == [[0] * 3, [2] * 3, [4] * 3, [6] * 3, [8], [10]]
+    (job,) = sandbox.jobs
+    order = [int(pickled) for _, pickled in job.cases]
+    assert sorted(order[:CALLS]) == [*range(CALLS)] and sorted(order[CALLS:]) == [*range(HIDDEN)]
+    assert sorted(int(pickled) for _, pickled in job.alone) == [*range(HIDDEN)]
+    numbers = [number for number, _ in [*job.cases, *job.alone]]
+    assert len(set(numbers)) == len(numbers) == CALLS + 2 * HIDDEN
+
+
+def test_the_order_depends_on_the_seed_alone():
+    def order(seed: int) -> list[int]:
+        sandbox = Pretended(double)
+        outcomes(sandbox, seed)
+        return [number for number, _ in [*sandbox.jobs[0].cases, *sandbox.jobs[0].alone]]
+
+    assert order(1) == order(1) and len({tuple(order(seed)) for seed in range(9)}) == 9
+
+
+def test_where_forks_are_dear_each_is_called_twice():
+    made = outcomes(Pretended(double, alone=False))
+    assert [values(each) for each in made] == [[0] * 2, [2] * 2, [4] * 2, [6] * 2, [8], [10]]
+
+
+def counting(limit: int, end: str = "") -> Callable[[], Callable[[int], int]]:
+    """A function that is right in its first calls, and then wrong or ends."""
+
+    def make() -> Callable[[int], int]:
+        calls: list[int] = []
+
+        def function(x: int) -> int:
+            calls.append(x)
+            if len(calls) > limit and end:
+                raise Ended(end)
+            return 2 * x if len(calls) <= limit else -1
+
+        return function
+
+    return make
+
+
+def test_a_function_that_is_right_at_first_is_wrong_later():
+    for limit in range(1, CALLS + HIDDEN):
+        for alone in (True, False):
+            made = outcomes(Pretended(counting(limit), alone))
+            assert any(
+                values(each)[0] == 2 * call and -1 in values(each)
+                for call, each in enumerate(made[:HIDDEN])
+            ) or (limit < CALLS and any(values(each) == [-1, -1] for each in made[:HIDDEN]))
+
+
+def ends_for(*inputs: int, status: str = "done") -> Callable[[], Callable[[int], int]]:
+    def make() -> Callable[[int], int]:
+        def function(x: int) -> int:
+            if x in inputs:
+                raise Ended(status)
+            return 2 * x
+
+        return function
+
+    return make
+
+
+def test_a_call_that_ends_its_process_costs_itself_alone():
+    for alone in (True, False):
+        sandbox = Pretended(ends_for(1, 3), alone)
+        made = outcomes(sandbox)
+        assert [set(values(each)) for each in made] == [{0}, {"done"}, {4}, {"done"}, {8}, {10}]
+        assert len(sandbox.jobs) == (2 if alone else 3)
+
+
+def test_two_calls_beyond_the_time_end_it_and_the_visible_check_still_runs():
+    sandbox = Pretended(ends_for(*range(HIDDEN), status="time"))
+    made = outcomes(sandbox)
+    assert [set(values(each)) for each in made] == [{"time"}] * HIDDEN + [{8}, {10}]
+    assert len(sandbox.jobs) == MAX_TIMEOUTS + 1
+    sandbox = Pretended(ends_for(*range(CALLS), status="time"))
+    assert {value for each in outcomes(sandbox) for value in values(each)} == {"time"}
+    assert len(sandbox.jobs) == MAX_TIMEOUTS + 1
+
+
+def test_the_time_of_all_jobs_together_is_limited():
+    """A function that runs for a while and then ends its process costs a new process per case."""
+    sandbox = Pretended(ends_for(0, 1, 2), alone=False, seconds=30.0)
+    made = outcomes(sandbox, budget=50.0)
+    assert len(sandbox.jobs) == 2
+    assert "time" in {value for each in made for value in values(each)}
+
+
+def test_a_limit_that_is_met_in_the_repetition_fails_nothing():
+    for status in ("time", "memory", "output"):
+        sandbox = Pretended(counting(CALLS, status), alone=False)
+        made = outcomes(sandbox)
+        assert [values(each) for each in made] == [[2 * call] for call in range(CALLS)]
+        assert all(each.again is None for each in made) and len(sandbox.jobs) == 1
+
+
+def test_a_job_that_made_no_call_says_why():
+    class Broken(Pretended):
+        def run(self, job: Job, wall_seconds: float) -> JobResult:
+            return JobResult("done", b'{"stopped": true, "error": "NameError"}\n', 0.1)
+
+    job = Job([], "f", [(0, b"0")], check="check()")
+    result = make_calls(job, 1, 1, Broken(double), TimeBudget())
+    assert result == NotRun({"stopped": True, "error": "NameError"}, "done")

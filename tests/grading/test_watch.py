@@ -1,0 +1,204 @@
+"""``course grade --watch``: what arrives is graded once it is complete; nothing ends the watch."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from course_grading.batch import Batch, Grade
+from course_grading.collect.archives import open_submissions
+from course_grading.collect.problems import Problem
+from course_grading.errors import IntakeError
+from course_grading.watch import (
+    RETRY_AFTER,
+    FolderWatch,
+    Interruption,
+    Reporter,
+    StopWatching,
+    refuse_reason,
+    watch,
+)
+
+from tests.support.command import course_command, environment
+
+NAME = "01_sample"
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_file_counts_when_it_has_stopped_growing(tmp_path):
+    arrivals = FolderWatch(tmp_path)
+    assert arrivals.look() == set()
+    ada = write(tmp_path / "ada" / "a.ipynb", "{")
+    assert arrivals.look() == set()  # it may still grow
+    write(ada, "{}")
+    bob = write(tmp_path / "bob" / "b.ipynb", "{}")
+    assert arrivals.look() == set()
+    write(bob, "{} ")
+    assert arrivals.look() == {"ada/a.ipynb"}
+    assert arrivals.look() == {"ada/a.ipynb", "bob/b.ipynb"}
+    arrivals.accept()
+    assert arrivals.look() == set()
+
+
+def test_a_replaced_file_counts_again_and_a_removed_one_does_not(tmp_path):
+    ada = write(tmp_path / "ada.ipynb", "{}")
+    write(tmp_path / ".DS_Store", "x")
+    arrivals = FolderWatch(tmp_path)
+    arrivals.look()
+    assert arrivals.look() == {"ada.ipynb"}
+    arrivals.accept()
+    write(tmp_path / "new", "{}")
+    os.replace(tmp_path / "new", ada)
+    assert arrivals.look() == set() and arrivals.look() == {"ada.ipynb"}
+    arrivals.accept()
+    ada.unlink()
+    assert arrivals.look() == set() and arrivals.look() == set()
+
+
+def test_a_folder_that_is_missing_for_a_while_is_no_error(tmp_path):
+    arrivals = FolderWatch(tmp_path / "later")
+    assert arrivals.look() == set()
+    write(tmp_path / "later" / "ada.ipynb", "{}")
+    arrivals.look()
+    assert arrivals.look() == {"ada.ipynb"}
+
+
+def test_only_complete_files_are_opened(tmp_path):
+    write(tmp_path / "ada" / "a.ipynb", "{}")
+    write(tmp_path / "bob" / "b.ipynb", "{")
+    with open_submissions(tmp_path, {"ada/a.ipynb"}) as (files, problems):
+        assert list(files) == ["ada", "ada/a.ipynb"] and problems == []
+
+
+def run_watch(folder: Path, grade, looks: int) -> list[str]:
+    """What a watch says in so many looks."""
+    said: list[str] = []
+    left = iter(range(looks))
+
+    def wait() -> None:
+        if next(left, None) is None:
+            raise StopWatching
+
+    watch(folder, grade, said.append, wait)
+    return said
+
+
+def test_each_arrival_is_graded_once(tmp_path):
+    write(tmp_path / "ada.ipynb", "{}")
+    runs = []
+
+    def grade(names):
+        runs.append(sorted(names))
+        if len(runs) == 1:
+            write(tmp_path / "bob.ipynb", "{}")
+        return [f"run {len(runs)}"]
+
+    assert run_watch(tmp_path, grade, 9) == ["run 1", "run 2"]
+    assert runs == [["ada.ipynb"], ["ada.ipynb", "bob.ipynb"]]
+
+
+def test_a_failed_run_is_reported_once_and_tried_again(tmp_path):
+    write(tmp_path / "ada.ipynb", "{}")
+    errors = [
+        IntakeError("another run is at work"),
+        IntakeError("another run is at work"),
+        TypeError(),
+    ]
+
+    def grade(names):
+        if errors:
+            raise errors.pop(0)
+        return ["graded"]
+
+    said = run_watch(tmp_path, grade, 3 * RETRY_AFTER + 2)
+    assert said == [
+        "nothing was graded: another run is at work",
+        "nothing was graded: TypeError: ",
+        "graded",
+    ]
+
+
+def test_control_c_waits_for_the_run_that_is_at_work():
+    said: list[str] = []
+    interruption = Interruption(said.append)
+    before = signal.getsignal(signal.SIGINT)
+    with interruption.handled():
+        with pytest.raises(StopWatching):
+            signal.raise_signal(signal.SIGINT)
+        with interruption.at_work():
+            signal.raise_signal(signal.SIGINT)
+            assert len(said) == 1 and "Ctrl-C again" in said[0]
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        with pytest.raises(StopWatching):
+            interruption.wait()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_line_for_each_submission_that_is_new_or_changed():
+    def run(ada: float, *problems: Problem) -> Batch:
+        grades = [
+            Grade("ada", NAME, ada, 5, late=True, needs_manual=False),
+            Grade("bob", NAME, 2.5, 5, late=False, needs_manual=True),
+        ]
+        return Batch(class_grades=grades, problems=[*problems])
+
+    broken = Problem("eve", NAME, "eve.ipynb", "it is empty")
+    reporter = Reporter({})
+    bob = f"bob, {NAME}: 2.5 of 5 points, to be graded by hand"
+    problem = "eve.ipynb: not graded: it is empty"
+    assert [*reporter.lines(run(5, broken))] == [f"ada, {NAME}: 5 of 5 points, late", bob, problem]
+    assert [*reporter.lines(run(5, broken))] == []
+    assert [*reporter.lines(run(4))] == [f"ada, {NAME}: 4 of 5 points, late"]
+    assert [*reporter.lines(run(4, broken))] == [problem]
+
+
+def test_a_folder_that_would_grade_its_own_output_is_refused(tmp_path):
+    assert refuse_reason(tmp_path, tmp_path.parent / "grades") == ""
+    assert "would be taken for work" in refuse_reason(tmp_path, tmp_path / "grades")
+    zipped = write(tmp_path / "class.zip", "")
+    assert "--watch needs a folder" in refuse_reason(zipped, tmp_path / "grades")
+
+
+def test_the_command_grades_what_arrives_until_control_c(built, tmp_path, submission):
+    """Everything is written at the end, as by a normal run."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    command = [*course_command(built), "grade", "--watch", folder, "--out", tmp_path / "out"]
+    with subprocess.Popen(
+        [*command, "--workers", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        lines = iter(process.stdout)
+        assert next(lines).startswith(f"Watching {folder}")
+        for student, content in (
+            ("ada", submission(which_letters_answer='answer = "AC"')),
+            ("bob", b"{"),
+        ):
+            path = tmp_path / "arriving"
+            path.write_bytes(content)
+            (folder / student).mkdir()
+            os.replace(path, folder / student / f"{NAME}.ipynb")
+            line = next(lines)
+            assert line.startswith(
+                f"ada, {NAME}: 3 of 6 points"
+                if student == "ada"
+                else f"bob/{NAME}.ipynb: not graded: "
+            ), line
+        os.killpg(process.pid, signal.SIGINT)
+        rest = [*lines]
+        assert rest[-1].startswith("Ended. Everything is written"), rest
+    assert process.returncode == 0
+    grades = (tmp_path / "out" / "grades.csv").read_text("utf-8-sig").splitlines()
+    assert grades[1].startswith(f"ada,,{NAME},3.0,6.0")
+    assert "bob" in (tmp_path / "out" / "problems.csv").read_text("utf-8-sig")

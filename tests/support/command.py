@@ -1,0 +1,29 @@
+"""The ``course`` command as a process of its own, in the small course."""
+
+import os
+import sys
+from pathlib import Path
+
+from tests.support.checkout import ROOT
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from course_lib.assets import paths
+
+checkout = Path(sys.argv.pop(1))
+paths.checkout = lambda: checkout
+from course_lib.cli import main
+main()
+"""
+
+
+def course_command(built: Path) -> list[str]:
+    """The words of the command, to be followed by its arguments."""
+    return [sys.executable, "-c", _PROGRAM, str(built)]
+
+
+def environment() -> dict[str, str]:
+    """This environment, in which new processes find the packages that this one uses."""
+    places = os.pathsep.join(map(str, (ROOT, ROOT / "grading")))
+    return {**os.environ, "PYTHONPATH": places, "PYTHONUNBUFFERED": "1"}
