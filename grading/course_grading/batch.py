@@ -561,10 +561,12 @@ class _Run:
 
     def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
         days = class_list.extension_days(self.members, {student for student, _ in known})
-        due_dates.apply(book, self.workspace, self.due_dates, days)
+        due_dates.apply(book, self.workspace, self.due_dates, days, self.members)
+        for sentence in due_dates.find_doubts(book, self.workspace, self.due_dates, self.members):
+            self.batch.notes.append(Problem("", "", "due dates", sentence))
         if self.members is not None:
             self.members.fill_names(book)
-            self.batch.not_handed_in = self.members.not_handed_in(known)
+            self.batch.not_handed_in = self.members.not_handed_in(known, self.batch.problems)
 
     def _record_lost(self) -> None:
         for result in list(record.stored_results(self.workspace)):

@@ -38,7 +38,7 @@ _ITEM_COLUMNS = (
 _MANUAL_COLUMNS = ("student", "name", "lesson", "item", "score", "max_score", "answer", "link")
 _PROBLEM_COLUMNS = ("student", "lesson", "file", "reason")
 _CHANGE_COLUMNS = ("student", "lesson", "what", "before", "after", "reason")
-_MISSING_COLUMNS = ("student", "name", "lesson")
+_MISSING_COLUMNS = ("student", "name", "lesson", "note")
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,9 @@ def summarise(batch: Batch) -> str:
             lesson, grades, [item for item in items if item.lesson == lesson]
         )
         missing = [row for row in batch.not_handed_in if row.lesson == lesson]
-        if missing:
-            names = ", ".join(_inline(row.student) for row in missing[:50])
-            more = f" and {len(missing) - 50} more" if len(missing) > 50 else ""
-            lines += [f"Not handed in ({len(missing)}): {names}{more}.", ""]
+        unread = [row for row in missing if row.note]
+        lines += _list_students("Not handed in", [row for row in missing if not row.note])
+        lines += _list_students("Handed in, but not graded", unread)
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
@@ -193,6 +192,15 @@ def summarise(batch: Batch) -> str:
         if len(batch.changes) > 100:
             lines.append(f"- and {len(batch.changes) - 100} more: see changes.csv in runs/")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _list_students(title: str, rows: list[NotHandedIn]) -> list[str]:
+    """A paragraph with the first 50 of them; nothing if there are none."""
+    if not rows:
+        return []
+    names = ", ".join(_inline(row.student) for row in rows[:50])
+    more = f" and {len(rows) - 50} more" if len(rows) > 50 else ""
+    return [f"{title} ({len(rows)}): {names}{more}.", ""]
 
 
 def describe_change(change: Change) -> str:
