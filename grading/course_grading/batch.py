@@ -25,6 +25,7 @@ from course_grading.export.class_list import NotHandedIn
 from course_grading.gradebook import (
     due_dates,
     feedback,
+    formgrader,
     lateness,
     originals,
     overrides,
@@ -61,6 +62,7 @@ class Batch:
     student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
     ``changes`` is what is different from the last run about submissions that were graded before, in
     this folder or not. The fields that begin with ``class_`` are about the whole gradebook.
+    ``positions`` says by lesson where formgrader shows an item, see :mod:`.gradebook.formgrader`.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -75,6 +77,7 @@ class Batch:
     class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
     not_handed_in: list[NotHandedIn] = field(default_factory=list)
+    positions: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def grade_batch(
@@ -654,6 +657,10 @@ def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batc
         ]
         batch.class_items = scores.items(gradebook)
         final = state.read(gradebook, workspace)
+    batch.positions = {
+        lesson: formgrader.read_positions(workspace, lesson)
+        for lesson in sorted({grade.lesson for grade in batch.class_grades})
+    }
     batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}
     batch.grades = [g for g in batch.class_grades if (g.student, g.lesson) in graded]
     batch.items = [i for i in batch.class_items if (i.student, i.lesson) in graded]

@@ -194,8 +194,14 @@ def _report(batch, out: Path, console) -> None:
         highlight=False,
     )
     for problem in batch.problems:
+        # Gradescope's names of files say nothing about whose they are
+        named = problem.student.replace("_", " ") in problem.file.replace("_", " ")
+        whose = "" if named else f" ({problem.student})"
         console.print(
-            f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False
+            f"  {problem.file}{whose}: {problem.reason}",
+            style="yellow",
+            markup=False,
+            highlight=False,
         )
     for note in batch.notes:
         name = note.file or f"{note.lesson} of {note.student}"

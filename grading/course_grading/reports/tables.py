@@ -17,12 +17,11 @@ from pathlib import Path
 from course_grading.batch import Batch, Grade
 from course_grading.collect.problems import Problem
 from course_grading.export.class_list import NotHandedIn
+from course_grading.gradebook import formgrader
 from course_grading.gradebook.changes import Change
 from course_grading.gradebook.record import work_of
 from course_grading.gradebook.scores import Item
 
-# where formgrader is, started as docs/instructors.md says
-FORMGRADER = "http://localhost:8888/formgrader/submissions"
 _MAX_WORK = 2000  # characters of an answer in a table
 _GRADE_COLUMNS = ("student", "name", "lesson", "score", "max_score", "late", "needs_manual")
 _ITEM_COLUMNS = (
@@ -137,7 +136,9 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
                 manual=item.manual,
                 answer=answer[:_MAX_WORK],
                 message=graded.message if graded else "",
-                link=f"{FORMGRADER}/{item.notebook}",
+                link=formgrader.link(
+                    item.notebook, item.name, batch.positions.get(item.lesson, {})
+                ),
             )
         )
     return rows
@@ -184,8 +185,8 @@ def summarise(batch: Batch) -> str:
     if batch.notes:
         lines += ["", "## Graded, but please check", ""]
         for note in batch.notes:
-            file, student = _inline(note.file), _inline(note.student)
-            lines.append(f"- {file} ({student}): {_inline(note.reason)}")
+            student = f" ({_inline(note.student)})" if note.student else ""
+            lines.append(f"- {_inline(note.file)}{student}: {_inline(note.reason)}")
     if batch.changes:
         lines += ["", "## Changed since the last run", ""]
         lines += [f"- {describe_change(change)}" for change in batch.changes[:100]]
