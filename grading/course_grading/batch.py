@@ -33,6 +33,7 @@ from course_grading.gradebook import (
     recorded,
     scores,
     state,
+    ungraded,
     verify,
 )
 from course_grading.gradebook.changes import Change, compare
@@ -62,7 +63,7 @@ class Batch:
     student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
     ``changes`` is what is different from the last run about submissions that were graded before, in
     this folder or not. The fields that begin with ``class_`` are about the whole gradebook.
-    ``positions`` says by lesson where formgrader shows an item, see :mod:`.gradebook.formgrader`.
+    ``places`` says by lesson where formgrader shows an item, see :mod:`.gradebook.formgrader`.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -77,7 +78,7 @@ class Batch:
     class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
     not_handed_in: list[NotHandedIn] = field(default_factory=list)
-    positions: dict[str, dict[str, int]] = field(default_factory=dict)
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def grade_batch(
@@ -567,9 +568,10 @@ class _Run:
         due_dates.apply(book, self.workspace, self.due_dates, days, self.members)
         for sentence in due_dates.find_doubts(book, self.workspace, self.due_dates, self.members):
             self.batch.notes.append(Problem("", "", "due dates", sentence))
+        problems = ungraded.remember(self.workspace, self.batch.problems, known)
         if self.members is not None:
             self.members.fill_names(book)
-            self.batch.not_handed_in = self.members.not_handed_in(known, self.batch.problems)
+            self.batch.not_handed_in = self.members.not_handed_in(known, problems)
 
     def _record_lost(self) -> None:
         for result in list(record.stored_results(self.workspace)):
@@ -657,8 +659,8 @@ def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batc
         ]
         batch.class_items = scores.items(gradebook)
         final = state.read(gradebook, workspace)
-    batch.positions = {
-        lesson: formgrader.read_positions(workspace, lesson)
+    batch.places = {
+        lesson: formgrader.read_places(workspace, lesson)
         for lesson in sorted({grade.lesson for grade in batch.class_grades})
     }
     batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}

@@ -206,8 +206,7 @@ def check_tables(table: str, course: Instructor) -> dict[str, dict[str, str]]:
     assert sorted(waits) == sorted(
         (login, item) for login, row in expected.items() for item in row["waits"].split()
     )
-    missing = {row["student"] for row in course.table(course.out / "not_handed_in.csv")}
-    assert missing == {id for login, id in course.ids.items() if login not in expected}
+    check_missing(course, expected)
     for login, row in expected.items():
         student = class_of_40.students()[login]
         folder = course.out / "feedback" / course.platform.id(student)
@@ -215,6 +214,18 @@ def check_tables(table: str, course: Instructor) -> dict[str, dict[str, str]]:
         assert student.name.replace("'", "&#39;") in page
         assert f"Score: {round(float(row['total']), 2)} / " in page, login
     return expected
+
+
+def check_missing(course: Instructor, expected: dict[str, dict[str, str]]) -> None:
+    """Who has handed in nothing, and who something that could not be graded."""
+    missing = course.table(course.out / "not_handed_in.csv")
+    notes = {row["student"]: row["note"] for row in missing}
+    said = {row["login"]: row["said"] for row in class_of_40.read_table("expected.csv")}
+    logins = {id: login for login, id in course.ids.items()}
+    assert {logins[id] for id in notes} == course.ids.keys() - expected.keys()
+    for id, note in notes.items():
+        text = said[logins[id]] if logins[id] in course.logins else ""
+        assert text in note and bool(text) == bool(note)
 
 
 def check_reasons(course: Instructor) -> None:
@@ -233,11 +244,6 @@ def check_reasons(course: Instructor) -> None:
     assert any("no student of the class has this name" in reason for reason in strangers)
     tells_late = course.platform.tells_time or course.platform.marks_late
     assert any("nothing says when" in reason for reason in strangers) != tells_late
-    missing = course.table(course.out / "not_handed_in.csv")
-    notes = {row["student"]: row["note"] for row in missing}
-    for login, text in said.items():
-        if login in course.logins and course.ids[login] in notes:
-            assert text in notes[course.ids[login]] and bool(text) == bool(notes[course.ids[login]])
 
 
 def check_exports(course: Instructor, rows: dict[str, dict[str, str]]) -> None:

@@ -119,7 +119,7 @@ class ClassList:
         for problem in problems:
             if problem.student:
                 id = self.id_of(problem.student), problem.lesson
-                notes.setdefault(id, f"handed in, but not graded: {problem.reason}")
+                notes.setdefault(id, f"handed in, but not graded: {problem.file}: {problem.reason}")
         return [
             NotHandedIn(
                 member.id,

@@ -137,7 +137,7 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
                 answer=answer[:_MAX_WORK],
                 message=graded.message if graded else "",
                 link=formgrader.link(
-                    item.notebook, item.name, batch.positions.get(item.lesson, {})
+                    item.notebook, batch.places.get(item.lesson, {}).get(item.name, "")
                 ),
             )
         )

@@ -103,10 +103,10 @@ def test_who_has_not_handed_in(take):
     assert members.not_handed_in(handed_in) == [NotHandedIn("alan", "02_other", "Alan Turing")]
     broken = Problem("turingalan_102", "02_other", "x.ipynb", "the file is empty")
     (alan,) = members.not_handed_in(handed_in, [broken])
-    assert alan.note == "handed in, but not graded: the file is empty"
+    assert alan.note == "handed in, but not graded: x.ipynb: the file is empty"
     no_notebook = Problem("turingalan_102", "", "x.py", "it is no notebook")
     (alan,) = members.not_handed_in(handed_in, [no_notebook])
-    assert alan.note == "handed in, but not graded: it is no notebook"
+    assert alan.note == "handed in, but not graded: x.py: it is no notebook"
 
 
 def test_formgrader_shows_names(take, built):

@@ -59,7 +59,7 @@ def test_what_waits_for_a_person_is_listed_with_what_stands_there(tmp_path):
         sources=(("q-answer", source), ("r-answer", 'answer = "A"')),
     )
     batch = Batch(class_grades=[ADA], class_results={("ada", NAME): result})
-    batch.positions = {NAME: {"q": 3, "r": 6}}
+    batch.places = {NAME: {"q": "?index=1#q-answer-comment"}}
     batch.class_items = [
         Item("ada", NAME, "q", 0.0, 1.0, True, manual=True, notebook="4711"),
         Item("ada", NAME, "r", 1.0, 1.0, True, notebook="4711"),
@@ -74,7 +74,7 @@ def test_what_waits_for_a_person_is_listed_with_what_stands_there(tmp_path):
         "score": "0.0",
         "max_score": "1.0",
         "answer": '["B"]',
-        "link": "http://localhost:8888/formgrader/submissions/4711/?index=3#q",
+        "link": "http://localhost:8888/formgrader/submissions/4711/?index=1#q-answer-comment",
     }
     _, second = read(tmp_path / "items.csv")
     assert (second["answer"], second["message"], second["manual"]) == ("A", "Recorded: A.", "False")
