@@ -139,7 +139,7 @@ class Lesson:
                 if work[name] == "deleted":
                     continue
                 if work[name] == "helper":
-                    cells.append(nbformat.v4.new_code_cell(HELPER))
+                    cells.append(nbformat.v4.new_code_cell(HELPER, id="my-helper"))
                 cell.source = self._exercise(name, work[name], cell.source)
             cells.append(cell)
         notebook.cells = cells
