@@ -26,6 +26,7 @@ from course_grading.export.class_list import NotHandedIn
 from course_grading.gradebook import (
     due_dates,
     feedback,
+    formgrader,
     lateness,
     originals,
     overrides,
@@ -34,6 +35,7 @@ from course_grading.gradebook import (
     replies,
     scores,
     state,
+    ungraded,
     verify,
 )
 from course_grading.gradebook.changes import Change, compare
@@ -64,7 +66,8 @@ class Batch:
     ``changes`` is what is different from the last run about submissions that were graded before, in
     this folder or not. ``marked_late`` are submissions that the platform calls late without the
     time: a person has to find it out. The fields that begin with ``class_`` are about the whole
-    gradebook.
+    gradebook. ``places`` says by lesson where formgrader shows an item, see
+    :mod:`.gradebook.formgrader`.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -80,6 +83,7 @@ class Batch:
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
     not_handed_in: list[NotHandedIn] = field(default_factory=list)
     marked_late: set[SubmissionId] = field(default_factory=set)
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def grade_batch(
@@ -630,10 +634,13 @@ class _Run:
 
     def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
         days = class_list.extension_days(self.members, {student for student, _ in known})
-        due_dates.apply(book, self.workspace, self.due_dates, days)
+        due_dates.apply(book, self.workspace, self.due_dates, days, self.members)
+        for sentence in due_dates.find_doubts(book, self.workspace, self.due_dates, self.members):
+            self.batch.notes.append(Problem("", "", "due dates", sentence))
+        problems = ungraded.remember(self.workspace, self.batch.problems, known)
         if self.members is not None:
             self.members.fill_names(book)
-            self.batch.not_handed_in = self.members.not_handed_in(known)
+            self.batch.not_handed_in = self.members.not_handed_in(known, problems)
 
     def _record_lost(self) -> None:
         for result in list(record.stored_results(self.workspace)):
@@ -718,6 +725,10 @@ def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batc
         ]
         batch.class_items = scores.items(gradebook)
     batch.marked_late = marked_late
+    batch.places = {
+        lesson: formgrader.read_places(workspace, lesson)
+        for lesson in sorted({grade.lesson for grade in batch.class_grades})
+    }
     batch.class_results = {(r.student, r.lesson): r for r in record.stored_results(workspace)}
     batch.grades = [g for g in batch.class_grades if (g.student, g.lesson) in graded]
     batch.items = [i for i in batch.class_items if (i.student, i.lesson) in graded]

@@ -245,12 +245,16 @@ def _report(batch, out: Path, console) -> None:
         highlight=False,
     )
     for problem in batch.problems:
+        # Gradescope's names of files say nothing about whose they are
+        named = problem.student.replace("_", " ") in problem.file.replace("_", " ")
+        whose = "" if named else f" ({problem.student})"
         console.print(
-            f"  {problem.file}: {problem.reason}", style="yellow", markup=False, highlight=False
+            f"  {problem.file}{whose}: {problem.reason}",
+            style="yellow",
+            markup=False,
+            highlight=False,
         )
-    for note in batch.notes:
-        name = note.file or f"{note.lesson} of {note.student}"
-        console.print(f"  {name}: {note.reason}", markup=False, highlight=False)
+    _print_notes(batch.notes, console)
     _print_changes(batch.changes, console)
     waiting = sum(grade.needs_manual for grade in batch.class_grades)
     if waiting:
@@ -267,6 +271,20 @@ def _report(batch, out: Path, console) -> None:
         )
     if batch.problems or batch.audit_findings:
         raise typer.Exit(1)
+
+
+def _print_notes(notes: list, console) -> None:
+    """Each note; of those with the same reason, the first three."""
+    alike: dict[str, list] = {}
+    for note in notes:
+        alike.setdefault(note.reason, []).append(note)
+    for reason, group in alike.items():
+        shown = group if len(group) <= 4 else group[:3]
+        for note in shown:
+            name = note.file or f"{note.lesson} of {note.student}"
+            console.print(f"  {name}: {reason}", markup=False, highlight=False)
+        if len(group) > len(shown):
+            console.print(f"  and {len(group) - len(shown)} more like this: see notes.csv")
 
 
 def _print_changes(changes: list, console) -> None:

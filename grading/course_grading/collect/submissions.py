@@ -491,6 +491,8 @@ def _is_beside(name: str) -> bool:
 
 
 def _holds_none(entry: Entry, is_folder: Callable[[str], bool] = lambda name: False) -> str:
+    if not entry.is_folder and not entry.is_archive:
+        return "it is no notebook"
     names = [
         name
         for name in entry.names

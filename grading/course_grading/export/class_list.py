@@ -17,6 +17,7 @@ from pathlib import Path
 from nbgrader.api import Gradebook, Student
 
 from course_grading.collect.groups import MAX_MEMBERS, Group
+from course_grading.collect.problems import Problem
 from course_grading.errors import RosterError
 from course_grading.export.roster import (
     OWN_COLUMN,
@@ -61,11 +62,14 @@ class Member:
 
 @dataclass(frozen=True)
 class NotHandedIn:
-    """A student of the class who has handed in nothing for a lesson."""
+    """A student of the class of whom nothing is graded for a lesson. ``note`` says what is known
+    of something that was handed in and could not be graded; it is empty if there is nothing.
+    """
 
     student: str
     lesson: str
     name: str
+    note: str = ""
 
 
 class ClassList:
@@ -117,18 +121,36 @@ class ClassList:
             if 1 < len(members) <= MAX_MEMBERS
         ]
 
-    def not_handed_in(self, handed_in: Iterable[tuple[str, str]]) -> list[NotHandedIn]:
-        """Who has handed in nothing for a lesson for which somebody has; by lesson.
+    def id_of(self, student: str) -> str:
+        """The id in the class list of a student of the gradebook; their own if there is none."""
+        member = self.find(student)
+        return member.id if member else student
+
+    def not_handed_in(
+        self, handed_in: Iterable[tuple[str, str]], problems: Iterable[Problem] = ()
+    ) -> list[NotHandedIn]:
+        """Of whom nothing is graded for a lesson of which somebody's work is; by lesson.
 
         Args:
-            handed_in: student and lesson of every submission.
+            handed_in: student and lesson of every graded submission.
+            problems: what was handed in and is not graded.
         """
         by_lesson: dict[str, set[str]] = {}
         for student, lesson in handed_in:
-            member = self.find(student)
-            by_lesson.setdefault(lesson, set()).add(member.id if member else "")
+            by_lesson.setdefault(lesson, set()).add(self.id_of(student))
+        notes: dict[tuple[str, str], str] = {}
+        for problem in problems:
+            if problem.student:
+                id = self.id_of(problem.student), problem.lesson
+                notes.setdefault(id, f"handed in, but not graded: {problem.file}: {problem.reason}")
         return [
-            NotHandedIn(member.id, lesson, member.name)
+            NotHandedIn(
+                member.id,
+                lesson,
+                member.name,
+                # a file that is no notebook names no lesson
+                notes.get((member.id, lesson)) or notes.get((member.id, ""), ""),
+            )
             for lesson, ids in sorted(by_lesson.items())
             for member in self.members
             if member.id not in ids
@@ -269,4 +291,5 @@ def _member(row: dict[str, str], path: Path) -> Member:
 
 def _is_test_student(row: dict[str, str]) -> bool:
     """Whether it is the student that Canvas adds for the teacher's own view."""
-    return row.get("Student", "").replace(" ", "") == "Student,Test" and not row.get("ID")
+    name = row.get("Student", "").replace(" ", "")
+    return name == "Student,Test" and not row.get("SIS User ID")

@@ -29,6 +29,8 @@ from nbgrader.api import Assignment, Gradebook, SubmittedAssignment
 from course_grading.collect.submissions import Submission
 from course_grading.collect.timestamps import HandedIn
 from course_grading.errors import DueDateError
+from course_grading.export.class_list import ClassList
+from course_grading.gradebook import originals
 
 NAME = "due_dates.toml"
 _ZONE_NAMES = ("time_zone", "timezone")  # the second one is the former name
@@ -177,6 +179,7 @@ def apply(
     workspace: Path,
     dates: DueDates,
     extension_days: dict[str, float] | None = None,
+    members: ClassList | None = None,
 ) -> None:
     """Bring due dates and extensions into the gradebook.
 
@@ -188,7 +191,10 @@ def apply(
         dates: what the file says.
         extension_days: the extension of students for every lesson, by their ids in the gradebook.
             A date in the file comes before it.
+        members: the class, whose ids the file may use in place of those of the gradebook, which
+            may be a platform's names of downloads.
     """
+    extended = {(_id(student, members), n): t for (student, n), t in dates.extended.items()}
     applied = _read_applied(workspace)
     for assignment in book.db.query(Assignment):
         was, now = applied["due"].get(assignment.name), dates.due.get(assignment.name)
@@ -200,7 +206,7 @@ def apply(
     query = book.db.query(SubmittedAssignment, Assignment).join(Assignment)
     for submission, assignment in query:
         id = submission.student_id, assignment.name
-        due, until = assignment.duedate, dates.extended.get(id)
+        due, until = assignment.duedate, extended.get((_id(id[0], members), id[1]))
         days = (extension_days or {}).get(submission.student_id)
         extension = None
         if due is not None and until is not None:
@@ -216,6 +222,45 @@ def apply(
     book.db.commit()
     due_texts = {lesson: due.isoformat() for lesson, due in dates.due.items()}
     _write_applied(workspace, {"due": due_texts, "extensions": extensions})
+
+
+def _id(student: str, members: ClassList | None) -> str:
+    return members.id_of(student) if members else student
+
+
+def find_doubts(
+    book: Gradebook, workspace: Path, dates: DueDates, members: ClassList | None = None
+) -> list[str]:
+    """What may be a mistake: extensions of unknown students, and due dates of lessons for which
+    nothing says when they were handed in.
+    """
+    submissions = list(book.db.query(SubmittedAssignment).join(Assignment))
+    known = {_id(submission.student_id, members) for submission in submissions}
+    known |= {member.id for member in members.members} if members else set()
+    strangers = sorted({s for s, _ in dates.extended if _id(s, members) not in known})
+    doubts = [
+        f"[extensions.{student}]: "
+        + (
+            "no student of the class has this id: take it from the column student_id of roster.csv"
+            if members
+            else "nobody of this name has handed in yet: names are as in grades.csv"
+        )
+        for student in strangers
+    ]
+    for assignment in book.db.query(Assignment).order_by(Assignment.name):
+        own = [s for s in submissions if s.assignment_id == assignment.id]
+        timeless = [s for s in own if s.timestamp is None]
+        if assignment.duedate is None or not timeless:
+            continue
+        originals_of = (originals.find(workspace, s.student_id, assignment.name) for s in timeless)
+        if any(original is not None and original.is_marked_late for original in originals_of):
+            continue  # the platform tells by its names who was late, and who was not
+        doubts.append(
+            f"{assignment.name} has a due date, but nothing says when {len(timeless)} of "
+            f"{len(own)} submissions were handed in (Moodle's download, for example, does not): "
+            "they count as in time. Deduct on the platform, or put a timestamp.txt beside them"
+        )
+    return doubts
 
 
 def _read_applied(workspace: Path) -> dict[str, dict]:

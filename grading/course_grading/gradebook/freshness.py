@@ -27,7 +27,8 @@ def update_dates(api, workspace: Path) -> None:
     members = class_list.load(workspace)
     with api.gradebook as book:
         students = {total.student for total in scores.totals(book)}
-        due_dates.apply(book, workspace, dates, class_list.extension_days(members, students))
+        days = class_list.extension_days(members, students)
+        due_dates.apply(book, workspace, dates, days, members)
     lateness.update_penalties(api)
 
 

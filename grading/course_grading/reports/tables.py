@@ -17,12 +17,11 @@ from pathlib import Path
 from course_grading.batch import Batch, Grade
 from course_grading.collect.problems import Problem
 from course_grading.export.class_list import NotHandedIn
+from course_grading.gradebook import formgrader
 from course_grading.gradebook.changes import Change
 from course_grading.gradebook.record import work_of
 from course_grading.gradebook.scores import Item
 
-# where formgrader is, started as docs/instructors.md says
-FORMGRADER = "http://localhost:8888/formgrader/submissions"
 _MAX_WORK = 2000  # characters of an answer in a table
 _GRADE_COLUMNS = ("student", "name", "lesson", "score", "max_score", "late", "needs_manual")
 _ITEM_COLUMNS = (
@@ -38,7 +37,7 @@ _ITEM_COLUMNS = (
 _MANUAL_COLUMNS = ("student", "name", "lesson", "item", "score", "max_score", "answer", "link")
 _PROBLEM_COLUMNS = ("student", "lesson", "file", "reason")
 _CHANGE_COLUMNS = ("student", "lesson", "what", "before", "after", "reason")
-_MISSING_COLUMNS = ("student", "name", "lesson")
+_MISSING_COLUMNS = ("student", "name", "lesson", "note")
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,9 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
                 manual=item.manual,
                 answer=answer[:_MAX_WORK],
                 message=graded.message if graded else "",
-                link=f"{FORMGRADER}/{item.notebook}",
+                link=formgrader.link(
+                    item.notebook, batch.places.get(item.lesson, {}).get(item.name, "")
+                ),
             )
         )
     return rows
@@ -193,10 +194,9 @@ def summarise(batch: Batch) -> str:
             lesson, grades, [item for item in items if item.lesson == lesson]
         )
         missing = [row for row in batch.not_handed_in if row.lesson == lesson]
-        if missing:
-            names = ", ".join(inline(row.student) for row in missing[:50])
-            more = f" and {len(missing) - 50} more" if len(missing) > 50 else ""
-            lines += [f"Not handed in ({len(missing)}): {names}{more}.", ""]
+        unread = [row for row in missing if row.note]
+        lines += _list_students("Not handed in", [row for row in missing if not row.note])
+        lines += _list_students("Handed in, but not graded", unread)
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
@@ -205,14 +205,23 @@ def summarise(batch: Batch) -> str:
     if batch.notes:
         lines += ["", "## Graded, but please check", ""]
         for note in batch.notes:
-            file, student = inline(note.file), inline(note.student)
-            lines.append(f"- {file} ({student}): {inline(note.reason)}")
+            student = f" ({inline(note.student)})" if note.student else ""
+            lines.append(f"- {inline(note.file)}{student}: {inline(note.reason)}")
     if batch.changes:
         lines += ["", "## Changed since the last run", ""]
         lines += [f"- {describe_change(change)}" for change in batch.changes[:100]]
         if len(batch.changes) > 100:
             lines.append(f"- and {len(batch.changes) - 100} more: see changes.csv in runs/")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _list_students(title: str, rows: list[NotHandedIn]) -> list[str]:
+    """A paragraph with the first 50 of them; nothing if there are none."""
+    if not rows:
+        return []
+    names = ", ".join(inline(row.student) for row in rows[:50])
+    more = f" and {len(rows) - 50} more" if len(rows) > 50 else ""
+    return [f"{title} ({len(rows)}): {names}{more}.", ""]
 
 
 def describe_change(change: Change) -> str:

@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from course_grading.collect.problems import Problem
 from course_grading.errors import RosterError
 from course_grading.export import class_list
 from course_grading.export.class_list import NotHandedIn
@@ -16,7 +17,7 @@ CANVAS = (
     "    Points Possible,,,,,6\n"
     '"Lovelace, Ada",101,u1,ada,Group 1,\n'
     '"Turing, Alan",102,u2,alan,Group 1,\n'
-    '"Student, Test",,,,Group 1,\n'
+    '"Student, Test",998,,5d41402abc4b2a76b9719d911017c592,Group 1,\n'
 )
 MOODLE_GERMAN = (
     "Vorname;Nachname;ID-Nummer;E-Mail-Adresse;Gruppen\n"
@@ -100,6 +101,12 @@ def test_who_has_not_handed_in(take):
     # by the login, or by the name of a file in a download from Canvas
     handed_in = [("ada", NAME), ("turingalan_102_98766", NAME), ("ada", "02_other")]
     assert members.not_handed_in(handed_in) == [NotHandedIn("alan", "02_other", "Alan Turing")]
+    broken = Problem("turingalan_102", "02_other", "x.ipynb", "the file is empty")
+    (alan,) = members.not_handed_in(handed_in, [broken])
+    assert alan.note == "handed in, but not graded: x.ipynb: the file is empty"
+    no_notebook = Problem("turingalan_102", "", "x.py", "it is no notebook")
+    (alan,) = members.not_handed_in(handed_in, [no_notebook])
+    assert alan.note == "handed in, but not graded: x.py: it is no notebook"
 
 
 def test_formgrader_shows_names(take, built):

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from course_grading.collect.submissions import Submission
 from course_grading.errors import DueDateError
+from course_grading.export import class_list
 from course_grading.gradebook import due_dates
 from course_grading.gradebook.nbgrader_api import open_api
 
@@ -118,3 +119,54 @@ def test_what_the_file_no_longer_says_is_taken_back(built):
     assert apply(dates)[1]["ada"] is None
     due, extensions = apply('timezone = "UTC"\n')
     assert due is None and extensions["eve"] == timedelta(days=5)
+
+
+ROSTER = 'Student,ID,SIS Login ID\n"Lovelace, Ada",101,ada\n"Turing, Alan",102,alan\n'
+DUE = f'timezone = "UTC"\n[due]\n{NAME} = 2026-10-01 12:00:00\n'
+
+
+@pytest.fixture
+def members(built, tmp_path):
+    """The class, and in the gradebook two students with the names of Canvas's download."""
+    workspace = built / "grading" / "workspace"
+    (tmp_path / "canvas.csv").write_text(ROSTER)
+    record_scores(workspace, {"lovelaceada_101": {}, "turingalan_102": {}})
+    return class_list.take(tmp_path / "canvas.csv", workspace)[0]
+
+
+def doubts(built, members, text: str) -> list[str]:
+    workspace = built / "grading" / "workspace"
+    (built / "grading" / "due_dates.toml").write_text(text)
+    dates = due_dates.read(workspace, [NAME])
+    with open_api(workspace).gradebook as book:
+        due_dates.apply(book, workspace, dates, members=members)
+        return due_dates.find_doubts(book, workspace, dates, members)
+
+
+@pytest.mark.parametrize("name", ["ada", "lovelaceada_101", '"101"'])
+def test_an_extension_names_a_student_as_the_class_list_or_the_gradebook_does(built, members, name):
+    doubts(built, members, DUE + f"[extensions.{name}]\n{NAME} = 2026-10-04 12:00:00\n")
+    with open_api(built / "grading" / "workspace").gradebook as book:
+        extensions = {s.student_id: s.extension for s in book.find_assignment(NAME).submissions}
+    assert extensions == {"lovelaceada_101": timedelta(days=3), "turingalan_102": None}
+
+
+def test_an_extension_of_nobody_is_told(built, members):
+    text = DUE + f"[extensions.eda]\n{NAME} = 2026-10-04\n"
+    assert doubts(built, members, text)[0] == (
+        "[extensions.eda]: no student of the class has this id: take it from the column "
+        "student_id of roster.csv"
+    )
+    assert "nobody of this name has handed in yet" in doubts(built, None, text)[0]
+
+
+def test_a_due_date_of_submissions_without_a_time_is_told(built, members):
+    workspace = built / "grading" / "workspace"
+    (doubt,) = doubts(built, members, DUE)
+    assert "nothing says when 2 of 2 submissions were handed in" in doubt
+    assert doubts(built, members, 'timezone = "UTC"\n') == []
+    record_scores(workspace, {"lovelaceada_101": {}}, timestamp="2026-10-01 11:00:00")
+    (doubt,) = doubts(built, members, DUE)
+    assert "nothing says when 1 of 2 submissions were handed in" in doubt
+    record_scores(workspace, {"turingalan_102": {}}, timestamp="2026-10-01 11:00:00")
+    assert doubts(built, members, DUE) == []

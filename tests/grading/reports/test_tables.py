@@ -25,18 +25,22 @@ def read(path):
 def test_the_tables_show_the_class_and_the_runs_folder_the_run(tmp_path):
     batch = Batch(grades=[BOB], class_grades=[ADA, BOB])
     batch.changes = [Change("ada", NAME, "score", "6", "5", "answer key")]
-    batch.not_handed_in = [NotHandedIn("eve", NAME, "Eve")]
+    unread = NotHandedIn("mal", NAME, "Mal", "handed in, but not graded: it is incomplete")
+    batch.not_handed_in = [NotHandedIn("eve", NAME, "Eve"), unread]
     tables.write(batch, tmp_path, TIME)
     assert [row["student"] for row in read(tmp_path / "grades.csv")] == ["ada", "bob"]
     assert read(tmp_path / "grades.csv")[0]["name"] == "Ada Lovelace"
     assert read(tmp_path / "not_handed_in.csv") == [
-        {"student": "eve", "name": "Eve", "lesson": NAME}
+        {"student": "eve", "name": "Eve", "lesson": NAME, "note": ""},
+        {"student": "mal", "name": "Mal", "lesson": NAME, "note": unread.note},
     ]
     run = tmp_path / "runs" / "2026-11-28T103000Z"
     assert [row["student"] for row in read(run / "grades.csv")] == ["bob"]
     assert read(run / "changes.csv")[0]["after"] == "5"
     assert "ada, 01_sample: score 6 → 5 (answer key)" in (run / "summary.md").read_text()
-    assert "Not handed in (1): eve." in (tmp_path / "summary.md").read_text()
+    summary = (tmp_path / "summary.md").read_text()
+    assert "Not handed in (1): eve." in summary
+    assert "Handed in, but not graded (1): mal." in summary
     tables.write(batch, tmp_path, TIME)
     assert (tmp_path / "runs" / "2026-11-28T103000Z-2" / "grades.csv").is_file()
 
@@ -55,6 +59,7 @@ def test_what_waits_for_a_person_is_listed_with_what_stands_there(tmp_path):
         sources=(("q-answer", source), ("r-answer", 'answer = "A"')),
     )
     batch = Batch(class_grades=[ADA], class_results={("ada", NAME): result})
+    batch.places = {NAME: {"q": "?index=1#q-answer-comment"}}
     batch.class_items = [
         Item("ada", NAME, "q", 0.0, 1.0, True, manual=True, notebook="4711"),
         Item("ada", NAME, "r", 1.0, 1.0, True, notebook="4711"),
@@ -69,7 +74,7 @@ def test_what_waits_for_a_person_is_listed_with_what_stands_there(tmp_path):
         "score": "0.0",
         "max_score": "1.0",
         "answer": '["B"]',
-        "link": "http://localhost:8888/formgrader/submissions/4711",
+        "link": "http://localhost:8888/formgrader/submissions/4711/?index=1#q-answer-comment",
     }
     _, second = read(tmp_path / "items.csv")
     assert (second["answer"], second["message"], second["manual"]) == ("A", "Recorded: A.", "False")
