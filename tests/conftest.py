@@ -36,6 +36,16 @@ SANDBOXED = {
     "test_lesson_one.py::test_lesson_one_end_to_end",
 }
 
+# The files that take longest, with the longest first. They start first, so that no worker is left
+# alone with one of them when the others have finished.
+LONGEST = ("browser/test_lesson_one.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; ``--no-loadscope-reorder`` keeps this order among workers."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(autouse=True)
 def unchanged_environment():
@@ -88,7 +98,18 @@ def _make_small_course(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _built(tmp_path_factory) -> Path:
+def quick_gradebooks() -> None:
+    """Gradebooks that do not wait for the disk: no test survives a power failure."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def switch_synchronisation_off(connection, record) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(scope="session")
+def _built(tmp_path_factory, quick_gradebooks) -> Path:
     from course_grading.assign.build import build
 
     folder = _make_small_course(tmp_path_factory.mktemp("built"))
