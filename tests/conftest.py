@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from tests.support.checkout import ROOT, SAMPLE
+from tests.support.order import LONGEST
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,10 +36,6 @@ SANDBOXED = {
     "test_formgrader.py::test_formgrader_shows_scores_and_saves_a_manual_score",
     "test_lesson_one.py::test_lesson_one_end_to_end",
 }
-
-# The files that take longest, with the longest first. They start first, so that no worker is left
-# alone with one of them when the others have finished.
-LONGEST = ("browser/test_lesson_one.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -107,6 +107,7 @@ def build(
             graded=graded,
             repository=repository,
             colab_badge=seed is None,
+            gradebook=not report.classroom_unchanged,
         )
     for lesson in report.lessons:
         text = released[lesson.name]

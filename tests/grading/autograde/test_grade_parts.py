@@ -4,6 +4,7 @@ cases run again, and what a message says.
 
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -68,7 +69,8 @@ def task(notebook: NotebookNode, **changes) -> GradingTask:
     return GradingTask("ada", "01_sample", "ada.ipynb", data, {"double": 5}, **changes)
 
 
-def line(number: int, value: object, after: object = None) -> bytes:
+def line(number: int, value: object, after: Sequence[object] = (None,)) -> bytes:
+    """What the guest program writes about a case: its result, and its argument after the call."""
     return json.dumps({"case": number, "output": serialize(value), "after": after}).encode() + b"\n"
 
 
@@ -95,7 +97,7 @@ class HereSandbox(ScriptedSandbox):
 
     def run(self, job: Job, wall_seconds: float) -> JobResult:
         names: dict = {}
-        for cell in (*job.cells, job.check):
+        for cell in (job.cells[-1], job.check):
             exec(cell, names)
         values = {}
         for number, pickled in job.cases:
@@ -448,7 +450,7 @@ def test_a_thread_keeps_its_sandbox_until_the_modules_change(monkeypatch):
     assert (first.modules, first.trusted) == (["numpy"], False)
     assert grade._thread_sandbox(("numpy",), False) is first
     closed = []
-    monkeypatch.setattr(type(first), "close", closed.append)
+    monkeypatch.setattr(type(first), "close", lambda sandbox: closed.append(sandbox))
     second = grade._thread_sandbox(("numpy",), True)
     assert second is not first and second.trusted and closed == [first]
     third = grade._thread_sandbox(("math", "numpy"), True)
