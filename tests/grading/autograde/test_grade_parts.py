@@ -258,9 +258,21 @@ def test_what_a_constant_would_earn_is_subtracted_and_named():
         "3 of 4 hidden cases agree. In 1 case it is wrong. 2 have one and the same result, which "
         "alone earns nothing."
     )
-    assert grade._score_exercise(EXERCISE, cases, [Fault()] * 4).score == 2.0
+    full = grade._score_exercise(EXERCISE, cases, [Fault()] * 4)
+    assert (full.score, full.message) == (2.0, "4 of 4 hidden cases agree.")
     nothing = grade._score_exercise(EXERCISE, cases, [A] * 4)
     assert nothing.message == "0 of 4 hidden cases agree. In 4 cases it is wrong."
+
+
+def test_a_constant_is_compared_as_the_exercise_compares():
+    hidden = "def cases(rng):\n    yield 1\ndef agrees(output, expected, x):\n    return output < 9"
+    exercise = replace(EXERCISE, hidden=hidden, comparison="agrees")
+    cases = [((1,), 2), ((3,), 6), ((5,), 10)]  # the first two results are right in every case
+    item = grade._score_exercise(exercise, cases, [Fault(), A, A])
+    assert item.message == "1 of 3 hidden cases agree. In 2 cases it is wrong."
+    hidden = hidden.replace("output < 9", "output - expected in (0, 4)")
+    item = grade._score_exercise(replace(exercise, hidden=hidden), cases, [Fault(), Fault(), A])
+    assert item.score == 0.0 and "2 have one and the same result" in item.message
 
 
 def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later():
@@ -274,6 +286,8 @@ def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later():
     assert not depends([0], [A, Fault()], [wrong])  # it was wrong before
     assert not depends([2], [Fault(), Fault()], [wrong])  # a call of the visible check
     assert depends([2, 0], [Fault(), Fault()], [wrong, wrong])
+    failed = b'{"case": 0, "error": "NameError", "name": "x"}'
+    assert depends([0], [Fault(), Fault()], [failed])
 
 
 # ---- questions ----
@@ -331,6 +345,24 @@ def test_a_submission_is_graded(sandbox):
         timestamp="2026-05-02T12:00:00",
     )
     assert SubmissionResult.from_json(result.to_json()) == result
+
+
+def test_a_result_is_stored_as_the_same_text():
+    item = ItemResult("which", 1.0, 1.0, "Recorded: É.", "A")
+    result = SubmissionResult("ada", "01_sample", "ada.ipynb", "d1", (item,), (("a", "b"),))
+    text = result.to_json()
+    assert text == (
+        '{\n "digest": "d1",\n "file": "ada.ipynb",\n "items": [\n  {\n   "answer": "A",\n'
+        '   "manual": false,\n   "message": "Recorded: É.",\n   "name": "which",\n'
+        '   "points": 1.0,\n   "score": 1.0\n  }\n ],\n "lesson": "01_sample",\n'
+        ' "missing": [],\n "problem": "",\n "sources": [\n  [\n   "a",\n   "b"\n  ]\n ],\n'
+        ' "student": "ada",\n "timestamp": null\n}\n'
+    )
+    former = json.loads(text)
+    former["marks"], former["when"] = former.pop("items"), "2026-05-02T12:00:00"
+    del former["timestamp"]
+    read = SubmissionResult.from_json(json.dumps(former))
+    assert read == replace(result, timestamp="2026-05-02T12:00:00")
 
 
 def test_the_calls_come_in_a_secret_order_and_the_first_three_again(sandbox):

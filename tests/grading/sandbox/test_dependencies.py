@@ -26,6 +26,7 @@ def required(*cells):
         ),
         ("made = {}\nmade['a'] = 1\nprint(made)", "made", ["made = {}", "made['a'] = 1"]),
         ("import torch\ntorch.show(picture)", "torch", ["import torch"]),
+        ("def show(x): pass\nshow(1)", "show", ["def show(x):\n    pass"]),
         ("picture = 1", "def f(picture): return picture", []),
         ("picture = 1", "def f():\n    picture = 2\n    return [picture for _ in 'a']", []),
         ("scale = 2", "def f():\n    return [scale * n for n in 'a']", ["scale = 2"]),
