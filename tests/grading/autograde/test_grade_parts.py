@@ -150,7 +150,8 @@ def test_crashes_after_a_long_time_are_too_slow(seconds, spent, jobs):
     outcomes = run_cases(sandbox, seconds=seconds)
     assert len(sandbox.jobs) == jobs
     assert outcomes == (["time", "time", line(2, "c")] if jobs == 1 else ["done", "time", "time"])
-    assert all(limit >= 1.0 for _, limit in sandbox.jobs)  # an exercise always gets a second
+    # an exercise always gets a second
+    assert [limit for _, limit in sandbox.jobs] == [seconds, max(1.0, seconds - spent)][:jobs]
 
 
 @pytest.mark.parametrize(
@@ -312,6 +313,12 @@ def test_a_question_is_scored_by_its_literal(source, score, answer, manual, mess
     assert item.message.endswith(" Your instructor will look at it.") == manual
 
 
+def test_a_question_with_several_right_options_takes_several_letters():
+    question = QuestionKey("which", "AC", "B", 2.0)
+    item = grade._grade_question(question, {"which-answer": 'answer = "ca"'})
+    assert item == ItemResult("which", 2.0, 2.0, "Recorded: AC.", "AC")
+
+
 # ---- a whole submission ----
 
 
@@ -319,7 +326,12 @@ def test_a_question_is_scored_by_its_literal(source, score, answer, manual, mess
 def sandbox(monkeypatch):
     """What grade takes for its sandbox."""
     sandbox = HereSandbox()
-    monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: sandbox)
+
+    def thread_sandbox(modules, trusted):
+        assert (modules, trusted) == (KEY.modules, False)
+        return sandbox
+
+    monkeypatch.setattr(grade, "_thread_sandbox", thread_sandbox)
     return sandbox
 
 
@@ -377,6 +389,8 @@ def test_the_calls_come_in_a_secret_order_and_the_first_three_again(sandbox):
         assert seconds == 180.0
         orders.add(tuple(numbers))
     assert len(orders) == 3
+    grade_submission(replace(task(released(code=code)), seeds={"double": 7}), KEY)
+    assert tuple(sandbox.jobs[0][0]) in orders  # a seed always gives the same order
 
 
 def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox):
@@ -417,7 +431,52 @@ def test_a_blank_exercise_and_one_that_is_gone_are_not_answered(sandbox):
 def test_marks_of_a_merge_go_to_a_person_unless_it_is_python(sandbox, code, manual):
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert (item.score, item.manual) == (0.0 if manual else 2.0, manual)
-    assert (item.message == messages.DAMAGED_CODE) == manual
+    damaged = ItemResult("double", 0.0, 2.0, messages.DAMAGED_CODE, manual=True)
+    assert (item == damaged) == manual
+
+
+def test_what_did_not_run_is_explained(monkeypatch):
+    header = b'{"stopped": true, "line": 1, "error": "KeyError"}\n'
+    scripted = ScriptedSandbox(JobResult("done", header, 1.0))
+    monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
+    item = grade_submission(task(released(code="{}[1]")), KEY).items[1]
+    message = "Not run: your cell ends in KeyError in its line 1."
+    assert item == ItemResult("double", 0.0, 2.0, message)
+
+
+def test_an_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(sandbox):
+    exercise = replace(EXERCISE, cells=(*EXERCISE.cells[:-1], "assert True\nquiz.passed('double')"))
+    key = replace(KEY, exercises=(exercise,))
+    item = grade_submission(task(released(code="def double(x):\n    return x + x")), key).items[1]
+    assert item.score == 2.0 and sorted(sandbox.jobs[0][0]) == list(range(7))
+
+
+def test_calls_of_the_check_without_a_result_fail_it():
+    check = grade.visible_check.record(EXERCISE)
+    assert check is not None and grade._check_failure(check, [line(0, 4)]) is None
+    for outcome in ("time", b"{", b'{"case": 0, "error": "KeyError"}'):
+        failure = grade._check_failure(check, [outcome])
+        assert isinstance(failure, grade.visible_check.CallFailedError)
+
+
+def test_hidden_cases_depend_on_the_seed_and_keep_their_arguments():
+    hidden = "def cases(rng):\n    for n in range(3):\n        yield rng.normal(size=2), n"
+    reference = "def double(x, n):\n    x *= 2\n    return x.tolist()"
+    exercise = replace(EXERCISE, hidden=hidden + "\ntolerance = 0", reference=reference)
+    first, again, other = (list(grade._hidden_cases(exercise, seed)) for seed in (5, 5, 6))
+    results = [[result for _, result in cases] for cases in (first, again, other)]
+    assert results[0] == results[1] != results[2]
+    for number, ((x, n), result) in enumerate(first):
+        assert n == number and (2 * x).tolist() == result
+
+
+def test_a_fault_is_found_as_the_exercise_compares():
+    hidden = EXERCISE.hidden + "\ndef agrees(output, expected, x):\n    return output > x"
+    runner = prepare(replace(EXERCISE, hidden=hidden, comparison="agrees"))
+    assert grade._describe_fault(line(0, 5), ((3,), 6), runner, "") == Fault()
+    assert grade._describe_fault(line(0, 3), ((3,), 6), runner, "") == Fault(WRONG)
+    single = grade._describe_fault(line(0, 3), ((3,), (6, 7)), prepare(EXERCISE), "")
+    assert single.text == "the result is a single value, but a tuple is expected"
 
 
 def test_long_text_with_marks_is_not_parsed():
@@ -442,6 +501,30 @@ def test_what_can_not_be_rebuilt_is_a_problem():
         assert (result.student, result.digest) == ("ada", given.digest(KEY))
     just_right = released(code=long[1:])
     assert not grade._rebuild(task(just_right).data, KEY)[2]
+
+
+def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
+    def nested(*_):
+        raise RecursionError
+
+    monkeypatch.setattr(grade, "rebuild", nested)
+    problem = grade_submission(task(released()), KEY).problem
+    assert problem == "it is nested too deeply to be a notebook: ask for it again"
+
+
+def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypatch):
+    errors = [json.dumps({"case": n, "error": "NameError", "name": "kernal"}) for n in range(4)]
+    output = written({}) + "".join(f"{error}\n" for error in errors).encode()
+    scripted = ScriptedSandbox(JobResult("done", output, 1.0))
+    monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
+    monkeypatch.setattr(grade.visible_check, "record", lambda exercise: None)
+    monkeypatch.setattr(grade, "REPEATED_CALLS", 0)
+    code = "def double(x):\n    return kernal * x"
+    item = grade_submission(task(released(code=code)), KEY).items[1]
+    assert item.message == (
+        "0 of 4 hidden cases agree. In 4 cases your function ended in NameError: "
+        "name 'kernal' is not defined."
+    )
 
 
 def test_cells_until_an_exercise_are_the_code_cells_up_to_it():
