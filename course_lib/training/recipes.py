@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,54 +64,46 @@ def _vision(name: str) -> Recipe:
     )
 
 
+def _of_module(name: str, module: ModuleType, **others: Any) -> Recipe:
+    """The recipe whose parts are in a module, under the names that all these modules use.
+
+    ``others`` are the parts that lie elsewhere.
+    """
+    return Recipe(
+        name=name,
+        examples_per_epoch=module.EXAMPLES_PER_EPOCH,
+        epochs=module.EPOCHS,
+        learning_rate=module.LEARNING_RATE,
+        train=module.train,
+        test_splits=module.TEST_SPLITS,
+        thresholds=module.THRESHOLDS,
+        dataset_description=module.dataset_description,
+        **others,
+    )
+
+
 def _autoencoder(name: str) -> Recipe:
     from course_lib.compression import autoencoder
 
-    return Recipe(
-        name=name,
-        examples_per_epoch=autoencoder.EXAMPLES_PER_EPOCH,
-        epochs=autoencoder.EPOCHS,
-        learning_rate=autoencoder.LEARNING_RATE,
-        make_model=autoencoder.make_model,
-        train=autoencoder.train,
-        evaluate=autoencoder.evaluate,
-        test_splits=autoencoder.TEST_SPLITS,
-        thresholds=autoencoder.THRESHOLDS,
-        dataset_description=autoencoder.dataset_description,
+    return _of_module(
+        name, autoencoder, make_model=autoencoder.make_model, evaluate=autoencoder.evaluate
     )
 
 
 def _judge(name: str) -> Recipe:
     from course_lib.diffusion import judge
 
-    return Recipe(
-        name=name,
-        examples_per_epoch=judge.EXAMPLES_PER_EPOCH,
-        epochs=judge.EPOCHS,
-        learning_rate=judge.LEARNING_RATE,
-        make_model=judge.Judge,
-        train=judge.train,
-        evaluate=judge.evaluate,
-        test_splits=judge.TEST_SPLITS,
-        thresholds=judge.THRESHOLDS,
-        dataset_description=judge.dataset_description,
-    )
+    return _of_module(name, judge, make_model=judge.Judge, evaluate=judge.evaluate)
 
 
 def _text_to_image(name: str) -> Recipe:
     from course_lib.diffusion import evaluation, text_to_image
 
-    return Recipe(
-        name=name,
-        examples_per_epoch=text_to_image.EXAMPLES_PER_EPOCH,
-        epochs=text_to_image.EPOCHS,
-        learning_rate=text_to_image.LEARNING_RATE,
+    return _of_module(
+        name,
+        text_to_image,
         make_model=text_to_image.make_model,
-        train=text_to_image.train,
         evaluate=evaluation.evaluate,
-        test_splits=text_to_image.TEST_SPLITS,
-        thresholds=text_to_image.THRESHOLDS,
-        dataset_description=text_to_image.dataset_description,
         preview_image=evaluation.preview_image,
     )
 

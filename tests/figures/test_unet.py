@@ -130,7 +130,7 @@ def test_largest_valid_size_agrees_with_a_search(depth, padding):
 
 def influence(model, forward, size, channels=3):
     """The absolute gradient of the middle output by the input, and the middle's row."""
-    x = torch.randn(8, channels, size, size, requires_grad=True, dtype=torch.float64)
+    x = torch.randn(2, channels, size, size, requires_grad=True, dtype=torch.float64)
     output = forward(model.double().eval(), x)
     middle = output.shape[-1] // 2
     output[:, :, middle, middle].sum().backward()

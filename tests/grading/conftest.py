@@ -2,10 +2,24 @@
 
 import nbformat
 import pytest
-from course_grading.autograde import answer_keys
+from course_grading.autograde import answer_keys, processes
 from course_grading.autograde.grade import GradingTask
 
+from tests.support.same_process import SameProcess, close_sandbox
+
 NAME = "01_sample"
+
+
+@pytest.fixture(scope="session")
+def _same_process():
+    yield SameProcess
+    close_sandbox()
+
+
+@pytest.fixture
+def same_process(_same_process, monkeypatch):
+    """Runs grade in this process, with one sandbox for all tests of a session."""
+    monkeypatch.setattr(processes, "pool", _same_process)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ HALF = {"which_letters_answer": 'answer = "A"', "double_code": "def double(x):\n
 
 
 @pytest.fixture
-def hand_in(tmp_path, submission):
+def hand_in(tmp_path, submission, same_process):
     """Writes submissions to the class's folder and returns it."""
 
     def write(**students: dict[str, str]) -> Path:

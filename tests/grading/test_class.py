@@ -145,7 +145,7 @@ def test_a_class_is_graded(built, tmp_path):
             assert own or secret not in page, (student, secret)
 
 
-def test_a_submission_graded_in_place_is_archived(built):
+def test_a_submission_graded_in_place_is_archived(built, same_process):
     workspace = built / "grading" / "workspace"
     folder = workspace / "submitted" / "ada" / NAME
     notebook = released_notebook(built)
@@ -162,7 +162,7 @@ def test_a_submission_graded_in_place_is_archived(built):
     assert "my own notes" in (workspace / "received" / "ada" / NAME / f"{NAME}.ipynb").read_text()
 
 
-def test_every_later_submission_in_the_same_place_is_archived_too(built, tmp_path):
+def test_every_later_submission_in_the_same_place_is_archived_too(built, same_process, tmp_path):
     """Graded in place, a submission is replaced by its rebuilt notebook: each new one is copied
     first, once.
     """
@@ -187,7 +187,9 @@ def test_every_later_submission_in_the_same_place_is_archived_too(built, tmp_pat
     assert (folder / "data.csv").exists()
 
 
-def test_late_penalties_come_from_nbgraders_configuration(root, built, tmp_path, monkeypatch):
+def test_late_penalties_come_from_nbgraders_configuration(
+    root, built, same_process, tmp_path, monkeypatch
+):
     """What is set in ``grading/nbgrader_config.py`` holds for ``course grade`` too."""
     # which that file sets: not for the tests that follow
     monkeypatch.setenv("COURSE_MODE", "grading")
@@ -220,7 +222,7 @@ def test_no_table_holds_a_formula(tmp_path):
         assert next(csv.DictReader(file))["score"] == "-1.0"
 
 
-def test_missing_cells_and_bad_timestamps_are_noted(built, tmp_path):
+def test_missing_cells_and_bad_timestamps_are_noted(built, same_process, tmp_path):
     notebook = released_notebook(built)
     notebook.cells = [cell for cell in notebook.cells if not cell["id"].startswith("double")]
     hand_in(tmp_path / "class", "ada", notebook)
@@ -264,7 +266,7 @@ def test_nbgraders_own_commands_use_the_same_workspace(root, built):
     assert released.read_text() == before
 
 
-def test_a_submission_of_nobody_in_the_class_list_is_listed(built, tmp_path):
+def test_a_submission_of_nobody_in_the_class_list_is_listed(built, same_process, tmp_path):
     workspace = built / "grading" / "workspace"
     (workspace / "roster.csv").write_text("name,student_id\nAda,ada\n")
     for student in ("ada", "mallory"):
@@ -275,7 +277,7 @@ def test_a_submission_of_nobody_in_the_class_list_is_listed(built, tmp_path):
     assert problem.student == "mallory" and "no student of the class" in problem.reason
 
 
-def test_an_unexpected_error_costs_one_submission_only(built, tmp_path, monkeypatch):
+def test_an_unexpected_error_costs_one_submission_only(built, same_process, tmp_path, monkeypatch):
     workspace = built / "grading" / "workspace"
     for student in ("ada", "bob"):
         hand_in(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))

@@ -34,7 +34,7 @@ def imported_names() -> list[tuple[str, str]]:
     return [(module, name) for module, *names in map(str.split, rows) for name in names]
 
 
-def test_a_submission_to_an_earlier_release_is_graded(tmp_path):
+def test_a_submission_to_an_earlier_release_is_graded(tmp_path, same_process, quick_gradebooks):
     workspace = tmp_path / "workspace"
     source = workspace / "source" / NAME / f"{NAME}.ipynb"
     source.parent.mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_a_former_signature_that_is_not_one_is_refused(tmp_path, formerly):
         read_lesson(sample_with(tmp_path, formerly))
 
 
-def test_a_former_function_name_is_graded_end_to_end(course, tmp_path):
+def test_a_former_function_name_is_graded_end_to_end(course, tmp_path, same_process):
     from course_grading.assign.build import build
 
     shutil.copy(sample_with(tmp_path, "twice(number)"), course / "solutions")

@@ -223,7 +223,9 @@ def test_a_roster_of_a_spreadsheet_is_read(tmp_path):
     assert student_releases.read_students(path) == ["jos\u00e9"]
 
 
-def test_students_with_different_variants_are_graded_end_to_end(course, workspace, tmp_path):
+def test_students_with_different_variants_are_graded_end_to_end(
+    course, workspace, tmp_path, same_process
+):
     build(course, graded=True, seed="2027", per_student=True)
     letters = {student: right_letters(workspace, student) for student in STUDENTS}
     assert letters["ada"] != letters["bob"]

@@ -2,6 +2,9 @@
 
 import pytest
 
+from tests.support.checkout import ROOT
+from tests.support.order import LONGEST
+
 # in two parts, so that this file passes its own test
 REGISTRIES = [
     "pypi" + ".org",
@@ -29,3 +32,7 @@ def test_files_and_repository_are_small(tracked):
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
 def test_ruff(run_tool, command):
     run_tool("ruff", *command, ".")
+
+
+def test_files_that_start_first_exist():
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []

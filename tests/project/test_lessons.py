@@ -5,10 +5,10 @@ import re
 import nbformat
 import pytest
 from course_grading.assign import build, cells
-from course_grading.assign.source import read_lesson
 from nbclient import NotebookClient
 
 from tests.support.checkout import LESSONS, ROOT
+from tests.support.lessons import course_lesson
 
 
 def execute(notebook, folder) -> dict:
@@ -33,7 +33,7 @@ def errors(executed: dict) -> dict[str, str]:
 @pytest.mark.parametrize("name", LESSONS)
 def test_solutions_pass_every_check(name, mode, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MODE", mode)
-    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    lesson = course_lesson(name)
     executed = execute(cells.build_notebook(lesson), tmp_path)
     assert errors(executed) == {}
     for item in [*lesson.questions, *lesson.exercises]:
@@ -50,7 +50,7 @@ def test_solutions_pass_every_check(name, mode, monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", LESSONS)
 def test_release_fails_only_at_exercises(name, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MODE", "quick")
-    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    lesson = course_lesson(name)
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     failed = set(errors(execute(notebook, tmp_path)))
     assert failed <= {exercise.name for exercise in lesson.exercises}
@@ -77,7 +77,7 @@ def test_committed_notebooks_match_their_sources():
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_lesson_has_its_questions_exercises_and_sections(name):
-    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    lesson = course_lesson(name)
     assert 5 <= len(lesson.questions) <= 8
     assert sum(question.multiple for question in lesson.questions) >= 2
     assert lesson.exercises
@@ -91,7 +91,7 @@ def test_lesson_has_its_questions_exercises_and_sections(name):
 
 
 def test_question_of_the_notes_is_quoted_word_for_word():
-    lesson = read_lesson(ROOT / "solutions" / "01_why_not_fully_connected.md")
+    lesson = course_lesson("01_why_not_fully_connected")
     (question,) = [question for question in lesson.questions if question.name == "why-not-fc"]
     assert (
         question.text

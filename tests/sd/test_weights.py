@@ -178,9 +178,15 @@ def tiny_is_official(monkeypatch):
         monkeypatch.setitem(weights.MODELS, name, (model_class, lambda name=name: CONFIGS[name]))
 
 
+@pytest.fixture(scope="module")
+def _folder(states, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("weights"), states, old_names)
+
+
 @pytest.fixture
-def folder(states, tmp_path):
-    return write(tmp_path / "tiny", states, old_names)
+def folder(_folder, tmp_path):
+    """The tiny models as a folder; a new copy for each test."""
+    return shutil.copytree(_folder, tmp_path / "tiny")
 
 
 def assert_loaded(pipeline, states):

@@ -130,7 +130,8 @@ def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
             ``:check:`` does not hold.
     """
     for seed in range(seeds if template.params else 0):
-        seeded(template, Draws(str(seed).encode(), template.name), f"seed {seed}")
+        # in the author's order: shuffling the options makes no mistake
+        _render(template, Draws(str(seed).encode(), template.name), f"seed {seed}")
 
 
 def choose(lesson: Lesson, key: bytes, origin: str) -> Lesson:

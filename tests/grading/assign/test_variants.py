@@ -12,7 +12,8 @@ from course_grading.assign.source import read_lesson
 from course_grading.errors import SourceError
 
 from course_lib.quiz import scoring
-from tests.support.checkout import LESSONS, ROOT
+from tests.support.checkout import LESSONS
+from tests.support.lessons import course_lesson
 from tests.support.variants import AREA, POOL, lesson_with
 
 
@@ -226,7 +227,7 @@ def expected_score(count: int, right: int, points: float) -> tuple[float, float]
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_published_key_scores_as_chance_does(name):
     """Over many seeds, a student who copies the public answers gets what guessing gets."""
-    lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+    lesson = course_lesson(name)
     public = {q.name: q.right for q in lesson.questions}
     seeds = 200
     total, mean, variance = 0.0, 0.0, 0.0

@@ -11,6 +11,8 @@ from course_grading.autograde import answer_keys, grade
 from course_grading.autograde.grade import ItemResult, SubmissionResult, grade_submission
 from course_grading.sandbox.host import Limits
 
+from tests.support.same_process import close_sandbox
+
 RIGHT = {
     "which_letters_answer": 'answer = "ca"',
     "how_many_answer": 'answer = "B"',
@@ -18,15 +20,15 @@ RIGHT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def small_limits(monkeypatch):
-    """A second of CPU time for endless loops."""
+@pytest.fixture(autouse=True, scope="module")
+def small_limits():
+    """A second of CPU time for endless loops; one sandbox does the jobs of all tests."""
     limits = Limits(cpu_seconds=1, wall_seconds=300, memory=512 << 20, output=1 << 20)
-    monkeypatch.setattr(grade, "Limits", lambda: limits)
-    yield
-    sandbox = grade._thread_local.__dict__.pop("sandbox", None)
-    if sandbox is not None:
-        sandbox.close()
+    close_sandbox()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grade, "Limits", lambda: limits)
+        yield
+    close_sandbox()
 
 
 def scores(result: SubmissionResult) -> dict[str, float]:

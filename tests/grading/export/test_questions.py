@@ -14,8 +14,8 @@ from pathlib import Path
 import moodle_xml_parser.parser
 import pytest
 import qti2latex
-from course_grading.assign.source import read_lesson
 from course_grading.errors import ExportError
+from course_grading.export import questions as questions_module
 from course_grading.export.questions import QuizOption, QuizQuestion, RichText, read_banks
 from course_grading.export.questions_formats import FORMATS, export_questions
 from course_grading.export.questions_moodle import inexact_fractions, nearest_fraction
@@ -28,6 +28,7 @@ from course_lib.assets import paths
 from course_lib.cli import app
 from course_lib.quiz import question_bank, scoring
 from tests.support.checkout import LESSONS, ROOT, SAMPLE
+from tests.support.lessons import course_lesson, read_once
 from tests.support.question_readers import read_gift, read_moodle_xml, read_qti
 
 HEADER = SAMPLE.read_text(encoding="utf-8").split("# Lesson 1", 1)[0]
@@ -103,7 +104,9 @@ def nasty(tmp_path):
 def exported(tmp_path_factory):
     """The questions of all lessons in each format: path and messages."""
     out = tmp_path_factory.mktemp("questions")
-    return {name: export_questions(name, ROOT / "solutions", [], out) for name in FORMATS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(questions_module, "read_lesson", read_once)
+        return {name: export_questions(name, ROOT / "solutions", [], out) for name in FORMATS}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,7 @@ def expected():
     """
     rows = []
     for name in LESSONS:
-        lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
+        lesson = course_lesson(name)
         packed = question_bank.load(name)
         assert [question.name for question in lesson.questions] == list(packed)
         rows += [(lesson, question, packed[question.name]) for question in lesson.questions]

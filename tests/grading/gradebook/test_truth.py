@@ -15,6 +15,8 @@ from course_grading.errors import IntakeError, OverrideError
 from course_grading.gradebook import feedback, originals, overrides, record
 from course_grading.gradebook.nbgrader_api import open_api
 
+pytestmark = pytest.mark.usefixtures("same_process")
+
 NAME = "01_sample"
 RIGHT = {
     "which_letters_answer": 'answer = "AC"',

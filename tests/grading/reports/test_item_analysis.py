@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 from course_grading.assign import cells
-from course_grading.assign.build import read_lessons
 from course_grading.collect.cell_sources import read_sources
 from course_grading.errors import AnalysisError
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import item_analysis, similarity
 
+from tests.support.checkout import LESSONS
 from tests.support.gradebook import NAME, hand_in, record_class, record_scores
 from tests.support.html_page import Page
+from tests.support.lessons import course_lesson
 
 FULL_SCORES = {"which-letters": 3.0, "how-many": 1.0, "double": 2.0}
 
@@ -71,10 +72,10 @@ def test_questions_of_the_instructors_notebook(workspace):
     assert "Which of these are vowels?" in text and "**A**" not in text
 
 
-def test_every_question_of_the_lessons_is_parsed(root):
+def test_every_question_of_the_lessons_is_parsed():
     """``parse_questions`` reads what ``cells`` writes."""
     count = 0
-    for lesson in read_lessons(root / "solutions"):
+    for lesson in map(course_lesson, LESSONS):
         notebook = cells.build_notebook(lesson)
         sources = {
             cell.metadata.nbgrader.grade_id: cell.source

@@ -4,7 +4,11 @@ import ast
 import textwrap
 
 import pytest
-from course_grading.sandbox.guest.dependencies import global_reads, required_statements
+from course_grading.sandbox.guest.dependencies import (
+    global_names,
+    global_reads,
+    required_statements,
+)
 
 
 def required(*cells):
@@ -26,6 +30,10 @@ def required(*cells):
         ),
         ("made = {}\nmade['a'] = 1\nprint(made)", "made", ["made = {}", "made['a'] = 1"]),
         ("import torch\ntorch.show(picture)", "torch", ["import torch"]),
+        ("import os.path\nimport re", "os", ["import os.path"]),
+        ("if x:\n    def g(): pass", "g", ["if x:\n\n    def g():\n        pass"]),
+        ("if x:\n    import a as b", "b", ["if x:\n    import a as b"]),
+        ("def show(x): pass\nshow(1)", "show", ["def show(x):\n    pass"]),
         ("picture = 1", "def f(picture): return picture", []),
         ("picture = 1", "def f():\n    picture = 2\n    return [picture for _ in 'a']", []),
         ("scale = 2", "def f():\n    return [scale * n for n in 'a']", ["scale = 2"]),
@@ -63,3 +71,12 @@ def test_a_function_of_an_earlier_cell_brings_what_it_needs():
 def test_global_names_inside_functions_count():
     (statement,) = ast.parse("def f(x):\n    y = x\n    return g(y)").body
     assert global_reads(statement) == {"g"}
+
+
+def test_names_are_bound_at_the_top_level_and_read_at_every_level():
+    source = (
+        "import os.path as p\na = 1\n"
+        "def f():\n    def g():\n        return b\n    inner = 1\n    return c, inner\n"
+        "def h():\n    return d"
+    )
+    assert global_names(source) == ({"p", "a", "f", "h"}, {"b", "c", "d"})

@@ -1,0 +1,572 @@
+"""The steps of grading one submission, without a sandbox: what a job's outcome is worth, which
+cases run again, and what a message says.
+"""
+
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from course_grading.autograde import grade, messages
+from course_grading.autograde.answer_keys import AnswerKey, ExerciseKey, QuestionKey, prepare
+from course_grading.autograde.grade import (
+    Fault,
+    GradingTask,
+    ItemResult,
+    NotRun,
+    SubmissionResult,
+    grade_submission,
+)
+from course_grading.sandbox.guest.serialize import serialize
+from course_grading.sandbox.host import Job, JobResult, Limits
+from nbformat import NotebookNode, writes
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+CHECK = "# Check: double (run this cell)\nassert double(2) == 4, 'Twice two is four'\n"
+EXERCISE = ExerciseKey(
+    name="double",
+    function="double",
+    points=2.0,
+    reference="def double(x):\n    return 2 * x",
+    hidden="def cases(rng):\n    for n in (1, 3, 5, 7):\n        yield n\ntolerance = 0",
+    comparison="tolerance",
+    cells=("shift = 0", "def double(x):\n    return 2 * x", CHECK + "quiz.passed('double')"),
+)
+BLANK = "def double(x):\n    raise NotImplementedError()"
+
+
+def released(*, answer: str = 'answer = ""', code: str = BLANK) -> NotebookNode:
+    """A release with one question and one exercise, or a submission of it."""
+
+    def graded(kind, source: str, grade_id: str, **flags) -> NotebookNode:
+        cell = kind(source, id=grade_id)
+        flags = {"grade": False, "solution": False, "locked": True, "task": False} | flags
+        cell.metadata["nbgrader"] = {"grade_id": grade_id, "schema_version": 3, **flags}
+        return cell
+
+    return new_notebook(
+        cells=[
+            new_code_cell("shift = 0", id="setup"),
+            graded(new_markdown_cell, "Which?\n\n- **A** · a\n- **B** · b", "which-question"),
+            graded(new_code_cell, answer, "which-answer", solution=True, locked=False),
+            graded(new_code_cell, "quiz.recorded('which')", "which", grade=True, points=1),
+            new_code_cell("later = 1", id="later"),
+            graded(new_code_cell, code, "double-code", solution=True, locked=False),
+            graded(new_code_cell, CHECK, "double", grade=True, points=2),
+        ]
+    )
+
+
+KEY = AnswerKey(
+    "01_sample", writes(released()), (QuestionKey("which", "A", "B", 1.0),), (EXERCISE,)
+)
+
+
+def task(notebook: NotebookNode, **changes) -> GradingTask:
+    data = writes(notebook).encode()
+    return GradingTask("ada", "01_sample", "ada.ipynb", data, {"double": 5}, **changes)
+
+
+def line(number: int, value: object, after: Sequence[object] = (None,)) -> bytes:
+    """What the guest program writes about a case: its result, and its argument after the call."""
+    return json.dumps({"case": number, "output": serialize(value), "after": after}).encode() + b"\n"
+
+
+def written(values: dict[int, object], header: bytes = b'{"check": null}\n') -> bytes:
+    return header + b"".join(line(number, value) for number, value in values.items())
+
+
+class ScriptedSandbox:
+    """Gives prepared results, and notes the numbers of each job's cases and its time limit."""
+
+    limits = Limits(wall_seconds=60)
+
+    def __init__(self, *results: JobResult):
+        self.results = list(results)
+        self.jobs: list[tuple[list[int], float]] = []
+
+    def run(self, job: Job, wall_seconds: float) -> JobResult:
+        self.jobs.append(([number for number, _ in job.cases], wall_seconds))
+        return self.results.pop(0)
+
+
+class HereSandbox(ScriptedSandbox):
+    """Runs the code of these tests in this process."""
+
+    def run(self, job: Job, wall_seconds: float) -> JobResult:
+        names: dict = {}
+        for cell in (job.cells[-1], job.check):
+            exec(cell, names)
+        values = {}
+        for number, pickled in job.cases:
+            arguments, keywords = pickle.loads(pickled)
+            values[number] = names[job.function](*arguments, **keywords)
+        self.jobs.append((list(values), wall_seconds))
+        return JobResult("done", written(values), 0.5)
+
+
+def run_cases(sandbox: ScriptedSandbox, *, check: str = "assert True", seconds: float = 180.0):
+    job = Job(["pass"], "double", [(n, b"") for n in (2, 0, 1)], check)
+    return grade._run_cases(job, sandbox, grade._TimeBudget(seconds))  # type: ignore[arg-type]
+
+
+# ---- which cases run, and run again ----
+
+
+def test_outcomes_are_in_the_order_of_their_numbers():
+    sandbox = ScriptedSandbox(JobResult("done", written({2: "c", 0: "a", 1: "b"}), 1.0))
+    assert run_cases(sandbox) == [line(0, "a"), line(1, "b"), line(2, "c")]
+    assert sandbox.jobs == [([2, 0, 1], 180.0)]
+
+
+def test_after_a_crash_all_other_cases_run_again():
+    sandbox = ScriptedSandbox(
+        JobResult("done", written({2: "c"}), 1.0),  # 0 ended the process
+        JobResult("memory", written({}), 1.0),  # then 2 did
+        JobResult("done", written({1: "b"}), 1.0),
+    )
+    assert run_cases(sandbox) == ["done", line(1, "b"), "memory"]
+    assert sandbox.jobs == [([2, 0, 1], 180.0), ([2, 1], 179.0), ([1], 178.0)]
+
+
+def test_two_cases_may_exceed_the_time_then_the_rest_counts_as_too_slow():
+    sandbox = ScriptedSandbox(
+        JobResult("time", written({}), 1.0), JobResult("time", written({0: "a"}), 1.0)
+    )
+    assert run_cases(sandbox) == [line(0, "a"), "time", "time"]
+    assert [numbers for numbers, _ in sandbox.jobs] == [[2, 0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spent", "jobs"),
+    [(5.0, 5.0, 1), (5.0, 4.9, 2), (180.0, 60.1, 1), (180.0, 60.0, 2)],
+    ids=["budget spent", "budget left", "longer than one job may", "as long as one job may"],
+)
+def test_crashes_after_a_long_time_are_too_slow(seconds, spent, jobs):
+    results = [JobResult("done", written({2: "c"}), spent), JobResult("output", written({}), 99.0)]
+    sandbox = ScriptedSandbox(*results)
+    outcomes = run_cases(sandbox, seconds=seconds)
+    assert len(sandbox.jobs) == jobs
+    assert outcomes == (["time", "time", line(2, "c")] if jobs == 1 else ["done", "time", "time"])
+    # an exercise always gets a second
+    assert [limit for _, limit in sandbox.jobs] == [seconds, max(1.0, seconds - spent)][:jobs]
+
+
+@pytest.mark.parametrize(
+    ("check", "header", "not_run"),
+    [
+        ("assert f()", b'{"check": "AssertionError", "line": 1}\n', True),
+        ("assert f()", b'{"stopped": true, "error": "KeyError"}\n', True),
+        ("assert f()", b"", True),
+        ("", b'{"stopped": true, "error": "KeyError"}\n', True),
+        ("", b"", False),
+    ],
+)
+def test_what_did_not_reach_the_first_case_is_not_run(check, header, not_run):
+    output = written({n: n for n in (0, 1, 2)}, header)
+    outcome = run_cases(ScriptedSandbox(JobResult("time", output, 1.0)), check=check)
+    if not_run:
+        assert outcome == NotRun(json.loads(header or b"{}"), "time")
+    else:
+        assert outcome == [line(n, n) for n in (0, 1, 2)]
+
+
+def test_a_check_that_fails_only_after_a_crash_costs_the_crash_only():
+    failed = JobResult("done", written({0: "a", 1: "b"}, b'{"check": "KeyError"}\n'), 1.0)
+    sandbox = ScriptedSandbox(JobResult("done", written({}), 1.0), failed)
+    assert run_cases(sandbox) == [line(0, "a"), line(1, "b"), "done"]
+
+
+# ---- what an outcome is worth ----
+
+
+WRONG = "the result is not the right one"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text", "detail"),
+    [
+        (line(0, 6), "", ""),
+        (line(0, 7), WRONG, ""),
+        (line(0, None), "your function returned None: is a return missing?", ""),
+        (line(0, 6, ["tuple", 1]), WRONG, ""),
+        (b'{"case": 0}', WRONG, ""),
+        (b'{"case": 0, "output": ["no kind"]}', WRONG, ""),
+        (
+            b'{"case": 0, "error": "NotImplementedError"}',
+            "your function is not written yet (NotImplementedError)",
+            "",
+        ),
+        (
+            b'{"case": 0, "error": "NameError", "name": "kernal"}',
+            "your function ended in NameError",
+            "name 'kernal' is not defined",
+        ),
+        (b'{"case": 0, "error": "Mine"}', "your function ended in an error of its own", ""),
+        ("time", "it took too long", ""),
+        ("memory", "it took too much memory", ""),
+        ("output", "it returned too much", ""),
+        ("done", "your function ended the Python process", ""),
+        ("odd", "your function ended the Python process", ""),
+    ],
+)
+def test_a_fault_is_described(outcome, text, detail):
+    fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "kernal + 1")
+    assert fault == Fault(text, detail)
+
+
+def test_a_changed_argument_is_a_fault():
+    before = np.arange(3.0)
+    case, runner = ((before,), 2 * before), prepare(EXERCISE)
+    unchanged, changed = (line(0, 2 * before, [serialize(a)]) for a in (before, 2 * before))
+    assert grade._describe_fault(unchanged, case, runner, "") == Fault()
+    assert grade._describe_fault(changed, case, runner, "").text == WRONG
+
+
+CASES = [((n,), 2 * n) for n in (1, 3, 5, 7)]
+A, B = Fault("it is wrong"), Fault("it ended in NameError", "name 'a' is not defined")
+
+
+@pytest.mark.parametrize(
+    ("faults", "score", "message"),
+    [
+        ([Fault()] * 4, 2.0, "4 of 4 hidden cases agree."),
+        ([Fault(), A, Fault(), Fault()], 1.5, "3 of 4 hidden cases agree. In 1 case it is wrong."),
+        (
+            [A, B, A, B],
+            0.0,
+            "0 of 4 hidden cases agree. In 2 cases it ended in NameError: name 'a' is not defined. "
+            "In 2 cases it is wrong.",
+        ),
+        (
+            [Fault(), B, Fault("it ended in NameError", "name 'b' is not defined"), Fault()],
+            1.0,
+            "2 of 4 hidden cases agree. In 2 cases it ended in NameError.",
+        ),
+    ],
+)
+def test_points_and_message_of_the_hidden_cases(faults, score, message):
+    item = grade._score_exercise(EXERCISE, CASES, faults)
+    assert item == ItemResult("double", score, 2.0, message)
+
+
+def test_what_a_constant_would_earn_is_subtracted_and_named():
+    cases = [((0,), 0), ((0,), 0), ((1,), 2), ((2,), 4)]
+    item = grade._score_exercise(EXERCISE, cases, [Fault(), Fault(), Fault(), A])
+    assert item.score == 1.0 and item.message == (
+        "3 of 4 hidden cases agree. In 1 case it is wrong. 2 have one and the same result, which "
+        "alone earns nothing."
+    )
+    full = grade._score_exercise(EXERCISE, cases, [Fault()] * 4)
+    assert (full.score, full.message) == (2.0, "4 of 4 hidden cases agree.")
+    nothing = grade._score_exercise(EXERCISE, cases, [A] * 4)
+    assert nothing.message == "0 of 4 hidden cases agree. In 4 cases it is wrong."
+
+
+def test_a_constant_is_compared_as_the_exercise_compares():
+    hidden = "def cases(rng):\n    yield 1\ndef agrees(output, expected, x):\n    return output < 9"
+    exercise = replace(EXERCISE, hidden=hidden, comparison="agrees")
+    cases = [((1,), 2), ((3,), 6), ((5,), 10)]  # the first two results are right in every case
+    item = grade._score_exercise(exercise, cases, [Fault(), A, A])
+    assert item.message == "1 of 3 hidden cases agree. In 2 cases it is wrong."
+    hidden = hidden.replace("output < 9", "output - expected in (0, 4)")
+    item = grade._score_exercise(replace(exercise, hidden=hidden), cases, [Fault(), Fault(), A])
+    assert item.score == 0.0 and "2 have one and the same result" in item.message
+
+
+def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later():
+    runner, right, wrong = prepare(EXERCISE), line(0, 2), line(0, 3)
+
+    def depends(again: list[int], faults: list[Fault], repeated: list[bytes]) -> bool:
+        return grade._depends_on_calls(again, faults, repeated, CASES[:2], runner)
+
+    assert not depends([0], [Fault(), Fault()], [right])
+    assert depends([0], [Fault(), Fault()], [wrong])
+    assert not depends([0], [A, Fault()], [wrong])  # it was wrong before
+    assert not depends([2], [Fault(), Fault()], [wrong])  # a call of the visible check
+    assert depends([2, 0], [Fault(), Fault()], [wrong, wrong])
+    failed = b'{"case": 0, "error": "NameError", "name": "x"}'
+    assert depends([0], [Fault(), Fault()], [failed])
+
+
+# ---- questions ----
+
+
+@pytest.mark.parametrize(
+    ("source", "score", "answer", "manual", "message"),
+    [
+        ('answer = "a"', 1.0, "A", False, "Recorded: A."),
+        ('answer = "B"', 0.0, "B", False, "Recorded: B."),
+        ('answer = ""', 0.0, "", False, "No answer."),
+        ("answer = str()", 0.0, "", True, "Not read: answer is not a string literal"),
+        ('answer = "AB"', 0.0, "", False, "Not counted: "),
+        ('answer = "A and B"', 0.0, "", True, "Not counted: "),
+    ],
+)
+def test_a_question_is_scored_by_its_literal(source, score, answer, manual, message):
+    item = grade._grade_question(KEY.questions[0], {"which-answer": source})
+    assert (item.name, item.points) == ("which", 1.0)
+    assert (item.score, item.answer, item.manual) == (score, answer, manual)
+    assert item.message.startswith(message)
+    assert item.message.endswith(" Your instructor will look at it.") == manual
+
+
+def test_a_question_with_several_right_options_takes_several_letters():
+    question = QuestionKey("which", "AC", "B", 2.0)
+    item = grade._grade_question(question, {"which-answer": 'answer = "ca"'})
+    assert item == ItemResult("which", 2.0, 2.0, "Recorded: AC.", "AC")
+
+
+# ---- a whole submission ----
+
+
+@pytest.fixture
+def sandbox(monkeypatch):
+    """What grade takes for its sandbox."""
+    sandbox = HereSandbox()
+
+    def thread_sandbox(modules, trusted):
+        assert (modules, trusted) == (KEY.modules, False)
+        return sandbox
+
+    monkeypatch.setattr(grade, "_thread_sandbox", thread_sandbox)
+    return sandbox
+
+
+def test_a_submission_is_graded(sandbox):
+    given = task(
+        released(answer='answer = "A"', code="def double(x):\n    return x + x"),
+        timestamp="2026-05-02T12:00:00",
+    )
+    result = grade_submission(given, KEY)
+    assert result == SubmissionResult(
+        student="ada",
+        lesson="01_sample",
+        file="ada.ipynb",
+        digest=given.digest(KEY),
+        items=(
+            ItemResult("which", 1.0, 1.0, "Recorded: A.", "A"),
+            ItemResult("double", 2.0, 2.0, "4 of 4 hidden cases agree."),
+        ),
+        sources=(
+            ("double-code", "def double(x):\n    return x + x"),
+            ("which-answer", 'answer = "A"'),
+        ),
+        timestamp="2026-05-02T12:00:00",
+    )
+    assert SubmissionResult.from_json(result.to_json()) == result
+
+
+def test_a_result_is_stored_as_the_same_text():
+    item = ItemResult("which", 1.0, 1.0, "Recorded: É.", "A")
+    result = SubmissionResult("ada", "01_sample", "ada.ipynb", "d1", (item,), (("a", "b"),))
+    text = result.to_json()
+    assert text == (
+        '{\n "digest": "d1",\n "file": "ada.ipynb",\n "items": [\n  {\n   "answer": "A",\n'
+        '   "manual": false,\n   "message": "Recorded: É.",\n   "name": "which",\n'
+        '   "points": 1.0,\n   "score": 1.0\n  }\n ],\n "lesson": "01_sample",\n'
+        ' "missing": [],\n "problem": "",\n "sources": [\n  [\n   "a",\n   "b"\n  ]\n ],\n'
+        ' "student": "ada",\n "timestamp": null\n}\n'
+    )
+    former = json.loads(text)
+    former["marks"], former["when"] = former.pop("items"), "2026-05-02T12:00:00"
+    del former["timestamp"]
+    read = SubmissionResult.from_json(json.dumps(former))
+    assert read == replace(result, timestamp="2026-05-02T12:00:00")
+
+
+def test_the_calls_come_in_a_secret_order_and_the_first_three_again(sandbox):
+    code = "def double(x):\n    return x + x"
+    orders = set()
+    for seed in (5, 6, 7):
+        grade_submission(replace(task(released(code=code)), seeds={"double": seed}), KEY)
+        ((numbers, seconds),) = sandbox.jobs
+        sandbox.jobs.clear()
+        # four hidden cases, the check's call, and three calls that are repeated
+        assert sorted(numbers) == list(range(8)) and numbers[5:] == [5, 6, 7]
+        assert seconds == 180.0
+        orders.add(tuple(numbers))
+    assert len(orders) == 3
+    grade_submission(replace(task(released(code=code)), seeds={"double": 7}), KEY)
+    assert tuple(sandbox.jobs[0][0]) in orders  # a seed always gives the same order
+
+
+def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox):
+    # in the student's process it passes: that value equals everything
+    code = (
+        "class Equal(int):\n    def __eq__(self, other):\n        return True\n"
+        "def double(x):\n    return Equal(5) if x == 2 else 2 * x"
+    )
+    item = grade_submission(task(released(code=code)), KEY).items[1]
+    assert item == ItemResult("double", 0.0, 2.0, "A visible check fails: Twice two is four")
+
+
+def test_a_result_that_changes_goes_to_a_person(sandbox):
+    code = "calls = []\ndef double(x):\n    calls.append(x)\n    return 2 * x * (len(calls) < 7)"
+    item = grade_submission(task(released(code=code)), KEY).items[1]
+    assert item == ItemResult("double", 0.0, 2.0, messages.DEPENDS_ON_CALLS, manual=True)
+
+
+def test_a_blank_exercise_and_one_that_is_gone_are_not_answered(sandbox):
+    item = grade_submission(task(released(answer='answer = "A"')), KEY).items[1]
+    assert item == ItemResult("double", 0.0, 2.0, "Not answered: the cell is unchanged.")
+    gone = released(answer='answer = "A"')
+    gone.cells = gone.cells[:4]
+    result = grade_submission(task(gone), KEY)
+    assert result.items[1].message == "Not answered: the cell was not found."
+    assert result.missing == ("double-code",) and sandbox.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("code", "manual"),
+    [
+        ("<<<<<<< local\nx\n=======\ny\n>>>>>>> remote", True),
+        ("```python\ndef double(x):\n    return x + x\n```", True),
+        ("def double(x):\n    '''\n=======\n'''\n    return x + x", False),
+        ("def double(x):\n    return x + x  # <<<<<<<", False),
+    ],
+)
+def test_marks_of_a_merge_go_to_a_person_unless_it_is_python(sandbox, code, manual):
+    item = grade_submission(task(released(code=code)), KEY).items[1]
+    assert (item.score, item.manual) == (0.0 if manual else 2.0, manual)
+    damaged = ItemResult("double", 0.0, 2.0, messages.DAMAGED_CODE, manual=True)
+    assert (item == damaged) == manual
+
+
+def test_what_did_not_run_is_explained(monkeypatch):
+    header = b'{"stopped": true, "line": 1, "error": "KeyError"}\n'
+    scripted = ScriptedSandbox(JobResult("done", header, 1.0))
+    monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
+    item = grade_submission(task(released(code="{}[1]")), KEY).items[1]
+    message = "Not run: your cell ends in KeyError in its line 1."
+    assert item == ItemResult("double", 0.0, 2.0, message)
+
+
+def test_an_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(sandbox):
+    exercise = replace(EXERCISE, cells=(*EXERCISE.cells[:-1], "assert True\nquiz.passed('double')"))
+    key = replace(KEY, exercises=(exercise,))
+    item = grade_submission(task(released(code="def double(x):\n    return x + x")), key).items[1]
+    assert item.score == 2.0 and sorted(sandbox.jobs[0][0]) == list(range(7))
+
+
+def test_calls_of_the_check_without_a_result_fail_it():
+    check = grade.visible_check.record(EXERCISE)
+    assert check is not None and grade._check_failure(check, [line(0, 4)]) is None
+    for outcome in ("time", b"{", b'{"case": 0, "error": "KeyError"}'):
+        failure = grade._check_failure(check, [outcome])
+        assert isinstance(failure, grade.visible_check.CallFailedError)
+
+
+def test_hidden_cases_depend_on_the_seed_and_keep_their_arguments():
+    hidden = "def cases(rng):\n    for n in range(3):\n        yield rng.normal(size=2), n"
+    reference = "def double(x, n):\n    x *= 2\n    return x.tolist()"
+    exercise = replace(EXERCISE, hidden=hidden + "\ntolerance = 0", reference=reference)
+    first, again, other = (list(grade._hidden_cases(exercise, seed)) for seed in (5, 5, 6))
+    results = [[result for _, result in cases] for cases in (first, again, other)]
+    assert results[0] == results[1] != results[2]
+    for number, ((x, n), result) in enumerate(first):
+        assert n == number and (2 * x).tolist() == result
+
+
+def test_a_fault_is_found_as_the_exercise_compares():
+    hidden = EXERCISE.hidden + "\ndef agrees(output, expected, x):\n    return output > x"
+    runner = prepare(replace(EXERCISE, hidden=hidden, comparison="agrees"))
+    assert grade._describe_fault(line(0, 5), ((3,), 6), runner, "") == Fault()
+    assert grade._describe_fault(line(0, 3), ((3,), 6), runner, "") == Fault(WRONG)
+    single = grade._describe_fault(line(0, 3), ((3,), (6, 7)), prepare(EXERCISE), "")
+    assert single.text == "the result is a single value, but a tuple is expected"
+
+
+def test_long_text_with_marks_is_not_parsed():
+    assert grade._is_python("x = 1\n" * 10) and not grade._is_python("x = = 1")
+    assert grade._is_python("x" * grade._MAX_TRANSFORMED)
+    assert not grade._is_python("x" * (grade._MAX_TRANSFORMED + 1))
+
+
+def test_what_can_not_be_rebuilt_is_a_problem():
+    long = "#" * (grade.MAX_CELL_LENGTH + 1)
+    expected = {
+        "its cell double-code has 200,001 characters, more than 200,000: look at it": task(
+            released(code=long)
+        ),
+        "none of the lesson's answer or exercise cells is in it: is it another notebook?": task(
+            new_notebook(cells=[new_code_cell("x = 1")])
+        ),
+    }
+    for problem, given in expected.items():
+        result = grade_submission(given, KEY)
+        assert (result.problem, result.items) == (problem, ())
+        assert (result.student, result.digest) == ("ada", given.digest(KEY))
+    just_right = released(code=long[1:])
+    assert not grade._rebuild(task(just_right).data, KEY)[2]
+
+
+def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
+    def nested(*_):
+        raise RecursionError
+
+    monkeypatch.setattr(grade, "rebuild", nested)
+    problem = grade_submission(task(released()), KEY).problem
+    assert problem == "it is nested too deeply to be a notebook: ask for it again"
+
+
+def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypatch):
+    errors = [json.dumps({"case": n, "error": "NameError", "name": "kernal"}) for n in range(4)]
+    output = written({}) + "".join(f"{error}\n" for error in errors).encode()
+    scripted = ScriptedSandbox(JobResult("done", output, 1.0))
+    monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
+    monkeypatch.setattr(grade.visible_check, "record", lambda exercise: None)
+    monkeypatch.setattr(grade, "REPEATED_CALLS", 0)
+    code = "def double(x):\n    return kernal * x"
+    item = grade_submission(task(released(code=code)), KEY).items[1]
+    assert item.message == (
+        "0 of 4 hidden cases agree. In 4 cases your function ended in NameError: "
+        "name 'kernal' is not defined."
+    )
+
+
+def test_cells_until_an_exercise_are_the_code_cells_up_to_it():
+    assert grade._cells_until(released(), "double-code") == [
+        "shift = 0",
+        'answer = ""',
+        "quiz.recorded('which')",
+        "later = 1",
+        BLANK,
+    ]
+
+
+def test_the_digest_of_a_task_changes_with_everything_that_decides_the_result():
+    first = task(released())
+    others = [
+        replace(first, student="bob"),
+        replace(first, lesson="02_sample"),
+        replace(first, timestamp="2026-05-02T12:00:00"),
+        replace(first, seeds={"double": 6}),
+        replace(first, data=first.data + b" "),
+    ]
+    digests = {given.digest(KEY) for given in (first, *others)}
+    digests.add(first.digest(replace(KEY, questions=())))
+    assert len(digests) == 7
+    assert replace(first, file="other.ipynb", trusted=True).digest(KEY) == first.digest(KEY)
+
+
+def test_a_reference_that_fails_names_its_exercise():
+    broken = replace(EXERCISE, reference="def double(x):\n    return 1 / (x - 5)")
+    with pytest.raises(grade.ReferenceSolutionError) as raised:
+        list(grade._hidden_cases(broken, 5))
+    assert "the reference of double failed on a hidden case: ZeroDivisionError" in str(raised.value)
+
+
+def test_a_thread_keeps_its_sandbox_until_the_modules_change(monkeypatch):
+    monkeypatch.setattr(grade, "_thread_local", type("Local", (), {})())
+    first = grade._thread_sandbox(("numpy",), False)
+    assert (first.modules, first.trusted) == (["numpy"], False)
+    assert grade._thread_sandbox(("numpy",), False) is first
+    closed = []
+    monkeypatch.setattr(type(first), "close", lambda sandbox: closed.append(sandbox))
+    second = grade._thread_sandbox(("numpy",), True)
+    assert second is not first and second.trusted and closed == [first]
+    third = grade._thread_sandbox(("math", "numpy"), True)
+    assert third.modules == ["math", "numpy"] and closed == [first, second]

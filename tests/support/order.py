@@ -1,0 +1,30 @@
+"""The order in which test files start."""
+
+# The files that take longest, roughly with the longest first. They start first, so that no worker
+# is left alone with one of them when the others have finished.
+LONGEST = (
+    "browser/test_lesson_one.py",
+    "grading/gradebook/test_truth.py",
+    "grading/test_batch.py",
+    "browser/test_lab.py",
+    "sd/test_weights.py",
+    "project/test_types.py",
+    "grading/test_attacks.py",
+    "grading/test_releases.py",
+    "widgets/test_unet.py",
+    "commands/test_stable_diffusion.py",
+    "commands/test_cli.py",
+    "commands/test_train_evaluate.py",
+    "grading/sandbox/test_host.py",
+    "grading/test_class.py",
+    "grading/test_seeded.py",
+    "vision/test_checkpoints.py",
+    "figures/test_unet.py",
+    "browser/test_formgrader.py",
+    "commands/test_grading_day.py",
+    "compression/test_autoencoder.py",
+    "diffusion/test_checkpoints.py",
+    "diffusion/test_text_to_image.py",
+    "project/test_lessons.py",
+    "project/test_architecture.py",
+)
