@@ -15,7 +15,6 @@ from course_grading.autograde.grade import (
     Fault,
     GradingTask,
     ItemResult,
-    NotRun,
     SubmissionResult,
     grade_submission,
 )
@@ -100,83 +99,11 @@ class HereSandbox(ScriptedSandbox):
         for cell in (job.cells[-1], job.check):
             exec(cell, names)
         values = {}
-        for number, pickled in job.cases:
+        for number, pickled in [*job.alone, *job.cases]:
             arguments, keywords = pickle.loads(pickled)
             values[number] = names[job.function](*arguments, **keywords)
         self.jobs.append((list(values), wall_seconds))
-        return JobResult("done", written(values), 0.5)
-
-
-def run_cases(sandbox: ScriptedSandbox, *, check: str = "assert True", seconds: float = 180.0):
-    job = Job(["pass"], "double", [(n, b"") for n in (2, 0, 1)], check)
-    return grade._run_cases(job, sandbox, grade._TimeBudget(seconds))  # type: ignore[arg-type]
-
-
-# ---- which cases run, and run again ----
-
-
-def test_outcomes_are_in_the_order_of_their_numbers():
-    sandbox = ScriptedSandbox(JobResult("done", written({2: "c", 0: "a", 1: "b"}), 1.0))
-    assert run_cases(sandbox) == [line(0, "a"), line(1, "b"), line(2, "c")]
-    assert sandbox.jobs == [([2, 0, 1], 180.0)]
-
-
-def test_after_a_crash_all_other_cases_run_again():
-    sandbox = ScriptedSandbox(
-        JobResult("done", written({2: "c"}), 1.0),  # 0 ended the process
-        JobResult("memory", written({}), 1.0),  # then 2 did
-        JobResult("done", written({1: "b"}), 1.0),
-    )
-    assert run_cases(sandbox) == ["done", line(1, "b"), "memory"]
-    assert sandbox.jobs == [([2, 0, 1], 180.0), ([2, 1], 179.0), ([1], 178.0)]
-
-
-def test_two_cases_may_exceed_the_time_then_the_rest_counts_as_too_slow():
-    sandbox = ScriptedSandbox(
-        JobResult("time", written({}), 1.0), JobResult("time", written({0: "a"}), 1.0)
-    )
-    assert run_cases(sandbox) == [line(0, "a"), "time", "time"]
-    assert [numbers for numbers, _ in sandbox.jobs] == [[2, 0, 1], [0, 1]]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "spent", "jobs"),
-    [(5.0, 5.0, 1), (5.0, 4.9, 2), (180.0, 60.1, 1), (180.0, 60.0, 2)],
-    ids=["budget spent", "budget left", "longer than one job may", "as long as one job may"],
-)
-def test_crashes_after_a_long_time_are_too_slow(seconds, spent, jobs):
-    results = [JobResult("done", written({2: "c"}), spent), JobResult("output", written({}), 99.0)]
-    sandbox = ScriptedSandbox(*results)
-    outcomes = run_cases(sandbox, seconds=seconds)
-    assert len(sandbox.jobs) == jobs
-    assert outcomes == (["time", "time", line(2, "c")] if jobs == 1 else ["done", "time", "time"])
-    # an exercise always gets a second
-    assert [limit for _, limit in sandbox.jobs] == [seconds, max(1.0, seconds - spent)][:jobs]
-
-
-@pytest.mark.parametrize(
-    ("check", "header", "not_run"),
-    [
-        ("assert f()", b'{"check": "AssertionError", "line": 1}\n', True),
-        ("assert f()", b'{"stopped": true, "error": "KeyError"}\n', True),
-        ("assert f()", b"", True),
-        ("", b'{"stopped": true, "error": "KeyError"}\n', True),
-        ("", b"", False),
-    ],
-)
-def test_what_did_not_reach_the_first_case_is_not_run(check, header, not_run):
-    output = written({n: n for n in (0, 1, 2)}, header)
-    outcome = run_cases(ScriptedSandbox(JobResult("time", output, 1.0)), check=check)
-    if not_run:
-        assert outcome == NotRun(json.loads(header or b"{}"), "time")
-    else:
-        assert outcome == [line(n, n) for n in (0, 1, 2)]
-
-
-def test_a_check_that_fails_only_after_a_crash_costs_the_crash_only():
-    failed = JobResult("done", written({0: "a", 1: "b"}, b'{"check": "KeyError"}\n'), 1.0)
-    sandbox = ScriptedSandbox(JobResult("done", written({}), 1.0), failed)
-    assert run_cases(sandbox) == [line(0, "a"), line(1, "b"), "done"]
+        return JobResult("done", written(values), 0.5, alone=True)
 
 
 # ---- what an outcome is worth ----
@@ -192,8 +119,6 @@ WRONG = "the result is not the right one"
         (line(0, 7), WRONG, ""),
         (line(0, None), "your function returned None: is a return missing?", ""),
         (line(0, 6, ["tuple", 1]), WRONG, ""),
-        (b'{"case": 0}', WRONG, ""),
-        (b'{"case": 0, "output": ["no kind"]}', WRONG, ""),
         (
             b'{"case": 0, "error": "NotImplementedError"}',
             "your function is not written yet (NotImplementedError)",
@@ -215,6 +140,12 @@ WRONG = "the result is not the right one"
 def test_a_fault_is_described(outcome, text, detail):
     fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "kernal + 1")
     assert fault == Fault(text, detail)
+
+
+@pytest.mark.parametrize("outcome", [b'{"case": 0}', b'{"case": 0, "output": ["no kind"]}'])
+def test_a_line_without_a_result_is_a_fault_but_no_sign_of_dependence(outcome):
+    fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "")
+    assert fault == Fault(WRONG, is_unreadable=True)
 
 
 def test_a_changed_argument_is_a_fault():
@@ -276,19 +207,19 @@ def test_a_constant_is_compared_as_the_exercise_compares():
     assert item.score == 0.0 and "2 have one and the same result" in item.message
 
 
-def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later():
-    runner, right, wrong = prepare(EXERCISE), line(0, 2), line(0, 3)
-
-    def depends(again: list[int], faults: list[Fault], repeated: list[bytes]) -> bool:
-        return grade._depends_on_calls(again, faults, repeated, CASES[:2], runner)
-
-    assert not depends([0], [Fault(), Fault()], [right])
-    assert depends([0], [Fault(), Fault()], [wrong])
-    assert not depends([0], [A, Fault()], [wrong])  # it was wrong before
-    assert not depends([2], [Fault(), Fault()], [wrong])  # a call of the visible check
-    assert depends([2, 0], [Fault(), Fault()], [wrong, wrong])
-    failed = b'{"case": 0, "error": "NameError", "name": "x"}'
-    assert depends([0], [Fault(), Fault()], [failed])
+@pytest.mark.parametrize(
+    ("faults", "depends"),
+    [
+        ([Fault(), Fault()], False),
+        ([A, A, A], False),
+        ([A, Fault(), Fault()], False),  # it was wrong before
+        ([Fault(), Fault(), A], True),
+        ([A, Fault(), B], True),
+        ([Fault(), Fault(WRONG, is_unreadable=True)], False),
+    ],
+)
+def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later(faults, depends):
+    assert grade._depends_on_calls(faults) is depends
 
 
 # ---- questions ----
@@ -377,20 +308,17 @@ def test_a_result_is_stored_as_the_same_text():
     assert read == replace(result, timestamp="2026-05-02T12:00:00")
 
 
-def test_the_calls_come_in_a_secret_order_and_the_first_three_again(sandbox):
+def test_the_calls_come_in_a_secret_order(sandbox):
     code = "def double(x):\n    return x + x"
     orders = set()
-    for seed in (5, 6, 7):
+    for seed in (5, 6, 7, 7):  # a seed always gives the same order
         grade_submission(replace(task(released(code=code)), seeds={"double": seed}), KEY)
         ((numbers, seconds),) = sandbox.jobs
         sandbox.jobs.clear()
-        # four hidden cases, the check's call, and three calls that are repeated
-        assert sorted(numbers) == list(range(8)) and numbers[5:] == [5, 6, 7]
-        assert seconds == 180.0
+        # four hidden cases three times, and the check's call once: it has no second number
+        assert sorted(numbers) == [*range(9), *range(10, 14)] and seconds == 180.0
         orders.add(tuple(numbers))
     assert len(orders) == 3
-    grade_submission(replace(task(released(code=code)), seeds={"double": 7}), KEY)
-    assert tuple(sandbox.jobs[0][0]) in orders  # a seed always gives the same order
 
 
 def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox):
@@ -404,7 +332,7 @@ def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox)
 
 
 def test_a_result_that_changes_goes_to_a_person(sandbox):
-    code = "calls = []\ndef double(x):\n    calls.append(x)\n    return 2 * x * (len(calls) < 7)"
+    code = "calls = []\ndef double(x):\n    calls.append(x)\n    return 2 * x * (len(calls) < 11)"
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert item == ItemResult("double", 0.0, 2.0, messages.DEPENDS_ON_CALLS, manual=True)
 
@@ -448,7 +376,7 @@ def test_an_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(san
     exercise = replace(EXERCISE, cells=(*EXERCISE.cells[:-1], "assert True\nquiz.passed('double')"))
     key = replace(KEY, exercises=(exercise,))
     item = grade_submission(task(released(code="def double(x):\n    return x + x")), key).items[1]
-    assert item.score == 2.0 and sorted(sandbox.jobs[0][0]) == list(range(7))
+    assert item.score == 2.0 and sorted(sandbox.jobs[0][0]) == list(range(12))
 
 
 def test_calls_of_the_check_without_a_result_fail_it():
@@ -513,12 +441,11 @@ def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
 
 
 def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypatch):
-    errors = [json.dumps({"case": n, "error": "NameError", "name": "kernal"}) for n in range(4)]
+    errors = [json.dumps({"case": n, "error": "NameError", "name": "kernal"}) for n in range(12)]
     output = written({}) + "".join(f"{error}\n" for error in errors).encode()
-    scripted = ScriptedSandbox(JobResult("done", output, 1.0))
+    scripted = ScriptedSandbox(JobResult("done", output, 1.0, alone=True))
     monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
     monkeypatch.setattr(grade.visible_check, "record", lambda exercise: None)
-    monkeypatch.setattr(grade, "REPEATED_CALLS", 0)
     code = "def double(x):\n    return kernal * x"
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert item.message == (
