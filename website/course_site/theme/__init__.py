@@ -1,0 +1,68 @@
+"""How the pages look: Sphinx's configuration, templates and the site's own style sheet."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from course_site import formulas
+
+FOLDER = Path(__file__).parent
+TITLE = "From Pixels to Stable Diffusion"
+
+
+def configuration(repository: str, styles: list[str], scripts: list[str]) -> dict[str, Any]:
+    """Sphinx's configuration. Nothing in it makes a page ask another host for anything.
+
+    Args:
+        repository: the course's public address; empty if it has none yet.
+        styles: the names of the bundled style sheets in ``_static``.
+        scripts: the names of the bundled scripts in ``_static``.
+    """
+    options: dict[str, Any] = {
+        "show_toc_level": 2,
+        "home_page_in_toc": True,
+        "use_download_button": False,  # what it offers is the page's source
+        "use_fullscreen_button": False,
+        "pygments_light_style": "a11y-high-contrast-light",
+        "pygments_dark_style": "a11y-high-contrast-dark",
+        "logo": {"text": TITLE},
+        "toc_title": "On this page",
+        "footer_content_items": ["copyright"],
+    }
+    if repository:
+        options |= {"repository_url": repository, "use_repository_button": True}
+    return {
+        "project": TITLE,
+        "author": "The authors of From Pixels to Stable Diffusion",
+        "copyright": "The authors of From Pixels to Stable Diffusion. Text and figures: CC BY 4.0. "
+        "Code: MIT",
+        "language": "en",
+        "extensions": ["myst_nb", "sphinx_copybutton", formulas.__name__],
+        "root_doc": "index",
+        "myst_enable_extensions": ["dollarmath"],
+        "myst_heading_anchors": 3,
+        "nb_execution_mode": "off",
+        "nb_ipywidgets_js": {},
+        "nb_merge_streams": True,
+        # IPython's magics are no Python; the highlighter then shows them as they are.
+        "suppress_warnings": ["misc.highlighting_failure"],
+        "html_theme": "sphinx_book_theme",
+        "html_theme_options": options,
+        "html_title": TITLE,
+        "html_baseurl": pages_address(repository),
+        "html_math_renderer": formulas.RENDERER,
+        "html_copy_source": False,  # a notebook's source would be there as well as its page
+        "html_show_sourcelink": False,
+        "html_sidebars": {"index": []},
+        "html_static_path": [str(FOLDER / "static")],
+        "html_css_files": ["site.css", *styles],
+        "html_js_files": [(script, {"defer": "defer"}) for script in scripts],
+        "templates_path": [str(FOLDER / "templates")],
+        "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-sh div.highlight pre",
+    }
+
+
+def pages_address(repository: str) -> str:
+    """Where GitHub Pages publishes a repository; empty for one that is elsewhere."""
+    match = re.fullmatch(r"https://github\.com/([^/]+)/([^/]+?)(\.git)?/?", repository)
+    return f"https://{match[1].lower()}.github.io/{match[2]}/" if match else ""
