@@ -12,6 +12,7 @@ import base64
 import html
 import json
 import re
+from collections.abc import Mapping
 
 from course_lib.quiz import question_bank
 from course_lib.quiz.question import Question
@@ -71,18 +72,23 @@ def render(lesson: str, name: str, question: Question | PackedQuestion, text_htm
     )
 
 
-def render_progress(lesson: str) -> str:
+def render_progress(lesson: str, points: Mapping[str, float] | None = None) -> str:
     """The place where the page shows "3 of 9 questions, 5 of 12 points" of a lesson.
 
     It is empty until the script fills it in.
+
+    Args:
+        lesson: the lesson's name.
+        points: the points of its questions, by name; without it those of the course's own bank.
 
     Raises:
         ValueError: for a malformed lesson name.
         FileNotFoundError: if the lesson has no bank.
     """
-    points = {name: question.points for name, question in public_bank(lesson).items()}
+    if points is None:
+        points = {name: question.points for name, question in public_bank(lesson).items()}
     return (
-        f'<span class="course-progress" data-progress="{lesson}"'
+        f'<span class="course-progress" data-progress="{html.escape(lesson)}"'
         f' data-questions="{html.escape(json.dumps(points))}"></span>'
     )
 

@@ -5,11 +5,11 @@ import { loadProgress, recordAnswer, storageProblem } from "./storage.js";
 
 /** Which sign and words an option gets: [right, chosen]. */
 const VERDICTS = {
-  "right, chosen": { sign: "✓", words: "Right, and you chose it." },
-  "right, left": { sign: "!", words: "Right, but you left it out." },
-  "wrong, chosen": { sign: "✗", words: "Wrong, but you chose it." },
+  "right, chosen": { sign: "✓", words: "Rightly chosen." },
+  "right, left": { sign: "!", words: "Missed: this one is right." },
+  "wrong, chosen": { sign: "✗", words: "Chosen, but this one is wrong." },
   // No tick: beside a wrong answer it would look like praise.
-  "wrong, left": { sign: "–", words: "Not right, and you left it out." },
+  "wrong, left": { sign: "–", words: "Rightly left out." },
 };
 
 let problemIsKnown = false; // said once a page
