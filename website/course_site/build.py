@@ -20,7 +20,7 @@ from course_site.pages.images import PictureStore
 from course_site.pages.outputs import Figures
 
 LIMIT = 40_000_000  # bytes of the whole site
-# Tells a site from a folder of something else; GitHub Pages leaves folders with "_" away without it.
+# Tells a site from other folders. GitHub Pages leaves folders with "_" away without it.
 _MARK = ".nojekyll"
 
 

@@ -17,7 +17,7 @@ from course_site.pages.outputs import Figures
 _HERO = demos.Demo("text-to-image", "Make a picture from a sentence, in this page")
 _ROW = re.compile(
     r'^\| <img src="(?P<picture>[^"]+)"[^>]*alt="(?P<alt>[^"]+)"> '
-    r"\| (?P<number>\d+) · \[[^\]]+\]\(notebooks/(?P<name>\w+)\.ipynb\) \| \d+ \| (?P<ability>.+) \|$",
+    r"\| \d+ · \[[^\]]+\]\(notebooks/(?P<name>\w+)\.ipynb\) \| \d+ \| (?P<ability>.+) \|$",
     re.MULTILINE,
 )
 

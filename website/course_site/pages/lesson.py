@@ -109,7 +109,8 @@ def _exercise_cells(exercise: Exercise, notebook: str) -> list[NotebookNode]:
 def _html_cell(text: str) -> NotebookNode:
     """HTML in the page. An output reaches it unchanged; in Markdown a blank line would end it."""
     output = new_output("display_data", {"text/html": text})
-    return new_code_cell("", outputs=[output], metadata={"tags": ["remove-input"]})
+    # MyST-NB leaves cells without source away; this one is removed.
+    return new_code_cell("...", outputs=[output], metadata={"tags": ["remove-input"]})
 
 
 def _to_html(text: str) -> str:

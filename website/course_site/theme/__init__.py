@@ -28,9 +28,19 @@ def configuration(repository: str, styles: list[str], scripts: list[str]) -> dic
         "logo": {"text": TITLE},
         "toc_title": "On this page",
         "footer_content_items": ["copyright"],
+        # One header for all pages, as the front page has no side bar that could hold these.
+        "navbar_start": ["navbar-logo"],
+        "navbar_center": [],
+        "navbar_persistent": ["search-button-field"],
+        "navbar_end": ["theme-switcher"],
+        "article_header_start": [],
+        "article_header_end": [],
     }
     if repository:
-        options |= {"repository_url": repository, "use_repository_button": True}
+        options["icon_links"] = [
+            {"name": "Repository", "url": repository, "icon": "fa-solid fa-code-branch"}
+        ]
+        options["navbar_end"].append("navbar-icon-links")
     return {
         "project": TITLE,
         "author": "The authors of From Pixels to Stable Diffusion",
@@ -53,12 +63,15 @@ def configuration(repository: str, styles: list[str], scripts: list[str]) -> dic
         "html_math_renderer": formulas.RENDERER,
         "html_copy_source": False,  # a notebook's source would be there as well as its page
         "html_show_sourcelink": False,
-        "html_sidebars": {"index": []},
+        "html_sidebars": {"index": [], "**": ["sbt-sidebar-nav"]},
+        "html_context": {"default_mode": "auto"},
         "html_static_path": [str(FOLDER / "static")],
         "html_css_files": ["site.css", *styles],
         "html_js_files": [(script, {"defer": "defer"}) for script in scripts],
         "templates_path": [str(FOLDER / "templates")],
-        "copybutton_selector": "div.cell_input div.highlight pre, div.highlight-sh div.highlight pre",
+        "copybutton_selector": ", ".join(
+            f"div.{kind} div.highlight pre" for kind in ("cell_input", "highlight-sh")
+        ),
     }
 
 
