@@ -61,7 +61,8 @@ def find_overflow(page: Page) -> list[str]:
           const wide = [...document.body.querySelectorAll("*")]
             .filter((one) => one.getBoundingClientRect().right > clientWidth + 1)
             .filter((one) => one.parentElement === document.body || !isClipped(one));
-          return wide.filter((one) => !wide.some((other) => other.parentElement === one))
-            .map((one) => `wider than ${clientWidth} px: ${one.outerHTML.slice(0, 120)}`);
+          const ends = wide.filter((one) => !wide.some((other) => other.parentElement === one));
+          return [`${scrollWidth} px in a window of ${clientWidth} px`,
+            ...ends.map((one) => `sticks out: ${one.outerHTML.slice(0, 120)}`)];
         }"""
     )

@@ -31,8 +31,8 @@ _COLLECT = """() => {
   });
 }"""
 _OPERABLE = """() => [...document.querySelectorAll(
-  "a[href], button, input, select, textarea, summary, [tabindex]")].filter((element) =>
-    element.tabIndex >= 0 && !element.disabled
+  "a[href], button, input, select, textarea, summary, [tabindex='0']")].filter((element) =>
+    !element.disabled
     && element.checkVisibility({ visibilityProperty: true })
     && !element.closest("[inert]"))"""
 _MISSED = f"() => ({_OPERABLE})().filter((one) => !reached.has(one)).map((one) => one.outerHTML)"
