@@ -24,9 +24,9 @@ from course_lib.vision.tasks import load
 
 FOLDER = Path(__file__).parent / "road"
 SIDE = 320  # pixels of a tile
-# Lesson 3's networks know the owl, but no fox.
-OBJECT, HERO, COLOUR = "owl", "fox", "purple"
-TIMESTEP = 400  # of the noise in lesson 6's tile
+# Lesson 3's networks know the rocket, but no fox.
+OBJECT, HERO, COLOUR = "rocket", "fox", "purple"
+TIMESTEP = 250  # of the noise in lesson 6's tile
 
 
 def find_picture() -> Float[Tensor, "3 128 128"]:
@@ -54,7 +54,9 @@ def lesson_01(image: Float[Tensor, "3 128 128"]) -> Image.Image:
 def lesson_02(image: Float[Tensor, "3 128 128"]) -> Image.Image:
     """The response of the Sobel kernel for vertical edges."""
     weights = kernel("vertical edges (Sobel)")[None, None]
-    response = nn.functional.conv2d(image.mean(0)[None, None], weights, padding=1)[0, 0]
+    # The border repeated: padding with zeros would be an edge too.
+    padded = nn.functional.pad(image.mean(0)[None, None], (1, 1, 1, 1), mode="replicate")
+    response = nn.functional.conv2d(padded, weights)[0, 0]
     response = response / response.abs().max()
     index = ((response + 1) / 2 * 255).round().long().clamp(0, 255)
     colours = torch.from_numpy(DIVERGING_RGB.copy())[index]

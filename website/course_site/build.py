@@ -12,14 +12,18 @@ from course_grading.assign.build import read_lessons, repository_url
 from course_grading.assign.lesson import Lesson
 from nbformat import NotebookNode
 
-from course_site import execute, formulas, theme
+from course_site import bundle, execute, formulas, theme
 from course_site.errors import SiteError
+from course_site.models import build as models
+from course_site.models import package
 from course_site.pages import documents, front
 from course_site.pages import lesson as lesson_pages
 from course_site.pages.images import PictureStore
 from course_site.pages.outputs import Figures
 
 LIMIT = 40_000_000  # bytes of the whole site
+# Files of web/, and their bundles in _static: every page loads both.
+BUNDLES = {"main.js": theme.SCRIPT, "main.css": theme.STYLES}
 # Tells a site from other folders. GitHub Pages leaves folders with "_" away without it.
 _MARK = ".nojekyll"
 
@@ -43,6 +47,7 @@ def build(
 
     Raises:
         SiteError: if the site can't be built; the message names the fix.
+        BundleError: if npm or esbuild fails.
         GradingError: if a lesson's source has a mistake.
     """
     lessons = read_lessons(root / "solutions")
@@ -57,12 +62,21 @@ def build(
         store = PictureStore(Path(folder, "pictures"), cache / "pictures")
         _write_sources(root, lessons, source, store, repository, executed)
         report("writing the pages")
-        configuration = theme.configuration(repository, styles=[], scripts=[])
-        _run_sphinx(source, site, Path(folder, "doctrees"), configuration)
+        static = Path(folder, "static")
+        for entry, name in BUNDLES.items():
+            bundle.bundle(entry, static / name)
+        _run_sphinx(source, site, Path(folder, "doctrees"), theme.configuration(repository, static))
         shutil.copytree(store.folder, site / "_static" / "pictures")
-        formulas.typeset(site, root / "website" / "web")
+        formulas.typeset(site, bundle.WEB)
+        report("packing the models, exporting what is not cached")
+        package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
         _replace(out, site)
     return measure(out)
+
+
+def _assets(cache: Path) -> dict[str, bytes]:
+    """The files that the page's JavaScript loads, by name."""
+    return models.runtime_files() | models.model_files(cache)
 
 
 def _write_sources(

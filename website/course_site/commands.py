@@ -37,12 +37,13 @@ def site(
     from course_grading.errors import GradingError
 
     from course_site.build import LIMIT, build
+    from course_site.bundle import BundleError
     from course_site.errors import SiteError
 
     folder = cache or platformdirs.user_cache_path("pixels-to-diffusion") / "site"
     try:
         sizes = build(root, out.resolve(), mode, folder.resolve(), console.print)
-    except (SiteError, GradingError, OSError) as error:
+    except (SiteError, BundleError, GradingError, OSError) as error:
         fail(str(error))
     for purpose, size in sizes.items():
         console.print(f"{purpose:18} {size / 1e6:6.1f} MB")

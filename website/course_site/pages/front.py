@@ -39,13 +39,13 @@ class _Card:
 
 # What happens to the image in each lesson, for the strip; docs/draw_road.py draws the tiles.
 _ROAD = {
-    "01_why_not_fully_connected": ("pixels", "An orange fox on purple in 16 by 16 coarse pixels."),
-    "02_convolution_by_hand": ("edges", "The same fox: a convolution has found its edges."),
-    "03_five_levels": ("objects", "The same fox with a box around it."),
-    "04_reducing_data": ("a latent", "Four small maps in grey: the latent of the fox."),
-    "05_unet": ("a mask", "The fox cut out by a mask; its background is gone."),
-    "06_latent_diffusion": ("noise", "The fox, half drowned in coloured noise."),
-    "07_stable_diffusion": ("a new picture", "Another fox on purple, made from a sentence."),
+    "01_why_not_fully_connected": ("pixels", "A rocket on purple in 16 by 16 coarse pixels."),
+    "02_convolution_by_hand": ("edges", "The rocket's outline: a convolution found its edges."),
+    "03_five_levels": ("objects", "The rocket in a box with its class and a probability."),
+    "04_reducing_data": ("a latent", "Four small grey maps: the latent of the rocket."),
+    "05_unet": ("a mask", "The rocket cut out by a mask, on white."),
+    "06_latent_diffusion": ("noise", "The rocket, half drowned in coloured noise."),
+    "07_stable_diffusion": ("a new picture", "Another rocket on purple, made from a sentence."),
 }
 
 

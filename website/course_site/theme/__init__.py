@@ -8,15 +8,15 @@ from course_site import formulas
 
 FOLDER = Path(__file__).parent
 TITLE = "From Pixels to Stable Diffusion"
+SCRIPT, STYLES = "course.js", "course.css"
 
 
-def configuration(repository: str, styles: list[str], scripts: list[str]) -> dict[str, Any]:
+def configuration(repository: str, static: Path) -> dict[str, Any]:
     """Sphinx's configuration. Nothing in it makes a page ask another host for anything.
 
     Args:
         repository: the course's public address; empty if it has none yet.
-        styles: the names of the bundled style sheets in ``_static``.
-        scripts: the names of the bundled scripts in ``_static``.
+        static: a folder with the bundled script and style sheet.
     """
     options: dict[str, Any] = {
         "show_toc_level": 2,
@@ -65,9 +65,9 @@ def configuration(repository: str, styles: list[str], scripts: list[str]) -> dic
         "html_show_sourcelink": False,
         "html_sidebars": {"index": [], "**": ["sbt-sidebar-nav"]},
         "html_context": {"default_mode": "auto"},
-        "html_static_path": [str(FOLDER / "static")],
-        "html_css_files": ["site.css", *styles],
-        "html_js_files": [(script, {"defer": "defer"}) for script in scripts],
+        "html_static_path": [str(FOLDER / "static"), str(static)],
+        "html_css_files": ["site.css", STYLES],
+        "html_js_files": [(SCRIPT, {"defer": "defer"})],
         "templates_path": [str(FOLDER / "templates")],
         "copybutton_selector": ", ".join(
             f"div.{kind} div.highlight pre" for kind in ("cell_input", "highlight-sh")
