@@ -61,6 +61,7 @@ def addresses(site: Path, serve: Callable[[Path], str]) -> list[str]:
     """Every page of the site over http."""
     root = serve(site)
     pages = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+    assert pages, f"{site} has no pages"
     return [f"{root}/{page.relative_to(site).as_posix()}" for page in pages]
 
 
