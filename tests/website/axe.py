@@ -47,17 +47,22 @@ def assert_accessible(page: Page, themes: Sequence[str] = THEMES) -> None:
     assert not found, page.url + "\n" + "\n".join(found)
 
 
-def assert_fits(page: Page) -> None:
-    """Nothing makes the page wider than its window; the message names what sticks out."""
-    wide = page.evaluate(
+def find_overflow(page: Page) -> list[str]:
+    """What makes the page wider than its window; empty if nothing does."""
+    return page.evaluate(
         """() => {
-          const root = document.documentElement;
-          if (root.scrollWidth <= root.clientWidth) return [];
-          return [`${root.scrollWidth} px in ${root.clientWidth}`,
-            ...[...document.body.querySelectorAll("*")]
-              .filter((element) => element.getBoundingClientRect().right > root.clientWidth + 1)
-              .map((element) => `${element.tagName.toLowerCase()}.${element.className}`)
-              .slice(0, 8)];
+          const { clientWidth, scrollWidth } = document.documentElement;
+          if (scrollWidth <= clientWidth) return [];
+          const isClipped = (element) => {
+            for (let box = element.parentElement; box !== document.body; box = box.parentElement)
+              if (getComputedStyle(box).overflowX !== "visible") return true;
+            return false;
+          };
+          const wide = [...document.body.querySelectorAll("*")]
+            .filter((one) => one.getBoundingClientRect().right > clientWidth + 1)
+            .filter((one) => one.parentElement === document.body || !isClipped(one));
+          const ends = wide.filter((one) => !wide.some((other) => other.parentElement === one));
+          return [`${scrollWidth} px in a window of ${clientWidth} px`,
+            ...ends.map((one) => `sticks out: ${one.outerHTML.slice(0, 120)}`)];
         }"""
     )
-    assert not wide, page.url + "\n" + "\n".join(wide)

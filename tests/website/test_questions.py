@@ -212,7 +212,7 @@ def test_a_phone_is_wide_enough(new_page, site, width):
         page.goto(f"{site.as_uri()}/{name}.html")
         if name == "lesson":
             choose(page, SEVERAL.name, "AB")
-        axe.assert_fits(page)
+        assert axe.find_overflow(page) == []
         for target in page.locator("label:visible, button:visible").all():
             assert target.bounding_box()["height"] >= 44
 

@@ -112,13 +112,17 @@ def _option(identifier: str, kind: str, letter: str, text: str) -> str:
 
 
 def _printed_answer(question: PackedQuestion) -> str:
-    """Key and explanations for readers without JavaScript."""
+    """Key and explanations for readers without JavaScript.
+
+    Sphinx's search shows excerpts of pages, where ``<noscript>`` is an element like any other. It
+    leaves out what has the class ``headerlink``, so no excerpt gives an answer away.
+    """
     explanations = "".join(
         f"<li><b>{letter} · {'right' if letter in question.right else 'wrong'}.</b> {text}</li>"
         for letter, text in zip(question.letters, question.explanations, strict=True)
     )
     return (
-        '<details class="course-question-answer"><summary>Answer and explanations</summary>'
+        '<details class="course-question-answer headerlink"><summary>Answer and explanations</summary>'
         f"<ul>{explanations}</ul></details>"
     )
 
