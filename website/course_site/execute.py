@@ -24,7 +24,7 @@ from course_lib.assets.paths import data_path
 from course_site.errors import LessonFailedError
 
 PACKAGE = Path(course_lib.__file__).parent
-TIMEOUT = 1800  # seconds for one cell
+
 # What can change an output besides the lesson and the course's own code.
 _LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "scipy", "scikit-image", "pillow")
 _FORMAT = 1  # of the cached notebooks: raise it when make_notebook changes
@@ -100,7 +100,7 @@ def _run(notebook: NotebookNode, name: str, mode: str) -> None:
     ):
         client = NotebookClient(
             notebook,
-            timeout=TIMEOUT,
+            timeout=None,  # training in full mode takes hours
             store_widget_state=False,
             on_cell_start=remember,
             resources={"metadata": {"path": folder}},

@@ -1,7 +1,7 @@
 """An executed lesson as a notebook that Sphinx can read.
 
 Nothing of a solution or of a hidden check gets here: an exercise shows what learners get, made by
-nbgrader as for their notebooks, and questions come from the public bank.
+nbgrader as for their notebooks.
 """
 
 import html
@@ -34,7 +34,6 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
     import nbformat
 
     results = {(c.metadata.course.part, c.metadata.course.kind): c for c in executed.cells}
-    bank = questions.public_bank(lesson.name) if lesson.questions else {}
     cells: list[NotebookNode] = []
     for number, part in enumerate(lesson.parts):
         match part:
@@ -46,7 +45,7 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
             case QuestionPart():
                 question = part.question
                 form = questions.render(
-                    lesson.name, question.name, bank[question.name], _to_html(question.text)
+                    lesson.name, question.name, question, _to_html(question.text)
                 )
                 cells.append(_html_cell(form))
             case Exercise():
