@@ -1,7 +1,7 @@
 """Every page of a built site: axe, narrow windows, zoom, keyboard, no motion, no JavaScript.
 
 ``COURSE_SITE=FOLDER pytest tests/website/test_accessibility.py`` walks a site that was built
-before. Without it, a site of two questions is walked, made from the pages' own parts.
+before. Without it, the site of a small course is walked, which has no models.
 """
 
 import os
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from course_site import build
 from playwright.sync_api import Page
 
-from tests.support import question_page
+from course_lib.quiz import question_bank
+from tests.support import question_page, small_site
 from tests.website import axe
 
 # Elements that are reached by the Tab key: one of a group of radio buttons.
@@ -53,7 +55,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     question_page.skip_without_packages()
     if folder := os.environ.get("COURSE_SITE"):
         return Path(folder).resolve()
-    return question_page.build_site(tmp_path_factory.mktemp("walked") / "site")
+    course = small_site.write_course(tmp_path_factory.mktemp("course"))
+    out = tmp_path_factory.mktemp("walked") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(question_bank, "FOLDER", small_site.write_bank(course))
+        patch.setattr(build, "_assets", lambda cache: {})
+        build.build(course, out, "quick", course / "cache", report=lambda sentence: None)
+    return out
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 // What every page of the site runs; a deferred script, so the page is there already.
 
+import { mountPrinting } from "./print.js";
 import { mountQuiz } from "./quiz/index.js";
 
+mountPrinting();
 mountQuiz();

@@ -122,8 +122,8 @@ def _printed_answer(question: PackedQuestion) -> str:
         for letter, text in zip(question.letters, question.explanations, strict=True)
     )
     return (
-        '<details class="course-question-answer headerlink"><summary>Answer and explanations</summary>'
-        f"<ul>{explanations}</ul></details>"
+        '<details class="course-question-answer headerlink">'
+        f"<summary>Answer and explanations</summary><ul>{explanations}</ul></details>"
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from course_site import formulas
+from course_site.theme import names
 
 FOLDER = Path(__file__).parent
 TITLE = "From Pixels to Stable Diffusion"
@@ -47,7 +48,7 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "copyright": "The authors of From Pixels to Stable Diffusion. Text and figures: CC BY 4.0. "
         "Code: MIT",
         "language": "en",
-        "extensions": ["myst_nb", "sphinx_copybutton", formulas.__name__],
+        "extensions": ["myst_nb", "sphinx_copybutton", formulas.__name__, names.__name__],
         "root_doc": "index",
         "myst_enable_extensions": ["dollarmath"],
         "myst_heading_anchors": 3,
@@ -59,6 +60,7 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "html_theme": "sphinx_book_theme",
         "html_theme_options": options,
         "html_title": TITLE,
+        "html_favicon": str(FOLDER / "static" / "favicon.png"),
         "html_baseurl": pages_address(repository),
         "html_math_renderer": formulas.RENDERER,
         "html_copy_source": False,  # a notebook's source would be there as well as its page
