@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -118,20 +119,24 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
     """
     from sphinx.application import Sphinx
 
-    warnings = io.StringIO()
-    app = Sphinx(
-        source,
-        None,
-        site,
-        doctrees,
-        "html",
-        confoverrides=configuration,
-        status=None,
-        warning=warnings,
-        freshenv=True,
-    )
-    app.build()
-    found = re.sub(r"\x1b\[[0-9;]*m", "", warnings.getvalue()).replace(f"{source}/", "").strip()
+    problems = io.StringIO()
+    with warnings.catch_warnings():
+        # Of the theme and the extensions: about Sphinx's next release, not about our pages.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        app = Sphinx(
+            source,
+            None,
+            site,
+            doctrees,
+            "html",
+            confoverrides=configuration,
+            status=None,
+            warning=problems,
+            freshenv=True,
+        )
+        app.build()
+    found = re.sub(r"\x1b\[[0-9;]*m", "", problems.getvalue()).replace(f"{source}/", "").strip()
     if found or app.statuscode:
         raise SiteError(f"Sphinx can't make sense of the pages:\n{found}")
 
