@@ -8,7 +8,7 @@ from tests.support.checkout import ROOT
 
 LESSON = "01_sample"
 SECRET = "solution_of_the_exercise"  # a name in the solution: it may be nowhere in the site
-HIDDEN = 424242  # in the hidden checks
+HIDDEN = "case_of_the_hidden_check"
 _SOURCE = f'''---
 jupytext:
   text_representation:
@@ -75,7 +75,7 @@ def double(x):
 assert double(2) == 4, "Twice two is four."
 
 def cases(rng):
-    yield {HIDDEN}
+    yield "{HIDDEN}"
 
 tolerance = 1e-9
 ```

@@ -113,13 +113,12 @@ def _html_cell(text: str) -> NotebookNode:
 
 
 def _to_html(text: str) -> str:
-    """A question's text; formulas get the form that :mod:`course_site.formulas` looks for."""
+    """A question's text as HTML; :mod:`course_site.formulas` will find its formulas."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     dollarmath_plugin(markdown, renderer=_formula)
     return markdown.render(text)
 
 
 def _formula(tex: str, options: dict) -> str:
-    block = options.get("display_mode", False)
-    left, right = (r"\[", r"\]") if block else (r"\(", r"\)")
-    return f'<span class="math">{left}{html.escape(tex)}{right}</span>'
+    left, right = (r"\[", r"\]") if options.get("display_mode") else (r"\(", r"\)")
+    return f"{left}{html.escape(tex)}{right}"

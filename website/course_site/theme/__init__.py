@@ -69,7 +69,8 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "html_context": {"default_mode": "auto"},
         "html_static_path": [str(FOLDER / "static"), str(static)],
         "html_css_files": ["site.css", STYLES],
-        "html_js_files": [(SCRIPT, {"defer": "defer"})],
+        "html_js_files": [(SCRIPT, {"defer": "defer"}), "offline.js"],
+        "html_favicon": str(FOLDER / "static" / "favicon.svg"),
         "templates_path": [str(FOLDER / "templates")],
         "copybutton_selector": ", ".join(
             f"div.{kind} div.highlight pre" for kind in ("cell_input", "highlight-sh")
