@@ -58,8 +58,11 @@ def find_overflow(page: Page) -> list[str]:
               if (getComputedStyle(box).overflowX !== "visible") return true;
             return false;
           };
+          // A word that is too long widens no box: it shows in the width of its contents.
+          const end = (one) => one.getBoundingClientRect().left
+            + (getComputedStyle(one).overflowX === "visible" ? one.scrollWidth : one.offsetWidth);
           const wide = [...document.body.querySelectorAll("*")]
-            .filter((one) => one.getBoundingClientRect().right > clientWidth + 1)
+            .filter((one) => end(one) > clientWidth + 1)
             .filter((one) => one.parentElement === document.body || !isClipped(one));
           const ends = wide.filter((one) => !wide.some((other) => other.parentElement === one));
           return [`${scrollWidth} px in a window of ${clientWidth} px`,

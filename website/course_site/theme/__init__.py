@@ -60,7 +60,6 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "html_theme": "sphinx_book_theme",
         "html_theme_options": options,
         "html_title": TITLE,
-        "html_favicon": str(FOLDER / "static" / "favicon.png"),
         "html_baseurl": pages_address(repository),
         "html_math_renderer": formulas.RENDERER,
         "html_copy_source": False,  # a notebook's source would be there as well as its page
