@@ -1,0 +1,106 @@
+"""Build what pages load: the models, onnxruntime, the tokenizer's table and settings."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from course_lib.assets import paths
+from course_lib.diffusion import text_to_image
+from course_site import bundle
+from course_site.models import package
+
+# Models that are not in the list keep computing in float32; tests/website measures what int8 costs.
+INT8 = ("text-encoder", "unet", "decoder")
+# What the judge sees decides about a test, not about a page.
+NAMES = (
+    "text-encoder",
+    "unet",
+    "decoder",
+    "encoder",
+    "classifier",
+    "localizer",
+    "detector",
+    "segmenter",
+    "instances",
+)
+_TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[str, int]:
+    """Write the models and all that runs them as scripts into ``out``.
+
+    Args:
+        out: the folder ``_static/assets`` of the site.
+        cache: the folder for exported models; a model is exported again if its checkpoint, the
+            code of the export, or a tool changed.
+        names: the models, of ``export.NETWORKS``.
+
+    Returns:
+        For each file the bytes that its gzipped contents have.
+
+    Raises:
+        BundleError: if npm or esbuild fails.
+        FileNotFoundError: if a checkpoint is missing.
+    """
+    return package.write_assets(runtime_files() | model_files(cache, names), out)
+
+
+def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
+    """The ONNX files of models as pages load them, by name."""
+    return {name: load_model(name, cache) for name in names}
+
+
+def load_model(name: str, cache: Path) -> bytes:
+    """A model's ONNX file, from the cache if nothing that it depends on has changed."""
+    from course_site.models import export, quantise  # imports torch and all models
+
+    file = cache / f"{name}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
+    if not file.is_file():
+        model = export.export(name)
+        if name in INT8:
+            model = quantise.to_int8(model, keep=quantise.outer_convolutions(model))
+        contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        for outdated in cache.glob(f"{name}-*.onnx"):
+            outdated.unlink()
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(contents)
+        unfinished.replace(file)
+    return file.read_bytes()
+
+
+def _digest(checkpoints: Sequence[str]) -> str:
+    """Changes with the checkpoints, the code of models and export, and the tools' versions."""
+    digest = hashlib.sha256()
+    for name in checkpoints:
+        digest.update(paths.data_path("checkpoints", f"{name}.safetensors").read_bytes())
+    folders = [Path(__file__).parent, paths.PACKAGE / "sd", paths.PACKAGE / "vision"]
+    for source in sorted(file for folder in folders for file in folder.glob("*.py")):
+        digest.update(source.read_bytes())
+    digest.update(repr([importlib.metadata.version(tool) for tool in _TOOLS]).encode())
+    return digest.hexdigest()[:16]
+
+
+def runtime_files() -> dict[str, bytes]:
+    """What every model needs: the worker's script, onnxruntime, and the settings of the pipeline."""
+    return {
+        "worker": bundle.bundled("runtime/worker.js"),
+        "onnxruntime": bundle.onnxruntime_wasm(),
+        "text-to-image": json.dumps(_settings(), separators=(",", ":")).encode(),
+    }
+
+
+def _settings() -> dict[str, Any]:
+    """The tokenizer's merges in the order of their ids, and what the shipped model was made with."""
+    tokenizer = text_to_image.tokenizer()
+    unet = text_to_image.UNET_CONFIG
+    return {
+        "merges": "\n".join(" ".join(pair) for pair in tokenizer.merges),
+        "length": tokenizer.length,
+        "latents": [unet.in_channels, unet.sample_size, unet.sample_size],
+        "schedule": asdict(text_to_image.SCHEDULE),
+    }
