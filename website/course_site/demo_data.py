@@ -4,10 +4,12 @@ All of it comes from ``course_lib`` and ``data``, so that the page shows what th
 names are those of the assets; ``models/package.py`` splits them into pieces as it does models.
 """
 
+import hashlib
 import inspect
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from course_lib.assets import paths
 from course_lib.compression import autoencoder, codecs
 from course_lib.convolution import edge_kernels
 from course_lib.data import photos, scenes, sprites
@@ -31,13 +34,14 @@ from course_lib.vision.tasks import LEVELS
 
 PHOTO_SIZE = 256  # pixels
 _PICTURES = ("frog", "car", "trophy", "penguin")  # those of lesson 4's walk through the latents
-_FIT_PICTURES = 160  # for the preview; more did not lower its error
+_FIT_PICTURES = 160  # for the preview
 
 
-def demo_files() -> dict[str, bytes]:
-    """All assets of the demos by name: ``demo-data`` (JSON), pictures (WebP or PNG), ``preview``.
+def demo_files(cache: Path) -> dict[str, bytes]:
+    """All assets of the demos by name: ``demo-data`` (JSON), pictures and sprites (WebP), and
+    ``preview``: the weights of :func:`fit_preview` as float32, row by row.
 
-    ``preview`` holds float32 numbers: the weights of :func:`fit_preview` row by row.
+    ``cache``: the folder in which these weights are kept while the autoencoder is the same.
     """
     files = {"demo-data": json.dumps(_data(), separators=(",", ":")).encode()}
     for name in [*photos.names(), *photos.names("held-out")]:
@@ -45,8 +49,18 @@ def demo_files() -> dict[str, bytes]:
     for picture in _pictures():
         files[f"picture-{picture.name}"] = _webp(picture.image, lossless=True)
     files["sprites"] = _sprite_sheet()
-    files["preview"] = fit_preview().numpy().astype("<f4").tobytes()
+    files["preview"] = _cached_preview(cache)
     return files
+
+
+def _cached_preview(cache: Path) -> bytes:
+    digest = hashlib.sha256(paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    file = cache / f"preview-{digest.hexdigest()[:16]}.bin"
+    if not file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(fit_preview().numpy().astype("<f4").tobytes())
+    return file.read_bytes()
 
 
 def _data() -> dict[str, Any]:

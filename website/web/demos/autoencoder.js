@@ -19,12 +19,13 @@ export function mount(section) {
   const status = statusLine();
   const start = button("Start the autoencoder", () => {
     start.disabled = true;
-    open(section, status).then(() => start.remove(), (error) => {
+    open(section, status).then(() => row.remove(), (error) => {
       status.fail(error);
       start.disabled = false;
     });
   }, { primary: true });
-  section.append(element("div", { class: "demo-row demo-start" }, start), status.line);
+  const row = element("div", { class: "demo-row demo-start" }, start);
+  section.append(row, status.line);
 }
 
 /**

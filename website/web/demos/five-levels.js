@@ -18,12 +18,13 @@ export function mount(section) {
   const status = statusLine();
   const start = button("Start the five networks", () => {
     start.disabled = true;
-    open(section, status).then(() => start.remove(), (error) => {
+    open(section, status).then(() => row.remove(), (error) => {
       status.fail(error);
       start.disabled = false;
     });
   }, { primary: true });
-  section.append(element("div", { class: "demo-row demo-start" }, start), status.line);
+  const row = element("div", { class: "demo-row demo-start" }, start);
+  section.append(row, status.line);
 }
 
 /**
@@ -124,11 +125,11 @@ class FiveLevels {
     this.section.classList.add("demo-live", "demo-five-levels");
     const hint = "Drag an object, or choose it with Tab and move it with the arrow keys; plus and " +
       "minus resize it, comma and full stop turn it.";
-    const left = element("div", { class: "demo-main" },
-      this.board.element, element("p", { class: "demo-note" }, hint), this.controls);
+    const scene = element("div", { class: "demo-main" },
+      this.board.element, element("p", { class: "demo-note" }, hint));
     const answers = element("div", { class: "demo-answers" },
       ...this.answers.map((answer) => answer.element), this.status.line);
-    this.section.append(element("div", { class: "demo-columns" }, left, answers));
+    this.section.append(element("div", { class: "demo-columns" }, scene, answers, this.controls));
   }
 
   /** The controls show the selected object. */

@@ -123,6 +123,7 @@ class Noise {
   async showLatent() {
     const { runtime, picture } = this;
     if (!runtime || !picture) return;
+    /** @type {Float32Array} */
     const latents = (this.latents ??= await encode(runtime, picture));
     const { alpha, sigma } = this.levels();
     const noisy = latents.map((value, i) => alpha * value + sigma * this.latentNoise[i]);
