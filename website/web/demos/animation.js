@@ -2,7 +2,7 @@
 
 import { GIFEncoder, applyPalette, quantize } from "gifenc";
 
-import { toPixels } from "./pictures.js";
+import { enlarge, toPixels } from "./pictures.js";
 
 /**
  * @param {readonly import("./pictures.js").Picture[]} frames of one size, at least one
@@ -23,23 +23,4 @@ export function makeGif(frames, { delay = 120, rest = 2000, scale = 2 } = {}) {
   });
   gif.finish();
   return gif.bytes();
-}
-
-/**
- * Every pixel as a square of pixels.
- *
- * @param {Uint8ClampedArray} pixels RGBA
- * @param {number} width
- * @param {number} height
- * @param {number} scale
- */
-export function enlarge(pixels, width, height, scale) {
-  const large = new Uint8ClampedArray(pixels.length * scale * scale);
-  const from = new Uint32Array(pixels.buffer, pixels.byteOffset, width * height);
-  const to = new Uint32Array(large.buffer);
-  for (let i = 0; i < to.length; i++) {
-    const row = Math.floor(i / (width * scale) / scale);
-    to[i] = from[row * width + Math.floor((i % (width * scale)) / scale)];
-  }
-  return large;
 }

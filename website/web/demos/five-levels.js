@@ -166,13 +166,10 @@ class FiveLevels {
     this.draw(this.input, this.board.placements);
     const picture = fromPixels(context(this.input).getImageData(0, 0, size, size));
     const scene = draw(picture);
-    /** @type {any[]} */
-    const outputs = [];
-    for (const { name } of this.answers) {
+    for (const answer of this.answers) {
       const image = { data: picture.data, dims: [1, 3, size, size] };
-      outputs.push(await this.runtime.run(name, { image }));
+      answer.show(await this.runtime.run(answer.name, { image }), scene);
     }
-    this.answers.forEach((answer, index) => answer.show(outputs[index], scene));
     const time = Math.round(performance.now() - start);
     this.section.dataset.milliseconds = String(time);
     this.status.note(`The five answers took ${time} ms.`);

@@ -35,8 +35,9 @@ export function sumProgress(report) {
  */
 export async function loadModels(names, status) {
   const reporter = sumProgress((loaded, total) => {
+    const done = loaded >= total;
     const message = `Loading the models: ${formatBytes(loaded)} of ${formatBytes(total)}`;
-    status.progress(message, total ? loaded / total : 0);
+    status.progress(done ? "Preparing the models" : message, total ? loaded / total : 0);
   });
   const runtime = await openRuntime(reporter());
   await Promise.all(names.map((name) => runtime.load(name, reporter())));

@@ -66,6 +66,25 @@ export function toGrey({ data, height, width }) {
 }
 
 /**
+ * Every pixel as a square of pixels.
+ *
+ * @param {Uint8ClampedArray} pixels RGBA
+ * @param {number} width
+ * @param {number} height
+ * @param {number} scale
+ */
+export function enlarge(pixels, width, height, scale) {
+  const large = new Uint8ClampedArray(pixels.length * scale * scale);
+  const from = new Uint32Array(pixels.buffer, pixels.byteOffset, width * height);
+  const to = new Uint32Array(large.buffer);
+  for (let i = 0; i < to.length; i++) {
+    const row = Math.floor(i / (width * scale) / scale);
+    to[i] = from[row * width + Math.floor((i % (width * scale)) / scale)];
+  }
+  return large;
+}
+
+/**
  * A canvas of the picture's size, or the given one resized to it, with the picture drawn.
  *
  * @param {Picture} picture

@@ -58,7 +58,7 @@ export class PromptBox {
   check() {
     const words = this.sentence.toLowerCase().split(/\s+/);
     this.object.select.value = OBJECTS.find((name) => words.includes(name)) ?? "";
-    this.colour.select.value = COLOURS.find((name) => words.includes(name)) ?? "";
+    this.colour.select.value = words.reverse().find((word) => COLOURS.includes(word)) ?? "";
     const unknown = unknownWords(this.sentence);
     const nearest = nearestCaption(this.sentence);
     this.notice.replaceChildren();

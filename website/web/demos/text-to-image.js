@@ -14,6 +14,7 @@ import { Trajectory } from "./trajectory.js";
 const MODELS = ["text-encoder", "unet", "decoder"];
 const SENTENCE = "a fox on a blue background";
 const SIDE = 16; // of the latents
+const TOKENS = 16; // of a sentence, with start and end
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -139,22 +140,33 @@ class TextToImage {
     this.after.hidden = false;
   }
 
-  /** Buttons for the words, each with its attention. @param {string} prompt */
+  /** Buttons for the words and the end tokens, each with its attention. @param {string} prompt */
   words(prompt) {
-    if (!this.trajectory.steps.some(({ attention }) => attention)) return [];
-    const chips = wordsOf(prompt).map(({ word, tokens }) => {
+    const words = wordsOf(prompt);
+    const [last] = words.flatMap(({ tokens }) => tokens).slice(-1);
+    const rest = Array.from({ length: TOKENS - 1 - last }, (_, index) => last + 1 + index);
+    const chips = [...words, { word: "end tokens", tokens: rest }].map(({ word, tokens }) => {
       const chip = button(word, () => {
         const chosen = chip.getAttribute("aria-pressed") === "true";
         for (const other of chips) other.setAttribute("aria-pressed", "false");
         chip.setAttribute("aria-pressed", String(!chosen));
         this.trajectory.showAttention(chosen ? [] : tokens);
-        this.status.say(chosen ? "" : `The picture is clear where “${word}” counts most.`);
+        this.status.say(chosen ? "" : this.describeAttention(word, tokens));
       }, { "aria-pressed": "false", class: "demo-chip" });
       return chip;
     });
     const group = element("div", { class: "demo-row", role: "group" }, ...chips);
     group.setAttribute("aria-label", "Which word looks where");
     return [element("p", { class: "demo-note" }, "Which word looks where? Choose one:"), group];
+  }
+
+  /** @param {string} word @param {readonly number[]} tokens */
+  describeAttention(word, tokens) {
+    const map = this.trajectory.attention() ?? new Float32Array(1);
+    const share = map.reduce((sum, weight) => sum + weight, 0) / map.length;
+    const equal = tokens.length / TOKENS;
+    return `“${word}” has ${percent(share)} of the attention (an equal share is ${percent(equal)}). ` +
+      "The picture is clear where it has most.";
   }
 
   /** @param {Float32Array} latents @returns {Promise<import("./pictures.js").Picture>} */
@@ -195,6 +207,11 @@ class TextToImage {
       this.status.fail(error);
     }
   }
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(100 * share).toFixed(0)}\u00a0%`;
 }
 
 /** @param {import("./demo-data.js").DemoData["textToImage"]} defaults */

@@ -2,7 +2,7 @@
  * The steps of one run: shown while they arrive, scrubbed afterwards, with attention over them.
  *
  * @typedef {import("./pictures.js").Picture} Picture
- * @typedef {{t: number, latents: Float32Array, x0: Float32Array, attention?: Float32Array}} Step
+ * @typedef {{t: number, latents: Float32Array, x0: Float32Array, attention: Float32Array}} Step
  * @typedef {"x0" | "latents"} View what a step shows: the predicted picture, or the noisy latents
  */
 
@@ -107,7 +107,7 @@ export class Trajectory {
   attention() {
     if (!this.tokens.length) return undefined;
     const step = this.steps[this.index];
-    const maps = (step ? [step] : this.steps).flatMap(({ attention }) => attention ?? []);
+    const maps = (step ? [step] : this.steps).map(({ attention }) => attention);
     return meanAttention(maps, this.tokens);
   }
 

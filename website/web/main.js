@@ -1,0 +1,5 @@
+/** The site's script: the live demos. */
+
+import { mountDemos } from "./demos/index.js";
+
+mountDemos();
