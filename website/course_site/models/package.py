@@ -1,8 +1,8 @@
 """Binary files as scripts: the only kind of file that a page may load from ``file://``.
 
-Each file is gzipped, written in base64, and cut into pieces, so that a page can show progress. Hosts
-compress scripts, so base64 costs next to nothing on the network. ``web/runtime/assets.js`` reads
-them.
+Each file is gzipped, written in base64, and cut into pieces, so that a page can show progress.
+Hosts compress scripts, so base64 costs next to nothing on the network. ``web/runtime/assets.js``
+reads them.
 """
 
 import base64

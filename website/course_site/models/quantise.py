@@ -1,7 +1,7 @@
 """Smaller ONNX files: int8 where that cannot be seen, float16 where that loses nothing.
 
-- int8, dynamic: weights become 8-bit integers, one scale for each output channel; activations are
-  rounded while the model runs. A quarter of the bytes, and about half the time on a CPU.
+- int8, dynamic: weights become 8-bit integers, activations are rounded while the model runs. A
+  quarter of the bytes, and about half the time on a CPU.
 - float16 weights: the checkpoints are stored in float16, so most float32 weights of a graph are
   exactly representable. They are widened again when the model is loaded; it computes in float32.
 """
@@ -35,7 +35,6 @@ def to_int8(model: onnx.ModelProto, keep: Sequence[str] = ()) -> onnx.ModelProto
             source,
             target,
             weight_type=QuantType.QUInt8,
-            per_channel=True,
             nodes_to_exclude=list(keep),
         )
         quantised = onnx.load(target)
@@ -66,10 +65,12 @@ def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return smaller
 
 
-def outer_convolutions(model: onnx.ModelProto) -> list[str]:
-    """The names of a graph's first and last convolution.
+def sensitive_nodes(model: onnx.ModelProto) -> list[str]:
+    """The names of the nodes that int8 would harm most: few weights on which everything depends.
 
-    They see the latents themselves: rounding hurts there most, and they have few weights.
+    The first and the last convolution see the latents themselves; the fully connected layers with a
+    bias on vectors ("Gemm") are those of the time.
     """
-    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    return [names[0], names[-1]]
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    of_time = [node.name for node in model.graph.node if node.op_type == "Gemm"]
+    return [*convolutions[:1], *convolutions[-1:], *of_time]
