@@ -116,7 +116,7 @@ class Autoencoder {
     if (this.section.classList.contains("demo-live")) return;
     this.section.classList.add("demo-live");
     const modes = radios("What to do with the latent", [
-      ["jpeg", "store it"], ["channels", "change its channels"], ["walk", "walk to another"],
+      ["jpeg", "store it"], ["channels", "change channels"], ["walk", "walk"],
     ], this.mode, (mode) => this.setMode(/** @type {Mode} */ (mode)));
     const views = element("div", { class: "demo-triple" }, ...this.views.map(({ figure }) => figure));
     const { jpeg, channels, walk } = this.panels;
@@ -141,7 +141,8 @@ class Autoencoder {
   }
 
   /** @param {Picture} picture */
-  async usePicture(picture) {
+  usePicture(picture) {
+    this.status.say("");
     this.picture = picture;
     this.latents = undefined;
     this.show();

@@ -68,6 +68,7 @@ class FiveLevels {
       options: photos["held-out"].map((name) => /** @type {const} */ ([`photo-${name}`, name])),
       initial: `photo-${photos["held-out"][0]}`,
       onPicture: (picture) => {
+        status.say("");
         draw(squareOf(picture, PHOTO_SIDE), this.background);
         this.show();
         this.board.redraw();

@@ -19,6 +19,7 @@ import { draw, drawPixels, squareOf, toGrey } from "./pictures.js";
 const SIDE = 256; // pixels of the photo
 const PRESET = "vertical edges (Sobel)";
 const OWN = "your own";
+const START = { row: 98, column: 94 }; // an edge in the first photo
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -43,7 +44,7 @@ class KernelEditor {
     this.colours = divergingColours(data.colours.below, data.colours.above);
     /** @type {import("./pictures.js").Picture | undefined} */
     this.photo = undefined;
-    this.cursor = { row: 100, column: 100 };
+    this.cursor = START;
     this.pictures = this.makePictures();
     this.grid = element("div", { class: "demo-kernel", role: "group", "aria-label": "Kernel" });
     this.sum = element("div", { class: "demo-sum" });
@@ -105,6 +106,7 @@ class KernelEditor {
 
   /** @param {import("./photo-source.js").Source} picture */
   usePicture(picture) {
+    this.status.say("");
     this.photo = toGrey(squareOf(picture, SIDE));
     this.show();
     draw(this.photo, this.pictures.input);
@@ -197,7 +199,7 @@ class KernelEditor {
    * @param {number} limit of the colours
    */
   term(value, weight, limit) {
-    const cell = element("span", {}, formatNumber(value), element("b", {}, ` × ${formatNumber(weight)}`));
+    const cell = element("span", {}, value.toFixed(2), element("b", {}, ` × ${formatNumber(weight)}`));
     // Without the darkest colours, on which the text would be illegible.
     const at = colourIndex((0.5 * value * weight) / limit) * 3;
     const [red, green, blue] = this.colours.subarray(at, at + 3);

@@ -76,8 +76,9 @@ class Noise {
       element("figcaption", {}, caption)));
     this.figures[1].hidden = this.figures[2].hidden = true;
     const bar = element("div", { class: "demo-bar", "aria-hidden": "true" }, this.signal, "noise²");
+    this.place = element("div", { class: "demo-place" }, this.opener);
     this.section.append(
-      element("div", { class: "demo-triple" }, ...this.figures, this.opener),
+      element("div", { class: "demo-triple" }, ...this.figures, this.place),
       bar, this.numbers, this.status.line,
       element("div", { class: "demo-settings" }, this.time.field, this.list.field));
   }
@@ -87,7 +88,7 @@ class Noise {
     try {
       this.runtime = await loadModels(["encoder", "decoder"], this.status);
       this.status.say("");
-      this.opener.remove();
+      this.place?.remove();
       for (const figure of this.figures ?? []) figure.hidden = false;
       this.decodeLatent();
     } catch (error) {
