@@ -1,4 +1,4 @@
-"""Build what pages load: the models, onnxruntime, the tokenizer's table and settings."""
+"""Build what pages load: the models, onnxruntime, the tokenizer's table, and the demos' files."""
 
 import hashlib
 import importlib.metadata
@@ -10,7 +10,7 @@ from typing import Any
 
 from course_lib.assets import paths
 from course_lib.diffusion import text_to_image
-from course_site import bundle
+from course_site import bundle, demo_data
 from course_site.models import package
 
 # Models that are not in the list keep computing in float32; tests/website measures what int8 costs.
@@ -31,7 +31,7 @@ _TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[str, int]:
-    """Write the models and all that runs them as scripts into ``out``.
+    """Write the models, all that runs them, and the demos' files as scripts into ``out``.
 
     Args:
         out: the folder ``_static/assets`` of the site.
@@ -46,7 +46,8 @@ def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[s
         BundleError: if npm or esbuild fails.
         FileNotFoundError: if a checkpoint is missing.
     """
-    return package.write_assets(runtime_files() | model_files(cache, names), out)
+    files = runtime_files() | model_files(cache, names) | demo_data.demo_files(cache)
+    return package.write_assets(files, out)
 
 
 def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
