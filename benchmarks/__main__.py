@@ -26,7 +26,7 @@ def main(
         list[str] | None,
         typer.Argument(
             help=f"Which: {', '.join(NAMES + LONG)}; "
-            f"by default all except {', '.join(LONG)}, which are long."
+            f"by default all except {', '.join(LONG)}, which are long or need a built site."
         ),
     ] = None,
 ) -> None:
