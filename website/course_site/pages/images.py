@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageSequence
@@ -60,7 +61,7 @@ class PictureStore:
             files = []
             for pixels in sorted({shown, opened.width}):
                 name = f"{key}-{pixels}.webp"
-                files.append((self._keep(name, lambda p=pixels: _resized(opened, p)), pixels))
+                files.append((self._keep(name, partial(_resized, opened, pixels)), pixels))
         return Picture(tuple(files), shown, height)
 
     def _keep(self, name: str, encode: Callable[[], bytes]) -> str:
