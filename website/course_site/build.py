@@ -71,8 +71,6 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
-        # The exporter logs each of its optimisations.
-        logging.getLogger("onnx_ir").setLevel(logging.WARNING)
         package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
         _replace(out, site)
     return measure(out)
@@ -80,7 +78,11 @@ def build(
 
 def _assets(cache: Path) -> dict[str, bytes]:
     """The files that the page's JavaScript loads, by name."""
-    return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+    logging.disable(logging.INFO)  # exporter and quantiser log every step
+    try:
+        return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _write_sources(
