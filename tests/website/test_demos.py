@@ -1,4 +1,4 @@
-"""The demos in a page: what they compute, by keyboard, on a phone, from file://, and when it fails."""
+"""The demos: what they compute, by keyboard, on a phone, from file://, and when they fail."""
 
 import re
 import shutil
