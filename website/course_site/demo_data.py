@@ -154,7 +154,9 @@ def fit_preview() -> Float[Tensor, "features outputs"]:
     rows x 8 columns in [0, 1].
     """
     model = autoencoder.load()
-    images = torch.stack([captioned_picture(n, objects=OBJECTS).image for n in range(_FIT_PICTURES)])
+    images = torch.stack(
+        [captioned_picture(n, objects=OBJECTS).image for n in range(_FIT_PICTURES)]
+    )
     latents = codecs.encode(model, images) * model.config.scaling_factor
     factor = model.config.factor
     patches = torch.nn.functional.unfold(latents, 3, padding=1)  # batch x 36 x cells

@@ -257,8 +257,13 @@ def example_inputs(name: str) -> dict[str, Tensor]:
     return {key: example() for key, (example, _) in NETWORKS[name].inputs.items()}
 
 
-def export(name: str) -> onnx.ModelProto:
+def export(name: str, *, simplify: bool = True) -> onnx.ModelProto:
     """The ONNX graph of a network in ``NETWORKS``, in float32.
+
+    Args:
+        name: of the network.
+        simplify: whether the exporter folds constants and normalisations into the weights. Without
+            it the weights are those of the checkpoint, and onnxruntime folds them when it loads.
 
     Raises:
         FileNotFoundError: if its checkpoint is missing.
@@ -280,6 +285,7 @@ def export(name: str) -> onnx.ModelProto:
         input_names=list(network.inputs),
         output_names=list(network.outputs),
         dynamo=True,
+        optimize=simplify,
         external_data=False,
         verbose=False,
     )

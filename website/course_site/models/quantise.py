@@ -17,7 +17,7 @@ from onnx import numpy_helper
 _SMALL = 64  # values: a conversion of its own would cost more bytes than it saves
 
 
-def to_int8(model: onnx.ModelProto, keep: Sequence[str] = ()) -> onnx.ModelProto:
+def to_int8(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
     """The model with int8 weights and dynamically quantised activations.
 
     Args:
@@ -65,12 +65,21 @@ def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return smaller
 
 
-def sensitive_nodes(model: onnx.ModelProto) -> list[str]:
-    """The names of the nodes that int8 would harm most: few weights on which everything depends.
+def sensitive_nodes(model: onnx.ModelProto, last_part: str | None = None) -> list[str]:
+    """The names of the nodes that int8 would harm most.
 
-    The first and the last convolution see the latents themselves; the fully connected layers with a
-    bias on vectors ("Gemm") are those of the time.
+    The first and the last convolution see images or latents themselves; the fully connected layers
+    of the time ("Gemm") have few weights on which everything depends. What the last layers round
+    away no later layer can make up for.
+
+    Args:
+        model: in float32.
+        last_part: what the name of a weight starts with; from the first node that reads such a
+            weight on, all nodes are sensitive.
     """
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    of_time = [node.name for node in model.graph.node if node.op_type == "Gemm"]
-    return [*convolutions[:1], *convolutions[-1:], *of_time]
+    nodes = list(model.graph.node)
+    convolutions = [node.name for node in nodes if node.op_type == "Conv"]
+    of_time = [node.name for node in nodes if node.op_type == "Gemm"]
+    reads = [last_part and any(key.startswith(last_part) for key in node.input) for node in nodes]
+    last = [node.name for node in nodes[reads.index(True) :]] if last_part else []
+    return [*convolutions[:1], *convolutions[-1:], *of_time, *last]
