@@ -1,6 +1,7 @@
 """Build the site: execute the lessons, write Sphinx's sources, run Sphinx, typeset the formulas."""
 
 import io
+import logging
 import re
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from course_grading.assign.build import read_lessons, repository_url
 from course_grading.assign.lesson import Lesson
 from nbformat import NotebookNode
 
-from course_site import bundle, execute, formulas, theme
+from course_site import bundle, demo_data, execute, formulas, theme
 from course_site.errors import SiteError
 from course_site.models import build as models
 from course_site.models import package
@@ -70,6 +71,8 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
+        # The exporter logs each of its optimisations.
+        logging.getLogger("onnx_ir").setLevel(logging.WARNING)
         package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
         _replace(out, site)
     return measure(out)
@@ -77,7 +80,7 @@ def build(
 
 def _assets(cache: Path) -> dict[str, bytes]:
     """The files that the page's JavaScript loads, by name."""
-    return models.runtime_files() | models.model_files(cache)
+    return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
 
 
 def _write_sources(

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 from course_site.errors import SiteError
@@ -27,10 +28,8 @@ def write(root: Path, source: Path, repository: str) -> None:
     """
     for page, document in PAGES.items():
         path = root / document
-        text = _LINK.sub(
-            lambda match, path=path: _relink(match, path, root, source, repository),
-            path.read_text(encoding="utf-8"),
-        )
+        relink = partial(_relink, path=path, root=root, source=source, repository=repository)
+        text = _LINK.sub(relink, path.read_text(encoding="utf-8"))
         (source / f"{page}.md").write_text(text, encoding="utf-8")
 
 

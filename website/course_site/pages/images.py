@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageSequence
@@ -59,10 +61,10 @@ class PictureStore:
             files = []
             for pixels in sorted({shown, opened.width}):
                 name = f"{key}-{pixels}.webp"
-                files.append((self._keep(name, lambda p=pixels: _resized(opened, p)), pixels))
+                files.append((self._keep(name, partial(_resized, opened, pixels)), pixels))
         return Picture(tuple(files), shown, height)
 
-    def _keep(self, name: str, encode) -> str:
+    def _keep(self, name: str, encode: Callable[[], bytes]) -> str:
         """Have a file of this name in the folder, encoded now or in an earlier build."""
         cached = self.cache / name
         if not cached.exists():
@@ -83,7 +85,7 @@ def _resized(image: Image.Image, width: int) -> bytes:
 def _encode(image: Image.Image) -> bytes:
     """Lossless where that costs little, as for charts; else lossy."""
     image = image.convert("RGBA")
-    if image.getextrema()[3] == (255, 255):
+    if image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     lossless, lossy = io.BytesIO(), io.BytesIO()
     image.save(lossless, "WEBP", lossless=True, quality=60, method=4)
