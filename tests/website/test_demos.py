@@ -1,4 +1,4 @@
-"""The demos in a page: what they compute, by keyboard, on a phone, from file://, and when it fails."""
+"""The demos: what they compute, by keyboard, on a phone, from file://, and when they fail."""
 
 import re
 import shutil
@@ -20,6 +20,7 @@ from tests.website import axe
 PAGES = Path(__file__).parent / "pages"
 DEMOS = ("text-to-image", "five-levels", "kernel-editor", "autoencoder", "noise")
 CACHE = user_cache_path("pixels-to-diffusion") / "site" / "models"
+MODEL_TIMEOUT = 180_000  # ms: a model on a busy machine
 PHONE = {"viewport": {"width": 360, "height": 780}}
 
 
@@ -67,7 +68,9 @@ def _numbers(text: str) -> list[float]:
 # Without models
 
 
-def test_the_kernel_editor_computes_what_the_library_does(new_page: Callable[..., Page], site: Path):
+def test_the_kernel_editor_computes_what_the_library_does(
+    new_page: Callable[..., Page], site: Path
+):
     page = _open(new_page(), site, "kernel-editor")
     total = page.locator(".demo-total")
     row, column, _, value = _numbers(total.inner_text())
@@ -164,7 +167,8 @@ def test_a_sentence_becomes_a_picture(new_page: Callable[..., Page], live_site: 
     page = _open(new_page(), live_site, "text-to-image")
     page.get_by_label("Steps", exact=True).fill("4")
     page.get_by_role("button", name="Generate").click()
-    expect(page.get_by_role("img", name="The picture for “a fox on a blue background”")).to_be_visible()
+    picture = page.get_by_role("img", name="The picture for “a fox on a blue background”")
+    expect(picture).to_be_visible(timeout=MODEL_TIMEOUT)
     expect(page.get_by_alt_text("A still picture.")).to_be_hidden()
     page.get_by_role("button", name="fox", exact=True).click()
     expect(page.get_by_text("clear where “fox” counts most")).to_be_visible()
@@ -172,7 +176,7 @@ def test_a_sentence_becomes_a_picture(new_page: Callable[..., Page], live_site: 
     page.keyboard.press("Home")
     expect(page.get_by_text("1 of 4")).to_be_visible()
     for name, start in (("Save PNG", b"\x89PNG"), ("Save animation", b"GIF89a")):
-        with page.expect_download() as download:
+        with page.expect_download(timeout=MODEL_TIMEOUT) as download:
             page.get_by_role("button", name=name).click()
         assert Path(download.value.path()).read_bytes().startswith(start)
     assert not axe.find_overflow(page)
@@ -185,7 +189,7 @@ def test_a_run_can_be_cancelled(new_page: Callable[..., Page], live_site: Path):
     page.get_by_label("Steps", exact=True).fill("50")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled.")).to_be_visible()
+    expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=MODEL_TIMEOUT)
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
 
 
@@ -196,7 +200,7 @@ def test_the_five_networks_see_the_objects(new_page: Callable[..., Page], live_s
     words = page.locator(".demo-words")
     for index in (2, 4):
         for name in ("house", "owl", "car"):
-            expect(words.nth(index)).to_contain_text(name)
+            expect(words.nth(index)).to_contain_text(name, timeout=MODEL_TIMEOUT)
     page.get_by_role("button", name=re.compile("^car")).focus()
     page.keyboard.press("Delete")
     expect(words.nth(2)).not_to_contain_text("car")
@@ -212,8 +216,7 @@ def test_the_autoencoder_beside_jpeg(new_page: Callable[..., Page], live_site: P
     page = _open(new_page(), live_site, "autoencoder")
     page.get_by_role("button", name="Start").click()
     captions = page.locator(".demo-triple figcaption span")
-    expect(captions.nth(1)).to_contain_text("PSNR")
-    expect(captions.nth(2)).to_contain_text("quality")
+    expect(captions.nth(2)).to_contain_text("quality", timeout=MODEL_TIMEOUT)
     latent, jpeg = (_numbers(captions.nth(index).inner_text()) for index in (1, 2))
     assert jpeg[0] <= latent[0]  # kB
     assert latent[1] > 20  # dB
@@ -221,4 +224,4 @@ def test_the_autoencoder_beside_jpeg(new_page: Callable[..., Page], live_site: P
         page.get_by_role("radio", name=mode, exact=True).check(force=True)
         expect(page.get_by_text(text).first).to_be_visible()
         axe.assert_accessible(page)
-    expect(captions.nth(2)).to_contain_text("between these two")
+    expect(captions.nth(2)).to_contain_text("between these two", timeout=MODEL_TIMEOUT)

@@ -164,6 +164,7 @@ class Autoencoder {
     const { picture, mode } = this;
     if (!picture) return;
     this.views[0].show(picture, "");
+    if (!this.latents) this.status.note("Encoding and decoding …");
     const latents = (this.latents ??= await encode(this.runtime, picture));
     if (mode === "jpeg") await this.store(picture, latents);
     if (mode === "channels") await this.change(picture, latents);

@@ -1,6 +1,6 @@
 // Pages in Firefox, which is driven by WebDriver BiDi. tests/website/test_firefox.py starts it and
-// names the browser (COURSE_FIREFOX), pages to open (COURSE_PAGES, a JSON list of addresses) and the
-// page with a question to answer (COURSE_QUESTIONS).
+// names the browser (COURSE_FIREFOX), pages to open (COURSE_PAGES, a JSON list of addresses), a page
+// with a question to answer (COURSE_QUESTIONS) and one with the demo text-to-image (COURSE_PICTURE).
 
 import assert from "node:assert/strict";
 import { env } from "node:process";
@@ -8,8 +8,9 @@ import { after, before, test } from "node:test";
 
 import puppeteer from "puppeteer-core";
 
-const { COURSE_FIREFOX, COURSE_PAGES = "[]", COURSE_QUESTIONS = "" } = env;
+const { COURSE_FIREFOX, COURSE_PAGES = "[]", COURSE_QUESTIONS, COURSE_PICTURE } = env;
 const skip = COURSE_FIREFOX ? false : "run by pytest";
+const PATIENCE = 240_000; // ms, to load the models and draw a picture on a busy machine
 
 /** @type {import("puppeteer-core").Browser} */
 let browser;
@@ -58,8 +59,11 @@ for (const address of /** @type {string[]} */ (JSON.parse(COURSE_PAGES))) {
   );
 }
 
-test("a question is answered by keyboard, and the answer is there after reloading", { skip }, () =>
-  visitPage(COURSE_QUESTIONS, async (page) => {
+/** @param {string | undefined} address */
+const unless = (address) => ({ skip: address ? false : "no address" });
+
+test("a question is answered by keyboard and stays answered", unless(COURSE_QUESTIONS), () =>
+  visitPage(COURSE_QUESTIONS ?? "", async (page) => {
     const status = "form.course-question [role=status]";
     await page.focus("form.course-question input");
     await page.keyboard.press(" ");
@@ -72,3 +76,30 @@ test("a question is answered by keyboard, and the answer is there after reloadin
     assert.match(again, /Your earlier answer/);
   }),
 );
+
+test("a sentence becomes a picture", unless(COURSE_PICTURE), () =>
+  visitPage(COURSE_PICTURE ?? "", async (page) => {
+    const button = await page.waitForSelector("button ::-p-text(Generate)");
+    await button?.press("Enter");
+    await page.waitForFunction(
+      () => /\d steps in [\d.]+ s\.|cannot|could not/.test(document.body.innerText),
+      { timeout: PATIENCE },
+    );
+    const said = await page.$eval("[data-demo]", (section) => section.textContent ?? "");
+    assert.match(said, /\d steps in [\d.]+ s\./);
+    console.log(said.match(/\d+ steps in [\d.]+ s/)?.[0]);
+    const colours = await page.$eval(".demo-stage canvas", countColours);
+    assert.ok(colours > 1000, `${colours} colours`);
+  }),
+);
+
+/**
+ * How many colours a picture has: runs in the page.
+ *
+ * @param {Element} canvas
+ */
+function countColours(canvas) {
+  if (!(canvas instanceof HTMLCanvasElement)) return 0;
+  const pixels = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height).data.buffer;
+  return new Set(new Uint32Array(pixels ?? new ArrayBuffer(0))).size;
+}
