@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
-LONG = ("attacks", "grading", "learning", "sd")  # 15 minutes (with 11 GB) to an hour: by name only
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision", "website")
+# By name only: 15 minutes (with 11 GB) to an hour; "pages" needs a built site.
+LONG = ("attacks", "grading", "learning", "pages", "sd")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -25,7 +26,7 @@ def main(
         list[str] | None,
         typer.Argument(
             help=f"Which: {', '.join(NAMES + LONG)}; "
-            f"by default all except {', '.join(LONG)}, which are long."
+            f"by default all except {', '.join(LONG)}, which are long or need a built site."
         ),
     ] = None,
 ) -> None:

@@ -4,6 +4,7 @@ when it runs.
 
 import typer
 from course_grading import commands as grading
+from course_site import commands as website
 
 from course_lib.commands import doctor, generate, lab, stable_diffusion, train
 
@@ -27,6 +28,7 @@ for command in (
     train.train,
     train.evaluate,
     generate.generate,
+    website.site,
 ):
     app.command()(command)
 app.command("class")(grading.class_list)

@@ -104,6 +104,7 @@ class ImageAttention(nn.Module):
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
         positions = self.group_norm(x).flatten(2).transpose(1, 2)  # batch, height * width, channels
-        q, k, v = self.to_q(positions), self.to_k(positions), self.to_v(positions)
-        attended = self.to_out[0](F.scaled_dot_product_attention(q, k, v))
+        # With an axis for the single head: torch's ONNX exporter takes queries of four axes only.
+        q, k, v = (layer(positions)[:, None] for layer in (self.to_q, self.to_k, self.to_v))
+        attended = self.to_out[0](F.scaled_dot_product_attention(q, k, v)[:, 0])
         return x + attended.transpose(1, 2).reshape(x.shape)

@@ -43,6 +43,7 @@ class Tokenizer:
         tokens: the token of each id.
         ids: the id of each token.
         length: the number of ids that a prompt becomes.
+        merges: the pairs of tokens that are merged, in the order of their ids.
     """
 
     def __init__(
@@ -65,12 +66,12 @@ class Tokenizer:
                 f"A tokenizer's folder holds merges.txt and vocab.json. Here: {error}."
             ) from error
         lines = merges.split("\n")[1 : max(vocab_size - 513, 1)]  # line 0 is a header
-        self._merges = [tuple(line.split(" ")) for line in lines if line]
+        self.merges = [tuple(line.split(" ")) for line in lines if line]
         chars = list(_BYTE_TO_CHAR.values())
         self.tokens = [
             *chars,
             *(char + WORD_END for char in chars),
-            *map("".join, self._merges),
+            *map("".join, self.merges),
             START,
             END,
         ]
@@ -82,7 +83,7 @@ class Tokenizer:
                 "3, and a folder with CLIP's own ids."
             )
         self.length = length
-        self._ranks = {pair: rank for rank, pair in enumerate(self._merges)}
+        self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._cache = {START: [self.ids[START]], END: [self.ids[END]]}
 
     def tokenize(self, prompt: str) -> list[int]:
@@ -126,11 +127,11 @@ class Tokenizer:
         """The ids of a word: the pair of the lowest rank is merged until none is left."""
         pieces = [_BYTE_TO_CHAR[byte] for byte in word.encode()]
         pieces[-1] += WORD_END
-        none = len(self._merges)
+        none = len(self.merges)
         while (
             rank := min((self._ranks.get(pair, none) for pair in pairwise(pieces)), default=none)
         ) < none:
-            left, right = self._merges[rank]
+            left, right = self.merges[rank]
             merged = pieces[:1]
             for piece in pieces[1:]:  # every such pair of the word, from its start
                 if piece == right and merged[-1] == left:

@@ -47,6 +47,7 @@ def test_help_lists_every_command(course_command):
         "evaluate",
         "generate",
         "sd",
+        "site",
     ):
         assert f" {command} " in result.output
 
@@ -91,17 +92,23 @@ def test_lab_opens_the_lesson(course_command, monkeypatch, arguments, notebook):
     assert ["--no-browser" in command for command in commands] == [True, False]
 
 
-@pytest.mark.parametrize("command", ["lab", "build"])
+@pytest.mark.parametrize("command", ["lab", "build", "site"])
 def test_outside_a_checkout_the_fix_is_named(course_command, monkeypatch, command):
     monkeypatch.setattr(paths, "checkout", lambda: None)
     result = course_command(command)
     assert result.exit_code == 1 and "clone" in output(result)
 
 
-def test_without_the_lab_extra_the_fix_is_named(course_command, monkeypatch):
+@pytest.mark.parametrize("command, extra", [("lab", "lab"), ("site", "site")])
+def test_without_an_extra_the_fix_is_named(course_command, monkeypatch, command, extra):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    result = course_command("lab")
-    assert result.exit_code == 1 and "uv sync --extra lab" in output(result)
+    result = course_command(command)
+    assert result.exit_code == 1 and f"uv sync --extra {extra}" in output(result)
+
+
+def test_site_refuses_a_mode_without_figures(course_command):
+    result = course_command("site", "--mode", "grading")
+    assert result.exit_code == 1 and "quick or full" in output(result)
 
 
 def test_build_names_file_and_line_of_a_mistake(course_command, course, monkeypatch):

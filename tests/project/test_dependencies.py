@@ -50,8 +50,8 @@ def test_import_loads_no_heavy_package(module, heavy):
     assert done.stdout.strip() == "[]"
 
 
-def test_wheel_contains_both_packages_the_data_and_the_extension(project):
+def test_wheel_contains_the_packages_the_data_and_the_extension(project):
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["packages"] == ["course_lib", "grading/course_grading"]
+    assert wheel["packages"] == ["course_lib", "grading/course_grading", "website/course_site"]
     assert wheel["force-include"] == {"data": "course_lib/_assets"}
     assert list(wheel["shared-data"]) == ["course_lib/quiz/labextension"]

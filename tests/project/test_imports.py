@@ -13,7 +13,11 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-PACKAGES = {"course_lib": ROOT, "course_grading": ROOT / "grading"}
+PACKAGES = {
+    "course_lib": ROOT,
+    "course_grading": ROOT / "grading",
+    "course_site": ROOT / "website",
+}
 MAX_LINES = 8000
 CODE_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CELL_OPTION = re.compile(r"^(:|---).*$", re.MULTILINE)
@@ -21,7 +25,7 @@ MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 
 
 def module_files() -> dict[str, Path]:
-    """The files of both packages by the names of their modules."""
+    """The files of all packages by the names of their modules."""
     files = {}
     for package, folder in PACKAGES.items():
         for path in (folder / package).rglob("*.py"):
@@ -44,7 +48,7 @@ def imported_names(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The modules of both packages that a file imports."""
+    """The modules of the packages that a file imports."""
     names = imported_names(ast.parse(path.read_text(encoding="utf-8")))
     modules = {
         f"{module}.{name}" if f"{module}.{name}" in FILES else module for module, name in names
@@ -82,14 +86,23 @@ def test_there_is_no_import_cycle():
     assert " -> ".join(find_cycle(GRAPH)) == ""
 
 
-def test_only_the_command_line_imports_the_grader():
-    importers = {
+def importers(package: str) -> set[str]:
+    """The modules of other packages that import something of this one."""
+    return {
         module
         for module, imported in GRAPH.items()
-        if module.startswith("course_lib") and any(m.startswith("course_grading") for m in imported)
+        if not module.startswith(package) and any(name.startswith(package) for name in imported)
     }
-    assert "course_lib.cli" in importers
-    assert {m for m in importers if not m.startswith("course_lib.commands.")} == {"course_lib.cli"}
+
+
+def test_only_the_command_line_imports_the_grader():
+    library = {module for module in importers("course_grading") if module.startswith("course_lib")}
+    assert "course_lib.cli" in library
+    assert {m for m in library if not m.startswith("course_lib.commands.")} == {"course_lib.cli"}
+
+
+def test_only_the_command_line_imports_the_website():
+    assert importers("course_site") == {"course_lib.cli"}
 
 
 def test_stable_diffusion_imports_only_itself_and_the_paths_of_embedded_files():

@@ -19,6 +19,10 @@ EXAMPLE = ROOT / "docs" / "github_classroom.yml"
 SCRIPTS = [".ci/run", ".devcontainer/setup.sh", ".binder/postBuild"]
 
 
+# What a job may do beside reading the repository.
+RIGHTS = {("site.yml", "publish"): {"pages": "write", "id-token": "write"}}
+
+
 def load(path):
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -46,8 +50,9 @@ def test_github_files_match_their_schemas(run_tool):
 def test_workflows_have_few_rights_and_pinned_actions(path):
     workflow = load(path)
     assert workflow["permissions"] == {}
-    for job in workflow["jobs"].values():
-        assert job["permissions"] == {"contents": "read"} and job["timeout-minutes"] <= 60
+    for name, job in workflow["jobs"].items():
+        assert job["permissions"] == RIGHTS.get((path.name, name), {"contents": "read"})
+        assert job["timeout-minutes"] <= 60
         for action in [step for step in job["steps"] if "uses" in step]:
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action["uses"])
             if "checkout" in action["uses"]:
@@ -72,6 +77,13 @@ def test_workflows_use_the_project_as_it_is():
         assert (ROOT / path).is_file(), path
     tests = (ROOT / "tests" / "project" / "test_installs.py").read_text(encoding="utf-8")
     assert "-k lowest" in text and re.search(r"def test_\w*lowest", tests)
+
+
+def test_the_site_is_published_as_it_was_built():
+    jobs = load(GITHUB / "workflows" / "site.yml")["jobs"]
+    build, upload = jobs["build"]["steps"][-2:]
+    folder = re.search(r"course site --out (\S+)", build["run"])[1]
+    assert upload["with"]["path"] == folder and jobs["publish"]["needs"] == "build"
 
 
 def test_dev_container_is_valid():

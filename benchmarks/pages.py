@@ -1,0 +1,97 @@
+"""How soon a page of the website can be read at 10 Mbit/s, and how many bytes that takes.
+
+The site is read from the folder ``site`` (``course site``), served here without compression: hosts
+that compress are faster. Chromium limits the connection, with 40 ms for each request.
+"""
+
+import functools
+import http.server
+import shutil
+import statistics
+import threading
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+
+SITE = Path("site")
+MBIT_PER_S, LATENCY_MS, REPEATS = 10, 40, 3
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# When the first picture of the article was there, and how much had come by then.
+_TIMES = """async () => {
+  const image = document.querySelector("article img");
+  if (image && !image.complete) await new Promise(done => image.addEventListener("load", done));
+  const loaded = performance.now();
+  const files = performance.getEntriesByType("resource").filter(e => e.responseEnd <= loaded);
+  const page = performance.getEntriesByType("navigation")[0];
+  const text = performance.getEntriesByName("first-contentful-paint")[0];
+  const picture = files.find(e => image && e.name === image.currentSrc);
+  return {
+    text: text.startTime,
+    figure: picture ? picture.responseEnd : text.startTime,
+    bytes: page.encodedBodySize + files.reduce((sum, e) => sum + e.encodedBodySize, 0),
+  };
+}"""
+
+
+def run() -> dict[str, Any]:
+    """Seconds until the text and the first figure are there, for each page of a lesson.
+
+    Raises:
+        FileNotFoundError: if there is no site.
+    """
+    pages = [SITE / "index.html", *sorted((SITE / "lessons").glob("*.html"))]
+    if not SITE.is_dir() or len(pages) < 2:
+        raise FileNotFoundError("there is no site in this folder: uv run course site")
+    server = _serve(SITE)
+    address = f"http://127.0.0.1:{server.server_port}"
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        rows = [_measure(browser, address, page.relative_to(SITE).as_posix()) for page in pages]
+        browser.close()
+    server.shutdown()
+    return {"rows": rows, "mbit_per_s": MBIT_PER_S, "latency_ms": LATENCY_MS}
+
+
+def _measure(browser: Browser, address: str, name: str) -> dict[str, Any]:
+    """Medians of visits with an empty cache."""
+    visits = []
+    for _ in range(REPEATS):
+        context = browser.new_context()
+        page = context.new_page()
+        network = context.new_cdp_session(page)
+        network.send("Network.enable")
+        bytes_per_s = MBIT_PER_S * 1e6 / 8
+        network.send(
+            "Network.emulateNetworkConditions",
+            {
+                "offline": False,
+                "latency": LATENCY_MS,
+                "downloadThroughput": bytes_per_s,
+                "uploadThroughput": bytes_per_s,
+            },
+        )
+        page.goto(f"{address}/{name}", wait_until="commit")
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        page.wait_for_load_state("load")
+        visits.append(page.evaluate(_TIMES))
+        context.close()
+    median = {key: statistics.median(visit[key] for visit in visits) for key in visits[0]}
+    return {
+        "page": name,
+        "text, s": median["text"] / 1000,
+        "first figure, s": median["figure"] / 1000,
+        "kB": median["bytes"] / 1000,
+    }
+
+
+def _serve(folder: Path) -> http.server.ThreadingHTTPServer:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

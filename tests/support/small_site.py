@@ -1,0 +1,123 @@
+"""A small course for the website: one lesson with a question, an exercise, figures and widgets."""
+
+import shutil
+from pathlib import Path
+
+from course_lib.quiz import question_bank
+from tests.support.checkout import ROOT
+
+LESSON = "01_sample"
+SECRET = "solution_of_the_exercise"  # a name in the solution: it may be nowhere in the site
+HIDDEN = "case_of_the_hidden_check"
+_SOURCE = f'''---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# Lesson 1 · A sample
+
+**Time:** about 5 minutes of reading and doing.
+
+A formula, $a_1 + b$, and one in a line of its own:
+
+$$\\frac{{1}}{{2}}$$
+
+```{{code-cell}} python
+import io
+
+from PIL import Image
+
+from course_lib.figures import figure_html, show
+from course_lib.widgets import show_widget
+from IPython.display import HTML, display
+
+
+def picture(width=640, kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((width, 200)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+for count in range(2):
+    print(f"\\rworking: {{50 * count + 50}}%|█████| {{count + 1}}/2 [00:00<00:00]", end="")
+print("\\nvisible output")
+display(HTML(figure_html(picture(), "The first picture, a gradient.", "A caption.", width=400)))
+```
+
+```{{question}} which
+:points: 2
+Is $x$ a letter?
+- [x] yes | It is.
+- [ ] no | It is one.
+```
+
+```{{code-cell}} python
+:tags: [exercise]
+:name: double
+:points: 2
+def double(x):
+    """Twice ``x``."""
+    ### BEGIN SOLUTION
+    {SECRET} = 2 * x
+    return {SECRET}
+    ### END SOLUTION
+```
+
+```{{code-cell}} python
+:tags: [check]
+assert double(2) == 4, "Twice two is four."
+
+def cases(rng):
+    yield "{HIDDEN}"
+
+tolerance = 1e-9
+```
+
+## A section with widgets
+
+```{{code-cell}} python
+import ipywidgets
+
+
+def kernel_editor():
+    show_widget(ipywidgets.IntSlider(), picture(), "A still of the demo's place.", "Edit it.")
+
+
+kernel_editor()
+```
+
+```{{code-cell}} python
+show_widget(ipywidgets.IntSlider(), picture(), "A still of another widget.", "No demo.")
+```
+'''
+
+
+def write_course(folder: Path) -> Path:
+    """A checkout with what the site is made of; returns the folder."""
+    for name in ("solutions", "docs/road", "data", "bank"):
+        (folder / name).mkdir(parents=True)
+    (folder / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
+    (folder / "README.md").write_text("# A sample\n")
+    (folder / "solutions" / f"{LESSON}.md").write_text(_SOURCE, encoding="utf-8")
+    shutil.copy(ROOT / "docs" / "road" / "hero.png", folder / "docs" / "road")
+    for name in ("learners", "instructors", "measured", "architecture"):
+        (folder / "docs" / f"{name}.md").write_text(f"# Page {name}\n\n[Start](../README.md)\n")
+    (folder / "data" / "LICENSES.md").write_text("# Licences\n\n[Learn](../docs/learners.md)\n")
+    return folder
+
+
+def write_bank(folder: Path) -> Path:
+    """The question bank of the sample, as ``course build`` writes it; returns its folder."""
+    from course_grading.assign.source import read_lesson
+
+    lesson = read_lesson(folder / "solutions" / f"{LESSON}.md")
+    text = question_bank.pack(LESSON, lesson.questions)
+    (folder / "bank" / f"{LESSON}.json").write_text(text, encoding="utf-8")
+    return folder / "bank"

@@ -1,0 +1,71 @@
+"""axe-core on a page: the rules of WCAG 2.2 A and AA, in light and dark."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from tests.support.checkout import ROOT
+
+SCRIPT: Path = ROOT / "website" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+THEMES = ("light", "dark")
+# Contrast is computed for the colours at this moment: first let every transition end.
+_RUN = """async (tags) => {
+  document.getAnimations().forEach((animation) => {
+    try { animation.finish(); } catch { animation.cancel(); }  // endless ones cannot finish
+  });
+  // From file:// a page may not fetch its style sheets again.
+  const found = await axe.run(document, { preload: false, runOnly: { type: "tag", values: tags } });
+  return found.violations.flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary.split("\\n")[1]?.trim()}`));
+}"""
+
+
+def set_theme(page: Page, theme: str) -> None:
+    """Light or dark, as the theme's own switch sets it."""
+    page.evaluate(
+        "(theme) => { Object.assign(document.documentElement.dataset, {theme, mode: theme}); }",
+        theme,
+    )
+
+
+def violations(page: Page, themes: Sequence[str] = THEMES) -> list[str]:
+    """What axe finds, one line for each element: ``"dark: rule: selector: reason"``."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(SCRIPT.read_text(encoding="utf-8") + "; undefined")
+    found = []
+    for theme in themes:
+        set_theme(page, theme)
+        found += [f"{theme}: {line}" for line in page.evaluate(_RUN, TAGS)]
+    return found
+
+
+def assert_accessible(page: Page, themes: Sequence[str] = THEMES) -> None:
+    """Fail with every violation by its selector."""
+    found = violations(page, themes)
+    assert not found, page.url + "\n" + "\n".join(found)
+
+
+def find_overflow(page: Page) -> list[str]:
+    """What makes the page wider than its window; empty if nothing does."""
+    return page.evaluate(
+        """() => {
+          const { clientWidth, scrollWidth } = document.documentElement;
+          if (scrollWidth <= clientWidth) return [];
+          const isClipped = (element) => {
+            for (let box = element.parentElement; box !== document.body; box = box.parentElement)
+              if (getComputedStyle(box).overflowX !== "visible") return true;
+            return false;
+          };
+          // A word that is too long widens no box: it shows in the width of its contents.
+          const end = (one) => one.getBoundingClientRect().left
+            + (getComputedStyle(one).overflowX === "visible" ? one.scrollWidth : one.offsetWidth);
+          const wide = [...document.body.querySelectorAll("*")]
+            .filter((one) => end(one) > clientWidth + 1)
+            .filter((one) => one.parentElement === document.body || !isClipped(one));
+          const ends = wide.filter((one) => !wide.some((other) => other.parentElement === one));
+          return [`${scrollWidth} px in a window of ${clientWidth} px`,
+            ...ends.map((one) => `sticks out: ${one.outerHTML.slice(0, 120)}`)];
+        }"""
+    )

@@ -1,0 +1,174 @@
+"""The models in a page give what torch gives, in Chromium, from a folder without a server."""
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import pytest
+import torch
+from course_site import bundle
+from course_site.models import build, package
+from course_site.models.export import NETWORKS, example_inputs
+from playwright.sync_api import Browser, Page
+from torch import Tensor
+
+from course_lib.data.captioned import captioned_picture, make_caption
+from course_lib.data.scenes import scene
+from course_lib.diffusion import attention_maps, judge, text_to_image
+from course_lib.metrics.images import psnr
+from course_lib.vision.tasks import LEVELS
+
+TOLERANCE = 1e-4  # of the largest value
+MIN_PSNR = 35.0  # dB, of an int8 picture against that of torch
+STEPS = 20
+PROMPTS = 24
+PICTURES_PER_PROMPT = 4  # for the judge
+TIMEOUT = 600_000  # ms; the first call of a page loads the models
+# A page is opened before anything is measured; a slow machine takes long to export the models.
+CACHE = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"
+
+
+def write_site(folder: Path, files: dict[str, bytes]) -> Path:
+    """A page without demos that can run these models; returns its path."""
+    static = folder / "_static"
+    package.write_assets(build.runtime_files() | files, static / "assets")
+    bundle.bundle("tests/agreement-page.js", static / "course.js")
+    page = folder / "index.html"
+    page.write_text(
+        '<!doctype html><html lang="en" data-root="./"><title>Models</title>'
+        '<script defer src="_static/course.js"></script></html>'
+    )
+    return page
+
+
+@pytest.fixture
+def open_site(chromium: Browser, tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], Page]]:
+    """Opens a page that can run the given models, as ``file://``; errors fail the test."""
+    errors: list[str] = []
+    context = chromium.new_context()
+    context.set_default_timeout(TIMEOUT)
+
+    def open_page(files: dict[str, bytes]) -> Page:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(write_site(tmp_path, files).as_uri())
+        return page
+
+    yield open_page
+    context.close()
+    assert not errors
+
+
+def pack(tensor: Tensor) -> dict[str, Any]:
+    """A tensor as ``agreement-page.js`` reads it."""
+    values = tensor.numpy()
+    kind = "int64" if values.dtype == np.int64 else "float32"
+    data = base64.b64encode(
+        np.ascontiguousarray(values, dtype=f"<{values.dtype.str[1:]}").tobytes()
+    )
+    return {"type": kind, "data": data.decode(), "dims": list(values.shape)}
+
+
+def unpack(packed: dict[str, Any]) -> Tensor:
+    values = np.frombuffer(base64.b64decode(packed["data"]), dtype="<f4")
+    return torch.from_numpy(values.copy()).view(packed["dims"])
+
+
+def real_inputs(name: str) -> dict[str, Tensor]:
+    """Inputs as a page would give them: scenes for lesson 3's models, pictures for encoders."""
+    if name in LEVELS:
+        scenes = [scene(seed, objects=LEVELS[name].objects) for seed in range(2)]
+        return {"image": torch.stack([made.image for made in scenes])}
+    if name in ("encoder", "judge"):
+        pictures = [captioned_picture(seed, objects=["fox", "owl"]) for seed in range(2)]
+        return {"image": torch.stack([picture.image for picture in pictures])}
+    return example_inputs(name)
+
+
+def check_agreement(name: str, open_site: Callable[[dict[str, bytes]], Page]) -> None:
+    page = open_site({name: build.load_model(name, CACHE, int8=False)})
+    inputs = real_inputs(name)
+    with torch.no_grad():
+        outputs = NETWORKS[name].build().eval()(*inputs.values())
+    expected = outputs if isinstance(outputs, tuple) else (outputs,)
+    actual = page.evaluate(
+        "([name, inputs]) => course.runModel(name, inputs)",
+        [name, {key: pack(value) for key, value in inputs.items()}],
+    )
+    assert set(actual) == set(NETWORKS[name].outputs)
+    for key, value in zip(NETWORKS[name].outputs, expected, strict=True):
+        error = (unpack(actual[key]) - value).abs().max() / value.abs().max()
+        assert error < TOLERANCE, f"{key} of {name}: {error:.1e} of the largest value"
+
+
+def test_a_small_model_agrees(open_site):
+    check_agreement("classifier", open_site)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_model_agrees(name, open_site):
+    check_agreement(name, open_site)
+
+
+def draw(page: Page, prompt: str, seed: int, steps: int = STEPS) -> dict[str, Any]:
+    """What the page's int8 models draw."""
+    options = {
+        "prompt": prompt,
+        "seed": seed,
+        "steps": steps,
+        "guidance": text_to_image.GUIDANCE,
+        "sampler": text_to_image.SAMPLER,
+    }
+    return page.evaluate("options => course.draw(options)", options)
+
+
+def draw_with_torch(prompt: str, seed: int, steps: int = STEPS) -> attention_maps.AttentionRecord:
+    return attention_maps.record_attention(
+        text_to_image.load(),
+        prompt,
+        sampler=text_to_image.SAMPLER,
+        steps=steps,
+        guidance=text_to_image.GUIDANCE,
+        seed=seed,
+    )
+
+
+def int8_models() -> dict[str, bytes]:
+    return {name: build.load_model(name, CACHE) for name in build.INT8}
+
+
+def test_a_picture_and_its_attention_agree(open_site):
+    page = open_site(int8_models())
+    prompt, seed, steps = "an owl on an orange background", 3, 4
+    drawn, expected = draw(page, prompt, seed, steps), draw_with_torch(prompt, seed, steps)
+    assert psnr(unpack(drawn["image"]), expected.image) > MIN_PSNR
+    attention = unpack(drawn["attention"]).view_as(expected.maps[-1])
+    torch.testing.assert_close(attention.sum(0), torch.ones_like(attention[0]))
+    assert (attention - expected.maps[-1]).abs().max() < 0.05  # int8: a twentieth of all weight
+
+
+@pytest.mark.slow
+def test_pictures_agree_and_the_judge_sees_the_same(open_site):
+    page = open_site(int8_models())
+    pairs = text_to_image.prompt_pairs("seen", PROMPTS)
+    cases = [
+        (pair, 1000 * index + copy)
+        for copy in range(PICTURES_PER_PROMPT)
+        for index, pair in enumerate(pairs)
+    ]
+    drawn = [unpack(draw(page, make_caption(*pair), seed)["image"]) for pair, seed in cases]
+    expected = [draw_with_torch(make_caption(*pair), seed).image for pair, seed in cases]
+    similarity = [psnr(*images) for images in zip(drawn, expected, strict=True)]
+    print(f"PSNR: mean {np.mean(similarity):.1f} dB, lowest {min(similarity):.1f} dB")
+    assert np.mean(similarity[:PROMPTS]) >= MIN_PSNR
+    seen_by_judge = [
+        judge.accuracy(judge.load().classify(torch.stack(images)), [pair for pair, _ in cases])
+        for images in (drawn, expected)
+    ]
+    print(f"judge: page {seen_by_judge[0]}, torch {seen_by_judge[1]}")
+    for key in ("object", "colour"):
+        assert seen_by_judge[0][key] >= seen_by_judge[1][key] - 0.01

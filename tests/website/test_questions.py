@@ -1,0 +1,369 @@
+"""Questions in the page: forms without a script, answering by keyboard, progress."""
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from course_site.pages import questions
+from playwright.sync_api import Page, expect
+
+from course_lib.quiz import question_bank, scoring
+from tests.support import question_page
+from tests.support.checkout import LESSONS
+from tests.support.question_page import LESSON, ONE, SEVERAL
+from tests.website import axe
+
+STORED = "JSON.parse(localStorage.getItem('pixels-to-diffusion-progress'))"
+BLOCK_STORAGE = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("blocked", "SecurityError"); },
+});"""
+FULL_STORAGE = """Storage.prototype.setItem = () => {
+  throw new DOMException("full", "QuotaExceededError");
+};"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    question_page.skip_without_packages()
+    return question_page.build_site(tmp_path_factory.mktemp("site") / "site")
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page], site: Path) -> Page:
+    page = new_page()
+    page.goto(f"{site.as_uri()}/lesson.html")
+    return page
+
+
+def form(page: Page, name: str):
+    return page.locator(f"#question-{name}")
+
+
+def choose(page: Page, name: str, letters: str) -> str:
+    """Answer a question with the mouse; returns the status."""
+    question = form(page, name)
+    for letter in question.locator("input").all():
+        wanted = letter.get_attribute("value") in letters
+        if wanted != letter.is_checked():
+            letter.click()
+    question.get_by_role("button", name="Check").click()
+    return question.get_by_role("status").inner_text()
+
+
+# The form as text
+
+
+class _Balance(HTMLParser):
+    """Collects the tags that are open at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        if tag not in ("input", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_question_of_the_course_becomes_one_block_of_html(lesson):
+    for name, question in questions.public_bank(lesson).items():
+        text = questions.render(lesson, name, question, "<p>a</p>\n\n<pre>b\n\n\nc</pre>")
+        assert not re.search(r"\n[ \t]*\n", text)
+        assert all(option in text for option in question.options)
+        balance = _Balance()
+        balance.feed(text)
+        assert balance.open == []
+
+
+def test_a_written_and_a_packed_question_give_the_same_form():
+    packed = json.loads(question_bank.pack(LESSON, [SEVERAL]))[SEVERAL.name]
+    question = question_bank.PackedQuestion(**packed)
+    written = questions.render(LESSON, SEVERAL.name, SEVERAL, "text")
+    assert written == questions.render(LESSON, SEVERAL.name, question, "text")
+
+
+def test_key_and_explanations_are_only_in_the_noscript_part_and_packed():
+    text = questions.render(LESSON, SEVERAL.name, SEVERAL, "text")
+    visible = re.sub("<noscript>.*?</noscript>", "", text, flags=re.DOTALL)
+    assert "right" not in visible and "more inputs" not in visible
+
+
+def test_a_private_bank_is_never_used(monkeypatch, tmp_path):
+    (tmp_path / f"{LESSON}.json").write_text("{}")
+    monkeypatch.setenv("COURSE_BANK", str(tmp_path))
+    assert questions.public_bank(LESSON)
+    assert "&quot;why-not-fc&quot;: 2" in questions.render_progress(LESSON)
+
+
+# Answering
+
+
+def test_a_question_is_answered_by_keyboard_alone(page):
+    page.keyboard.press("Tab")
+    for key in ("Space", "Tab", "Space", "Tab", "Tab", "Tab"):
+        page.keyboard.press(key)
+    button = form(page, SEVERAL.name).get_by_role("button", name="Check")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    status = form(page, SEVERAL.name).get_by_role("status")
+    expect(status).to_contain_text("Wrong: 0 of 2 points.")
+    expect(button).to_be_focused()
+    page.keyboard.press("Tab")  # the radio buttons
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(form(page, ONE.name).get_by_role("status")).to_have_text("Right: 1 of 1 point.")
+
+
+def test_focus_can_be_seen(page):
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        width = page.evaluate(
+            """() => {
+              const shown = document.activeElement.closest("li") ?? document.activeElement;
+              return parseFloat(getComputedStyle(shown).outlineWidth);
+            }"""
+        )
+        assert width >= 2
+
+
+def test_every_answer_gets_the_points_of_the_python_rule(page):
+    for letters in itertools.chain.from_iterable(
+        itertools.combinations(SEVERAL.letters, size) for size in range(1, 5)
+    ):
+        earned = scoring.score("".join(letters), SEVERAL.right, SEVERAL.wrong, 2)
+        word = "Right" if earned == 2 else "Partly right" if earned else "Wrong"
+        assert f"{word}: {earned:g} of 2 points." in choose(page, SEVERAL.name, "".join(letters))
+        entry = page.evaluate(STORED)["lessons"][LESSON][SEVERAL.name]
+        assert (entry["answer"], entry["points"], entry["of"]) == ("".join(letters), earned, 2)
+
+
+def test_no_answer_earns_no_feedback(page):
+    assert "Choose an answer first" in choose(page, SEVERAL.name, "")
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_feedback_explains_every_option_and_hides_when_the_answer_changes(page):
+    choose(page, SEVERAL.name, "AB")
+    question = form(page, SEVERAL.name)
+    texts = question.locator(".course-question-feedback").all_inner_texts()
+    assert [" ".join(text.split()) for text in texts] == [
+        "✗ Chosen, but this one is wrong. Colour is just more inputs.",
+        "✓ Rightly chosen. Nothing tells them the neighbours.",
+        "! Missed: this one is right. One for every pair of pixels.",
+        "– Rightly left out. They are very expensive: é <b>&</b>.",
+    ]
+    question.locator("input").nth(0).click()
+    assert not any(
+        feedback.is_visible() for feedback in question.locator(".course-question-feedback").all()
+    )
+    expect(question.get_by_role("status")).to_be_empty()
+
+
+def test_a_tick_never_stands_beside_a_wrong_answer(page):
+    """With one right option and another one chosen, no option has a tick."""
+    choose(page, ONE.name, "A")
+    signs = form(page, ONE.name).locator(".course-question-sign").all_inner_texts()
+    assert signs == ["✗", "!", "–"]
+
+
+def test_an_answer_is_there_after_reloading(page):
+    choose(page, SEVERAL.name, "BC")
+    page.reload()
+    question = form(page, SEVERAL.name)
+    checked = question.locator("input:checked").evaluate_all("all => all.map(one => one.value)")
+    assert checked == ["B", "C"]
+    expect(question.get_by_role("status")).to_contain_text("Right: 2 of 2 points.")
+    assert not question.locator(".course-question-feedback").first.is_visible()
+
+
+def test_points_follow_a_changed_key(page):
+    choose(page, SEVERAL.name, "BC")
+    page.evaluate(
+        """() => {
+          const key = "pixels-to-diffusion-progress";
+          const text = localStorage.getItem(key).replace('"points":2', '"points":0.5');
+          localStorage.setItem(key, text);
+        }"""
+    )
+    page.reload()
+    assert page.evaluate(STORED)["lessons"][LESSON][SEVERAL.name]["points"] == 2
+
+
+@pytest.mark.parametrize("state", ["closed", "opened"])
+def test_axe_finds_nothing(page, state):
+    if state == "opened":
+        choose(page, SEVERAL.name, "AB")
+        choose(page, ONE.name, "B")
+    axe.assert_accessible(page)
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_phone_is_wide_enough(new_page, site, width):
+    page = new_page(viewport={"width": width, "height": 640})
+    for name in ("lesson", "index"):
+        page.goto(f"{site.as_uri()}/{name}.html")
+        if name == "lesson":
+            choose(page, SEVERAL.name, "AB")
+        assert axe.find_overflow(page) == []
+        for target in page.locator("label:visible, button:visible").all():
+            assert target.bounding_box()["height"] >= 44
+
+
+def test_print_shows_neither_feedback_nor_choice(page):
+    choose(page, SEVERAL.name, "AB")
+    page.emulate_media(media="print")
+    assert not page.locator(".course-question-feedback").first.is_visible()
+    assert not page.get_by_role("status").first.is_visible()
+    chosen, left = (
+        page.locator("input").nth(number).evaluate("one => getComputedStyle(one).cssText")
+        for number in (0, 2)
+    )
+    assert chosen == left
+
+
+def test_without_javascript_it_reads_like_a_book(new_page, site):
+    page = new_page(java_script_enabled=False)
+    page.goto(f"{site.as_uri()}/lesson.html")
+    assert page.get_by_text("They need too many weights.").is_visible()
+    assert page.get_by_role("button").count() == 0
+    explanation = page.locator("details li", has_text="One for every pair of pixels.")
+    assert not explanation.is_visible()
+    page.locator("summary").first.click()
+    assert explanation.is_visible()
+
+
+# Progress
+
+
+def test_the_front_page_counts_questions_and_points(page, site):
+    choose(page, SEVERAL.name, "B")
+    page.goto(f"{site.as_uri()}/index.html")
+    expect(page.locator(f"[data-progress='{LESSON}']")).to_have_text(
+        "1 of 2 questions, 1 of 3 points"
+    )
+    expect(page.locator(".course-progress-total")).to_contain_text(
+        "Your progress: 1 of 2 questions, 1 of 3 points."
+    )
+    axe.assert_accessible(page)
+
+
+def test_progress_of_another_tab_appears(page, site):
+    other = page.context.new_page()
+    other.goto(f"{site.as_uri()}/index.html")
+    choose(page, ONE.name, "B")
+    expect(other.locator("[data-progress]")).to_have_text("1 of 2 questions, 1 of 3 points")
+
+
+def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path):
+    choose(page, SEVERAL.name, "BC")
+    choose(page, ONE.name, "A")
+    page.goto(f"{site.as_uri()}/index.html")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    assert re.fullmatch(
+        r"pixels-to-diffusion-progress-\d{4}-\d\d-\d\d\.json", download.value.suggested_filename
+    )
+    path = tmp_path / "progress.json"
+    download.value.save_as(path)
+    entries = json.loads(path.read_text(encoding="utf-8"))["lessons"][LESSON]
+    for question in (SEVERAL, ONE):
+        entry = entries[question.name]
+        assert entry["points"] == scoring.score(
+            entry["answer"], question.right, question.wrong, entry["of"]
+        )
+    elsewhere = new_page()
+    elsewhere.goto(f"{site.as_uri()}/index.html")
+    elsewhere.locator("input[type=file]").set_input_files(path)
+    expect(elsewhere.get_by_role("status")).to_have_text(
+        "Read 2 answers; 2 of them new or newer than here."
+    )
+    expect(elsewhere.locator("[data-progress]")).to_have_text("2 of 2 questions, 2 of 3 points")
+    elsewhere.locator("input[type=file]").set_input_files(path)
+    expect(elsewhere.get_by_role("status")).to_contain_text("0 of them")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("[1]", "holds no progress"),
+        ('{"cells": []}', "holds no progress"),
+        ('{"format": "pixels-to-diffusion-progress", "version": 2}', "version 2"),
+        (
+            '{"format": "pixels-to-diffusion-progress", "version": 1, "lessons":'
+            ' {"01_a": {"<img src=x onerror=alert(1)>": {}}}}',
+            '"<img src=x onerror=alert(1)>" in lesson 01_a cannot be read',
+        ),
+        ("x" * (2**20 + 1), "too large"),
+    ],
+)
+def test_a_wrong_file_changes_nothing(page, site, content, message):
+    choose(page, ONE.name, "B")
+    before = page.evaluate(STORED)
+    page.goto(f"{site.as_uri()}/index.html")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "a.json", "mimeType": "application/json", "buffer": content.encode()}
+    )
+    expect(page.get_by_role("status")).to_contain_text(message)
+    expect(page.get_by_role("status")).to_contain_text("Nothing was changed.")
+    assert page.evaluate(STORED) == before
+
+
+def test_reset_asks_first_and_works_by_keyboard(page, site):
+    choose(page, ONE.name, "B")
+    page.goto(f"{site.as_uri()}/index.html")
+    reset = page.get_by_role("button", name="Reset")
+    reset.press("Enter")
+    expect(page.get_by_role("button", name="Keep them")).to_be_focused()
+    axe.assert_accessible(page)
+    page.keyboard.press("Escape")
+    expect(reset).to_be_focused()
+    assert page.evaluate(STORED)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("All answers are deleted.")
+    expect(reset).to_be_focused()
+    assert page.evaluate("localStorage.length") == 0
+    expect(page.locator("[data-progress]")).to_have_text("2 questions, 3 points")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"), [(BLOCK_STORAGE, "does not let"), (FULL_STORAGE, "no room left")]
+)
+def test_without_storage_it_works_and_says_so_once(new_page, site, script, reason):
+    page = new_page()
+    page.add_init_script(script)
+    page.goto(f"{site.as_uri()}/lesson.html")
+    status = choose(page, ONE.name, "B")
+    assert "Right: 1 of 1 point." in status and reason in status
+    assert reason not in choose(page, SEVERAL.name, "BC")
+    page.goto(f"{site.as_uri()}/index.html")
+    expect(page.locator("[data-progress]")).to_have_text("2 questions, 3 points")
+
+
+def test_unreadable_progress_is_not_overwritten(page, site):
+    page.evaluate("localStorage.setItem('pixels-to-diffusion-progress', '{\"version\": 9}')")
+    page.reload()
+    assert "cannot be read" in choose(page, ONE.name, "B")
+    assert page.evaluate(STORED) == {"version": 9}
+    page.goto(f"{site.as_uri()}/index.html")
+    expect(page.locator(".course-progress-total")).to_contain_text("cannot be read")
+    page.get_by_role("button", name="Reset").click()
+    page.get_by_role("button", name="Delete them").click()
+    expect(page.locator(".course-progress-total")).to_contain_text("kept in this browser only")
+
+
+def test_a_link_to_a_question_leads_to_it(new_page, site, serve):
+    page = new_page(viewport={"width": 1000, "height": 300})
+    page.goto(f"{serve(site)}/lesson.html#question-{ONE.name}")
+    expect(form(page, ONE.name)).to_be_in_viewport()

@@ -1,0 +1,200 @@
+"""Build the site: execute the lessons, write Sphinx's sources, run Sphinx, typeset the formulas."""
+
+import io
+import logging
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from course_grading.assign.build import read_lessons, repository_url
+from course_grading.assign.lesson import Lesson
+from nbformat import NotebookNode
+
+from course_site import bundle, demo_data, execute, formulas, theme
+from course_site.errors import SiteError
+from course_site.models import build as models
+from course_site.models import package
+from course_site.pages import documents, front
+from course_site.pages import lesson as lesson_pages
+from course_site.pages.images import PictureStore
+from course_site.pages.outputs import Figures
+
+LIMIT = 40_000_000  # bytes of the whole site
+# Files of web/, and their bundles in _static: every page loads both.
+BUNDLES = {"main.js": theme.SCRIPT, "main.css": theme.STYLES}
+# Tells a site from other folders. GitHub Pages leaves folders with "_" away without it.
+_MARK = ".nojekyll"
+
+
+def build(
+    root: Path, out: Path, mode: str, cache: Path, report: Callable[[str], None] = print
+) -> dict[str, int]:
+    """Build the site of a checkout.
+
+    The folder ``out`` is replaced at the end, so a failed build leaves the old site as it was.
+
+    Args:
+        root: the checkout.
+        out: the folder of the site.
+        mode: how the lessons run: quick, full or grading.
+        cache: the folder for what later builds can use again.
+        report: called with what is being done.
+
+    Returns:
+        What :func:`measure` returns.
+
+    Raises:
+        SiteError: if the site can't be built; the message names the fix.
+        BundleError: if npm or esbuild fails.
+        GradingError: if a lesson's source has a mistake.
+    """
+    lessons = read_lessons(root / "solutions")
+    repository = repository_url(root)
+
+    def executed(lesson: Lesson) -> NotebookNode:
+        report(f"{lesson.name}: executing, unless it is cached")
+        return execute.execute(lesson, mode, cache)
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, site = Path(folder, "source"), Path(folder, "site")
+        store = PictureStore(Path(folder, "pictures"), cache / "pictures")
+        _write_sources(root, lessons, source, store, repository, executed)
+        report("writing the pages")
+        static = Path(folder, "static")
+        for entry, name in BUNDLES.items():
+            bundle.bundle(entry, static / name)
+        _run_sphinx(source, site, Path(folder, "doctrees"), theme.configuration(repository, static))
+        shutil.copytree(store.folder, site / "_static" / "pictures")
+        formulas.typeset(site, bundle.WEB)
+        report("packing the models, exporting what is not cached")
+        package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
+        _trim(site)
+        sizes = measure(site)
+        _replace(out, site)
+    return sizes
+
+
+def _assets(cache: Path) -> dict[str, bytes]:
+    """The files that the page's JavaScript loads, by name."""
+    logging.disable(logging.INFO)  # exporter and quantiser log every step
+    try:
+        return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _write_sources(
+    root: Path,
+    lessons: Iterable[Lesson],
+    source: Path,
+    store: PictureStore,
+    repository: str,
+    executed: Callable[[Lesson], NotebookNode],
+) -> None:
+    """Write what Sphinx reads: the front page, the lessons and the documents."""
+    (source / "lessons").mkdir(parents=True)
+    lessons = list(lessons)
+    for lesson in lessons:
+        figures = Figures(store, "../_static/pictures/")
+        text = lesson_pages.make_page(
+            lesson, executed(lesson), figures, _notebook_address(lesson, repository)
+        )
+        (source / "lessons" / f"{lesson.name}.ipynb").write_text(text, encoding="utf-8")
+    text = front.make_page(root, lessons, Figures(store, "_static/pictures/"), repository)
+    (source / "index.md").write_text(text, encoding="utf-8")
+    documents.write(root, source, repository)
+
+
+def _notebook_address(lesson: Lesson, repository: str) -> str:
+    """Where "do it in the notebook" leads: to Colab, or to how notebooks are opened."""
+    if not repository.startswith("https://github.com/"):
+        return "../learners.html"
+    name = repository.removeprefix("https://github.com/").rstrip("/").removesuffix(".git")
+    colab = "https://colab.research.google.com/github"
+    return f"{colab}/{name}/blob/main/notebooks/{lesson.name}.ipynb"
+
+
+def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[str, Any]) -> None:
+    """Write the pages.
+
+    Raises:
+        SiteError: for any warning, such as a link to nowhere.
+    """
+    from sphinx.application import Sphinx
+
+    problems = io.StringIO()
+    with warnings.catch_warnings():
+        # Of the theme and the extensions: about Sphinx's next release, not about our pages.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        app = Sphinx(
+            source,
+            None,
+            site,
+            doctrees,
+            "html",
+            confoverrides=configuration,
+            status=None,
+            warning=problems,
+            freshenv=True,
+        )
+        app.build()
+    found = re.sub(r"\x1b\[[0-9;]*m", "", problems.getvalue()).replace(f"{source}/", "").strip()
+    if found or app.statuscode:
+        raise SiteError(f"Sphinx can't make sense of the pages:\n{found}")
+
+
+def _trim(site: Path) -> None:
+    """Remove what the theme brings and no page asks for: source maps, and words in other languages."""
+    for path in site.rglob("*.map"):
+        path.unlink()
+    for name in ("_static/locales", "_sources"):
+        shutil.rmtree(site / name, ignore_errors=True)
+
+
+def _replace(out: Path, site: Path) -> None:
+    """Put the new site in the place of the old one.
+
+    Raises:
+        SiteError: if the folder holds something else.
+    """
+    if out.exists():
+        if any(out.iterdir()) and not (out / _MARK).exists():
+            raise SiteError(f"{out} holds other files: give an empty or a new folder with --out")
+        shutil.rmtree(out)
+    (site / _MARK).touch()
+    shutil.copytree(site, out)
+
+
+def measure(site: Path) -> dict[str, int]:
+    """Bytes of a site by what they are for; the last entry is their sum.
+
+    Raises:
+        SiteError: if the site is larger than :data:`LIMIT`.
+    """
+    sizes = dict.fromkeys(("pages", "pictures", "models", "search", "theme and scripts"), 0)
+    for path in site.rglob("*"):
+        if path.is_file():
+            sizes[_purpose(path.relative_to(site))] += path.stat().st_size
+    sizes["all"] = sum(sizes.values())
+    if sizes["all"] > LIMIT:
+        parts = ", ".join(f"{purpose} {size / 1e6:.1f} MB" for purpose, size in sizes.items())
+        raise SiteError(f"the site is larger than {LIMIT / 1e6:.0f} MB: {parts}")
+    return sizes
+
+
+def _purpose(path: Path) -> str:
+    match path.parts:
+        case ["_static", "assets", *_]:
+            return "models"
+        case ["_static", "pictures", *_] | ["_images", *_]:
+            return "pictures"
+        case ["searchindex.js"]:
+            return "search"
+        case _ if path.suffix == ".html":
+            return "pages"
+    return "theme and scripts"

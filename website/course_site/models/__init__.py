@@ -1,0 +1,1 @@
+"""The course's trained models as files that a page can load."""

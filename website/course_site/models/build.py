@@ -1,0 +1,116 @@
+"""Build what pages load: the models, onnxruntime, the tokenizer's table, and the demos' files."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from course_lib.assets import paths
+from course_lib.diffusion import text_to_image
+from course_site import bundle, demo_data
+from course_site.models import package
+
+# The models that compute in int8, and where their last part begins, which stays in float32: in
+# int8 too, the U-Net's mean squared error was four times as large, its file a tenth smaller.
+# tests/website/test_agreement.py says what int8 costs.
+INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
+# All but the judge, which only tests need.
+NAMES = (
+    "text-encoder",
+    "unet",
+    "decoder",
+    "encoder",
+    "classifier",
+    "localizer",
+    "detector",
+    "segmenter",
+    "instances",
+)
+_TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[str, int]:
+    """Write the models, all that runs them, and the demos' files as scripts into ``out``.
+
+    Args:
+        out: the folder ``_static/assets`` of the site.
+        cache: the folder for exported models; a model is exported again if its checkpoint, the
+            code of the export, or a tool changed.
+        names: the models, of ``export.NETWORKS``.
+
+    Returns:
+        For each file the bytes that its gzipped contents have.
+
+    Raises:
+        BundleError: if npm or esbuild fails.
+        FileNotFoundError: if a checkpoint is missing.
+    """
+    files = runtime_files() | model_files(cache, names) | demo_data.demo_files(cache)
+    return package.write_assets(files, out)
+
+
+def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
+    """The ONNX files of models as pages load them, by name."""
+    return {name: load_model(name, cache) for name in names}
+
+
+def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
+    """A model's ONNX file, from the cache if nothing that it depends on has changed.
+
+    ``int8``: whether it computes in int8; by default if it is in :data:`INT8`.
+    """
+    from course_site.models import export, quantise  # imports torch and all models
+
+    int8 = name in INT8 if int8 is None else int8
+    kind = f"{name}-{'int8' if int8 else 'fp32'}"
+    file = cache / f"{kind}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
+    if not file.is_file():
+        # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
+        model = export.export(name, simplify=int8)
+        if int8:
+            model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
+        contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(contents)
+        unfinished.replace(file)
+    return file.read_bytes()
+
+
+def _digest(checkpoints: Sequence[str]) -> str:
+    """Changes with the checkpoints, the code of models and export, and the tools' versions."""
+    digest = hashlib.sha256()
+    for name in checkpoints:
+        digest.update(paths.data_path("checkpoints", f"{name}.safetensors").read_bytes())
+    here = Path(__file__).parent
+    sources = [here / "export.py", here / "quantise.py"]
+    for folder in ("sd", "vision"):
+        sources += sorted((paths.PACKAGE / folder).glob("*.py"))
+    for source in sources:
+        digest.update(source.read_bytes())
+    digest.update(repr([importlib.metadata.version(tool) for tool in _TOOLS]).encode())
+    return digest.hexdigest()[:16]
+
+
+def runtime_files() -> dict[str, bytes]:
+    """What every model needs: the worker's script, onnxruntime, the settings of the pipeline."""
+    return {
+        "worker": bundle.bundled("runtime/worker.js"),
+        "onnxruntime": bundle.onnxruntime_wasm(),
+        "text-to-image": json.dumps(settings(), separators=(",", ":")).encode(),
+    }
+
+
+def settings() -> dict[str, Any]:
+    """The tokenizer's merges in the order of their ids, and how the shipped model was trained."""
+    tokenizer = text_to_image.tokenizer()
+    unet = text_to_image.UNET_CONFIG
+    return {
+        "merges": "\n".join(" ".join(pair) for pair in tokenizer.merges),
+        "length": tokenizer.length,
+        "latents": [unet.in_channels, unet.sample_size, unet.sample_size],
+        "schedule": asdict(text_to_image.SCHEDULE),
+    }

@@ -1,0 +1,1 @@
+"""From an executed lesson to pages that Sphinx can read."""

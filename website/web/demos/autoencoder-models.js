@@ -1,0 +1,32 @@
+/** The two halves of the autoencoder, for square pictures. */
+
+/** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {import("./models.js").Runtime} Runtime */
+
+export const FACTOR = 8; // pixels per value of a latent, in both directions
+export const CHANNELS = 4;
+
+/**
+ * The scaled latents of a picture whose sides are multiples of 8.
+ *
+ * @param {Runtime} runtime with "encoder" loaded
+ * @param {Picture} picture
+ */
+export async function encode(runtime, { data, height, width }) {
+  const image = { data, dims: [1, 3, height, width] };
+  const { latents } = await runtime.run("encoder", { image });
+  return latents.data;
+}
+
+/**
+ * @param {Runtime} runtime with "decoder" loaded
+ * @param {Float32Array} latents scaled
+ * @param {number} side of the latents
+ * @returns {Promise<Picture>}
+ */
+export async function decode(runtime, latents, side) {
+  const input = { data: latents, dims: [1, CHANNELS, side, side] };
+  const { image } = await runtime.run("decoder", { latents: input });
+  const [, channels, height, width] = image.dims;
+  return { data: image.data, channels, height, width };
+}

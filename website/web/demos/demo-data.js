@@ -1,0 +1,25 @@
+/** What the build wrote for the demos: kernels, names, colours, settings (course_site/demo_data.py). */
+
+import { loadAsset } from "../runtime/assets.js";
+
+/**
+ * @typedef {{
+ *   kernels: Record<string, number[][]>,
+ *   photos: Record<"small" | "held-out", string[]>,
+ *   pictures: Record<string, string>,
+ *   colours: {below: string, above: string, objects: string[], classes: string[]},
+ *   textToImage: {steps: number, guidance: number, sampler: string, schedule: any},
+ *   noise: {schedule: any},
+ *   vision: import("./vision.js").VisionData,
+ * }} DemoData
+ */
+
+/** @type {Promise<DemoData> | undefined} */
+let loaded;
+
+/** @returns {Promise<DemoData>} */
+export function loadDemoData() {
+  loaded ??= loadAsset("demo-data").then((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
+  loaded.catch(() => (loaded = undefined)); // so that another try asks again
+  return loaded;
+}

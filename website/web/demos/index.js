@@ -1,0 +1,31 @@
+/** Finds the places of demos in a page and mounts each when it comes near the viewport. */
+
+import { mount as autoencoder } from "./autoencoder.js";
+import { mount as fiveLevels } from "./five-levels.js";
+import { mount as kernelEditor } from "./kernel-editor.js";
+import { mount as noise } from "./noise.js";
+import { mount as textToImage } from "./text-to-image.js";
+
+/** @type {Record<string, (section: HTMLElement) => void>} */
+const DEMOS = {
+  autoencoder,
+  "five-levels": fiveLevels,
+  "kernel-editor": kernelEditor,
+  noise,
+  "text-to-image": textToImage,
+};
+
+/** Mounts all demos below `root`; an unknown one keeps its still. @param {ParentNode} root */
+export function mountDemos(root = document) {
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting || !(target instanceof HTMLElement)) continue;
+        observer.unobserve(target);
+        DEMOS[target.dataset.demo ?? ""]?.(target);
+      }
+    },
+    { rootMargin: "600px" },
+  );
+  for (const section of root.querySelectorAll("[data-demo]")) observer.observe(section);
+}

@@ -1,0 +1,45 @@
+/** The models that a demo asks for, with one progress for all of their files. */
+
+import { openRuntime } from "../runtime/runtime.js";
+import { formatBytes } from "./controls.js";
+
+/** @typedef {import("../runtime/runtime.js").Runtime} Runtime */
+
+/**
+ * Adds up the progress of files that load at the same time.
+ *
+ * @param {(loaded: number, total: number) => void} report in bytes
+ * @returns {() => (loaded: number, total: number) => void} a reporter for each file
+ */
+export function sumProgress(report) {
+  /** @type {{loaded: number, total: number}[]} */
+  const files = [];
+  return () => {
+    const file = { loaded: 0, total: 0 };
+    files.push(file);
+    return (loaded, total) => {
+      Object.assign(file, { loaded, total });
+      const sum = (/** @type {"loaded" | "total"} */ key) =>
+        files.reduce((bytes, part) => bytes + part[key], 0);
+      report(sum("loaded"), sum("total"));
+    };
+  };
+}
+
+/**
+ * Opens the page's runtime and loads models into it; at once if they are there already.
+ *
+ * @param {readonly string[]} names
+ * @param {{progress: (message: string, share: number) => void}} status
+ * @returns {Promise<Runtime>}
+ */
+export async function loadModels(names, status) {
+  const reporter = sumProgress((loaded, total) => {
+    const done = loaded >= total;
+    const message = `Loading the models: ${formatBytes(loaded)} of ${formatBytes(total)}`;
+    status.progress(done ? "Preparing the models" : message, total ? loaded / total : 0);
+  });
+  const runtime = await openRuntime(reporter());
+  await Promise.all(names.map((name) => runtime.load(name, reporter())));
+  return runtime;
+}

@@ -1,0 +1,114 @@
+/**
+ * Scenes for lesson 3: drawn objects in front of a photo, composed as in course_lib/data/compose.py.
+ *
+ * @typedef {{direction: number, falloff: number, shadow: number}} Light degrees, and shares
+ * @typedef {{name: string, style: string, x: number, y: number, size: number, angle: number}} Placement
+ *   centre and size as shares of the image's side, angle in degrees counter-clockwise
+ * @typedef {{image: CanvasImageSource, tile: number, names: string[], styles: string[]}} Sheet sprites:
+ *   a row for each style, a column for each name
+ */
+
+import { context } from "./pictures.js";
+
+export const LIMITS = { position: [0, 1], size: [0.15, 0.7], count: 5 };
+
+/**
+ * Draws a scene on a square canvas.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasImageSource} background square
+ * @param {readonly Placement[]} placements from back to front
+ * @param {Sheet} sheet
+ * @param {Light} light
+ */
+export function drawScene(canvas, background, placements, sheet, light) {
+  const side = canvas.width;
+  const pen = context(canvas);
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(background, 0, 0, side, side);
+  for (const placement of placements) drawObject(pen, side, placement, sheet, light);
+  const image = pen.getImageData(0, 0, side, side);
+  illuminate(image.data, side, light);
+  pen.putImageData(image, 0, 0);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {number} side of the canvas
+ * @param {Placement} placement
+ * @param {Sheet} sheet
+ * @param {Light} light
+ */
+function drawObject(pen, side, placement, sheet, light) {
+  const { tile } = sheet;
+  const column = sheet.names.indexOf(placement.name);
+  const row = sheet.styles.indexOf(placement.style);
+  const size = placement.size * side;
+  const { blur, x, y } = castShadow(size, placement.angle, light);
+  pen.save();
+  pen.translate(placement.x * side, placement.y * side);
+  pen.rotate((-placement.angle * Math.PI) / 180);
+  // A black shadow drawn over the image darkens it by the share of its opacity. Canvas offsets and
+  // blur don't turn with the object.
+  pen.shadowColor = `rgba(0, 0, 0, ${light.shadow})`;
+  pen.shadowBlur = blur;
+  pen.shadowOffsetX = x;
+  pen.shadowOffsetY = y;
+  pen.drawImage(sheet.image, column * tile, row * tile, tile, tile, -size / 2, -size / 2, size, size);
+  pen.restore();
+}
+
+/**
+ * The blur and the offset of a shadow in pixels.
+ *
+ * @param {number} size of the object in pixels
+ * @param {number} angle in degrees
+ * @param {Light} light
+ */
+export function castShadow(size, angle, { direction }) {
+  const turn = (angle * Math.PI) / 180;
+  const square = size * (Math.abs(Math.cos(turn)) + Math.abs(Math.sin(turn))) + 2;
+  const radius = Math.max(1, Math.round(0.05 * square)); // of the box blur
+  const lamp = (direction * Math.PI) / 180;
+  return {
+    // A canvas blurs by a Gaussian of half this standard deviation: equal to that of the box.
+    blur: 2 * Math.sqrt((radius * (radius + 1)) / 3),
+    x: -0.08 * square * Math.cos(lamp),
+    y: 0.08 * square * Math.sin(lamp),
+  };
+}
+
+/**
+ * Makes pixels towards the lamp brighter and the others darker, in place.
+ *
+ * @param {Uint8ClampedArray} pixels RGBA of a square image
+ * @param {number} side
+ * @param {Light} light
+ */
+export function illuminate(pixels, side, { direction, falloff }) {
+  const lamp = (direction * Math.PI) / 180;
+  for (let pixel = 0; pixel < side * side; pixel++) {
+    const x = (pixel % side) / (side - 1) - 0.5;
+    const y = 0.5 - Math.floor(pixel / side) / (side - 1);
+    const factor = 1 + falloff * (x * Math.cos(lamp) + y * Math.sin(lamp));
+    for (let channel = 0; channel < 3; channel++) pixels[4 * pixel + channel] *= factor;
+  }
+}
+
+/**
+ * A placement with numbers inside their limits.
+ *
+ * @param {Placement} placement
+ * @returns {Placement}
+ */
+export function limit(placement) {
+  const clamp = (/** @type {number} */ value, /** @type {number[]} */ [low, high]) =>
+    Math.min(Math.max(value, low), high);
+  return {
+    ...placement,
+    x: clamp(placement.x, LIMITS.position),
+    y: clamp(placement.y, LIMITS.position),
+    size: clamp(placement.size, LIMITS.size),
+    angle: ((((placement.angle + 180) % 360) + 360) % 360) - 180,
+  };
+}

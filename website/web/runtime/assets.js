@@ -1,0 +1,160 @@
+/**
+ * Binary files of the site: models, onnxruntime's WebAssembly, pictures, tables.
+ *
+ * A page that was opened from a folder may load scripts and nothing else. So a file is gzipped,
+ * written in base64, and cut into scripts `_static/assets/NAME.N.js`, each of which calls
+ * `courseAsset(NAME, N, text)`; `manifest.js` calls `courseManifest` with the list of all files.
+ * course_site/models/package.py writes them.
+ */
+
+/**
+ * @typedef {{version: string, bytes: number, pieces: number[]}} Entry a file: a digest of its
+ *   contents, its size, and the length of each piece's text
+ * @typedef {Record<string, Entry>} Manifest
+ * @typedef {(loadedBytes: number, totalBytes: number) => void} OnProgress in bytes of the gzipped file
+ */
+
+const TRY_AGAIN = "Check the connection, then try again.";
+
+// Read now: later, no script is the current one.
+const script = globalThis.document?.currentScript;
+
+/** @type {Manifest | undefined} */
+let received;
+/** @type {Map<string, string>} texts of pieces by "NAME.N" */
+const pieces = new Map();
+/** @type {Promise<Manifest> | undefined} */
+let manifest;
+/** @type {Map<string, {contents: Promise<Uint8Array>, listeners: OnProgress[]}>} */
+const loading = new Map();
+
+Object.assign(globalThis, {
+  /** @param {Manifest} files */
+  courseManifest(files) {
+    received = files;
+  },
+  /** @param {string} name @param {number} index @param {string} text in base64 */
+  courseAsset(name, index, text) {
+    pieces.set(`${name}.${index}`, text);
+  },
+});
+
+/**
+ * The contents of a file of the site. The browser's cache keeps it; this module does not.
+ *
+ * @param {string} name
+ * @param {OnProgress} [onProgress]
+ * @returns {Promise<Uint8Array>}
+ * @throws {Error} with a sentence for the visitor if the file does not arrive
+ */
+export function loadAsset(name, onProgress) {
+  let file = loading.get(name);
+  if (!file) {
+    /** @type {OnProgress[]} */
+    const listeners = [];
+    const contents = load(name, (loaded, total) => {
+      for (const listener of listeners) listener(loaded, total);
+    });
+    file = { contents, listeners };
+    loading.set(name, file);
+    contents.catch(() => {}).finally(() => loading.delete(name));
+  }
+  if (onProgress) file.listeners.push(onProgress);
+  return file.contents;
+}
+
+/** @param {string} name @param {OnProgress} report @returns {Promise<Uint8Array>} */
+async function load(name, report) {
+  const entry = (await loadManifest())[name];
+  if (!entry) throw new Error(`The site has no file “${name}”: it was built incompletely.`);
+  const total = compressedBytes(entry.pieces);
+  let loaded = 0;
+  report(0, total);
+  const texts = await Promise.all(
+    entry.pieces.map(async (length, index) => {
+      const text = await loadPiece(name, index, entry.version);
+      if (text.length !== length) {
+        throw new Error(`A part of the file “${name}” is damaged. Reload the page to get it anew.`);
+      }
+      loaded += compressedBytes([length]);
+      report(Math.min(loaded, total), total);
+      return text;
+    }),
+  );
+  return inflate(texts.map(decodeBase64));
+}
+
+/** Bytes that texts of these lengths in base64 stand for. @param {number[]} lengths */
+function compressedBytes(lengths) {
+  return lengths.reduce((sum, length) => sum + Math.floor((length * 3) / 4), 0);
+}
+
+/** @returns {Promise<Manifest>} */
+function loadManifest() {
+  manifest ??= loadScript("manifest.js", "the list of its models").then(() => {
+    if (!received) throw new Error("The list of the site's models is damaged. Reload the page.");
+    return received;
+  });
+  manifest.catch(() => (manifest = undefined)); // so that another try asks again
+  return manifest;
+}
+
+/** @param {string} name @param {number} index @param {string} version @returns {Promise<string>} */
+async function loadPiece(name, index, version) {
+  // The version: a new edition of the site must not be mixed with pieces that the browser kept.
+  await loadScript(`${name}.${index}.js?${version}`, `a part of “${name}”`);
+  const text = pieces.get(`${name}.${index}`) ?? "";
+  pieces.delete(`${name}.${index}`);
+  return text;
+}
+
+/** @param {string} file @param {string} what @returns {Promise<void>} */
+function loadScript(file, what) {
+  return new Promise((resolve, reject) => {
+    const element = document.createElement("script");
+    element.src = new URL(`_static/assets/${file}`, siteRoot()).href;
+    element.onload = () => resolve();
+    element.onerror = () => {
+      const reason = location.protocol === "file:"
+        ? "Is the site's folder complete?"
+        : TRY_AGAIN;
+      reject(new Error(`The page could not load ${what}. ${reason}`));
+    };
+    document.head.append(element);
+    element.addEventListener("load", () => element.remove());
+    element.addEventListener("error", () => element.remove());
+  });
+}
+
+/** The address of the site's first folder, from which `_static` is found. */
+export function siteRoot() {
+  const { documentElement, baseURI } = document;
+  const given = documentElement.dataset.root
+    ?? document.querySelector('meta[name="course-root"]')?.getAttribute("content");
+  if (given) return new URL(given, baseURI).href;
+  // This code lies in _static/course.js.
+  if (script instanceof HTMLScriptElement && script.src) return new URL("..", script.src).href;
+  return new URL(".", baseURI).href;
+}
+
+/** @param {string} text in base64 @returns {Uint8Array<ArrayBuffer>} */
+export function decodeBase64(text) {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+/**
+ * The contents of a gzipped file.
+ *
+ * @param {Uint8Array<ArrayBuffer>[]} parts
+ * @returns {Promise<Uint8Array>}
+ */
+export async function inflate(parts) {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("This browser is too old to unpack the models: use one from 2023 or later.");
+  }
+  const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

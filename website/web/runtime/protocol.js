@@ -1,0 +1,16 @@
+/**
+ * What the page and its worker say to each other. Each request gets one reply with its id.
+ *
+ * @typedef {{data: Float32Array | BigInt64Array, dims: readonly number[]}} TensorLike
+ * @typedef {Record<string, TensorLike>} Tensors
+ * @typedef {(
+ *   | {action: "open", wasm: Uint8Array}
+ *   | {action: "load", name: string, model: Uint8Array}
+ *   | {action: "run", name: string, inputs: Tensors, outputs: readonly string[] | undefined}
+ * )} Action
+ * @typedef {Action & {id: number}} Request
+ * @typedef {Record<string, {data: Float32Array<ArrayBuffer>, dims: number[]}>} Outputs all float32
+ * @typedef {{id: number, outputs?: Outputs, error?: string}} Reply
+ */
+
+export {};

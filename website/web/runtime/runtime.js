@@ -1,0 +1,135 @@
+/**
+ * Runs the course's models: one worker for the whole page, shared by all demos.
+ *
+ *     const runtime = await openRuntime(onProgress);
+ *     await runtime.load("decoder", onProgress);
+ *     const { image } = await runtime.run("decoder", { latents: { data, dims: [1, 4, 16, 16] } });
+ *
+ * course_site/models/export.py says what each model takes and gives. All errors are sentences for
+ * the visitor.
+ */
+
+import { loadAsset } from "./assets.js";
+
+/**
+ * @typedef {import("./assets.js").OnProgress} OnProgress
+ * @typedef {import("./protocol.js").Action} Action
+ * @typedef {import("./protocol.js").Reply} Reply
+ * @typedef {import("./protocol.js").Tensors} Tensors
+ * @typedef {import("./protocol.js").Outputs} Outputs
+ */
+
+/** @type {Promise<Runtime> | undefined} */
+let opened;
+
+/**
+ * The page's runtime. It is loaded by the first call; after a failure the next call tries again.
+ *
+ * @param {OnProgress} [onProgress]
+ * @returns {Promise<Runtime>}
+ */
+export function openRuntime(onProgress) {
+  opened ??= start(onProgress);
+  opened.catch(() => (opened = undefined));
+  return opened;
+}
+
+/** @param {OnProgress} [onProgress] */
+async function start(onProgress) {
+  if (typeof WebAssembly === "undefined" || typeof Worker === "undefined") {
+    throw new Error(
+      "The models can't run here: this browser has no WebAssembly, or it is switched off.",
+    );
+  }
+  const [code, wasm] = await Promise.all([loadAsset("worker"), loadAsset("onnxruntime", onProgress)]);
+  const blob = new Blob([/** @type {BlobPart} */ (code)], { type: "text/javascript" });
+  const runtime = new Runtime(new Worker(URL.createObjectURL(blob)));
+  await runtime.ask({ action: "open", wasm }, [wasm.buffer]);
+  return runtime;
+}
+
+export class Runtime {
+  /** @type {Map<number, {resolve: (reply: Reply) => void, reject: (error: Error) => void}>} */
+  #waiting = new Map();
+  /** @type {Map<string, Promise<void>>} */
+  #models = new Map();
+  #requests = 0;
+  #worker;
+
+  /** @param {Worker} worker */
+  constructor(worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }) => {
+      this.#waiting.get(data.id)?.resolve(data);
+      this.#waiting.delete(data.id);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(explain(event.message ?? ""));
+    };
+  }
+
+  /**
+   * Loads a model; at once if it is there already.
+   *
+   * @param {string} name
+   * @param {OnProgress} [onProgress]
+   * @returns {Promise<void>}
+   */
+  load(name, onProgress) {
+    let model = this.#models.get(name);
+    if (!model) {
+      model = loadAsset(name, onProgress).then(async (bytes) => {
+        await this.ask({ action: "load", name, model: bytes }, [bytes.buffer]);
+      });
+      this.#models.set(name, model);
+      model.catch(() => this.#models.delete(name));
+    }
+    return model;
+  }
+
+  /**
+   * Runs a loaded model.
+   *
+   * @param {string} name
+   * @param {Tensors} inputs
+   * @param {readonly string[]} [outputs] the names of those that are wanted; by default all
+   * @returns {Promise<Outputs>}
+   */
+  async run(name, inputs, outputs) {
+    const reply = await this.ask({ action: "run", name, inputs, outputs });
+    return reply.outputs ?? {};
+  }
+
+  /**
+   * @param {Action} action
+   * @param {ArrayBufferLike[]} transferred
+   * @returns {Promise<Reply>}
+   */
+  async ask(action, transferred = []) {
+    const id = this.#requests++;
+    const reply = await new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...action, id }, /** @type {ArrayBuffer[]} */ (transferred));
+    });
+    if (reply.error !== undefined) throw explain(reply.error);
+    return reply;
+  }
+
+  /** The worker is lost: no request is answered any more, and a new runtime may be opened. */
+  #fail(/** @type {Error} */ error) {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+    this.#worker.terminate();
+    opened = undefined;
+  }
+}
+
+/** A sentence for the visitor. @param {string} message of the worker */
+export function explain(message) {
+  if (/memory|alloc|oom/i.test(message)) {
+    return new Error("The models found too little memory. Close other tabs, then reload this page.");
+  }
+  const detail = message.trim().split("\n")[0].slice(0, 200);
+  return new Error(`The models can't run in this browser${detail && ` (it says: ${detail})`}.`);
+}

@@ -1,0 +1,73 @@
+/** The worker: onnxruntime-web on one thread. It runs one request after another. */
+
+import * as ort from "onnxruntime-web/wasm";
+
+/** @typedef {import("./protocol.js").Request} Request */
+/** @typedef {import("./protocol.js").Reply} Reply */
+
+// As a page's script this file would have a Window here, so TypeScript takes it for one.
+const page = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
+
+/** @type {Map<string, ort.InferenceSession>} */
+const sessions = new Map();
+let last = Promise.resolve();
+
+page.onmessage = (/** @type {MessageEvent<Request>} */ { data }) => {
+  last = last.then(() => answer(data));
+};
+
+/** @param {Request} request */
+async function answer(request) {
+  try {
+    const outputs = await perform(request);
+    const buffers = Object.values(outputs ?? {}).map(({ data }) => data.buffer);
+    reply({ id: request.id, outputs }, buffers);
+  } catch (error) {
+    reply({ id: request.id, error: String(error instanceof Error ? error.message : error) }, []);
+  }
+}
+
+/** @param {Reply} message @param {ArrayBuffer[]} transferred */
+function reply(message, transferred) {
+  page.postMessage(message, transferred);
+}
+
+/** @param {Request} request */
+async function perform(request) {
+  switch (request.action) {
+    case "open":
+      // More threads need headers that simple hosts do not send.
+      ort.env.wasm.numThreads = 1;
+      ort.env.wasm.wasmBinary = request.wasm;
+      ort.env.logLevel = "error";
+      return undefined;
+    case "load":
+      sessions.set(request.name, await ort.InferenceSession.create(request.model, {
+        executionProviders: ["wasm"],
+      }));
+      return undefined;
+    case "run":
+      return run(request);
+  }
+}
+
+/** @param {Extract<Request, {action: "run"}>} request */
+async function run({ name, inputs, outputs }) {
+  const session = sessions.get(name);
+  if (!session) throw new Error(`${name} is not loaded`);
+  const feeds = Object.fromEntries(
+    Object.entries(inputs).map(([key, { data, dims }]) => [
+      key,
+      data instanceof BigInt64Array
+        ? new ort.Tensor("int64", data, dims)
+        : new ort.Tensor("float32", data, dims),
+    ]),
+  );
+  const results = await session.run(feeds, outputs ?? session.outputNames);
+  return Object.fromEntries(
+    Object.entries(results).map(([key, { data, dims }]) => [
+      key,
+      { data: /** @type {Float32Array<ArrayBuffer>} */ (data), dims: [...dims] },
+    ]),
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * A page for tests/website/test_agreement.py and benchmarks/website.py: the models without a demo.
+ * Numbers go in and out as base64, which is much faster than lists.
+ */
+
+import { generate } from "../diffusion/pipeline.js";
+import { decodeBase64 } from "../runtime/assets.js";
+import { openRuntime } from "../runtime/runtime.js";
+
+/** @typedef {{type: string, data: string, dims: number[]}} Packed little-endian numbers in base64 */
+
+/** @param {Packed} tensor */
+function unpack({ type, data, dims }) {
+  const { buffer } = decodeBase64(data);
+  return { data: type === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer), dims };
+}
+
+/** @param {Float32Array} values @param {number[]} dims @returns {Packed} */
+function pack(values, dims) {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return { type: "float32", data: btoa(binary), dims };
+}
+
+/** @param {string} name @param {Record<string, Packed>} inputs */
+async function runModel(name, inputs) {
+  const runtime = await openRuntime();
+  await runtime.load(name);
+  const tensors = Object.entries(inputs).map(([key, tensor]) => [key, unpack(tensor)]);
+  const outputs = await runtime.run(name, Object.fromEntries(tensors));
+  return Object.fromEntries(
+    Object.entries(outputs).map(([key, { data, dims }]) => [key, pack(data, dims)]),
+  );
+}
+
+/**
+ * A picture, the attention of the last step, and the milliseconds of each step and of the decoder.
+ *
+ * @param {import("../diffusion/pipeline.js").Options} options
+ */
+async function draw(options) {
+  const runtime = await openRuntime();
+  /** @type {Float32Array} */
+  let attention = new Float32Array();
+  const times = [performance.now()];
+  for await (const event of generate(options, runtime)) {
+    times.push(performance.now());
+    if ("image" in event) {
+      const { data, channels, height, width } = event.image;
+      return {
+        image: pack(data, [channels, height, width]),
+        attention: pack(attention, [attention.length]),
+        times: times.slice(1).map((time, i) => time - times[i]),
+      };
+    }
+    attention = event.attention;
+  }
+  throw new Error("The run ended without a picture.");
+}
+
+Object.assign(globalThis, { course: { runModel, draw } });

@@ -1,0 +1,144 @@
+// The sampler's parts. What course_lib gives for the same inputs is in the file that
+// COURSE_ENGINE_TABLE names; tests/website/test_engine.py writes it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { env } from "node:process";
+import { test } from "node:test";
+
+import { COLOURS, OBJECTS, makeCaption, nearestCaption, unknownWords } from "../diffusion/captions.js";
+import { gaussian } from "../diffusion/noise.js";
+import { denoise, makeParts } from "../diffusion/pipeline.js";
+import { SAMPLERS } from "../diffusion/samplers.js";
+import { NoiseSchedule } from "../diffusion/schedule.js";
+import { Tokenizer, splitWords } from "../diffusion/tokenizer.js";
+
+const path = env.COURSE_ENGINE_TABLE;
+const byPytest = { skip: path ? false : "run by pytest" };
+const table = path ? JSON.parse(readFileSync(path, "utf8")) : undefined;
+
+const SCHEDULE = {
+  num_train_timesteps: 1000,
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  prediction_type: "v_prediction",
+  timestep_spacing: "trailing",
+  steps_offset: 1,
+};
+
+/** @param {ArrayLike<number>} actual @param {number[]} expected @param {string} what */
+function assertClose(actual, expected, what) {
+  assert.equal(actual.length, expected.length, what);
+  const largest = Math.max(...expected.map(Math.abs));
+  const error = Math.max(...expected.map((value, i) => Math.abs(value - actual[i])));
+  assert.ok(error <= 1e-4 * largest, `${what}: ${error} of ${largest}`);
+}
+
+/** A model whose output depends on time and image; test_engine.py has the same. */
+const predict = (/** @type {Float32Array} */ x, /** @type {number} */ t) =>
+  x.map((value) => Math.tanh(value) * (0.2 + t / 2000));
+
+test("samplers agree with course_lib at every number of steps", byPytest, () => {
+  for (const { sampler: name, config, steps, start, timesteps, result } of table.samplers) {
+    const Sampler = SAMPLERS[/** @type {keyof typeof SAMPLERS} */ (name)];
+    const sampler = new Sampler(new NoiseSchedule(config), steps);
+    assert.deepEqual(sampler.timesteps, timesteps);
+    /** @type {Float32Array} */
+    let x = Float32Array.from(start);
+    for (const t of sampler.timesteps) x = sampler.step(predict(x, t), t, x).x;
+    assertClose(x, result, `${name}, ${steps} steps`);
+  }
+});
+
+test("noise agrees with torch", byPytest, () => {
+  for (const { seed, values } of table.noise) {
+    assertClose(gaussian(values.length, seed), values, `seed ${seed}`);
+  }
+});
+
+test("the tokenizer agrees with course_lib", byPytest, () => {
+  const tokenizer = new Tokenizer(table.settings.merges, table.settings.length);
+  for (const [text, ids] of table.tokens) {
+    assert.deepEqual(Array.from(tokenizer.encode(text), Number), ids, JSON.stringify(text));
+  }
+});
+
+test("sentences agree with course_lib", byPytest, () => {
+  assert.deepEqual(OBJECTS, table.objects);
+  assert.deepEqual(COLOURS, table.colours);
+  for (const [object, colour, caption] of table.captions) {
+    assert.equal(makeCaption(object, colour), caption);
+    assert.equal(nearestCaption(caption), caption);
+    assert.deepEqual(unknownWords(caption), []);
+  }
+});
+
+test("a schedule refuses steps that do not fit", () => {
+  const schedule = new NoiseSchedule(SCHEDULE);
+  for (const steps of [0, -1, 1.5, 1001]) {
+    assert.throws(() => schedule.timesteps(steps), /do not fit/);
+  }
+  assert.equal(schedule.timesteps(1)[0], 999);
+});
+
+test("unknown words are named once, in lower case", () => {
+  assert.deepEqual(unknownWords("A Dragon, on a dragon's blue background!"), ["dragon"]);
+  assert.deepEqual(unknownWords(""), []);
+});
+
+test("the nearest sentence forgives typing errors and fills in what is missing", () => {
+  assert.equal(nearestCaption("an elefant on purpel"), "an elephant on a purple background");
+  assert.equal(nearestCaption("orange owl"), "an owl on an orange background");
+  assert.equal(nearestCaption("a dragon"), "a fox on a blue background");
+});
+
+test("words, digits and runs of signs are told apart", () => {
+  assert.deepEqual(splitWords("It's 42 owls!!"), ["it", "'s", "4", "2", "owls", "!!"]);
+  assert.deepEqual(splitWords("<|endoftext|><|EndOfText|>"), ["<|endoftext|>", "<|", "endoftext", "|>"]);
+});
+
+/** Merges that make "fox" of its letters, and a runtime whose models give zeros. */
+const parts = () => makeParts({ merges: "f o\nfo x</w>", length: 16, latents: [4, 2, 2], schedule: SCHEDULE });
+const zeros = (/** @type {number[]} */ ...dims) => ({
+  data: new Float32Array(dims.reduce((product, length) => product * length)),
+  dims,
+});
+
+function stubRuntime() {
+  /** @type {number[][]} */
+  const batches = [];
+  return {
+    batches,
+    load: async () => {},
+    /**
+     * @param {string} name
+     * @param {any} inputs
+     * @returns {Promise<Record<string, ReturnType<typeof zeros>>>}
+     */
+    async run(name, inputs) {
+      if (name === "text-encoder") return { context: zeros(inputs.ids.dims[0], 16, 96) };
+      if (name === "decoder") return { image: zeros(1, 3, 16, 16) };
+      batches.push(inputs.sample.dims);
+      const [batch] = inputs.sample.dims;
+      return { v_pred: zeros(...inputs.sample.dims), attention: zeros(batch, 16, 2, 2) };
+    },
+  };
+}
+
+test("a run gives every step, then the picture; without guidance the batch is single", async () => {
+  for (const guidance of [1, 5]) {
+    const runtime = stubRuntime();
+    const options = { prompt: "fox", seed: 0, steps: 3, guidance, sampler: "ddim" };
+    const events = [];
+    for await (const event of denoise(options, runtime, parts())) events.push(event);
+    assert.deepEqual(events.map((event) => ("step" in event ? event.step : "image")), [0, 1, 2, "image"]);
+    assert.deepEqual(runtime.batches, Array(3).fill([guidance === 1 ? 1 : 2, 4, 2, 2]));
+    const [first] = events;
+    assert.ok("attention" in first && first.attention.length === 16 * 4);
+  }
+});
+
+test("an unknown sampler is refused", async () => {
+  const options = { prompt: "fox", seed: 0, steps: 3, guidance: 1, sampler: "magic" };
+  await assert.rejects(denoise(options, stubRuntime(), parts()).next(), /no sampler/);
+});
