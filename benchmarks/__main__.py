@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision", "website")
 LONG = ("attacks", "grading", "learning", "sd")  # 15 minutes (with 11 GB) to an hour: by name only
 RESULTS = Path(__file__).parent / "results"
 

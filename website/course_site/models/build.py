@@ -74,8 +74,6 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
             model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
         contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
         cache.mkdir(parents=True, exist_ok=True)
-        for outdated in cache.glob(f"{kind}-*.onnx"):
-            outdated.unlink()
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(contents)
         unfinished.replace(file)
