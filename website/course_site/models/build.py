@@ -71,7 +71,10 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
         model = export.export(name, simplify=int8)
         if int8:
             model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
-        contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
+            model = quantise.optimise(model)
+        else:
+            model = quantise.to_fp16_weights(model)
+        contents = model.SerializeToString(deterministic=True)
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(contents)
