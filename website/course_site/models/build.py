@@ -79,9 +79,11 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
         model = export.export(name, simplify=int8)
         if int8:
             model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
-        elif weights:
-            model = quantise.to_int8_weights(model)
-        contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
+            model = quantise.optimise(model)
+        else:
+            model = quantise.to_int8_weights(model) if weights else model
+            model = quantise.to_fp16_weights(model)
+        contents = model.SerializeToString(deterministic=True)
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(contents)
