@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision", "website")
 # By name only: 15 minutes (with 11 GB) to an hour; "pages" needs a built site.
 LONG = ("attacks", "grading", "learning", "pages", "sd")
 RESULTS = Path(__file__).parent / "results"

@@ -71,16 +71,20 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
-        # The exporter logs each of its optimisations.
-        logging.getLogger("onnx_ir").setLevel(logging.WARNING)
         package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
+        _trim(site)
+        sizes = measure(site)
         _replace(out, site)
-    return measure(out)
+    return sizes
 
 
 def _assets(cache: Path) -> dict[str, bytes]:
     """The files that the page's JavaScript loads, by name."""
-    return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+    logging.disable(logging.INFO)  # exporter and quantiser log every step
+    try:
+        return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _write_sources(
@@ -144,6 +148,14 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
         raise SiteError(f"Sphinx can't make sense of the pages:\n{found}")
 
 
+def _trim(site: Path) -> None:
+    """Remove what the theme brings and no page asks for: source maps, and words in other languages."""
+    for path in site.rglob("*.map"):
+        path.unlink()
+    for name in ("_static/locales", "_sources"):
+        shutil.rmtree(site / name, ignore_errors=True)
+
+
 def _replace(out: Path, site: Path) -> None:
     """Put the new site in the place of the old one.
 
@@ -170,7 +182,8 @@ def measure(site: Path) -> dict[str, int]:
             sizes[_purpose(path.relative_to(site))] += path.stat().st_size
     sizes["all"] = sum(sizes.values())
     if sizes["all"] > LIMIT:
-        raise SiteError(f"the site has {sizes['all']:,} bytes; the limit is {LIMIT:,}")
+        parts = ", ".join(f"{purpose} {size / 1e6:.1f} MB" for purpose, size in sizes.items())
+        raise SiteError(f"the site is larger than {LIMIT / 1e6:.0f} MB: {parts}")
     return sizes
 
 

@@ -14,7 +14,10 @@ from course_site.pages import demos, questions
 from course_site.pages.lesson import minutes
 from course_site.pages.outputs import Figures
 
-_HERO = demos.Demo("text-to-image", "Make a picture from a sentence, in this page")
+_SENTENCE = "a fox on a purple background"  # docs/draw_road.py draws the picture for it
+_HERO = demos.Demo(
+    "text-to-image", "Make a picture from a sentence, in this page", {"sentence": _SENTENCE}
+)
 _ROW = re.compile(
     r'^\| <img src="(?P<picture>[^"]+)"[^>]*alt="(?P<alt>[^"]+)"> '
     r"\| \d+ · \[[^\]]+\]\(notebooks/(?P<name>\w+)\.ipynb\) \| \d+ \| (?P<ability>.+) \|$",
@@ -64,8 +67,8 @@ def make_page(root: Path, lessons: Sequence[Lesson], figures: Figures, repositor
     still = figures.figure(
         _read(root / "docs" / "road" / "hero.png"),
         "A fox with an orange face on a purple background, as the course's model generates it.",
-        "“a fox on a purple background”",
-        384,
+        f"“{_SENTENCE}”",
+        352,
     )
     readme = (root / "README.md").read_text(encoding="utf-8")
     rows = {row["name"]: row for row in _ROW.finditer(readme)}

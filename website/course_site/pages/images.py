@@ -9,9 +9,11 @@ from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-QUALITY = 88  # of lossy WebP
-_LOSSLESS_LIMIT = 1.3  # lossless may be this much larger: charts and enlarged pixels stay sharp
-_FORMAT = 1  # of the files in the cache: raise it when the encoding changes
+# Of lossy WebP in the size in which a page shows a picture, and in a higher density, where the eye
+# sees less of it.
+QUALITY, DENSE_QUALITY = 85, 72
+_LOSSLESS_LIMIT = 1.15  # lossless may be this much larger: charts and enlarged pixels stay sharp
+_FORMAT = 2  # of the files in the cache: raise it when the encoding changes
 _STEP, _HOLD = 180, 1200  # milliseconds of an animation's frames, and of its last
 
 
@@ -61,7 +63,9 @@ class PictureStore:
             files = []
             for pixels in sorted({shown, opened.width}):
                 name = f"{key}-{pixels}.webp"
-                files.append((self._keep(name, partial(_resized, opened, pixels)), pixels))
+                quality = QUALITY if pixels == shown else DENSE_QUALITY
+                encode = partial(_resized, opened, pixels, quality)
+                files.append((self._keep(name, encode), pixels))
         return Picture(tuple(files), shown, height)
 
     def _keep(self, name: str, encode: Callable[[], bytes]) -> str:
@@ -75,21 +79,22 @@ class PictureStore:
         return name
 
 
-def _resized(image: Image.Image, width: int) -> bytes:
+def _resized(image: Image.Image, width: int, quality: int) -> bytes:
     if width == image.width:
-        return _encode(image)
+        return _encode(image, quality)
     height = round(image.height * width / image.width)
-    return _encode(image.convert("RGBA").resize((width, height), Image.Resampling.LANCZOS))
+    resized = image.convert("RGBA").resize((width, height), Image.Resampling.LANCZOS)
+    return _encode(resized, quality)
 
 
-def _encode(image: Image.Image) -> bytes:
+def _encode(image: Image.Image, quality: int = QUALITY) -> bytes:
     """Lossless where that costs little, as for charts; else lossy."""
     image = image.convert("RGBA")
     if image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
     lossless, lossy = io.BytesIO(), io.BytesIO()
     image.save(lossless, "WEBP", lossless=True, quality=60, method=4)
-    image.save(lossy, "WEBP", quality=QUALITY, method=5)
+    image.save(lossy, "WEBP", quality=quality, method=5)
     small_enough = len(lossless.getvalue()) <= _LOSSLESS_LIMIT * len(lossy.getvalue())
     return (lossless if small_enough else lossy).getvalue()
 

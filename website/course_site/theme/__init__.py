@@ -29,7 +29,7 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "logo": {"text": TITLE},
         "toc_title": "On this page",
         "footer_content_items": ["copyright"],
-        # One header for all pages, as the front page has no side bar that could hold these.
+        # One header for all pages, as the front page shows no side bar that could hold these.
         "navbar_start": ["navbar-logo"],
         "navbar_center": [],
         "navbar_persistent": ["search-button-field"],
@@ -64,7 +64,7 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "html_math_renderer": formulas.RENDERER,
         "html_copy_source": False,  # a notebook's source would be there as well as its page
         "html_show_sourcelink": False,
-        "html_sidebars": {"index": [], "**": ["sbt-sidebar-nav"]},
+        "html_sidebars": {"**": ["sbt-sidebar-nav"]},
         "html_context": {"default_mode": "auto"},
         "html_static_path": [str(FOLDER / "static"), str(static)],
         "html_css_files": ["site.css", STYLES],

@@ -1,0 +1,122 @@
+"""Text to picture in a page, in headless Chromium: from opening the page to the first picture, and
+per picture of 20 steps; from a folder (``file://``) and from a server, and what is downloaded.
+
+A page of its own with the runtime and the models, without a demo around them; in every round both
+pages are opened with an empty cache. Hosts compress scripts: "downloaded" is that with gzip.
+"""
+
+import gzip
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from course_lib.diffusion import text_to_image
+
+REPEATS = 3
+PICTURES = 3  # drawn in every page after the first
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PROMPT = "an owl on an orange background"
+TIMEOUT = 600_000  # ms
+
+
+def run() -> dict:
+    """Medians over the rounds, and the sizes of the files."""
+    import platformdirs
+    from course_site.models import build
+
+    cache = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"
+    with tempfile.TemporaryDirectory() as folder:
+        page = _write_page(Path(folder), build.model_files(cache, list(build.INT8)))
+        times = _time_pages(page)
+        download = sum(
+            len(gzip.compress(file.read_bytes(), 6)) for file in page.parent.rglob("*.js")
+        )
+    rows = [
+        {"what": f"{what}, {name}, s", "median": statistics.median(values)}
+        for name, by_stage in times.items()
+        for what, values in by_stage.items()
+    ]
+    rows.append({"what": "downloaded before the first picture, MB", "median": download / 1e6})
+    rows.append({"what": "load of the machine (1 minute)", "median": os.getloadavg()[0]})
+    return {"rows": rows, "all": times}
+
+
+def _write_page(folder: Path, models: dict[str, bytes]) -> Path:
+    from course_site import bundle
+    from course_site.models import build, package
+
+    package.write_assets(build.runtime_files() | models, folder / "_static" / "assets")
+    bundle.bundle("tests/agreement-page.js", folder / "_static" / "course.js")
+    page = folder / "index.html"
+    page.write_text(
+        '<!doctype html><html lang="en" data-root="./"><title>Models</title>'
+        '<script src="_static/course.js"></script></html>'
+    )
+    return page
+
+
+def _time_pages(page: Path) -> dict[str, dict[str, list[float]]]:
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    times: dict[str, dict[str, list[float]]] = {}
+    with _serve(page.parent) as address, sync_playwright() as playwright:
+        for _ in range(REPEATS):
+            for name, url in (("file://", page.as_uri()), ("http://", f"{address}/index.html")):
+                browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+                stages = times.setdefault(name, {})
+                for what, seconds in _time_page(browser.new_page(), url).items():
+                    stages.setdefault(what, []).append(seconds)
+                browser.close()
+    return times
+
+
+def _time_page(page: Any, url: str) -> dict[str, float]:
+    options = {
+        "prompt": PROMPT,
+        "seed": 0,
+        "steps": text_to_image.STEPS,
+        "guidance": text_to_image.GUIDANCE,
+        "sampler": text_to_image.SAMPLER,
+    }
+    page.set_default_timeout(TIMEOUT)
+    start = time.perf_counter()
+    page.goto(url)
+    page.evaluate("options => course.draw(options)", options)
+    first_picture = time.perf_counter() - start
+    later = [
+        page.evaluate("options => course.draw(options)", options)["times"] for _ in range(PICTURES)
+    ]
+    return {
+        "page opened to first picture": first_picture,
+        "a later picture": statistics.median(sum(times) for times in later) / 1000,
+        # Without the first, which waits for the text encoder.
+        "a guided step": statistics.median(step for times in later for step in times[1:-1]) / 1000,
+        "the decoder": statistics.median(times[-1] for times in later) / 1000,
+    }
+
+
+@contextmanager
+def _serve(folder: Path) -> Iterator[str]:
+    """Serve a folder as ``python -m http.server`` does; yields the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
