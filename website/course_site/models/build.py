@@ -17,6 +17,8 @@ from course_site.models import package
 # int8 too, the U-Net's mean squared error was four times as large, its file a tenth smaller.
 # tests/website/test_agreement.py says what int8 costs.
 INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
+# Models whose weights are in int8, and which compute in float32.
+INT8_WEIGHTS = ("classifier", "localizer", "detector", "segmenter", "instances")
 # All but the judge, which only tests need.
 NAMES = (
     "text-encoder",
@@ -60,19 +62,28 @@ def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
 def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
     """A model's ONNX file, from the cache if nothing that it depends on has changed.
 
-    ``int8``: whether it computes in int8; by default if it is in :data:`INT8`.
+    Args:
+        name: of ``export.NETWORKS``.
+        cache: the folder of exported models.
+        int8: whether it computes in int8. By default the model is what pages load, see
+            :data:`INT8` and :data:`INT8_WEIGHTS`; if False, its weights are exact.
     """
     from course_site.models import export, quantise  # imports torch and all models
 
+    weights = int8 is None and name in INT8_WEIGHTS
     int8 = name in INT8 if int8 is None else int8
-    kind = f"{name}-{'int8' if int8 else 'fp32'}"
+    kind = f"{name}-{'int8' if int8 else 'int8-weights' if weights else 'fp32'}"
     file = cache / f"{kind}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
     if not file.is_file():
         # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
         model = export.export(name, simplify=int8)
         if int8:
             model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
-        contents = quantise.to_fp16_weights(model).SerializeToString(deterministic=True)
+            model = quantise.optimise(model)
+        else:
+            model = quantise.to_int8_weights(model) if weights else model
+            model = quantise.to_fp16_weights(model)
+        contents = model.SerializeToString(deterministic=True)
         cache.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(contents)

@@ -2,6 +2,9 @@
 
 - int8, dynamic: weights become 8-bit integers, activations are rounded while the model runs. A
   quarter of the bytes, and about half the time on a CPU.
+- int8 weights: each output channel of a convolution has its own step, and the weights are widened
+  again when the model runs, which costs a little time; it computes in float32. A quarter of the
+  bytes.
 - float16 weights: the checkpoints are stored in float16, so most float32 weights of a graph are
   exactly representable. They are widened again when the model is loaded; it computes in float32.
 """
@@ -37,9 +40,53 @@ def to_int8(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
             weight_type=QuantType.QUInt8,
             nodes_to_exclude=list(keep),
         )
-        quantised = onnx.load(target)
-    quantised.producer_name = quantised.producer_version = ""
-    return quantised
+        return onnx.load(target)
+
+
+def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with nodes fused as onnxruntime does when it loads one.
+
+    An int8 graph has three times as many nodes before as after, and a browser has better things to
+    do than to fuse them at every visit. Fusions for one kind of CPU only are left out.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = level
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "optimised.onnx")
+        options.optimized_model_filepath = str(target)
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return onnx.load(target)
+
+
+def to_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the weights of its convolutions in int8; activations stay in float32."""
+    smaller = onnx.ModelProto()
+    smaller.CopyFrom(model)
+    graph = smaller.graph
+    read = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    widened = []
+    for tensor in [tensor for tensor in graph.initializer if tensor.name in read]:
+        values = numpy_helper.to_array(tensor)
+        if values.size < _SMALL:
+            continue
+        steps = np.abs(values).reshape(len(values), -1).max(axis=1) / 127
+        steps = np.maximum(steps, np.finfo(np.float32).tiny)  # a channel may have only zeros
+        shape = (-1, *[1] * (values.ndim - 1))
+        rounded = np.rint(values / steps.reshape(shape)).astype(np.int8)
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(rounded, f"{name}.int8"))
+        graph.initializer.append(numpy_helper.from_array(steps.astype(np.float32), f"{name}.step"))
+        inputs = [f"{name}.int8", f"{name}.step"]
+        widened.append(onnx.helper.make_node("DequantizeLinear", inputs, [name], axis=0))
+    nodes = [*widened, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return smaller
 
 
 def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
