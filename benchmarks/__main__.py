@@ -15,8 +15,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision", "website")
-LONG = ("attacks", "grading", "learning", "sd")  # 15 minutes (with 11 GB) to an hour: by name only
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
+# Minutes (sd with 11 GB) to an hour: by name only.
+LONG = ("attacks", "grading", "learning", "sd", "website")
 RESULTS = Path(__file__).parent / "results"
 
 
