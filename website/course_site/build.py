@@ -149,7 +149,7 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
 
 
 def _trim(site: Path) -> None:
-    """Remove what no page asks for: the theme's source maps, and its words in other languages."""
+    """Remove what the theme brings and no page asks for: source maps, other languages."""
     for path in site.rglob("*.map"):
         path.unlink()
     for name in ("_static/locales", "_sources"):
