@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision", "website")
-# By name only: 15 minutes (with 11 GB) to an hour; "pages" needs a built site.
-LONG = ("attacks", "grading", "learning", "pages", "sd")
+NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
+# Minutes (sd with 11 GB) to an hour, or in need of a built site (pages): by name only.
+LONG = ("attacks", "grading", "learning", "pages", "sd", "website")
 RESULTS = Path(__file__).parent / "results"
 
 

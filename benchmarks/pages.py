@@ -74,7 +74,6 @@ def _measure(browser: Browser, address: str, name: str) -> dict[str, Any]:
             },
         )
         page.goto(f"{address}/{name}", wait_until="commit")
-        page.wait_for_load_state("load")
         page.wait_for_function(_PAINTED, polling=100)
         visits.append(page.evaluate(_TIMES))
         context.close()

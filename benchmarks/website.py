@@ -2,7 +2,8 @@
 per picture of 20 steps; from a folder (``file://``) and from a server, and what is downloaded.
 
 A page of its own with the runtime and the models, without a demo around them; in every round both
-pages are opened with an empty cache. Hosts compress scripts: "downloaded" is that with gzip.
+pages are opened with an empty cache. Hosts compress scripts: "downloaded" is that with gzip. CPU
+seconds are those of all of the browser's processes, and depend less on what else the machine does.
 """
 
 import gzip
@@ -74,13 +75,13 @@ def _time_pages(page: Path) -> dict[str, dict[str, list[float]]]:
             for name, url in (("file://", page.as_uri()), ("http://", f"{address}/index.html")):
                 browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
                 stages = times.setdefault(name, {})
-                for what, seconds in _time_page(browser.new_page(), url).items():
+                for what, seconds in _time_page(browser, url).items():
                     stages.setdefault(what, []).append(seconds)
                 browser.close()
     return times
 
 
-def _time_page(page: Any, url: str) -> dict[str, float]:
+def _time_page(browser: Any, url: str) -> dict[str, float]:
     options = {
         "prompt": PROMPT,
         "seed": 0,
@@ -88,21 +89,32 @@ def _time_page(page: Any, url: str) -> dict[str, float]:
         "guidance": text_to_image.GUIDANCE,
         "sampler": text_to_image.SAMPLER,
     }
+    devtools, page = browser.new_browser_cdp_session(), browser.new_page()
     page.set_default_timeout(TIMEOUT)
-    start = time.perf_counter()
+    cpu_start, start = _cpu_seconds(devtools), time.perf_counter()
     page.goto(url)
     page.evaluate("options => course.draw(options)", options)
     first_picture = time.perf_counter() - start
+    cpu_first = _cpu_seconds(devtools)
     later = [
         page.evaluate("options => course.draw(options)", options)["times"] for _ in range(PICTURES)
     ]
+    cpu_later = (_cpu_seconds(devtools) - cpu_first) / PICTURES
     return {
         "page opened to first picture": first_picture,
+        "the same, CPU": cpu_first - cpu_start,
+        "a later picture, CPU": cpu_later,
         "a later picture": statistics.median(sum(times) for times in later) / 1000,
         # Without the first, which waits for the text encoder.
         "a guided step": statistics.median(step for times in later for step in times[1:-1]) / 1000,
         "the decoder": statistics.median(times[-1] for times in later) / 1000,
     }
+
+
+def _cpu_seconds(devtools: Any) -> float:
+    """What all processes of the browser have used so far."""
+    processes = devtools.send("SystemInfo.getProcessInfo")["processInfo"]
+    return sum(process["cpuTime"] for process in processes)
 
 
 @contextmanager

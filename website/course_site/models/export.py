@@ -6,7 +6,7 @@ images or latents: images are in [0, 1], latents are those of the text-to-image 
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -201,12 +201,12 @@ class Network:
     build: Callable[[], nn.Module]
     checkpoints: Sequence[str]
     # name: an example of the input, and which of its axes may have another length
-    inputs: dict[str, tuple[Callable[[], Tensor], dict[int, Any]]]
+    inputs: Mapping[str, tuple[Callable[[], Tensor], dict[int, Any]]]
     outputs: Sequence[str]
 
 
-def _images(seed: int = 0) -> Images:
-    return torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(seed))
+def _images() -> Images:
+    return torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
 
 
 def _latents() -> Latents:

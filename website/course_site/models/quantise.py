@@ -100,7 +100,7 @@ def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             continue
         values = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
+            halves: np.ndarray = values.astype(np.float16)
         if values.size < _SMALL or not np.array_equal(halves.astype(np.float32), values):
             continue
         name = tensor.name
