@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from course_site import build
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from course_lib.quiz import question_bank
 from tests.support import question_page, small_site
@@ -21,8 +21,10 @@ _COLLECT = """() => {
   window.reached = new Set();
   window.unseen = [];
   document.addEventListener("focusin", ({ target }) => {
-    const radios = target.type === "radio" ? target.form?.elements[target.name] : null;
-    for (const one of radios instanceof RadioNodeList ? radios : [target]) reached.add(one);
+    const isGroup = target.type === "radio" && target.name;
+    const group = isGroup ? `input[type=radio][name="${target.name}"]` : null;
+    const all = group ? (target.form ?? document).querySelectorAll(group) : [target];
+    for (const one of all) reached.add(one);
     const shows = (element) => {
       const style = getComputedStyle(element);
       return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
@@ -114,12 +116,21 @@ def test_nothing_sticks_out(new_page: Callable[..., Page], addresses, problems, 
         problems.add(page, axe.find_overflow(page))
 
 
+def show_demos(page: Page) -> None:
+    """Scroll to every demo, so that its controls are there."""
+    for demo in page.locator("[data-demo]").all():
+        demo.scroll_into_view_if_needed()
+        expect(demo.locator("button, input").first).to_be_attached()
+    page.evaluate("scrollTo(0, 0)")
+
+
 def test_every_control_is_reached_by_keyboard_and_shows_it(
     new_page: Callable[..., Page], addresses, problems
 ):
     page = new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     for address in addresses:
         page.goto(address)
+        show_demos(page)
         page.evaluate(_COLLECT)
         # some more: closed parts of the page may open on the way
         for _ in range(page.evaluate(f"() => ({_OPERABLE})().length") + 20):

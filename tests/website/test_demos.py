@@ -171,7 +171,7 @@ def test_a_sentence_becomes_a_picture(new_page: Callable[..., Page], live_site: 
     expect(picture).to_be_visible(timeout=MODEL_TIMEOUT)
     expect(page.get_by_alt_text("A still picture.")).to_be_hidden()
     page.get_by_role("button", name="fox", exact=True).click()
-    expect(page.get_by_text("clear where “fox” counts most")).to_be_visible()
+    expect(page.get_by_text("“fox” has")).to_be_visible()
     page.get_by_label("Step", exact=True).focus()
     page.keyboard.press("Home")
     expect(page.get_by_text("1 of 4")).to_be_visible()

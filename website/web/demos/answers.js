@@ -83,10 +83,11 @@ export class Answer {
   drawSemantic(map) {
     const { classes } = this.vision;
     const shares = [];
-    for (let value = 1; value <= classes.length; value++) {
+    const counts = new Uint32Array(classes.length + 1);
+    for (const value of map) counts[value] += 1;
+    for (const [value, pixels] of counts.entries()) {
+      if (!value || !pixels) continue; // background, or absent
       const mask = map.map((pixel) => Number(pixel === value));
-      const pixels = mask.reduce((sum, pixel) => sum + pixel, 0);
-      if (!pixels) continue;
       const name = classes[value - 1];
       this.drawMask(mask, this.colours.classes[value], pixels < MIN_REGION ? "" : name);
       shares.push(`${name} ${percent(pixels / map.length)}`);

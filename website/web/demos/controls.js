@@ -81,7 +81,7 @@ export function choice(label, options, value, onChange) {
  */
 export function slider({ label, min, max, step = 1, value, format = String, onInput }) {
   const input = element("input", { type: "range", class: "demo-range", min, max, step });
-  const output = element("output", { class: "demo-value" });
+  const output = element("output", { class: "demo-value", "aria-live": "off" });
   input.value = String(value);
   const show = () => {
     const text = format(input.valueAsNumber);

@@ -65,7 +65,7 @@ export function photoSource({ label = "Photo", options, initial, camera, onPictu
  * @param {SourceOptions["onError"]} onError
  */
 function cameraButton(onPicture, onError) {
-  const toggle = button("Camera", () => (stream ? stop() : start()), { "aria-pressed": "false" });
+  const toggle = button("Webcam", () => (stream ? stop() : start()), { "aria-pressed": "false" });
   const video = element("video", { playsinline: true, muted: true });
   video.muted = true;
   /** @type {MediaStream | undefined} */
@@ -74,7 +74,7 @@ function cameraButton(onPicture, onError) {
   function stop() {
     stream?.getTracks().forEach((track) => track.stop());
     stream = undefined;
-    toggle.textContent = "Camera";
+    toggle.textContent = "Webcam";
     toggle.setAttribute("aria-pressed", "false");
   }
 
@@ -89,7 +89,7 @@ function cameraButton(onPicture, onError) {
       onError(cameraError(error));
       return;
     }
-    toggle.textContent = "Stop camera";
+    toggle.textContent = "Stop webcam";
     toggle.setAttribute("aria-pressed", "true");
     const frame = () => {
       if (!stream) return;

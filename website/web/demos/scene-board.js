@@ -5,7 +5,7 @@ import { limit } from "./scene.js";
 
 /** @typedef {import("./scene.js").Placement} Placement */
 
-const SIDE = 384; // pixels of the canvas; the networks get a smaller one
+const SIDE = 256; // pixels of the canvas; more would cost time at every move
 const HELP = "Arrow keys move, plus and minus resize, comma and full stop turn, Delete removes.";
 
 export class SceneBoard {

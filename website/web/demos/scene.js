@@ -87,11 +87,14 @@ export function castShadow(size, angle, { direction }) {
  */
 export function illuminate(pixels, side, { direction, falloff }) {
   const lamp = (direction * Math.PI) / 180;
-  for (let pixel = 0; pixel < side * side; pixel++) {
-    const x = (pixel % side) / (side - 1) - 0.5;
-    const y = 0.5 - Math.floor(pixel / side) / (side - 1);
-    const factor = 1 + falloff * (x * Math.cos(lamp) + y * Math.sin(lamp));
-    for (let channel = 0; channel < 3; channel++) pixels[4 * pixel + channel] *= factor;
+  const [right, up] = [falloff * Math.cos(lamp), falloff * Math.sin(lamp)];
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const x = column / (side - 1) - 0.5;
+      const factor = 1 + right * x + up * (0.5 - row / (side - 1));
+      const at = 4 * (row * side + column);
+      for (let channel = 0; channel < 3; channel++) pixels[at + channel] *= factor;
+    }
   }
 }
 
