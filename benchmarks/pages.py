@@ -73,8 +73,7 @@ def _measure(browser: Browser, address: str, name: str) -> dict[str, Any]:
                 "uploadThroughput": bytes_per_s,
             },
         )
-        page.goto(f"{address}/{name}", wait_until="commit")
-        page.wait_for_load_state("load")
+        page.goto(f"{address}/{name}", wait_until="domcontentloaded")
         page.wait_for_function(_PAINTED, polling=100)
         visits.append(page.evaluate(_TIMES))
         context.close()

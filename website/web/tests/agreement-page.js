@@ -4,7 +4,7 @@
  */
 
 import { generate } from "../diffusion/pipeline.js";
-import { decodeBase64 } from "../runtime/assets.js";
+import { decodeBase64, loadAsset } from "../runtime/assets.js";
 import { openRuntime } from "../runtime/runtime.js";
 
 /** @typedef {{type: string, data: string, dims: number[]}} Packed little-endian numbers in base64 */
@@ -59,4 +59,4 @@ async function draw(options) {
   throw new Error("The run ended without a picture.");
 }
 
-Object.assign(globalThis, { course: { runModel, draw } });
+Object.assign(globalThis, { course: { draw, loadAsset, runModel } });

@@ -1,0 +1,66 @@
+"""What a visitor reads when a file of the site is missing or damaged; Chromium, from a folder."""
+
+import pytest
+from course_site import bundle
+from course_site.models import package
+from playwright.sync_api import Error
+
+CONTENTS = {"model": bytes(range(256)) * 20}
+CALL = "name => course.loadAsset(name).then(bytes => Array.from(bytes))"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A page with a file in several pieces."""
+    package.write_assets(CONTENTS, tmp_path / "_static" / "assets")
+    bundle.bundle("tests/agreement-page.js", tmp_path / "_static" / "course.js")
+    # No root is given: it is found from the script's address.
+    page = '<!doctype html><title>Files</title><script src="_static/course.js"></script>'
+    (tmp_path / "index.html").write_text(page)
+    return tmp_path
+
+
+def load(chromium, address: str, name: str = "model") -> list[int]:
+    page = chromium.new_page()
+    try:
+        page.goto(address)
+        return page.evaluate(CALL, name)
+    finally:
+        page.close()
+
+
+def test_a_file_arrives_from_a_folder_and_from_a_server(chromium, folder, serve):
+    for address in ((folder / "index.html").as_uri(), serve(folder)):
+        assert bytes(load(chromium, address)) == CONTENTS["model"]
+
+
+@pytest.mark.parametrize(
+    ("file", "contents", "message"),
+    [
+        ("model.0.js", None, "could not load a part of “model”. Is the site's folder complete"),
+        ("manifest.js", None, "could not load the list of its models"),
+        ("model.0.js", 'courseAsset("model",0,"AAAA")', "is damaged"),
+        ("manifest.js", "courseManifest({})", "has no file “model”"),
+    ],
+)
+def test_a_missing_file_is_named(chromium, folder, file, contents, message):
+    path = folder / "_static" / "assets" / file
+    path.unlink()
+    if contents is not None:
+        path.write_text(contents)
+    with pytest.raises(Error, match=message):
+        load(chromium, (folder / "index.html").as_uri())
+
+
+def test_files_are_the_same_at_every_build(tmp_path):
+    sizes = [package.write_assets(CONTENTS, tmp_path / name) for name in ("one", "two")]
+    assert sizes[0] == sizes[1]
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_files_are_cut_into_pieces(tmp_path, monkeypatch, chromium, folder):
+    monkeypatch.setattr(package, "PIECE", 100)
+    package.write_assets(CONTENTS, folder / "_static" / "assets")
+    assert len(list((folder / "_static" / "assets").glob("model.*.js"))) > 1
+    assert bytes(load(chromium, (folder / "index.html").as_uri())) == CONTENTS["model"]
