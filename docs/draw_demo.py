@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 FILE = Path(__file__).with_name("demo.webp")
-WIDTH, HEIGHT = 1120, 780  # of the window, in pixels
+WIDTH, HEIGHT = 1280, 800  # of the window, in pixels
 FILM_WIDTH = 840
 MAX_BYTES = 3_000_000
 SENTENCE = "a rocket on a yellow background"

@@ -51,24 +51,25 @@ def test_readme_fits_on_a_few_screens():
     assert len(read("README.md").splitlines()) <= 200
 
 
-def test_readme_starts_with_the_animation_and_three_commands():
+def test_readme_starts_with_the_film_and_four_commands():
     opening = read("README.md").split("\n## ")[0]
-    start, test, generate = shell_commands("README.md")
+    start, test, site, generate = shell_commands("README.md")
     assert start == f"{INSTALL}.uv/bin/uv run --no-dev --extra lab course lab"
     assert test == f"{INSTALL}.uv/bin/uv run pytest"
     assert generate.startswith(".uv/bin/uv run course generate ")
-    assert all(command in opening for command in (start, test, generate))
-    assert opening.index("docs/denoising.webp") < opening.index(start)
+    assert site == ".uv/bin/uv run course site --open"
+    assert all(command in opening for command in (start, test, site, generate))
+    assert opening.index("docs/demo.webp") < opening.index(start)
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    _, test, _ = shell_commands("README.md")
+    _, test, *_ = shell_commands("README.md")
     assert f"\n{test}\n" in read(".ci/run")
 
 
-def test_animation_is_small_and_moves():
-    path = ROOT / "docs" / "denoising.webp"
-    assert path.stat().st_size <= 2**20
+def test_film_is_small_and_moves():
+    path = ROOT / "docs" / "demo.webp"
+    assert path.stat().st_size <= 3_000_000
     with Image.open(path) as animation:
         assert animation.n_frames >= 10
 
