@@ -88,6 +88,8 @@ def _measure(browser: Browser, address: str, name: str) -> dict[str, Any]:
 
 def _serve(folder: Path) -> http.server.ThreadingHTTPServer:
     class Handler(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections, as hosts do
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 
