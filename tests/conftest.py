@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 from tests.support.checkout import ROOT, SAMPLE
 from tests.support.order import LONGEST
@@ -21,6 +22,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # switch that off), each would compile torch and nbgrader again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# On a busy machine any example may take long.
+settings.register_profile("course", deadline=None)
+settings.load_profile("course")
 
 # Files, or "file::test", whose tests run students' code.
 SANDBOXED = {

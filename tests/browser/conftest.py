@@ -73,7 +73,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
         yield jupyter
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, asyncio.run fails in this process
 def chromium() -> Iterator[Browser]:
     """A browser; the tests are skipped if none is installed."""
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -25,5 +25,5 @@ def course_command(built: Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """This environment, in which new processes find the packages that this one uses."""
-    places = os.pathsep.join(map(str, (ROOT, ROOT / "grading")))
+    places = os.pathsep.join(map(str, (ROOT, ROOT / "grading", ROOT / "website")))
     return {**os.environ, "PYTHONPATH": places, "PYTHONUNBUFFERED": "1"}

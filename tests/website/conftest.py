@@ -14,7 +14,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 TIMEOUT = 30_000  # ms; on a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, asyncio.run fails in this process
 def chromium() -> Iterator[Browser]:
     """A browser; the tests are skipped if none is installed."""
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -95,8 +95,8 @@ def _why_not_opened(path: Path) -> str:
 
 @dataclass
 class Quota:
-    """How much more one student's archives may unpack: bytes, files and seconds; and how many bytes
-    they have read and made so far.
+    """How much more one student's archives may unpack: bytes, files and seconds; how many bytes
+    they have read and made so far, and how many entries they listed, unpacked or not.
     """
 
     size: int
@@ -104,6 +104,7 @@ class Quota:
     seconds: float
     packed: int = 0
     unpacked: int = 0
+    listed: int = 0
 
     def refusal(self, entries: list[ArchiveEntry], packed_size: int) -> str:
         """Why these entries of an archive must not be unpacked, before any of it is; empty if they
@@ -206,6 +207,10 @@ class Extraction:
             raise ValueError(f"it is an archive inside {MAX_DEPTH} others")
         if name and path.stat().st_size > MAX_BYTES:
             raise ValueError(f"this archive is larger than {MAX_BYTES // 2**20} MB")
+        quota = None if is_class else self._quota_of(name)
+        # reading the list of an archive takes time, even if it is then refused
+        if quota and quota.listed > MAX_FILES:
+            raise ValueError(f"this student's archives list too many files, more than {MAX_FILES}")
         self._count += 1
         folder = self._scratch / str(self._count)
         folder.mkdir()
@@ -214,8 +219,9 @@ class Extraction:
         limits = self._limits(path, name, is_class)
         try:
             with archive_formats.open_archive(path, name or path.name, limits) as archive:
-                if not is_class:
-                    self._quota_of(name).seconds -= time.monotonic() - started
+                if quota:
+                    quota.seconds -= time.monotonic() - started
+                    quota.listed += len(archive.entries)
                 inner = self._extract_all(archive, path, folder, name, is_class)
         except archive_formats.DAMAGED as error:
             raise ValueError(
