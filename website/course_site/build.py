@@ -80,7 +80,7 @@ def build(
 
 def _assets(cache: Path) -> dict[str, bytes]:
     """The files that the page's JavaScript loads, by name."""
-    logging.disable(logging.INFO)  # exporter and quantiser log every step
+    logging.disable(logging.WARNING)  # exporter and quantiser log every step
     try:
         return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
     finally:
