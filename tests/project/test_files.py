@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.checkout import ROOT
+from tests.support.order import LONGEST
 
 # in two parts, so that this file passes its own test
 REGISTRIES = [

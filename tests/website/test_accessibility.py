@@ -117,10 +117,10 @@ def test_nothing_sticks_out(new_page: Callable[..., Page], addresses, problems, 
 
 
 def show_demos(page: Page) -> None:
-    """Scroll to every demo, so that its controls are there."""
+    """Scroll to every demo, so that its controls are there, or the sentence why they are not."""
     for demo in page.locator("[data-demo]").all():
         demo.scroll_into_view_if_needed()
-        expect(demo.locator("button, input").first).to_be_attached()
+        expect(demo.locator("button, input, [role=status]").first).to_be_attached()
     page.evaluate("scrollTo(0, 0)")
 
 

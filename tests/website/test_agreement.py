@@ -1,6 +1,8 @@
 """The models in a page give what torch gives, in Chromium, from a folder without a server."""
 
 import base64
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from course_lib.data.scenes import scene
 from course_lib.diffusion import attention_maps, judge, text_to_image
 from course_lib.metrics.images import psnr
 from course_lib.vision.tasks import LEVELS
+from tests.support.command import environment
 
 TOLERANCE = 1e-4  # of the largest value
 MIN_PSNR = 35.0  # dB, of an int8 picture against that of torch
@@ -88,8 +91,18 @@ def real_inputs(name: str) -> dict[str, Tensor]:
     return example_inputs(name)
 
 
+def load_model(name: str, int8: bool | None = None) -> bytes:
+    """A model's file, exported by a new process: torch can't trace code whose shapes are checked."""
+    program = (
+        "from pathlib import Path; from course_site.models import build; "
+        f"build.load_model({name!r}, Path({str(CACHE)!r}), int8={int8})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment())
+    return build.load_model(name, CACHE, int8=int8)
+
+
 def check_agreement(name: str, open_site: Callable[[dict[str, bytes]], Page]) -> None:
-    page = open_site({name: build.load_model(name, CACHE, int8=False)})
+    page = open_site({name: load_model(name, int8=False)})
     inputs = real_inputs(name)
     with torch.no_grad():
         outputs = NETWORKS[name].build().eval()(*inputs.values())
@@ -138,9 +151,10 @@ def draw_with_torch(prompt: str, seed: int, steps: int = STEPS) -> attention_map
 
 
 def int8_models() -> dict[str, bytes]:
-    return {name: build.load_model(name, CACHE) for name in build.INT8}
+    return {name: load_model(name) for name in build.INT8}
 
 
+@pytest.mark.slow  # exporting the models takes minutes where none are cached
 def test_a_picture_and_its_attention_agree(open_site):
     page = open_site(int8_models())
     prompt, seed, steps = "an owl on an orange background", 3, 4
