@@ -92,7 +92,7 @@ def real_inputs(name: str) -> dict[str, Tensor]:
 
 
 def load_model(name: str, int8: bool | None = None) -> bytes:
-    """A model's file, exported by a new process: torch can't trace code whose shapes are checked."""
+    """A model's file, exported by a new process: torch can't trace checks of shapes."""
     program = (
         "from pathlib import Path; from course_site.models import build; "
         f"build.load_model({name!r}, Path({str(CACHE)!r}), int8={int8})"
