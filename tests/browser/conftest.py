@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from course_lib.quiz import question_bank
 from course_lib.quiz.question import Option, Question
+from tests.support.browsers import launch_chromium
 from tests.support.live_jupyter import Jupyter, serve
 
 LESSON = "01_test"
@@ -73,17 +74,11 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
         yield jupyter
 
 
-@pytest.fixture(scope="module")  # while Playwright runs, asyncio.run fails in this process
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser; the tests are skipped if none is installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no browser is installed: install the package chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with launch_chromium(FLAGS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

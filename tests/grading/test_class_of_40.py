@@ -1,7 +1,7 @@
 """A class of 40 from its downloads to its exports, command by command, and again after changes.
 
 The scores were worked out by hand: ``class_of_40/expected.csv`` after the first run, and
-``expected_after_changes.csv`` after the second. A row's ``said`` is a part of the reason that
+``expected_after_changes.csv`` after the second. A row's ``reason`` is a part of the reason that
 problems.csv or notes.csv gives; ``waits`` are the items that wait for a person. Late penalties need
 times, which only Gradescope's download has: see :func:`expected_rows`.
 """
@@ -135,7 +135,7 @@ class Instructor:
             return list(csv.DictReader(file))
 
     def reasons(self) -> dict[str, list[str]]:
-        """What the last run said about each student of the class, by login; "" for others."""
+        """What the last run reported about each student of the class, by login; "" for others."""
         reasons: dict[str, list[str]] = {}
         for table in ("problems", "notes"):
             for row in self.table(self.out / f"{table}.csv"):
@@ -184,7 +184,7 @@ def expected_rows(table: str, course: Instructor) -> dict[str, dict[str, str]]:
     rows = {}
     for row in class_of_40.read_table(table):
         login = row.pop("login")
-        del row["said"]
+        del row["reason"]
         if not row["earned"] or login not in course.logins:
             continue
         if not course.platform.tells_time:
@@ -220,20 +220,20 @@ def check_missing(course: Instructor, expected: dict[str, dict[str, str]]) -> No
     """Who has handed in nothing, and who something that could not be graded."""
     missing = course.table(course.out / "not_handed_in.csv")
     notes = {row["student"]: row["note"] for row in missing}
-    said = {row["login"]: row["said"] for row in class_of_40.read_table("expected.csv")}
+    reasons = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
     logins = {id: login for login, id in course.ids.items()}
     assert {logins[id] for id in notes} == course.ids.keys() - expected.keys()
     for id, note in notes.items():
-        text = said[logins[id]] if logins[id] in course.logins else ""
+        text = reasons[logins[id]] if logins[id] in course.logins else ""
         assert text in note and bool(text) == bool(note)
 
 
 def check_reasons(course: Instructor) -> None:
     """Who has a problem or a note, and which."""
     reasons = course.reasons()
-    said = {row["login"]: row["said"] for row in class_of_40.read_table("expected.csv")}
+    reasons = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
     for login in course.logins:
-        text = said.get(login)
+        text = reasons.get(login)
         own = reasons.get(login, [])
         own = [reason for reason in own if "marks it as late" not in reason]
         if text:

@@ -78,15 +78,15 @@ def test_only_complete_files_are_opened(tmp_path):
 
 def run_watch(folder: Path, grade, looks: int) -> list[str]:
     """What a watch says in so many looks."""
-    said: list[str] = []
+    printed: list[str] = []
     left = iter(range(looks))
 
     def wait() -> None:
         if next(left, None) is None:
             raise StopWatching
 
-    watch(folder, grade, said.append, wait)
-    return said
+    watch(folder, grade, printed.append, wait)
+    return printed
 
 
 def test_each_arrival_is_graded_once(tmp_path):
@@ -116,8 +116,8 @@ def test_a_failed_run_is_reported_once_and_tried_again(tmp_path):
             raise errors.pop(0)
         return ["graded"]
 
-    said = run_watch(tmp_path, grade, 3 * RETRY_AFTER + 2)
-    assert said == [
+    printed = run_watch(tmp_path, grade, 3 * RETRY_AFTER + 2)
+    assert printed == [
         "nothing was graded: another run is at work",
         "nothing was graded: TypeError: ",
         "graded",
@@ -125,15 +125,15 @@ def test_a_failed_run_is_reported_once_and_tried_again(tmp_path):
 
 
 def test_control_c_waits_for_the_run_that_is_at_work():
-    said: list[str] = []
-    interruption = Interruption(said.append)
+    printed: list[str] = []
+    interruption = Interruption(printed.append)
     before = signal.getsignal(signal.SIGINT)
     with interruption.handled():
         with pytest.raises(StopWatching):
             signal.raise_signal(signal.SIGINT)
         with interruption.at_work():
             signal.raise_signal(signal.SIGINT)
-            assert len(said) == 1 and "Ctrl-C again" in said[0]
+            assert len(printed) == 1 and "Ctrl-C again" in printed[0]
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
         with pytest.raises(StopWatching):

@@ -2,29 +2,24 @@
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browsers import launch_chromium
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 TIMEOUT = 30_000  # ms; on a busy machine
 
 
-@pytest.fixture(scope="module")  # while Playwright runs, asyncio.run fails in this process
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser; the tests are skipped if none is installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.skip("no browser is installed: install the package chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with launch_chromium(FLAGS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ WEB = Path(__file__).resolve().parents[1] / "web"
 
 
 class BundleError(Exception):
-    """npm or esbuild failed; the message says why and how to mend it."""
+    """npm or esbuild failed; the message says why and how to fix it."""
 
 
 def install_packages() -> None:

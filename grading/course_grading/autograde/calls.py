@@ -6,11 +6,11 @@ and every hidden case is called again after the others, in another random order:
 is right each time. Where a fork is cheap, each case is also called in a process of its own, which
 no other case has touched.
 
-It is cheap without torch: the exercises of the sample lesson take 0.07 s of CPU time for each
-submission, and 0.02 s without these forks. A fork with torch's pages is dear: lesson 2 would take
-2.2 s in place of 0.36 s, and no longer be graded thirty times faster than by nbgrader. There the
-second call alone finds what depends on the others. Neither holds against code that keeps state in
-files, which gains nothing: it does not know which calls are the hidden ones.
+Forking is cheap without torch: the exercises of the sample lesson take 0.07 s of CPU time for each
+submission, and 0.02 s without these forks. It is expensive once torch is loaded: lesson 2 would
+take 2.2 s instead of 0.36 s (docs/measured.md). There only the second call detects a result that
+depends on earlier calls. Neither detects state kept in files, which gains nothing: the code does
+not know which calls are the hidden ones.
 """
 
 import random

@@ -56,7 +56,7 @@ def read_handed_in(
         source: where it was found, for messages.
         assume_utc: whether a time without a zone is in UTC by definition, as in nbgrader's
             ``timestamp.txt``; otherwise it is in ``zone``.
-        zone: the class's time zone; None if nobody has said it: then UTC is assumed, with a note.
+        zone: the class's time zone; None if it is not set: then UTC is assumed, with a note.
     """
     shown = text[:40]
     try:

@@ -1,7 +1,7 @@
 """A Sphinx extension: the names by which screen readers call what is in a page.
 
-A name must contain the words that are visible (WCAG 2.5.3), so that they can be said to software
-that listens. MyST-NB gives every folded cell another one.
+A name must contain the words that are visible (WCAG 2.5.3), so that speech-control
+software finds it by them. MyST-NB gives every folded cell another one.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 /** Lesson 4: a picture through the latent and back, beside JPEG; its channels; a walk to another. */
 
 import { CHANNELS, FACTOR, decode, encode } from "./autoencoder-models.js";
-import { button, choice, element, formatBytes, latest, radios, slider, statusLine } from "./controls.js";
+import { button, choice, element, formatBytes, latest, radios, slider, startButton, statusLine } from "./controls.js";
 import { changeChannels, channelPicture, encodeWithin, interpolate, packedSize, psnr, quantise } from "./codec.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
@@ -16,16 +16,7 @@ const LATENT_SIDE = SIDE / FACTOR;
 
 /** @param {HTMLElement} section */
 export function mount(section) {
-  const status = statusLine();
-  const start = button("Start the autoencoder", () => {
-    start.disabled = true;
-    open(section, status).then(() => row.remove(), (error) => {
-      status.fail(error);
-      start.disabled = false;
-    });
-  }, { primary: true });
-  const row = element("div", { class: "demo-row demo-start" }, start);
-  section.append(row, status.line);
+  startButton(section, "Start the autoencoder", open);
 }
 
 /**

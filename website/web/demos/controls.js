@@ -43,6 +43,26 @@ export function button(text, onClick, attributes = {}) {
 }
 
 /**
+ * Adds the button that starts a demo, and its status line. The button stays until `open` succeeds.
+ *
+ * @param {HTMLElement} section
+ * @param {string} text
+ * @param {(section: HTMLElement, status: ReturnType<typeof statusLine>) => Promise<void>} open
+ */
+export function startButton(section, text, open) {
+  const status = statusLine();
+  const start = button(text, () => {
+    start.disabled = true;
+    open(section, status).then(() => row.remove(), (error) => {
+      status.fail(error);
+      start.disabled = false;
+    });
+  }, { primary: true });
+  const row = element("div", { class: "demo-row demo-start" }, start);
+  section.append(row, status.line);
+}
+
+/**
  * A control below its label.
  *
  * @param {string} label

@@ -1,7 +1,7 @@
 /** Lesson 3: a scene to arrange, and the answers of the five networks while it changes. */
 
 import { Answer } from "./answers.js";
-import { button, choice, element, latest, slider, statusLine } from "./controls.js";
+import { button, choice, element, latest, slider, startButton, statusLine } from "./controls.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
 import { photoSource } from "./photo-source.js";
@@ -15,16 +15,7 @@ const MODELS = ["classifier", "localizer", "detector", "segmenter", "instances"]
 
 /** @param {HTMLElement} section */
 export function mount(section) {
-  const status = statusLine();
-  const start = button("Start the five networks", () => {
-    start.disabled = true;
-    open(section, status).then(() => row.remove(), (error) => {
-      status.fail(error);
-      start.disabled = false;
-    });
-  }, { primary: true });
-  const row = element("div", { class: "demo-row demo-start" }, start);
-  section.append(row, status.line);
+  startButton(section, "Start the five networks", open);
 }
 
 /**

@@ -12,7 +12,7 @@ const VERDICTS = {
   "wrong, left": { sign: "–", words: "Rightly left out." },
 };
 
-let problemIsKnown = false; // said once a page
+let problemIsKnown = false; // shown once per page
 
 /** Prepare every question below an element. */
 export function mountQuestions(root = document) {

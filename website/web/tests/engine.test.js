@@ -92,7 +92,7 @@ test("the nearest sentence forgives typing errors and fills in what is missing",
   assert.equal(nearestCaption("a dragon"), "a fox on a blue background");
 });
 
-test("words, digits and runs of signs are told apart", () => {
+test("the tokenizer splits words, digits and punctuation", () => {
   assert.deepEqual(splitWords("It's 42 owls!!"), ["it", "'s", "4", "2", "owls", "!!"]);
   assert.deepEqual(splitWords("<|endoftext|><|EndOfText|>"), ["<|endoftext|>", "<|", "endoftext", "|>"]);
 });

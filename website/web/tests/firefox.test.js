@@ -69,8 +69,8 @@ test("a question is answered by keyboard and stays answered", unless(COURSE_QUES
     await page.keyboard.press(" ");
     await page.keyboard.press("Enter");
     await page.waitForSelector(".course-question-feedback:not([hidden])");
-    const said = await page.$eval(status, (element) => element.textContent ?? "");
-    assert.match(said, /^(Right|Partly right|Wrong): [\d.]+ of [\d.]+ points?\./);
+    const text = await page.$eval(status, (element) => element.textContent ?? "");
+    assert.match(text, /^(Right|Partly right|Wrong): [\d.]+ of [\d.]+ points?\./);
     await page.reload({ waitUntil: "load" });
     const again = await page.$eval(status, (element) => element.textContent ?? "");
     assert.match(again, /Your earlier answer/);
@@ -85,9 +85,9 @@ test("a sentence becomes a picture", unless(COURSE_PICTURE), () =>
       () => /\d steps in [\d.]+ s\.|cannot|could not/.test(document.body.innerText),
       { timeout: PATIENCE },
     );
-    const said = await page.$eval("[data-demo]", (section) => section.textContent ?? "");
-    assert.match(said, /\d steps in [\d.]+ s\./);
-    console.log(said.match(/\d+ steps in [\d.]+ s/)?.[0]);
+    const text = await page.$eval("[data-demo]", (section) => section.textContent ?? "");
+    assert.match(text, /\d steps in [\d.]+ s\./);
+    console.log(text.match(/\d+ steps in [\d.]+ s/)?.[0]);
     const colours = await page.$eval(".demo-stage canvas", countColours);
     assert.ok(colours > 1000, `${colours} colours`);
   }),

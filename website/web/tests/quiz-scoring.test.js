@@ -16,7 +16,7 @@ test("no answer, every option, and mostly wrong options earn nothing", () => {
   assert.equal(score("AD", "BC", "ABCD", 2), 0);
 });
 
-test("a result is said in words and with its points", () => {
+test("the status line names the result and its points", () => {
   assert.equal(describeResult(2, 2), "Right: 2 of 2 points.");
   assert.equal(describeResult(4 / 3, 2), "Partly right: 1.33 of 2 points.");
   assert.equal(describeResult(0, 1), "Wrong: 0 of 1 point.");

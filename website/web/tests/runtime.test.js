@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { decodeBase64, inflate } from "../runtime/assets.js";
 import { Runtime, explain } from "../runtime/runtime.js";
 
-/** A worker that answers as it is told. */
+/** A mock worker with scripted replies. */
 class FakeWorker {
   /** @type {((event: {data: any}) => void) | null} */
   onmessage = null;

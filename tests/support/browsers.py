@@ -1,0 +1,25 @@
+"""Chromium for tests: the installed one, driven by Playwright."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+
+@contextmanager
+def launch_chromium(flags: Sequence[str]) -> Iterator[Browser]:
+    """A browser that ends with the block; the test is skipped if none is installed.
+
+    While Playwright runs, ``asyncio.run`` fails in this process: use it in fixtures of a module at
+    most, never of a session.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no browser is installed: install the package chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(flags))
+        yield browser
+        browser.close()
