@@ -14,10 +14,9 @@ from course_grading.assign.build import read_lessons, repository_url
 from course_grading.assign.lesson import Lesson
 from nbformat import NotebookNode
 
-from course_site import bundle, demo_data, execute, formulas, theme
+from course_site import bundle, execute, formulas, theme
 from course_site.errors import SiteError
 from course_site.models import build as models
-from course_site.models import package
 from course_site.pages import documents, front
 from course_site.pages import lesson as lesson_pages
 from course_site.pages.images import PictureStore
@@ -71,18 +70,18 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
-        package.write_assets(_assets(cache / "models"), site / "_static" / "assets")
+        _write_assets(site / "_static" / "assets", cache / "models")
         _trim(site)
         sizes = measure(site)
         _replace(out, site)
     return sizes
 
 
-def _assets(cache: Path) -> dict[str, bytes]:
-    """The files that the page's JavaScript loads, by name."""
+def _write_assets(out: Path, cache: Path) -> None:
+    """Write the files that the page's JavaScript loads."""
     logging.disable(logging.WARNING)  # exporter and quantiser log every step
     try:
-        return models.runtime_files() | models.model_files(cache) | demo_data.demo_files(cache)
+        models.build_assets(out, cache)
     finally:
         logging.disable(logging.NOTSET)
 

@@ -9,6 +9,7 @@ late penalties are subtracted as in nbgrader's own export.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from nbgrader.api import (
     Assignment,
@@ -133,27 +134,37 @@ def totals(
 
 def items(book: Gradebook, lesson: str = "") -> list[Item]:
     """Every question and exercise, by lesson, student and name; only of one lesson, if given."""
-    query = (
-        book.db.query(
-            SubmittedAssignment.student_id,
-            Assignment.name,
-            BaseCell.name,
-            Grade.score,
-            Grade.max_score,
-            _SCORED,
-            Grade.needs_manual_grade,
-            Grade.notebook_id,
-        )
-        .select_from(Grade)
-        .join(BaseCell, Grade.cell_id == BaseCell.id)
-        .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
-        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-    )
-    if lesson:
-        query = query.filter(Assignment.name == lesson)
+    columns = [
+        BaseCell.name,
+        Grade.score,
+        Grade.max_score,
+        _SCORED,
+        Grade.needs_manual_grade,
+        Grade.notebook_id,
+    ]
+    query = query_cells(book, Grade, columns, lesson=lesson)
     ordered = query.order_by(Assignment.name, SubmittedAssignment.student_id, BaseCell.name)
     return [
         Item(student, lesson, name, score, max_score, bool(scored), bool(manual), notebook)
         for student, lesson, name, score, max_score, scored, manual, notebook in ordered
     ]
+
+
+def query_cells(
+    book: Gradebook, table: Any, columns: list[Any], student: str = "", lesson: str = ""
+) -> Any:
+    """A query of one of nbgrader's tables by cell, with student and lesson as the first columns.
+
+    ``student``, ``lesson``: only rows of this one, if given.
+    """
+    query = (
+        book.db.query(SubmittedAssignment.student_id, Assignment.name, *columns)
+        .select_from(table)
+        .join(BaseCell, table.cell_id == BaseCell.id)
+        .join(SubmittedNotebook, table.notebook_id == SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+    )
+    if student:
+        query = query.filter(SubmittedAssignment.student_id == student)
+    return query.filter(Assignment.name == lesson) if lesson else query

@@ -14,13 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from nbgrader.api import (
-    Assignment,
     BaseCell,
     Comment,
     Grade,
     Gradebook,
-    SubmittedAssignment,
-    SubmittedNotebook,
 )
 
 from course_grading.gradebook import due_dates, originals, recorded, replies, scores
@@ -139,7 +136,8 @@ def read(book: Gradebook, workspace: Path, student: str = "", lesson: str = "") 
 def _rows(book: Gradebook, student: str, lesson: str) -> Iterable[tuple]:
     """Student, lesson, item, and the fields of :class:`ItemState`."""
     comments = {}
-    query = _joined(book, Comment, [BaseCell.name, Comment.manual_comment], student, lesson)
+    cells = [BaseCell.name, Comment.manual_comment]
+    query = scores.query_cells(book, Comment, cells, student, lesson)
     for who, where, cell, comment in query:
         if comment:
             comments[who, where, cell.rpartition("-")[0]] = comment
@@ -152,24 +150,9 @@ def _rows(book: Gradebook, student: str, lesson: str) -> Iterable[tuple]:
         Grade.extra_credit,
         Grade.needs_manual_grade,
     ]
-    query = _joined(book, Grade, columns, student, lesson)
+    query = scores.query_cells(book, Grade, columns, student, lesson)
     for who, where, name, *values in query.order_by(BaseCell.name):
         yield who, where, name, *values, comments.get((who, where, name), "")
-
-
-def _joined(book: Gradebook, table, columns: list, student: str, lesson: str):
-    """A query of one of nbgrader's tables by cell, with student and lesson in front."""
-    query = (
-        book.db.query(SubmittedAssignment.student_id, Assignment.name, *columns)
-        .select_from(table)
-        .join(BaseCell, table.cell_id == BaseCell.id)
-        .join(SubmittedNotebook, table.notebook_id == SubmittedNotebook.id)
-        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-    )
-    if student:
-        query = query.filter(SubmittedAssignment.student_id == student)
-    return query.filter(Assignment.name == lesson) if lesson else query
 
 
 def _isoformat(time: datetime | None) -> str | None:
