@@ -231,9 +231,9 @@ def check_missing(course: Instructor, expected: dict[str, dict[str, str]]) -> No
 def check_reasons(course: Instructor) -> None:
     """Who has a problem or a note, and which."""
     reasons = course.reasons()
-    reasons = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
+    expected = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
     for login in course.logins:
-        text = reasons.get(login)
+        text = expected.get(login)
         own = reasons.get(login, [])
         own = [reason for reason in own if "marks it as late" not in reason]
         if text:

@@ -1,15 +1,13 @@
 """A small static site of questions: a front page and one page, with the theme's CSS, no Sphinx."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from course_site import bundle
 
 from course_lib.quiz.question import Option, Question
-from tests.support.checkout import ROOT
 
-WEB = ROOT / "website" / "web"
 LESSON = "01_why_not_fully_connected"
 SEVERAL = Question(
     "why-not-fc",
@@ -50,10 +48,11 @@ _SHELL = """<!DOCTYPE html>
 
 
 def skip_without_packages() -> None:
-    """Skip the test where npm's packages or the site's extra are not installed."""
-    if not (WEB / "node_modules").is_dir():
-        pytest.skip("npm's packages are not installed: run `npm ci` in website/web")
-    pytest.importorskip("pydata_sphinx_theme", reason="install the extra: site")
+    """Install npm's packages unless they are there; skip the test where that is impossible."""
+    try:
+        bundle.install_packages()
+    except bundle.BundleError as error:
+        pytest.skip(f"npm's packages are not installed: {str(error).splitlines()[0]}")
 
 
 def build_site(folder: Path) -> Path:
@@ -71,8 +70,8 @@ def build_site(folder: Path) -> Path:
         for path in Path(package.__file__).parent.rglob("static/styles/*-theme.css"):
             shutil.copy(path, static)
         assert list(static.glob(f"*{name}*.css")), name
-    shutil.copy(WEB / "quiz.css", static)
-    bundle(static / "quiz.js")
+    shutil.copy(bundle.WEB / "quiz.css", static)
+    bundle.bundle("main.js", static / "quiz.js")
     forms = "".join(
         questions.render(LESSON, question.name, question, TEXTS[question.name])
         for question in (SEVERAL, ONE)
@@ -86,20 +85,3 @@ def build_site(folder: Path) -> Path:
         html = _SHELL.format(title=name.capitalize(), body=body)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return folder
-
-
-def bundle(target: Path) -> None:
-    """The questions' JavaScript alone, as one classic script."""
-    subprocess.run(
-        [
-            WEB / "node_modules" / ".bin" / "esbuild",
-            "--bundle",
-            "--format=iife",
-            "--sourcefile=quiz-only.js",
-            f"--outfile={target}",
-        ],
-        input=b'import { mountQuiz } from "./quiz/index.js"; mountQuiz();',
-        cwd=WEB,
-        check=True,
-        capture_output=True,
-    )

@@ -22,6 +22,7 @@ from course_lib.data.scenes import scene
 from course_lib.diffusion import attention_maps, judge, text_to_image
 from course_lib.metrics.images import psnr
 from course_lib.vision.tasks import LEVELS
+from tests.support import question_page
 from tests.support.command import environment
 
 TOLERANCE = 1e-4  # of the largest value
@@ -50,6 +51,7 @@ def write_site(folder: Path, files: dict[str, bytes]) -> Path:
 @pytest.fixture
 def open_site(chromium: Browser, tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], Page]]:
     """Opens a page that can run the given models, as ``file://``; errors fail the test."""
+    question_page.skip_without_packages()
     errors: list[str] = []
     context = chromium.new_context()
     context.set_default_timeout(TIMEOUT)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup, Tag
 from course_grading.assign.source import read_lesson
-from course_site import build, execute, formulas
+from course_site import build, bundle, execute, formulas
 from course_site.errors import LessonFailedError, SiteError
 from course_site.models import package
 from course_site.pages import demos, documents
@@ -158,7 +158,7 @@ def test_wrong_formula_stops_the_build(tmp_path: Path):
     (tmp_path / "_static").mkdir()
     (tmp_path / "index.html").write_text(r'<head></head><span class="math">\(\frac{1\)</span>')
     with pytest.raises(SiteError, match=r"formula '\\\\frac\{1'"):
-        formulas.typeset(tmp_path, question_page.WEB)
+        formulas.typeset(tmp_path, bundle.WEB)
 
 
 def test_links_of_documents_lead_to_pages_or_nowhere(site: Path):

@@ -15,6 +15,7 @@ from course_lib.convolution import edge_kernels
 from course_lib.convolution.layers import conv2d
 from course_lib.data import photos
 from course_lib.diffusion import small_denoiser
+from tests.support import question_page
 from tests.website import axe
 
 PAGES = Path(__file__).parent / "pages"
@@ -39,8 +40,7 @@ def _write_pages(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages with pictures and numbers, without models."""
-    if shutil.which("node") is None:
-        pytest.skip("Node.js is not installed: esbuild's packages come by npm")
+    question_page.skip_without_packages()
     folder = _write_pages(tmp_path_factory.mktemp("demos") / "site")
     package.write_assets(demo_data.demo_files(CACHE), folder / "_static" / "assets")
     return folder
@@ -49,8 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def live_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages with the models too; exporting them takes minutes, so they are cached."""
-    if shutil.which("node") is None:
-        pytest.skip("Node.js is not installed: esbuild's packages come by npm")
+    question_page.skip_without_packages()
     folder = _write_pages(tmp_path_factory.mktemp("demos") / "site")
     build.build_assets(folder / "_static" / "assets", CACHE)
     return folder

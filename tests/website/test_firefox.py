@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from tests.support import question_page
 
-WEB = question_page.WEB
+WEB = bundle.WEB
 PAGES = Path(__file__).parent / "pages"
 TEST = WEB / "tests" / "firefox.test.js"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from course_lib.quiz.scoring import LETTERS, score
+from tests.support import question_page
 from tests.support.checkout import ROOT
 
 WEB = ROOT / "website" / "web"
@@ -21,8 +22,7 @@ def node() -> str:
     path = shutil.which("node")
     if path is None:
         pytest.skip("node is not installed: install the package nodejs")
-    if not (WEB / "node_modules").is_dir():
-        pytest.skip("npm's packages are not installed: run `npm ci` in website/web")
+    question_page.skip_without_packages()
     return path
 
 

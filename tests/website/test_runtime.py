@@ -5,6 +5,8 @@ from course_site import bundle
 from course_site.models import package
 from playwright.sync_api import Error
 
+from tests.support import question_page
+
 CONTENTS = {"model": bytes(range(256)) * 20}
 CALL = "name => course.loadAsset(name).then(bytes => Array.from(bytes))"
 
@@ -12,6 +14,7 @@ CALL = "name => course.loadAsset(name).then(bytes => Array.from(bytes))"
 @pytest.fixture
 def folder(tmp_path):
     """A page with a file in several pieces."""
+    question_page.skip_without_packages()
     package.write_assets(CONTENTS, tmp_path / "_static" / "assets")
     bundle.bundle("tests/agreement-page.js", tmp_path / "_static" / "course.js")
     # No root is given: it is found from the script's address.

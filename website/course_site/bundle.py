@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock
+
 WEB = Path(__file__).resolve().parents[1] / "web"
 
 
@@ -18,11 +20,14 @@ class BundleError(Exception):
 def install_packages() -> None:
     """Install the packages of ``package-lock.json`` unless they are there; npm checks their hashes.
 
+    Several processes may call it at the same time: one installs, the others wait.
+
     Raises:
         BundleError: if there is no npm, or it fails.
     """
-    if not _is_installed():
-        _run("npm", "ci")
+    with FileLock(WEB / ".npm-install.lock"):
+        if not _is_installed():
+            _run("npm", "ci")
 
 
 def _is_installed() -> bool:

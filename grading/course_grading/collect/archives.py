@@ -210,7 +210,10 @@ class Extraction:
         quota = None if is_class else self._quota_of(name)
         # reading the list of an archive takes time, even if it is then refused
         if quota and quota.listed > MAX_FILES:
-            raise ValueError(f"this student's archives list too many files, more than {MAX_FILES}")
+            raise ValueError(
+                "with the archives inside it and the student's others, it lists too many files, "
+                f"more than {MAX_FILES}"
+            )
         self._count += 1
         folder = self._scratch / str(self._count)
         folder.mkdir()
