@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+from course_site.models import package
+
 from course_lib.quiz import question_bank
 from tests.support.checkout import ROOT
 
@@ -121,3 +123,8 @@ def write_bank(folder: Path) -> Path:
     text = question_bank.pack(LESSON, lesson.questions)
     (folder / "bank" / f"{LESSON}.json").write_text(text, encoding="utf-8")
     return folder / "bank"
+
+
+def write_assets(out: Path, cache: Path) -> None:
+    """Takes the place of the build's own function: a list of models that has one, of no use."""
+    package.write_assets({"unet": b"weights"}, out)

@@ -30,7 +30,7 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     def log_error(message) -> None:
         if message.type == "error":
-            errors.append(message.text)
+            errors.append(f"{message.text} {message.location['url']}")
 
     def open_page(**options) -> Page:
         options = {"viewport": {"width": 1000, "height": 800}} | options

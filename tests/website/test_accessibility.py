@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("walked") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(question_bank, "FOLDER", small_site.write_bank(course))
-        patch.setattr(build, "_write_assets", lambda out, cache: None)
+        patch.setattr(build, "_write_assets", small_site.write_assets)
         build.build(course, out, "quick", course / "cache", report=lambda sentence: None)
     return out
 

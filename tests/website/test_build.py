@@ -10,7 +10,6 @@ from bs4 import BeautifulSoup, Tag
 from course_grading.assign.source import read_lesson
 from course_site import build, bundle, execute, formulas
 from course_site.errors import LessonFailedError, SiteError
-from course_site.models import package
 from course_site.pages import demos, documents
 from playwright.sync_api import Page, expect
 
@@ -37,11 +36,7 @@ def site(course: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("site") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(question_bank, "FOLDER", small_site.write_bank(course))
-        patch.setattr(
-            build,
-            "_write_assets",
-            lambda out, cache: package.write_assets({"unet": b"weights"}, out),
-        )
+        patch.setattr(build, "_write_assets", small_site.write_assets)
         sizes = build.build(course, out, "quick", cache, report=lambda sentence: None)
     assert 0 < sizes["all"] == sum(sizes.values()) - sizes["all"]
     return out
