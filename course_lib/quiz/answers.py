@@ -153,31 +153,37 @@ class Key:
         """
         return [text.strip() for text in f"{self.right};{self.wrong}".split(";") if text.strip()]
 
+    @property
+    def margins(self) -> list[tuple[Fraction, Fraction]]:
+        """The values of a number, and how far from each an answer may be."""
+        tolerance, relative = number_text.parse_tolerance(self.tolerance, self.right)
+        pairs = []
+        for text in self.values:
+            value = number_text.parse_number(text, self.format.unit) or Fraction(0)
+            margin = tolerance * abs(value) if relative else tolerance
+            # A recorded number has at least 12 digits: more than anybody types.
+            is_exact = Fraction(f"{float(value):.12g}") == value
+            rounding = Fraction(0) if is_exact else Fraction(1, 10**11)
+            pairs.append((value, margin + abs(value) * rounding))
+        return pairs
+
     def match(self, recorded: str) -> int | None:
         """The index in ``values`` of the one that a number or a point is; None for any other."""
-        is_same = self._in_box if self.format.kind == "point" else self._near
-        found = (number for number, text in enumerate(self.values) if is_same(recorded, text))
-        return next(found, None)
+        if self.format.kind == "point":
+            x, y = (float(part) for part in recorded.split(","))
+            boxes = [parse_box(text) for text in self.values]
+            hits = [x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes]
+        else:
+            typed = number_text.parse_number(recorded)
+            if typed is None:
+                return None
+            hits = [abs(typed - value) <= margin for value, margin in self.margins]
+        return hits.index(True) if True in hits else None
 
     def is_right(self, recorded: str) -> bool:
         """Whether a number or a point is a right one."""
         index = self.match(recorded)
         return index is not None and index <= self.right.count(";")
-
-    def _near(self, recorded: str, text: str) -> bool:
-        typed = number_text.parse_number(recorded)
-        value = number_text.parse_number(text, self.format.unit)
-        if typed is None or value is None:
-            return False
-        tolerance, relative = number_text.parse_tolerance(self.tolerance, self.right)
-        # A recorded number has at least 12 digits: more than anybody types.
-        rounding = abs(value) * Fraction(1, 10**11) if value.denominator > 1 else Fraction(0)
-        return abs(typed - value) <= (tolerance * abs(value) if relative else tolerance) + rounding
-
-    def _in_box(self, recorded: str, text: str) -> bool:
-        x, y = (float(part) for part in recorded.split(","))
-        x0, y0, x1, y1 = parse_box(text)
-        return x0 <= x <= x1 and y0 <= y <= y1
 
 
 def order_share(recorded: str, right: str) -> float:

@@ -154,7 +154,8 @@ class Editions:
         what = "options" if shown.options else "a text"
         return (
             None,
-            f"has {what} that no kept release has: it waits for manual grading (the student's own notebook shows it)",
+            f"has {what} that no kept release has: it waits for manual grading (the student's own "
+            "notebook shows it)",
         )
 
     def _find_shown(self, cells: list) -> dict[str, list[str]]:

@@ -130,8 +130,9 @@ def _store(image) -> bytes:
     chunks = []
     if colours:
         palette = sorted(colour for _, colour in colours)
-        index = {colour: bytes([number]) for number, colour in enumerate(palette)}
-        pixels = b"".join(index[colour] for colour in rgb.getdata())
+        index = {bytes(colour): number for number, colour in enumerate(palette)}
+        data = rgb.tobytes()
+        pixels = bytes(index[data[start : start + 3]] for start in range(0, len(data), 3))
         chunks.append((b"PLTE", b"".join(bytes(colour) for colour in palette)))
         depth, row = 3, width
     else:

@@ -32,9 +32,9 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class QuestionKey:
-    """A question: what is right and wrong, and its points.
+    """A question: what is right and wrong, and its points, as in :mod:`course_lib.quiz.answers`.
 
-    ``right`` and ``wrong`` are those of :class:`course_lib.quiz.answers.Key`. ``choose`` is the answer's format as text; it is empty for letters of options, which have no
+    ``choose`` is the answer's format as text; it is empty for letters of options, which have no
     ``tolerance`` either.
     """
 

@@ -84,7 +84,8 @@ class ItemResult:
     """One question or exercise: what it earned, the message for the student, and the answer.
 
     ``answer`` is the recorded answer to a question, such as ``"AC"`` or ``"196,608"``, and ``""``
-    for an exercise (its code is in ``SubmissionResult.sources``). ``manual`` flags it for manual grading.
+    for an exercise (its code is in ``SubmissionResult.sources``). ``manual`` flags it for manual
+    grading.
     """
 
     name: str
