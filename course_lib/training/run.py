@@ -166,7 +166,7 @@ class Run:
     def _evaluate(self, model: nn.Module, card: dict[str, Any]) -> RunResult:
         folder = None if self.ship else self.out
         path = publish.save_with_card(self.name, model, **card, folder=folder)
-        metrics = json.loads(path.with_suffix(".json").read_text())["metrics"]
+        metrics = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["metrics"]
         rows = [
             metrics_row(self.name, split, min(publish.TEST_EXAMPLES, count), metrics[split])
             for split, count in self.recipe.test_splits.items()
@@ -217,7 +217,7 @@ class Run:
         if path is None or not path.is_file():
             return {}
         try:
-            card = json.loads(path.read_text())
+            card = json.loads(path.read_text(encoding="utf-8"))
             stopped = card.get("note", "").startswith(_STOPPED)
             if self.resume and stopped and path.resolve().parent == self.state.resolve().parent:
                 # This run itself replaced the card when it was stopped.
