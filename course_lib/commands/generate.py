@@ -58,7 +58,9 @@ def generate(
         from course_lib.device import resolve_device
         from course_lib.diffusion import prompts, text_to_image
 
-        model = text_to_image.load().to(resolve_device(device))
+        with checkpoints.WithoutInitialisation():
+            model = text_to_image.load()
+        model.to(resolve_device(device))
         for warning in prompts.warnings_about(prompt, model.tokenizer):
             warn(warning)
         return model
