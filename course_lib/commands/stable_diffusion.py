@@ -105,6 +105,7 @@ def generate(
     """Generate an image from a prompt."""
     if not accept_licence:
         _confirm_licence()
+    weights = weights.expanduser()  # a shell leaves --weights=~/sd as it is
     _require_weights(weights)
     generate_files(
         lambda: _load(weights, device),
