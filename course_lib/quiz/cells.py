@@ -68,8 +68,13 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
 
 
 def recorded(name: str) -> None:
-    """Print the recorded answer to a question."""
-    print(_records[name].message if name in _records else _NO_ANSWER)
+    """Print the recorded answer to a question, where it is graded.
+
+    In a notebook that a learner works in, nothing is printed. The boxes above say what is recorded,
+    and change with every click; an output of this cell would be that of an earlier run.
+    """
+    if course_lib.mode() == "grading":
+        print(_records[name].message if name in _records else _NO_ANSWER)
 
 
 def score(

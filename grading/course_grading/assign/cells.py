@@ -30,6 +30,7 @@ if importlib.util.find_spec("course_lib") is None:
         )
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 from course_lib import quiz
+quiz.pass_over()
 {begin}"""
 
 
@@ -66,7 +67,7 @@ def build_notebook(
             begin = "" if graded else f'\nquiz.begin("{lesson.name}")'
             address = f"git+{repository}" if repository else ""
             setup = _SETUP.format(address=address, begin=begin).rstrip()
-            cells.add_code(setup, id="setup", cellView="form")
+            cells.add_code(setup, id="setup", cellView="form", jupyter={"source_hidden": True})
     notebook = new_notebook(cells=cells.cells)
     notebook.metadata = {
         "course": {"lesson": lesson.name},
@@ -153,7 +154,8 @@ def _add_question(cells: _CellList, question: Question, number: int, graded: boo
         rule = f', choose="{format.to_text()}"'
         rule += f', tolerance="{key.tolerance}"' if key.tolerance else ""
     cells.add_code(
-        f'quiz.recorded("{name}")  # graded automatically: nothing to do in this cell\n'
+        f"# @title Question {number} is graded here: nothing to do in this cell\n"
+        f'quiz.recorded("{name}")\n'
         f"{BEGIN_HIDDEN}\n"
         f'quiz.score("{name}", right="{key.right}", wrong="{key.wrong}", '
         f"points={question.points}{rule})\n"
