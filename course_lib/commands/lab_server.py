@@ -5,6 +5,7 @@ JupyterLab scrolls to the cell that an address names after ``#cell-id=``. Its ow
 """
 
 from typing import Any
+from urllib.parse import ParseResult
 
 from jupyter_server.serverapp import ServerApp
 from jupyterlab.labapp import LabApp
@@ -16,9 +17,11 @@ class LessonServer(ServerApp):
 
     cell = Unicode("", config=True, help="The id of the cell to scroll to.")
 
-    def _get_urlparts(self, path: str | None = None, include_token: bool = False, **others: Any):
+    def _get_urlparts(
+        self, path: str | None = None, include_token: bool = False, ip: str | None = None
+    ) -> ParseResult:
         """The parts of an address. With the token it is one that a person opens."""
-        parts = super()._get_urlparts(path=path, include_token=include_token, **others)
+        parts = super()._get_urlparts(path=path, include_token=include_token, ip=ip)
         return parts._replace(fragment=f"cell-id={self.cell}") if include_token else parts
 
     def _write_browser_open_file(self, url: str, fh: Any) -> None:

@@ -120,14 +120,14 @@ class Notebook:
 
 def folder() -> Path:
     """The folder with the learner's notebooks: the working folder, its ``notebooks``, or that of
-    the clone; the working folder if none of them holds a lesson.
+    the clone, the first that holds a lesson's notebook; if none does, the last that exists.
     """
-    here, checkout = Path.cwd(), paths.checkout()
+    here, checkout, known = Path.cwd(), paths.checkout(), lessons()
     candidates = [here, here / "notebooks", *([checkout / "notebooks"] if checkout else [])]
     for candidate in candidates:
-        if any(candidate.glob("[0-9][0-9]_*.ipynb")):
+        if any(name in path.name for path in candidate.glob("*.ipynb") for name in known):
             return candidate
-    return here
+    return [candidate for candidate in candidates if candidate.is_dir()][-1]
 
 
 def lessons() -> list[str]:

@@ -1,7 +1,7 @@
 """A lesson's questions and exercises, and where the learner stands with each."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from course_lib.learner import answers, files
@@ -158,7 +158,7 @@ def _question(
         try:
             answer = scoring.extract_answer(cell.source).strip()
         except ValueError as error:
-            problem = f"{str(error).capitalize()}."
+            problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
     place = "notebook" if answer or problem else "site" if name in site else ""
     answer = site[name].answer if place == "site" else answer
     item = Item(
@@ -176,8 +176,8 @@ def _question(
     if not answer:
         return item
     mark = answers.mark(question, answer)
-    fields = {**vars(item), "earned": mark.earned, "state": _state(mark.earned, question.points)}
-    return Item(**{**fields, "message": mark.problem})
+    state = _state(mark.earned, question.points)
+    return replace(item, earned=mark.earned, state=state, message=mark.problem)
 
 
 def _exercise(
@@ -188,27 +188,21 @@ def _exercise(
     check = checks[-1] if checks else None
     stated = [one.points for one in (check, cell) if one and one.points is not None]
     points = stated[0] if stated else 0.0
-    fields = {
-        "kind": "exercise",
-        "name": name,
-        "title": f"{name.replace('-', ' ')}",
-        "section": section,
-        "points": points,
-        "cell": cell.id,
-    }
+    title = name.replace("-", " ")
+    item = Item("exercise", name, title, section, points, cell=cell.id)
     if not cell.has_work:
-        return Item(**fields)
-    fields |= {"place": "notebook", "pending": points, "state": "written"}
+        return item
+    item = replace(item, place="notebook", pending=points, state="written")
     if checked and checked.digest == files.digest(notebook, name):
         state = _state(checked.points, checked.of)
-        fields |= {"earned": checked.points, "pending": 0.0, "state": state}
-        return Item(**fields, message="" if state == "right" else checked.message)
+        message = "" if state == "right" else checked.message
+        return replace(item, earned=checked.points, pending=0.0, state=state, message=message)
     if check is None or check.run is None or (cell.run or 0) > check.run:
-        return Item(**fields, message="Its check cell has not been run since it was written.")
+        return replace(item, message="Its check cell has not been run since it was written.")
     if check.error or f"✓ {name}:" not in check.output:
-        fields |= {"state": "wrong", "pending": 0.0}
-        return Item(**fields, message=f"Its check cell ends in {_shorten(check.error)}")
-    return Item(**{**fields, "state": "passing"}, message="Its hidden checks have not been run.")
+        message = f"Its check cell ends in {_shorten(check.error)}"
+        return replace(item, state="wrong", pending=0.0, message=message)
+    return replace(item, state="passing", message="Its hidden checks have not been run.")
 
 
 def _state(earned: float, points: float) -> State:
