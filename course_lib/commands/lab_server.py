@@ -1,7 +1,8 @@
 """JupyterLab with a cell in the addresses that it opens and prints.
 
-JupyterLab scrolls to the cell that an address names after ``#cell-id=``. Its own setting
-``default_url`` can't hold that part: it would stand before the server's token.
+JupyterLab scrolls to the cell that an address names after ``#cell-id=``, at the start with the help
+of ``labextension/``. Its own setting ``default_url`` can't hold that part: it would stand before
+the server's token.
 """
 
 from typing import Any

@@ -10,11 +10,13 @@ from course_lib.quiz.question_bank import PackedQuestion
 
 @dataclass(frozen=True)
 class Mark:
-    """What an answer earns. ``problem`` says why it can't be read, in the words that the answer
-    cell uses; empty if it can.
+    """What an answer earns. ``recorded`` is the answer as it counts, the same for two answers that
+    mean the same. ``problem`` says why it can't be read, in the words that the answer cell uses;
+    empty if it can.
     """
 
     earned: float
+    recorded: str
     problem: str = ""
 
 
@@ -25,9 +27,9 @@ def mark(question: PackedQuestion, answer: str) -> Mark:
         question: the question, from the lesson's question bank.
         answer: the string literal of the answer cell, or the website's answer; not blank.
     """
-    right, wrong = question.right, question.wrong
     try:
-        scoring.parse(answer, question.letters, multiple=question.kind == "any")
+        recorded = scoring.parse(answer, question.letters, multiple=question.kind == "any")
     except ValueError as error:
-        return Mark(0.0, str(error))
-    return Mark(scoring.grade(answer, right, wrong, question.points))
+        return Mark(0.0, answer.strip(), str(error))
+    earned = scoring.score(recorded, question.right, question.wrong, question.points)
+    return Mark(earned, recorded)

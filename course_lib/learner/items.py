@@ -141,7 +141,7 @@ def read_lesson(
     for name in [name for name in bank if name not in {item.name for item in progress.items}]:
         progress.items.append(_question(bank[name], name, site or {}))
         progress.notes.append(f"{notebook.path.name} has no cell for the question {name}.")
-    progress.notes.extend(_differences(progress, site or {}))
+    progress.notes.extend(_differences(progress, bank, site or {}))
     return progress
 
 
@@ -211,24 +211,22 @@ def _state(earned: float, points: float) -> State:
     return "right" if earned >= points - 1e-9 else "partly"
 
 
-def _differences(progress: LessonProgress, site: dict[str, SiteAnswer]) -> list[str]:
+def _differences(
+    progress: LessonProgress, bank: dict[str, PackedQuestion], site: dict[str, SiteAnswer]
+) -> list[str]:
     """Where the notebook and the website have different answers."""
-    return [
-        f"{item.name}: the notebook's answer {item.answer} counts, not the website's "
-        f"{site[item.name].answer}."
-        for item in progress.of("question")
-        if item.place == "notebook"
-        and item.name in site
-        and item.answer
-        and _normal(item.answer) != _normal(site[item.name].answer)
-    ]
-
-
-def _normal(answer: str) -> str:
-    try:
-        return scoring.parse(answer)
-    except ValueError:
-        return " ".join(answer.split())
+    notes = []
+    for item in progress.of("question"):
+        if item.place != "notebook" or not item.answer or item.name not in site:
+            continue
+        theirs = site[item.name].answer
+        ours, other = (answers.mark(bank[item.name], one) for one in (item.answer, theirs))
+        if ours.recorded != other.recorded:
+            notes.append(
+                f"{item.name}: the notebook's answer {item.answer} counts, not the website's "
+                f"{theirs}."
+            )
+    return notes
 
 
 def _headings(source: str) -> list[str]:

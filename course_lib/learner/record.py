@@ -160,22 +160,28 @@ def _parse_entry(entry: Any, now: datetime) -> SiteAnswer | None:
     """One answer; None if it is malformed. Its letters are judged with the question, elsewhere."""
     if not isinstance(entry, dict):
         return None
-    answer, points, of, checked = (entry.get(key) for key in ("answer", "points", "of", "checked"))
+    answer, checked = entry.get("answer"), entry.get("checked")
+    points, of = _number(entry.get("points")), _number(entry.get("of"))
     if not isinstance(answer, str) or not 0 < len(answer.strip()) <= _MAX_ANSWER:
         return None
-    if not (_is_number(of) and of > 0 and _is_number(points) and 0 <= points <= of):
+    if points is None or of is None or not 0 <= points <= of or of == 0:
+        return None
+    if not isinstance(checked, str):
         return None
     try:
-        time = datetime.fromisoformat(checked)
-        time = min(time.astimezone(UTC), now)  # a wrong clock must not make it the newest for ever
-    except (TypeError, ValueError, OverflowError):
+        # a wrong clock must not make it the newest for ever
+        time = min(datetime.fromisoformat(checked).astimezone(UTC), now)
+    except (ValueError, OverflowError):
         return None
     text = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return SiteAnswer(answer, points, of, text)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _number(value: Any) -> float | None:
+    """The value if it is a finite number, else None."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return value
 
 
 def _plain(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

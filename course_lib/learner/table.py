@@ -20,11 +20,15 @@ _MAX_AGAIN = 12  # items that the overview lists
 _HEADERS = ("Lesson", "Questions", "Exercises", "Points")
 # No colour carries a meaning; borders and text have the colours of the page, light or dark.
 _STYLE = (
-    ".course-progress-table{border-collapse:collapse;margin:.5em 0;color:inherit;font:inherit}"
-    ".course-progress-table caption{text-align:left;font-weight:bold;padding:.3em 0}"
-    ".course-progress-table th,.course-progress-table td{text-align:left;padding:.3em .8em .3em 0;"
-    "border-bottom:1px solid currentColor;background:none}"
-    ".course-progress-table tfoot th,.course-progress-table tfoot td{border-bottom:0}"
+    # The doubled class outweighs the rules that editors have for tables.
+    "table.course-progress-table.course-progress-table{border-collapse:collapse;margin:.5em 0;"
+    "color:inherit;font:inherit;table-layout:auto}"
+    ".course-progress-table caption{text-align:left;font-weight:bold;padding:.3em 0;color:inherit}"
+    ".course-progress-table.course-progress-table tr{background:none}"
+    ".course-progress-table.course-progress-table :is(th,td){text-align:left;font:inherit;"
+    "padding:.3em 1.2em .3em 0;border:0;border-bottom:1px solid currentColor;max-width:none;"
+    "white-space:normal;vertical-align:top}"
+    ".course-progress-table.course-progress-table :is(thead,tfoot) :is(th,td){font-weight:bold}"
 )
 
 
