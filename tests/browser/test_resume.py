@@ -13,11 +13,14 @@ pytestmark = pytest.mark.browser
 
 LESSON = "01_why_not_fully_connected"
 CELL = "doubling-the-side"
+PATIENCE = 120_000  # ms; the page scrolls when JupyterLab and the whole lesson are there
 
 
 @pytest.fixture
-def lesson(jupyter: Jupyter) -> str:
+def lesson(page: Page, jupyter: Jupyter) -> str:
     """A lesson and the glossary on the server; returns the notebook's path there."""
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     for name in (f"notebooks/{LESSON}.ipynb", "docs/glossary.md"):
         target = jupyter.folder / name
         target.parent.mkdir(exist_ok=True)
@@ -26,7 +29,7 @@ def lesson(jupyter: Jupyter) -> str:
 
 
 def test_the_address_of_a_cell_scrolls_to_it(page: Page, jupyter: Jupyter, lesson: str) -> None:
-    page.goto(f"{jupyter.url}/lab/tree/{lesson}?reset#cell-id={CELL}-answer")
+    page.goto(f"{jupyter.url}/lab/tree/{lesson}#cell-id={CELL}-answer")
     cell = page.locator(".jp-CodeCell", has_text=f'quiz.answer("{CELL}"')
     expect(cell).to_be_in_viewport()
 
