@@ -6,7 +6,7 @@
 
 {
   const PATIENCE = 60_000; // ms; a slow machine may need that long to open a notebook
-  const STEADY = 3; // times in a row that the cell has to be in view: the cells above it grow as they are drawn
+  const STEADY = 10; // times in a row that the cell has to be in view: the cells above it grow as they are drawn
 
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
