@@ -31,4 +31,15 @@ def mode() -> Mode:
     return cast(Mode, value)
 
 
+def progress() -> None:
+    """Show, below a notebook's cell, what you have done in each lesson and where to go on.
+
+    It reads the notebooks as they are saved, in the working folder. It is a table where HTML can be
+    shown, and text elsewhere. ``course progress`` shows the same in a terminal.
+    """
+    from course_lib.learner import table
+
+    table.show()
+
+
 renamed.install()

@@ -6,7 +6,7 @@ import typer
 from course_grading import commands as grading
 from course_site import commands as website
 
-from course_lib.commands import doctor, generate, lab, stable_diffusion, train
+from course_lib.commands import doctor, generate, lab, progress, stable_diffusion, train
 from course_lib.console import write_what_fits
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 for command in (
     lab.lab,
+    progress.progress,
+    progress.check,
     grading.build,
     grading.grade,
     grading.regrade,

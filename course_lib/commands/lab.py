@@ -1,4 +1,4 @@
-"""``course lab``: JupyterLab on a lesson."""
+"""``course lab``: JupyterLab on a lesson, by default where the learner stopped."""
 
 import os
 import subprocess
@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from course_lib.console import fail, require_checkout, require_modules
+from course_lib.learner import summary
 
 # No news, and no instructor's menus: page_config.json
 _SETTINGS = Path(__file__).parent / "jupyterlab"
 
 
 def lab(
-    lesson: Annotated[str, typer.Argument(help="Its number or its name; by default 1.")] = "1",
+    lesson: Annotated[
+        str | None,
+        typer.Argument(help="Its number or its name; by default the one in which you stopped."),
+    ] = None,
     browser: Annotated[
         bool, typer.Option(help="Open it in the browser, or only print the address.")
     ] = True,
@@ -26,29 +30,53 @@ def lab(
         ),
     ] = 8888,
 ) -> None:
-    """Start the course in JupyterLab on a lesson."""
+    """Start the course in JupyterLab on a lesson, at the cell where you stopped."""
     require_modules("jupyterlab", "ipykernel", "notebook")
     root = require_checkout()
-    notebook = _find_notebook(root, lesson)
+    notebook, cell, where = _resume(root, lesson)
+    # The course's own start of JupyterLab adds a cell to the address; see that module.
+    module = "course_lib.commands.lab_server" if cell else "jupyterlab"
     arguments = [
         sys.executable,
         "-m",
-        "jupyterlab",
+        module,
         f"--ServerApp.root_dir={root}",
         # Not a file argument: so the address printed by --no-browser opens the lesson too.
         f"--LabApp.default_url=/lab/tree/notebooks/{notebook}",
         f"--LabApp.app_settings_dir={_SETTINGS}",
         f"--ServerApp.port={port}",
     ]
+    if cell:
+        arguments.append(f"--LessonServer.cell={cell}")
     if not browser:
         arguments.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # as in a container; JupyterLab refuses root otherwise
     os.chdir(root)
-    print(f"Starting JupyterLab on notebooks/{notebook}; stop it with Ctrl+C.", flush=True)
+    print(f"Starting JupyterLab on notebooks/{notebook}{where}; stop it with Ctrl+C.", flush=True)
     if sys.platform == "win32":
         raise typer.Exit(subprocess.call(arguments))
     os.execv(sys.executable, arguments)
+
+
+def _resume(root: Path, lesson: str | None) -> tuple[str, str, str]:
+    """The notebook to open, the id of the cell where the learner stopped, and its section in words;
+    the last two are empty if the lesson has not been begun, or is finished.
+
+    What can't be read about the learner's work never keeps JupyterLab from starting.
+    """
+    folder = root / "notebooks"
+    notebook = _find_notebook(root, lesson) if lesson is not None else ""
+    try:
+        progress = summary.read(folder, notebook.removesuffix(".ipynb"))
+    except (OSError, ValueError):  # a lesson without a question bank
+        return notebook or _find_notebook(root, "1"), "", ""
+    current = progress.lessons[0] if notebook else progress.current
+    if current is None or not current.file:
+        return notebook or _find_notebook(root, "1"), "", ""
+    item, cell = current.next_item, summary.next_cell(current)
+    where = f", section “{item.section}”" if item and cell and item.section else ""
+    return current.file, cell, where
 
 
 def _find_notebook(root: Path, lesson: str) -> str:

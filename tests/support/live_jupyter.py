@@ -17,7 +17,10 @@ import nbformat
 
 from tests.support.checkout import ROOT
 
-EXTENSION = ROOT / "course_lib" / "quiz" / "labextension"
+EXTENSIONS = {
+    "pixels-to-diffusion-quiz": ROOT / "course_lib" / "quiz" / "labextension",
+    "pixels-to-diffusion-resume": ROOT / "course_lib" / "commands" / "labextension",
+}
 
 
 @dataclass
@@ -73,7 +76,8 @@ def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[
     config, extensions = root / "config" / "labconfig", root / "data" / "labextensions"
     for directory in (folder, config, extensions):
         directory.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(EXTENSION, extensions / "pixels-to-diffusion-quiz")
+    for name, extension in EXTENSIONS.items():
+        shutil.copytree(extension, extensions / name)
     environment = os.environ | variables
     environment |= {
         "PYTHONPATH": str(ROOT),

@@ -27,7 +27,8 @@ kernelspec:
 
 **Time:** about 5 minutes of reading and doing.
 
-A formula, $a_1 + b$, and one in a line of its own:
+A formula, $a_1 + b$, a [feature map](../docs/glossary.md#feature-map),
+and one in a line of its own:
 
 $$\\frac{{1}}{{2}}$$
 
@@ -100,10 +101,19 @@ show_widget(ipywidgets.IntSlider(), picture(), "A still of another widget.", "No
 ```
 '''
 
+_GLOSSARY = f"""# Glossary
+
+## feature map
+
+The output of a layer: a "map" for each channel.
+
+Also: maps. First in [lesson 1](../notebooks/{LESSON}.ipynb).
+"""
+
 
 def write_course(folder: Path) -> Path:
     """A checkout with what the site is made of; returns the folder."""
-    for name in ("solutions", "docs/road", "data", "bank"):
+    for name in ("solutions", "notebooks", "docs/road", "data", "bank"):
         (folder / name).mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
     (folder / "README.md").write_text("# A sample\n")
@@ -111,6 +121,8 @@ def write_course(folder: Path) -> Path:
     shutil.copy(ROOT / "docs" / "road" / "hero.png", folder / "docs" / "road")
     for name in ("learners", "instructors", "measured", "architecture"):
         (folder / "docs" / f"{name}.md").write_text(f"# Page {name}\n\n[Start](../README.md)\n")
+    (folder / "notebooks" / f"{LESSON}.ipynb").touch()  # the glossary links it
+    (folder / "docs" / "glossary.md").write_text(_GLOSSARY)
     (folder / "data" / "LICENSES.md").write_text("# Licences\n\n[Learn](../docs/learners.md)\n")
     return folder
 

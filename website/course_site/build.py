@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from course_site import bundle, execute, formulas, theme
 from course_site.errors import SiteError
 from course_site.models import build as models
-from course_site.pages import documents, front
+from course_site.pages import documents, front, glossary
 from course_site.pages import lesson as lesson_pages
 from course_site.pages.images import PictureStore
 from course_site.pages.outputs import Figures
@@ -66,7 +66,9 @@ def build(
         static = Path(folder, "static")
         for entry, name in BUNDLES.items():
             bundle.bundle(entry, static / name)
-        _run_sphinx(source, site, Path(folder, "doctrees"), theme.configuration(repository, static))
+        configuration = theme.configuration(repository, static)
+        configuration["course_definitions"] = glossary.read_definitions(root)
+        _run_sphinx(source, site, Path(folder, "doctrees"), configuration)
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")

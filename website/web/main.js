@@ -3,7 +3,9 @@
 import { mountDemos } from "./demos/index.js";
 import { mountPrinting } from "./print.js";
 import { mountQuiz } from "./quiz/index.js";
+import { mountTerms } from "./terms.js";
 
 mountPrinting();
 mountQuiz();
+mountTerms();
 mountDemos();

@@ -10,6 +10,7 @@ from course_site.errors import SiteError
 # The pages of the site, and the document that each is made of.
 PAGES = {
     "learners": "docs/learners.md",
+    "glossary": "docs/glossary.md",
     "instructors": "docs/instructors.md",
     "architecture": "docs/architecture.md",
     "measured": "docs/measured.md",

@@ -13,7 +13,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_site.pages import outputs, questions
+from course_site.pages import glossary, outputs, questions
 from course_site.pages.outputs import Figures
 
 _TIME = re.compile(r"^\*\*Time:\*\* about (\d+) minutes", re.MULTILINE)
@@ -39,7 +39,7 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
-                cells.append(new_markdown_cell(part.source))
+                cells.append(new_markdown_cell(glossary.relink(part.source)))
             case Code():
                 shown = outputs.clean(results[number, "code"], figures)
                 cells.append(new_code_cell(part.source, outputs=shown))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from course_site import formulas
-from course_site.theme import names
+from course_site.theme import names, terms
 
 FOLDER = Path(__file__).parent
 TITLE = "From Pixels to Stable Diffusion"
@@ -48,7 +48,13 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "copyright": "The authors of From Pixels to Stable Diffusion. Text and figures: CC BY 4.0. "
         "Code: MIT",
         "language": "en",
-        "extensions": ["myst_nb", "sphinx_copybutton", formulas.__name__, names.__name__],
+        "extensions": [
+            "myst_nb",
+            "sphinx_copybutton",
+            formulas.__name__,
+            names.__name__,
+            terms.__name__,
+        ],
         "root_doc": "index",
         "myst_enable_extensions": ["dollarmath"],
         "myst_heading_anchors": 3,

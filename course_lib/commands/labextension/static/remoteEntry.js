@@ -1,0 +1,60 @@
+// Scrolls to the cell that the address names, "#cell-id=NAME", when JupyterLab starts.
+//
+// JupyterLab does so itself for a link in an open notebook, but at the start it reads the address before
+// the notebook is open. A prebuilt extension written by hand, as course_lib/quiz/labextension is; in a
+// block, because the scripts of all extensions share their names.
+
+{
+  const PATIENCE = 60_000; // ms; a slow machine may need that long to open a notebook
+  const STEADY = 10; // times in a row that the cell has to be in view: the cells above it grow as they are drawn
+
+  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+  const isInView = (node) => {
+    const { top, bottom } = node.getBoundingClientRect();
+    return node.isConnected && bottom > top && top >= 0 && top < window.innerHeight - 50;
+  };
+
+  const showCell = async (notebook, id, isWanted) => {
+    const index = notebook.widgets.findIndex((cell) => cell.model.id === id);
+    for (let seen = 0; index >= 0 && seen < STEADY && isWanted(); ) {
+      seen = isInView(notebook.widgets[index].node) ? seen + 1 : 0;
+      if (!seen) {
+        notebook.deselectAll();
+        notebook.activeCellIndex = index;
+        await notebook.scrollToItem(index, "start");
+      }
+      await pause(300);
+    }
+  };
+
+  const plugin = {
+    id: "pixels-to-diffusion-resume:plugin",
+    description: "Scrolls to the cell that the address names",
+    autoStart: true,
+    activate: async (app) => {
+      const [, id] = /^#cell-id=(.+)$/.exec(window.location.hash) ?? []; // JupyterLab will remove it
+      if (!id) return;
+      const end = Date.now() + PATIENCE;
+      let isTouched = false; // from then on the learner decides what is in view
+      for (const kind of ["wheel", "keydown", "pointerdown"])
+        window.addEventListener(kind, () => (isTouched = true), { capture: true, once: true });
+      const isWanted = () => !isTouched && Date.now() < end;
+      app.restored.then(async () => {
+        while (isWanted()) {
+          const panel = [...app.shell.widgets("main")].find(({ content, context }) => content?.model?.cells && context);
+          if (panel) {
+            await panel.context.ready;
+            return showCell(panel.content, decodeURIComponent(id), isWanted);
+          }
+          await pause(200);
+        }
+      });
+    },
+  };
+
+  (window._JUPYTERLAB ??= {})["pixels-to-diffusion-resume"] = {
+    init: () => {},
+    get: async () => () => ({ __esModule: true, default: plugin }), // without __esModule JupyterLab fails
+  };
+}

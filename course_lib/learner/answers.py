@@ -1,0 +1,35 @@
+"""The points of one answer. Every kind of question is scored in :func:`mark`, and nowhere else in
+this package.
+"""
+
+from dataclasses import dataclass
+
+from course_lib.quiz import scoring
+from course_lib.quiz.question_bank import PackedQuestion
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What an answer earns. ``recorded`` is the answer as it counts, the same for two answers that
+    mean the same. ``problem`` says why it can't be read, in the words that the answer cell uses;
+    empty if it can.
+    """
+
+    earned: float
+    recorded: str
+    problem: str = ""
+
+
+def mark(question: PackedQuestion, answer: str) -> Mark:
+    """The points of an answer, by the rule of the notebooks and the grader.
+
+    Args:
+        question: the question, from the lesson's question bank.
+        answer: the string literal of the answer cell, or the website's answer; not blank.
+    """
+    try:
+        recorded = scoring.parse(answer, question.letters, multiple=question.kind == "any")
+    except ValueError as error:
+        return Mark(0.0, answer.strip(), str(error))
+    earned = scoring.score(recorded, question.right, question.wrong, question.points)
+    return Mark(earned, recorded)

@@ -1,0 +1,134 @@
+"""``progress.json`` and the website's exported file: one format, read on both sides."""
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+
+from course_lib.learner import record, summary
+from course_lib.learner.record import Record, SiteAnswer
+from tests.support import learner as work
+from tests.support.checkout import ROOT
+
+PROGRESS_JS = ROOT / "website" / "web" / "quiz" / "progress.js"
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+EARLY, LATE = "2026-11-01T10:00:00.000Z", "2026-11-02T10:00:00.000Z"
+
+
+def entry(answer: str = "AC", checked: str = EARLY, **changes) -> dict:
+    return {"answer": answer, "points": 3, "of": 3, "checked": checked, **changes}
+
+
+def exported(**questions: dict) -> str:
+    lessons = {"01_sample": {name.replace("_", "-"): one for name, one in questions.items()}}
+    return json.dumps({"format": record.FORMAT, "version": record.VERSION, "lessons": lessons})
+
+
+def node(script: str, text: str) -> str:
+    """Run a module that may use the page's own code; the text is its standard input."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("node is not installed: install the package nodejs")
+    code = f'import * as progress from "{PROGRESS_JS.as_uri()}";\n{script}'
+    done = subprocess.run(
+        [program, "--input-type=module", "-e", code], input=text, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+READ = 'import { readFileSync } from "node:fs"; const text = readFileSync(0, "utf-8");'
+
+
+def test_what_the_page_exports_is_read():
+    text = node(
+        "const ours = progress.emptyProgress();\n"
+        'ours.lessons["01_sample"] = {"how-many": {answer: "B", points: 1, of: 1,'
+        ' checked: new Date("2026-11-01T10:00:00Z").toISOString()}};\n'
+        "console.log(JSON.stringify(ours, null, 1));",
+        "",
+    )
+    read = record.parse(text, NOW)
+    assert read.answers == {"01_sample": {"how-many": SiteAnswer("B", 1, 1, EARLY)}}
+
+
+def test_what_is_saved_can_be_imported_by_the_page(tmp_path):
+    checks = {"double": record.CheckedExercise("a", "b", 2, 2, "")}
+    ours = record.parse(exported(how_many=entry("B")), NOW)
+    ours.exercises["01_sample"] = checks
+    path = record.save(tmp_path, ours)
+    script = f"{READ}\nconsole.log(JSON.stringify(progress.parseProgress(text).lessons));"
+    assert json.loads(node(script, path.read_text())) == {"01_sample": {"how-many": entry("B")}}
+    assert record.load(tmp_path) == ours
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("no", "not JSON"),
+        ("[]", "no progress of this course"),
+        ('{"format": "other"}', "no progress of this course"),
+        (exported().replace('"version": 1', '"version": 2'), "version 2"),
+        (exported().replace("lessons", "less"), "lessons"),
+        (exported().replace("01_sample", "../x"), "no readable lesson"),
+        (exported(q=entry("")), "can't be read"),
+        (exported(q=entry("A" * 2000)), "can't be read"),
+        (exported(q=entry(points=4)), "can't be read"),
+        (exported(q=entry(points=float("nan"))), "can't be read"),
+        (exported(q=entry(of=0)), "can't be read"),
+        (exported(q=entry(checked="yesterday")), "can't be read"),
+        (exported(q=entry(checked=5)), "can't be read"),
+        (exported(Q=entry()), "can't be read"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_damaged_file_is_refused_as_a_whole(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        record.parse(text, NOW)
+
+
+def test_the_later_of_two_answers_stays_and_the_future_is_now():
+    ours = record.parse(exported(a=entry("A", LATE), b=entry("A", EARLY)), NOW)
+    theirs = record.parse(exported(a=entry("B", EARLY), b=entry("B", LATE), c=entry()), NOW)
+    assert record.merge(ours, theirs) == 2
+    assert [ours.answers["01_sample"][name].answer for name in "abc"] == ["A", "B", "AC"]
+    assert record.merge(ours, theirs) == 0
+    future = record.parse(exported(a=entry(checked="2999-01-01T00:00:00Z")), NOW)
+    assert future.answers["01_sample"]["a"].time == NOW
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
+    record.save(tmp_path, record.parse(exported(a=entry()), NOW))
+    monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError):
+        record.save(tmp_path, Record())
+    assert record.load(tmp_path).answers["01_sample"]
+
+
+def test_answers_of_the_site_count_where_the_notebook_has_none(learner, notebook):
+    work.answer(notebook, "how-many", "A")
+    record.save(learner, record.parse(exported(how_many=entry("B"), which_letters=entry("ca"))))
+    progress = summary.read(learner).lessons[0]
+    first, second = progress.of("question")
+    assert (first.state, first.place, first.earned) == ("right", "site", 3)
+    assert (second.state, second.place) == ("wrong", "notebook")
+    assert "how-many: the notebook's answer A counts, not the website's B." in progress.notes
+
+
+def test_points_in_the_file_are_not_believed(learner):
+    record.save(learner, record.parse(exported(which_letters=entry("BD"))))
+    assert summary.read(learner).lessons[0].earned == 0
+
+
+def test_answers_without_any_notebook(learner, notebook):
+    notebook.unlink()
+    record.save(learner, record.parse(exported(which_letters=entry("AC"))))
+    progress = summary.read(learner).lessons[0]
+    assert (progress.earned, progress.points, progress.file) == (3, 4, "")
+
+
+def test_a_damaged_record_is_a_note_and_no_crash(learner):
+    (learner / record.NAME).write_text("{")
+    assert "move it away" in summary.read(learner).notes[0]
