@@ -13,7 +13,8 @@ ENV_VARIABLE = "COURSE_SD_WEIGHTS"
 def find() -> Path | None:
     """The folder or file that ``COURSE_SD_WEIGHTS`` names, or None if it does not exist."""
     value = os.environ.get(ENV_VARIABLE, "")
-    return Path(value) if value and Path(value).exists() else None
+    path = Path(value).expanduser()
+    return path if value and path.exists() else None
 
 
 def describe(path: Path | None, device: torch.device) -> str:

@@ -13,7 +13,7 @@ A sampler keeps state between steps: create a new one for every run.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log, sqrt
+from math import isfinite, log, sqrt
 from typing import TypeAlias
 
 import torch
@@ -29,7 +29,7 @@ class NoiseSchedule:
     """The amount of noise at every time; fields are named as in ``scheduler_config.json``.
 
     Raises:
-        ValueError: if ``prediction_type`` or ``timestep_spacing`` is unknown.
+        ValueError: if a setting is unknown, or a number is out of its range.
     """
 
     num_train_timesteps: int = 1000
@@ -37,26 +37,32 @@ class NoiseSchedule:
     beta_end: float = 0.012
     # What the model predicts: "epsilon", or "v_prediction" (arXiv:2202.00512, section 4).
     prediction_type: str = "epsilon"
-    # "leading" counts up from steps_offset, "trailing" down from the last time.
+    # arXiv:2305.08891, table 2: "leading" counts up from steps_offset, "trailing" down from the
+    # last time, "linspace" goes evenly from the last time to the first.
     timestep_spacing: str = "leading"
     steps_offset: int = 1
+    # A beta for every time, instead of those between beta_start and beta_end.
+    trained_betas: Sequence[float] | None = None
+    # Whether the last time is pure noise: arXiv:2305.08891, section 3.1.
+    rescale_betas_zero_snr: bool = False
+    # Whether the last step of DDIM and PNDM leads to no noise at all, not to the first time.
+    set_alpha_to_one: bool = False
 
     def __post_init__(self) -> None:
-        prediction, spacing = self.prediction_type, self.timestep_spacing
-        if prediction not in ("epsilon", "v_prediction") or spacing not in ("leading", "trailing"):
-            raise ValueError(
-                f"{prediction!r} and {spacing!r}: give epsilon or v_prediction, and leading or "
-                "trailing."
-            )
+        _check_schedule(self)
 
     @cached_property
     def alphas_cumprod(self) -> Float[Tensor, " times"]:
         """alpha_bar at every time, in float64: arXiv:2006.11239, equation 4."""
-        # "Scaled linear": the square roots of the betas are evenly spaced.
-        roots = torch.linspace(
-            self.beta_start**0.5, self.beta_end**0.5, self.num_train_timesteps, dtype=torch.float64
-        )
-        return (1 - roots**2).cumprod(0)
+        if self.trained_betas is None:
+            # "Scaled linear": the square roots of the betas are evenly spaced.
+            start, end = self.beta_start**0.5, self.beta_end**0.5
+            roots = torch.linspace(start, end, self.num_train_timesteps, dtype=torch.float64)
+            betas = roots**2
+        else:
+            betas = torch.tensor(self.trained_betas, dtype=torch.float64)
+        alpha_bar = (1 - betas).cumprod(0)
+        return _end_at_pure_noise(alpha_bar) if self.rescale_betas_zero_snr else alpha_bar
 
     def add_noise(
         self, x0: Images, noise: Images, t: Int[Tensor, " batch"] | int
@@ -81,15 +87,67 @@ class NoiseSchedule:
             times = [i * stride + self.steps_offset for i in reversed(range(steps))]
             # The first time must be close to pure noise and inside the schedule.
             valid = steps * stride >= 0.9 * total and times[0] < total
+        elif self.timestep_spacing == "linspace":
+            stride = (total - 1) / max(steps - 1, 1)
+            times = [round(i * stride) for i in reversed(range(steps))]
+            valid = 2 <= steps <= total  # one step would start at the end, without noise
         else:
             times = [round(total - i * total / steps) - 1 for i in range(steps)]
             valid = 1 <= steps <= total
         if not valid:
             raise ValueError(
-                f"{steps} steps do not fit {total} times, {self.timestep_spacing}: take 1 to "
-                f"{total // 10} steps; with timestep_spacing='trailing', up to {total}."
+                f"{steps} steps do not fit a schedule of {total} times whose timestep_spacing is "
+                f"{self.timestep_spacing}: take {self._fitting_steps()}."
             )
         return times
+
+    def _fitting_steps(self) -> str:
+        """The numbers of steps that always fit, in words."""
+        total = self.num_train_timesteps
+        if self.timestep_spacing == "leading":
+            return f"1 to {max(total // 10, 1)} steps"
+        return f"{1 + (self.timestep_spacing == 'linspace')} to {total} steps"
+
+
+def _check_schedule(schedule: NoiseSchedule) -> None:
+    """Raise a ValueError that names the setting that is wrong."""
+    total, betas = schedule.num_train_timesteps, schedule.trained_betas
+    if schedule.prediction_type not in ("epsilon", "v_prediction"):
+        raise ValueError(
+            f"prediction_type is {schedule.prediction_type!r}: give epsilon or v_prediction."
+        )
+    if schedule.timestep_spacing not in ("leading", "linspace", "trailing"):
+        raise ValueError(
+            f"timestep_spacing is {schedule.timestep_spacing!r}: give leading, linspace or "
+            "trailing."
+        )
+    if not 1 <= total <= 1_000_000:
+        raise ValueError(f"num_train_timesteps is {total}: give 1 to 1,000,000, usually 1,000.")
+    if not 0 <= schedule.steps_offset < total:
+        raise ValueError(
+            f"steps_offset is {schedule.steps_offset}: give 0 or more, below num_train_timesteps."
+        )
+    if betas is not None and len(betas) != total:
+        raise ValueError(f"trained_betas has {len(betas)} numbers, num_train_timesteps is {total}.")
+    ends = {"beta_start": schedule.beta_start, "beta_end": schedule.beta_end}
+    for name, beta in ends.items() if betas is None else (("trained_betas", b) for b in betas):
+        if not isfinite(beta) or not 0 < beta < 1:
+            raise ValueError(f"{name} is {beta}: give numbers between 0 and 1, both excluded.")
+    if schedule.rescale_betas_zero_snr and (total < 2 or schedule.prediction_type == "epsilon"):
+        # Section 3.2 of the paper: in pure noise, its prediction says nothing about the image.
+        raise ValueError(
+            "rescale_betas_zero_snr is True: that needs prediction_type v_prediction, and a "
+            "num_train_timesteps of at least 2."
+        )
+
+
+def _end_at_pure_noise(alpha_bar: Float[Tensor, " times"]) -> Float[Tensor, " times"]:
+    """A schedule whose last alpha is 0: Lin et al. (2024), arXiv:2305.08891, algorithm 1.
+
+    The alphas are shifted by the last one, and scaled so that the first one stays.
+    """
+    alpha = alpha_bar.sqrt()
+    return ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])) ** 2
 
 
 def gaussian(shape: Sequence[int], generator: Generators = None) -> Float[Tensor, "..."]:
@@ -113,6 +171,9 @@ class Sampler:
     """
 
     final_timestep = -1
+    starts_at_pure_noise = False  # whether a step from pure noise, with alpha 0, is defined
+    # With alpha 0, Euler's x would be infinite. diffusers starts from this alpha_bar, too.
+    least_alpha_bar = 0.0
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
@@ -124,18 +185,27 @@ class Sampler:
             eta: how much new noise DDIM adds, from 0, none, to 1, as much as DDPM.
 
         Raises:
-            ValueError: if no step is left to run, or the schedule has no room for ``steps``.
+            ValueError: if no step is left to run, the schedule has no room for ``steps``, or it
+                starts at pure noise and this sampler cannot.
         """
         count = int(steps * strength)
         if not 0 < strength <= 1 or count < 1:
             raise ValueError(
                 f"{steps} steps at strength {strength}: take more steps, or a strength up to 1."
             )
+        if schedule.rescale_betas_zero_snr and not self.starts_at_pure_noise:
+            able = [name for name, kind in SAMPLERS.items() if kind.starts_at_pure_noise]
+            raise ValueError(
+                f"{type(self).__name__} cannot start at pure noise, as rescale_betas_zero_snr asks "
+                f"for: choose one of {', '.join(able)}."
+            )
         self.schedule = schedule
         self.eta = eta
-        self.alphas_cumprod = schedule.alphas_cumprod.tolist()
+        alphas_cumprod = schedule.alphas_cumprod.clamp(min=self.least_alpha_bar)
+        self.alphas_cumprod = alphas_cumprod.tolist()
         self.timesteps = schedule.timesteps(steps)[-count:]
-        following = [*self.timesteps[1:], self.final_timestep]
+        final = -1 if schedule.set_alpha_to_one else self.final_timestep
+        following = [*self.timesteps[1:], final]
         self.next_timestep = dict(zip(self.timesteps, following, strict=True))
         self.initial_scale = 1 / self.input_scale(self.timesteps[0])
 
@@ -179,7 +249,9 @@ class DDPM(Sampler):
 class DDIM(Sampler):
     """Song et al. (2021), arXiv:2010.02502, equation 12."""
 
-    final_timestep = 0  # "set_alpha_to_one": false in Stable Diffusion: a trace of noise remains
+    # "set_alpha_to_one" is false in Stable Diffusion: a trace of noise remains.
+    final_timestep = 0
+    starts_at_pure_noise = True
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         alpha, sigma = self.alpha_sigma(t)
@@ -197,6 +269,9 @@ class Euler(Sampler):
     the paper calls sigma is ``sigma / alpha`` here.
     """
 
+    starts_at_pure_noise = True
+    least_alpha_bar = 2.0**-24
+
     def input_scale(self, t: int) -> float:
         return self.alpha_sigma(t)[0]
 
@@ -211,6 +286,8 @@ class Euler(Sampler):
 class DPMSolverPP(Sampler):
     """Lu et al. (2022), arXiv:2211.01095, algorithm 2: DPM-Solver++(2M)."""
 
+    starts_at_pure_noise = True
+    least_alpha_bar = 2.0**-24
     previous: tuple[Images, float] | None = None  # x0 and lambda of the step before
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
