@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
-from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
+from course_lib.sd.samplers import SAMPLERS, gaussian
+from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
 from course_lib.sd.vae import AutoencoderKL

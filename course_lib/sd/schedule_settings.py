@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from course_lib.sd.samplers import SAMPLERS, NoiseSchedule
+from course_lib.sd.samplers import SAMPLERS
+from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.settings import read_json, reject
 from course_lib.sd.tensor_files import shown
 
@@ -130,8 +131,8 @@ def read_schedule(file: Path) -> ScheduleSettings:
         for key, allowed in _FIXED.items():
             if key in settings and settings[key] not in allowed:
                 raise ValueError(
-                    f"{file}: {key} is {shown(repr(settings[key]))}, which the samplers here cannot "
-                    f"do. Change it to {json.dumps(allowed[0])} to generate without it."
+                    f"{file}: {key} is {shown(repr(settings[key]))}, which the samplers here do "
+                    f"not have. Change it to {json.dumps(allowed[0])} to generate without it."
                 )
     expected = "scaled_linear"
     if (

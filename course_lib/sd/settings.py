@@ -125,7 +125,7 @@ def read_json(file: Path) -> dict[str, Any]:
         ValueError: if it cannot be read, or is not a dictionary.
     """
     if not file.is_file():
-        raise ValueError(f"{file} is missing, which holds settings: download it too.")
+        raise ValueError(f"{file} is missing, which holds settings: download it.")
     try:
         content = json.loads(file.read_text("utf-8-sig"))
     except (OSError, RecursionError, ValueError) as error:

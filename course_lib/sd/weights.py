@@ -21,7 +21,7 @@ from course_lib.sd.identify import identify
 from course_lib.sd.key_names import our_name
 from course_lib.sd.locations import resolve
 from course_lib.sd.pipeline import StableDiffusion
-from course_lib.sd.samplers import NoiseSchedule
+from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.schedule_settings import ScheduleSettings, read_schedule
 from course_lib.sd.settings import is_size_of_old_version, read_config, read_json, unknown_settings
 from course_lib.sd.tensor_files import DTYPES, TensorFile, shown
