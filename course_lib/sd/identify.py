@@ -83,9 +83,7 @@ def _other_family(contents: Contents) -> str | None:
         family = "Stable Diffusion 3, FLUX or another model with a transformer as denoiser"
     if family is None:
         return None
-    return (
-        f"is {family}. The classes here are those of Stable Diffusion 1.x: give version 1.4 or 1.5."
-    )
+    return f"is {family}, not Stable Diffusion 1.x. Give version 1.4 or 1.5."
 
 
 def _other_inputs(contents: Contents) -> str | None:

@@ -80,8 +80,8 @@ class NoiseSchedule:
             # The first time must be close to pure noise and inside the schedule.
             valid = steps * stride >= 0.9 * total and times[0] < total
         elif self.timestep_spacing == "linspace":
-            stride = (total - 1) / max(steps - 1, 1)
-            times = [round(i * stride) for i in reversed(range(steps))]
+            distance = (total - 1) / max(steps - 1, 1)
+            times = [round(i * distance) for i in reversed(range(steps))]
             valid = 2 <= steps <= total  # one step would start at the end, without noise
         else:
             times = [round(total - i * total / steps) - 1 for i in range(steps)]

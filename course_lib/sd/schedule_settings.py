@@ -183,7 +183,7 @@ def _choose(scheduler: str | None, schedule: NoiseSchedule) -> str:
 def _notes(file: Path, settings: dict[str, Any], sampler: str) -> list[str]:
     notes = []
     scheduler = settings.get("_class_name")
-    if scheduler in _OTHER_SCHEDULERS or _SAMPLERS.get(scheduler, sampler) != sampler:
+    if scheduler in _OTHER_SCHEDULERS or _SAMPLERS.get(str(scheduler), sampler) != sampler:
         notes.append(
             f"{scheduler} of {file.name} is not among the samplers here for this schedule; by "
             f"default {sampler} is used."

@@ -69,7 +69,7 @@ _FIXED: dict[type, dict[str, Collection]] = {
         "use_quant_conv": (True,),
     },
 }
-_PARTLY_FIXED = {UNetConfig: "up_block_types"}  # the mirrored down_block_types
+_PARTLY_FIXED: dict[type, str] = {UNetConfig: "up_block_types"}  # the mirrored down_block_types
 # Dropout and initialisation are for training, token ids and labels for other tasks. In diffusers,
 # upcast_attention and force_upcast change the type of numbers, sample_size of an autoencoder its
 # tiling; add_... sizes count only with an embedding that _FIXED excludes.
@@ -113,7 +113,7 @@ _WITHOUT_EFFECT: dict[type, Collection[str]] = {
     AutoencoderConfig: ["force_upcast", "sample_size"],
 }
 # A missing one means 8 to transformers, and neither names nor shapes of tensors reveal it.
-_REQUIRED = {CLIPTextConfig: ("num_attention_heads",)}
+_REQUIRED: dict[type, Collection[str]] = {CLIPTextConfig: ("num_attention_heads",)}
 _MAX_LAYERS = 64
 _OLD_SIZE = 64
 

@@ -12,7 +12,7 @@ import torch
 
 from course_lib.sd import weights
 from course_lib.sd.tensor_files import TensorFile
-from tests.sd.test_weights import PREFIXES, original_names
+from tests.support.original_names import PREFIXES, original_names
 from tests.support.published_sd import course_sd
 
 U, V, K = PREFIXES["unet"], PREFIXES["vae"], PREFIXES["text_encoder"]
