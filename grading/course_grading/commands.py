@@ -3,13 +3,16 @@ when it runs.
 """
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from course_lib.console import fail, require_checkout, require_modules
+
+if TYPE_CHECKING:
+    from course_grading.assign.build import BuildReport
 
 Out = Annotated[Path, typer.Option(help="The folder to write to.")]
 
@@ -53,11 +56,8 @@ def build(
             )
     except GradingError as error:
         fail(str(error))
-    for lesson in report.lessons:
-        console.print(
-            f"{lesson.name}: {len(lesson.questions)} questions, "
-            f"{len(lesson.exercises)} exercises, {lesson.points:g} points"
-        )
+    for line in _describe_lessons(report):
+        console.print(line)
     for path in report.written:
         console.print(f"wrote {path.relative_to(root)}")
     for path in report.backups:
@@ -76,6 +76,18 @@ def build(
         fail("the build has problems:\n" + "\n".join(f"  {line}" for line in report.problems))
     if check:
         console.print("The notebooks match their sources and give no answer away.", style="green")
+
+
+def _describe_lessons(report: "BuildReport") -> Iterator[str]:
+    """A line for each lesson and, of a check, how far its questions can be guessed."""
+    for lesson in report.lessons:
+        yield (
+            f"{lesson.name}: {len(lesson.questions)} questions, "
+            f"{len(lesson.exercises)} exercises, {lesson.points:g} points"
+        )
+    if report.guessing:
+        yield from report.guessing.to_lines()
+        yield from report.guessing.problems
 
 
 def grade(

@@ -14,15 +14,20 @@ import nbformat
 from course_grading.assign import (
     cells,
     editions,
+    guessing,
     release_check,
     seeds,
     student_releases,
     variants,
 )
+from course_grading.assign.guessing import GuessingReport
 from course_grading.assign.lesson import Lesson
 from course_grading.assign.source import read_lesson
 from course_grading.errors import BuildError
 from course_grading.gradebook.nbgrader_api import open_api
+
+# Whether questions that can be guessed are problems of a check, or only reported.
+REFUSE_GUESSABLE = False
 
 
 @dataclass
@@ -31,7 +36,8 @@ class BuildReport:
 
     ``backups`` are copies of notebooks in which a learner had worked. ``classroom_unchanged`` says
     that the workspace holds a classroom release and was left alone. ``students`` are those who got
-    a release of their own. ``problems`` is empty if the build is sound.
+    a release of their own. ``problems`` is empty if the build is sound. ``guessing`` says how far
+    the questions can be guessed.
     """
 
     lessons: list[Lesson] = field(default_factory=list)
@@ -40,6 +46,7 @@ class BuildReport:
     classroom_unchanged: bool = False
     students: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    guessing: GuessingReport | None = None  # of a check
 
 
 def read_lessons(solutions: Path) -> list[Lesson]:
@@ -147,10 +154,13 @@ def _check_arguments(
 
 
 def check(root: Path) -> BuildReport:
-    """Build in a temporary folder; report where the committed files differ, and what a release
-    gives away.
+    """Build in a temporary folder; report where the committed files differ, what a release gives
+    away, and how far the questions can be guessed.
     """
     report = BuildReport(lessons=read_lessons(root / "solutions"))
+    report.guessing = guessing.measure((lesson.name, lesson.questions) for lesson in report.lessons)
+    if REFUSE_GUESSABLE:
+        report.problems += report.guessing.problems
     repository = repository_url(root)
     with tempfile.TemporaryDirectory() as folder:
         self_study, classroom = (

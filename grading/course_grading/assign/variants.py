@@ -17,13 +17,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from course_grading.assign import question_figures
+from course_grading.assign import guessing, question_figures
 from course_grading.assign.lesson import Lesson, Part, QuestionPart, QuestionTemplate, Row
 from course_grading.errors import SourceError
 from course_lib.quiz.answers import order_share
 from course_lib.quiz.question import Figure, Option, Question
 from course_lib.quiz.scoring import LETTERS
 
+# Decides in which order the published lessons show the options of choices. None keeps the author's
+# order; :func:`find_published_seed` finds one with which no letter is right too often.
+PUBLISHED_SEED: str | None = None
 CHECKED_SEEDS = 200
 CHECKED_FIGURES = 10  # if each of them draws its own figure
 _PLACEHOLDER = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}")
@@ -111,7 +114,39 @@ def published(template: QuestionTemplate) -> Question:
         SourceError: if the question has a mistake that its published values show.
     """
     question = _render(template, Draws(None), "as published")
+    if PUBLISHED_SEED is not None:
+        question = shuffle_published(question, template, PUBLISHED_SEED)
     return _shuffle_steps(question, Draws(b"published", template.name))
+
+
+def shuffle_published(question: Question, template: QuestionTemplate, seed: str) -> Question:
+    """The published question with its options in the order that a seed decides."""
+    if template.fixed_order or template.kind != "choice":
+        return question
+    return _shuffle_options(question, Draws(seed.encode(), template.path.stem, template.name))
+
+
+def find_published_seed(lessons: Iterable[Lesson], seeds: Iterable[str]) -> str | None:
+    """The first seed for ``PUBLISHED_SEED`` with which no letter can be guessed; None without one.
+
+    The lessons are those built without a seed.
+    """
+    lessons = list(lessons)
+    for seed in seeds:
+        shuffled = [
+            (
+                lesson.name,
+                [
+                    shuffle_published(part.question, part.template, seed)
+                    for part in lesson.parts
+                    if isinstance(part, QuestionPart)
+                ],
+            )
+            for lesson in lessons
+        ]
+        if guessing.measure(shuffled).letters_are_even:
+            return seed
+    return None
 
 
 def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
@@ -125,6 +160,10 @@ def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
         return _shuffle_steps(question, draws)
     if template.fixed_order or template.kind != "choice":
         return question
+    return _shuffle_options(question, draws)
+
+
+def _shuffle_options(question: Question, draws: Draws) -> Question:
     order = sorted(range(len(question.options)), key=lambda n: draws.number("option", str(n)))
     return replace(question, options=[question.options[number] for number in order])
 
