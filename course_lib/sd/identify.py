@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from course_lib.sd.contents import Contents
-from course_lib.sd.tensor_files import DTYPES
+from course_lib.sd.tensor_files import DTYPES, shown
 
 _TITLES = {"text_encoder": "text encoder", "unet": "U-Net", "vae": "autoencoder"}
 _COMPLETE = "Give a file with all three models, text encoder, U-Net and autoencoder"
@@ -135,6 +135,13 @@ def _one_model(contents: Contents) -> str | None:
     return None
 
 
+def _unknown(contents: Contents) -> str | None:
+    if contents.inside:
+        return None
+    examples = ", ".join(shown(name) for name in contents.outside[:3])
+    return f"has none of the three models; its tensors are named {examples}. {_COMPLETE}."
+
+
 _RULES: tuple[Callable[[Contents], str | None], ...] = (
     _empty,
     _other_family,
@@ -143,4 +150,5 @@ _RULES: tuple[Callable[[Contents], str | None], ...] = (
     _addition,
     _averages_only,
     _one_model,
+    _unknown,
 )

@@ -7,6 +7,7 @@ file would end the process with SIGBUS if it became shorter while it is in use.
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,11 +24,11 @@ DTYPES = {
 }
 # How a file begins that is something else.
 _BEGINNINGS = (
-    (b"PK", "a pickle"),
-    (b"\x80\x02", "a pickle"),
-    (b"GGUF", "a GGUF file"),
-    (b"version https://git-lfs", "a pointer of Git LFS instead of the file: git lfs pull gets it"),
-    (b"<", "a web page"),
+    (rb"PK\x03\x04", "a pickle"),
+    (rb"\x80[\x02-\x05][^\x00]", "a pickle"),  # \x80\x02\0 is the length of a header
+    (rb"GGUF", "a GGUF file"),
+    (rb"version https://git-lfs", "a pointer of Git LFS instead of the file: git lfs pull gets it"),
+    (rb"(?i)\s*<(!doctype|html|\?xml)", "a web page"),
 )
 PICKLE_SUFFIXES = (".ckpt", ".bin", ".pt", ".pth")
 PICKLE_ADVICE = (
@@ -122,7 +123,7 @@ def _describe(path: Path) -> str | None:
         with path.open("rb") as file:
             start = file.read(32)
             for beginning, kind in _BEGINNINGS:
-                if start.startswith(beginning):
+                if re.match(beginning, start):
                     return kind
             length = int.from_bytes(start[:8], "little")
             file.seek(8)

@@ -90,6 +90,7 @@ KINDS = {
     "2.x": (second_version, "is Stable Diffusion 2.x"),
     "XL": (lambda s: {"conditioner.embedders.0.x": [2]}, "is Stable Diffusion XL"),
     "3": (lambda s: {f"{U}joint_blocks.0.x": [2]}, "is Stable Diffusion 3, FLUX"),
+    "another model": (lambda s: {"layer1.0.bn1.weight": [64]}, "are named layer1.0.bn1.weight"),
     "empty": (lambda s: {}, "holds no tensors"),
 }
 

@@ -95,6 +95,7 @@ AS_IN_DIFFUSERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The configuration file of:FutureWarning")
 @pytest.mark.parametrize("name", AS_IN_DIFFUSERS)
 def test_folder_gives_the_image_of_diffusers(_published, tmp_path, name):
     import diffusers

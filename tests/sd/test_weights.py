@@ -502,6 +502,9 @@ def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
         (whole + b"1", "1 bytes after its end"),
         (b"", "an empty file"),
         (b"{}", "complete .safetensors"),
+        # Lengths of headers that look like the beginning of a web page or of a pickle.
+        (b"<" + bytes(7) + b"{" * 60, "invalid JSON in header"),
+        (b"\x80\x02" + bytes(6) + b"{" * 640, "invalid JSON in header"),
         (lfs_pointer, "a pointer of Git LFS"),
         (b"<!DOCTYPE html><html>not found</html>", "a web page"),
         (b"GGUF\x03\x00\x00\x00", "a GGUF file"),

@@ -24,6 +24,7 @@ def write_published(folder: Path) -> Path:
     for file in (folder / "tokenizer").iterdir():
         file.unlink()
     write_tokenizer(folder / "tokenizer")
+    (folder / "tokenizer" / "tokenizer_config.json").write_text('{"model_max_length": 77}')
     scheduler = {"_class_name": "PNDMScheduler", "clip_sample": False, "trained_betas": None}
     (folder / SCHEDULER).write_text(json.dumps(scheduler | PUBLISHED))
     return folder
