@@ -7,6 +7,7 @@ from course_grading import commands as grading
 from course_site import commands as website
 
 from course_lib.commands import doctor, generate, lab, progress, stable_diffusion, train
+from course_lib.console import write_what_fits
 
 app = typer.Typer(
     help=(
@@ -39,4 +40,5 @@ app.add_typer(stable_diffusion.app, name="sd")
 
 def main() -> None:
     """The entry point."""
+    write_what_fits()
     app()

@@ -11,12 +11,36 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as parse
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from course_lib.assets import paths
 
 CARD_KEYS = {"command", "seed", "data", "metrics", "hardware", "minutes"}
+
+
+class WithoutInitialisation(TorchFunctionMode):
+    """A context in which new models draw no random weights, because a checkpoint replaces them all.
+
+    It saves a fifth of a second for text to picture. Lessons don't use it: what they draw at
+    random later depends on the numbers that were drawn before.
+    """
+
+    _DRAWING = frozenset(
+        (init.kaiming_uniform_, init.uniform_, init.normal_, Tensor.uniform_, Tensor.normal_)
+    )
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Leave the tensor as it is, if ``func`` would fill it with random numbers."""
+        kwargs = kwargs or {}
+        if func in self._DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def save(
@@ -46,7 +70,9 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     save_file({key: value.cpu().contiguous() for key, value in to_fp16(state).items()}, path)
-    (folder / f"{name}.json").write_text(json.dumps(dict(card), indent=2) + "\n")
+    (folder / f"{name}.json").write_text(
+        json.dumps(dict(card), indent=2) + "\n", encoding="utf-8", newline="\n"
+    )
     return path
 
 
@@ -76,7 +102,9 @@ def read(path: str | Path) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise ValueError(f"{path} does not exist: give the path of a .safetensors file.")
     try:
-        state = load_file(path)
+        # The file is read whole, not mapped: a mapped file that is cut short meanwhile ends the
+        # process with a bus error, which nothing can catch.
+        state = parse(Path(path).read_bytes())
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a safetensors file ({error}): give one that course train wrote."
@@ -98,4 +126,4 @@ def read_card(name: str) -> dict[str, Any]:
     Raises:
         FileNotFoundError: if the card is missing; the message names the fix.
     """
-    return json.loads(paths.data_path("checkpoints", f"{name}.json").read_text())
+    return json.loads(paths.data_path("checkpoints", f"{name}.json").read_text(encoding="utf-8"))

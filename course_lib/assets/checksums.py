@@ -19,14 +19,14 @@ def write() -> Path:
     root = paths.data_path()
     sums = {name: _sha256(root / name) for name in embedded_files()}
     path = root / _NAME
-    path.write_text(json.dumps(sums, indent=2) + "\n")
+    path.write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8", newline="\n")
     return path
 
 
 def verify() -> list[str]:
     """The problems with the embedded files, one sentence each; empty if all are intact."""
     try:
-        sums = json.loads(paths.data_path(_NAME).read_text())
+        sums = json.loads(paths.data_path(_NAME).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         return [str(error)]
     problems = []
@@ -38,7 +38,7 @@ def verify() -> list[str]:
             continue
         if _sha256(path) != expected:
             problems.append(
-                f"{path} has changed: git checkout -- data/{name}, or reinstall the course."
+                f"{path} has changed. Delete it, then restore it: {paths.how_to_restore(name)}"
             )
     return problems + [
         f"{name} is not in {_NAME}. Run: python -m course_lib.assets.checksums"

@@ -23,6 +23,11 @@ def data_path(*parts: str) -> Path:
     folder = root / "data" if root else PACKAGE / "_assets"
     path = folder.joinpath(*parts)
     if not path.exists():
-        fix = f"git checkout -- data/{'/'.join(parts)}" if root else "install the course again"
+        fix = how_to_restore("/".join(parts))
         raise FileNotFoundError(f"The course's file {path} is missing. To restore it: {fix}")
     return path
+
+
+def how_to_restore(name: str) -> str:
+    """What brings back an embedded file that is missing, such as ``"photos/coffee.png"``."""
+    return f"git checkout -- data/{name}" if checkout() else "install the course again"

@@ -156,7 +156,8 @@ def _data() -> list[Finding]:
 
     problems = checksums.verify()
     state = "; ".join(problems) or "intact by checksum"
-    fix = "in the clone: git checkout -- data. Elsewhere: install the course again"
+    # Git restores what is missing; a file that only it believes to be unchanged, it leaves.
+    fix = "in the clone: delete data/, then git checkout -- data. Elsewhere: install again"
     return [Finding("data and checkpoints", state, not problems, True, fix)]
 
 

@@ -1,18 +1,23 @@
 """``course generate``, and what it shares with ``course sd generate``: from a prompt to files."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from course_lib.console import fail
+from course_lib.console import fail, stderr, warn
 
 if TYPE_CHECKING:
     import torch
 
+    from course_lib.diffusion.judge import Judge
     from course_lib.sd.pipeline import StableDiffusion
+
+_LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 
 def generate(
@@ -41,8 +46,6 @@ def generate(
     ] = None,
 ) -> None:
     """Generate an image from a sentence with the course's own Stable Diffusion."""
-    from rich.console import Console
-
     from course_lib.assets import checkpoints
 
     if not checkpoints.is_shipped("tiny-sd"):
@@ -50,14 +53,17 @@ def generate(
             "the weights of tiny-sd are missing: course train tiny-sd --ship makes them, "
             "which takes hours on a CPU"
         )
-    for warning in _warn_of_unknown_words(prompt):
-        Console(stderr=True, soft_wrap=True).print(warning, style="yellow")
 
     def load_model() -> "StableDiffusion":
         from course_lib.device import resolve_device
-        from course_lib.diffusion import text_to_image
+        from course_lib.diffusion import prompts, text_to_image
 
-        return text_to_image.load().to(resolve_device(device))
+        with checkpoints.WithoutInitialisation():
+            model = text_to_image.load()
+        model.to(resolve_device(device))
+        for warning in prompts.warnings_about(prompt, model.tokenizer):
+            warn(warning)
+        return model
 
     generate_files(
         load_model,
@@ -72,6 +78,7 @@ def generate(
         count=count,
         guidance=guidance,
         negative=negative,
+        examine=lambda model, picture: _verdict(prompt, model, picture),
     )
 
 
@@ -87,84 +94,124 @@ def generate_files(
     steps: int,
     seed: int,
     count: int,
-    **options: Any,
+    guidance: float,
+    negative: str,
+    examine: Callable[["StableDiffusion", "torch.Tensor"], str] = lambda model, picture: "",
 ) -> None:
-    """Generate images and write them to files; the options are those of both commands.
+    """Generate images and write them to files, each as soon as it is drawn.
 
-    An invalid option ends the command with one sentence.
+    The options are those of both commands. What can't be done ends the command with one sentence;
+    the images that were written stay.
+
+    Args:
+        load_model: called after the options were checked.
+        prompt: what the images show.
+        out: the file; of several, each has its seed in its name.
+        examine: what there is to say about an image of this model, 3 x height x width in [0, 1], or
+            ``""``.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from course_lib.commands import drawing
 
-    from course_lib.sd.samplers import SAMPLERS
-
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not out.parent.is_dir():
-        fail(f"{out} cannot be written: give a .png in a folder that exists")
-    console = Console(stderr=True, soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    out = out.expanduser()
+    _check_options(out, seed=seed, count=count, guidance=guidance, strength=strength)
+    width = height = None
     try:
         width, height = _parse_size(size)
-        with console.status("loading the weights"):
+        with stderr().status("loading the weights"):
             model = load_model()
-        (cut_tokens,) = model.tokenizer.encode(prompt)[1]
-        if cut_tokens:
-            console.print(
-                f"The prompt is too long: its last {cut_tokens} tokens were ignored.",
-                style="yellow",
-            )
-        pixels = (
-            None if image is None else _read_image(image, width, height, model.vae.config.factor)
+        _warn_of_ignored_words(model, prompt, negative, guidance)
+        pixels = None
+        if image is not None:
+            pixels = _read_image(image.expanduser(), width, height, model.vae.config.factor)
+            height, width = pixels.shape[1:]
+        default = model.unet.config.sample_size * model.vae.config.factor
+        width, height = width or default, height or default
+        request = drawing.Request(
+            width=width,
+            height=height,
+            prompt=prompt,
+            negative=negative,
+            image=pixels,
+            strength=strength,
+            guidance=guidance,
+            sampler=sampler,
+            steps=steps,
         )
-        total_steps = 0  # an unknown sampler is reported by model.generate
-        if sampler in SAMPLERS:
-            part = 1.0 if image is None else strength
-            total_steps = len(SAMPLERS[sampler](model.schedule, steps, part).timesteps)
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task(sampler, total=total_steps)
-            images = model.generate(
-                prompt,
-                image=pixels,
-                strength=strength,
-                sampler=sampler,
-                steps=steps,
-                seed=seed,
-                count=count,
-                height=height,
-                width=width,
-                callback=lambda number, t, x: progress.update(task, completed=number + 1),
-                **options,
-            )
-        for number, generated in enumerate(images):
-            path = out if count == 1 else out.with_name(f"{out.stem}-{seed + number}{out.suffix}")
-            _write_image(generated, path)
-            print(path)
-    except (ValueError, OSError) as error:
+        pictures = drawing.draw(model, request, range(seed, seed + count))
+        _write(pictures, out, count > 1, lambda picture: examine(model, picture))
+    except (ValueError, OSError, FloatingPointError) as error:
         fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not drawing.ran_out_of_memory(error):
+            raise
+        pixels_each = f"{width} x {height}" if width else "the model's own number of"
+        fail(
+            f"there is not enough memory for {count} x {pixels_each} pixels (--count, width and "
+            "height), though they are drawn in small batches: choose a smaller size, or close "
+            "other programs"
+        )
 
 
-def _warn_of_unknown_words(prompt: str) -> list[str]:
-    """A warning if the prompt names no object, and one if it names no colour, that the model was
-    trained on.
-    """
-    from course_lib.data.captioned import COLOURS, OBJECTS
+def _check_options(out: Path, *, seed: int, count: int, guidance: float, strength: float) -> None:
+    """Refuse what no model can do, before any is loaded."""
+    suffixes = (".png", ".jpg", ".jpeg", ".webp")
+    if out.suffix.lower() not in suffixes or not out.parent.is_dir() or out.is_dir():
+        fail(f"{out} cannot be written: give a .png in a folder that exists")
+    if not math.isfinite(guidance):
+        fail(f"--guidance {guidance} cannot be used: give a number such as 5")
+    if not 0 < strength <= 1:
+        fail(f"--strength {strength} cannot be used: give a number above 0, at most 1")
+    if seed + count - 1 > _LAST_SEED:
+        fail(
+            f"--seed {seed} with --count {count} cannot be used: seeds are whole numbers "
+            f"from 0 to {_LAST_SEED}, which is 2^64 - 1"
+        )
 
-    words = set(re.findall(r"\w+", prompt.lower()))
-    return [
-        f"The prompt names no {kind} that the model knows: {', '.join(known)}."
-        for kind, known in (("object", OBJECTS), ("colour", COLOURS))
-        if not words & set(known)
-    ]
+
+def _warn_of_ignored_words(
+    model: "StableDiffusion", prompt: str, negative: str, guidance: float
+) -> None:
+    _, cut = model.tokenizer.encode([prompt, negative])
+    for name, count in zip(("prompt", "negative prompt"), cut, strict=True):
+        if count:
+            warn(f"The {name} is too long: its last {count} tokens were ignored.")
+    if negative and guidance == 1:
+        warn("Without guidance the negative prompt does nothing: give another --guidance than 1.")
+
+
+def _write(
+    pictures: "Iterable[tuple[int, torch.Tensor]]",
+    out: Path,
+    several: bool,
+    examine: Callable[["torch.Tensor"], str],
+) -> None:
+    """Write each picture when it comes; at the end, print the files and what there is to say."""
+    written: list[tuple[Path, str]] = []
+    try:
+        for seed, picture in pictures:
+            path = out.with_name(f"{out.stem}-{seed}{out.suffix}") if several else out
+            _write_image(picture, path)
+            written.append((path, examine(picture)))
+    finally:
+        for path, remark in written:
+            print(path)
+            if remark:
+                warn(f"{path.name}: {remark}")
+
+
+def _verdict(prompt: str, model: "StableDiffusion", picture: "torch.Tensor") -> str:
+    """What the judge sees in a picture, where it is not what the prompt names."""
+    from course_lib.diffusion import prompts
+
+    (verdict,) = _judge().classify(picture[None])
+    return prompts.describe_difference(prompts.check_prompt(prompt, model.tokenizer), verdict)
+
+
+@cache
+def _judge() -> "Judge":
+    from course_lib.diffusion import judge
+
+    return judge.load()
 
 
 def _parse_size(size: str | None) -> tuple[int | None, int | None]:
@@ -179,15 +226,14 @@ def _read_image(path: Path, width: int | None, height: int | None, factor: int) 
     """An image in [0, 1], cropped around its centre to this size; by default to the largest
     multiple of ``factor`` that fits in it.
     """
-    import numpy as np
-    import torch
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file).convert("RGB")
+    from course_lib.data import image_files
+
+    image = image_files.read_image(path)
     default_width, default_height = (max(side // factor, 1) * factor for side in image.size)
-    image = ImageOps.fit(image, (width or default_width, height or default_height))
-    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
+    size = (width or default_width, height or default_height)
+    return image_files.to_tensor(ImageOps.fit(image, size))
 
 
 def _write_image(image: "torch.Tensor", path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from course_lib.sd.pipeline import StableDiffusion
-    from course_lib.sd.weights import Part
+    from course_lib.sd.weights import Part, Weights
 
 app = typer.Typer(help="Stable Diffusion 1.x with the official weights.", no_args_is_help=True)
 
@@ -33,17 +33,20 @@ def verify(
     """Check that weights are complete, and list what they contain."""
     from rich.console import Console
 
-    from course_lib.sd.weights import MODELS, inspect
+    from course_lib.sd.weights import MODELS, read
 
-    _require_weights(weights)
+    weights = _require_weights(weights)
     console = Console(soft_wrap=True)
     try:
         with console.status("reading"):
-            parts = inspect(weights)
+            found = read(weights)
+            parts = found.parts
             table, damaged = _summarise(parts)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         fail(str(error))
     console.print(table)
+    for line in _describe(found, weights):
+        console.print(line, markup=False, highlight=False)
     if damaged:
         fail(
             f"{len(damaged)} tensors are all zeros, or contain values that are not finite, such "
@@ -52,7 +55,7 @@ def verify(
     official = all(part.model.config == MODELS[name][1]() for name, part in parts.items())
     layout = (
         "a folder in diffusers' layout"
-        if weights.is_dir()
+        if found.path.is_dir()
         else "a single file with the original names"
     )
     sizes = "of the official sizes" if official else "of other sizes than the official ones"
@@ -80,7 +83,10 @@ def generate(
     ] = 7.5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
     negative: Annotated[str, typer.Option(help="What the image should not show.")] = "",
-    sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "pndm",
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="ddpm, ddim, euler, dpm++ or pndm; by default that of the weights."),
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(help="WIDTHxHEIGHT in pixels; by default the size of the training images."),
@@ -105,7 +111,7 @@ def generate(
     """Generate an image from a prompt."""
     if not accept_licence:
         _confirm_licence()
-    _require_weights(weights)
+    weights = _require_weights(weights)
     generate_files(
         lambda: _load(weights, device),
         prompt,
@@ -113,7 +119,7 @@ def generate(
         size=size,
         image=image,
         strength=strength,
-        sampler=sampler,
+        sampler=sampler or _own_sampler(weights),
         steps=steps,
         seed=seed,
         count=count,
@@ -170,13 +176,39 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _require_weights(weights: Path) -> None:
+def _describe(weights: "Weights", given: Path) -> list[str]:
+    """What is read besides the three models, and what is not used; a line each."""
+    schedule = weights.schedule
+    lines = [
+        f"tokenizer: {len(weights.tokenizer.ids):,} tokens, prompts of {weights.tokenizer.length}",
+        f"noise schedule: {schedule.num_train_timesteps:,} times, {schedule.prediction_type}, "
+        f"{schedule.timestep_spacing}; sampler {weights.sampler}",
+    ]
+    if weights.path != given:
+        lines.append(f"read from {weights.path}")
+    return lines + list(weights.notes)
+
+
+def _own_sampler(weights: Path) -> str:
+    """The sampler that the weights name; it ends the command if they cannot be read."""
+    from course_lib.sd.weights import find_sampler
+
+    try:
+        return find_sampler(weights)
+    except ValueError as error:
+        fail(str(error))
+
+
+def _require_weights(weights: Path) -> Path:
+    """The path without ``~``, which shells do not expand in ``--weights=~/sd``."""
+    weights = weights.expanduser()
     if not weights.exists():
         pages = "\n  ".join(DOWNLOAD_PAGES)
         fail(
             f"{weights} does not exist. Stable Diffusion's weights, {LICENCE}, can be downloaded "
             f"from\n  {pages}"
         )
+    return weights
 
 
 def _load(weights: Path, device: str | None) -> "StableDiffusion":

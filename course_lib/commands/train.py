@@ -25,7 +25,8 @@ def train(
         int, typer.Option(min=0, help="Processes that make examples ahead of time.")
     ] = 1,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the initial weights and of the examples.")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Of the initial weights and of the examples."),
     ] = 0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
@@ -56,6 +57,9 @@ def train(
 ) -> None:
     """Train a model of the lessons and evaluate it. Ctrl+C stops it without losing anything."""
     require_modules("torchmetrics", "pycocotools", extra="metrics")
+    # A shell expands "~" after a space, and leaves --out=~/models as it is.
+    out = out.expanduser()
+    resume, start = resume and resume.expanduser(), start and start.expanduser()
     if ship:
         require_checkout()
     if (resume or start) and name == "all":
@@ -119,6 +123,7 @@ def evaluate(
 
     from course_lib.training.evaluate import evaluate_models, metrics_table
 
+    checkpoint = checkpoint and checkpoint.expanduser()
     try:
         with Console(stderr=True).status("evaluating") as status:
             rows = evaluate_models(

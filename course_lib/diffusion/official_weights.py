@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from course_lib.console import to_shell
 from course_lib.sd.pipeline import StableDiffusion
 
 ENV_VARIABLE = "COURSE_SD_WEIGHTS"
@@ -13,7 +14,8 @@ ENV_VARIABLE = "COURSE_SD_WEIGHTS"
 def find() -> Path | None:
     """The folder or file that ``COURSE_SD_WEIGHTS`` names, or None if it does not exist."""
     value = os.environ.get(ENV_VARIABLE, "")
-    return Path(value) if value and Path(value).exists() else None
+    path = Path(value).expanduser()
+    return path if value and path.exists() else None
 
 
 def describe(path: Path | None, device: torch.device) -> str:
@@ -31,15 +33,16 @@ def describe(path: Path | None, device: torch.device) -> str:
     try:
         parts = inspect(path)
     except ValueError as error:
-        return f"{error}\nDownload them again, and check them with: course sd verify {path}"
+        check = to_shell("course", "sd", "verify", path)
+        return f"{error}\nDownload them again, and check them with: {check}"
     total = sum(weights.numel() for part in parts.values() for weights in part.model.parameters())
     summary = f"{path}: complete, {total:,} parameters, licence {LICENCE}."
     if device.type == "cuda":
         return summary
+    command = to_shell("course", "sd", "generate", "a red fox in the snow", "--weights", path)
     return (
         f"{summary}\nWithout a CUDA GPU the next cell generates nothing: a picture takes minutes "
-        "on this machine. In a terminal: "
-        f'course sd generate "a red fox in the snow" --weights {path}'
+        f"on this machine. In a terminal: {command}"
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from course_lib.compression.codecs import to_uint8
 from course_lib.figures.style import INK, PAPER, font
+from course_lib.figures.text import drawable
 
 _GAP, _TITLE_HEIGHT = 12, 28  # pixels
 
@@ -19,7 +20,13 @@ def titled_images(images: Mapping[str, Float[Tensor, "3 _ _"]], side: int = 256)
     pen = ImageDraw.Draw(sheet)
     for index, (title, image) in enumerate(images.items()):
         left = index * (side + _GAP)
-        pen.text((left, _TITLE_HEIGHT / 2), title, fill=INK, font=font(14, bold=True), anchor="lm")
+        pen.text(
+            (left, _TITLE_HEIGHT / 2),
+            drawable(title),
+            fill=INK,
+            font=font(14, bold=True),
+            anchor="lm",
+        )
         large = Image.fromarray(to_uint8(image)).resize((side, side), Image.Resampling.BICUBIC)
         sheet.paste(large, (left, _TITLE_HEIGHT))
     return sheet

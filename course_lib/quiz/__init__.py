@@ -5,13 +5,15 @@ restarts, downloads from Colab, and re-execution by nbgrader. README.md describe
 
 ==================  ===========================================================================
 ``quiz.begin``      in the set-up cell: sets the lesson
+``quiz.pass_over``  in the set-up cell: *Run All* goes past exercises that are not written yet
 ``quiz.answer``     in an answer cell: shows the answer boxes and, in self-study, the feedback
-``quiz.recorded``   in a question's check cell: prints the recorded answer
+``quiz.recorded``   in a question's check cell: prints the recorded answer where it is graded
 ``quiz.score``      in the instructor's hidden test: returns the points
 ``quiz.passed``     in an exercise's check cell: confirms that all its checks passed
 ==================  ===========================================================================
 """
 
 from course_lib.quiz.cells import answer, begin, passed, recorded, score
+from course_lib.quiz.unwritten import pass_over
 
-__all__ = ["answer", "begin", "passed", "recorded", "score"]
+__all__ = ["answer", "begin", "pass_over", "passed", "recorded", "score"]

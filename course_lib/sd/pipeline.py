@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
-from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
+from course_lib.sd.samplers import SAMPLERS, gaussian
+from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
 from course_lib.sd.vae import AutoencoderKL
@@ -20,7 +21,10 @@ from course_lib.sd.vae import AutoencoderKL
 
 @dataclass
 class StableDiffusion:
-    """The parts of Stable Diffusion, and the noise schedule that its denoiser was trained with."""
+    """The parts of Stable Diffusion, and the noise schedule that its denoiser was trained with.
+
+    Each model may have a floating-point type of its own; they are on one device.
+    """
 
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
@@ -40,7 +44,7 @@ class StableDiffusion:
         self,
         prompt: str | Sequence[str],
         *,
-        negative: str = "",
+        negative: str | None = "",
         image: Float[Tensor, "3 height width"] | None = None,
         strength: float = 0.8,
         guidance: float = 7.5,
@@ -57,7 +61,8 @@ class StableDiffusion:
 
         Args:
             prompt: what the image should show.
-            negative: what it should not show: the unconditional prompt of the guidance.
+            negative: what it should not show: the unconditional prompt of the guidance; None is the
+                empty one.
             image: an image in [0, 1] to change, instead of starting from noise.
             strength: how much of ``image`` may change, from above 0 to 1, everything.
             guidance: the guidance scale; at 1 only the prompt counts, at half the cost.
@@ -85,11 +90,11 @@ class StableDiffusion:
             )
         run = SAMPLERS[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
         generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts) * count)]
-        context = self._context(prompts, negative, count, guidance)
+        context = self._context(prompts, negative or "", count, guidance)
         x = self._initial_latents(image, generators, height, width, run.timesteps[0])
         x = x * run.initial_scale
 
-        reference = self.unet.conv_in.weight  # for the device and dtype of the models
+        reference = self.unet.conv_in.weight  # for the denoiser's device and dtype
         for index, t in enumerate(run.timesteps):
             model_input = (x * run.input_scale(t)).to(reference)
             # With guidance the batch holds every latent twice: unconditional, then conditional.
@@ -99,7 +104,8 @@ class StableDiffusion:
             x = run.step(uncond + guidance * (cond - uncond), t, x, generators)
             if callback is not None:
                 callback(index, t, x)
-        images = self.vae.decode((x / self.vae.config.scaling_factor).to(reference))
+        latents = x / self.vae.config.scaling_factor
+        images = self.vae.decode(latents.to(next(self.vae.parameters())))
         return (images.float() / 2 + 0.5).clamp(0, 1).cpu()
 
     def _image_size(
@@ -137,7 +143,7 @@ class StableDiffusion:
         first_timestep: int,
     ) -> Float[Tensor, "batch channels rows columns"]:
         """Gaussian noise, or the latents of ``image`` with the noise of the first step added."""
-        reference, config = self.unet.conv_in.weight, self.vae.config
+        reference, config = next(self.vae.parameters()), self.vae.config
         shape = (
             len(generators),
             config.latent_channels,

@@ -1,95 +1,26 @@
-"""The noise schedule, and five samplers that turn noise into images step by step.
+"""Five samplers that turn noise into images step by step.
 
     sampler = DDIM(NoiseSchedule(), steps=50)
     x = gaussian(shape) * sampler.initial_scale
     for t in sampler.timesteps:
         x = sampler.step(model(x * sampler.input_scale(t), t), t, x)
 
-Notation: at time t a noisy image is ``alpha * x0 + sigma * eps``, where ``x0`` is the clean image,
-``eps`` standard Gaussian noise, ``alpha = sqrt(alpha_bar)`` and ``sigma = sqrt(1 - alpha_bar)``.
-A sampler keeps state between steps: create a new one for every run.
+The notation is that of ``schedule.py``. A sampler keeps state between steps: create a new one for
+every run.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from math import log, sqrt
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
+
+from course_lib.sd.schedule import NoiseSchedule
 
 Images = Float[Tensor, "batch *rest"]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
-
-
-@dataclass(frozen=True)
-class NoiseSchedule:
-    """The amount of noise at every time; fields are named as in ``scheduler_config.json``.
-
-    Raises:
-        ValueError: if ``prediction_type`` or ``timestep_spacing`` is unknown.
-    """
-
-    num_train_timesteps: int = 1000
-    beta_start: float = 0.00085
-    beta_end: float = 0.012
-    # What the model predicts: "epsilon", or "v_prediction" (arXiv:2202.00512, section 4).
-    prediction_type: str = "epsilon"
-    # "leading" counts up from steps_offset, "trailing" down from the last time.
-    timestep_spacing: str = "leading"
-    steps_offset: int = 1
-
-    def __post_init__(self) -> None:
-        prediction, spacing = self.prediction_type, self.timestep_spacing
-        if prediction not in ("epsilon", "v_prediction") or spacing not in ("leading", "trailing"):
-            raise ValueError(
-                f"{prediction!r} and {spacing!r}: give epsilon or v_prediction, and leading or "
-                "trailing."
-            )
-
-    @cached_property
-    def alphas_cumprod(self) -> Float[Tensor, " times"]:
-        """alpha_bar at every time, in float64: arXiv:2006.11239, equation 4."""
-        # "Scaled linear": the square roots of the betas are evenly spaced.
-        roots = torch.linspace(
-            self.beta_start**0.5, self.beta_end**0.5, self.num_train_timesteps, dtype=torch.float64
-        )
-        return (1 - roots**2).cumprod(0)
-
-    def add_noise(
-        self, x0: Images, noise: Images, t: Int[Tensor, " batch"] | int
-    ) -> tuple[Images, Images]:
-        """Noisy images at time t, and the training target of the model.
-
-        ``t``: one time for each image, or one for all.
-        """
-        alpha_bar = self.alphas_cumprod[torch.as_tensor(t).cpu()].view(-1, *[1] * (x0.ndim - 1))
-        alpha, sigma = alpha_bar.sqrt().to(x0), (1 - alpha_bar).sqrt().to(x0)
-        target = noise if self.prediction_type == "epsilon" else alpha * noise - sigma * x0
-        return alpha * x0 + sigma * noise, target
-
-    def timesteps(self, steps: int) -> list[int]:
-        """The times at which the model is called, the noisiest first.
-
-        Raises:
-            ValueError: if the schedule has no room for so many steps.
-        """
-        total, stride = self.num_train_timesteps, self.num_train_timesteps // max(steps, 1)
-        if self.timestep_spacing == "leading":
-            times = [i * stride + self.steps_offset for i in reversed(range(steps))]
-            # The first time must be close to pure noise and inside the schedule.
-            valid = steps * stride >= 0.9 * total and times[0] < total
-        else:
-            times = [round(total - i * total / steps) - 1 for i in range(steps)]
-            valid = 1 <= steps <= total
-        if not valid:
-            raise ValueError(
-                f"{steps} steps do not fit {total} times, {self.timestep_spacing}: take 1 to "
-                f"{total // 10} steps; with timestep_spacing='trailing', up to {total}."
-            )
-        return times
 
 
 def gaussian(shape: Sequence[int], generator: Generators = None) -> Float[Tensor, "..."]:
@@ -113,6 +44,9 @@ class Sampler:
     """
 
     final_timestep = -1
+    starts_at_pure_noise = False  # whether a step from pure noise, with alpha 0, is defined
+    # With alpha 0, Euler's x would be infinite. diffusers starts from this alpha_bar, too.
+    least_alpha_bar = 0.0
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
@@ -124,18 +58,27 @@ class Sampler:
             eta: how much new noise DDIM adds, from 0, none, to 1, as much as DDPM.
 
         Raises:
-            ValueError: if no step is left to run, or the schedule has no room for ``steps``.
+            ValueError: if no step is left to run, the schedule has no room for ``steps``, or it
+                starts at pure noise and this sampler cannot.
         """
         count = int(steps * strength)
         if not 0 < strength <= 1 or count < 1:
             raise ValueError(
                 f"{steps} steps at strength {strength}: take more steps, or a strength up to 1."
             )
+        if schedule.rescale_betas_zero_snr and not self.starts_at_pure_noise:
+            able = [name for name, kind in SAMPLERS.items() if kind.starts_at_pure_noise]
+            raise ValueError(
+                f"{type(self).__name__} cannot start at pure noise, as rescale_betas_zero_snr asks "
+                f"for: choose one of {', '.join(able)}."
+            )
         self.schedule = schedule
         self.eta = eta
-        self.alphas_cumprod = schedule.alphas_cumprod.tolist()
+        alphas_cumprod = schedule.alphas_cumprod.clamp(min=self.least_alpha_bar)
+        self.alphas_cumprod = alphas_cumprod.tolist()
         self.timesteps = schedule.timesteps(steps)[-count:]
-        following = [*self.timesteps[1:], self.final_timestep]
+        final = -1 if schedule.set_alpha_to_one else self.final_timestep
+        following = [*self.timesteps[1:], final]
         self.next_timestep = dict(zip(self.timesteps, following, strict=True))
         self.initial_scale = 1 / self.input_scale(self.timesteps[0])
 
@@ -179,7 +122,9 @@ class DDPM(Sampler):
 class DDIM(Sampler):
     """Song et al. (2021), arXiv:2010.02502, equation 12."""
 
-    final_timestep = 0  # "set_alpha_to_one": false in Stable Diffusion: a trace of noise remains
+    # "set_alpha_to_one" is false in Stable Diffusion: a trace of noise remains.
+    final_timestep = 0
+    starts_at_pure_noise = True
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         alpha, sigma = self.alpha_sigma(t)
@@ -197,6 +142,9 @@ class Euler(Sampler):
     the paper calls sigma is ``sigma / alpha`` here.
     """
 
+    starts_at_pure_noise = True
+    least_alpha_bar = 2.0**-24
+
     def input_scale(self, t: int) -> float:
         return self.alpha_sigma(t)[0]
 
@@ -211,6 +159,8 @@ class Euler(Sampler):
 class DPMSolverPP(Sampler):
     """Lu et al. (2022), arXiv:2211.01095, algorithm 2: DPM-Solver++(2M)."""
 
+    starts_at_pure_noise = True
+    least_alpha_bar = 2.0**-24
     previous: tuple[Images, float] | None = None  # x0 and lambda of the step before
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:

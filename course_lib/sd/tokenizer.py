@@ -6,12 +6,10 @@ first is merged first.
 """
 
 import bz2
-import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import regex
 import torch
@@ -19,6 +17,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from course_lib.assets import paths
+from course_lib.sd.tokenizer_files import AddedWord, TokenizerFiles, read_tokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _SPECIAL = r"<\|(?:start|end)oftext\|>"
@@ -37,7 +36,8 @@ class Tokenizer:
     """Text to token ids and back.
 
     The ids are, in this order: the 256 bytes, the 256 bytes at the end of a word, one id per merge,
-    the start token and the end token.
+    the start token and the end token; then words that were added later, as by textual inversion
+    (Gal et al., 2022, arXiv:2208.01618), each with a single id.
 
     Attributes:
         tokens: the token of each id.
@@ -51,22 +51,17 @@ class Tokenizer:
     ) -> None:
         """
         Args:
-            vocab_size: the number of ids; below the default, the last merges are left out.
-            length: the number of ids that a prompt becomes, start and end included.
-            folder: a published ``tokenizer/`` whose ``merges.txt`` and ``vocab.json`` replace the
-                course's own merges.
+            vocab_size: the number of ids; below the default, the last merges are left out. With a
+                folder, the most that it may have: the vectors of the text encoder.
+            length: the number of ids that a prompt becomes, start and end included. With a folder,
+                the most that it may say.
+            folder: a published ``tokenizer/`` whose files replace the course's own merges.
 
         Raises:
             ValueError: if there are fewer merges, or the folder is not CLIP's tokenizer.
         """
-        try:
-            merges, vocab = _read_merges(folder)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"A tokenizer's folder holds merges.txt and vocab.json. Here: {error}."
-            ) from error
-        lines = merges.split("\n")[1 : max(vocab_size - 513, 1)]  # line 0 is a header
-        self.merges = [tuple(line.split(" ")) for line in lines if line]
+        files = read_tokenizer(Path(folder)) if folder else _own_files(vocab_size)
+        self.merges = files.merges
         chars = list(_BYTE_TO_CHAR.values())
         self.tokens = [
             *chars,
@@ -75,22 +70,39 @@ class Tokenizer:
             START,
             END,
         ]
+        self._byte_tokens = len(self.tokens)
         self.ids = {token: number for number, token in enumerate(self.tokens)}
-        if len(self.ids) != vocab_size or length < 3 or vocab not in (None, self.ids):
+        if files.vocab not in (None, self.ids) or len(self.ids) != len(self.tokens):
+            raise ValueError(
+                f"{folder}: its {len(files.vocab or {}):,} ids are not those that its "
+                f"{len(self.merges):,} merges give. Give a folder with CLIP's own ids."
+            )
+        added = _check_added(files.added, self.ids, folder)
+        self.tokens += [word.content for word in added]
+        self.ids |= {word.content: word.number for word in added}
+        right_size = vocab_size >= len(self.ids) if folder else vocab_size == len(self.ids)
+        if not right_size or length < 3:
             raise ValueError(
                 f"{vocab_size:,} ids, prompts of {length} ids, {folder or 'own merges'}: there are "
                 f"{len(self.ids):,} ids. Give a vocab_size of 514 to 49,408, a length of at least "
                 "3, and a folder with CLIP's own ids."
             )
-        self.length = length
+        if files.length is not None and not 3 <= files.length <= length:
+            raise ValueError(
+                f"{folder}/tokenizer_config.json: model_max_length is {files.length}, but the text "
+                f"encoder's max_position_embeddings is {length}. Use the files of one model."
+            )
+        self.length = files.length or length
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
-        self._cache = {START: [self.ids[START]], END: [self.ids[END]]}
+        self._split = _WordSplitter(added)
+        self._cache = {token: [self.ids[token]] for token in (START, END)}
+        self._cache |= {self._split.key(word): [word.number] for word in added}
 
     def tokenize(self, prompt: str) -> list[int]:
         """The ids of a whole prompt, without start and end; case and extra spaces are lost."""
         return [
             number
-            for word in _split_words(prompt)
+            for word in self._split(prompt)
             for number in self._cache.get(word) or self._merge(word)
         ]
 
@@ -120,6 +132,8 @@ class Tokenizer:
         return b"".join(map(self._bytes, inner)).decode(errors="replace").strip()
 
     def _bytes(self, number: int) -> bytes:
+        if number >= self._byte_tokens:
+            return self.tokens[number].encode() + b" "
         chars = self.tokens[number].removesuffix(WORD_END)
         return bytes(_CHAR_TO_BYTE[char] for char in chars) + b" " * (chars != self.tokens[number])
 
@@ -143,20 +157,67 @@ class Tokenizer:
         return self._cache[word]
 
 
-def _read_merges(folder: str | Path | None) -> tuple[str, Any]:
-    """The text of merges.txt, and what vocab.json holds; without a folder the course's merges."""
-    if not folder:
-        packed = paths.data_path("clip", "merges.txt.bz2").read_bytes()
-        return bz2.decompress(packed).decode(), None
-    merges = (Path(folder) / "merges.txt").read_text("utf-8")
-    return merges, json.loads((Path(folder) / "vocab.json").read_text("utf-8"))
+def _own_files(vocab_size: int) -> TokenizerFiles:
+    """The course's own merges, the first ones."""
+    packed = paths.data_path("clip", "merges.txt.bz2").read_bytes()
+    lines = bz2.decompress(packed).decode().split("\n")[1 : max(vocab_size - 513, 1)]
+    return TokenizerFiles([tuple(line.split(" ")) for line in lines if line])
 
 
-def _split_words(prompt: str) -> Iterator[str]:
-    """Words, single digits and runs of signs, in lower case; start and end tokens stay as typed."""
-    for part in regex.split(f"({_SPECIAL})", prompt):
-        # Character by character: str.lower on the whole text would treat a final sigma differently.
-        text = "".join(map(str.lower, unicodedata.normalize("NFC", part)))
-        for span in [part] if part in (START, END) else regex.findall(f"{_SPECIAL}|{_WORD}", text):
-            # What becomes such a token only in lower case is three words.
-            yield from [part] if part == span else regex.findall(_WORD, span)
+def _check_added(
+    added: Sequence[AddedWord], ids: dict[str, int], folder: str | Path | None
+) -> list[AddedWord]:
+    """The added words in the order of their ids, which must follow those of the merges."""
+    new = sorted((word for word in added if word.content not in ids), key=lambda word: word.number)
+    moved = [word for word in added if ids.get(word.content, word.number) != word.number]
+    gaps = [word for number, word in enumerate(new, len(ids)) if word.number != number]
+    if moved or gaps:
+        word = (moved or gaps)[0]
+        raise ValueError(
+            f"{folder}: the added word {word.content!r} has the id {word.number:,}. CLIP's own ids "
+            f"end at {len(ids) - 1:,}, and those of added words follow without a gap."
+        )
+    return new
+
+
+class _WordSplitter:
+    """Text to words, single digits, runs of signs, and the tokens that stay whole."""
+
+    def __init__(self, added: Sequence[AddedWord]) -> None:
+        exact = [regex.escape(word.content) for word in added if not word.normalized]
+        self._whole = "|".join([_SPECIAL, *sorted(exact, key=len, reverse=True)])
+        keys = sorted((self.key(word) for word in added if word.normalized), key=len, reverse=True)
+        # Among words that begin at the same letter the longest one counts.
+        self._added = "|".join(r"\s+".join(map(regex.escape, key.split(" "))) for key in keys)
+
+    @staticmethod
+    def key(word: AddedWord) -> str:
+        """How the splitter returns an added word."""
+        if not word.normalized:
+            return word.content
+        return regex.sub(r"\s+", " ", _normalise(word.content))
+
+    def __call__(self, prompt: str) -> Iterator[str]:
+        """In lower case, except for start and end tokens and exact words, which stay as typed."""
+        for part in regex.split(f"({self._whole})", prompt):
+            if regex.fullmatch(self._whole, part):
+                yield part
+            elif self._added:
+                for piece in regex.split(f"({self._added})", _normalise(part)):
+                    if regex.fullmatch(self._added, piece):
+                        yield regex.sub(r"\s+", " ", piece)
+                    else:
+                        yield from _split_words(piece)
+            else:
+                yield from _split_words(_normalise(part))
+
+
+def _normalise(text: str) -> str:
+    # Character by character: str.lower on the whole text would treat a final sigma differently.
+    return "".join(map(str.lower, unicodedata.normalize("NFC", text)))
+
+
+def _split_words(text: str) -> Iterator[str]:
+    for span in regex.findall(f"{_SPECIAL}|{_WORD}", text):
+        # What becomes such a token only in lower case is three words.
+        yield from regex.findall(_WORD, span)

@@ -1,215 +1,159 @@
 """Published weights: folders in diffusers' layout, and single files with the original key names.
 
 Only safetensors files, which hold names and numbers: nothing is ever unpickled. Loading is strict:
-every tensor of the three models must be present with its shape, and only the keys that ``_IGNORED``
-matches may be present besides.
+every tensor of the three models must be present with its shape, and no other one inside them. What
+belongs to none of them, such as averaged weights or tables of the noise schedule, is left out and
+named in ``Weights.notes``.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
+from course_lib.sd.contents import Contents, open_contents
+from course_lib.sd.identify import identify
+from course_lib.sd.key_names import our_name
+from course_lib.sd.locations import resolve
 from course_lib.sd.pipeline import StableDiffusion
-from course_lib.sd.samplers import NoiseSchedule
+from course_lib.sd.schedule import NoiseSchedule
+from course_lib.sd.schedule_settings import ScheduleSettings, read_schedule
+from course_lib.sd.settings import is_size_of_old_version, read_config, read_json, unknown_settings
+from course_lib.sd.tensor_files import DTYPES, TensorFile, shown
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
+
+__all__ = [
+    "MODELS",
+    "Part",
+    "Weights",
+    "find_sampler",
+    "inspect",
+    "load",
+    "load_parts",
+    "our_name",
+    "read",
+    "read_config",
+]
 
 MODELS = {
     "text_encoder": (CLIPTextModel, CLIPTextConfig),
     "unet": (UNet2DConditionModel, UNetConfig),
     "vae": (AutoencoderKL, AutoencoderConfig),
 }
-# Settings of a config.json that the names and shapes of the tensors do not reveal, and their values
-# in Stable Diffusion 1.x. Any other value means another architecture.
-_REQUIRED_SETTINGS = {
-    "act_fn": "silu",
-    "addition_embed_type": None,
-    "beta_schedule": "scaled_linear",
-    "center_input_sample": False,
-    "class_embed_type": None,
-    "downsample_padding": 1,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "hidden_act": "quick_gelu",
-    "mid_block_scale_factor": 1,
-    "num_attention_heads": None,
-    "resnet_out_scale_factor": 1,
-    "resnet_time_scale_shift": "default",
-    "time_embedding_act_fn": None,
-    "time_embedding_type": "positional",
-    "timestep_post_act": None,
-    "use_linear_projection": False,
-}
-_DTYPES = ("F64", "F32", "F16", "BF16")
-# Keys that are not needed: averaged weights, the positions 0 to 76, tables of the noise schedule.
-_IGNORED = re.compile(
-    r"""
-    model_ema\..+ | (.+\.)?embeddings\.position_ids | betas | alphas_cumprod(_prev)?
-    | sqrt_alphas_cumprod | (sqrt|log)_one_minus_alphas_cumprod | sqrt_recip(m1)?_alphas_cumprod
-    | posterior_(variance|log_variance_clipped|mean_coef1|mean_coef2)
-    """,
-    re.VERBOSE,
-)
-
-
-def _unet_block(match: re.Match) -> str:
-    """``input_blocks.N.M`` and ``output_blocks.N.M`` as a level and a place in it.
-
-    The blocks are numbered in threes, in the encoder after conv_in. The last part of a third block
-    changes the resolution.
-    """
-    direction = "down" if match[1] == "in" else "up"
-    level, place = divmod(int(match[2]) - (direction == "down"), 3)
-    if match[4]:
-        return f"{direction}_blocks.{level}.{direction}samplers.0.conv"
-    return f"{direction}_blocks.{level}.{'attentions' if int(match[3]) else 'resnets'}.{place}"
-
-
-def _vae_block(match: re.Match) -> str:
-    """``down.N`` and ``up.N``: the original numbers levels from the finest, in the decoder too."""
-    direction = match[1]
-    level = int(match[2]) if direction == "down" else 3 - int(match[2])
-    inner = f"resnets.{match[3]}" if match[3] else f"{direction}samplers.0"
-    return f"{direction}_blocks.{level}.{inner}"
-
-
-# From every published name to ours; applied in this order. Only the autoencoder has a "coder".
-_RENAMINGS = (
-    # The text encoder.
-    (r"^cond_stage_model\.transformer\.", "text_encoder."),
-    (r"^text_encoder\.text_model\.", "text_encoder."),
-    # The U-Net.
-    (r"^model\.diffusion_model\.", "unet."),
-    (r"^unet\.time_embed\.0", "unet.time_embedding.linear_1"),
-    (r"^unet\.time_embed\.2", "unet.time_embedding.linear_2"),
-    (r"^unet\.input_blocks\.0\.0", "unet.conv_in"),
-    (r"^unet\.out\.0", "unet.conv_norm_out"),
-    (r"^unet\.out\.2", "unet.conv_out"),
-    (r"^unet\.middle_block\.1", "unet.mid_block.attentions.0"),
-    (r"^unet\.middle_block\.0", "unet.mid_block.resnets.0"),
-    (r"^unet\.middle_block\.2", "unet.mid_block.resnets.1"),
-    (r"(?<=^unet\.)(in|out)put_blocks\.(\d+)\.(\d)(\.op|\.conv)?", _unet_block),
-    (r"in_layers\.0", "norm1"),
-    (r"in_layers\.2", "conv1"),
-    (r"emb_layers\.1", "time_emb_proj"),
-    (r"out_layers\.0", "norm2"),
-    (r"out_layers\.3", "conv2"),
-    (r"skip_connection", "conv_shortcut"),
-    # The autoencoder.
-    (r"^first_stage_model\.", "vae."),
-    (r"(?<=coder\.)(down|up)\.(\d)\.(?:block\.(\d)|(?:down|up)sample)", _vae_block),
-    (r"(?<=coder\.)mid\.block_1", "mid_block.resnets.0"),
-    (r"(?<=coder\.)mid\.block_2", "mid_block.resnets.1"),
-    (r"(?<=coder\.)mid\.attn_1", "mid_block.attentions.0"),
-    (r"nin_shortcut", "conv_shortcut"),
-    (r"(?<=coder\.)norm_out", "conv_norm_out"),
-    (r"(?<=coder\.mid_block\.attentions\.0\.)norm", "group_norm"),
-    (r"(?<=coder\.mid_block\.attentions\.0\.)(q|k|v)(uery|ey|alue)?\.", r"to_\1."),
-    (r"(?<=coder\.mid_block\.attentions\.0\.)proj_(attn|out)", "to_out.0"),
-)
-
-
-def our_name(name: str) -> str:
-    """Model and path, such as ``unet.conv_in.weight``, for a published key name.
-
-    ``name``: as in a single file, or as in a folder's file with the model's name in front.
-    """
-    for pattern, replacement in _RENAMINGS:
-        name = re.sub(pattern, replacement, name)
-    return name
+_OWN_IDS = 49_408  # of the course's own tokenizer, which is CLIP's
 
 
 @dataclass(frozen=True)
 class Part:
     """One of the three models, on the meta device, and where its tensors are.
 
-    ``tensors``: for each key of the model an open file and the key in that file.
+    ``tensors``: for each key of the model its file and the key in that file.
     """
 
     model: nn.Module
-    tensors: dict[str, tuple[Any, str]]
+    tensors: dict[str, tuple[TensorFile, str]]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The smallest type that holds all tensors without rounding."""
+        types = {DTYPES[file.dtype(name)] for file, name in self.tensors.values()}
+        return reduce(torch.promote_types, types)
 
     def values(self) -> Iterator[tuple[str, Tensor]]:
-        """Key and tensor in the model's shape, one after the other as they are read."""
+        """Key and tensor in the model's shape, one after the other as they are read.
+
+        Raises:
+            ValueError: if a file has become shorter, or cannot be read any more.
+        """
         for key, empty in self.model.state_dict().items():
             file, published = self.tensors[key]
-            yield key, file.get_tensor(published).reshape(empty.shape)
+            yield key, file.read(published).reshape(empty.shape)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All that is needed to generate, checked; the tensors are not read yet.
+
+    Attributes:
+        path: the folder or file that is read, which can be inside the one that was given.
+        parts: the three models by name.
+        tokenizer: that of the folder, or the course's own.
+        schedule: the noise schedule, that of the folder or that of Stable Diffusion 1.x.
+        sampler: the name of the folder's sampler; ``"pndm"`` without a folder.
+        notes: what is not used, or not as it is written, in sentences.
+    """
+
+    path: Path
+    parts: dict[str, Part]
+    tokenizer: Tokenizer
+    schedule: NoiseSchedule
+    sampler: str
+    notes: tuple[str, ...]
+
+
+def read(path: str | Path) -> Weights:
+    """Published weights, checked for completeness.
+
+    Args:
+        path: a folder with ``text_encoder/``, ``unet/`` and ``vae/``, a repository's folder in the
+            hub's cache, or a ``.safetensors`` file of Stable Diffusion 1.x. ``~`` is expanded.
+
+    Raises:
+        ValueError: if a tensor is missing, unknown or of another shape, a setting is not that of
+            Stable Diffusion 1.x, or a file is damaged. The message says which, or what the weights
+            are instead.
+    """
+    path = resolve(path)
+    is_folder = path.is_dir()
+    contents, problems, notes = open_contents(path)
+    models = {}
+    try:
+        for name, (_, config_class) in MODELS.items():
+            file = path / name / "config.json"
+            models[name] = _build(
+                name, read_config(config_class, file) if is_folder else None, path
+            )
+            if is_folder:
+                notes += _notes_on_config(config_class, file)
+    except ValueError as error:
+        identity = identify(contents)
+        if identity is None:
+            raise
+        raise ValueError(f"{path} {identity} In detail: {error}") from error
+    if is_folder:
+        _compare_layers(models, contents, problems)
+    parts = _match(models, contents, problems)
+    if problems:
+        _reject(path, contents, problems)
+    settings = _read_schedule(path)
+    tokenizer, about_ids = _read_tokenizer(path, parts["text_encoder"].model.config)
+    notes = [*notes, *settings.notes, *about_ids]
+    return Weights(path, parts, tokenizer, settings.schedule, settings.sampler, tuple(notes))
+
+
+def find_sampler(path: str | Path) -> str:
+    """``Weights.sampler`` of the weights at ``path``, whose models are not looked at.
+
+    Raises:
+        ValueError: if there are no weights, or the noise schedule is not usable.
+    """
+    return _read_schedule(resolve(path)).sampler
 
 
 def inspect(path: str | Path) -> dict[str, Part]:
-    """The three models by name, checked for completeness; the tensors are not read yet.
-
-    Args:
-        path: a folder with ``text_encoder/``, ``unet/`` and ``vae/``, or a ``.safetensors`` file of
-            Stable Diffusion 1.x.
+    """The three models of :func:`read` by name.
 
     Raises:
-        ValueError: if a tensor is missing, unknown or of another shape, or a file is not a
-            safetensors file; the message says which.
+        ValueError: as :func:`read`.
     """
-    path = Path(path)
-    parts: dict[str, Part] = {}
-    available, problems = _tensors(path)
-    for name, (model_class, config_class) in MODELS.items():
-        file = path / name / "config.json"
-        config = read_config(config_class, file) if path.is_dir() else config_class()
-        try:
-            with torch.device("meta"):
-                parts[name] = Part(model_class(config), {})
-        except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path}: no {name} can have the sizes in its config.json. {error}"
-            ) from error
-        for key, empty in parts[name].model.state_dict().items():
-            if f"{name}.{key}" not in available:
-                problems.append(f"{name}.{key} is missing")
-                continue
-            tensors, published = parts[name].tensors[key] = available.pop(f"{name}.{key}")
-            header, shape = tensors.get_slice(published), list(empty.shape)
-            # Some files hold a linear layer as a 1 x 1 convolution.
-            right_shape = header.get_shape() in (shape, [*shape, 1, 1])
-            if not right_shape or header.get_dtype() not in _DTYPES:
-                problems.append(
-                    f"{published} is {header.get_dtype()} {header.get_shape()}, "
-                    f"expected floats {shape}"
-                )
-    problems += [f"{published} is unknown" for _, published in available.values()]
-    text, unet, vae = (parts[name].model.config for name in MODELS)
-    if unet.in_channels != vae.latent_channels:
-        problems.append("the U-Net and the autoencoder differ in the channels of a latent")
-    if unet.cross_attention_dim != text.hidden_size:
-        problems.append("the U-Net and the text encoder differ in the length of a vector")
-    if problems:
-        examples = "; ".join(dict.fromkeys([*problems[:2], problems[-1]]))
-        raise ValueError(
-            f"{path} is not Stable Diffusion 1.x, or not complete. Problems: {len(problems)}, "
-            f"such as: {examples}."
-        )
-    return parts
-
-
-def _tensors(path: Path) -> tuple[dict[str, tuple[Any, str]], list[str]]:
-    """For each key by our name an open file and the key in it; and what is there twice."""
-    available: dict[str, tuple[Any, str]] = {}
-    problems = []
-    for folder in MODELS if path.is_dir() else [""]:
-        file = _open(path / folder)
-        for published in file.keys():  # noqa: SIM118 (not a dictionary)
-            name = our_name(f"{folder}.{published}" if folder else published)
-            if name in available:
-                problems.append(f"{published} is there twice")
-            elif not _IGNORED.fullmatch(published):
-                available[name] = file, published
-    return available, problems
+    return read(path).parts
 
 
 def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
@@ -218,76 +162,144 @@ def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
     A folder's own tokenizer and noise schedule are used where it has them.
 
     Args:
-        path: as for :func:`inspect`.
-        dtype: of the weights, such as ``torch.float16``; by default that of the files.
+        path: as for :func:`read`.
+        dtype: of the weights, such as ``torch.float16``; by default each model has that of its
+            files, and where they mix types the smallest one without rounding.
 
     Raises:
-        ValueError: as :func:`inspect`.
+        ValueError: as :func:`read`.
     """
-    path, parts = Path(path), inspect(path)
-    for part in parts.values():
-        state = {key: value.to(dtype or value.dtype) for key, value in part.values()}
+    return load_parts(read(path), dtype)
+
+
+def load_parts(weights: Weights, dtype: torch.dtype | None = None) -> StableDiffusion:
+    """The pipeline with weights that :func:`read` has checked; each set can be loaded once.
+
+    Raises:
+        ValueError: if a file has changed since, and cannot be read any more.
+    """
+    for part in weights.parts.values():
+        kind = dtype or part.dtype
+        with torch.device("cpu"):
+            state = {key: value.to(kind) for key, value in part.values()}
         part.model.load_state_dict(state, strict=True, assign=True)
         part.model.to(memory_format=torch.channels_last).eval()
-    text = parts["text_encoder"].model.config
-    schedule = path / "scheduler" / "scheduler_config.json"
-    folder = path / "tokenizer" if (path / "tokenizer").is_dir() else None
     return StableDiffusion(
-        tokenizer=Tokenizer(text.vocab_size, text.max_position_embeddings, folder),
-        schedule=read_config(NoiseSchedule, schedule) if schedule.is_file() else NoiseSchedule(),
-        **{name: part.model for name, part in parts.items()},
+        tokenizer=weights.tokenizer,
+        schedule=weights.schedule,
+        **{name: part.model for name, part in weights.parts.items()},
     )
 
 
-def read_config(config_class: type, file: Path) -> Any:
-    """A published ``config.json`` as a dataclass such as ``UNetConfig``.
-
-    Missing settings have the dataclass's defaults.
-
-    Raises:
-        ValueError: if the file cannot be read, or belongs to another architecture.
-    """
+def _build(name: str, config: object | None, path: Path) -> nn.Module:
+    """A model of these sizes on the meta device, by default of the official ones."""
+    model_class, config_class = MODELS[name]
     try:
-        settings = dict(json.loads(file.read_text("utf-8")))
-    except (OSError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} should hold the settings of a model: {error}.") from error
-    defaults = {field.name: field.default for field in fields(config_class)}
-    json_kinds: dict[type, Any] = {tuple: list, float: float | int}
-    for key, value in settings.items():
-        valid = key not in _REQUIRED_SETTINGS or value == _REQUIRED_SETTINGS[key]
-        if key in defaults:
-            kind = type(defaults[key])
-            valid = isinstance(value, json_kinds.get(kind, kind))
-        if not valid:
-            expected = defaults.get(key, _REQUIRED_SETTINGS.get(key))
-            raise ValueError(
-                f"{file} is not Stable Diffusion 1.x: {key} is {value!r}, expected {expected!r}."
-            )
-    return config_class(
-        **{
-            key: tuple(settings[key]) if isinstance(settings[key], list) else settings[key]
-            for key in defaults
-            if key in settings
-        }
-    )
-
-
-def _open(path: Path) -> Any:
-    """The safetensors file at ``path``, or the one in a model's folder."""
-    stem = "model" if path.name == "text_encoder" else "diffusion_pytorch_model"
-    names = [f"{stem}.safetensors", f"{stem}.fp16.safetensors"]
-    file = next((path / name for name in names if (path / name).is_file()), path)
-    try:
-        return safe_open(file, framework="pt")
-    except (OSError, SafetensorError) as error:
-        expected, found = "a complete .safetensors file", str(error)
-        if file.is_dir():
-            expected = names[0]
-            found = ", ".join(sorted(entry.name for entry in file.iterdir())) or "nothing"
-        elif file.is_file():
-            with file.open("rb") as opened:
-                found = "a pickle" if opened.read(2) in (b"PK", b"\x80\x02") else found
+        with torch.device("meta"):
+            return model_class(config or config_class())
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file}: expected {expected}, found {found}. Pickled files (.ckpt, .bin) could run "
-            "code and are never read: get the .safetensors files."
+            f"{path}: no {name} can have the sizes in its config.json. {error}"
         ) from error
+
+
+def _notes_on_config(config_class: type, file: Path) -> list[str]:
+    notes = []
+    name = f"{file.parent.name}/{file.name}"
+    unknown = unknown_settings(config_class, file)
+    if unknown:
+        notes.append(f"{name} has unknown settings, which are not used: {', '.join(unknown)}.")
+    settings = read_json(file)
+    if is_size_of_old_version(config_class, settings):
+        notes.append(
+            f"{name}: sample_size {settings['sample_size']} of diffusers "
+            f"{settings['_diffusers_version']} is read as 64, as diffusers does."
+        )
+    return notes
+
+
+def _match(
+    models: dict[str, nn.Module], contents: Contents, problems: list[str]
+) -> dict[str, Part]:
+    """The tensors of each model; what is wrong is appended to ``problems``."""
+    unused = dict(contents.inside)
+    parts = {}
+    for name, model in models.items():
+        parts[name] = Part(model, {})
+        for key, empty in model.state_dict().items():
+            if f"{name}.{key}" not in unused:
+                problems.append(f"{name}.{key} is missing")
+                continue
+            file, published = parts[name].tensors[key] = unused.pop(f"{name}.{key}")
+            shape, dtype = list(empty.shape), file.dtype(published)
+            # Some files hold a linear layer as a 1 x 1 convolution.
+            if file.shape(published) not in (shape, [*shape, 1, 1]) or dtype not in DTYPES:
+                problems.append(
+                    f"{shown(published)} is {dtype} {file.shape(published)}, expected floats "
+                    f"{shape}"
+                )
+    problems += [f"{shown(published)} is unknown" for _, published in unused.values()]
+    text, unet, vae = (models[name].config for name in MODELS)
+    if unet.in_channels != vae.latent_channels or unet.out_channels != vae.latent_channels:
+        problems.append("the U-Net and the autoencoder differ in the channels of a latent")
+    if unet.cross_attention_dim != text.hidden_size:
+        problems.append("the U-Net and the text encoder differ in the length of a vector")
+    return parts
+
+
+# Settings for numbers of layers, and where a tensor's name has the index of its layer.
+_LAYERS = (
+    ("text_encoder", "num_hidden_layers", r"text_encoder\.encoder\.layers\.(\d{1,3})\."),
+    ("unet", "block_out_channels", r"unet\.down_blocks\.(\d{1,3})\."),
+    ("unet", "layers_per_block", r"unet\.down_blocks\.0\.resnets\.(\d{1,3})\."),
+    ("vae", "block_out_channels", r"vae\.encoder\.down_blocks\.(\d{1,3})\."),
+    ("vae", "layers_per_block", r"vae\.encoder\.down_blocks\.0\.resnets\.(\d{1,3})\."),
+)
+
+
+def _compare_layers(models: dict[str, nn.Module], contents: Contents, problems: list[str]) -> None:
+    """Report numbers of layers that differ between settings and tensors."""
+    for name, setting, pattern in _LAYERS:
+        found = {int(match[1]) for key in contents.inside if (match := re.match(pattern, key))}
+        value = getattr(models[name].config, setting)
+        expected = value if isinstance(value, int) else len(value)
+        if found and max(found) + 1 != expected:
+            problems.append(
+                f"{name}/config.json says {expected} layers or levels ({setting}), the weights "
+                f"have {max(found) + 1}"
+            )
+
+
+def _reject(path: Path, contents: Contents, problems: list[str]) -> None:
+    """Raise a ValueError that says what the weights are, or what is wrong with them."""
+    examples = "; ".join(dict.fromkeys([*problems[:2], problems[-1]]))
+    identity = identify(contents)
+    if identity is not None:
+        raise ValueError(f"{path} {identity}")
+    raise ValueError(
+        f"{path} is not Stable Diffusion 1.x, or not complete. Problems: {len(problems)}, "
+        f"such as: {examples}."
+    )
+
+
+def _read_schedule(path: Path) -> ScheduleSettings:
+    """The folder's noise schedule and sampler, or those of Stable Diffusion 1.x."""
+    file = path / "scheduler" / "scheduler_config.json"
+    return read_schedule(file) if file.parent.is_dir() else ScheduleSettings()
+
+
+def _read_tokenizer(path: Path, config: CLIPTextConfig) -> tuple[Tokenizer, list[str]]:
+    """The folder's tokenizer or the course's own, and a note if vectors are never used."""
+    vectors, length = config.vocab_size, config.max_position_embeddings
+    folder = path / "tokenizer"
+    if folder.is_dir():
+        tokenizer = Tokenizer(vectors, length, folder)
+    else:
+        tokenizer = Tokenizer(min(vectors, _OWN_IDS), length)
+    unused = vectors - len(tokenizer.ids)
+    if not unused:
+        return tokenizer, []
+    return tokenizer, [
+        f"The text encoder has {vectors:,} vectors, the tokenizer {len(tokenizer.ids):,} tokens: "
+        f"the last {unused:,} are never used."
+    ]

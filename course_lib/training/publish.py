@@ -111,7 +111,7 @@ def add_held_out_style(
     path, card = paths.data_path("checkpoints", f"{name}.json"), checkpoints.read_card(name)
     entry = {**metrics, "epochs": epochs, "command": command}
     card["metrics"].setdefault(HELD_OUT_STYLES, {})[style] = entry
-    path.write_text(json.dumps(card, indent=2) + "\n")
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8", newline="\n")
     checksums.write()
     return path
 
@@ -149,6 +149,7 @@ def _held_out_styles(name: str) -> dict[str, Any]:
 
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")  # platform.processor() is empty on most Linux systems
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
+    lines = text.splitlines()
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()

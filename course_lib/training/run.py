@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from course_lib.console import to_shell
 from course_lib.device import resolve_device
 from course_lib.training import distributed, publish, recipes
 from course_lib.training import resume as resume_state
@@ -74,7 +75,7 @@ class Run:
         elif self.state.exists():
             raise ValueError(
                 f"{self.state} is the state of a stopped run: "
-                f"continue it with --resume {self.state}, or delete it."
+                f"continue it with {to_shell('--resume', self.state)}, or delete it."
             )
 
     @property
@@ -91,20 +92,20 @@ class Run:
     def command(self) -> str:
         """The command that repeats this run, with every number that matters."""
         epochs = self.epochs or self.recipe.epochs
-        options = [f"--epochs {epochs}", f"--seed {self.seed}", f"--workers {self.workers}"]
+        options: list[object] = ["--epochs", epochs, "--seed", self.seed, "--workers", self.workers]
         if self.device:
-            options.append(f"--device {self.device}")
+            options += ["--device", self.device]
         if self.learning_rate is not None:
-            options.append(f"--learning-rate {self.learning_rate}")
+            options += ["--learning-rate", self.learning_rate]
         if self.start:
-            options.append(f"--start {self.start}")
+            options += ["--start", self.start]
         if self.held_out_style:
-            options.append(f"--without {self.held_out_style}")
+            options += ["--without", self.held_out_style]
         if self.out != Path("trained"):
-            options.append(f"--out {self.out}")
+            options += ["--out", self.out]
         if self.ship:
             options.append("--ship")
-        return " ".join(["course train", self.name, *options])
+        return to_shell("course", "train", self.name, *options)
 
     def train(self) -> RunResult:
         """Train, evaluate, and save the model and its card; if interrupted, the current weights.
@@ -166,7 +167,7 @@ class Run:
     def _evaluate(self, model: nn.Module, card: dict[str, Any]) -> RunResult:
         folder = None if self.ship else self.out
         path = publish.save_with_card(self.name, model, **card, folder=folder)
-        metrics = json.loads(path.with_suffix(".json").read_text())["metrics"]
+        metrics = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["metrics"]
         rows = [
             metrics_row(self.name, split, min(publish.TEST_EXAMPLES, count), metrics[split])
             for split, count in self.recipe.test_splits.items()
@@ -217,7 +218,7 @@ class Run:
         if path is None or not path.is_file():
             return {}
         try:
-            card = json.loads(path.read_text())
+            card = json.loads(path.read_text(encoding="utf-8"))
             stopped = card.get("note", "").startswith(_STOPPED)
             if self.resume and stopped and path.resolve().parent == self.state.resolve().parent:
                 # This run itself replaced the card when it was stopped.
@@ -235,7 +236,7 @@ class Run:
     def _how_to_resume(self) -> list[str]:
         if not self.state.exists():
             return []
-        return [f"To resume it: {self.command} --resume {self.state}"]
+        return [f"To resume it: {self.command} {to_shell('--resume', self.state)}"]
 
 
 def _check_resumable(name: str, path: Path) -> None:

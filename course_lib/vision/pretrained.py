@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.data import scenes
+from course_lib.data import image_files, scenes
 from course_lib.data.sprites import CLASSES
 from course_lib.vision import detector, instances, segmenter
 from course_lib.vision.detector import Detections
@@ -105,6 +104,11 @@ def load(name: str) -> nn.Module:
         message = f"The download failed ({problem}). {_download_instructions([network])}"
         raise RuntimeError(message) from problem
     except Exception as problem:  # the type for a corrupt file depends on the version of torch
+        if not network.file.exists():  # torch deletes a download with another hash
+            raise RuntimeError(
+                f"The download failed: what came is not the file ({problem}). A network that asks "
+                f"for a log-in sends its own page. {_download_instructions([network])}"
+            ) from problem
         raise RuntimeError(
             f"{network.file} can't be read. Delete it and run this again. ({problem})"
         ) from problem
@@ -114,7 +118,7 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
     """A photo from a file, in [0, 1]: upright, with a longer side of at most 640 pixels.
 
     Raises:
-        ValueError: if the file doesn't exist, or Pillow can't read it as an image.
+        ValueError: if the file doesn't exist, or can't be read as an image, for whatever reason.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -123,17 +127,9 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
             "Colab have a button for it above the list of files, on the left) and write its name, "
             'for example my_photo = "cat.jpg".'
         )
-    try:
-        with Image.open(path) as opened:
-            # phones store the orientation as EXIF metadata
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except OSError as problem:
-        raise ValueError(
-            f"{path.name} can't be read as an image. Save it as JPEG or PNG and try again."
-        ) from problem
+    image = image_files.read_image(path)
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)
-    return pixels.permute(2, 0, 1).contiguous()
+    return image_files.to_tensor(image)
 
 
 def predict(

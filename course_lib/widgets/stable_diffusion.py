@@ -1,7 +1,6 @@
 """The widgets of lesson 7: tokenizing a prompt, attention maps of words, and guidance."""
 
 import html
-import re
 from collections.abc import Mapping
 
 import ipywidgets as widgets
@@ -19,6 +18,7 @@ from course_lib.figures import figure_png
 from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.stable_diffusion.pipeline import TOKEN_COLOURS, token_boxes
 from course_lib.figures.style import INK, MUTED, PAPER
+from course_lib.figures.text import piece_text
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
@@ -46,9 +46,11 @@ class TokenizerDemo(widgets.VBox):
         super().__init__([self.text, self.boxes])
 
     def _update(self, change: object = None) -> None:
+        # While an emoji is typed, a browser can send the first half of its surrogate pair.
+        typed = self.text.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         paragraphs = []
         for name, tokenizer in self._tokenizers.items():
-            ids = tokenizer.tokenize(self.text.value)
+            ids = tokenizer.tokenize(typed)
             capacity = tokenizer.length - 2  # without start and end
             text = f"{html.escape(name)}: {len(ids)} tokens of at most {capacity}"
             if len(ids) > capacity:
@@ -62,7 +64,7 @@ def _token_boxes(tokenizer: Tokenizer, ids: list[int], capacity: int) -> str:
     """Tokens as boxes in HTML; those beyond the capacity are dashed and without colour."""
     boxes = []
     for index, (piece, token_id) in enumerate(zip(tokenizer.pieces(ids), ids, strict=True)):
-        text = html.escape(re.sub("\ufffd+", "bytes", piece).replace(" ", "·"))
+        text = html.escape(piece_text(piece).replace(" ", "·"))
         background, line = TOKEN_COLOURS[index % len(TOKEN_COLOURS)], "solid"
         if index >= capacity:
             background, line = PAPER, "dashed"
@@ -101,7 +103,7 @@ class WordMaps(widgets.VBox):
         default = "fox" if "fox" in words else words[min(2, len(words) - 1)]
         self.word = add_tooltip(
             widgets.Dropdown(
-                options=[(word.strip(), word) for word in words],
+                options=[(piece_text(word.strip()), word) for word in words],
                 value=default,
                 description="word",
             ),
@@ -118,7 +120,7 @@ class WordMaps(widgets.VBox):
         super().__init__([widgets.HBox([self.word, self.step]), self.picture, self.message])
 
     def _update(self, change: object = None) -> None:
-        step, word = self.step.value, self.word.value.strip()
+        step, word = self.step.value, piece_text(self.word.value.strip())
         weights = self._maps[step][self.word.value]
         images = {
             "the picture": self._record.image,

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from course_lib.assets import checkpoints
+from course_lib.diffusion import text_to_image
 
 CARD = {
     "command": "python -m x",
@@ -48,3 +49,15 @@ def test_missing_checkpoint_names_the_fix(data_folder):
         FileNotFoundError, match="git checkout -- data/checkpoints/none.safetensors"
     ):
         checkpoints.load("none")
+
+
+def test_without_initialisation_a_loaded_model_is_the_same():
+    state = torch.random.get_rng_state()
+    with checkpoints.WithoutInitialisation():
+        fast = text_to_image.load()
+    assert torch.equal(torch.random.get_rng_state(), state)  # nothing was drawn
+    slow = text_to_image.load()
+    for name in ("text_encoder", "unet", "vae"):
+        ours, expected = getattr(fast, name).state_dict(), getattr(slow, name).state_dict()
+        assert all(torch.equal(ours[key], value) for key, value in expected.items())
+    assert not torch.equal(torch.nn.Linear(2, 2).weight, torch.nn.Linear(2, 2).weight)

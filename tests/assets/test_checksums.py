@@ -1,11 +1,15 @@
 """Checksums of the embedded files."""
 
+import ast
 import runpy
+import shutil
+import subprocess
 import sys
 
 import pytest
 
 from course_lib.assets import checksums, paths
+from tests.support.checkout import ROOT
 
 
 def test_embedded_files_are_intact():
@@ -25,7 +29,7 @@ def photo(data_folder):
 def test_checksums_report_changed_missing_and_new_files(photo):
     assert checksums.verify() == []
     photo.write_bytes(b"b")
-    assert "has changed: git checkout -- data/photos/a.png" in checksums.verify()[0]
+    assert "has changed. Delete it, then restore it: " in checksums.verify()[0]
     photo.unlink()
     assert "is missing" in checksums.verify()[0]
     photo.write_bytes(b"a")
@@ -48,3 +52,44 @@ def test_module_is_a_command(photo, monkeypatch, capsys):
     runpy.run_module("course_lib.assets.checksums", run_name="__main__")
     assert checksum_file.read_bytes() == expected
     assert capsys.readouterr().out == f"wrote {checksum_file}\n"
+
+
+def test_a_clone_of_git_for_windows_is_intact(tmp_path):
+    """Its default, core.autocrlf, converts line ends, which would change the files of data/."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    texts = {"data/cards/a.json": b"{\n}\n", "data/LICENSES.md": b"# A\n\nB\n", "run.sh": b"a\nb\n"}
+    for name, text in texts.items():
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        (origin / name).write_bytes(text)
+    shutil.copy(ROOT / ".gitattributes", origin)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    git(origin, "init", "-q")
+    git(origin, "add", ".")
+    git(origin, *author, "commit", "-qm", "a")
+    git(tmp_path, "clone", "-q", "-c", "core.autocrlf=true", str(origin), str(clone))
+    assert {name: (clone / name).read_bytes() for name in texts} == texts
+
+
+def git(folder, *arguments):
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("package", ["course_lib", "website/course_site"])
+def test_text_is_read_and_written_in_utf_8_on_every_system(package):
+    """Without an encoding, Python uses that of the system, on Windows often cp1252."""
+    unnamed = []
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and opens_text(node):
+                unnamed.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert unnamed == []
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call opens a file as text, and names no encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    values = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    encoded = any(word.arg == "encoding" for word in call.keywords) or "utf-8" in values
+    if name in ("read_text", "write_text"):
+        return not encoded
+    return isinstance(call.func, ast.Name) and name == "open" and not encoded

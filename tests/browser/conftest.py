@@ -4,12 +4,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from course_grading.assign.source import read_lesson
 from playwright.sync_api import Browser, Page, expect
 
 from course_lib.quiz import question_bank
 from course_lib.quiz.question import Option, Question
 from tests.support.browsers import launch_chromium
 from tests.support.live_jupyter import Jupyter, serve
+from tests.support.question_kinds import write_lesson
 
 LESSON = "01_test"
 QUESTIONS = [
@@ -70,6 +72,9 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     for lesson in question_bank.FOLDER.glob("*.json"):
         shutil.copy(lesson, bank)
     (bank / f"{LESSON}.json").write_text(question_bank.pack(LESSON, QUESTIONS), encoding="utf-8")
+    kinds = read_lesson(write_lesson(tmp_path_factory.mktemp("kinds")))
+    text = question_bank.pack(kinds.name, kinds.questions)
+    (bank / f"{kinds.name}.json").write_text(text, encoding="utf-8")
     with serve(tmp_path_factory.mktemp("jupyter"), COURSE_BANK=str(bank)) as jupyter:
         yield jupyter
 

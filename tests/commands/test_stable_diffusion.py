@@ -115,7 +115,7 @@ def test_licence_is_shown_and_must_be_accepted(generate, tmp_path, monkeypatch):
         (["--image", "nowhere.png"], "nowhere.png"),
         (["--device", "abacus"], "The device 'abacus' cannot be used here"),
         (["--steps", "1000"], "1000 steps do not fit"),
-        (["--image", __file__], "cannot identify image file"),
+        (["--image", __file__], "can't be read as an image. Save it as JPEG"),
     ],
 )
 def test_invalid_options_end_with_a_message(generate, arguments, message):

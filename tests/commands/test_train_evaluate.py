@@ -5,6 +5,7 @@ their errors.
 import importlib.util
 import io
 import json
+import shlex
 import sys
 
 import pytest
@@ -136,6 +137,17 @@ def test_interrupted_run_is_saved_and_resumed(course, tmp_path, interrupt):
     assert not (tmp_path / "trained" / "classifier.resume").exists()
     card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["epochs"] == 3 and card["metrics"] and "note" not in card
+
+
+def test_printed_command_works_for_a_folder_with_spaces(course, tmp_path, interrupt):
+    interrupt(at=2)
+    result = course(*TRAIN, "--epochs", 2, "--out", "my models", code=130)
+    _, _, command = output(result).partition("To resume it: ")
+    words = shlex.split(command)
+    assert words[-2:] == ["--resume", "my models/classifier.resume"]
+    interrupt(at=999)
+    course(*words[1:])
+    assert (tmp_path / "my models" / "classifier.safetensors").exists()
 
 
 def test_interrupted_in_the_first_epoch_there_is_nothing_to_resume(course, interrupt):

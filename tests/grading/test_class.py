@@ -16,7 +16,7 @@ from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import tables
 
 from course_lib.quiz.scoring import score
-from tests.support.checkout import LESSONS
+from tests.support.checkout import CHECK, LESSONS
 
 NAME = "01_sample"
 # Unusual solutions and what they earn: output on stderr and a hidden np cost nothing, sys.exit
@@ -235,7 +235,7 @@ def test_missing_cells_and_bad_timestamps_are_noted(built, same_process, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize("name", [*LESSONS, CHECK])
 def test_the_real_lessons_are_graded(name, root, tmp_path):
     from course_grading.assign.build import generate_release, read_lessons
 

@@ -1,14 +1,18 @@
 """Every lesson: its solutions pass its checks, its release fails only at the exercises."""
 
+import dataclasses
+import json
 import re
 
 import nbformat
 import pytest
-from course_grading.assign import build, cells
+from course_grading.assign import build, cells, variants
 from nbclient import NotebookClient
 
-from tests.support.checkout import LESSONS, ROOT
+from tests.support.checkout import CHECK, LESSONS, ROOT
 from tests.support.lessons import course_lesson
+
+LESSON_NUMBERS = r"lessons? (\d)(?: and (\d))?"  # "lesson 4" and "lessons 4 and 6"
 
 
 def execute(notebook, folder) -> dict:
@@ -104,3 +108,17 @@ def test_question_of_the_notes_is_quoted_word_for_word():
         "Fully connected layers are not computationally expensive for high-resolution images.",
     ]
     assert "".join(question.right) == "BC"
+
+
+def test_check_of_the_course_asks_about_every_lesson():
+    """Twenty questions in two rounds, of which a class gets ten; none needs code."""
+    check = course_lesson(CHECK)
+    assert len(check.questions) == 20 and not check.exercises
+    texts = [json.dumps(dataclasses.asdict(question)) for question in check.questions]
+    named = {
+        lesson for text in texts for lesson in re.findall(r"lessons? (\d)(?: and (\d))?", text)
+    }
+    assert {int(number) for pair in named for number in pair if number} == set(range(1, 8))
+    for seed in (b"2027", b"2028"):
+        drawn = variants.choose(check, seed, "a test").questions
+        assert [question.name for question in drawn] == [f"whole-{n}" for n in range(1, 11)]

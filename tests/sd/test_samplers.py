@@ -225,7 +225,7 @@ def test_invalid_numbers_of_steps_are_rejected(steps, spacing):
     """1,000 steps from an offset of 1 would start at a time outside the schedule; 600 would start
     in the middle of the noise.
     """
-    message = r"take 1 to 100 steps; with timestep_spacing='trailing', up to 1000"
+    message = f"{spacing}: take 1 to {100 if spacing == 'leading' else 1000} steps"
     with pytest.raises(ValueError, match=message):
         NoiseSchedule(timestep_spacing=spacing).timesteps(steps)
 
@@ -245,13 +245,6 @@ def test_thousand_steps_take_every_time_once():
 def test_strength_that_leaves_no_step_is_rejected(steps, strength):
     with pytest.raises(ValueError, match="take more steps, or a strength up to 1"):
         DDPM(NoiseSchedule(), steps, strength)
-
-
-def test_unknown_settings_are_rejected():
-    message = "give epsilon or v_prediction, and leading or trailing"
-    for setting in ({"prediction_type": "sample"}, {"timestep_spacing": "linspace"}):
-        with pytest.raises(ValueError, match=message):
-            NoiseSchedule(**setting)
 
 
 def test_noise_of_a_seed_does_not_depend_on_the_batch():

@@ -14,6 +14,7 @@ from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.samplers import NoiseSchedule
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
+from tests.support.original_names import PREFIXES, original_names
 
 # Four levels of two layers, which the original names presuppose; everything else tiny.
 CONFIGS = {
@@ -35,11 +36,6 @@ CONFIGS = {
     "vae": AutoencoderConfig(block_out_channels=(4, 8, 12, 12), norm_num_groups=4),
 }
 COUNTS = {"text_encoder": 196, "unet": 686, "vae": 248}
-PREFIXES = {
-    "text_encoder": "cond_stage_model.transformer.",
-    "unet": "model.diffusion_model.",
-    "vae": "first_stage_model.",
-}
 STEMS = {
     "text_encoder": "model",
     "unet": "diffusion_pytorch_model",
@@ -140,11 +136,16 @@ def states():
 
 
 def settings(name):
-    """A published config.json with tiny sizes."""
+    """A published config.json with tiny sizes.
+
+    It has a later version: small sizes of the first ones are read otherwise.
+    """
     tiny = {field: getattr(CONFIGS[name], field) for field in CONFIGS[name].__dataclass_fields__}
-    return PUBLISHED[name] | {
-        key: list(value) if isinstance(value, tuple) else value for key, value in tiny.items()
-    }
+    return (
+        PUBLISHED[name]
+        | {"_diffusers_version": "0.30.0"}
+        | {key: list(value) if isinstance(value, tuple) else value for key, value in tiny.items()}
+    )
 
 
 def old_names(name, state):
@@ -194,103 +195,6 @@ def assert_loaded(pipeline, states):
         loaded = getattr(pipeline, name).state_dict()
         assert list(loaded) == list(state)
         assert all(torch.equal(loaded[key], value) for key, value in state.items()), name
-
-
-def original_names(name, config):
-    """The names that the authors' code gives its tensors, in the order of their creation."""
-    names = {"text_encoder": _clip_names, "unet": _unet_names, "vae": _vae_names}[name]
-    return names(config)
-
-
-def _weight_and_bias(*layers):
-    return [f"{layer}.{tensor}" for layer in layers for tensor in ("weight", "bias")]
-
-
-def _prefixed(prefix, names):
-    return [f"{prefix}.{name}" for name in names]
-
-
-def _residual_block(in_channels, out_channels, layers, shortcut):
-    return _weight_and_bias(*layers, *([shortcut] if in_channels != out_channels else []))
-
-
-def _clip_names(config):
-    layers = [f"self_attn.{part}_proj" for part in ("k", "v", "q", "out")]
-    layers += ["layer_norm1", "mlp.fc1", "mlp.fc2", "layer_norm2"]
-    keys = [f"embeddings.{kind}_embedding.weight" for kind in ("token", "position")]
-    for number in range(config.num_hidden_layers):
-        keys += _prefixed(f"encoder.layers.{number}", _weight_and_bias(*layers))
-    return _prefixed("text_model", keys + _weight_and_bias("final_layer_norm"))
-
-
-def _unet_names(config):
-    widths = list(config.block_out_channels)
-    residual = ["in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3"]
-    block = [f"attn{n}.to_{part}.weight" for n in (1, 2) for part in "qkv"]
-    block += _weight_and_bias(
-        "attn1.to_out.0",
-        "attn2.to_out.0",
-        "ff.net.0.proj",
-        "ff.net.2",
-        "norm1",
-        "norm2",
-        "norm3",
-    )
-    attention = _weight_and_bias("norm", "proj_in", "proj_out")
-    attention += _prefixed("transformer_blocks.0", block)
-
-    def layer(prefix, in_channels, out_channels, level):
-        names = _residual_block(in_channels, out_channels, residual, "skip_connection")
-        return _prefixed(f"{prefix}.0", names) + (
-            _prefixed(f"{prefix}.1", attention) if level < 3 else []
-        )
-
-    keys = _weight_and_bias("time_embed.0", "time_embed.2", "input_blocks.0.0")
-    number, channels, skips = 1, widths[0], [widths[0]]
-    for level, width in enumerate(widths):
-        for _ in range(config.layers_per_block):
-            keys += layer(f"input_blocks.{number}", channels, width, level)
-            number, channels = number + 1, width
-            skips.append(channels)
-        if level < 3:
-            keys += _weight_and_bias(f"input_blocks.{number}.0.op")
-            number += 1
-            skips.append(channels)
-    keys += _prefixed("middle_block.0", _weight_and_bias(*residual))
-    keys += _prefixed("middle_block.1", attention)
-    keys += _prefixed("middle_block.2", _weight_and_bias(*residual))
-    number = 0
-    for level, width in reversed(list(enumerate(widths))):
-        for place in range(config.layers_per_block + 1):
-            keys += layer(f"output_blocks.{number}", channels + skips.pop(), width, level)
-            if level and place == config.layers_per_block:
-                keys += _weight_and_bias(f"output_blocks.{number}.{2 if level < 3 else 1}.conv")
-            number, channels = number + 1, width
-    return keys + _weight_and_bias("out.0", "out.2")
-
-
-def _vae_names(config):
-    widths = list(config.block_out_channels)
-    residual = ["norm1", "conv1", "norm2", "conv2"]
-    middle = _prefixed("mid.block_1", _weight_and_bias(*residual))
-    middle += _prefixed("mid.block_2", _weight_and_bias(*residual))
-    middle += _prefixed("mid.attn_1", _weight_and_bias("norm", "q", "k", "v", "proj_out"))
-    keys = _weight_and_bias("quant_conv", "post_quant_conv")
-    for side, direction, levels in (
-        ("encoder", "down", range(4)),
-        ("decoder", "up", range(3, -1, -1)),
-    ):
-        channels = widths[levels[0]]
-        keys += _prefixed(side, _weight_and_bias("conv_in", "norm_out", "conv_out") + middle)
-        for level in levels:
-            prefix = f"{side}.{direction}.{level}"
-            for place in range(config.layers_per_block + (direction == "up")):
-                names = _residual_block(channels, widths[level], residual, "nin_shortcut")
-                keys += _prefixed(f"{prefix}.block.{place}", names)
-                channels = widths[level]
-            if level != levels[-1]:
-                keys += _weight_and_bias(f"{prefix}.{direction}sample.conv")
-    return keys
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -479,11 +383,20 @@ def test_noise_schedule_of_the_folder_is_used(folder):
         ("unet", {"in_channels": 9}, "conv_in"),  # for inpainting
         ("unet", {"cross_attention_dim": 1024}, "to_k"),
         ("unet", {"flip_sin_to_cos": False}, "flip_sin_to_cos is False, expected True"),
-        ("unet", {"norm_num_groups": 0}, "no unet can have the sizes"),
-        ("unet", {"down_block_types": ["DownBlock2D"]}, "no unet can have the sizes"),
+        ("unet", {"norm_num_groups": 0}, "norm_num_groups is 0, expected 32"),
+        ("unet", {"norm_num_groups": 5}, "no unet can have the sizes"),
+        ("unet", {"down_block_types": ["DownBlock2D"]}, "up_block_types is"),
         ("text_encoder", {"hidden_act": "gelu"}, "hidden_act is 'gelu', expected 'quick_gelu'"),
-        ("text_encoder", {"num_hidden_layers": 3}, "is missing"),
-        ("text_encoder", {"num_hidden_layers": 1}, "is unknown"),
+        (
+            "text_encoder",
+            {"num_hidden_layers": 3},
+            r"says 3 layers or levels \(num_hidden_layers\), the weights have 2; .* is missing",
+        ),
+        (
+            "text_encoder",
+            {"num_hidden_layers": 1},
+            r"says 1 layers or levels \(num_hidden_layers\), the weights have 2; .* is unknown",
+        ),
         ("text_encoder", {"hidden_size": 32}, "expected floats"),
         ("vae", {"latent_channels": 16}, "latent|quant_conv|conv"),
         ("vae", {"block_out_channels": "wide"}, "block_out_channels is 'wide'"),
@@ -514,14 +427,14 @@ def test_loading_is_strict_in_both_directions(folder, states, tmp_path, name):
     save_file({key: value for key, value in whole.items() if key != last}, file)
     with pytest.raises(ValueError, match=rf"{name}\..* is missing"):
         weights.load(folder)
-    save_file(whole | {"lora_up.weight": torch.ones(2)}, file)
-    with pytest.raises(ValueError, match="lora_up.weight is unknown"):
+    save_file(whole | {"another.weight": torch.ones(2)}, file)
+    with pytest.raises(ValueError, match="another.weight is unknown"):
         weights.load(folder)
     save_file(whole | {last: whole[last][None].clone()}, file)
     with pytest.raises(ValueError, match="expected floats"):
         weights.load(folder)
     save_file(whole | {last: whole[last].to(torch.int8)}, file)
-    with pytest.raises(ValueError, match="is I8"):
+    with pytest.raises(ValueError, match="is quantised: tensors are I8"):
         weights.load(folder)
 
 
@@ -532,19 +445,33 @@ def test_tensor_under_two_names_is_rejected(folder, states):
         weights.load(folder)
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        # Of XL, of 2.x, and names that only resemble a table of the schedule.
-        "conditioner.embedders.0.transformer.text_model.final_layer_norm.bias",
-        "cond_stage_model.model.ln_final.bias",
-        "alphas",
-        "model.diffusion_model.betas",
-        "state",
-        "first_stage_model.loss.logvar",
-    ],
-)
-def test_unknown_names_in_a_single_file_are_rejected(states, tmp_path, extra, tiny_is_official):
+# What public files contain besides the three models.
+OUTSIDE = """
+    alphas cond_stage_model.logit_scale cond_stage_model.transformer.logit_scale
+    cond_stage_model.transformer.text_projection.weight control_model.time_embed.0.weight
+    denoiser.sigmas embedding_manager.embedder.transformer.text_model.final_layer_norm.bias
+    first_stage_model.loss.logvar first_stage_model.model_ema.decay logvar lvlb_weights scale_factor
+"""
+
+
+def test_what_is_outside_the_models_is_named_and_left_out(states, tmp_path, tiny_is_official):
+    file = tmp_path / "all.safetensors"
+    tensors = single_file(states) | unused_tensors()
+    save_file(tensors | {name: torch.ones(2) for name in OUTSIDE.split()}, file)
+    found = weights.read(file)
+    assert_loaded(weights.load_parts(found), states)
+    (note,) = found.notes
+    for named in ("betas", "alphas", "cond_stage_model.* (3)", "control_model.*", "and 14 more"):
+        assert named in note, note
+    save_file(single_file(states) | {"denoiser.sigmas": torch.ones(2)}, file)
+    code, output = verify(file)
+    assert code == 0 and "Not part of the three models, and not used: denoiser.*." in output
+    save_file(single_file(states), file)
+    assert weights.read(file).notes == ()
+
+
+@pytest.mark.parametrize("extra", ["model.diffusion_model.betas", "first_stage_model.quant_conv.a"])
+def test_unknown_names_inside_the_models_are_rejected(states, tmp_path, extra, tiny_is_official):
     file = tmp_path / "all.safetensors"
     save_file(single_file(states) | unused_tensors() | {extra: torch.ones(2)}, file)
     with pytest.raises(ValueError, match=f"{extra} is unknown"):
@@ -558,8 +485,7 @@ def test_single_file_without_a_model_is_rejected(states, tmp_path, tiny_is_offic
         if not key.startswith("first_stage")
     }
     save_file(tensors, tmp_path / "all.safetensors")
-    message = "Problems: 248, such as: vae.encoder.conv_in.weight is missing"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="has no autoencoder: the file was pruned. Give a file"):
         weights.load(tmp_path / "all.safetensors")
 
 
@@ -571,30 +497,33 @@ def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
     torch.save({"a": torch.ones(2)}, legacy, _use_new_zipfile_serialization=False)
     lfs_pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     for content, message in [
-        (whole[:-1], "complete .safetensors"),
+        (whole[:-1], f"only {len(whole) - 1:,} of its {len(whole):,} bytes: let the download"),
         (whole[:100], "complete .safetensors"),
-        (whole + b"1", "complete .safetensors"),
-        (b"", "complete .safetensors"),
-        (lfs_pointer, "complete .safetensors"),
-        (b"<!DOCTYPE html><html>not found</html>", "complete .safetensors"),
+        (whole + b"1", "1 bytes after its end"),
+        (b"", "an empty file"),
+        (b"{}", "complete .safetensors"),
+        (lfs_pointer, "a pointer of Git LFS"),
+        (b"<!DOCTYPE html><html>not found</html>", "a web page"),
+        (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
         (pickled.read_bytes(), "found a pickle"),
         (legacy.read_bytes(), "found a pickle"),
     ]:
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as error:
             weights.load(folder)
+        assert ("Pickled files" in str(error.value)) == ("a pickle" in str(error.value))
     file.unlink()
     pickled.rename(folder / "unet" / "diffusion_pytorch_model.bin")
     message = (
         "expected diffusion_pytorch_model.safetensors, found config.json, "
-        "diffusion_pytorch_model.bin. Pickled files"
+        "diffusion_pytorch_model.bin, and no .safetensors file. Pickled files"
     )
     with pytest.raises(ValueError, match=message):
         weights.load(folder)
     with pytest.raises(ValueError, match="found a pickle"):
         weights.load(legacy)
     shutil.rmtree(folder / "unet")
-    with pytest.raises(ValueError, match="No such file"):
+    with pytest.raises(ValueError, match="unet is missing: .* has text_encoder/, vae/. Download"):
         weights.load(folder)
     with pytest.raises(ValueError, match="No such file"):
         weights.load(tmp_path / "nowhere")
@@ -639,6 +568,7 @@ def test_verify_names_the_licence_of_official_weights(
     folder, states, monkeypatch, tiny_is_official
 ):
     monkeypatch.setattr(weights, "read_config", lambda config_class, path: config_class())
+    monkeypatch.setattr(weights, "_notes_on_config", lambda config_class, path: [])
     code, output = verify(folder)
     assert code == 0 and "of the official sizes" in output
     assert "CreativeML OpenRAIL-M: https://" in output
@@ -664,4 +594,4 @@ def test_verify_rejects_with_a_message(folder, tmp_path):
     assert code == 1 and "course: " in output
     assert "expected a complete .safetensors file" in output
     code, output = verify(tmp_path)
-    assert code == 1 and "Pickled files" in output
+    assert code == 1 and f"Give the folder: {folder}" in output

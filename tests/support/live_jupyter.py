@@ -85,6 +85,7 @@ def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[
         "JUPYTER_CONFIG_DIR": str(config.parent),
         "JUPYTER_DATA_DIR": str(extensions.parent),
         "JUPYTER_RUNTIME_DIR": str(runtime),
+        "JUPYTER_PREFER_ENV_PATH": "0",  # this checkout's extension, not an installed one
     }
     options = [
         "--no-browser",

@@ -88,14 +88,14 @@ def comparable(dtype: torch.dtype, name: str):
 
 
 def diffusers_scheduler(
-    name: str, steps: int, prediction: str = "epsilon", spacing: str = "leading"
+    name: str, steps: int, prediction: str = "epsilon", spacing: str = "leading", **settings
 ):
-    """diffusers' scheduler with the published settings and its timesteps set."""
+    """diffusers' scheduler with the published settings, or others, and its timesteps set."""
     import diffusers
 
     published = diffusers.PNDMScheduler(**PUBLISHED)
     scheduler = scheduler_class(name).from_config(
-        published.config, prediction_type=prediction, timestep_spacing=spacing
+        published.config, prediction_type=prediction, timestep_spacing=spacing, **settings
     )
     # The default of DDPM and DDIM is for images, not for latents.
     scheduler.register_to_config(clip_sample=False)
@@ -120,16 +120,18 @@ def run_diffusers(
     model=toy_model,
     x0: Tensor | None = None,
     skip: int = 0,
+    settings: dict | None = None,
 ) -> Tensor:
     """The result of diffusers' sampler from Gaussian noise, or from ``x0`` with noise.
 
-    ``skip``: the number of first steps to leave out. With v-prediction, PNDM gets the noise that
-    follows from v: see ``test_pndm_averages_the_noise_also_for_v_prediction``.
+    ``skip``: the number of first steps to leave out; ``settings``: of the noise schedule. With
+    v-prediction, PNDM gets the noise that follows from v: see
+    ``test_pndm_averages_the_noise_also_for_v_prediction``.
     """
     noise_from_v = name == "pndm" and prediction == "v_prediction"
     with comparable(x.dtype, name):
         scheduler = diffusers_scheduler(
-            name, steps, "epsilon" if noise_from_v else prediction, spacing
+            name, steps, "epsilon" if noise_from_v else prediction, spacing, **(settings or {})
         )
         times = _skip(scheduler, name, skip)
         if x0 is not None:
@@ -177,9 +179,12 @@ def run_ours(
     model=toy_model,
     x0: Tensor | None = None,
     strength: float = 1.0,
+    settings: dict | None = None,
 ) -> Tensor:
     """The result of our sampler from Gaussian noise, or from ``x0`` with noise."""
-    schedule = samplers.NoiseSchedule(prediction_type=prediction, timestep_spacing=spacing)
+    schedule = samplers.NoiseSchedule(
+        prediction_type=prediction, timestep_spacing=spacing, **(settings or {})
+    )
     sampler = samplers.SAMPLERS[name](schedule, steps, strength, eta)
     if x0 is not None:
         x, _ = schedule.add_noise(x0, x, sampler.timesteps[0])

@@ -127,6 +127,19 @@ def test_corrupt_weights_raise(cache):
         pretrained.load("segmenter")
 
 
+def test_what_is_not_the_file_is_a_failed_download(cache, monkeypatch):
+    """A hotel's log-in page comes with status 200: torch finds another hash, and deletes it."""
+
+    def log_in_page(url, destination, hash_prefix=None, progress=True):
+        raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "a1b2")')
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", log_in_page)
+    with pytest.raises(
+        RuntimeError, match=r"The download failed: .*log-in[\s\S]*copy the files to"
+    ):
+        pretrained.load("segmenter")
+
+
 def test_unknown_network_raises():
     with pytest.raises(ValueError, match="choose one of detector, segmenter, instances"):
         pretrained.load("classifier")

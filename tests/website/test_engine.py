@@ -13,8 +13,11 @@ from course_site.models import build
 
 from course_lib.data.captioned import COLOURS, OBJECTS, make_caption
 from course_lib.diffusion import text_to_image
+from course_lib.diffusion.prompts import check_prompt
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
+from course_lib.sd.tokenizer import Tokenizer
 from tests.support.checkout import ROOT
+from tests.support.sentences import SENTENCES
 
 WEB = ROOT / "website" / "web"
 FUZZED = 1000
@@ -82,6 +85,12 @@ def sampler_run(name: str, schedule: NoiseSchedule, steps: int) -> dict:
     }
 
 
+def sentence_check(sentence: str, tokenizer: Tokenizer) -> dict:
+    """What the page's ``checkSentence`` should give."""
+    check = check_prompt(sentence, tokenizer)._asdict()
+    return {"isTrained": check.pop("is_trained"), **check}
+
+
 def engine_table() -> dict:
     """Inputs of the page's engine and what course_lib makes of them."""
     tokenizer = text_to_image.tokenizer()
@@ -94,6 +103,7 @@ def engine_table() -> dict:
         "settings": build.settings(),
         "tokens": list(zip(texts, ids.tolist(), strict=True)),
         "captions": captions,
+        "sentences": [(text, sentence_check(text, tokenizer)) for text in [*SENTENCES, *texts]],
         "objects": list(OBJECTS),
         "colours": list(COLOURS),
         "samplers": [

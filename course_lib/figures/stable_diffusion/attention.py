@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word, object_mask
 from course_lib.figures.convolution.kernels import draw_number_grid
 from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, SKY, course_style
+from course_lib.figures.text import AS_TYPED, drawable, piece_text
 from course_lib.sd.unet import UNet2DConditionModel
 
 _COLUMNS = 5  # of attention maps
@@ -149,7 +150,7 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
         raise ValueError(
             f"weights {tuple(weights.shape)} for {len(names)} names: give one for each token."
         )
-    labels = [name.strip("<|>").replace("oftext", "") for name in names]
+    labels = [drawable(piece_text(name.strip("<|>").replace("oftext", ""))) for name in names]
     with course_style():
         figure, panels = plt.subplots(
             1,
@@ -163,8 +164,8 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
             lower = torch.where(torch.ones_like(table).tril().bool(), table, torch.nan)
             image = axes.imshow(lower.numpy(), cmap="cividis", vmin=0, vmax=1)
             axes.set_facecolor(FAINT)
-            axes.set_xticks(range(len(labels)), labels, rotation=90, color=INK)
-            axes.set_yticks(range(len(labels)), labels, color=INK)
+            axes.set_xticks(range(len(labels)), labels, rotation=90, color=INK, **AS_TYPED)
+            axes.set_yticks(range(len(labels)), labels, color=INK, **AS_TYPED)
             axes.tick_params(length=0)
             axes.set_title(f"head {head}", loc="center")
         figure.colorbar(image, ax=panels, shrink=0.7, pad=0.01).set_label("weight")
@@ -202,7 +203,7 @@ def word_attention_maps(record: AttentionRecord) -> Figure:
             )
             if outline.any() and not outline.all():
                 axes.contour(outline, [0.5], colors="white", linewidths=1.2)
-            axes.set_title(word.strip(), loc="center")
+            axes.set_title(drawable(piece_text(word.strip())), loc="center", **AS_TYPED)
             share = float(weights.sum()) / total
             axes.text(
                 width / 2, height * 1.09, f"{share:.1%} of the weight", ha="center", color=MUTED

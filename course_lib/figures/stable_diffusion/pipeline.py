@@ -1,6 +1,5 @@
 """The figures of lesson 7 about the pipeline: components, tokens, embeddings and guidance."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -26,6 +25,7 @@ from course_lib.figures.style import (
     SKY,
     course_style,
 )
+from course_lib.figures.text import AS_TYPED, drawable, piece_text
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.tokenizer import Tokenizer
 
@@ -49,7 +49,8 @@ def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
         figure, axes = plt.subplots(figsize=(11.5, 4.1), layout="constrained")
         axes.set(xlim=(0, 11.5), ylim=(0, 4.1), aspect="equal")
         axes.axis("off")
-        axes.text(0.1, 3.75, f"“{prompt}”", fontsize=11, va="center")
+        label = f"“{drawable(prompt, most=110)}”"
+        axes.text(0.1, 3.75, label, fontsize=11, va="center", **AS_TYPED)
         _draw_arrow(axes, (0.95, 3.55), (0.95, 2.98))
         _draw_box(axes, 0.95, 2.5, "tokenizer", vocabulary, FAINT)
         _draw_arrow(axes, (1.75, 2.5), (2.75, 2.5), _shape(ids))
@@ -129,11 +130,8 @@ def token_boxes(tokenizer: Tokenizer, prompts: Sequence[str]) -> Figure:
     with course_style():
         figure, axes = plt.subplots(figsize=(10, 0.95 * len(prompts) + 0.1), layout="constrained")
         for line, prompt in enumerate(prompts):
-            # The font has no emoji.
-            label = prompt
-            if not prompt.isascii():
-                label = " ".join(f"U+{ord(letter):X}" for letter in prompt)
-            axes.text(0, -line, f"“{label}”", ha="left", va="center", fontsize=11)
+            label = f"“{drawable(prompt, most=42)}”"
+            axes.text(0, -line, label, ha="left", va="center", fontsize=11, **AS_TYPED)
             _draw_tokens(axes, tokenizer, tokenizer.tokenize(prompt), -line)
         axes.set(xlim=(-0.1, 10), ylim=(0.5 - len(prompts), 0.5))
         axes.axis("off")
@@ -143,8 +141,11 @@ def token_boxes(tokenizer: Tokenizer, prompts: Sequence[str]) -> Figure:
 def _draw_tokens(axes: Axes, tokenizer: Tokenizer, ids: list[int], y: int) -> None:
     left = 3.6
     for index, (piece, token_id) in enumerate(zip(tokenizer.pieces(ids), ids, strict=True)):
-        text = re.sub("\ufffd+", "bytes", piece).replace(" ", "·")
+        text = drawable(piece_text(piece).replace(" ", "·"))
         width = 0.13 * max(len(text), len(str(token_id))) + 0.14
+        if left + width > 9 and index < len(ids) - 1:
+            axes.text(left + 0.05, y, f"and {len(ids) - index} more", va="center", color=MUTED)
+            break
         axes.add_patch(
             Rectangle(
                 (left, y - 0.33),
@@ -156,7 +157,7 @@ def _draw_tokens(axes: Axes, tokenizer: Tokenizer, ids: list[int], y: int) -> No
             )
         )
         x = left + width / 2
-        axes.text(x, y + 0.12, text, ha="center", va="center", fontsize=11)
+        axes.text(x, y + 0.12, text, ha="center", va="center", fontsize=11, **AS_TYPED)
         axes.text(x, y - 0.19, str(token_id), ha="center", va="center", fontsize=8, color=MUTED)
         left += width + 0.06
 
@@ -178,8 +179,9 @@ def similarity_matrix(
         limit = max(float(np.nanmax(np.abs(values))), 1e-6)
         image = axes.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit)
         axes.set_facecolor(FAINT)
-        axes.set_xticks(range(count), words, rotation=90, fontsize=9, color=INK)
-        axes.set_yticks(range(count), words, fontsize=9, color=INK)
+        labels = [drawable(word) for word in words]
+        axes.set_xticks(range(count), labels, rotation=90, fontsize=9, color=INK, **AS_TYPED)
+        axes.set_yticks(range(count), labels, fontsize=9, color=INK, **AS_TYPED)
         axes.tick_params(length=0)
         corner = (count - last - 0.5,) * 2
         axes.add_patch(Rectangle(corner, last, last, fill=False, edgecolor=INK, linewidth=2))

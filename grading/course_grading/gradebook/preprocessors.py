@@ -22,7 +22,10 @@ from course_grading.autograde import answer_keys
 from course_grading.collect.cell_sources import read_sources
 from course_grading.gradebook import feedback_page, record, recorded, state
 
-_ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
+_ANSWER = re.compile(r'\Aanswer = "[^"\\\n]*"')
+
+
+_RECORDED = re.compile(r"^quiz\.recorded\(", re.MULTILINE)
 
 
 class ClearAnswers(ClearSolutions):
@@ -50,7 +53,7 @@ class RestoreCells(OverwriteCells):
 
     def preprocess_cell(self, cell, resources, cell_index):
         header = resources["nbgrader"]
-        is_question = cell.cell_type == "markdown" or cell.source.startswith("quiz.recorded(")
+        is_question = cell.cell_type == "markdown" or _RECORDED.search(cell.source) is not None
         if is_question and answer_keys.has_own(
             Path(self.workspace), header["assignment"], header["student"]
         ):

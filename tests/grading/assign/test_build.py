@@ -48,7 +48,7 @@ def test_cells_of_a_question(built):
         'quiz.answer("which-letters", answer)'
     )
     assert check_cell.metadata.nbgrader.points == 3
-    assert check_cell.source.startswith('quiz.recorded("which-letters")')
+    assert check_cell.source.endswith('\nquiz.recorded("which-letters")')
     assert cell(notebook, "how-many-answer").source.startswith(
         'answer = ""  # @param ["", "A", "B"]\n'
     )

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from course_lib.assets import paths
 from course_lib.cli import app
 from course_lib.quiz import question_bank, scoring
-from tests.support.checkout import LESSONS, ROOT, SAMPLE
+from tests.support.checkout import CHECK, LESSONS, ROOT, SAMPLE
 from tests.support.lessons import course_lesson, read_once
 from tests.support.question_readers import read_gift, read_moodle_xml, read_qti
 
@@ -115,7 +115,7 @@ def expected():
     question and bank.
     """
     rows = []
-    for name in LESSONS:
+    for name in [*LESSONS, CHECK]:
         lesson = course_lesson(name)
         packed = question_bank.load(name)
         assert [question.name for question in lesson.questions] == list(packed)

@@ -57,7 +57,7 @@ def make_page(root: Path, lessons: Sequence[Lesson], figures: Figures, repositor
 
     Args:
         root: the checkout; README.md and docs/ have words and pictures of the lessons.
-        lessons: in order.
+        lessons: in order; those without a number are checks of what the lessons taught.
         figures: of this page.
         repository: the course's public address; empty if it has none yet.
 
@@ -79,12 +79,27 @@ def make_page(root: Path, lessons: Sequence[Lesson], figures: Figures, repositor
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cards = [_card(root, lesson, rows.get(lesson.name), figures) for lesson in lessons]
+    cards = [
+        _card(root, lesson, rows.get(lesson.name), figures)
+        for lesson in lessons
+        if lesson.title.startswith("Lesson ")
+    ]
+    checks = [lesson for lesson in lessons if not lesson.title.startswith("Lesson ")]
     known = [card.minutes for card in cards if card.minutes]
     return environment.get_template("front.md.jinja").render(
         title=theme.TITLE,
         demo=demos.render(_HERO, still),
         cards=cards,
+        checks=[
+            {
+                "title": check.title,
+                "address": f"lessons/{check.name}.html",
+                "minutes": minutes(check),
+                "questions": len(check.questions),
+                "progress": questions.render_progress(check.name),
+            }
+            for check in checks
+        ],
         hours=round(sum(known) / 60),
         panel=questions.render_progress_panel(),
         repository=repository.rstrip("/"),

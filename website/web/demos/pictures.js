@@ -131,6 +131,8 @@ export function squareOf(source, side, size = source) {
   canvas.width = canvas.height = side;
   const pen = context(canvas);
   pen.imageSmoothingQuality = "high";
+  pen.fillStyle = "white"; // where the picture is transparent, as course_lib.data.image_files
+  pen.fillRect(0, 0, side, side);
   const crop = Math.min(size.width, size.height);
   const left = (size.width - crop) / 2;
   pen.drawImage(source, left, (size.height - crop) / 2, crop, crop, 0, 0, side, side);

@@ -1,6 +1,6 @@
 /** The sentence: typed, chosen, or thrown by dice; words that were never trained on are named. */
 
-import { COLOURS, OBJECTS, makeCaption, nearestCaption, unknownWords } from "../diffusion/captions.js";
+import { COLOURS, OBJECTS, checkSentence, makeCaption } from "../diffusion/captions.js";
 import { button, choice, element, field, uniqueId } from "./controls.js";
 
 export class PromptBox {
@@ -56,13 +56,11 @@ export class PromptBox {
 
   /** Names unknown words, offers the nearest sentence, and shows object and colour if both are known. */
   check() {
-    const words = this.sentence.toLowerCase().split(/\s+/);
-    this.object.select.value = OBJECTS.find((name) => words.includes(name)) ?? "";
-    this.colour.select.value = words.reverse().find((word) => COLOURS.includes(word)) ?? "";
-    const unknown = unknownWords(this.sentence);
-    const nearest = nearestCaption(this.sentence);
+    const { isTrained, nearest, unknown, objects, colour } = checkSentence(this.sentence);
+    this.object.select.value = objects[0] ?? "";
+    this.colour.select.value = colour ?? "";
     this.notice.replaceChildren();
-    if (!this.sentence || (!unknown.length && nearest === this.sentence)) return;
+    if (!this.sentence || isTrained) return;
     const marked = element("p", {}, ...markWords(this.sentence, unknown));
     const reason = unknown.length
       ? "The model was never trained on the underlined words. It draws something, but not that. "

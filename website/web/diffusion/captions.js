@@ -1,7 +1,7 @@
 /**
  * The sentences that the model was trained on: an object on a plain background.
  *
- * As course_lib.data.captioned; tests/website compares them.
+ * As course_lib.data.captioned and course_lib.diffusion.prompts; tests/website compares them.
  */
 
 import { splitWords } from "./tokenizer.js";
@@ -14,9 +14,25 @@ export const OBJECTS = [
 export const COLOURS = [
   "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white",
 ];
+const NEGATIONS = ["no", "not", "without"];
+const ARTICLES = ["a", "an", "any", "the"];
 const KNOWN_WORDS = new Set(["a", "an", "on", "background", ...OBJECTS, ...COLOURS]);
-const DEFAULT = { object: "fox", colour: "blue" };
+const DEFAULT_OBJECTS = ["fox", ...OBJECTS]; // the first that the sentence does not exclude
+const DEFAULT_COLOUR = "blue";
 const TYPING_ERRORS = 2; // at most, in a word that still counts as meant
+
+/**
+ * @typedef {{
+ *   isTrained: boolean,
+ *   nearest: string,
+ *   unknown: string[],
+ *   objects: string[],
+ *   excluded: string[],
+ *   colour: string | undefined,
+ * }} SentenceCheck `isTrained`: whether the model could have been trained on the sentence;
+ *   `nearest`: the nearest such sentence; `unknown`: the words, in lower case, that none of them
+ *   has; `excluded`: the objects after a word such as "no"
+ */
 
 /** @param {string} object @param {string} colour */
 export function makeCaption(object, colour) {
@@ -28,41 +44,87 @@ function withArticle(name) {
   return `${/^[aeiou]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** The words, in lower case, that no training sentence has, each once. @param {string} sentence */
-export function unknownWords(sentence) {
-  const words = splitWords(sentence).filter((word) => /^[\p{L}\p{N}]/u.test(word));
-  return [...new Set(words.filter((word) => !KNOWN_WORDS.has(word)))];
-}
-
 /**
- * The training sentence that is closest: with the known object and colour that it names, or seems
- * to name with a typing error.
+ * Compares a sentence with those of the training. Case and spaces do not matter.
  *
  * @param {string} sentence
+ * @returns {SentenceCheck}
  */
-export function nearestCaption(sentence) {
-  const words = splitWords(sentence);
-  return makeCaption(
-    nearestName(words, OBJECTS) ?? DEFAULT.object,
-    nearestName(words, COLOURS) ?? DEFAULT.colour,
-  );
+export function checkSentence(sentence) {
+  const all = splitWords(sentence);
+  const words = all.filter((word) => /^[\p{L}\p{N}]/u.test(word));
+  const { objects, excluded } = namedObjects(words);
+  const nearest = makeCaption(nearestObject(words, objects, excluded), nearestColour(words));
+  return {
+    isTrained: all.join(" ") === nearest,
+    nearest,
+    unknown: [...new Set(words.filter((word) => !KNOWN_WORDS.has(word)))],
+    objects,
+    excluded,
+    colour: namedColour(words),
+  };
 }
 
-/** @param {string[]} words @param {string[]} names */
-function nearestName(words, names) {
-  const exact = words.find((word) => names.includes(word));
-  if (exact) return exact;
+/** The known objects, each once, and those that a negation excludes. @param {string[]} words */
+function namedObjects(words) {
+  /** @type {[Set<string>, Set<string>]} */
+  const [objects, excluded] = [new Set(), new Set()];
+  let negated = false;
+  for (const word of words) {
+    const name = knownObject(word);
+    if (name) (negated ? excluded : objects).add(name);
+    if (NEGATIONS.includes(word)) negated = true;
+    else if (!ARTICLES.includes(word) && !COLOURS.includes(word)) negated = false;
+  }
+  return { objects: [...objects], excluded: [...excluded] };
+}
+
+/** The object that a word names, also in the plural. @param {string} word */
+function knownObject(word) {
+  const forms = [word, word.replace(/s$/, ""), word.replace(/es$/, "")];
+  return forms.find((form) => OBJECTS.includes(form));
+}
+
+/** @param {string[]} words @param {string[]} objects @param {string[]} excluded */
+function nearestObject(words, objects, excluded) {
+  const guess = objects[0] ?? correctSpelling(words, OBJECTS);
+  if (guess && !excluded.includes(guess)) return guess;
+  return DEFAULT_OBJECTS.find((name) => !excluded.includes(name)) ?? "";
+}
+
+/** The colour before the last "background"; without one there the last. @param {string[]} words */
+function namedColour(words) {
+  const before = wordBeforeBackground(words);
+  if (COLOURS.includes(before)) return before;
+  return words.filter((word) => COLOURS.includes(word)).at(-1);
+}
+
+/** @param {string[]} words */
+function nearestColour(words) {
+  const before = wordBeforeBackground(words);
+  return (COLOURS.includes(before) ? undefined : correctSpelling([before], COLOURS)) ??
+    namedColour(words) ?? correctSpelling(words, COLOURS) ?? DEFAULT_COLOUR;
+}
+
+/** @param {string[]} words */
+function wordBeforeBackground(words) {
+  return words[words.lastIndexOf("background") - 1] ?? "";
+}
+
+/** The name that an unknown word seems to mean. @param {string[]} words @param {string[]} names */
+function correctSpelling(words, names) {
   let [best, fewest] = [/** @type {string | undefined} */ (undefined), TYPING_ERRORS + 1];
-  for (const word of words.filter((word) => word.length > 2 && !KNOWN_WORDS.has(word))) {
+  for (const word of words.map((word) => [...word])) {
+    if (word.length < 3 || KNOWN_WORDS.has(word.join(""))) continue;
     for (const name of names) {
-      const errors = editDistance(word, name);
+      const errors = editDistance(word, [...name]);
       if (errors < fewest && errors < name.length / 2) [best, fewest] = [name, errors];
     }
   }
   return best;
 }
 
-/** Levenshtein's distance: letters to change, add or remove. @param {string} a @param {string} b */
+/** Levenshtein's distance: letters to change, add or remove. @param {string[]} a @param {string[]} b */
 function editDistance(a, b) {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

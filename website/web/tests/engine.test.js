@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { env } from "node:process";
 import { test } from "node:test";
 
-import { COLOURS, OBJECTS, makeCaption, nearestCaption, unknownWords } from "../diffusion/captions.js";
+import { COLOURS, OBJECTS, checkSentence, makeCaption } from "../diffusion/captions.js";
 import { gaussian } from "../diffusion/noise.js";
 import { denoise, makeParts } from "../diffusion/pipeline.js";
 import { SAMPLERS } from "../diffusion/samplers.js";
@@ -68,8 +68,12 @@ test("sentences agree with course_lib", byPytest, () => {
   assert.deepEqual(COLOURS, table.colours);
   for (const [object, colour, caption] of table.captions) {
     assert.equal(makeCaption(object, colour), caption);
-    assert.equal(nearestCaption(caption), caption);
-    assert.deepEqual(unknownWords(caption), []);
+    const { isTrained, nearest, unknown } = checkSentence(caption);
+    assert.deepEqual([isTrained, nearest, unknown], [true, caption, []]);
+  }
+  for (const [sentence, check] of table.sentences) {
+    const { colour = null, ...rest } = checkSentence(sentence);
+    assert.deepEqual({ ...rest, colour }, check, JSON.stringify(sentence));
   }
 });
 
@@ -82,14 +86,9 @@ test("a schedule refuses steps that do not fit", () => {
 });
 
 test("unknown words are named once, in lower case", () => {
-  assert.deepEqual(unknownWords("A Dragon, on a dragon's blue background!"), ["dragon"]);
-  assert.deepEqual(unknownWords(""), []);
-});
-
-test("the nearest sentence forgives typing errors and fills in what is missing", () => {
-  assert.equal(nearestCaption("an elefant on purpel"), "an elephant on a purple background");
-  assert.equal(nearestCaption("orange owl"), "an owl on an orange background");
-  assert.equal(nearestCaption("a dragon"), "a fox on a blue background");
+  const { unknown } = checkSentence("A Dragon, on a dragon's blue background!");
+  assert.deepEqual(unknown, ["dragon"]);
+  assert.deepEqual(checkSentence("").unknown, []);
 });
 
 test("the tokenizer splits words, digits and punctuation", () => {

@@ -1,0 +1,238 @@
+"""The settings in published ``config.json`` files, each one used or rejected by its name.
+
+A setting that diffusers or transformers knows has one of three fates: it is a field of one of our
+configurations; it must have the value that Stable Diffusion 1.x implies (``_FIXED``); or it cannot
+change an image (``_WITHOUT_EFFECT``). What neither of them knows is reported by
+:func:`unknown_settings`. The noise schedule is in ``schedule_settings.py``.
+"""
+
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from course_lib.sd.clip import CLIPTextConfig
+from course_lib.sd.tensor_files import shown
+from course_lib.sd.unet import UNetConfig
+from course_lib.sd.vae import AutoencoderConfig
+
+_OFF = (None, False)
+# By configuration: the values that a setting may have. Any other one means another architecture.
+_FIXED: dict[type, dict[str, Collection]] = {
+    CLIPTextConfig: {"hidden_act": ("quick_gelu",)},
+    UNetConfig: {
+        "act_fn": ("silu",),
+        "addition_embed_type": (None,),
+        "attention_type": ("default",),
+        "center_input_sample": (False,),
+        "class_embed_type": (None,),
+        "class_embeddings_concat": (False,),
+        "conv_in_kernel": (3,),
+        "conv_out_kernel": (3,),
+        "cross_attention_norm": _OFF,
+        "downsample_padding": (1,),
+        "dual_cross_attention": (False,),
+        "encoder_hid_dim": (None,),
+        "encoder_hid_dim_type": (None,),
+        "flip_sin_to_cos": (True,),
+        "freq_shift": (0,),
+        "mid_block_only_cross_attention": _OFF,
+        "mid_block_scale_factor": (1,),
+        "mid_block_type": ("UNetMidBlock2DCrossAttn",),
+        "num_attention_heads": (None,),
+        "num_class_embeds": (None,),
+        "only_cross_attention": (False,),
+        "resnet_out_scale_factor": (1,),
+        "resnet_skip_time_act": (False,),
+        "resnet_time_scale_shift": ("default",),
+        "reverse_transformer_layers_per_block": (None,),
+        "time_cond_proj_dim": (None,),
+        "time_embedding_act_fn": (None,),
+        "time_embedding_dim": (None,),
+        "time_embedding_type": ("positional",),
+        "timestep_post_act": (None,),
+        "transformer_layers_per_block": (1,),
+        "use_linear_projection": (False,),
+    },
+    AutoencoderConfig: {
+        "act_fn": ("silu",),
+        "down_block_types": ("DownEncoderBlock2D",),
+        "latents_mean": (None,),
+        "latents_std": (None,),
+        "mid_block_add_attention": (True,),
+        "shift_factor": (None,),
+        "up_block_types": ("UpDecoderBlock2D",),
+        "use_post_quant_conv": (True,),
+        "use_quant_conv": (True,),
+    },
+}
+_PARTLY_FIXED: dict[type, str] = {UNetConfig: "up_block_types"}  # the mirrored down_block_types
+# Dropout and initialisation are for training, token ids and labels for other tasks. In diffusers,
+# upcast_attention and force_upcast change the type of numbers, sample_size of an autoencoder its
+# tiling; add_... sizes count only with an embedding that _FIXED excludes.
+_WITHOUT_EFFECT: dict[type, Collection[str]] = {
+    CLIPTextConfig: (
+        "add_cross_attention",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "chunk_size_feed_forward",
+        "cross_attention_hidden_size",
+        "dropout",
+        "dtype",
+        "eos_token_id",
+        "id2label",
+        "initializer_factor",
+        "initializer_range",
+        "is_decoder",
+        "is_encoder_decoder",
+        "label2id",
+        "model_type",
+        "output_attentions",
+        "output_hidden_states",
+        "pad_token_id",
+        "problem_type",
+        "projection_dim",
+        "return_dict",
+        "tie_word_embeddings",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "use_cache",
+    ),
+    UNetConfig: (
+        "addition_embed_type_num_heads",
+        "addition_time_embed_dim",
+        "dropout",
+        "projection_class_embeddings_input_dim",
+        "upcast_attention",
+    ),
+    AutoencoderConfig: ["force_upcast", "sample_size"],
+}
+# A missing one means 8 to transformers, and neither names nor shapes of tensors reveal it.
+_REQUIRED: dict[type, Collection[str]] = {CLIPTextConfig: ("num_attention_heads",)}
+_MAX_LAYERS = 64
+_OLD_SIZE = 64
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What a settings file holds; a byte order mark is no mistake.
+
+    Raises:
+        ValueError: if it cannot be read, or is not a dictionary.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file} is missing, which holds settings: download it.")
+    try:
+        content = json.loads(file.read_text("utf-8-sig"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise ValueError(f"{file} should hold the settings of a model: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} should hold the settings of a model, not a {type(content)}.")
+    return content
+
+
+def read_config(config_class: type, file: Path) -> Any:
+    """A published ``config.json`` as a ``CLIPTextConfig``, ``UNetConfig`` or ``AutoencoderConfig``.
+
+    Missing settings have the dataclass's defaults.
+
+    Raises:
+        ValueError: if the file cannot be read, or belongs to another architecture; file and setting
+            are named.
+    """
+    settings = read_json(file)
+    defaults = {field.name: field.default for field in fields(config_class)}
+    for key in _REQUIRED.get(config_class, ()):
+        if key not in settings:
+            raise ValueError(f"{file} does not have the setting {key}: add it, such as 12.")
+    for key, allowed in _FIXED[config_class].items():
+        if key in settings and not _only(settings[key], allowed):
+            reject(file, key, settings[key], next(iter(allowed)))
+    chosen = {}
+    for key, default in defaults.items():
+        if key not in settings:
+            continue
+        value = _single(settings[key]) if isinstance(default, int) else settings[key]
+        if not _is_valid(key, value, default):
+            reject(file, key, value, default)
+        chosen[key] = tuple(value) if isinstance(value, list) else value
+    _check_up_blocks(config_class, file, settings)
+    if is_size_of_old_version(config_class, settings):
+        chosen["sample_size"] = _OLD_SIZE
+    return config_class(**chosen)
+
+
+def unknown_settings(config_class: type, file: Path) -> list[str]:
+    """The settings that neither we nor diffusers and transformers know, which changes nothing."""
+    names = {field.name for field in fields(config_class)}
+    names |= {*_FIXED[config_class], *_WITHOUT_EFFECT[config_class]}
+    names.add(_PARTLY_FIXED.get(config_class, ""))
+    return [shown(key) for key in read_json(file) if key not in names and not key.startswith("_")]
+
+
+def is_size_of_old_version(config_class: type, settings: dict[str, Any]) -> bool:
+    """Whether ``sample_size`` is below 64 and was written by diffusers before 0.9.
+
+    It was wrong in many files of that time, and diffusers generates at 64 then:
+    https://github.com/huggingface/diffusers, ``pipeline_stable_diffusion.py``.
+    """
+    version = re.match(r"(\d{1,4})\.(\d{1,4})", str(settings.get("_diffusers_version", "")))
+    return (
+        config_class is UNetConfig
+        and version is not None
+        and (int(version[1]), int(version[2])) < (0, 9)
+        and settings.get("sample_size", _OLD_SIZE) < _OLD_SIZE
+    )
+
+
+def reject(file: Path, key: str, value: Any, expected: Any) -> None:
+    """Raise the ValueError for a setting that belongs to another model."""
+    raise ValueError(
+        f"{file} is not Stable Diffusion 1.x: {key} is {shown(repr(value))}, expected {expected!r}."
+    )
+
+
+def _only(value: Any, allowed: Collection) -> bool:
+    """Whether a setting, or each entry of a list for the levels, has one of the values."""
+    values = value if isinstance(value, list) and value else [value]
+    # 1 is equal to True, but not the same setting.
+    return all(
+        any(entry == each and isinstance(entry, bool) == isinstance(each, bool) for each in allowed)
+        for entry in values
+    )
+
+
+def _single(value: Any) -> Any:
+    """A number for all levels, where a list says the same for each."""
+    if isinstance(value, list) and value and all(entry == value[0] for entry in value):
+        return value[0]
+    return value
+
+
+def _is_valid(key: str, value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default, and is a size or a positive finite number."""
+    if isinstance(default, tuple):
+        entries = value if isinstance(value, list) else []
+        return bool(entries) and all(_is_valid("", entry, default[0]) for entry in entries)
+    if isinstance(default, str):
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(default, int):
+        most = _MAX_LAYERS if "layers" in key else 10**6
+        return isinstance(value, int) and 1 <= value <= most
+    return math.isfinite(value) and value > 0
+
+
+def _check_up_blocks(config_class: type, file: Path, settings: dict[str, Any]) -> None:
+    """The decoder of a U-Net must mirror its encoder."""
+    key = _PARTLY_FIXED.get(config_class, "")
+    down = settings.get("down_block_types")
+    if key in settings and isinstance(down, list):
+        expected = [str(kind).replace("Down", "Up") for kind in reversed(down)]
+        if settings[key] != expected:
+            reject(file, key, settings[key], expected)

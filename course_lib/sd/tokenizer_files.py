@@ -1,0 +1,175 @@
+"""A published ``tokenizer/``: its merges, ids, added words and settings, as they are written.
+
+transformers wrote ``merges.txt`` and ``vocab.json`` up to version 4, and writes ``tokenizer.json``
+since version 5: https://huggingface.co/docs/tokenizers.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+# Settings and the values that CLIP's tokenizer for Stable Diffusion 1.x implies.
+_FIXED = {
+    "add_prefix_space": False,
+    "bos_token": _START,
+    "do_lower_case": True,
+    "eos_token": _END,
+    "pad_token": _END,
+}
+_FIXED_MODEL = {
+    "byte_fallback": (False, None),
+    "continuing_subword_prefix": ("", None),
+    "dropout": (None, 0),
+    "end_of_word_suffix": ("</w>",),
+    "ignore_merges": (False, None),
+    "type": ("BPE", None),
+}
+_NORMALIZERS = ["NFC", "Replace", "Lowercase"]
+# transformers writes this number where no length is known.
+_NO_LENGTH = 10**9
+
+
+@dataclass(frozen=True)
+class AddedWord:
+    """A word with an id of its own.
+
+    ``normalized``: whether it is found in text of any case, as transformers does by default.
+    """
+
+    content: str
+    number: int
+    normalized: bool = True
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """What a tokenizer's files hold.
+
+    Attributes:
+        merges: the pairs of tokens, in their order.
+        vocab: the id of each token, without the added words; None if there is no such table.
+        added: start and end tokens may be among them.
+        length: the number of ids that a prompt becomes; None if the files do not say.
+    """
+
+    merges: list[tuple[str, ...]]
+    vocab: dict[str, int] | None = None
+    added: tuple[AddedWord, ...] = ()
+    length: int | None = None
+
+
+def read_tokenizer(folder: Path) -> TokenizerFiles:
+    """The files of a published tokenizer.
+
+    Raises:
+        ValueError: if files are missing or damaged, or a setting is not that of CLIP's tokenizer;
+            file and setting are named.
+    """
+    whole = folder / "tokenizer.json"
+    added: dict[str, AddedWord] = {}
+    try:
+        if (folder / "merges.txt").is_file() or not whole.is_file():
+            lines = (folder / "merges.txt").read_text("utf-8-sig").split("\n")[1:]
+            merges = [tuple(line.split(" ")) for line in lines if line]
+            vocab = _load(folder / "vocab.json")
+        else:
+            merges, vocab = _read_model(whole)
+    except OSError as error:
+        raise ValueError(
+            f"{folder}: a tokenizer's folder holds merges.txt and vocab.json, or tokenizer.json. "
+            f"Here: {error}."
+        ) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{whole} is not CLIP's tokenizer: {error!r}.") from error
+    if whole.is_file():
+        _collect(added, whole, _load(whole).get("added_tokens") or [])
+    settings = _read_settings(folder)
+    decoder = settings.get("added_tokens_decoder") or {}
+    if isinstance(decoder, dict):
+        entries = [{"id": number, **entry} for number, entry in decoder.items()]
+        _collect(added, folder / "tokenizer_config.json", entries)
+    if (folder / "added_tokens.json").is_file():
+        words = _load(folder / "added_tokens.json")
+        entries = [{"id": number, "content": word} for word, number in words.items()]
+        _collect(added, folder / "added_tokens.json", entries)
+    return TokenizerFiles(merges, vocab, tuple(added.values()), settings.get("model_max_length"))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8-sig"))
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{file}, of merges.txt and vocab.json: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} should be a dictionary, as CLIP's own ids are.")
+    return content
+
+
+def _read_model(file: Path) -> tuple[list[tuple[str, ...]], dict[str, int]]:
+    """Merges and ids of a ``tokenizer.json``."""
+    content = _load(file)
+    model = content["model"]
+    for key, allowed in _FIXED_MODEL.items():
+        if model.get(key) not in allowed:
+            _reject(file, f"model.{key}", model.get(key), allowed[0])
+    parts = [part["type"] for part in content["normalizer"].get("normalizers", [])]
+    if parts != _NORMALIZERS:
+        _reject(file, "normalizer", parts, _NORMALIZERS)
+    # A merge is a text with a space up to version 0.19 of tokenizers, then a list.
+    merges = [
+        tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]
+    ]
+    return merges, model["vocab"]
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """``tokenizer_config.json`` and ``special_tokens_map.json``, checked."""
+    settings: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        content = _load(file)
+        for key, expected in _FIXED.items():
+            value = content.get(key, expected)
+            value = value.get("content") if isinstance(value, dict) else value
+            if value != expected:
+                _reject(file, key, value, expected)
+        settings |= content
+        length = settings.get("model_max_length")
+        if isinstance(length, int | float) and length >= _NO_LENGTH:
+            settings["model_max_length"] = None
+        elif length is not None and type(length) is not int:
+            _reject(file, "model_max_length", length, 77)
+    return settings
+
+
+def _collect(added: dict[str, AddedWord], file: Path, entries: list[Any]) -> None:
+    """Check added words, and put those that are not there yet into ``added``."""
+    for entry in entries:
+        try:
+            content, number = entry["content"], int(entry["id"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file}: an added word without content or id: {error!r}.") from error
+        if not isinstance(content, str) or not content.strip():
+            _reject(file, "content of an added word", content, "<word>")
+        if content in (_START, _END):
+            added.setdefault(content, AddedWord(content, number, False))
+            continue
+        for key in ("lstrip", "rstrip", "single_word"):
+            if entry.get(key):
+                _reject(file, f"{key} of the added word {content!r}", entry[key], False)
+        known = added.setdefault(
+            content, AddedWord(content, number, bool(entry.get("normalized", True)))
+        )
+        if known.number != number:
+            raise ValueError(f"{file}: {content!r} has the id {number}, elsewhere {known.number}.")
+
+
+def _reject(file: Path, key: str, value: Any, expected: Any) -> None:
+    raise ValueError(
+        f"{file} is not the tokenizer of Stable Diffusion 1.x: {key} is {str(value)[:100]!r}, "
+        f"expected {str(expected)!r}."
+    )

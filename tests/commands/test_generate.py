@@ -1,0 +1,224 @@
+"""``course generate``: a right picture or a sentence, and never a black picture without a word."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from course_lib.assets import checkpoints
+from course_lib.cli import app
+from course_lib.commands import drawing
+from course_lib.commands import generate as command
+from course_lib.console import to_shell, write_what_fits
+from course_lib.diffusion import text_to_image
+from course_lib.diffusion.judge import Verdict
+from tests.support.small_sd import small_pipeline
+
+PROMPT = "a fox on a blue background"
+
+
+class StubJudge:
+    """Sees the same in every picture."""
+
+    verdict = Verdict("fox", "blue")
+
+    def classify(self, images):
+        return [self.verdict] * len(images)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """The pipeline that the command uses: of tiny sizes."""
+    pipeline = small_pipeline()
+    monkeypatch.setattr(text_to_image, "load", lambda: pipeline)
+    monkeypatch.setattr(checkpoints, "is_shipped", lambda name: True)
+    return pipeline
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    judge = StubJudge()
+    monkeypatch.setattr(command, "_judge", lambda: judge)
+    return judge
+
+
+@pytest.fixture
+def generate(model, judge, tmp_path, monkeypatch):
+    """Run ``course generate`` in an empty folder: exit code, and all that it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, prompt=PROMPT):
+        options = ["--steps", "2", "--device", "cpu", *map(str, arguments)]
+        result = CliRunner().invoke(app, ["generate", prompt, *options])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, " ".join((result.stdout + result.stderr).split())
+
+    return run
+
+
+def test_a_trained_prompt_is_drawn_without_a_word(generate, tmp_path):
+    code, printed = generate()
+    assert code == 0 and "x.png" in printed
+    assert "Nearest" not in printed and "judge" not in printed
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (128, 128) and np.asarray(image).std() > 0
+
+
+def test_another_prompt_is_named_and_the_judge_says_what_it_sees(generate, judge):
+    code, printed = generate(prompt="a red car on a green background")
+    assert code == 0 and "Nearest: “a car on a green background”." in printed
+    assert "x.png: the judge sees a fox on a blue background: not what you asked." in printed
+    judge.verdict = Verdict("dog", "blue")
+    _, printed = generate("--count", 2)
+    for seed in (0, 1):
+        assert f"x-{seed}.png: the judge sees a dog on a blue background: not what" in printed
+    _, printed = generate("--negative", "blurry " * 100)
+    assert "The negative prompt is too long: its last 286 tokens were ignored." in printed
+    _, printed = generate(prompt=f"{PROMPT} {'very ' * 100}")
+    assert "The prompt is too long" in printed
+    _, printed = generate("--negative", "a dog", "--guidance", 1)
+    assert "Without guidance the negative prompt does nothing" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--guidance", "nan"], "--guidance nan cannot be used: give a number such as 5"),
+        (["--guidance", "inf"], "--guidance inf cannot be used"),
+        (["--strength", "nan"], "--strength nan cannot be used: give a number above 0"),
+        (["--strength", "0"], "--strength 0.0 cannot be used"),
+        (["--strength", "1.5"], "--strength 1.5 cannot be used"),
+        (["--seed", 2**64], "--seed 18446744073709551616 with --count 1 cannot be used"),
+        (["--seed", 2**64 - 1, "--count", 2], "from 0 to 18446744073709551615, which is 2^64"),
+        (["--out", "folder.png"], "folder.png cannot be written"),
+        (["--steps", 1001], "1001 steps do not fit the 1000 times of this model: give a number"),
+        (["--image", "gone.png"], "gone.png is not there: give an image file"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_a_sentence(generate, tmp_path, arguments, message):
+    (tmp_path / "folder.png").mkdir()
+    code, printed = generate(*arguments)
+    assert code == 1 and message in printed
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_the_largest_seed_is_drawn(generate):
+    assert generate("--seed", 2**64 - 1)[0] == 0
+
+
+def not_a_number(model):
+    model.unet.conv_out.weight.data[0, 0, 0, 0] = float("nan")
+
+
+def too_large_in_the_denoiser(model):
+    model.unet.conv_out.weight.data.fill_(3e38)
+
+
+def too_large_in_the_decoder(model):
+    model.vae.decoder.conv_out.weight.data.fill_(3e38)
+
+
+@pytest.mark.parametrize(
+    "damage", [not_a_number, too_large_in_the_denoiser, too_large_in_the_decoder]
+)
+def test_a_picture_without_values_is_not_written(generate, model, tmp_path, damage):
+    damage(model)
+    code, printed = generate("--seed", 5)
+    assert code == 1 and "The picture of seed 5 was not written: its values are" in printed
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_an_overflow_by_guidance_is_named(generate, tmp_path):
+    code, printed = generate("--guidance", "1e38")
+    assert code == 1 and "Give a smaller --guidance than 1e+38" in printed
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_many_pictures_are_drawn_in_batches(generate, model, monkeypatch, tmp_path):
+    sizes, forward = [], model.unet.forward
+
+    def record(latents, *arguments):
+        sizes.append(len(latents))
+        return forward(latents, *arguments)
+
+    monkeypatch.setattr(model.unet, "forward", record)
+    code, _ = generate("--count", 10)
+    assert code == 0 and max(sizes) == 8  # four pictures, with guidance
+    assert len(list(tmp_path.glob("x-*.png"))) == 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"),
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("Storage size calculation overflowed with sizes"),
+    ],
+)
+def test_what_was_drawn_before_memory_ran_out_is_kept(
+    generate, model, monkeypatch, tmp_path, error
+):
+    draw, runs = model.generate, iter(range(10))
+
+    def run_out(*arguments, **options):
+        if next(runs) == 1:
+            raise error
+        return draw(*arguments, **options)
+
+    monkeypatch.setattr(model, "generate", run_out)
+    code, printed = generate("--count", 9)
+    assert code == 1 and "there is not enough memory for 9 x 128 x 128 pixels" in printed
+    assert sorted(path.name for path in tmp_path.glob("x*")) == [f"x-{n}.png" for n in range(4)]
+    assert "x-3.png" in printed
+
+
+def test_a_size_that_cannot_fit_is_refused_before_the_system_ends_the_process(
+    generate, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(drawing, "_total_memory", lambda device: 10**5)
+    code, printed = generate()
+    assert code == 1 and "not enough memory for 1 x 128 x 128 pixels" in printed
+    # Input and output of the last convolution: 8 channels of 128 x 128 numbers of 4 bytes.
+    monkeypatch.setattr(drawing, "_total_memory", lambda device: 2 * 8 * 128 * 128 * 4)
+    assert generate()[0] == 0
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    assert not drawing.ran_out_of_memory(RuntimeError("expected Half but found Float"))
+    assert not drawing.ran_out_of_memory(ValueError("out of memory"))
+
+
+def test_the_users_folder_may_be_written_as_a_tilde(generate, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert generate("--out=~/y.png")[0] == 0
+    assert generate("--image=~/y.png", "--out=~/z.png")[0] == 0
+    assert (tmp_path / "z.png").exists()
+
+
+def test_a_console_without_a_character_stops_nothing(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", console)
+    write_what_fits()
+    print("狐.png")
+    console.flush()
+    assert console.buffer.getvalue().strip() == b"\\u72d0.png"
+
+
+@pytest.mark.parametrize(
+    "system, expected",
+    [
+        ("linux", "course train --out 'my models' --note 'it'\"'\"'s'"),
+        ("win32", 'course train --out "my models" --note it\'s'),
+    ],
+)
+def test_commands_are_quoted_for_the_shell_of_the_system(monkeypatch, system, expected):
+    monkeypatch.setattr(sys, "platform", system)
+    assert to_shell("course", "train", "--out", "my models", "--note", "it's") == expected

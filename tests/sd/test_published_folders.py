@@ -1,0 +1,364 @@
+"""Folders as people have them: what ``course sd verify`` calls complete can be generated from, and
+everything else is rejected by both commands with the same sentence, which names file and setting.
+"""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from course_lib.sd import weights
+from tests.support.published_sd import (
+    SCHEDULER,
+    UNET_FILE,
+    course_sd,
+    edit,
+    setting,
+    verify_and_generate,
+    write_published,
+)
+
+PROMPT = "a red fox"
+
+
+@pytest.fixture(scope="module")
+def _published(tmp_path_factory):
+    return write_published(tmp_path_factory.mktemp("published") / "sd")
+
+
+@pytest.fixture
+def folder(_published, tmp_path):
+    """The tiny model as a folder; a new copy for each test."""
+    return shutil.copytree(_published, tmp_path / "sd")
+
+
+@pytest.fixture(scope="module")
+def expected(_published):
+    """The image of the folder as it is."""
+    return weights.load(_published).generate(PROMPT, steps=3)
+
+
+def shard(folder, variant=""):
+    file = folder / UNET_FILE
+    state = load_file(file)
+    file.unlink()
+    names = [f"{file.stem}{variant}-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {key: names[number % 2] for number, key in enumerate(sorted(state))}
+    for name in names:
+        save_file({key: state[key] for key in state if index[key] == name}, file.parent / name)
+    suffix = f"safetensors.index{variant}.json"
+    (file.parent / f"{file.stem}.{suffix}").write_text(json.dumps({"weight_map": index}))
+
+
+def rename(old, new):
+    return lambda folder: (folder / old).rename(folder / new) and None
+
+
+def into_cache(folder):
+    top = folder.parent / "hub" / "models--me--sd"
+    (top / "refs").mkdir(parents=True)
+    (top / "refs" / "main").write_text("0123abc\n")
+    (top / "snapshots" / "older").mkdir(parents=True)
+    folder.rename(top / "snapshots" / "0123abc")
+    return top
+
+
+def byte_order_mark(folder):
+    file = folder / "unet" / "config.json"
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+
+
+def windows_line_ends(folder):
+    file = folder / "tokenizer" / "merges.txt"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def without_optional_folders(folder):
+    shutil.rmtree(folder / "scheduler")
+
+
+def full_clip(folder):
+    """With the other half of CLIP, which compares texts with images."""
+    file = folder / "text_encoder" / "model.safetensors"
+    extra = {
+        "logit_scale": torch.ones(()),
+        "vision_model.embeddings.class_embedding": torch.ones(9),
+    }
+    save_file(load_file(file) | extra | {"text_projection.weight": torch.ones(3, 3)}, file)
+
+
+SAME_IMAGE = {
+    "shards with an index": shard,
+    "shards of a variant": lambda folder: shard(folder, ".fp16"),
+    "non_ema": rename(UNET_FILE, UNET_FILE.replace(".safe", ".non_ema.safe")),
+    "bf16": rename(UNET_FILE, UNET_FILE.replace(".safe", ".bf16.safe")),
+    "pytorch_model": rename(
+        "text_encoder/model.safetensors", "text_encoder/pytorch_model.safetensors"
+    ),
+    "a cache": into_cache,
+    "its snapshots": lambda folder: into_cache(folder) / "snapshots",
+    "byte order mark": byte_order_mark,
+    "CRLF": windows_line_ends,
+    "no scheduler": without_optional_folders,
+    "all of CLIP": full_clip,
+    "lists for the levels": setting(
+        "unet/config.json", attention_head_dim=[4, 4, 4], only_cross_attention=[False] * 3
+    ),
+    "steps_offset 0": setting(SCHEDULER, steps_offset=0),
+    "no steps_offset": setting(SCHEDULER, "steps_offset"),
+    "clip_sample": setting(SCHEDULER, clip_sample=True),
+    "an unknown setting": setting("vae/config.json", my_setting=3),
+    "a scheduler that is not here": setting(
+        SCHEDULER, _class_name="LMSDiscreteScheduler", timestep_spacing="leading"
+    ),
+}
+NOTES = {
+    "non_ema": "Read from unet/diffusion_pytorch_model.non_ema.safetensors",
+    "all of CLIP": "not used: logit_scale, text_projection.*, vision_model.*",
+    "steps_offset 0": "steps_offset of scheduler_config.json is 0; as in diffusers, 1 is used",
+    "clip_sample": "clip_sample of scheduler_config.json is for pixels",
+    "an unknown setting": "vae/config.json has unknown settings, which are not used: my_setting.",
+    "a scheduler that is not here": "LMSDiscreteScheduler of scheduler_config.json is not among",
+}
+
+
+@pytest.mark.parametrize("name", SAME_IMAGE)
+def test_layouts_and_settings_that_change_nothing(folder, expected, name):
+    path = SAME_IMAGE[name](folder) or folder
+    found = weights.read(path)
+    assert torch.equal(weights.load_parts(found).generate(PROMPT, steps=3), expected)
+    assert NOTES.get(name, "") in " ".join(found.notes)
+    assert bool(found.notes) == (name in NOTES or name in ("bf16", "pytorch_model"))
+
+
+def mixed_versions(folder):
+    shard(folder)
+    index = next((folder / "unet").glob("*.index.json"))
+    names = json.loads(index.read_text())["weight_map"]
+    other = next(name for name in names.values() if name != names["conv_in.bias"])
+    edit(index, weight_map=names | {"conv_in.bias": other})
+
+
+def lost_shard(folder):
+    shard(folder)
+    next((folder / "unet").glob("*00002-of*")).unlink()
+
+
+def lost_index(folder):
+    shard(folder)
+    next((folder / "unet").glob("*.index.json")).unlink()
+
+
+def index_out_of_the_folder(folder):
+    shard(folder)
+    edit(
+        next((folder / "unet").glob("*.index.json")),
+        weight_map={"conv_in.bias": "../x.safetensors"},
+    )
+
+
+def two_variants(folder):
+    file = folder / UNET_FILE
+    shutil.copy(file, file.with_name("a.safetensors"))
+    file.rename(file.with_name("b.safetensors"))
+
+
+def around_a_single_file(folder):
+    file = folder / UNET_FILE
+    (folder.parent / "download").mkdir()
+    shutil.copy(file, folder.parent / "download" / "v1-5-pruned.safetensors")
+    return folder.parent / "download"
+
+
+def dead_link(folder):
+    """As in a cache whose blobs were deleted."""
+    (folder / UNET_FILE).unlink()
+    (folder / UNET_FILE).symlink_to("../../blobs/0123")
+
+
+def two_snapshots(folder):
+    top = into_cache(folder)
+    (top / "refs" / "main").unlink()
+    return top
+
+
+def only_transformer(folder):
+    (folder / "unet").rename(folder / "transformer")
+
+
+def write_tokenizer_file(folder, name, text):
+    (folder / "tokenizer" / name).write_text(text)
+
+
+NOT_1 = "is not Stable Diffusion 1.x: "
+REJECTED = {
+    "shards of two versions": (
+        mixed_versions,
+        "conv_in.bias is not in diffusion_pytorch_model-0000",
+    ),
+    "a shard is missing": (lost_shard, "-00002-of-00002.safetensors is missing, which diffusion"),
+    "the index is missing": (lost_index, "Download diffusion_pytorch_model.safetensors.index.json"),
+    "the index leads out": (index_out_of_the_folder, "../x.safetensors: not in its own folder"),
+    "two files": (two_variants, "Rename the file to use to diffusion_pytorch_model.safetensors"),
+    "the folder around a file": (
+        around_a_single_file,
+        "Give the file: {}/download/v1-5-pruned.safe",
+    ),
+    "one model's folder": (
+        lambda f: f / "unet",
+        "is the U-Net alone. Give the folder that contains",
+    ),
+    "the folder above": (lambda f: f.parent, "itself has no weights. Give the folder: {}/sd."),
+    "the cache itself": (lambda f: into_cache(f).parent, "Give the folder: {}/hub/models--me--sd."),
+    "two versions": (two_snapshots, "has several versions. Give one of them: "),
+    "a dead link": (dead_link, "a link to ../../blobs/0123, which does not exist"),
+    "a transformer": (only_transformer, "has transformer/ instead, as Stable Diffusion 3 and FLUX"),
+    "no unet/config.json": (
+        lambda f: (f / "unet" / "config.json").unlink(),
+        "unet/config.json is missing",
+    ),
+    "no tokenizer files": (
+        lambda f: (f / "tokenizer" / "merges.txt").unlink(),
+        "holds merges.txt and vocab.json, or tokenizer.json",
+    ),
+    "another padding": (
+        lambda f: write_tokenizer_file(f, "special_tokens_map.json", '{"pad_token": "!"}'),
+        "special_tokens_map.json is not the tokenizer of Stable Diffusion 1.x: pad_token is '!'",
+    ),
+    "too long prompts": (
+        lambda f: write_tokenizer_file(f, "tokenizer_config.json", '{"model_max_length": 78}'),
+        "model_max_length is 78, but the text encoder's max_position_embeddings is 77",
+    ),
+    "more ids than vectors": (
+        lambda f: write_tokenizer_file(f, "added_tokens.json", '{"<my-cat>": 700}'),
+        "there are 701 ids",
+    ),
+    "no heads": (setting("text_encoder/config.json", "num_attention_heads"), "num_attention_heads"),
+    "size 0": (
+        setting("unet/config.json", sample_size=0),
+        f"unet/config.json {NOT_1}sample_size is 0",
+    ),
+    "NaN": (setting("vae/config.json", scaling_factor=float("nan")), "scaling_factor is nan"),
+    "endless layers": (setting("vae/config.json", layers_per_block=10**9), "layers_per_block is 1"),
+    "a latent's shift": (
+        setting("vae/config.json", shift_factor=0.1),
+        f"vae/config.json {NOT_1}shift_factor is 0.1",
+    ),
+    "LCM": (setting("unet/config.json", time_cond_proj_dim=256), "time_cond_proj_dim is 256"),
+    "beta_start 2": (setting(SCHEDULER, beta_start=2), "scheduler_config.json: beta_start is 2"),
+    "beta_end NaN": (setting(SCHEDULER, beta_end=float("nan")), "beta_end is nan"),
+    "steps_offset -5": (setting(SCHEDULER, steps_offset=-5), "steps_offset is -5, expected 1"),
+    "no times": (setting(SCHEDULER, num_train_timesteps=0), "num_train_timesteps is 0"),
+    "times as a fraction": (
+        setting(SCHEDULER, num_train_timesteps=1e3),
+        "num_train_timesteps is 1000.0",
+    ),
+    "two betas": (setting(SCHEDULER, trained_betas=[0.1, 0.2]), "trained_betas has 2 numbers"),
+    "sample": (setting(SCHEDULER, prediction_type="sample"), "prediction_type is 'sample'"),
+    "thresholding": (
+        setting(SCHEDULER, thresholding=True),
+        "thresholding is True, which the samplers here do not have. Change it to f",
+    ),
+    "Karras": (setting(SCHEDULER, use_karras_sigmas=True), "use_karras_sigmas is True"),
+    "Runge-Kutta": (setting(SCHEDULER, "skip_prk_steps"), "skip_prk_steps is False"),
+    "pure noise": (
+        setting(SCHEDULER, rescale_betas_zero_snr=True),
+        "that needs prediction_type v_pred",
+    ),
+    "another schedule": (
+        setting(SCHEDULER, "beta_schedule"),
+        "beta_schedule is 'linear', expected 's",
+    ),
+    "flow matching": (
+        setting(SCHEDULER, _class_name="FlowMatchEulerDiscreteScheduler"),
+        "_class_name is",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_reading_rejects_with_file_and_setting(folder, name):
+    change, message = REJECTED[name]
+    path = change(folder) or folder
+    with pytest.raises(ValueError) as error:
+        weights.read(path)
+    assert message.format(folder.parent) in str(error.value)
+    assert "Pickled" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["no tokenizer files", "beta_start 2", "NaN", "a dead link"])
+def test_both_commands_reject_alike(folder, tmp_path, name):
+    change, message = REJECTED[name]
+    path = change(folder) or folder
+    (code, verified), (other_code, generated) = verify_and_generate(path, tmp_path / "x.png")
+    assert code == other_code == 1 and not (tmp_path / "x.png").exists()
+    assert message.format(folder.parent) in verified and verified == generated
+
+
+def test_both_commands_accept_alike(folder, tmp_path):
+    """Also a schedule on which the usual sampler cannot start: the default is then another one."""
+    edit(folder / SCHEDULER, rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    (code, verified), (other_code, _) = verify_and_generate(folder, tmp_path / "x.png")
+    assert code == other_code == 0 and (tmp_path / "x.png").exists()
+    assert "tokenizer: 700 tokens, prompts of 77" in verified
+    assert "1,000 times, v_prediction, leading; sampler ddim" in verified
+    assert (
+        "PNDMScheduler of scheduler_config.json is not among the samplers here for this" in verified
+    )
+    code, output = course_sd(
+        "generate", "a fox", "--weights", folder, "--sampler", "pndm", "--accept-licence",
+        "--device", "cpu", "--out", tmp_path / "y.png",
+    )  # fmt: skip
+    assert code == 1 and "PNDM cannot start at pure noise" in output
+    assert "choose one of ddim, euler, dpm++" in output
+
+
+def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert weights.read("~/sd").path == folder
+    (code, output), (other_code, _) = verify_and_generate("~/sd", tmp_path / "x.png")
+    assert code == other_code == 0 and "Complete" in output
+
+
+@pytest.mark.parametrize("parts", [["unet"], ["unet", "text_encoder"], ["vae"], ["text_encoder"]])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_models_keep_their_own_types(folder, expected, parts, kind):
+    """16 bits and 32 bits in one folder: also when an image is changed."""
+    for part in parts:
+        (file,) = (folder / part).glob("*.safetensors")
+        save_file({key: value.to(kind) for key, value in load_file(file).items()}, file)
+    pipeline = weights.load(folder)
+    for part in ("unet", "text_encoder", "vae"):
+        types = {value.dtype for value in getattr(pipeline, part).state_dict().values()}
+        assert types == {kind if part in parts else torch.float32}
+    image = pipeline.generate(PROMPT, steps=3)
+    assert (image - expected).abs().mean() < 0.03
+    changed = pipeline.generate(PROMPT, steps=3, image=expected[0], sampler="ddim")
+    assert changed.isfinite().all() and changed.shape == expected.shape
+
+
+def test_types_within_a_model_become_one_without_rounding(folder):
+    file = folder / UNET_FILE
+    mixed = {k: v if "norm" in k else v.half() for k, v in load_file(file).items()}
+    save_file(mixed, file)
+    state = weights.load(folder).unet.state_dict()
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    assert all(torch.equal(state[key], value.float()) for key, value in mixed.items())
+
+
+def test_files_that_become_shorter(folder, expected):
+    """Loaded weights do not depend on the files any more; while they are read, it is an error."""
+    found = weights.read(folder)
+    loaded = weights.load(folder)
+    for file in folder.rglob("*.safetensors"):
+        with file.open("r+b") as opened:
+            opened.truncate(file.stat().st_size - 1000)
+    assert torch.equal(loaded.generate(PROMPT, steps=3), expected)
+    with pytest.raises(ValueError, match="has become shorter since it was opened"):
+        weights.load_parts(found)
+    (folder / UNET_FILE).unlink()
+    with pytest.raises(ValueError, match="can't be read any more"):
+        list(found.parts["unet"].values())

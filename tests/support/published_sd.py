@@ -1,0 +1,55 @@
+"""A tiny Stable Diffusion as a published folder, and changes to its files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from typer.testing import CliRunner
+
+from course_lib.cli import app
+from tests.support.sampling import PUBLISHED
+from tests.support.tiny_sd import pipeline_pair, write_tokenizer
+
+SCHEDULER = "scheduler/scheduler_config.json"
+UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
+Change = Callable[[Path], "Path | None"]
+
+
+def write_published(folder: Path) -> Path:
+    """The tiny pipeline as diffusers writes it, with the tokenizer and scheduler files of 2022."""
+    with TemporaryDirectory() as empty:
+        _, theirs = pipeline_pair(Path(empty))
+    theirs.save_pretrained(folder)
+    for file in (folder / "tokenizer").iterdir():
+        file.unlink()
+    write_tokenizer(folder / "tokenizer")
+    scheduler = {"_class_name": "PNDMScheduler", "clip_sample": False, "trained_betas": None}
+    (folder / SCHEDULER).write_text(json.dumps(scheduler | PUBLISHED))
+    return folder
+
+
+def edit(file: Path, *removed: str, **changes: object) -> None:
+    """Change settings in a JSON file, and remove others."""
+    settings = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({k: v for k, v in settings.items() if k not in removed}))
+
+
+def setting(file: str, *removed: str, **changes: object) -> Change:
+    """:func:`edit` as a change of a folder."""
+    return lambda folder: edit(folder / file, *removed, **changes)
+
+
+def course_sd(*arguments: object) -> tuple[int, str]:
+    """Exit code and output of ``course sd ...``; an exception that it lets through is raised."""
+    result = CliRunner().invoke(app, ["sd", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join((result.output + getattr(result, "stderr", "")).split())
+
+
+def verify_and_generate(path: Path, out: Path) -> tuple[tuple[int, str], tuple[int, str]]:
+    """What both commands say about the same weights."""
+    options = ["--steps", 3, "--device", "cpu", "--accept-licence", "--out", out]
+    generated = course_sd("generate", "a fox", "--weights", path, *options)
+    return course_sd("verify", path), generated
