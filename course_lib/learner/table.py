@@ -26,7 +26,7 @@ _STYLE = (
     ".course-progress-table caption{text-align:left;font-weight:bold;padding:.3em 0;color:inherit}"
     ".course-progress-table.course-progress-table tr{background:none}"
     ".course-progress-table.course-progress-table :is(th,td){text-align:left;font:inherit;"
-    "padding:.3em 1.2em .3em 0;border:0;border-bottom:1px solid currentColor;max-width:none;"
+    "padding:.3em .7em .3em 0;border:0;border-bottom:1px solid currentColor;max-width:none;"
     "white-space:normal;vertical-align:top}"
     ".course-progress-table.course-progress-table :is(thead,tfoot) :is(th,td){font-weight:bold}"
 )
@@ -113,10 +113,11 @@ def as_html(progress: Progress) -> str:
     caption = f"Your progress, as saved in {html.escape(progress.folder.name or 'this folder')}"
     parts = [
         f"<style>{_STYLE}</style>",
-        f'<table class="course-progress-table"><caption>{caption}</caption>',
+        '<div style="overflow-x:auto"><table class="course-progress-table">',
+        f"<caption>{caption}</caption>",
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>",
         foot if len(progress.lessons) > 1 else "",
-        "</table>",
+        "</table></div>",
     ]
     if again := progress.again[:_MAX_AGAIN]:
         entries = "".join(f"<li>{_html_item(lesson, item)}</li>" for lesson, item in again)

@@ -36,6 +36,8 @@ def test_help_lists_every_command(course_command):
     assert result.exit_code == 0
     for command in (
         "lab",
+        "progress",
+        "check",
         "build",
         "grade",
         "regrade",
