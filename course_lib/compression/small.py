@@ -1,6 +1,5 @@
 """The parts of lesson 4's own autoencoder: a linear code as a convolution, and the loss with KL."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
