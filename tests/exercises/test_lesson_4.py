@@ -28,12 +28,18 @@ WRONG = {
         ([(".round()", ".trunc()")], "nearest"),
         ([(".round()", ".floor()")], ""),
         ([("(numbers * steps)", "numbers")], ""),
-        ([(" + 128\n", "\n"), ("decoded.clamp(0, 255)", "decoded.clamp(0, 255) + 128")], "before you"),
+        (
+            [(" + 128\n", "\n"), ("decoded.clamp(0, 255)", "decoded.clamp(0, 255) + 128")],
+            "before you",
+        ),
         ([("decoded.clamp(0, 255)", "decoded")], "Clamp"),
         ([("decoded.clamp(0, 255)", "decoded.clamp(0, 255).round()")], "Don't round"),
         ([("W @ (pixels - 128) @ W.T", "W.T @ (pixels - 128) @ W")], ""),
         ([("W @ (pixels - 128) @ W.T", "W @ (pixels - 128)")], ""),
-        ([("numbers = (W", "pixels -= 128\n    numbers = (W"), ("(pixels - 128)", "pixels")], "no -="),
+        (
+            [("numbers = (W", "pixels -= 128\n    numbers = (W"), ("(pixels - 128)", "pixels")],
+            "no -=",
+        ),
         ([("return numbers, ", "return ")], "tuple or list"),
         ([("return numbers, decoded.clamp(0, 255)", "pass")], "returned None"),
         ([("decoded = ", "decoded = numbers * steps  # ")], ""),
@@ -43,9 +49,15 @@ WRONG = {
         ([("            zeros = 0\n", "")], "count from 0"),
         ([("pairs + [(0, 0)] if zeros else pairs", "pairs")], "one last pair"),
         ([("pairs + [(0, 0)] if zeros else pairs", "pairs + [(0, 0)]")], "so no pair"),
-        ([("pairs + [(0, 0)] if zeros else pairs", "pairs + [(zeros, 0)] if zeros else pairs")], ""),
+        (
+            [("pairs + [(0, 0)] if zeros else pairs", "pairs + [(zeros, 0)] if zeros else pairs")],
+            "",
+        ),
         ([("pairs + [(0, 0)] if", "pairs + [(0, 0)] * zeros if")], "one pair"),
-        ([("            zeros += 1\n", "            pairs.append((0, 0))\n")], "pairs of their own"),
+        (
+            [("            zeros += 1\n", "            pairs.append((0, 0))\n")],
+            "pairs of their own",
+        ),
         ([("pairs.append((zeros, number))", "pairs.append(number)")], "Each entry is a pair"),
         ([("for number in numbers:", "while numbers:\n        number = numbers.pop(0)")], "no pop"),
         ([("return ", "")], "returned None"),
@@ -62,11 +74,25 @@ WRONG = {
         ([(".double() ** 2", ".double()")], ""),
         ([(".double() ** 2", ".double().abs()")], "square the errors"),
         ([(".mean()", ".sum()")], ""),
-        ([(".mean()", ".mean((1, 2))"), ("float(-10 * torch.log10(mse))", "float((-10 * torch.log10(mse)).mean())")], "one mean"),
+        (
+            [
+                (".mean()", ".mean((1, 2))"),
+                ("float(-10 * torch.log10(mse))", "float((-10 * torch.log10(mse)).mean())"),
+            ],
+            "one mean",
+        ),
         ([("float(-10 * torch.log10(mse))", "-10 * torch.log10(mse)")], "Python number"),
         ([("image.clamp(0, 1)", "image.clamp_(0, 1)")], "clamp_()"),
         ([("image.clamp(0, 1) - original", "(image - original).clamp(0, 1)")], ""),
-        ([("return float(-10 * torch.log10(mse))", "return float(min(-10 * torch.log10(mse), torch.tensor(99.0)))")], "float('inf')"),
+        (
+            [
+                (
+                    "return float(-10 * torch.log10(mse))",
+                    "return float(min(-10 * torch.log10(mse), torch.tensor(99.0)))",
+                )
+            ],
+            "float('inf')",
+        ),
         ([("return ", "")], "Python number"),
     ],
     "pca-convolution": [
@@ -74,8 +100,24 @@ WRONG = {
         ([("-(components @ mean)", "-mean")], "one number for each pattern"),
         ([("-(components @ mean)", "torch.zeros(len(components))")], "what has no block"),
         ([("side = round((components.shape[1] / 3) ** 0.5)", "side = 8")], "stopped"),
-        ([("components.view(-1, 3, side, side)", "components.view(-1, side, side, 3).permute(0, 3, 1, 2)")], "in the order"),
-        ([("components.view(-1, 3, side, side)", "components.view(-1, 3, side, side).transpose(2, 3)")], "without a transpose"),
+        (
+            [
+                (
+                    "components.view(-1, 3, side, side)",
+                    "components.view(-1, side, side, 3).permute(0, 3, 1, 2)",
+                )
+            ],
+            "in the order",
+        ),
+        (
+            [
+                (
+                    "components.view(-1, 3, side, side)",
+                    "components.view(-1, 3, side, side).transpose(2, 3)",
+                )
+            ],
+            "without a transpose",
+        ),
         ([("components.view(-1, 3, side, side)", "components")], "(count, 3, side, side)"),
         ([("-(components @ mean)", "-(components * mean).mean(1)")], "what has no block"),
         ([("-(components @ mean)", "-components.sum(1) * mean.mean()")], ""),
@@ -89,7 +131,15 @@ WRONG = {
         ([("(0.5 * logvar).exp()", "(2 * logvar).exp()")], ""),
         ([("* noise", "* torch.randn_like(noise)")], ""),
         ([("+ (0.5", "- (0.5")], ""),
-        ([("mean + (0.5 * logvar).exp() * noise", "mean.detach() + (0.5 * logvar).exp() * noise")], "both"),
+        (
+            [
+                (
+                    "mean + (0.5 * logvar).exp() * noise",
+                    "mean.detach() + (0.5 * logvar).exp() * noise",
+                )
+            ],
+            "both",
+        ),
         ([("(0.5 * logvar).exp() *", "(0.5 * logvar).exp().detach() *")], "both"),
         ([("return mean +", "mean += noise\n    return mean +")], ""),
         ([("return ", "")], "returned None"),
@@ -104,7 +154,15 @@ WRONG = {
         ([("- 1 - logvar", "- 1 + logvar")], "subtracted"),
         ([("logvar.exp()", "(0.5 * logvar).exp()")], "no root"),
         ([("mean**2", "mean")], ""),
-        ([("F.mse_loss(decoded, images) + weight * kl.mean()", "weight * (F.mse_loss(decoded, images) + kl.mean())")], ""),
+        (
+            [
+                (
+                    "F.mse_loss(decoded, images) + weight * kl.mean()",
+                    "weight * (F.mse_loss(decoded, images) + kl.mean())",
+                )
+            ],
+            "",
+        ),
         ([("+ weight * kl.mean()", "+ kl.mean()")], ""),
         ([("F.mse_loss(decoded, images) + weight", "weight")], ""),
         ([("weight * kl.mean()", "weight * kl")], "one number"),
@@ -112,7 +170,10 @@ WRONG = {
     ],
     "through-bits": [
         ([("2**bits - 1", "2**bits")], ""),
-        ([(".amin((1, 2), keepdim=True)", ".min()"), (".amax((1, 2), keepdim=True)", ".max()")], ""),
+        (
+            [(".amin((1, 2), keepdim=True)", ".min()"), (".amax((1, 2), keepdim=True)", ".max()")],
+            "",
+        ),
         ([("(1, 2)", "2")], "each channel"),
         ([(".round()", ".floor()")], ""),
         ([(".clamp(min=1e-12)", "")], ""),
