@@ -1,6 +1,6 @@
 """Calling a learner's function in a visible check: what goes wrong becomes a sentence, not a trace.
 
-    output = call(conv2d, image, kernel, returns=torch.Tensor)
+output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
 
 import traceback

@@ -26,7 +26,5 @@ def wave_grid() -> Image.Image:
 
 def _values(row: int, column: int) -> list[int]:
     """The 64 values of a wave as 15 levels of grey, from top left."""
-    cosines = [
-        [math.cos((2 * x + 1) * k * math.pi / 16) for x in range(8)] for k in (row, column)
-    ]
+    cosines = [[math.cos((2 * x + 1) * k * math.pi / 16) for x in range(8)] for k in (row, column)]
     return [120 + 15 * round(7 * down * across) for down in cosines[0] for across in cosines[1]]

@@ -149,7 +149,7 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
         figure, panels = plt.subplots(
             len(targets),
             1,
-            figsize=(9.5, 2.15 * len(targets)),
+            figsize=(10.5, 2.15 * len(targets)),
             sharex=True,
             squeeze=False,
             layout="constrained",
@@ -165,13 +165,13 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
             axes.axhline(0, color=INK, linewidth=0.8)
             axes.set(
                 ylim=(-0.28 - 0.33 * len(ACTIVATION_RANGES), 1.1),
-                xlim=(-3.3, 9.2),
+                xlim=(-3.3, 10.9),
                 yticks=[],
                 xticks=range(-3, 4),
             )
             axes.spines["left"].set_visible(False)
             axes.set_title(name)
-        axes.set_xlabel("value", x=0.26)
+        axes.set_xlabel("value", x=0.23)
     return figure
 
 
