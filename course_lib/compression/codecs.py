@@ -164,8 +164,15 @@ def autoencoder(
         image: in [0, 1].
         bits: per value, 1 to 8; None stores 4-byte floats.
     """
-    latents, size = _quantise_and_pack(encode(model, image), bits)
-    return EncodedImage(decode(model, latents), size)
+    return pack_latent(model, encode(model, image), bits)
+
+
+def pack_latent(
+    model: AutoencoderKL, latent: Float[Tensor, "channels rows columns"], bits: int | None = None
+) -> EncodedImage:
+    """As :func:`autoencoder`, from a latent that :func:`encode` has computed."""
+    values, size = _quantise_and_pack(latent, bits)
+    return EncodedImage(decode(model, values), size)
 
 
 def block_pca(

@@ -1,12 +1,14 @@
 """The lossy half of JPEG: colour transform, DCT of 8x8 blocks, quantisation (ITU-T T.81, T.871).
 
-The lossless half, Huffman coding, is left to Pillow.
+Of the lossless half there is what comes before Huffman coding, zigzag and run lengths; the rest is
+left to Pillow.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int16, Num
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -95,6 +97,37 @@ def inverse_dct(coefficients: Float[Tensor, "*count 8 8"]) -> Float[Tensor, "*co
     return waves.T @ coefficients @ waves
 
 
+def zigzag(table: Num[Tensor, "8 8"]) -> Num[Tensor, " 64"]:
+    """The 64 entries of a table, diagonal by diagonal (T.81, figure A.6).
+
+    Low frequencies come first, so that the zeros of a quantised block end up in long runs.
+    """
+    down, across = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
+    diagonal = down + across
+    # Odd diagonals go down, even ones up.
+    position = torch.where(diagonal % 2 == 1, down, across)
+    return table.flatten()[(diagonal * BLOCK + position).flatten().argsort()]
+
+
+def run_lengths(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of (number of zeros, the non-zero number after them); (0, 0) for zeros at the end.
+
+    JPEG codes the quantised coefficients in this form (T.81, F.1.2.2), except that its runs have
+    at most 15 zeros.
+
+    Args:
+        numbers: in zigzag order.
+    """
+    pairs, zeros = [], 0
+    for number in numbers:
+        if number:
+            pairs.append((zeros, number))
+            zeros = 0
+        else:
+            zeros += 1
+    return [*pairs, (0, 0)] if zeros else pairs
+
+
 def quantisation_tables(quality: int) -> Float[Tensor, "3 8 8"]:
     """The quantisation steps of Y, Cb and Cr, scaled as in the Independent JPEG Group's library.
 
@@ -110,6 +143,20 @@ def quantisation_tables(quality: int) -> Float[Tensor, "3 8 8"]:
     tables = [_LUMA_TABLE, _CHROMA_TABLE, _CHROMA_TABLE]
     base = torch.tensor([[int(step) for step in table.split()] for table in tables])
     return ((base * percent + 50) // 100).clamp(1, 255).float().view(3, BLOCK, BLOCK)
+
+
+def encode_block(
+    pixels: Float[Tensor, "8 8"], steps: Float[Tensor, "8 8"], waves: Float[Tensor, "8 8"]
+) -> tuple[Float[Tensor, "8 8"], Float[Tensor, "8 8"]]:
+    """The quantised coefficients of one block, and what they decode to.
+
+    Args:
+        pixels: luma from 0 to 255.
+        steps: the quantisation steps.
+        waves: :func:`dct_matrix`.
+    """
+    numbers = (waves @ (pixels - 128) @ waves.T / steps).round()
+    return numbers, (waves.T @ (numbers * steps) @ waves + 128).clamp(0, 255)
 
 
 @dataclass(frozen=True)

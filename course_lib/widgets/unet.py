@@ -1,4 +1,4 @@
-"""The widget of lesson 5: a U-Net that is built and drawn anew for every depth and width."""
+"""The widgets of lesson 5: a U-Net that is built and drawn anew, and surgery on its skips."""
 
 import io
 from functools import lru_cache
@@ -8,8 +8,10 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import torch
 
+from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.unet.architecture import architecture
+from course_lib.figures.unet.feature_maps import compare_segmentations
 from course_lib.figures.unet.trace import (
     COPY,
     Operation,
@@ -18,7 +20,9 @@ from course_lib.figures.unet.trace import (
     receptive_rows,
     trace,
 )
+from course_lib.profiling.timing import one_thread
 from course_lib.unet import UNet
+from course_lib.unet.surgery import encode, run_with_edited_skips
 from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 MAX_DEPTH = 5
@@ -136,3 +140,64 @@ def _describe(operations: list[Operation]) -> str:
         f"{channels} × {height} × {width}; the receptive field of each value is {field} × {field} "
         f"pixels. Skip connections: {copies}."
     )
+
+
+SURGERY = ("its own map", "zeros", "the other scene's map")
+
+
+class SkipSurgery(widgets.VBox):
+    """A control for each skip connection of a trained U-Net, and what the network then predicts.
+
+    Args:
+        model: a trained U-Net, on the CPU, in eval mode.
+        scene: what the model segments.
+        other: a scene of the same size, whose maps a skip connection can carry.
+    """
+
+    def __init__(self, model: UNet, scene: Scene, other: Scene) -> None:
+        self._model, self._scene, self._other = model, scene, other
+        with torch.no_grad():
+            self._other_skips, _ = encode(model, other.image[None])
+        self.levels = [
+            add_tooltip(
+                widgets.Dropdown(options=SURGERY, description=f"level {level}"),
+                f"what the skip connection of level {level} carries; 0 is the finest",
+            )
+            for level in range(model.depth)
+        ]
+        self.picture = picture_widget("png")
+        self.message = widgets.HTML()
+        for control in self.levels:
+            control.observe(self._update, "value")
+        self._update()
+        super().__init__([control_row(*self.levels), self.picture, self.message])
+
+    def _edit(self, level: int, skip: torch.Tensor) -> torch.Tensor:
+        choice = SURGERY.index(self.levels[level].value)
+        return (skip, torch.zeros_like(skip), self._other_skips[level])[choice]
+
+    def _update(self, change: object = None) -> None:
+        with one_thread():
+            scores = run_with_edited_skips(self._model, self._scene.image[None], self._edit)
+        prediction = scores.argmax(1)[0]
+        right = float((prediction == self._scene.semantic).float().mean())
+        predictions = {"with these skips": prediction}
+        captions = {"with these skips": f"{right:.1%} of the pixels right"}
+        figure = compare_segmentations(self._scene, predictions, captions)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DPI)
+        plt.close(figure)
+        self.picture.value = buffer.getvalue()
+        carried = ", ".join(f"level {n}: {box.value}" for n, box in enumerate(self.levels))
+        self.message.value = f"{right:.1%} of the pixels are right. {carried}."
+
+
+def skip_surgery(model: UNet, scene: Scene, other: Scene) -> None:
+    """Show :class:`SkipSurgery`; with its arguments."""
+    widget = SkipSurgery(model, scene, other)
+    alt = (
+        "A scene, its ground truth, the network's prediction, and its wrong pixels in black. "
+        "Initially every skip connection carries its own map."
+    )
+    caption = "What the trained network predicts when its skip connections carry something else."
+    show_widget(widget, widget.picture.value, alt, caption)

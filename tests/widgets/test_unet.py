@@ -1,12 +1,23 @@
-"""Lesson 5's widget builds, draws and describes a U-Net at each change."""
+"""Lesson 5's widgets: a U-Net built and drawn at each change, and surgery on its skips."""
 
 import io
 
 import pytest
+import torch
 from PIL import Image
 
+from course_lib.data import scenes
+from course_lib.unet import UNet
 from course_lib.widgets import unet
-from course_lib.widgets.unet import MAX_DEPTH, NETWORKS, SKIPS, UNetBuilder, unet_builder
+from course_lib.widgets.unet import (
+    MAX_DEPTH,
+    NETWORKS,
+    SKIPS,
+    SURGERY,
+    SkipSurgery,
+    UNetBuilder,
+    unet_builder,
+)
 from tests.support.widgets import assert_distinct_names
 
 
@@ -67,3 +78,16 @@ def test_a_still_picture_with_alt_text_is_shown(displayed):
     live, still = displayed
     assert "application/vnd.jupyter.widget-view+json" in live
     assert '<img alt="A U-Net' in still.data and "<figcaption" in still.data
+
+
+def test_surgery_reports_what_each_level_carries():
+    torch.manual_seed(0)
+    model = UNet(3, 13, width=2, depth=2).eval()
+    first, second = (scenes.scene(seed, 32, split="new-backgrounds") for seed in (0, 1))
+    widget = SkipSurgery(model, first, second)
+    before = widget.picture.value
+    widget.levels[0].value = SURGERY[1]
+    assert "level 0: zeros, level 1: its own map" in widget.message.value
+    widget.levels[1].value = SURGERY[2]
+    assert "level 1: the other scene's map" in widget.message.value
+    assert widget.picture.value and before

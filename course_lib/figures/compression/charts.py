@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from course_lib.compression.codecs import RateDistortion
 from course_lib.figures.style import (
@@ -90,19 +91,21 @@ def rate_distortion(
                     y,
                     color=colour,
                     marker=marker,
-                    markersize=15 if bold else 6,
+                    markersize=12 if bold else 6,
                     label=name,
                     zorder=4 if bold else 3,
                 )
                 for index, label in enumerate((labels or {}).get(name, ())):
+                    # Above and below in turn, so that neighbouring labels don't touch.
                     axes.annotate(
                         label,
                         (x[index], y[index]),
-                        (7, -13),
+                        (0, 10 if index % 2 else -20),
                         textcoords="offset points",
+                        ha="center",
                         color=colour if bold else INK,
                         fontsize=9,
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                        path_effects=[withStroke(linewidth=3, foreground="white")],
                         zorder=5,
                     )
         for axes, title in zip(panels, ("PSNR (dB)", "SSIM"), strict=True):

@@ -80,13 +80,18 @@ def dct_basis() -> Figure:
 
 
 def dct_reconstruction(
-    block: Float[Tensor, "8 8"], counts: Sequence[int] = (1, 3, 6, 10, 21, 64)
+    block: Float[Tensor, "8 8"],
+    counts: Sequence[int] = (1, 3, 6, 10, 21, 64),
+    photo: Image | None = None,
+    position: tuple[int, int] = (0, 0),
 ) -> Figure:
     """A block of pixels in [0, 1], reconstructed from its lowest frequencies.
 
     Args:
         block: the pixels.
-        counts: how many coefficients to use in each panel, in zigzag order.
+        counts: how many coefficients to use in each panel, diagonal by diagonal.
+        photo: where the block is from; it is drawn first, with a frame around the block.
+        position: row and column of the block in the photo, counted in blocks.
 
     Raises:
         ValueError: if a count is not from 1 to 64.
@@ -96,19 +101,26 @@ def dct_reconstruction(
     coefficients = jpeg.dct(block)
     diagonal = torch.arange(8)[:, None] + torch.arange(8)
     order = (diagonal * 8 + torch.arange(8)).flatten().argsort(stable=True)
+    titles = [f"{count} wave{'s' if count > 1 else ''}" for count in counts]
     with course_style():
-        figure, panels = plt.subplots(1, len(counts) + 1, figsize=(11, 2.3), layout="constrained")
-        for axes, count in zip(panels, counts, strict=False):
+        figure = plt.figure(figsize=(11, 4.6), layout="constrained")
+        grid = figure.add_gridspec(2, 6)
+        if photo is not None:
+            axes = figure.add_subplot(grid[:, :2])
+            draw_image(axes, photo)
+            row, column = position
+            frame = (8 * column - 8, 8 * row - 8)
+            axes.add_patch(Rectangle(frame, 24, 24, fill=False, edgecolor=ORANGE, linewidth=2.5))
+            axes.set_title("the photo, and the block")
+        places = [grid[index // 4, 2 + index % 4] for index in range(len(counts) + 1)]
+        for place, title, count in zip(places, [*titles, "the block"], [*counts, 0], strict=True):
+            axes = figure.add_subplot(place)
             lowest = torch.zeros(64)
             lowest[order[:count]] = coefficients.flatten()[order[:count]]
-            reconstruction = jpeg.inverse_dct(lowest.view(8, 8))
-            axes.imshow(reconstruction.numpy(), cmap="gray", vmin=0, vmax=1)
-            axes.set_title(f"{count} wave{'s' if count > 1 else ''}")
-        panels[-1].imshow(block.numpy(), cmap="gray", vmin=0, vmax=1)
-        panels[-1].set_title("the block")
-        for axes in panels:
-            axes.set_xticks([])
-            axes.set_yticks([])
+            shown = jpeg.inverse_dct(lowest.view(8, 8)) if count else block
+            axes.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1)
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(title)
     return figure
 
 

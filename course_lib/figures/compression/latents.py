@@ -11,7 +11,7 @@ from torch import Tensor
 from course_lib.compression.codecs import decode, encode
 from course_lib.compression.pca import BLOCK, BlockPCA
 from course_lib.figures.compression.jpeg import draw_image
-from course_lib.figures.style import BLUE, DIVERGING, MUTED, RED, course_style, label_log_axis
+from course_lib.figures.style import DIVERGING, LINE_STYLES, MUTED, course_style, label_log_axis
 from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
 
 Image = Float[Tensor, "3 height width"]
@@ -101,8 +101,8 @@ def principal_components(pca: BlockPCA) -> Figure:
             draw_image(upper, 0.5 + change)
             draw_image(lower, 0.5 - change)
             ratio = pca.explained_variance_ratio[index]
-            upper.set_title(f"+ {index + 1}\n({ratio:.1%})", fontsize=10.5)
-            lower.set_title(f"− {index + 1}", fontsize=10.5)
+            upper.set_title(f"+PC {index + 1}\n({ratio:.1%})", fontsize=10.5)
+            lower.set_title(f"−PC {index + 1}", fontsize=10.5)
     return figure
 
 
@@ -142,19 +142,28 @@ def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.
 
 
 def latent_histograms(posterior: DiagonalGaussian) -> Figure:
-    """Histograms of the means and of the standard deviations that an encoder gives."""
+    """Histograms of the means and of the standard deviations that an encoder gives.
+
+    Args:
+        posterior: of one or more images; there is one line for each latent channel.
+    """
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
-        means = posterior.mean.flatten().cpu().numpy()
-        stds = (0.5 * posterior.logvar).exp().flatten().cpu().numpy()
-        left.hist(means, bins=60, color=BLUE)
-        left.set(xlabel="mean", ylabel="values", title=f"means: std {means.std():.2f}")
+        means = posterior.mean.transpose(0, 1).flatten(1).cpu().numpy()
+        stds = (0.5 * posterior.logvar).exp().transpose(0, 1).flatten(1).cpu().numpy()
         low, high = stds.min(), max(stds.max(), 1.1 * stds.min())
-        right.hist(stds, bins=np.geomspace(low * 0.98, high * 1.02, 60), color=RED)
+        bins = np.geomspace(low * 0.98, high * 1.02, 60)
+        for channel, (colour, _, dash) in zip(range(len(means)), LINE_STYLES, strict=False):
+            style = {"histtype": "step", "color": colour, "linestyle": dash, "linewidth": 2}
+            left.hist(means[channel], bins=60, label=f"channel {channel}", **style)
+            right.hist(stds[channel], bins=bins, **style)
+        left.legend()
+        left.set(xlabel="mean", ylabel="values", title=f"means: std {means.std():.2f}")
         right.set_xscale("log")
         label_log_axis(right.xaxis)
         right.set(
             xlabel="standard deviation (log scale)",
+            ylabel="values",
             title=f"standard deviations: median {np.median(stds):.3f}",
         )
     return figure

@@ -100,15 +100,13 @@ def _draw_row(axes: Axes, stages: list[Stage], middle: float, size: int) -> None
     latent = next(index for index, stage in enumerate(stages) if stage.name == "latent")
     last = len(stages) - 1
     for start, end, colour in ((0, latent, ROLES["input"]), (latent, last, ROLES["output"])):
-        half_start, half_end = (
-            _height(stages[index].shape, size) / 2 + 0.12 for index in (start, end)
-        )
-        corners = [(start, -half_start), (end, -half_end), (end, half_end), (start, half_start)]
-        axes.add_patch(
-            Polygon(
-                [(x * _STEP, middle + y) for x, y in corners], color=colour, alpha=0.12, linewidth=0
-            )
-        )
+        halves = [
+            (index * _STEP, _height(stages[index].shape, size) / 2 + 0.12)
+            for index in range(start, end + 1)
+        ]
+        upper = [(x, middle - half) for x, half in halves]
+        lower = [(x, middle + half) for x, half in reversed(halves)]
+        axes.add_patch(Polygon(upper + lower, color=colour, alpha=0.12, linewidth=0))
     colours = {0: ROLES["input"], latent: _LATENT_COLOUR, last: ROLES["output"]}
     for index, (name, shape) in enumerate(stages):
         x = index * _STEP
@@ -125,12 +123,12 @@ def _draw_row(axes: Axes, stages: list[Stage], middle: float, size: int) -> None
             )
         )
         # At alternating heights, or neighbouring labels would touch.
-        y = middle + _IMAGE_HEIGHT / 2 + (0.16 if index % 2 else 0.52)
+        y = middle + _IMAGE_HEIGHT / 2 + (0.16 if index % 2 else 0.58)
         axes.plot([x, x], [middle + height / 2, y - 0.1], color=FAINT, linewidth=1, zorder=0)
         text = "×".join(map(str, shape))
         weight = "bold" if index in colours else "normal"
-        axes.text(x, y, text, ha="center", va="center", fontsize=9.5, weight=weight)
-        axes.text(x, y + 0.16, name, ha="center", va="center", fontsize=8, color=MUTED)
+        axes.text(x, y, text, ha="center", va="center", fontsize=10.5, weight=weight)
+        axes.text(x, y + 0.18, name, ha="center", va="center", fontsize=9.5, color=MUTED)
 
 
 def _height(shape: tuple[int, ...], size: int) -> float:

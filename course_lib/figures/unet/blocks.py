@@ -1,6 +1,7 @@
 """Lesson 5's detailed drawings of the U-Net's four kinds of blocks, from the running model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -53,14 +54,15 @@ def block_diagram(model: UNet, size: int, part: str, step: int = 0) -> Figure:
 
 def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], title: str) -> Figure:
     """Draw the block's operations from left to right."""
-    boxes, arrows = _layout(members)
+    boxes, arrows = _layout(members, operations[0].input_shape[1])
     half_height = max(box.height for box in boxes) / 2
+    half_height = max(half_height, 0.45)  # room for the text below the arrows
     right, top, bottom = boxes[-1].right + 0.5, half_height + 1.15, -half_height - 0.45
     figure = plt.figure(figsize=(right, top - bottom))
     axes = blank_axes(figure, (0, right), (bottom, top))
     axes.text(0.1, top - 0.1, title, weight="bold", va="top", fontsize=12)
     for arrow in arrows:
-        draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end)
+        draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end, zorder=4)
         _draw_description(axes, arrow)
     for box in boxes:
         draw_box(axes, box, font_size=10)
@@ -76,9 +78,9 @@ def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], tit
     return figure
 
 
-def _layout(members: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
+def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], list[Arrow]]:
+    """Boxes and arrows; heights are relative to the network's input, as in the whole drawing."""
     shapes = [shape for member in members for shape in (member.input_shape, member.output_shape)]
-    max_side = max(shape[1] for shape in shapes)
     max_channels = max(shape[0] for shape in shapes)
 
     def box(shape: Shape, left: float) -> Box:
@@ -95,6 +97,8 @@ def _layout(members: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
             current.x = copy.right + current.width / 2
             current.above = f"{copy.shape[0]} + {current.shape[0]}"
             current.label_x = copy.right
+            # The copy has moved in front: the arrow of the up-sampled channels passes over it.
+            arrows[-1] = replace(arrows[-1], end=(current.left - 0.02, arrows[-1].end[1]))
             start, end = (copy.x, copy.top + 0.85), (copy.x, copy.top + 0.3)
             arrows.append(Arrow(operation, start, end))
             boxes.insert(-1, copy)  # the last box stays the rightmost

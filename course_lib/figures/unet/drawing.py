@@ -125,7 +125,9 @@ def draw_box(axes: Axes, box: Box, font_size: float | int = 9) -> None:
     )
 
 
-def draw_arrow(axes: Axes, kind: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+def draw_arrow(
+    axes: Axes, kind: str, start: tuple[float, float], end: tuple[float, float], zorder: float = 2
+) -> None:
     """Draw the arrow of a kind of operation."""
     style = ARROW_STYLES[kind]
     length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
@@ -144,10 +146,11 @@ def draw_arrow(axes: Axes, kind: str, start: tuple[float, float], end: tuple[flo
             linestyle=style.dash,
             solid_capstyle="butt",
             dash_capstyle="butt",
-            zorder=2,
+            zorder=zorder,
         )
     )
-    axes.add_artist(Polygon([end, *corners], facecolor=style.colour, edgecolor="none", zorder=2))
+    head = Polygon([end, *corners], facecolor=style.colour, edgecolor="none", zorder=zorder)
+    axes.add_artist(head)
 
 
 def describe_operations(operations: Sequence[Operation]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Lesson 5's figures of single layers: transposed convolutions, and output activations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +13,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.figures.convolution.kernels import draw_number_grid, format_number
-from course_lib.figures.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, RED, course_style
+from course_lib.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    RED,
+    SKY,
+    course_style,
+)
 
 Grey = Float[Tensor, "height width"]
 Kernel = Float[Tensor, "kernel_height kernel_width"]
@@ -139,7 +149,7 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
         figure, panels = plt.subplots(
             len(targets),
             1,
-            figsize=(9.5, 2.15 * len(targets)),
+            figsize=(10.5, 2.15 * len(targets)),
             sharex=True,
             squeeze=False,
             layout="constrained",
@@ -155,24 +165,75 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
             axes.axhline(0, color=INK, linewidth=0.8)
             axes.set(
                 ylim=(-0.28 - 0.33 * len(ACTIVATION_RANGES), 1.1),
-                xlim=(-3.3, 6.6),
+                xlim=(-3.3, 10.9),
                 yticks=[],
                 xticks=range(-3, 4),
             )
             axes.spines["left"].set_visible(False)
             axes.set_title(name)
-        axes.set_xlabel("value", x=0.33)
+        axes.set_xlabel("value", x=0.23)
     return figure
 
 
 def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
     """Draw the range of an activation as a bar, hatched if it does not cover the target."""
     share, error = clipping_error(target, activation)
+    range_low, range_high = ACTIVATION_RANGES[activation]
+    spread = float(target.max() - target.min())
+    excess = range_high - range_low > 1.2 * spread and float(target.abs().max()) <= 1
     colour, hatch, text = BLUE, "", "reaches every value"
     if error > 1e-9:
+        rms = error**0.5
         colour, hatch = RED, "//"
-        text = f"misses {share:.0%} of the values, error at least {error:.2f}"
+        text = f"misses {share:.0%} of the values, off by at least {rms:.2f} (RMS)"
+    elif excess:
+        text = "reaches every value, and others that never occur"
     low, high = ACTIVATION_RANGES[activation]
     left, right = max(low, -3.2), min(high, 3.2)
     axes.barh(y, right - left, 0.2, left, color=FAINT, edgecolor=colour, hatch=hatch, linewidth=1.2)
     axes.text(3.5, y, f"{activation}: {text}", va="center", fontsize=9, color=INK)
+
+
+def compare_joins(joins: Mapping[str, tuple[int, int, str, int]]) -> Figure:
+    """Ways to join two maps: one that was kept from before, and one that was computed since.
+
+    Args:
+        joins: by name: the channels of the kept map, those of the computed one, ``"concatenate"``
+            or ``"add"``, and the channels of the result.
+    """
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(joins), figsize=(3.6 * len(joins), 2.9), squeeze=False, layout="constrained"
+        )
+        for axes, (name, (kept, computed, how, result)) in zip(
+            panels[0], joins.items(), strict=True
+        ):
+            axes.set(xlim=(0, 10), ylim=(0, 6.4))
+            axes.axis("off")
+            axes.set_title(name, fontsize=11)
+            _draw_channels(axes, 0.6, 3.6, ((kept, SKY),), f"kept: {kept}")
+            _draw_channels(axes, 0.6, 0.6, ((computed, ORANGE),), f"computed: {computed}")
+            if how == "concatenate":
+                parts = ((kept, SKY), (computed, ORANGE))
+                text = f"{kept} + {computed} = {result}"
+            else:
+                parts, text = ((result, MUTED),), f"{result}"
+            _draw_channels(axes, 7.0, 2.1, parts, text)
+            for y in (4.4, 1.4):
+                arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.5}
+                axes.annotate("", (6.8, 2.9), (3.2, y), arrowprops=arrow)
+            axes.text(5.0, 4.6, how, ha="center", fontsize=10, weight="bold")
+    return figure
+
+
+def _draw_channels(
+    axes: Axes, left: float, bottom: float, parts: Sequence[tuple[int, str]], text: str
+) -> None:
+    """Draw a map as a row of bars, one for each 16 channels, and its number of channels below."""
+    for channels, colour in parts:
+        for _ in range(max(1, round(channels / 16))):
+            bar = Rectangle((left, bottom), 0.22, 1.6, facecolor=colour, edgecolor=INK)
+            axes.add_patch(bar)
+            left += 0.3
+    first = left - 0.3 * sum(max(1, round(channels / 16)) for channels, _ in parts)
+    axes.text((first + left) / 2, bottom - 0.15, text, ha="center", va="top", fontsize=10)

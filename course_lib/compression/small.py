@@ -1,0 +1,60 @@
+"""The parts of lesson 4's own autoencoder: a linear code as a convolution, and the loss with KL."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from course_lib.compression import codecs
+
+
+def pca_convolution(
+    components: Float[Tensor, "count values"], mean: Float[Tensor, " values"]
+) -> tuple[Float[Tensor, "count 3 side side"], Float[Tensor, " count"]]:
+    """The weight and the bias of a convolution that computes a linear code of separate blocks.
+
+    Args:
+        components: one pattern a row, over the 3 * side * side values of a block.
+        mean: the mean block, which the code subtracts.
+
+    Returns:
+        For ``F.conv2d(image, weight, bias, stride=side)``: ``components @ (block - mean)``.
+    """
+    side = round((components.shape[1] / 3) ** 0.5)
+    return components.view(-1, 3, side, side), -(components @ mean)
+
+
+def reparameterise(
+    mean: Float[Tensor, "*shape"], logvar: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """A sample of a Gaussian with this mean and log-variance (Kingma and Welling, 2014, 2.4).
+
+    ``noise`` is standard normal.
+    """
+    return mean + (0.5 * logvar).exp() * noise
+
+
+def vae_loss(
+    images: Float[Tensor, "*image"],
+    decoded: Float[Tensor, "*image"],
+    mean: Float[Tensor, "*latent"],
+    logvar: Float[Tensor, "*latent"],
+    weight: float,
+) -> Float[Tensor, ""]:
+    """Mean squared error plus ``weight`` times the mean KL divergence from a standard Gaussian.
+
+    Both are means over all values (Kingma and Welling, 2014, appendix B, which has sums).
+    """
+    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar)
+    return F.mse_loss(decoded, images) + weight * kl.mean()
+
+
+def quantise_latent(
+    latent: Float[Tensor, "channels height width"], bits: int
+) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]:
+    """The whole numbers from 0 to 2^bits - 1 of a latent, and the values that they stand for.
+
+    Raises:
+        ValueError: if ``bits`` is not 1 to 8.
+    """
+    numbers, ranges = codecs.quantise(latent, bits)
+    return numbers.float(), codecs.dequantise(numbers, ranges, bits)

@@ -1,0 +1,27 @@
+"""A U-Net as plain boxes, a picture for a question, without text."""
+
+from PIL import Image, ImageDraw
+
+from course_lib.figures.style import FAINT, INK, ORANGE, PAPER, SKY
+
+# Corners of the boxes, in pixels: three levels down, the bottleneck, and three levels up.
+ENCODER = ((20, 20, 40, 100), (70, 70, 95, 120), (125, 110, 155, 140))
+BOTTLENECK = (185, 145, 225, 160)
+DECODER = ((255, 110, 285, 140), (315, 70, 340, 120), (370, 20, 390, 100))
+
+
+def u_of_boxes(marked: int) -> Image.Image:
+    """Three levels, 410 x 180 pixels; a box of the decoder is orange.
+
+    Args:
+        marked: the index of the orange box in ``DECODER``, from the deepest.
+    """
+    picture = Image.new("RGB", (410, 180), PAPER)
+    pen = ImageDraw.Draw(picture)
+    path = [*ENCODER, BOTTLENECK, *DECODER]
+    centres = [((x0 + x1) // 2, (y0 + y1) // 2) for x0, y0, x1, y1 in path]
+    pen.line(centres, fill=FAINT, width=3)
+    for index, box in enumerate(path):
+        fill = ORANGE if index == len(ENCODER) + 1 + marked else SKY
+        pen.rectangle(box, fill=fill, outline=INK, width=2)
+    return picture

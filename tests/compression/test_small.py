@@ -1,0 +1,91 @@
+"""The parts of lesson 4's own autoencoder, and what the lesson says about the shipped one."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from course_lib.compression import autoencoder, codecs, jpeg, pca, small
+from course_lib.data.photos import names, photo
+from course_lib.figures.compression.waves import TILE, wave_grid
+from course_lib.metrics.images import psnr
+
+
+def test_pca_is_a_convolution():
+    linear = pca.fit(4, size=64)
+    image = photo("sunset", 64)
+    weight, bias = small.pca_convolution(linear.components, linear.mean)
+    latent = F.conv2d(image[None], weight, bias, stride=8)[0]
+    torch.testing.assert_close(latent, linear.encode(image), atol=1e-4, rtol=1e-4)
+
+
+def test_vae_loss_is_zero_for_a_perfect_image_and_a_standard_gaussian():
+    image, latent = torch.rand(1, 3, 4, 4), torch.zeros(1, 4, 2, 2)
+    assert small.vae_loss(image, image, latent, latent, 1.0) == 0
+    assert small.vae_loss(image, image, latent + 2, latent, 0.5) == pytest.approx(1.0)
+
+
+def test_reparameterise_takes_the_root_of_the_variance():
+    sample = small.reparameterise(torch.ones(1), torch.tensor([4.0]).log(), torch.ones(1))
+    assert float(sample) == pytest.approx(3)
+
+
+def test_quantised_latents_are_those_of_the_codec():
+    latent = torch.randn(4, 3, 3)
+    numbers, values = small.quantise_latent(latent, 8)
+    assert numbers.max() == 255 and (values - latent).abs().max() < 0.03
+
+
+def test_zigzag_is_the_order_of_the_standard():
+    """T.81, figure A.6: the first entries, and the last."""
+    order = jpeg.zigzag(torch.arange(64).view(8, 8)).tolist()
+    assert order[:10] == [0, 1, 8, 16, 9, 2, 3, 10, 17, 24]
+    assert order[-3:] == [55, 62, 63] and sorted(order) == list(range(64))
+
+
+def test_run_lengths_can_be_undone():
+    numbers = [5, 0, 0, -3, 0, 1, 0, 0]
+    pairs = jpeg.run_lengths(numbers)
+    assert pairs == [(0, 5), (2, -3), (1, 1), (0, 0)]
+    assert jpeg.run_lengths([1, 2]) == [(0, 1), (0, 2)]
+
+
+def test_encode_block_agrees_with_compress():
+    image = photo("sunset", 64)
+    blocks = jpeg.to_blocks(jpeg.to_planes(image)[0] + 128)
+    numbers, _ = jpeg.encode_block(blocks[1, 2], jpeg.quantisation_tables(40)[0], jpeg.dct_matrix())
+    assert torch.equal(numbers, jpeg.compress(image, 40).coefficients[0][1, 2].float())
+
+
+def test_the_picture_of_waves_has_each_wave_in_its_place():
+    """Row 1, column 0 is light above and dark below; row 0, column 1 light at the left."""
+    sheet = wave_grid()
+    assert sheet.size == (8 * TILE, 8 * TILE)
+    upper, lower = (sheet.getpixel((10, TILE + y)) for y in (4, 29))
+    assert upper > 150 > 90 > lower
+    left, right = (sheet.getpixel((TILE + x, 10)) for x in (4, 29))
+    assert left > 150 > 90 > right
+
+
+@pytest.mark.slow
+def test_the_race_of_section_8_has_two_winners():
+    """With 8 bits JPEG is closer on average, with 4 the autoencoder; WebP is above both."""
+    model = autoencoder.load()
+    originals = [photo(name, 512) for name in names("held-out")]
+    latents = [codecs.encode(model, image) for image in originals]
+
+    def mean_psnrs(bits: int) -> list[float]:
+        ours = [codecs.pack_latent(model, latent, bits) for latent in latents]
+        pairs = list(zip(ours, originals, strict=True))
+        rivals = [
+            [codecs.pillow_within(one.bytes, image, kind) for one, image in pairs]
+            for kind in ("JPEG", "WEBP")
+        ]
+        return [
+            sum(psnr(one.image, image) for one, image in zip(row, originals, strict=True))
+            for row in (ours, *rivals)
+        ]
+
+    ours, by_jpeg, by_webp = mean_psnrs(8)
+    assert by_webp > by_jpeg > ours
+    ours, by_jpeg, by_webp = mean_psnrs(4)
+    assert by_webp > ours > by_jpeg

@@ -1,0 +1,219 @@
+"""Lesson 5: right solutions pass, and the visible check names the mistake of wrong ones.
+
+A wrong solution is the reference with some text replaced.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from course_lib.checks import call
+from course_lib.unet import UNet, functional
+from tests.support.attempts import attempt, changed, exercise
+
+LESSON = "05_unet"
+NAMES = {"torch": torch, "nn": nn, "F": F, "call": call, "UNet": UNet, "functional": functional}
+_FIRST = "x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))"
+
+WRONG = {
+    "unet-output-size": [
+        ([("size -= 4\n        if size < 2", "if size < 2")], ""),
+        ([(" or size % 2", "")], ""),
+        ([("size //= 2", "size /= 2")], ""),
+        ([("    size -= 4\n    for", "    for")], ""),
+        ([("2 * size - 4", "2 * size")], ""),
+        ([("2 * size - 4", "2 * size - 2")], ""),
+        ([("size if size >= 1 else None", "size")], ""),
+        ([("size if size >= 1 else None", "max(size, 0)")], ""),
+        ([("return None", "return 0")], ""),
+        ([("return size if", "return 388 if")], ""),
+        (
+            [
+                (
+                    "for _ in range(depth):\n        size -= 4",
+                    "for _ in range(4):\n        size -= 4",
+                )
+            ],
+            "",
+        ),
+    ],
+    "encoder-step": [
+        ([("(x, weight2, bias2", "(x, weight1, bias1")], "weight1 first"),
+        (
+            [(_FIRST, "x = F.conv2d(x, weight1, bias1, padding=padding)")],
+            "first convolution directly",
+        ),
+        (
+            [
+                (
+                    "skip = F.relu(F.conv2d(x, weight2, bias2, padding=padding))",
+                    "skip = F.conv2d(x, weight2, bias2, padding=padding)",
+                )
+            ],
+            "second convolution too",
+        ),
+        ([("return skip, F.max_pool2d(skip, 2)", "return skip")], "tuple or list"),
+        (
+            [("return skip, F.max_pool2d(skip, 2)", "return F.max_pool2d(skip, 2), skip")],
+            "skip first",
+        ),
+        ([("F.max_pool2d(skip, 2)", "F.avg_pool2d(skip, 2)")], "max pooling"),
+        ([("F.max_pool2d(skip, 2)", "F.max_pool2d(skip, 2, stride=1)")], "max pooling"),
+        ([("F.max_pool2d(skip, 2)", "F.max_pool2d(x, 2)")], ""),
+        ([("padding=padding", "padding=1")], "don't pad"),
+        ([(", padding=padding", "")], "Use padding in both"),
+        ([("(x, weight1, bias1, p", "(x, weight1, None, p")], "both biases"),
+        ([("(x, weight2, bias2,", "(x, weight2, None,")], "both biases"),
+        ([(_FIRST, "x = F.relu(x)\n    " + _FIRST)], "before the first"),
+        ([(_FIRST, "x.relu_()\n    " + _FIRST)], ""),
+        ([("return ", "")], "returned None"),
+    ],
+    "decoder-step": [
+        (
+            [("top : top + x.shape[-2], left : left + x.shape[-1]", "top:-top, left:-left")],
+            ":-0 is empty",
+        ),
+        (
+            [
+                (
+                    "top : top + x.shape[-2], left : left + x.shape[-1]",
+                    ": x.shape[-2], : x.shape[-1]",
+                )
+            ],
+            "top left corner",
+        ),
+        ([("[cropped, x]", "[x, cropped]")], "come second"),
+        ([("left = (skip.shape[-1] - x.shape[-1]) // 2", "left = top")], ""),
+        (
+            [
+                (
+                    "x = F.conv_transpose2d(x, up_weight, up_bias, stride=2)",
+                    "x = F.relu(F.conv_transpose2d(x, up_weight, up_bias, stride=2))",
+                )
+            ],
+            "No ReLU",
+        ),
+        ([("up_weight, up_bias, stride=2", "up_weight, None, stride=2")], "three biases"),
+        ([("up_weight, up_bias, stride=2", "up_weight, up_bias")], ""),
+        (
+            [("    " + _FIRST + "\n", "    x = F.conv2d(x, weight1, bias1, padding=padding)\n")],
+            "first 3x3",
+        ),
+        (
+            [
+                (
+                    "return F.relu(F.conv2d(x, weight2, bias2, padding=padding))",
+                    "return F.conv2d(x, weight2, bias2, padding=padding)",
+                )
+            ],
+            "second one too",
+        ),
+        (
+            [
+                (
+                    "cropped = skip[..., top : top + x.shape[-2], left : left + x.shape[-1]]",
+                    "cropped = skip",
+                )
+            ],
+            "cropped",
+        ),
+        (
+            [
+                (
+                    "cropped = skip[..., top : top + x.shape[-2], left : left + x.shape[-1]]",
+                    "cropped = F.interpolate(skip, x.shape[-2:])",
+                )
+            ],
+            "",
+        ),
+        ([("padding=padding", "padding=1")], "don't pad"),
+        ([("torch.cat([cropped, x], dim=1)", "torch.cat([cropped, x], dim=0)")], "stopped"),
+        ([("torch.cat([cropped, x], dim=1)", "cropped + x")], "stopped"),
+        ([("return ", "")], "returned None"),
+    ],
+    "one-by-one": [
+        ([("bias[:, None]", "bias")], "column"),
+        ([(" + bias[:, None]", "")], "Add the bias"),
+        ([("sums.unflatten(2, maps.shape[-2:])", "sums")], "Restore"),
+        ([("weight @ maps.flatten(2)", "weight.T @ maps.flatten(2)")], "stopped"),
+        ([("maps.flatten(2)", "maps.flatten(1)")], "stopped"),
+        ([("bias[:, None]", "bias.sum()")], ""),
+        ([("weight @", "weight.flip(0) @")], ""),
+        ([("weight @ maps", "weight.abs() @ maps")], ""),
+        ([("return ", "")], "returned None"),
+    ],
+    "unet-forward": [
+        ([("skips.pop()", "skips.pop(0)")], ""),
+        (
+            [
+                (
+                    "x, _ = functional.encoder_step(x, *bottleneck",
+                    "_, x = functional.encoder_step(x, *bottleneck",
+                )
+            ],
+            "",
+        ),
+        ([("    x, _ = functional.encoder_step(x, *bottleneck, padding=padding)\n", "")], ""),
+        ([("for weights in decoder", "for weights in decoder[::-1]")], ""),
+        ([("for weights in encoder", "for weights in encoder[::-1]")], ""),
+        ([("return functional.pointwise_convolution(x, *output)", "return x")], ""),
+        ([("padding=padding", "padding=0")], "padding"),
+        ([("skips.append(skip)", "skips.append(x)")], ""),
+        ([("skip, x = functional", "x, skip = functional")], ""),
+        ([("(x, *output)", "(x, output[0], 0 * output[1])")], "other numbers"),
+        ([("return ", "")], "returned None"),
+    ],
+    "unet-parameters": [
+        ([("before * after + after", "before * after")], "biases"),
+        ([("layer(3, 2 * after, after)", "layer(3, after, after)")], "copied channels"),
+        ([("range(depth + 1)", "range(depth)")], ""),
+        ([("layer(2, 2 * after, after)", "layer(3, 2 * after, after)")], ""),
+        ([("layer(2, 2 * after, after)", "layer(2, after, after)")], ""),
+        ([("total + layer(1, width, out_channels)", "total")], ""),
+        ([("layer(1, width, out_channels)", "width * out_channels")], ""),
+        ([("before = in_channels", "before = 1")], ""),
+        ([("        before = after\n", "")], ""),
+        ([("return total", "return float(total)")], ""),
+    ],
+    "design-unet": [
+        ([("while side < field", "while side <= field")], "5 pixels"),
+        ([("stride // 2 + 4 * stride", "4 * stride")], "14"),
+        ([("depth, side, stride = 0, 5, 1", "depth, side, stride = 0, 3, 1")], ""),
+        ([("<= budget", "< budget")], ""),
+        ([("width = 0", "width = 1")], ""),
+        ([("return depth, width", "return width, depth")], ""),
+        ([("return depth, width", "return depth, width + 1")], ""),
+        ([("side += stride // 2 + 4 * stride", "side *= 2")], ""),
+        ([("(in_channels, out_channels, width + 1, depth)", "(1, 2, width + 1, depth)")], None),
+        ([("stride *= 2", "stride += 2")], ""),
+        ([("return depth, width", "return depth")], "tuple or list"),
+        ([("return depth, width", "return 4, 64")], ""),
+    ],
+}
+CASES = [(name, index) for name, wrong in WRONG.items() for index in range(len(wrong))]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_reference_passes(name):
+    assert attempt(LESSON, name, exercise(LESSON, name).solution, NAMES) == ("", 1.0)
+
+
+@pytest.mark.parametrize(("name", "index"), CASES)
+def test_a_wrong_solution_is_named(name, index):
+    """The message names the mistake where the row has a part of it, and is never a raw crash.
+
+    An exercise whose visible check fails earns nothing. ``None``: the hidden cases find it.
+    """
+    changes, part = WRONG[name][index]
+    source = changed(exercise(LESSON, name).solution, *changes)
+    message, share = attempt(LESSON, name, source, NAMES)
+    if part is None:
+        assert share < 1
+    else:
+        assert message, "the visible check lets it pass"
+        assert part in message
+
+
+def test_there_are_sixty_wrong_solutions():
+    assert len(CASES) >= 60
