@@ -67,7 +67,8 @@ def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height
             axes.text(
                 0.5,
                 -0.02,
-                f"{first} + {second} connections to the two\nmarked output pixels: {weights} weights",
+                f"{first} + {second} connections to the two\n"
+                f"marked output pixels: {weights} weights",
                 transform=axes.transAxes,
                 ha="center",
                 va="top",
