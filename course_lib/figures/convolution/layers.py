@@ -19,14 +19,12 @@ from course_lib.figures.convolution.kernels import (
     draw_signed_image,
 )
 from course_lib.figures.style import (
-    BLUE,
     FAINT,
     GREEN,
     INK,
     MUTED,
     ORANGE,
     PURPLE,
-    RED,
     ROLES,
     SKY,
     course_style,
