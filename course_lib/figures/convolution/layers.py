@@ -202,8 +202,6 @@ def compare_kernels(
         pairs: by direction, the two kernels.
         crop: top, left and side of the part of the responses that is shown, enlarged.
     """
-    top, left, side = crop
-    part = (slice(top, top + side), slice(left, left + side))
     with course_style():
         figure, table = plt.subplots(
             len(pairs),
@@ -216,16 +214,23 @@ def compare_kernels(
         for line, (name, (hand_made, learned)) in zip(table, pairs.items(), strict=True):
             draw_number_grid(line[0], hand_made.numpy(), signed=True, size=11, digits=1)
             response = conv2d(photo[None, None], hand_made[None, None])[0, 0]
-            draw_signed_image(line[1], response[part])
+            draw_signed_image(line[1], _crop(response, *crop))
             line[2].imshow(_to_rgb(learned))
             line[2].axis("off")
             response = conv2d(photo.expand(1, 3, -1, -1), learned[None])[0, 0]
-            draw_signed_image(line[3], response[part])
+            draw_signed_image(line[3], _crop(response, *crop))
             line[0].set_ylabel(name, fontsize=12)
         headings = ("hand-made", "its response", "learned", "its response")
         for axes, heading in zip(table[0], headings, strict=True):
             axes.set_title(heading)
     return figure
+
+
+def _crop(image: Grey, top: int, left: int, side: int) -> Grey:
+    """A square part of an image, moved or reduced where it does not fit."""
+    height, width = image.shape
+    top, left = min(top, max(height - side, 0)), min(left, max(width - side, 0))
+    return image[top : top + side, left : left + side]
 
 
 def im2col_diagram(
