@@ -47,9 +47,9 @@ OPTIONS = {
 def lesson_01() -> Figure:
     """The connections of a fully connected layer and of a convolution, on a scanned digit."""
     torch.manual_seed(0)
-    digit = scanned_digits(size=20, canvas=20).train_images[3, 0]
-    small = nn.functional.avg_pool2d(digit[None], 4)[0]
-    return connections(nn.Linear(25, 25), nn.Conv2d(1, 1, kernel_size=3, padding=1), small)
+    scans = scanned_digits(size=8, canvas=8)
+    digit = scans.train_images[scans.train_labels == 3][0, 0]
+    return connections(nn.Linear(64, 64), nn.Conv2d(1, 1, kernel_size=3, padding=1), digit)
 
 
 def lesson_02() -> Figure:

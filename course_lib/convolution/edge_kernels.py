@@ -48,3 +48,25 @@ def rotated_sobel(angle: int | float) -> Float[Tensor, "3 3"]:
     vertical, horizontal = kernel("vertical edges (Sobel)"), kernel("horizontal edges (Sobel)")
     radians = math.radians(angle)
     return math.cos(radians) * vertical + math.sin(radians) * horizontal
+
+
+def edge_responses(weights: Float[Tensor, "3 3"]) -> dict[str, tuple[float, float]]:
+    """A kernel's lowest and highest response to a sharp edge in four directions.
+
+    The edges run "vertical", "horizontal", from the top left to the bottom right ("backslash") and
+    from the bottom left to the top right ("slash"). The brighter side (1) is on the right or, for
+    "horizontal", below; the darker one is 0.
+    """
+    row, column = torch.meshgrid(torch.arange(9), torch.arange(9), indexing="ij")
+    edges = {
+        "vertical": column > 4,
+        "horizontal": row > 4,
+        "backslash": column > row,
+        "slash": row + column > 8,
+    }
+    result = {}
+    for name, edge in edges.items():
+        windows = edge.to(weights.dtype).unfold(0, 3, 1).unfold(1, 3, 1)
+        responses = (windows * weights).sum((2, 3))
+        result[name] = (float(responses.min()), float(responses.max()))
+    return result

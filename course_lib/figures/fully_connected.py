@@ -13,53 +13,62 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor, nn
 
 from course_lib.figures.style import (
-    BLUE,
     FAINT,
+    GREEN,
     INK,
     MUTED,
     ORANGE,
     PAPER,
-    RED,
+    PURPLE,
     ROLES,
     course_style,
 )
 from course_lib.profiling.cost import ForwardCost, as_matrix, fit_power_law, format_count
 
-# The colour of a weight: orange below zero, grey at zero, blue above.
-WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [ORANGE, "#EFEFEF", BLUE])
+# The colour of a weight: purple below zero, grey at zero, green above. Red and blue are the layers.
+WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [PURPLE, "#EFEFEF", GREEN])
 LAYER_KINDS = ("fully connected", "convolution")
 
 
 def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height width"]) -> Figure:
     """Both layers as lines from input pixels to output pixels, coloured by the real weights.
 
-    Only the connections of two output pixels are coloured; all others are grey.
+    Only the connections of two output pixels are coloured; all others are grey. The input is shown
+    from the front as well, where it can be recognised.
 
     Args:
         linear: a layer from height x width features to as many.
         conv: one channel in and out, with padding that keeps the size.
-        image: the input, about 5x5 so that the lines stay distinguishable.
+        image: the input, at most 8x8 so that the lines stay distinguishable.
     """
     height, width = image.shape
     # Two output pixels near opposite corners, one step from the border.
     highlighted = [width + 1, (height - 2) * width + width - 2]
     with course_style():
-        figure, panels = plt.subplots(1, 2, figsize=(11, 5.2))
+        figure, panels = plt.subplots(
+            1, 3, figsize=(12.5, 5.2), width_ratios=[0.62, 1, 1], layout="constrained"
+        )
+        panels[0].imshow(image.numpy(), cmap="gray")
+        panels[0].set_title(f"the input: {height} x {width} pixels")
+        panels[0].set(xticks=[], yticks=[])
         for axes, kind, layer, shape in (
-            (panels[0], LAYER_KINDS[0], linear, (height * width,)),
-            (panels[1], LAYER_KINDS[1], conv, (1, height, width)),
+            (panels[1], LAYER_KINDS[0], linear, (height * width,)),
+            (panels[2], LAYER_KINDS[1], conv, (1, height, width)),
         ):
             matrix = as_matrix(layer, *shape).numpy()
             output = layer(image.reshape(1, *shape)).detach().view(height, width).numpy()
             _draw_connections(axes, matrix, image.numpy(), output, highlighted)
             first, second = (int(np.count_nonzero(matrix[pixel])) for pixel in highlighted)
-            values = len(np.unique(matrix[highlighted][matrix[highlighted] != 0]))
-            axes.set_title(f"{kind}: {np.count_nonzero(matrix)} connections", color=ROLES[kind])
+            title = f"{kind}: {np.count_nonzero(matrix):,} connections"
+            axes.set_title(title, color=ROLES[kind])
+            weights = (
+                f"the same {first}" if kind == "convolution" else f"{first + second} different"
+            )
             axes.text(
                 0.5,
                 -0.02,
-                f"{first} + {second} connections to the two marked pixels,\n"
-                f"with {values} different weights",
+                f"{first} + {second} connections to the two\n"
+                f"marked output pixels: {weights} weights",
                 transform=axes.transAxes,
                 ha="center",
                 va="top",
@@ -78,15 +87,15 @@ def _draw_connections(
     inputs, outputs = _plane(image.shape, 0.0), _plane(image.shape, 3.4)
     target, source = np.nonzero(matrix)
     lines = np.stack([inputs.mean(1)[source], outputs.mean(1)[target]], axis=1)
-    axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.35, zorder=1))
+    axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.25, zorder=1))
     for corners, values, role in ((inputs, image, "input"), (outputs, output, "output")):
         shades = Normalize(values.min(), values.max())(values.ravel())
         axes.add_collection(
             PolyCollection(
                 corners,  # type: ignore[arg-type]
                 facecolors=plt.get_cmap("gray")(shades),
-                edgecolors=ROLES[role],
-                linewidths=1.0,
+                edgecolors=MUTED,
+                linewidths=0.6,
                 zorder=2,
             )
         )
@@ -96,20 +105,18 @@ def _draw_connections(
         PolyCollection(
             outputs[list(highlighted)],  # type: ignore[arg-type]
             facecolors="none",
-            edgecolors=RED,
-            linewidths=2.4,
+            edgecolors=ORANGE,
+            linewidths=3,
             zorder=3,
         )
     )
     coloured = np.isin(target, highlighted)
     weights = (matrix / np.abs(matrix).max())[target, source][coloured]
     colours = WEIGHT_COLOURS((weights + 1) / 2)
-    widths = 0.6 + 2.2 * np.abs(weights)
+    widths = 0.5 + 2 * np.abs(weights)
     axes.add_collection(
         LineCollection(lines[coloured], colors=colours, linewidths=widths, zorder=4)
     )
-    x, y = lines[coloured][:, 0].T
-    axes.scatter(x, y, s=14, color=colours, edgecolors=INK, linewidths=0.5, zorder=5)
     axes.set(xlim=(-0.3, 4.7), ylim=(-0.1, 3.6), aspect="equal")
     axes.axis("off")
 
@@ -129,24 +136,23 @@ def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int)
     """Both layers as the matrix that multiplies the flattened image; zeros stay white."""
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 5.3), layout="constrained")
-        for axes, kind, matrix in (
-            (panels[0], LAYER_KINDS[0], as_matrix(linear, height * width).numpy()),
-            (panels[1], LAYER_KINDS[1], as_matrix(conv, 1, height, width).numpy()),
+        for axes, kind, layer, shape in (
+            (panels[0], LAYER_KINDS[0], linear, (height * width,)),
+            (panels[1], LAYER_KINDS[1], conv, (1, height, width)),
         ):
+            matrix, weights = as_matrix(layer, *shape).numpy(), layer.weight.numel()
             limit = np.abs(matrix).max()
             colours = axes.imshow(
                 np.where(matrix == 0, np.nan, matrix), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit
             )
-            nonzero = np.count_nonzero(matrix) / matrix.size
-            distinct = len(np.unique(matrix[matrix != 0]))
             axes.set_title(
-                f"{kind}: {nonzero:.1%} of {matrix.size:,} entries\n"
-                f"are not 0, with {distinct:,} different values",
+                f"{kind}: {np.count_nonzero(matrix):,} of {matrix.size:,}\nentries are not 0, "
+                f"from {weights:,} weights",
                 color=ROLES[kind],
             )
             axes.set(xlabel="input pixel", ylabel="output pixel")
             axes.spines[:].set_visible(True)
-            lines = np.arange(0, height * width + 1, width)
+            lines = np.arange(0, height * width, width)
             axes.set_xticks(lines)
             axes.set_yticks(lines)
             figure.colorbar(colours, ax=axes, label="weight", shrink=0.75)
@@ -159,7 +165,7 @@ def cost_growth(
     timed_sides: Mapping[str, Sequence[int]],
     seconds: Mapping[str, Sequence[float]],
 ) -> Figure:
-    """Parameters, memory, FLOPs and time against the image's side, log-log, with fitted slopes.
+    """Parameters, FLOPs and time against the image's side, log-log, with fitted slopes.
 
     The slope of the times is fitted to the three largest sizes of each kind.
 
@@ -171,7 +177,6 @@ def cost_growth(
     """
     counts = {
         "parameters": lambda cost: cost.parameters,
-        "memory of the parameters, bytes": lambda cost: cost.bytes,
         "FLOPs per pass": lambda cost: cost.flops,
     }
     curves: dict[str, dict[str, tuple[Sequence[int], Sequence[float]]]] = {
@@ -182,7 +187,7 @@ def cost_growth(
         kind: (timed_sides[kind], seconds[kind]) for kind in LAYER_KINDS
     }
     with course_style():
-        figure, panels = plt.subplots(2, 2, figsize=(11, 8.2), layout="constrained")
+        figure, panels = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained")
         for axes, (title, lines) in zip(panels.flat, curves.items(), strict=True):
             # Call overhead dominates the time of small layers, so only the largest show the growth.
             first = -3 if "time" in title else 0
@@ -226,64 +231,102 @@ def perturbed_images(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) 
 
 
 def robustness(
-    shifts: Sequence[int],
-    shift_accuracy: Mapping[str, np.ndarray],
-    original_accuracy: Mapping[str, np.ndarray],
-    shuffled_accuracy: Mapping[str, np.ndarray],
-    chance: float,
+    shifts: Sequence[int], accuracies: Mapping[str, np.ndarray], chance: float
 ) -> Figure:
-    """Test accuracy against the shift, and with and without shuffled pixels.
-
-    A dot is one seed, a line joins the means.
+    """Test accuracy of networks trained on centred images, against the shift of the test images.
 
     Args:
         shifts: in pixels.
-        shift_accuracy: for each kind of network, accuracies of shape (seeds, shifts).
-        original_accuracy: for each kind, accuracies on the original images, of shape (seeds,).
-        shuffled_accuracy: the same for networks trained and tested on shuffled images.
+        accuracies: for each kind of network, of shape (seeds, shifts). A dot is one seed, a line
+            joins the means.
         chance: the accuracy of guessing.
     """
     with course_style():
-        figure, (left, right) = plt.subplots(
-            1, 2, figsize=(11, 4.6), layout="constrained", width_ratios=(1.25, 1)
-        )
-        for kind in LAYER_KINDS:
-            accuracy = np.asarray(shift_accuracy[kind])
-            left.plot(shifts, accuracy.mean(0), color=ROLES[kind], label=kind)
-            left.plot(
-                np.tile(shifts, (len(accuracy), 1)).T,
-                accuracy.T,
-                ".",
-                color=ROLES[kind],
-                alpha=0.6,
-                markersize=7,
-            )
-        left.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
-        left.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
-        left.set(
-            title="Shifted images",
-            xlabel="shift, pixels",
-            ylabel="test accuracy",
-            xticks=shifts,
-            ylim=(0, 1.03),
-        )
-        left.legend(loc="lower left", bbox_to_anchor=(0, 0.16))
+        figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+        for kind, marker, dash in zip(LAYER_KINDS, "os", ("-", "--"), strict=True):
+            values = np.asarray(accuracies[kind])
+            axes.plot(shifts, values.mean(0), dash, color=ROLES[kind], label=kind)
+            columns = np.tile(shifts, (len(values), 1)).T
+            axes.plot(columns, values.T, marker, color=ROLES[kind], markersize=6)
+        axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
+        axes.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
+        axes.set(xlabel="shift of the test images, pixels", ylabel="test accuracy", xticks=shifts)
+        axes.set(ylim=(0, 1.03))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.grid(True, axis="y")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 0.16))
+    return figure
 
-        pairs = {
-            kind: np.stack([original_accuracy[kind], shuffled_accuracy[kind]])
-            for kind in LAYER_KINDS
-        }
-        for index, kind in enumerate(LAYER_KINDS):
-            x = np.array([0.0, 1.0]) + 0.06 * (2 * index - 1)
-            right.plot(x, pairs[kind].mean(1), color=ROLES[kind], label=kind)
-            right.plot(x, pairs[kind], "o", color=ROLES[kind], markeredgecolor=PAPER, markersize=7)
-        right.set(title="Shuffled pixels", ylabel="test accuracy", xlim=(-0.35, 1.35))
-        right.set_xticks([0, 1], ["original", "shuffled, all\nin the same way"])
-        right.margins(y=0.25)
-        right.legend(loc="best")
-        for axes in (left, right):
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if axes is left else 1))
-            axes.grid(True, axis="y")
+
+def compare_accuracies(
+    results: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], chance: float
+) -> Figure:
+    """Training and test accuracy of both networks on several data sets.
+
+    Hollow dots are the training images, filled ones the test images; a line joins their means.
+
+    Args:
+        results: by the name of the data set, then by kind of network: (training accuracy, test
+            accuracy) of each seed.
+        chance: the accuracy of guessing.
+    """
+    with course_style():
+        figure, axes = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
+        for group, by_kind in enumerate(results.values()):
+            for index, kind in enumerate(LAYER_KINDS):
+                pairs, x = np.asarray(by_kind[kind]), group + 0.3 * (index - 0.5)
+                colour, marker = ROLES[kind], "os"[index]
+                mean = pairs.mean(0)
+                axes.plot([x, x], mean, color=colour, linewidth=1.6, zorder=1)
+                label = kind if group == 0 else None
+                positions = np.full(len(pairs), x)
+                axes.plot(positions, pairs[:, 0], marker, mfc=PAPER, color=colour, markersize=7)
+                axes.plot(positions, pairs[:, 1], marker, color=colour, markersize=7, label=label)
+                axes.annotate(
+                    f"{mean[1]:.2f}",
+                    (x, mean[1]),
+                    (9, 0),
+                    textcoords="offset points",
+                    color=colour,
+                    weight="bold",
+                    va="center",
+                )
+        axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
+        axes.text(-0.42, chance + 0.015, "guessing", color=MUTED, va="bottom")
+        axes.set_xticks(range(len(results)), list(results), color=INK)
+        axes.set(ylim=(0, 1.04), xlim=(-0.45, len(results) - 0.45), ylabel="accuracy")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.grid(True, axis="y")
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 0.16), title="filled: test, hollow: training"
+        )
+    return figure
+
+
+def learned_weights(
+    hidden: Float[Tensor, "units height width"],
+    kernels: Float[Tensor, "kernels kernel_height kernel_width"],
+) -> Figure:
+    """What the first layers learned: weight images of hidden units, and convolution kernels.
+
+    Args:
+        hidden: the weights of some hidden units of the fully connected network, as images; an even
+            number.
+        kernels: the kernels of the convolution's first layer; an even number.
+    """
+    columns = max(len(hidden), len(kernels)) // 2
+    with course_style():
+        figure = plt.figure(figsize=(1.35 * columns, 6.2), layout="constrained")
+        halves = figure.subfigures(2, 1)
+        for half, kind, images, what in (
+            (halves[0], LAYER_KINDS[0], hidden, "weights of single hidden units"),
+            (halves[1], LAYER_KINDS[1], kernels, "its first kernels"),
+        ):
+            half.suptitle(f"{kind}: {what}", color=ROLES[kind], weight="bold", fontsize=12)
+            for axes, image in zip(half.subplots(2, columns).ravel(), images, strict=False):
+                limit = float(image.abs().max())
+                axes.imshow(image.numpy(), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit)
+                axes.set(xticks=[], yticks=[])
     return figure
 
 

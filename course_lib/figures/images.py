@@ -1,7 +1,7 @@
 """Images drawn with Pillow, and their bytes as image files, for widgets and animations."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jaxtyping import Float
 from PIL import Image, ImageDraw
@@ -43,4 +43,17 @@ def png_bytes(image: Image.Image) -> bytes:
     """The image as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def gif_bytes(frames: Sequence[Image.Image], milliseconds: int = 220, hold: int = 2500) -> bytes:
+    """Frames of one size as a looping GIF; the last one stays for ``hold`` milliseconds."""
+    both = Image.new("RGB", (frames[0].width, 2 * frames[0].height))
+    both.paste(frames[0], (0, 0))
+    both.paste(frames[-1], (0, frames[0].height))
+    palette = both.quantize(256)  # one for all frames, so that the colours don't flicker
+    first, *others = (frame.quantize(palette=palette) for frame in frames)
+    buffer = io.BytesIO()
+    durations = [milliseconds] * len(others) + [hold]
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return buffer.getvalue()

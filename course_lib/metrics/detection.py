@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -116,3 +117,22 @@ def _import_torchmetrics(module: str) -> ModuleType:
             "This needs torchmetrics and pycocotools. In the clone: uv sync --extra lab. "
             "Elsewhere: pip install torchmetrics pycocotools"
         ) from error
+
+
+def exact_average_precision(
+    scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
+) -> float:
+    """The exact area under the precision-recall curve, in [0, 1].
+
+    The precision at a recall is the highest one at that recall or a larger one: Everingham et al.
+    (2010), https://doi.org/10.1007/s11263-009-0275-4, section 4.2.
+
+    Args:
+        scores: the confidence of each box.
+        correct: whether it is a true positive.
+        objects: the number of true objects, at least 1.
+    """
+    is_correct = correct[scores.argsort(descending=True)].double()
+    precision = is_correct.cumsum(0) / torch.arange(1, len(is_correct) + 1)
+    envelope = precision.flip(0).cummax(0).values.flip(0) if len(precision) else precision
+    return float((envelope * is_correct).sum() / objects)

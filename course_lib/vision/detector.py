@@ -19,6 +19,7 @@ from course_lib.data.sprites import CLASSES
 from course_lib.vision.backbone import PYRAMID_CHANNELS, FeaturePyramid, conv_block
 from course_lib.vision.boxes import area, cell_centres, from_distances, giou, iou
 
+IOU_THRESHOLD = 0.6  # of non-maximum suppression
 CENTRE_RADIUS = 1.5  # in cells: cells this close to an object's centre are assigned to it
 
 
@@ -107,7 +108,7 @@ def predict(
     model: nn.Module,
     images: Float[Tensor, "batch 3 height width"],
     score_threshold: float = 0.05,
-    iou_threshold: float = 0.6,
+    iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = 100,
 ) -> list[Detections]:
     """The detections in each image, after non-maximum suppression per class.

@@ -28,17 +28,18 @@ def texts(figure) -> str:
 def test_connections_are_counted_on_the_layers():
     figure = figures.connections(nn.Linear(25, 25), nn.Conv2d(1, 1, 3, padding=1), torch.rand(5, 5))
     text = texts(figure)
+    assert "the input: 5 x 5 pixels" in text
     assert "fully connected: 625 connections" in text and "25 + 25 connections" in text
     # Fewer than 9 x 25: pixels at the border have fewer neighbours.
     assert f"convolution: {(3 * 5 - 2) ** 2} connections" in text
-    assert "with 9 different weights" in text
+    assert "the same 9 weights" in text and "50 different weights" in text
     assert figure_png(figure)[:4] == b"\x89PNG"
 
 
 def test_the_matrix_of_a_convolution_is_sparse():
     figure = figures.weight_matrices(nn.Linear(64, 64), nn.Conv2d(1, 1, 3, padding=1), 8, 8)
     text = texts(figure)
-    assert f"{22 * 22 / 64 / 64:.1%} of 4,096" in text and "with 9 different values" in text
+    assert "484 of 4,096" in text and "from 9 weights" in text and "from 4,096 weights" in text
 
 
 def test_cost_growth_shows_the_slopes_of_the_data():
@@ -78,6 +79,16 @@ def test_every_perturbation_is_a_row():
 
 def test_robustness_is_drawn_for_several_seeds():
     accuracy = {kind: np.linspace(0.9, 0.2, 15).reshape(3, 5) for kind in figures.LAYER_KINDS}
-    original = {kind: values[:, 0] for kind, values in accuracy.items()}
-    figure = figures.robustness(range(5), accuracy, original, original, 0.1)
-    assert len(figure.axes) == 2 and "guessing" in texts(figure)
+    figure = figures.robustness(range(5), accuracy, 0.1)
+    assert len(figure.axes) == 1 and "guessing" in texts(figure)
+
+
+def test_accuracies_are_drawn_for_every_data_set_with_the_mean_of_the_test_images():
+    pairs = dict.fromkeys(figures.LAYER_KINDS, [(0.9, 0.5), (0.8, 0.7)])
+    text = texts(figures.compare_accuracies({"centred": pairs, "moved": pairs}, chance=0.1))
+    assert text.count("0.60") == 4 and "moved" in text and "guessing" in text
+
+
+def test_learned_weights_are_drawn_for_both_kinds_of_layers():
+    figure = figures.learned_weights(torch.randn(4, 8, 8), torch.randn(4, 3, 3))
+    assert len(figure.axes) == 8

@@ -35,6 +35,7 @@ def draw_number_grid(
     signed: bool = False,
     size: int | float = 9,
     digits: int = 2,
+    limit: float | None = None,
 ) -> None:
     """Draw a small matrix as a grid of coloured cells with numbers.
 
@@ -44,9 +45,11 @@ def draw_number_grid(
         signed: whether to use the diverging colours, with white at zero.
         size: font size of the numbers, in points; 0 writes none.
         digits: after the decimal point; 0 writes numbers in their shortest form.
+        limit: the value of the strongest colour; by default the largest of ``values``.
     """
+    limit = float(np.abs(values).max()) if limit is None else limit
     # The darkest colours are left out, or dark text would be illegible on them.
-    limit = max(float(np.abs(values).max()), 1e-9) * (1.6 if signed else 1)
+    limit = max(limit, 1e-9) * (1.6 if signed else 1)
     limits = (-limit, limit) if signed else (0, 1)
     axes.imshow(values, cmap=DIVERGING if signed else "gray", vmin=limits[0], vmax=limits[1])
     for row, column in np.ndindex(values.shape) if size else ():
@@ -107,6 +110,7 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
             layout="constrained",
         )
         draw_number_grid(panels["image"], image.numpy(), size=8.5)
+        _draw_weights(panels["image"], kernel, row, column)
         panels["image"].set_title("input (0 black, 1 white)")
         draw_number_grid(panels["kernel"], kernel.numpy(), signed=True, size=12, digits=0)
         panels["kernel"].set_title("kernel")
@@ -125,11 +129,31 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
     return figure
 
 
+def _draw_weights(axes: Axes, kernel: Kernel, top: int, left: int) -> None:
+    """Write each weight of a kernel below the pixel that it multiplies."""
+    for row, column in np.ndindex(*kernel.shape):
+        text = format_number(f"×{kernel[row, column]:g}".lstrip("×"))
+        axes.text(
+            left + column,
+            top + row + 0.32,
+            f"×{text}",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+            weight="bold",
+            color=INK,
+            bbox={"facecolor": ORANGE, "edgecolor": "none", "pad": 1},
+        )
+
+
 def _draw_partial_output(axes: Axes, output: Grey, count: int) -> None:
-    """Draw an output of which only the first ``count`` pixels have been computed."""
+    """Draw an output of which only the first ``count`` pixels have been computed.
+
+    The colours are those of the whole output, so that a value has the same colour at every step.
+    """
     partial = output.clone()
     partial.view(-1)[count:] = 0
-    draw_number_grid(axes, partial.numpy(), signed=True, size=0)
+    draw_number_grid(axes, partial.numpy(), signed=True, size=0, limit=float(output.abs().max()))
     for index, value in enumerate(output.flatten().tolist()[:count]):
         row, column = divmod(index, output.shape[1])
         text = format_number(f"{value:.2f}")
@@ -192,6 +216,33 @@ def kernel_responses(photos: Mapping[str, Grey], kernels: Mapping[str, Kernel]) 
                     axes.imshow(response.numpy(), cmap="gray", vmin=0, vmax=1)
                     axes.axis("off")
         figure.tight_layout()
+    return figure
+
+
+def one_photo_many_kernels(photo: Grey, kernels: Mapping[str, Kernel]) -> Figure:
+    """A photo and, next to it, its response to each kernel, with the kernel in the corner.
+
+    Args:
+        photo: in [0, 1].
+        kernels: by name, at most five.
+    """
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(kernels) + 1, figsize=(2.9 * (len(kernels) + 1), 3.3), layout="constrained"
+        )
+        panels[0].imshow(photo.numpy(), cmap="gray", vmin=0, vmax=1)
+        panels[0].set_title("the photo")
+        panels[0].axis("off")
+        for axes, (name, kernel) in zip(panels[1:], kernels.items(), strict=True):
+            response = conv2d(photo[None, None], kernel[None, None])[0, 0]
+            if abs(float(kernel.sum())) < 1e-4:
+                draw_signed_image(axes, response)
+            else:
+                axes.imshow(response.numpy(), cmap="gray", vmin=0, vmax=1)
+                axes.axis("off")
+            axes.set_title(name.replace(" (", "\n("))
+            corner = axes.inset_axes((0.0, 0.0, 0.34, 0.34))
+            draw_number_grid(corner, kernel.numpy(), signed=True, size=0)
     return figure
 
 
@@ -276,12 +327,14 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
     """Where the kernel is applied: a dot at its centre for each output pixel.
 
     Args:
-        settings: (image size, kernel size, stride, padding) of each panel.
+        settings: (image size, kernel size, stride, padding) of each panel. A pixel has the same
+            size in all of them.
     """
+    reach = max(size + 2 * padding for size, _, _, padding in settings) / 2 + 0.2
     cells = LinearSegmentedColormap.from_list("cells", [SKY, PAPER])
     with course_style():
         figure, panels = plt.subplots(
-            1, len(settings), figsize=(3.1 * len(settings), 3.9), layout="constrained"
+            1, len(settings), figsize=(3.2 * len(settings), 3.9), layout="constrained"
         )
         for axes, (size, kernel, stride, padding) in zip(
             np.atleast_1d(panels), settings, strict=True
@@ -295,8 +348,11 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
                     axes.text(column, row, "0", ha="center", va="center", color=MUTED, fontsize=9)
             axes.set_xticks(np.arange(-0.5, len(padded)), [])
             axes.set_yticks(np.arange(-0.5, len(padded)), [])
-            axes.grid(color=MUTED, linewidth=0.5)
             axes.tick_params(length=0)
+            for line in np.arange(-0.5, len(padded)):
+                ends = (-0.5, len(padded) - 0.5)
+                axes.plot((line, line), ends, color=MUTED, linewidth=0.5)
+                axes.plot(ends, (line, line), color=MUTED, linewidth=0.5)
             centres = np.arange(count) * stride + (kernel - 1) / 2
             x: np.ndarray
             y: np.ndarray
@@ -305,5 +361,11 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
             _draw_frame(axes, 0, 0, kernel, kernel, ORANGE)
             if count > 1:
                 _draw_frame(axes, stride, 0, kernel, kernel, ORANGE, linewidth=1.5)
-            axes.set_title(f"stride {stride}, padding {padding}\n{size}x{size} → {count}x{count}")
+            middle = (len(padded) - 1) / 2
+            axes.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
+            axes.spines[:].set_visible(False)
+            axes.set_title(
+                f"kernel {kernel}x{kernel}, stride {stride},\n"
+                f"padding {padding}: {size}x{size} → {count}x{count}"
+            )
     return figure

@@ -18,7 +18,17 @@ from course_lib.figures.convolution.kernels import (
     draw_number_grid,
     draw_signed_image,
 )
-from course_lib.figures.style import FAINT, GREEN, INK, MUTED, ORANGE, ROLES, SKY, course_style
+from course_lib.figures.style import (
+    FAINT,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    ROLES,
+    SKY,
+    course_style,
+)
 
 Kernels = Float[Tensor, "kernels channels height width"]
 _LEVEL_HEIGHT = 1.5  # of a layer in the drawing of a receptive field
@@ -53,8 +63,10 @@ def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width
         for line, kernels, bias, output in zip(
             table[1:], layer.weight, layer.bias, outputs, strict=True
         ):
-            for axes, kernel in zip(line, kernels, strict=False):
+            for index, (axes, kernel) in enumerate(zip(line, kernels, strict=False)):
                 draw_number_grid(axes, kernel.numpy(), signed=True, size=8)
+                sign = "∗" if index == 0 else "+  ∗"
+                axes.set_ylabel(sign, rotation=0, fontsize=14, ha="right", va="center", color=INK)
             label = f"{bias:+.2f}  =".replace("-", "− ").replace("+", "+ ")
             _draw_centred_text(line[-2], label, INK, size=12)
             draw_signed_image(line[-1], output)
@@ -179,13 +191,16 @@ def _to_rgb(kernel: Float[Tensor, "3 height width"]) -> np.ndarray:
 
 
 def compare_kernels(
-    photo: Grey, pairs: Mapping[str, tuple[Kernel, Float[Tensor, "3 side side"]]]
+    photo: Grey,
+    pairs: Mapping[str, tuple[Kernel, Float[Tensor, "3 side side"]]],
+    crop: tuple[int, int, int] = (60, 60, 110),
 ) -> Figure:
     """For each direction: a hand-made and a learned kernel, each with its response to a photo.
 
     Args:
         photo: grey, in [0, 1]; a learned kernel of three channels gets it as red, green and blue.
         pairs: by direction, the two kernels.
+        crop: top, left and side of the part of the responses that is shown, enlarged.
     """
     with course_style():
         figure, table = plt.subplots(
@@ -198,14 +213,96 @@ def compare_kernels(
         )
         for line, (name, (hand_made, learned)) in zip(table, pairs.items(), strict=True):
             draw_number_grid(line[0], hand_made.numpy(), signed=True, size=11, digits=1)
-            draw_signed_image(line[1], conv2d(photo[None, None], hand_made[None, None])[0, 0])
+            response = conv2d(photo[None, None], hand_made[None, None])[0, 0]
+            draw_signed_image(line[1], _crop(response, *crop))
             line[2].imshow(_to_rgb(learned))
             line[2].axis("off")
-            draw_signed_image(line[3], conv2d(photo.expand(1, 3, -1, -1), learned[None])[0, 0])
+            response = conv2d(photo.expand(1, 3, -1, -1), learned[None])[0, 0]
+            draw_signed_image(line[3], _crop(response, *crop))
             line[0].set_ylabel(name, fontsize=12)
         headings = ("hand-made", "its response", "learned", "its response")
         for axes, heading in zip(table[0], headings, strict=True):
             axes.set_title(heading)
+    return figure
+
+
+def _crop(image: Grey, top: int, left: int, side: int) -> Grey:
+    """A square part of an image, moved or reduced where it does not fit."""
+    height, width = image.shape
+    top, left = min(top, max(height - side, 0)), min(left, max(width - side, 0))
+    return image[top : top + side, left : left + side]
+
+
+def im2col_diagram(
+    image: Float[Tensor, "height width"],
+    columns: Float[Tensor, "window positions"],
+    kernel: Float[Tensor, "side side"],
+) -> Figure:
+    """An image, its im2col matrix, and kernel times matrix, each window in a colour of its own.
+
+    Args:
+        image: 4x4, of small whole numbers.
+        columns: its im2col matrix for a kernel of 3x3: 9 x 4.
+        kernel: 3x3.
+    """
+    colours = (INK, GREEN, PURPLE, "#B37700")  # red and blue are signs in this lesson
+    width = image.shape[1] - kernel.shape[1] + 1
+    with course_style():
+        figure, panels = plt.subplots(
+            1, 4, figsize=(13, 4.6), width_ratios=[4, 9, 4, 4], layout="constrained"
+        )
+        grids = {
+            "image: four windows": image,
+            "the kernel as a row": kernel.reshape(1, -1),
+            "the matrix: a window\nin each column": columns,
+            "row times matrix:\nfour output pixels": (kernel.reshape(1, -1) @ columns),
+        }
+        for axes, (title, values) in zip(panels, grids.items(), strict=True):
+            axes.imshow(np.ones(values.shape), cmap="gray", vmin=0, vmax=1)
+            for row, column in np.ndindex(*values.shape):
+                by_column = values is not image and values.shape[1] == columns.shape[1]
+                colour = colours[column] if by_column else MUTED
+                text = f"{values[row, column]:g}".replace("-", "−")
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
+            axes.set_xticks(np.arange(-0.5, values.shape[1]), [])
+            axes.set_yticks(np.arange(-0.5, values.shape[0]), [])
+            axes.grid(color=FAINT)
+            axes.tick_params(length=0)
+            axes.set_title(title, fontsize=11)
+        for index, colour in enumerate(colours):
+            row, column = divmod(index, width)
+            inset = 0.07 * index  # so that the four frames don't cover each other
+            corner = (column - 0.5 + inset, row - 0.5 + inset)
+            size = kernel.shape[0] - 2 * inset
+            frame = Rectangle(corner, size, size, fill=False, edgecolor=colour, linewidth=2.6)
+            panels[0].add_patch(frame)
+            for axes in panels[2:]:
+                height = grids["the matrix: a window\nin each column"].shape[0]
+                height = height if axes is panels[2] else 1
+                box = Rectangle((index - 0.42, -0.46), 0.84, height - 0.08, fill=False)
+                box.set(edgecolor=colour, linewidth=2.2)
+                axes.add_patch(box)
+    return figure
+
+
+def activation_and_pooling(stages: Mapping[str, Float[Tensor, "height width"]]) -> Figure:
+    """Feature maps after each of several steps, with their sizes; signed maps in two colours.
+
+    Args:
+        stages: by the name of the step; the first is a photo in [0, 1].
+    """
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(stages), figsize=(3.1 * len(stages), 3.7), layout="constrained"
+        )
+        for index, (axes, (name, values)) in enumerate(zip(panels, stages.items(), strict=True)):
+            if index == 0:
+                axes.imshow(values.numpy(), cmap="gray", vmin=0, vmax=1)
+                axes.axis("off")
+            else:
+                draw_signed_image(axes, values)
+            height, width = values.shape
+            axes.set_title(f"{name}\n{height} x {width}")
     return figure
 
 
@@ -224,8 +321,13 @@ def parameter_counts(layers: Mapping[str, nn.Module]) -> Figure:
     ]
     with course_style():
         figure, axes = plt.subplots(figsize=(10, 0.62 * len(counts) + 1.2), layout="constrained")
-        bars = axes.barh(list(layers), counts, color=colours, height=0.62)
-        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=6)
+        for row, (count, colour) in enumerate(zip(counts, colours, strict=True)):
+            axes.axhline(row, color=FAINT, linewidth=1, zorder=1)
+            axes.plot(count, row, "s" if colour == ROLES["convolution"] else "o", color=colour)
+            axes.annotate(
+                f"{count:,}", (count, row), (9, 0), textcoords="offset points", va="center"
+            )
+        axes.set_yticks(range(len(counts)), list(layers))
         axes.set_xscale("log")
         axes.set_xlim(1, max(counts) * 100)
         axes.invert_yaxis()

@@ -1,5 +1,6 @@
 """Drawing boxes, masks and labels on images for lesson 3, and the colours of objects."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 from scipy import ndimage
 from torch import Tensor
@@ -46,6 +47,25 @@ assert len(SEMANTIC_COLOURS) == len(CLASSES) + 2
 def object_colour(index: int) -> str:
     """The colour of an object by its index; colours repeat."""
     return OBJECT_COLOURS[index % len(OBJECT_COLOURS)]
+
+
+def class_colour(label: int) -> str:
+    """The colour of a class by its label; grey for unknown classes."""
+    return SEMANTIC_COLOURS[min(label, len(CLASSES)) + 1]
+
+
+def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[str]:
+    """A colour for each object: the hue of its class, lighter or darker for further ones of it."""
+    seen: Counter[int] = Counter()
+    colours = []
+    for label in map(int, labels):
+        seen[label] += 1
+        towards, share = ((PAPER, 0.0), (PAPER, 0.55), (INK, 0.5))[(seen[label] - 1) % 3]
+        mixed = (
+            np.array(to_rgb(class_colour(label))) * (1 - share) + np.array(to_rgb(towards)) * share
+        )
+        colours.append(to_hex(mixed))
+    return colours
 
 
 def text_colour(background: str) -> str:

@@ -59,15 +59,20 @@ def iou_diagram(
     area_1, area_2, intersection = (float(area(box)) for box in (box_1, box_2, shared))
     union = area_1 + area_2 - intersection
     with course_style():
-        figure, axes = plt.subplots(figsize=(7.6, 5.0), layout="constrained")
+        figure, axes = plt.subplots(figsize=(8.6, 5.0), layout="constrained")
         if intersection:
             _draw_rectangle(
                 axes, shared, facecolor=FAINT, edgecolor=MUTED, hatch="///", linewidth=0
             )
             x0, y0, x1, y1 = shared.tolist()
-            background = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-            text = f"intersection\n{_area_in_words(shared)}"
-            axes.text((x0 + x1) / 2, (y0 + y1) / 2, text, ha="center", va="center", bbox=background)
+            axes.annotate(
+                f"intersection\n{_area_in_words(shared)}",
+                ((x0 + x1) / 2, (y0 + y1) / 2),
+                (1.04, 0.5),
+                textcoords="axes fraction",
+                va="center",
+                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 1.2},
+            )
         for box, colour, name, dash in (
             (box_1, BLUE, "first", "-"),
             (box_2, RED, "second", (0, (5, 2))),

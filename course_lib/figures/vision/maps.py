@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from course_lib.data.compose import Scene
 from course_lib.figures.style import INK, MUTED, ORANGE, PAPER, RED, SKY, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import class_name, object_colour
+from course_lib.figures.vision.annotations import class_name, object_colours
 from course_lib.vision import instances, localizer
 
 _MAX_BOXES = 12  # votes that are drawn as boxes
@@ -80,7 +80,7 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
     instance_map = np.zeros(heatmap.shape, dtype=int)  # 0 none, k the k-th mask
     for number, mask in enumerate(found.masks.cpu().numpy(), start=1):
         instance_map[mask] = number
-    palette = np.array([MUTED, *map(object_colour, range(len(found.masks)))])
+    palette = np.array([MUTED, *object_colours(found.labels.cpu())])
     colours = palette[instance_map[rows, columns]]
     with course_style():
         figure, grid = plt.subplots(2, 2, figsize=(8.4, 9.8), layout="constrained")
@@ -118,7 +118,7 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
             zip(*(part.cpu() for part in found), strict=True)
         ):
             text = f"{class_name(int(label))} {float(score):.0%}"
-            annotations.draw_mask(panels[3], mask, object_colour(index), text)
+            annotations.draw_mask(panels[3], mask, str(palette[index + 1]), text)
         panels[3].set_title("4 · the instances and their classes")
         annotations.draw_caption(panels[3], "dashed: ground truth")
         for mask in scene.masks:

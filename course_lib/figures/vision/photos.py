@@ -13,7 +13,8 @@ from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.style import course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import object_colour
+from course_lib.figures.vision.annotations import class_colour, object_colour
+from course_lib.vision.boxes import iou
 from course_lib.vision.detector import Detections
 from course_lib.vision.pretrained import PhotoPredictions
 
@@ -36,8 +37,24 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
             axes.set_title(f"{title}: {len(boxes.labels)} boxes")
             for corners in scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
-            _draw_detections(axes, boxes, CLASSES)
+            best = _best_of_each_object(scene, boxes)
+            for index, (label, score, corners) in enumerate(
+                zip(*map(Tensor.tolist, boxes), strict=True)
+            ):
+                text = f"{CLASSES[label]} {score:.0%}" if index in best else ""
+                width = 2.6 if index in best else 0.9
+                annotations.draw_box(axes, corners, class_colour(label), text, linewidth=width)
     return figure
+
+
+def _best_of_each_object(scene: Scene, detections: Detections) -> set[int]:
+    """For each object, the most confident box that covers at least a third of it."""
+    best = set()
+    for true_box in scene.boxes:
+        overlaps = iou(detections.boxes, true_box.expand(len(detections.boxes), 4))
+        near = (overlaps > 1 / 3).nonzero().flatten().tolist()
+        best |= set(near[:1])  # they are sorted by score
+    return best
 
 
 def photo_predictions(
@@ -81,3 +98,15 @@ def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -
         zip(*map(Tensor.tolist, detections), strict=True)
     ):
         annotations.draw_box(axes, corners, object_colour(index), f"{names[label]} {score:.0%}")
+
+
+def labelled_images(images: Mapping[str, Float[Tensor, "3 height width"]]) -> Figure:
+    """Images in [0, 1] in a row, each below its title."""
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(images), figsize=(3.4 * len(images), 3.8), layout="constrained"
+        )
+        for axes, (title, image) in zip(np.atleast_1d(panels), images.items(), strict=True):
+            annotations.draw_image(axes, image)
+            axes.set_title(title)
+    return figure

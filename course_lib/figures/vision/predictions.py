@@ -10,9 +10,14 @@ from torch import Tensor
 
 from course_lib.data import sprites
 from course_lib.data.compose import Scene
-from course_lib.figures.style import INK, MUTED, ORANGE, RED, course_style
+from course_lib.figures.style import INK, MUTED, RED, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import class_name, object_colour
+from course_lib.figures.vision.annotations import (
+    class_colour,
+    class_name,
+    object_colours,
+    text_colour,
+)
 from course_lib.vision.detector import Detections
 from course_lib.vision.predictions import SCORE_THRESHOLD, Predictions, evaluate
 from course_lib.vision.tasks import LEVELS
@@ -32,11 +37,12 @@ def ground_truth(scene: Scene) -> Figure:
             annotations.draw_image(axes, scene.image, fade=0.0 if axes in panels[:2] else 0.7)
             axes.set_title(title)
         names = annotations.object_names(scene)
-        for index, (name, corners) in enumerate(zip(names, scene.boxes.tolist(), strict=True)):
-            annotations.draw_box(panels[1], corners, object_colour(index), name)
+        colours = object_colours(scene.labels)
+        for name, corners, colour in zip(names, scene.boxes.tolist(), colours, strict=True):
+            annotations.draw_box(panels[1], corners, colour, name)
         annotations.draw_semantic(panels[2], scene.semantic)
         for index, mask in enumerate(scene.masks):
-            annotations.draw_mask(panels[3], mask, object_colour(index), str(index + 1))
+            annotations.draw_mask(panels[3], mask, colours[index], str(index + 1))
     return figure
 
 
@@ -95,8 +101,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
             ha="center",
             fontsize=14,
             weight="bold",
-            color=INK,
-            bbox={"facecolor": ORANGE, "edgecolor": "none", "pad": 4},
+            color=text_colour(class_colour(predictions.label)),
+            bbox={"facecolor": class_colour(predictions.label), "edgecolor": "none", "pad": 4},
         )
     if level in ("localizer", "detector"):
         for corners in scene.boxes.tolist():
@@ -104,22 +110,24 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
     if level == "localizer":
         label, probability, box = predictions.localization
         text = f"{class_name(label)} {probability:.0%}"
-        annotations.draw_box(axes, box.tolist(), ORANGE, text, linewidth=3)
+        annotations.draw_box(axes, box.tolist(), class_colour(label), text, linewidth=3)
     if level == "detector":
-        for index, (label, score, corners) in enumerate(
-            zip(*map(Tensor.tolist, predictions.detections), strict=True)
+        colours = object_colours(predictions.detections.labels)
+        for colour, label, score, corners in zip(
+            colours, *map(Tensor.tolist, predictions.detections), strict=True
         ):
             text = f"{class_name(label)} {score:.0%}"
-            annotations.draw_box(axes, corners, object_colour(index), text, linewidth=3)
+            annotations.draw_box(axes, corners, colour, text, linewidth=3)
     if level == "segmenter":
         annotations.draw_semantic(axes, predictions.semantic)
     if level == "instances":
         labels, scores, masks = predictions.instances
-        for index, (label, score, mask) in enumerate(
-            zip(labels.tolist(), scores.tolist(), masks, strict=True)
+        colours = object_colours(labels)
+        for colour, label, score, mask in zip(
+            colours, labels.tolist(), scores.tolist(), masks, strict=True
         ):
             text = f"{class_name(label)} {score:.0%}"
-            annotations.draw_mask(axes, mask, object_colour(index), text)
+            annotations.draw_mask(axes, mask, colour, text)
     if level in ("segmenter", "instances"):
         for mask in scene.masks:
             annotations.draw_outline(axes, mask)
@@ -142,9 +150,6 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
             f"{len(before_and_after)} lists of detections: give two, before and after suppression."
         )
     before, after = before_and_after
-    colour_index = {
-        label: index for index, label in enumerate(dict.fromkeys(before.labels.tolist()))
-    }
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(9, 4.9), layout="constrained")
         for axes, detections in zip(panels, (before, after), strict=True):
@@ -159,7 +164,7 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
                 annotations.draw_box(
                     axes,
                     corners,
-                    object_colour(colour_index.get(label, 0)),
+                    class_colour(label),
                     f"{class_name(label)} {score:.2f}" if bold else "",
                     linewidth=2.6 if bold else 0.9,
                 )

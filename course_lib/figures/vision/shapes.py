@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from course_lib.figures.hooks import record_outputs
 from course_lib.figures.style import FAINT, MUTED, ROLES, course_style
-from course_lib.vision.backbone import Backbone
+from course_lib.vision.backbone import Backbone, FeaturePyramid
 from course_lib.vision.tasks import LEVELS
 
 Shape = tuple[int, ...]  # without the batch
@@ -20,6 +21,7 @@ Shape = tuple[int, ...]  # without the batch
 # In units of half an inch.
 _WIDTH, _TOP, _ROW_HEIGHT = 22, 1.5, 2.2
 _FEATURES_X, _HEAD_X, _HEAD_WIDTH, _OUTPUT_X = 8.2, 10.6, 3.4, 14.6
+_PYRAMID_END = 6.6
 _NUMBER_WORDS = ("one", "two", "three", "four", "five")
 # The meaning of each output tensor, in the order in which the model returns them.
 _MEANINGS = {
@@ -108,18 +110,58 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
         ):
             axes.text(x, 0.7, heading, weight="bold", va="center", linespacing=1.3)
         end = _draw_backbone(axes, maps, middle)
-        note = (
-            "Level 1 uses the last map only. The others upsample\n"
-            "it: a feature pyramid adds it to the finer maps."
-        )
-        axes.text(0.2, bottom - 0.6, note, color=MUTED, fontsize=9.5, va="center", linespacing=1.4)
+        with_pyramid = any(trace.features and len(trace.features) == 3 for trace in traces.values())
+        pyramid_y = middle + 4.1
+        if with_pyramid:
+            _draw_pyramid(axes, middle, pyramid_y)
         for row, (name, trace) in enumerate(traces.items()):
             y = _TOP + _ROW_HEIGHT * (row + 0.5)
             if row:
                 line = y - _ROW_HEIGHT / 2
                 axes.plot([_FEATURES_X, _WIDTH - 0.2], [line, line], color=FAINT, linewidth=1)
-            _draw_arrow(axes, (end, middle), (_FEATURES_X - 0.15, y))
+            start = (end, middle) if name == "classifier" else (_PYRAMID_END, pyramid_y)
+            _draw_arrow(axes, start, (_FEATURES_X - 0.15, y))
             _draw_level(axes, name, trace, y, size)
+    return figure
+
+
+@torch.no_grad()
+def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
+    """How a feature pyramid is built, on a real image: the mean of the channels of each map.
+
+    Above the backbone's maps from fine to coarse; below, from coarse to fine, each map of the
+    pyramid: the enlarged coarser one plus the backbone's, brought to as many channels.
+
+    Args:
+        model: one of lesson 3's models with a ``FeaturePyramid``.
+        image: (3, height, width), in [0, 1].
+    """
+    pyramid = next(module for module in model.modules() if isinstance(module, FeaturePyramid))
+    maps = pyramid.backbone(image[None])[pyramid.finest :]
+    sums = [pyramid.lateral[-1](maps[-1])]
+    for lateral, finer in zip(reversed(pyramid.lateral[:-1]), reversed(maps[:-1]), strict=True):
+        size = finer.shape[-2:]
+        coarse = F.interpolate(sums[-1], size=size, mode="bilinear", align_corners=False)
+        sums.append(lateral(finer) + coarse)
+    rows = (("backbone", maps, "convolution"), ("pyramid", sums[::-1], "output"))
+    with course_style():
+        figure, table = plt.subplots(2, len(maps), figsize=(3.6 * len(maps), 7.4))
+        figure.subplots_adjust(0.06, 0.03, 0.98, 0.93, wspace=0.35, hspace=0.42)
+        for line, (name, features, role) in zip(table, rows, strict=True):
+            for axes, part in zip(line, features, strict=True):
+                axes.imshow(part[0].mean(0).numpy(), cmap="gray")
+                axes.set(xticks=[], yticks=[])
+                axes.set_title(f"{name}: {format_shape(_shape(part))}", color=ROLES[role])
+        for index in range(len(maps)):
+            between = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
+            arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 2}
+            table[1, index].annotate("", (0.5, 1.14), (0.5, 1.4), arrowprops=arrow, **between)
+            if index:
+                table[0, index].annotate("", (-0.04, 0.5), (-0.3, 0.5), arrowprops=arrow, **between)
+                table[1, index].annotate("", (-0.3, 0.5), (-0.04, 0.5), arrowprops=arrow, **between)
+                table[1, index].text(
+                    -0.17, 0.55, "enlarge,\nadd", transform=table[1, index].transAxes, ha="center"
+                )
     return figure
 
 
@@ -139,6 +181,17 @@ def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> float:
         axes.text(x + width / 2, y, format_shape(shape), ha="center", va="top", fontsize=9)
         x += width + 0.4
     return x - 0.3
+
+
+def _draw_pyramid(axes: Axes, middle: float, y: float) -> None:
+    """Draw the feature pyramid as a box below the backbone, fed by its maps."""
+    axes.add_patch(
+        Rectangle((1.2, y - 0.8), _PYRAMID_END - 1.2, 1.6, facecolor=ROLES["output"], alpha=0.25)
+    )
+    text = "feature pyramid: the coarse map,\nenlarged and added to the finer ones"
+    axes.text((1.2 + _PYRAMID_END) / 2, y, text, ha="center", va="center", fontsize=9)
+    for x in (3.4, 4.6, 5.6):
+        _draw_arrow(axes, (x, middle + 2.75), (x, y - 0.85))
 
 
 def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -> None:

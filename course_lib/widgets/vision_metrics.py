@@ -1,0 +1,150 @@
+"""The sliders of lesson 3: the threshold of suppression, and that of a detector's score."""
+
+from collections.abc import Callable, Sequence
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from course_lib.data.compose import Scene
+from course_lib.figures import figure_png
+from course_lib.figures.style import BLUE, GREEN, INK, MUTED, course_style
+from course_lib.figures.vision import annotations
+from course_lib.figures.vision.annotations import class_colour
+from course_lib.vision.detector import Detections
+from course_lib.widgets import add_tooltip, picture_widget, show_widget
+
+Suppress = Callable[[Tensor, Tensor, float], Sequence[int]]
+
+
+class SuppressionExplorer(widgets.VBox):
+    """A slider for the IoU above which a box is suppressed, and the boxes that remain.
+
+    Args:
+        scene: what the detector got.
+        detections: without suppression.
+        suppress: ``suppress(boxes, scores, iou_threshold)`` returns the indices of the kept boxes,
+            as the exercise asks for; it is called for each class.
+    """
+
+    def __init__(self, scene: Scene, detections: Detections, suppress: Suppress) -> None:
+        self._scene, self._detections, self._suppress = scene, detections, suppress
+        self.threshold = add_tooltip(
+            widgets.FloatSlider(
+                0.6, min=0.05, max=1.0, step=0.05, description="IoU", continuous_update=False
+            ),
+            "the IoU above which the less confident of two boxes is removed",
+        )
+        self.picture = picture_widget("png")
+        self.message = widgets.HTML()
+        self.threshold.observe(self._update, "value")
+        self._update()
+        super().__init__([self.threshold, self.picture, self.message])
+
+    def kept(self) -> list[int]:
+        """The indices of the boxes that remain, over all classes."""
+        labels, scores, boxes = self._detections
+        kept: list[int] = []
+        for label in labels.unique().tolist():
+            own = (labels == label).nonzero().flatten()
+            chosen = self._suppress(boxes[own], scores[own], self.threshold.value)
+            kept += own[list(map(int, chosen))].tolist()
+        return kept
+
+    def _update(self, change: object = None) -> None:
+        kept = self.kept()
+        with course_style():
+            figure, axes = plt.subplots(figsize=(5.2, 5.2), layout="constrained")
+            annotations.draw_image(axes, self._scene.image, fade=0.4)
+            for corners in self._scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
+            for index in kept:
+                colour = class_colour(int(self._detections.labels[index]))
+                annotations.draw_box(axes, self._detections.boxes[index].tolist(), colour)
+        self.picture.value = figure_png(figure, dpi=90)
+        plt.close(figure)
+        count, objects = len(self._detections.labels), len(self._scene.labels)
+        self.message.value = f"{len(kept)} of {count} boxes remain, for {objects} objects."
+
+
+def suppression_explorer(scene: Scene, detections: Detections, suppress: Suppress) -> None:
+    """Show :class:`SuppressionExplorer`; with its arguments."""
+    widget = SuppressionExplorer(scene, detections, suppress)
+    show_widget(
+        widget,
+        widget.picture.value,
+        alt="The scene with the boxes that remain after suppression at an IoU of 0.6, and the true "
+        "boxes, dashed.",
+        caption="Move the slider: what happens at 0.05, and at 1?",
+    )
+
+
+class ThresholdExplorer(widgets.VBox):
+    """A slider for the score below which boxes are discarded, and the point that it selects.
+
+    Args:
+        scores: the scores of many boxes, of several scenes together.
+        correct: whether each of them is a true positive.
+        objects: the number of objects in these scenes.
+    """
+
+    def __init__(
+        self, scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
+    ) -> None:
+        order = scores.argsort(descending=True)
+        self._scores = scores[order].numpy()
+        self._true = np.cumsum(correct[order].numpy())
+        self._objects = objects
+        self.threshold = add_tooltip(
+            widgets.FloatSlider(
+                0.3, min=0.05, max=0.95, step=0.05, description="score", continuous_update=False
+            ),
+            "boxes with a lower score are discarded",
+        )
+        self.picture = picture_widget("png")
+        self.message = widgets.HTML()
+        self.threshold.observe(self._update, "value")
+        self._update()
+        super().__init__([self.threshold, self.picture, self.message])
+
+    def counts(self) -> tuple[int, int]:
+        """How many boxes remain at the threshold, and how many of them are true positives."""
+        kept = int((self._scores >= self.threshold.value).sum())
+        return kept, int(self._true[kept - 1]) if kept else 0
+
+    def _update(self, change: object = None) -> None:
+        kept, true = self.counts()
+        precision, recall = true / max(kept, 1), true / self._objects
+        ranks = np.arange(1, len(self._scores) + 1)
+        with course_style():
+            figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+            axes.plot(self._true / self._objects, self._true / ranks, color=BLUE)
+            axes.plot(recall, precision, "o", color=GREEN, markersize=13, markeredgecolor=INK)
+            text = f"score ≥ {self.threshold.value:.2f}"
+            axes.annotate(
+                text, (recall, precision), (-12, -26), textcoords="offset points", ha="right"
+            )
+            axes.plot((recall, recall), (0, precision), ":", color=MUTED)
+            axes.set(xlim=(0, 1.04), ylim=(0, 1.06), xlabel="recall", ylabel="precision")
+            axes.grid(True)
+        self.picture.value = figure_png(figure, dpi=90)
+        plt.close(figure)
+        self.message.value = (
+            f"{kept} boxes: {true} true and {kept - true} false positives, {self._objects - true} "
+            f"objects missed. Precision {precision:.2f}, recall {recall:.2f}."
+        )
+
+
+def threshold_explorer(
+    scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
+) -> None:
+    """Show :class:`ThresholdExplorer`; with its arguments."""
+    widget = ThresholdExplorer(scores, correct, objects)
+    show_widget(
+        widget,
+        widget.picture.value,
+        alt=f"A precision-recall curve with a point on it. {widget.message.value}",
+        caption="Each threshold is one point of the curve. Average precision is the area below it.",
+    )

@@ -1,0 +1,340 @@
+"""No wrong solution of lessons 1 to 3 passes: each is refused in words, and none has all points.
+
+A wrong solution is the reference with one place changed (``old -> new``), or a whole body.
+"""
+
+# ruff: noqa: E501
+import inspect
+import re
+
+import numpy as np
+import pytest
+import torch
+from course_grading.autograde.compare import score_cases
+from torch import nn
+from torch.nn import functional as F
+
+from course_lib.checks import call
+from course_lib.convolution import edge_kernels
+from tests.support.lessons import course_lesson
+
+LESSONS = ("01_why_not_fully_connected", "02_convolution_by_hand", "03_five_levels")
+EXERCISES = {
+    exercise.name: exercise for name in LESSONS for exercise in course_lesson(name).exercises
+}
+
+# Changes of the reference, and bodies, by exercise. After "=>" stands a part of the message that
+# the learner must read; without it any message will do.
+WRONG = {
+    "count-fully-connected": """
+        inputs * outputs + (outputs if bias else 0) -> inputs * outputs => With bias
+        inputs * outputs + (outputs if bias else 0) -> inputs * outputs + outputs => no bias
+        outputs if bias else 0) -> 1 if bias else 0)
+        outputs if bias else 0) -> inputs if bias else 0) => belongs to the outputs
+        outputs if bias else 0) -> out_channels if bias else 0)
+        outputs if bias else 0) -> outputs if not bias else 0)
+        inputs = in_channels * height * width -> inputs = height * width => input channels
+        outputs = out_channels * height * width -> outputs = height * width
+        outputs = out_channels * height * width -> outputs = out_channels
+        inputs = in_channels * height * width -> inputs = in_channels * height
+        inputs * outputs + -> inputs + outputs +
+        outputs = out_channels * height * width -> outputs = in_channels * height * width
+        | return max(in_channels, out_channels) * (height * width) ** 2 + height * width * out_channels * bias
+        | return in_channels * out_channels * 9 + out_channels
+        | return height * width * in_channels * out_channels + out_channels * bias
+        | return float(in_channels * out_channels * (height * width) ** 2) => it must return a int
+        | return None => returned None
+        | return in_channel * height => stopped
+    """,
+    "matrix-of-a-convolution": """
+        - len(kernel) // 2 -> + len(kernel) // 2 => 0 1 0 copies
+        - len(kernel) // 2 ->
+        if 0 <= column < length: -> if column < length: => negative index
+        if 0 <= column < length: -> if True: => skip those outside
+        if 0 <= column < length: -> if 0 < column < length:
+        if 0 <= column < length: -> if 0 <= column < length - 1:
+        matrix[i, column] = weight -> matrix[column, i] = weight => mirrored
+        matrix[i, column] = weight -> matrix[i, column] = 1
+        column = i + j - len(kernel) // 2 -> column = (i + j - len(kernel) // 2) % length => wrap around
+        column = i + j - len(kernel) // 2 -> column = i - j + len(kernel) // 2 => mirrored
+        len(kernel) // 2 -> 1
+        len(kernel) // 2 -> (len(kernel) + 1) // 2
+        torch.zeros(length, length) -> torch.ones(length, length)
+        torch.zeros(length, length) -> torch.zeros(length, len(kernel))
+        range(length) -> range(length - 1)
+        | return kernel.repeat(length, 1)
+        | return torch.eye(length)
+        | return [[0.0] * length] * length => it must return a Tensor
+        | pass => returned None
+    """,
+    "cross-entropy": """
+        (log_sum - right).mean() -> (log_sum - right).sum() => mean over the batch
+        (log_sum - right).mean() -> (log_sum - right)
+        (log_sum - right).mean() -> (right - log_sum).mean() => A loss is positive
+        (log_sum - right).mean() -> (log_sum - right)[0]
+        (log_sum - right).mean() -> (log_sum - right).max()
+        logsumexp(1) -> logsumexp(0)
+        logsumexp(1) -> exp().sum(1)
+        logsumexp(1) -> exp().sum(1).log() => too large for float32
+        scores[torch.arange(len(scores)), labels] -> scores[:, labels].diagonal() * 0
+        scores[torch.arange(len(scores)), labels] -> scores.max(1).values
+        scores[torch.arange(len(scores)), labels] -> scores[:, 0]
+        | return -torch.log2(scores.softmax(1)[torch.arange(len(scores)), labels]).mean() => log2
+        | return -torch.log(scores.softmax(1)[torch.arange(len(scores)), labels]).mean() => too large
+        | return -torch.log(scores.softmax(0)[torch.arange(len(scores)), labels]).mean()
+        | return -torch.log(scores[torch.arange(len(scores)), labels]).mean()
+        | return 1 - scores.softmax(1)[torch.arange(len(scores)), labels].mean()
+        | return F.mse_loss(scores.softmax(1), F.one_hot(labels, scores.shape[1]).float())
+        | return float(F.cross_entropy(scores, labels)) => it must return a Tensor
+        | return scores.softmax(1)[labels].log().mean()
+    """,
+    "shift-an-image": """
+        max(-down, 0) : -> max(down, 0) :
+        moved = torch.zeros_like(image) -> moved = image.clone()
+        moved = torch.zeros_like(image) -> moved = image
+        moved = torch.zeros_like(image) -> moved = torch.ones_like(image)
+        | return torch.roll(image, (down, right), (0, 1)) => must not come back
+        | return torch.roll(image, (right, down), (0, 1))
+        | moved = torch.zeros_like(image); moved[down:, right:] = image[: image.shape[0] - down, : image.shape[1] - right]; return moved => negative number counts
+        | moved = torch.zeros_like(image); moved[right:, down:] = image[: image.shape[0] - right, : image.shape[1] - down]; return moved
+        | moved = torch.zeros_like(image); moved[:, :-right] = image[:, right:]; return moved
+        | return F.pad(image, (right, 0, down, 0))
+        | image[:, :1] = 0; return image
+        | return image[down:, right:]
+        | return image
+        | return torch.zeros_like(image)
+        | return image.tolist() => it must return a Tensor
+    """,
+    "output-size": """
+        return (size + 2 * padding - kernel) // stride + 1 -> return (size + 2 * padding - kernel) // stride => counts the steps
+        2 * padding -> padding => both ends
+        2 * padding -> 0
+        // stride + 1 -> / stride + 1 => whole number
+        // stride + 1 -> // stride + 2
+        - kernel) // stride + 1 -> - kernel + 1) // stride
+        - kernel) // stride + 1 -> - kernel) // stride + kernel
+        - kernel) // stride + 1 -> ) // stride
+        - kernel) // stride + 1 -> - kernel + stride - 1) // stride + 1 => Round down
+        | return round((size + 2 * padding - kernel) / stride) + 1
+        | return (size + 2 * padding) // stride - kernel + 1
+        | return size - kernel + 1
+        | return size
+        | return size // stride
+        | return len(kernel) => stopped
+    """,
+    "conv2d": """
+        (padding, padding, padding, padding) -> (0, 0, 0, 0)
+        (padding, padding, padding, padding) -> (padding, 0, padding, 0)
+        image.shape[0] - height) -> image.shape[1] - height)
+        image.shape[0] - height) // stride + 1 -> image.shape[0] - height) // stride
+        row * stride, column * stride -> row, column => every second pixel
+        row * stride, column * stride -> column * stride, row * stride
+        * kernel).sum() -> * kernel.flip(0, 1)).sum() => flipped
+        * kernel).sum() -> * kernel.T).sum()
+        * kernel).sum() -> * kernel).mean()
+        * kernel).sum() -> + kernel).sum()
+        left : left + width] -> left : left + height]
+        height, width = kernel.shape -> height, width = 3, 3
+        height, width = kernel.shape -> width, height = kernel.shape
+        torch.zeros(rows, columns) -> torch.zeros(columns, rows)
+        | return F.conv2d(image[None, None], kernel[None, None], padding=padding)[0, 0]
+        | return F.conv2d(image[None, None], kernel[None, None].flip(2, 3), stride=stride, padding=padding)[0, 0] => flipped
+        | return image * kernel.sum()
+        | return image
+        | return (image * kernel).sum() => stopped
+    """,
+    "diagonal-kernel": """
+        | return torch.tensor([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2]]) => line detector
+        | return torch.tensor([[0.0, 0, 1], [0, 0, 0], [-1, 0, 0]]) => only 1.00 times
+        | return torch.tensor([[0.0, 1, 1], [-1, 0, 1], [-1, -1, 0]]).flip(1) => the other diagonal
+        | return torch.tensor([[0.0, 1, 1], [-1, 0, 1], [-1, -1, 0]]).flip(0) => the other diagonal
+        | return [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]] => it must return a Tensor
+        | return torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+        | return torch.tensor([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]])
+        | return torch.tensor([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]]) => sum to 0
+        | return torch.eye(3) => sum to 0
+        | return torch.zeros(3, 3) => does not respond
+        | return torch.ones(3, 3)
+        | return torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
+        | return torch.tensor([[1.0, -1], [-1, 1]]) => 3 rows
+        | return torch.tensor([[0.0, 0, 1], [0, -2, 0], [1, 0, 0]])
+        | return torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]])
+    """,
+    "max-pool": """
+        image.shape[0] // size -> image.shape[0] - size + 1
+        amax((1, 3)) -> amax((0, 2))
+        amax((1, 3)) -> mean((1, 3)) => not the mean
+        amax((1, 3)) -> amin((1, 3))
+        amax((1, 3)) -> sum((1, 3))
+        (rows, size, columns, size) -> (rows, columns, size, size)
+        | return image[::size, ::size]
+        | return F.max_pool2d(image[None], size, stride=1)[0] => don't overlap
+        | return F.max_pool2d(image[None], size, ceil_mode=True)[0] => fills no block
+        | return F.max_pool2d(image.clamp(min=0)[None], size)[0] => must not start at 0
+        | return F.avg_pool2d(image[None], size)[0] => not the mean
+        | return F.max_pool2d(image[None], 2)[0]
+        | return image.max()
+        | return image
+        | return image.reshape(-1, size, image.shape[1] // size, size).amax((1, 3))
+    """,
+    "im2col": """
+        torch.stack(windows, dim=1) -> torch.stack(windows) => as rows
+        image.shape[0] - height + 1 -> image.shape[0] - height
+        image.shape[1] - width + 1 -> image.shape[1] - width
+        image.shape[0] - height + 1 -> image.shape[0]
+        .flatten() -> .T.flatten()
+        row : row + height -> row : row + width
+        column : column + width -> column : column + height
+        torch.stack(windows, dim=1) -> torch.stack(windows).reshape(height * width, -1)
+        torch.stack(windows, dim=1) -> torch.stack(windows, dim=1).flip(0)
+        torch.stack(windows, dim=1) -> torch.stack(windows, dim=1).flip(1)
+        | return image.flatten().repeat(height * width, 1)
+        | return F.unfold(image[None, None], (width, height))[0]
+        | return F.unfold(image[None, None], (height, width), padding=1)[0]
+        | return F.unfold(image[None, None], (height, width), stride=2)[0]
+        | return image.unfold(0, height, 1).unfold(1, width, 1).reshape(height * width, -1) 
+        | return image
+        | return image.numpy() => it must return a Tensor
+    """,
+    "box-iou": """
+        max(width, 0) * max(height, 0) -> width * height => apart
+        max(width, 0) * max(height, 0) -> max(width * height, 0) => minus times minus
+        sum(areas) - intersection -> sum(areas) => counted twice
+        sum(areas) - intersection -> areas[0] => and not by one area
+        sum(areas) - intersection -> min(areas)
+        sum(areas) - intersection -> max(areas)
+        sum(areas) - intersection -> sum(areas) - 2 * intersection
+        min(first[2], second[2]) -> max(first[2], second[2])
+        max(first[0], second[0]) -> min(first[0], second[0])
+        min(first[3], second[3]) - max(first[1], second[1]) -> first[3] - second[1]
+        min(first[2], second[2]) - max(first[0], second[0]) -> first[2] - second[0]
+        (box[2] - box[0]) * (box[3] - box[1]) -> box[2] * box[3]
+        return float(intersection -> return (intersection => return a float
+        max(width, 0) * max(height, 0) -> (max(width, 0) + 1) * (max(height, 0) + 1)
+        | return 1.0
+        | return float((first == second).all())
+        | return first[4] => stopped
+    """,
+    "suppress": """
+        scores.argsort(descending=True) -> scores.argsort() => most confident box
+        scores.argsort(descending=True).tolist() -> range(len(scores)) => not with the first one
+        <= threshold -> < threshold / 2
+        <= threshold -> >= threshold
+        for other in kept -> for other in range(len(scores)) if other != index
+        for other in kept -> for other in scores.argsort(descending=True).tolist() if scores[other] > scores[index] => compare with kept boxes only
+        for other in kept -> for other in kept[:1]
+        for other in kept -> for other in kept[-1:]
+        return kept -> return sorted(kept)
+        return kept -> return kept[:1]
+        return kept -> return [float(index) for index in kept] => Return indices
+        return kept -> return torch.tensor(kept) => Return indices
+        return kept -> return boxes[kept] => Return indices
+        area(first) + area(second) - shared -> area(first)
+        kept.append(index) -> kept.insert(0, index)
+        | return list(range(len(scores)))
+        | return [int(scores.argmax())] if len(scores) else []
+        | return [int(scores.argmax())]
+        | return []
+    """,
+    "average-precision": """
+        scores.argsort(descending=True) -> scores.argsort()
+        correct[scores.argsort(descending=True)] -> correct => Sort by score
+        highest = max(highest, float(value)) -> highest = float(value)
+        / objects -> / max(int(correct.sum()), 1) => divide by `objects`
+        / objects -> / max(len(correct), 1)
+        * float(is_correct) -> * 1
+        .flip(0), correct.flip(0) -> , correct
+        torch.arange(1, len(correct) + 1) -> torch.arange(len(correct)).clamp(min=1)
+        torch.arange(1, len(correct) + 1) -> objects
+        return area -> return torch.tensor(area) => it must return a float
+        return area -> return area / 2
+        return area -> return highest
+        | return float(correct.double().mean())
+        | return float(correct.sum() / objects)
+        | return 0.5
+    """,
+    "group-pixels": """
+        argmin(-1) + 1 -> argmin(-1) => Count the centres from 1
+        argmin(-1) -> argmax(-1) => use argmin
+        .square().sum(-1) -> .sum(-1)
+        .square().sum(-1) -> [..., 0].abs() => compares only the x
+        .square().sum(-1) -> [..., 1].abs() => compares only the y
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> distances.argmin(-1) + 1 => foreground is False
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> torch.where(foreground, 0, distances.argmin(-1) + 1)
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> torch.where(foreground, distances.argmin(-1) + 1, -1)
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> torch.where(foreground, distances.argmin(-1) + 1, 0).float() => Return integers
+        targets[:, :, None] - centres -> targets.flip(-1)[:, :, None] - centres
+        .square().sum(-1) -> .abs().sum(-1)
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> torch.where(foreground, distances.argmin(-1) + 1, 0).T
+        torch.where(foreground, distances.argmin(-1) + 1, 0) -> distances.min(-1).values
+        | return foreground.long()
+        | return torch.cdist(targets, centres).argmin(0)
+        | return (targets - centres).argmin(-1)
+    """,
+}
+
+
+def solutions(name: str) -> list[tuple[str, str]]:
+    """The source of each wrong solution of an exercise, and what its message must contain."""
+    exercise, result = EXERCISES[name], []
+    for line in inspect.cleandoc(WRONG[name]).splitlines():
+        change, _, message = line.partition(" => ")
+        if change.startswith("| "):
+            head = exercise.solution.split("    ### BEGIN SOLUTION")[0]
+            body = "".join(f"    {part}\n" for part in change[2:].split("; "))
+            result.append((head + body, message))
+            continue
+        old, arrow, new = change.partition(" ->")
+        assert arrow and old in exercise.solution, (name, old)
+        result.append((exercise.solution.replace(old, new.removeprefix(" ")), message))
+    return result
+
+
+ATTACKS = [(name, *attack) for name in WRONG for attack in solutions(name)]
+
+
+def run(name: str, source: str) -> tuple[BaseException | None, float]:
+    """What the visible check raises, and the points of the hidden cases."""
+    exercise = EXERCISES[name]
+    names = {"torch": torch, "nn": nn, "np": np, "F": F, "call": call, "edge_kernels": edge_kernels}
+    exec(source, names)
+    try:
+        exec(exercise.visible, names)
+        problem = None
+    except Exception as error:
+        problem = error
+    exec(exercise.hidden, names)
+    points = score_cases(
+        exercise.function,
+        reference=exercise.solution,
+        cases=names["cases"],
+        points=exercise.points,
+        names=names,
+        **{exercise.comparison: names[exercise.comparison]},
+    )
+    return problem, points
+
+
+def test_every_exercise_is_attacked():
+    assert set(WRONG) == set(EXERCISES)
+    for name in LESSONS:
+        own = {exercise.name for exercise in course_lesson(name).exercises}
+        assert len(own) >= 4
+        assert sum(attack[0] in own for attack in ATTACKS) >= 60
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_reference_passes(name):
+    problem, points = run(name, EXERCISES[name].solution)
+    assert problem is None and points == EXERCISES[name].points
+
+
+@pytest.mark.parametrize(("name", "source", "message"), ATTACKS)
+def test_a_wrong_solution_is_refused_in_words(name, source, message):
+    problem, points = run(name, source)
+    assert isinstance(problem, AssertionError), f"the check lets it pass, or crashes: {problem!r}"
+    # The right values in another type earn their points; the check names the type.
+    only_the_type = message.startswith(("it must return", "return a", "Return indices"))
+    assert points < EXERCISES[name].points or only_the_type
+    assert len(str(problem)) > 15
+    assert re.search(re.escape(message), str(problem)), str(problem)

@@ -1,0 +1,54 @@
+"""What goes wrong in a learner's function becomes a sentence."""
+
+import pytest
+import torch
+
+from course_lib.checks import call, prefer
+
+
+def double(x):
+    return 2 * x
+
+
+def beyond(x):
+    return x[7]
+
+
+def forgets(x):
+    x + 1
+
+
+def unwritten(x):
+    raise NotImplementedError
+
+
+def test_a_result_is_passed_on():
+    assert call(double, 4, returns=int) == 8
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "message"),
+    [
+        (beyond, [1], r"beyond stopped in the line `return x\[7\]` with IndexError.*Look there"),
+        (forgets, 1, "returned None"),
+        (double, 1.5, "returned a float; it must return a int"),
+        (double, None, "TypeError"),
+    ],
+)
+def test_a_failure_is_explained(function, argument, message):
+    with pytest.raises(AssertionError, match=message):
+        call(function, argument, returns=int, hint="Look there.")
+
+
+def test_an_unwritten_exercise_stays_unwritten():
+    with pytest.raises(NotImplementedError):
+        call(unwritten, 1)
+
+
+def test_the_learners_function_is_used_if_it_agrees(capsys):
+    x = torch.ones(3)
+    assert prefer(double, lambda x: x + x, x) is double
+    assert "Using your double" in capsys.readouterr().out
+    for wrong in (beyond, forgets, unwritten, lambda x: x, lambda x: x[:1]):
+        assert prefer(wrong, torch.add, x, x) is torch.add
+        assert "the library's is used" in capsys.readouterr().out
