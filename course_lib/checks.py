@@ -7,11 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-<<<<<<< HEAD
-=======
 import torch
 
->>>>>>> l13
 
 def call(
     function: Callable[..., Any],
@@ -53,8 +50,6 @@ def call(
             f"{name} returned a {type(result).__name__}; it must return a {names}. {hint}".strip()
         )
     return result
-<<<<<<< HEAD
-=======
 
 
 def prefer(
@@ -85,4 +80,3 @@ def prefer(
         problem = f"stopped with {type(error).__name__}"
     print(f"{name} {problem}: the library's is used." if problem else f"Using your {name}.")
     return library if problem else yours
->>>>>>> l13
