@@ -4,7 +4,6 @@ this package.
 
 from dataclasses import dataclass
 
-from course_lib.quiz import scoring
 from course_lib.quiz.question_bank import PackedQuestion
 
 
@@ -28,8 +27,7 @@ def mark(question: PackedQuestion, answer: str) -> Mark:
         answer: the string literal of the answer cell, or the website's answer; not blank.
     """
     try:
-        recorded = scoring.parse(answer, question.letters, multiple=question.kind == "any")
+        recorded = question.format.parse(answer)
     except ValueError as error:
         return Mark(0.0, answer.strip(), str(error))
-    earned = scoring.score(recorded, question.right, question.wrong, question.points)
-    return Mark(earned, recorded)
+    return Mark(question.key.score(recorded), recorded)
