@@ -9,6 +9,7 @@ from collections import Counter
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course_grading.assign import glossary
 from course_grading.assign.lesson import Code, Exercise, Lesson, Prose, QuestionPart
 from course_lib.quiz.answers import Key
 from course_lib.quiz.question import Question
@@ -47,11 +48,12 @@ def build_notebook(
             not: its questions are others.
     """
     cells = _CellList()
+    terms = glossary.read_beside(lesson.path.parent)
     questions = 0
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
-                source = part.source
+                source = glossary.add_definitions(part.source, terms)
                 on_github = repository.startswith("https://github.com/")
                 if number == 0 and on_github and colab_badge:
                     source += "\n\n" + _colab_badge(lesson.name, repository)

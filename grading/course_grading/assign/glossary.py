@@ -5,6 +5,7 @@ it. Each term is a heading, which gives it an address, ``docs/glossary.md#featur
 are one or two sentences, and a line with other forms of the word and its first lesson.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -147,9 +148,18 @@ def unlinked(lesson: str, source: str, terms: Mapping[str, Term]) -> list[Term]:
     return [term for slug, term in terms.items() if term.lesson == lesson and slug not in linked]
 
 
+@functools.cache
+def read_beside(solutions: Path) -> Mapping[str, Term]:
+    """The terms of the course whose lessons are in the folder ``solutions``; none if it has no
+    glossary, such as a private copy of the lessons.
+    """
+    path = solutions.parent / PATH
+    return read(path) if path.is_file() else {}
+
+
 def add_definitions(markdown: str, terms: Mapping[str, Term]) -> str:
     """A text whose links to the glossary have the definition as their title, which notebooks and
-    web pages show when the pointer is on the link.
+    web pages show when the pointer is on the link. Without terms it stays as it is.
 
     Raises:
         BuildError: for a link to a term that the glossary does not have.
@@ -161,7 +171,7 @@ def add_definitions(markdown: str, terms: Mapping[str, Term]) -> str:
         title = terms[match["slug"]].definition.replace('"', "'")
         return f'[{match["text"]}]({match["path"]}#{match["slug"]} "{title}")'
 
-    return _LINK.sub(add, markdown)
+    return _LINK.sub(add, markdown) if terms else markdown
 
 
 def with_first_lessons(text: str, sources: Mapping[str, str]) -> str:
