@@ -93,7 +93,7 @@ def passed(name: str) -> None:
 
 
 def _message_without_format(answer: object) -> str:
-    """What is said about an answer whose format is not known: letters are sorted."""
+    """The message on an answer whose format is not known: letters are sorted."""
     try:
         letters = scoring.parse(answer)
     except ValueError as error:

@@ -67,16 +67,16 @@ def _value(question: PackedQuestion, recorded: str) -> str:
         assert index is not None
         return _block("right", f"<p>{_tag('right')} {question.explanations[index]}</p>")
     if index is not None:
-        said = question.explanations[index]
+        text = question.explanations[index]
     elif question.kind == "point":
-        said = "The place asked for is elsewhere in the figure."
+        text = "The place asked for is elsewhere in the figure."
     else:
-        said = "This is not the value, and none that the course has an explanation for."
+        text = "This is not the value, and none that the course has an explanation for."
     what = "place" if question.kind == "point" else "value"
     value = "" if question.kind == "point" else f"<b>{_right_value(question)}</b>: "
     return _block(
         "wrong",
-        f"<p>{_tag('wrong')} {said}</p><details><summary>Show the right {what}</summary>"
+        f"<p>{_tag('wrong')} {text}</p><details><summary>Show the right {what}</summary>"
         f"<p>{value}{question.explanations[0]}</p></details>",
     )
 

@@ -155,10 +155,10 @@ def test_feedback_explains_every_option_and_hides_when_the_answer_changes(page):
     question = form(page, SEVERAL.name)
     texts = question.locator(".course-question-feedback").all_inner_texts()
     assert [" ".join(text.split()) for text in texts] == [
-        "✗ Chosen, but this one is wrong. Colour is just more inputs.",
-        "✓ Rightly chosen. Nothing tells them the neighbours.",
-        "! Missed: this one is right. One for every pair of pixels.",
-        "– Rightly left out. They are very expensive: é <b>&</b>.",
+        "✗ Wrong: you chose it. Colour is just more inputs.",
+        "✓ Right: you chose it. Nothing tells them the neighbours.",
+        "! Right: you missed it. One for every pair of pixels.",
+        "– Wrong: you left it out. They are very expensive: é <b>&</b>.",
     ]
     question.locator("input").nth(0).click()
     assert not any(

@@ -31,6 +31,7 @@ if importlib.util.find_spec("course_lib") is None:
         )
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
 from course_lib import quiz
+
 quiz.pass_over()
 {begin}"""
 
@@ -66,7 +67,7 @@ def build_notebook(
             case Exercise():
                 _add_exercise(cells, part)
         if number == 0:
-            begin = "" if graded else f'\nquiz.begin("{lesson.name}")'
+            begin = "" if graded else f'quiz.begin("{lesson.name}")'
             address = f"git+{repository}" if repository else ""
             setup = _SETUP.format(address=address, begin=begin).rstrip()
             cells.add_code(setup, id="setup", cellView="form", jupyter={"source_hidden": True})

@@ -49,11 +49,11 @@ function explain(input, right, explanation) {
   mark.setAttribute("aria-hidden", "true");
   mark.textContent = sign;
   const text = document.createElement("div");
-  const said = document.createElement("b");
-  said.textContent = words;
+  const verdictText = document.createElement("b");
+  verdictText.textContent = words;
   const parsed = document.createElement("template");
   parsed.innerHTML = explanation;
-  text.append(said, " ", parsed.content);
+  text.append(verdictText, " ", parsed.content);
   place.replaceChildren(mark, text);
   place.hidden = false;
   input.setAttribute("aria-describedby", place.id);
