@@ -1,0 +1,59 @@
+"""What the text of lessons 1 to 3 claims about their measurements holds in a new run."""
+
+import nbformat
+import pytest
+from course_grading.assign import cells
+from nbclient import NotebookClient
+
+from tests.support.lessons import course_lesson
+
+# The lesson's own names, after its last cell.
+CLAIMS = {
+    "01_why_not_fully_connected": [
+        # on moved digits the convolution is better, and overfits less
+        "lead > 0.02",
+        "gap('moved', 'convolution') < gap('moved', 'fully connected')",
+        # the shuffle is a disaster for the convolution, and next to nothing for the other network
+        "mean_test('moved', 'convolution') - mean_test('moved and shuffled', 'convolution') > 0.1",
+        "abs(mean_test('moved', 'fully connected') - mean_test('moved and shuffled', "
+        "'fully connected')) < 0.06",
+        # both do well on centred digits, and both lose with every pixel
+        "all(mean_test('centred', kind) > 0.85 for kind in NETWORKS)",
+        "all((np.diff(values[0]) < 0).all() for values in at_shift.values())",
+        # the weights at the border keep their start
+        "hidden[:, 0].std() < hidden[:, 14].std()",
+    ],
+    "02_convolution_by_hand": [
+        "whitened.abs() < neighbours / 1.5",
+        "learned_kernels.fit_gabor(as_kernels[0]).is_edge().sum() == 0",
+        "learned_kernels.fit_gabor(as_kernels[-1]).is_edge().sum() > 10",
+        "agreeing == len(pairs) >= 3",
+    ],
+    "03_five_levels": [
+        # the same box, twice: the shipped network needs no merging of names
+        "gaps['trained here'] > gaps['shipped']",
+        # a new style costs, and more where the name counts
+        "loss_of_style('3 · boxes, named (mAP50)') > 0.1",
+        "loss_of_style('3 · boxes, named (mAP50)') > loss_of_style('3 · boxes, any name (mAP50)')",
+        "loss_of_style('5 · masks, named (mAP50)') > loss_of_style('5 · masks, any name (mAP50)')",
+        "abs(top1['seen'] - top1['new-backgrounds']) < 0.1",
+        # counting depends on the threshold, and not even a true map gives the count
+        "right['true semantic maps'] < COUNT",
+        "right['level 3, score >= 0.5'] > right['level 3, score >= 0.1']",
+        "foreground is not None and ious.mean() > 0.8",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLAIMS)
+def test_claims_hold(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_MODE", "quick")
+    notebook = cells.build_notebook(course_lesson(name))
+    checks = "\n".join(f"print({claim!r}, bool({claim}))" for claim in CLAIMS[name])
+    notebook.cells.append(nbformat.v4.new_code_cell(checks))
+    NotebookClient(
+        notebook, timeout=1200, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    output = "".join(each.get("text", "") for each in notebook.cells[-1].outputs)
+    assert output.count("True") == len(CLAIMS[name]), output
