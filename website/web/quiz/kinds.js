@@ -37,7 +37,8 @@ export function mountKind(form, key) {
 class Feedback {
   /** @param {HTMLFormElement} form */
   constructor(form) {
-    this.place = /** @type {HTMLElement} */ (form.querySelector(".course-question-feedback"));
+    // Each step has an (empty) place of its own; this one is below them all.
+    this.place = /** @type {HTMLElement} */ (form.querySelector("fieldset > .course-question-feedback"));
     this.place.setAttribute("role", "group");
   }
 
