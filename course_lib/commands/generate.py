@@ -50,8 +50,16 @@ def generate(
             "the weights of tiny-sd are missing: course train tiny-sd --ship makes them, "
             "which takes hours on a CPU"
         )
-    for warning in _warn_of_unknown_words(prompt):
+    from course_lib.diffusion import prompts
+
+    for warning in prompts.warnings(prompt):
         Console(stderr=True, soft_wrap=True).print(warning, style="yellow")
+
+    def describe(images: "torch.Tensor") -> list[str]:
+        from course_lib.diffusion import judge
+
+        verdicts = judge.load().classify(images)
+        return [prompts.verdict(prompt, verdict.name, verdict.colour) for verdict in verdicts]
 
     def load_model() -> "StableDiffusion":
         from course_lib.device import resolve_device
@@ -72,6 +80,7 @@ def generate(
         count=count,
         guidance=guidance,
         negative=negative,
+        describe=describe,
     )
 
 
@@ -87,11 +96,13 @@ def generate_files(
     steps: int,
     seed: int,
     count: int,
+    describe: "Callable[[torch.Tensor], list[str]] | None" = None,
     **options: Any,
 ) -> None:
     """Generate images and write them to files; the options are those of both commands.
 
-    An invalid option ends the command with one sentence.
+    ``describe`` returns a line for each image, which is printed to stderr. An invalid option ends
+    the command with one sentence.
     """
     from rich.console import Console
     from rich.progress import (
@@ -149,22 +160,10 @@ def generate_files(
             path = out if count == 1 else out.with_name(f"{out.stem}-{seed + number}{out.suffix}")
             _write_image(generated, path)
             print(path)
+        for line in describe(images) if describe else ():
+            console.print(line)
     except (ValueError, OSError) as error:
         fail(str(error))
-
-
-def _warn_of_unknown_words(prompt: str) -> list[str]:
-    """A warning if the prompt names no object, and one if it names no colour, that the model was
-    trained on.
-    """
-    from course_lib.data.captioned import COLOURS, OBJECTS
-
-    words = set(re.findall(r"\w+", prompt.lower()))
-    return [
-        f"The prompt names no {kind} that the model knows: {', '.join(known)}."
-        for kind, known in (("object", OBJECTS), ("colour", COLOURS))
-        if not words & set(known)
-    ]
 
 
 def _parse_size(size: str | None) -> tuple[int | None, int | None]:
