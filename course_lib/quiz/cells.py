@@ -4,13 +4,12 @@ Invalid answers raise no exception: the learner reads an explanation below the c
 gives 0 points. Exceptions mean a broken lesson (an unknown question, or no set-up cell).
 """
 
-import re
 from dataclasses import dataclass
 
 import course_lib
 from course_lib.quiz import question_bank, scoring, widget
+from course_lib.quiz.answers import AnswerFormat, Key
 
-_CHOOSE = re.compile(r"(any|one) of (A[B-H]+)")
 _NO_ANSWER = "No answer yet."
 
 
@@ -35,9 +34,10 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
 
     Args:
         name: the question's name.
-        answer: the letters as a string, ``"AC"``; blank for no answer.
-        choose: in a classroom release, ``"any of ABCD"`` or ``"one of ABCD"``; no question bank is
-            read and no feedback is shown. None in self-study.
+        answer: the answer as a string, ``"AC"`` or ``"196,608"``; blank for no answer.
+        choose: in a classroom release, the answer's format, such as ``"any of ABCD"``, see
+            :class:`course_lib.quiz.answers.AnswerFormat`; no question bank is read and no feedback
+            is shown. None in self-study.
 
     Raises:
         ValueError: for a question that the lesson doesn't have, or a malformed ``choose``.
@@ -46,26 +46,25 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
     """
     question = None
     if choose is not None:
-        match = _CHOOSE.fullmatch(choose)
-        if match is None or not scoring.LETTERS.startswith(match[2]):
-            raise ValueError(f"choose must be like 'any of ABCD' or 'one of ABCD': got {choose!r}.")
-        kind, letters = match.groups()
+        format = AnswerFormat.from_text(choose)
     elif course_lib.mode() == "grading":
-        # The grader's sandbox has no question bank; the answer key has the letters.
-        kind, letters = "any", scoring.LETTERS
+        # The grader's sandbox has no question bank; the answer key has the format.
+        _records[name] = _RecordedAnswer(answer, _message_without_format(answer))
+        print(_records[name].message)
+        return
     else:
         question = _find_question(name)
-        kind, letters = question.kind, question.letters
+        format = question.format
     try:
-        selected = scoring.parse(answer, letters, multiple=kind == "any")
-        message = f"Recorded: {selected}." if selected else _NO_ANSWER
+        recorded = format.parse(answer)
+        message = f"Recorded: {format.describe(recorded)}." if recorded else _NO_ANSWER
     except ValueError as error:
-        selected, message = "", f"Not recorded: {error}"
+        recorded, message = "", f"Not recorded: {error}"
     _records[name] = _RecordedAnswer(answer, message)
     if course_lib.mode() == "grading":
         print(message)
     else:
-        widget.show(widget.View(name, kind, letters, selected, message, question))
+        widget.show(widget.View(name, format, recorded, message, question, _literal(answer)))
 
 
 def recorded(name: str) -> None:
@@ -73,14 +72,35 @@ def recorded(name: str) -> None:
     print(_records[name].message if name in _records else _NO_ANSWER)
 
 
-def score(name: str, right: str, wrong: str, points: float) -> float:
-    """Points for the recorded answer, see :func:`scoring.score`; 0 if it is missing or invalid."""
-    return scoring.grade(_records[name].answer, right, wrong, points) if name in _records else 0.0
+def score(
+    name: str, right: str, wrong: str, points: float, choose: str = "", tolerance: str = ""
+) -> float:
+    """Points for the recorded answer, see :class:`course_lib.quiz.answers.Key`; 0 if it is missing
+    or invalid.
+    """
+    key = Key.make(right, wrong, points, choose, tolerance)
+    return key.grade(_records[name].answer) if name in _records else 0.0
 
 
 def passed(name: str) -> None:
     """Confirm that all visible checks of an exercise passed; the last line of its check cell."""
     print(f"✓ {name}: every check in this cell passed.")
+
+
+def _message_without_format(answer: object) -> str:
+    """What is said about an answer whose format is not known: letters are sorted."""
+    try:
+        letters = scoring.parse(answer)
+    except ValueError as error:
+        if isinstance(answer, str) and not answer.isalpha():
+            return f"Recorded: {answer.strip()[:60]}."
+        return f"Not recorded: {error}"
+    return f"Recorded: {letters}." if letters else _NO_ANSWER
+
+
+def _literal(answer: object) -> str:
+    """What stands in the cell, for the boxes: also an answer that could not be read."""
+    return answer[:60] if isinstance(answer, str) else ""
 
 
 def _find_question(name: str) -> question_bank.PackedQuestion:

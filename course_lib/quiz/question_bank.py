@@ -6,15 +6,22 @@ reveals nothing. They are not secret: the right letters are found by hashing eac
 """
 
 import base64
+import functools
 import hashlib
+import html
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from course_lib.quiz.answers import AnswerFormat, Key
 from course_lib.quiz.question import Question
 from course_lib.quiz.scoring import LETTERS
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 _LESSON = re.compile(r"[0-9]{2}_[a-z0-9_]+")
 
@@ -23,9 +30,11 @@ FOLDER = Path(__file__).with_name("bank")
 
 @dataclass(frozen=True)
 class PackedQuestion:
-    """A question as stored in a bank: option texts as HTML, in the order A, B, C...
+    """A question as stored in a bank: texts of options or steps as HTML, in the order A, B, C...
 
-    ``kind`` is ``"any"`` (select all that apply) or ``"one"`` (single choice).
+    ``kind`` is ``"any"`` (select all that apply), ``"one"`` (single choice), ``"number"``,
+    ``"order"`` or ``"point"``. The last three have their format in ``choose``, their key in
+    ``key_encoded`` (base64), and a point its ``figure`` (a PNG in base64) with its ``alt`` text.
     """
 
     kind: str
@@ -34,27 +43,54 @@ class PackedQuestion:
     digests: list[str]
     explanations_encoded: str
     salt: str
+    choose: str = ""
+    key_encoded: str = ""
+    figure: str = ""
+    alt: str = ""
 
     @property
     def letters(self) -> str:
-        """The letters of all options, ``"ABCD"`` for four."""
+        """The letters of all options or steps, ``"ABCD"`` for four."""
         return LETTERS[: len(self.options)]
 
     @property
+    def format(self) -> AnswerFormat:
+        """What an answer may look like."""
+        return AnswerFormat.from_text(self.choose or f"{self.kind} of {self.letters}")
+
+    @property
+    def key(self) -> Key:
+        """What an answer is worth."""
+        tolerance = self._key.get("tolerance", "")
+        return Key(self.format, self.right, self.wrong, self.points, tolerance)
+
+    @property
+    def _key(self) -> dict[str, str]:
+        return json.loads(base64.b64decode(self.key_encoded)) if self.key_encoded else {}
+
+    @property
     def right(self) -> str:
-        """The letters of the right options, sorted; found by hashing each letter."""
+        """The letters of the right options, sorted, found by hashing each letter; of other kinds
+        what :class:`Key` has.
+        """
+        if self.key_encoded:
+            return self._key["right"]
         return "".join(
             letter for letter in self.letters if _digest(self.salt, letter) in self.digests
         )
 
     @property
     def wrong(self) -> str:
-        """The letters of the wrong options, sorted."""
+        """The letters of the wrong options, sorted; of other kinds what :class:`Key` has."""
+        if self.key_encoded:
+            return self._key["wrong"]
         return "".join(letter for letter in self.letters if letter not in self.right)
 
     @property
     def explanations(self) -> list[str]:
-        """One explanation per option, as HTML."""
+        """One explanation per option or step, as HTML; of a number or a point one for each of the
+        key's ``values``.
+        """
         return json.loads(base64.b64decode(self.explanations_encoded))
 
 
@@ -68,33 +104,72 @@ def pack(lesson: str, questions: list[Question]) -> str:
         ValueError: if two questions have the same name, or for a malformed lesson name.
         ModuleNotFoundError: without markdown-it-py, which only the build needs.
     """
-    from markdown_it import MarkdownIt
-
     _check_lesson_name(lesson)
-    # No raw HTML: an author's text is displayed, never executed.
-    render = MarkdownIt("commonmark", {"html": False}).renderInline
     packed: dict[str, dict] = {}
     for question in questions:
         if question.name in packed:
             raise ValueError(
                 f"Lesson {lesson} has two questions named {question.name!r}: rename one."
             )
-        salt = f"{lesson}/{question.name}"
-        explanations = json.dumps(
-            [render(option.explanation.strip()) for option in question.options]
-        )
-        packed[question.name] = asdict(
-            PackedQuestion(
-                kind="any" if question.multiple else "one",
-                points=question.points,
-                options=[render(option.text.strip()) for option in question.options],
-                # sorted, so that the order does not reveal the letters
-                digests=sorted(_digest(salt, letter) for letter in question.right),
-                explanations_encoded=base64.b64encode(explanations.encode()).decode(),
-                salt=salt,
-            )
-        )
+        fields = asdict(_pack(question, f"{lesson}/{question.name}"))
+        for name in ("choose", "key_encoded", "figure", "alt"):
+            if not fields[name]:
+                del fields[name]
+        packed[question.name] = fields
     return json.dumps(packed, indent=1, ensure_ascii=False) + "\n"
+
+
+def _pack(question: Question, salt: str) -> PackedQuestion:
+    render = _markdown().renderInline
+    options = question.options
+    if question.kind in ("number", "point"):  # in the order of the key's values
+        options = sorted(options, key=lambda option: not option.right)
+    explanations = json.dumps([render(option.explanation.strip()) for option in options])
+    packed = PackedQuestion(
+        kind=question.answer_format.kind,
+        points=question.points,
+        options=[render(option.text.strip()) for option in options if question.letters],
+        digests=[],
+        explanations_encoded=_encode(explanations),
+        salt=salt,
+    )
+    if question.kind == "choice":
+        # sorted, so that the order does not reveal the letters
+        digests = sorted(_digest(salt, letter) for letter in question.right)
+        return replace(packed, digests=digests)
+    key = question.key
+    fields = {"right": key.right, "wrong": key.wrong, "tolerance": key.tolerance}
+    figure = question.figure
+    return replace(
+        packed,
+        choose=key.format.to_text(),
+        key_encoded=_encode(json.dumps(fields)),
+        figure=base64.b64encode(figure.png).decode() if figure else "",
+        alt=figure.alt if figure else "",
+    )
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@functools.cache
+def _markdown() -> "MarkdownIt":
+    """Renders the text of authors. Formulas get the delimiters that MathJax finds everywhere."""
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+    # No raw HTML: an author's text is displayed, never executed.
+    markdown = MarkdownIt("commonmark", {"html": False})
+    # "$5 and $6" are prices: a formula begins and ends without a space, and beside no digit.
+    markdown.use(
+        dollarmath_plugin, allow_space=False, allow_digits=False, renderer=_delimit_formula
+    )
+    return markdown
+
+
+def _delimit_formula(latex: str, settings: dict) -> str:
+    return rf"\({html.escape(latex, quote=False)}\)"
 
 
 def load(lesson: str, folder: Path | None = None) -> dict[str, PackedQuestion]:

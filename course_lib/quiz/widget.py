@@ -6,19 +6,25 @@ When a box is ticked, the script asks the editor by an event to rewrite the lite
 """
 
 import html
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.quiz import scoring
+from course_lib.quiz import feedback, inputs
+from course_lib.quiz.answers import AnswerFormat
 from course_lib.quiz.question_bank import PackedQuestion
 
 _FOLDER = Path(__file__).parent
-_VERDICTS = {  # (right, selected): symbol and words
-    (True, True): ("✓", "Correctly chosen."),
-    (True, False): ("✗", "Missed: this option is right."),
-    (False, True): ("✗", "Chosen, but this option is wrong."),
-    (False, False): ("✓", "Correctly left out."),
+_INSTRUCTIONS = {
+    "any": "select all that apply",
+    "one": "choose one",
+    "number": "a number",
+    "order": "tick the steps one after the other, the first one first",
+    "point": "click on the place, or move the point with the arrow keys",
+}
+_NEXT_STEPS = {
+    "number": "Write a number",
+    "order": "Put the steps in order",
+    "point": "Point at the place",
 }
 
 
@@ -26,16 +32,17 @@ _VERDICTS = {  # (right, selected): symbol and words
 class View:
     """The state shown by the boxes.
 
-    ``kind`` is ``"any"`` or ``"one"``, ``selected`` the recorded letters, ``message`` the text
-    about what was recorded; ``question`` is None if no feedback may be given.
+    ``recorded`` is the recorded answer, ``message`` the text about what was recorded, ``literal``
+    what stands in the cell, which may be unreadable; ``question`` is None if no feedback may be
+    given.
     """
 
     name: str
-    kind: str
-    letters: str
-    selected: str
+    format: AnswerFormat
+    recorded: str
     message: str
     question: PackedQuestion | None = None
+    literal: str = ""
 
 
 def show(view: View) -> None:
@@ -47,22 +54,22 @@ def show(view: View) -> None:
 
 def render(view: View) -> str:
     """The HTML: a form with native inputs, a status line, and feedback if there is an answer."""
-    instruction = "select all that apply" if view.kind == "any" else "choose one"
-    inputs = "".join(_input(view, index) for index in range(len(view.letters)))
-    button = "" if view.question is None else '<button type="submit">Check answer</button>'
-    name = html.escape(view.name)
+    kind, question = view.format.kind, view.question
+    button = "" if question is None else '<button type="submit">Check answer</button>'
     css = (_FOLDER / "widget.css").read_text(encoding="utf-8")
     script = (_FOLDER / "widget.js").read_text(encoding="utf-8")
+    controls = inputs.render(view.format, view.recorded or view.literal, question, view.recorded)
     # method="dialog" outside a dialog submits nothing: safe even where scripts are blocked.
     return (
-        f'<div class="course-quiz" data-question="{name}" data-kind="{view.kind}"'
-        f' data-answer="{view.selected}">'
+        f'<div class="course-quiz" data-question="{html.escape(view.name)}" data-kind="{kind}"'
+        f' data-answer="{html.escape(view.recorded)}"'
+        f' data-literal="{html.escape(view.literal or view.recorded)}"{_result(view)}>'
         f"<style>{css}</style>"
         f'<form method="dialog"><fieldset>'
-        f"<legend>Your answer <small>({instruction})</small></legend>"
-        f'<div class="course-quiz-row">{inputs}{button}</div></fieldset></form>'
+        f"<legend>Your answer <small>({_instruction(view)})</small></legend>"
+        f"{controls}{button}</fieldset></form>"
         f'<p role="status" tabindex="-1">{html.escape(status(view))}</p>'
-        f"{_feedback(view)}"
+        f"{feedback.render(question, view.recorded) if question else ''}"
         f"<script>{script}</script></div>"
     )
 
@@ -71,46 +78,25 @@ def status(view: View) -> str:
     """The recorded answer and, in self-study, its points or the next step."""
     if view.question is None:
         return view.message
-    if not view.selected:
-        return f"{view.message} Choose, then check your answer."
-    question = view.question
-    earned = scoring.score(view.selected, question.right, question.wrong, question.points)
-    unit = "point" if question.points == 1 else "points"
-    return f"{view.message} {_number(earned)} of {_number(question.points)} {unit}."
+    if not view.recorded:
+        step = _NEXT_STEPS.get(view.format.kind, "Choose")
+        return f"{view.message} {step}, then check your answer."
+    earned, points = view.question.key.score(view.recorded), view.question.points
+    unit = "point" if points == 1 else "points"
+    return f"{view.message} {_number(earned)} of {_number(points)} {unit}."
 
 
-def _input(view: View, index: int) -> str:
-    letter = view.letters[index]
-    kind = "checkbox" if view.kind == "any" else "radio"
-    checked = " checked" if letter in view.selected else ""
-    # The locked cell above shows the options; here they are accessible names and tooltips.
-    text = f": {_plain_text(view.question.options[index])}" if view.question else ""
-    name = html.escape(f"{letter}{text}")
-    return (
-        f'<label title="{name}"><input type="{kind}" name="answer" value="{letter}"'
-        f' aria-label="{name}"{checked}><span>{letter}</span></label>'
-    )
+def _instruction(view: View) -> str:
+    text = _INSTRUCTIONS[view.format.kind]
+    return html.escape(f"{text} in {view.format.unit}" if view.format.unit else text)
 
 
-def _feedback(view: View) -> str:
-    """One list entry per option; option texts and explanations are HTML, built from Markdown."""
-    if view.question is None or not view.selected:
+def _result(view: View) -> str:
+    if view.question is None or not view.recorded:
         return ""
-    entries = []
-    options, explanations = view.question.options, view.question.explanations
-    for letter, option, explanation in zip(view.letters, options, explanations, strict=True):
-        right, selected = letter in view.question.right, letter in view.selected
-        symbol, words = _VERDICTS[right, selected]
-        entries.append(
-            f'<li data-good="{str(right == selected).lower()}">'
-            f'<span aria-hidden="true">{symbol}</span>'
-            f"<div><p><b>{letter}</b> {option}</p><p><b>{words}</b> {explanation}</p></div></li>"
-        )
-    return f'<ul class="course-quiz-feedback">{"".join(entries)}</ul>'
-
-
-def _plain_text(text: str) -> str:
-    return html.unescape(re.sub(r"<[^>]+>", "", text))
+    earned = view.question.key.score(view.recorded)
+    result = "right" if earned >= view.question.points else "partly" if earned else "wrong"
+    return f' data-result="{result}"'
 
 
 def _number(points: float) -> str:

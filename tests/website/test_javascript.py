@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from course_lib.quiz.answers import order_share
+from course_lib.quiz.number_text import parse_number
 from course_lib.quiz.scoring import LETTERS, score
 from tests.support import question_page
 from tests.support.checkout import ROOT
@@ -57,12 +59,79 @@ def scoring_table() -> list[tuple[str, str, str, float, float]]:
     return rows
 
 
+NUMBERS = [
+    *(
+        "196,608",
+        "1.5e3",
+        "1 500",
+        "1'500",
+        "1_500",
+        "0,5",
+        "0,500",
+        "1,50",
+        "12 MB",
+        "12MB",
+        "12 mb.",
+    ),
+    *("12 GB", "3/4", "1/0", "1.500.000", "1.500,5", "-3", "\u22123", "1.5 x 10^6", "2\u00d710^3"),
+    *(
+        "10\u00b2",
+        "\u00bd",
+        "1\u00bd",
+        "1e999",
+        "5k",
+        "x",
+        "",
+        "  ",
+        "~5",
+        "= 7",
+        ".5",
+        "5.",
+        "1,500.25",
+    ),
+    *(
+        "1,5.2",
+        "1 5",
+        "1e3/2",
+        "12,345,67",
+        "1.5.2",
+        "three",
+        "1 234 567",
+        "\uff11\uff12",
+        "1\u202f500",
+    ),
+]
+
+
+def number_table() -> list[tuple[str, float | str | None]]:
+    """What each text is as a number in MB; "refused" if it is none."""
+    rows: list[tuple[str, float | str | None]] = []
+    for text in NUMBERS:
+        try:
+            value = parse_number(text, "MB")
+        except ValueError:
+            rows.append((text, "refused"))
+        else:
+            rows.append((text, None if value is None else float(value)))
+    return rows
+
+
+def order_table() -> list[tuple[str, str, float]]:
+    """(answer, right, share) for every order of 3 to 5 steps."""
+    rows = []
+    for right in ("BCA", "CABD", "EDCAB"):
+        answers = ("".join(order) for order in itertools.permutations(right))
+        rows += [(answer, right, order_share(answer, right)) for answer in answers]
+    return rows
+
+
 def test_types(node):
     run([node, WEB / "node_modules" / "typescript" / "bin" / "tsc", "-p", WEB])
 
 
 def test_units(node, tmp_path):
     table = tmp_path / "scoring.json"
-    table.write_text(json.dumps(scoring_table()), encoding="utf-8")
+    tables = {"letters": scoring_table(), "numbers": number_table(), "orders": order_table()}
+    table.write_text(json.dumps(tables), encoding="utf-8")
     tests = sorted((WEB / "tests").glob("*.test.js"))
     run([node, "--test", *tests], COURSE_SCORING_TABLE=str(table))

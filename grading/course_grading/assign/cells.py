@@ -3,12 +3,14 @@
 Cell ids derive from names and contents, so two builds are identical byte for byte.
 """
 
+import base64
 import hashlib
 from collections import Counter
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_grading.assign.lesson import Code, Exercise, Lesson, Prose, QuestionPart
+from course_lib.quiz.answers import Key
 from course_lib.quiz.question import Question
 
 BEGIN_HIDDEN = "### BEGIN HIDDEN TESTS"
@@ -44,6 +46,7 @@ def build_notebook(
             not: its questions are others.
     """
     cells = _CellList()
+    questions = 0
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
@@ -55,7 +58,8 @@ def build_notebook(
             case Code():
                 cells.add_code(part.source)
             case QuestionPart():
-                _add_question(cells, part.question, graded)
+                questions += 1
+                _add_question(cells, part.question, questions, graded)
             case Exercise():
                 _add_exercise(cells, part)
         if number == 0:
@@ -112,43 +116,69 @@ def _nbgrader(grade_id: str, *, solution: bool = False, points: float | None = N
     return metadata if points is None else {**metadata, "points": points}
 
 
-def _add_question(cells: _CellList, question: Question, graded: bool) -> None:
-    name = question.name
-    letters = "".join(question.letters)
-    right = "".join(question.right)
-    wrong = "".join(question.wrong)
-    kind = "one or more answers" if question.multiple else "one answer"
+def _add_question(cells: _CellList, question: Question, number: int, graded: bool) -> None:
+    """A locked cell with the text, an answer cell, and a check cell with the hidden test."""
+    name, key = question.name, question.key
+    format = key.format
     options = "\n".join(
         f"- **{letter}** · {option.text}"
-        for letter, option in zip(letters, question.options, strict=True)
+        for letter, option in zip(question.letters, question.options, strict=False)
     )
-    heading = f"**Question** `{name}` · {_points(question.points)} · {kind}"
+    figure = question.figure
+    image = (
+        f"![{figure.alt}](data:image/png;base64,{base64.b64encode(figure.png).decode()})"
+        if figure
+        else ""
+    )
+    heading = f"**Question {number}** · {_points(question.points)} · {_what_is_asked(key)}"
     cells.add_markdown(
-        f"{heading}\n\n{question.text}\n\n{options}",
+        "\n\n".join(part for part in (heading, question.text, image, options) if part),
         id=f"{name}-question",
         nbgrader=_nbgrader(f"{name}-question"),
     )
-    if question.multiple:
-        form = '{type:"string", placeholder:"letters, e.g. AC"}'
+    if format.kind == "one":
+        form = "[" + ", ".join(f'"{letter}"' for letter in ["", *format.letters]) + "]"
     else:
-        form = "[" + ", ".join(f'"{letter}"' for letter in ["", *letters]) + "]"
-    choose = f', choose="{"any" if question.multiple else "one"} of {letters}"' if graded else ""
+        form = f'{{type:"string", placeholder:"{format.example}"}}'
+    choose = f', choose="{format.to_text()}"' if graded else ""
     cells.add_code(
-        f'answer = "{right}"  # @param {form}\nquiz.answer("{name}", answer{choose})',
+        f'answer = "{question.example_answer}"  # @param {form}\n'
+        f'quiz.answer("{name}", answer{choose})',
         id=f"{name}-answer",
         cellView="form",
         nbgrader=_nbgrader(f"{name}-answer", solution=True),
     )
+    rule = ""
+    if question.kind != "choice":
+        rule = f', choose="{format.to_text()}"'
+        rule += f', tolerance="{key.tolerance}"' if key.tolerance else ""
     cells.add_code(
         f'quiz.recorded("{name}")  # graded automatically: nothing to do in this cell\n'
         f"{BEGIN_HIDDEN}\n"
-        f'quiz.score("{name}", right="{right}", wrong="{wrong}", points={question.points})\n'
+        f'quiz.score("{name}", right="{key.right}", wrong="{key.wrong}", '
+        f"points={question.points}{rule})\n"
         f"{END_HIDDEN}",
         id=name,
         jupyter={"source_hidden": True},
         cellView="form",
         nbgrader=_nbgrader(name, points=question.points),
     )
+
+
+def _what_is_asked(key: Key) -> str:
+    """The form of the answer in words, for the heading of a question."""
+    format = key.format
+    if format.kind == "number":
+        unit = f" in {format.unit}" if format.unit else ""
+        exact = key.tolerance in ("", "0")
+        return f"a number{unit}" + ("" if exact else f", to within {key.tolerance}")
+    words = {
+        "any": "one or more answers",
+        "one": "one answer",
+        "order": "put the steps in order",
+        "point": "point at the place in the figure",
+    }
+    return words[format.kind]
 
 
 def _add_exercise(cells: _CellList, exercise: Exercise) -> None:

@@ -22,7 +22,8 @@ from course_grading.collect import notebooks
 from course_grading.errors import AnswerKeyError
 
 _OPTION = re.compile(r"^- \*\*(?P<letter>[A-H])\*\* · (?P<text>.*)$", re.MULTILINE)
-_HEADING = re.compile(r"\A\*\*Question\*\*[^\n]*\n")
+# Releases of before had the question's name in place of its number.
+_HEADING = re.compile(r"\A\*\*Question(?: \d+)?\*\*[^\n]*\n")
 _MAX_LENGTH = 50_000  # characters of a question cell; the longest one has about a thousand
 
 
@@ -135,11 +136,8 @@ class Editions:
         if current is None or shown == current:
             return question, ""
         if shown.has_same_options(current):
-            right_texts = {text for letter, text in current.options if letter in question.right}
-            right = "".join(letter for letter, text in shown.options if text in right_texts)
-            wrong = "".join(letter for letter, text in shown.options if text not in right_texts)
             return (
-                replace(question, right=right, wrong=wrong),
+                _with_letters(question, dict(current.options), shown),
                 "has its options in another order than today's release: it was graded by the "
                 "options that the student read",
             )
@@ -147,16 +145,17 @@ class Editions:
             if questions.get(question.name) == shown:
                 (key,) = (key for key in former.questions if key.name == question.name)
                 return (
-                    replace(question, right=key.right, wrong=key.wrong),
+                    replace(key, points=question.points),
                     "belongs to an earlier release, with other text: it was graded with that "
                     "release's key",
                 )
-        if shown.options == current.options:
+        if shown.options and shown.options == current.options:
             return question, "has other text than the release: please check that it is the same"
+        what = "options" if shown.options else "a text"
         return (
             None,
-            "has options that no kept release has: it waits for manual grading (the student's own "
-            "notebook shows them)",
+            f"has {what} that no kept release has: it waits for manual grading (the student's own "
+            "notebook shows it)",
         )
 
     def _find_shown(self, cells: list) -> dict[str, list[str]]:
@@ -183,6 +182,17 @@ class Editions:
                 if found is not None and found not in shown:
                     shown[found] = [cell.source]
         return shown
+
+
+def _with_letters(question: QuestionKey, current: dict[str, str], shown: _Question) -> QuestionKey:
+    """The key of a question whose options, or steps, have other letters in a submission."""
+    letters = {text: letter for letter, text in shown.options}
+    right, wrong = (
+        [letters[current[letter]] for letter in old] for old in (question.right, question.wrong)
+    )
+    if not question.choose:  # an order is no set
+        right, wrong = sorted(right), sorted(wrong)
+    return replace(question, right="".join(right), wrong="".join(wrong))
 
 
 def _ids(cell) -> list[str]:

@@ -45,6 +45,14 @@ class OptionTemplate:
 
 
 @dataclass(frozen=True)
+class FigureTemplate:
+    """The figure of a question: a Python expression and, in words, what it shows."""
+
+    expression: Row
+    alt: str
+
+
+@dataclass(frozen=True)
 class Pool:
     """``size`` of the questions with this pool's ``name`` are asked in a seeded release."""
 
@@ -57,7 +65,8 @@ class QuestionTemplate:
     """A question as its author writes it; :mod:`.variants` makes questions of it.
 
     ``params`` are its statements, which draw and compute values, ``checks`` the expressions that
-    must be true of them. ``text`` holds the rows above the options.
+    must be true of them. ``text`` holds the rows above the options; the steps of an order are in
+    the right order.
     """
 
     name: str
@@ -70,6 +79,10 @@ class QuestionTemplate:
     checks: tuple[Row, ...] = ()
     fixed_order: bool = False
     pool: Pool | None = None
+    kind: str = "choice"
+    unit: str = ""
+    tolerance: str = ""
+    figure: FigureTemplate | None = None
 
 
 @dataclass(frozen=True)

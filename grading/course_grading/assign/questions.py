@@ -2,13 +2,17 @@
 
 ==================  =============================================================================
 ``:points: 2``      required
+``:kind: number``   or ``order``, or ``point``; without it the question is a choice
+``:unit: MB``       of a number; learners may write it
+``:tolerance: 1 %`` of a number, or an absolute one; by default 0.5 %, exact for an integer
+``:figure: e | a``  of a question for a point: a Python expression, and what it shows in words
 ``:params: ...``    a statement that draws or computes values, for ``{{expression:format}}``
 ``:check: ...``     an expression that must be true of the values, whatever was drawn
 ``:order: fixed``   options keep their order
 ``:pool: name k``   one of several questions, of which ``k`` are asked
 ==================  =============================================================================
 
-The settings after ``:points:`` matter in a seeded release, see :mod:`.variants`.
+The settings from ``:params:`` on matter in a seeded release, see :mod:`.variants`.
 """
 
 import ast
@@ -16,15 +20,42 @@ import re
 from pathlib import Path
 
 from course_grading.assign import variants
-from course_grading.assign.lesson import OptionTemplate, Pool, QuestionPart, QuestionTemplate, Row
+from course_grading.assign.lesson import (
+    FigureTemplate,
+    OptionTemplate,
+    Pool,
+    QuestionPart,
+    QuestionTemplate,
+    Row,
+)
 from course_grading.errors import SourceError
 from course_lib.quiz.question import SLUG
 
-_OPTION = re.compile(r"- \[(?P<mark>[ xX])\] (?P<text>.+)")
+# How an option of each kind is marked, and an example for messages.
+_OPTIONS = {
+    "choice": (r"- \[(?P<mark>[ xX])\] (?P<text>.+)", "'- [ ] text | why' or '- [x] text | why'"),
+    "number": (r"- \[(?P<mark>[=~])\] (?P<text>.+)", "'- [=] 12 | why' or '- [~] 24 | mistake'"),
+    "order": (r"(?P<mark>\d)\. (?P<text>.+)", "'1. first step | why it stands here'"),
+    "point": (
+        r"- \[(?P<mark>[=~])\] (?P<text>.+)",
+        "'- [=] x0, y0, x1, y1 | why' or '- [~] x0, y0, x1, y1 | mistake'",
+    ),
+}
 _OPTION_LIKE = re.compile(r"\s*[-*+]\s+\[.?\](\s|$)")
+_STEP_LIKE = re.compile(r"\d+[.)](\s|$)")
 _SETTING = re.compile(r":(?P<key>[a-z]+): *(?P<value>.*)")
 _REPEATABLE = ("params", "check")
-_SETTINGS = ("points", "params", "check", "order", "pool")
+_SETTINGS = {  # and the kinds that have them; None for all
+    "points": None,
+    "kind": None,
+    "unit": ("number",),
+    "tolerance": ("number",),
+    "figure": ("point",),
+    "params": None,
+    "check": None,
+    "order": ("choice",),
+    "pool": None,
+}
 # A seeded release shuffles the options, so a letter or a position names another one there.
 _LETTER_REFERENCE = re.compile(
     r"\b(?i:options?|answers?|choices?) [A-H]\b"
@@ -80,12 +111,15 @@ def parse_question(path: Path, name: str, rows: list[str], line: int) -> Questio
     settings: dict[str, list[Row]] = {}
     text: list[Row] = []
     options: list[OptionTemplate] = []
+    kind = "choice"
     for row_line, row in enumerate(rows, line + 1):
         setting = _SETTING.fullmatch(row)
         if setting and not text and not options:
             settings.setdefault(setting["key"], []).append(Row(setting["value"], row_line))
-        elif _OPTION_LIKE.match(row):
-            options.append(_parse_option(path, row_line, row, what))
+            if setting["key"] == "kind":
+                kind = _parse_kind(path, row_line, setting["value"], what)
+        elif _OPTION_LIKE.match(row) or (kind == "order" and _STEP_LIKE.match(row)):
+            options.append(_parse_option(path, row_line, row, what, kind))
         elif not options:
             text.append(Row(row, row_line))
         elif row.startswith(" ") and row.strip():
@@ -98,7 +132,9 @@ def parse_question(path: Path, name: str, rows: list[str], line: int) -> Questio
                 row_line,
                 f"{what}: text after the options; indent it to continue an explanation",
             )
-    _check_settings(path, line, settings, what)
+    _check_settings(path, line, settings, what, kind)
+    if kind == "order":
+        _check_steps(path, rows, line, what)
     points = settings.get("points", [Row("", line)])[0]
     template = QuestionTemplate(
         name,
@@ -111,6 +147,10 @@ def parse_question(path: Path, name: str, rows: list[str], line: int) -> Questio
         checks=_parse_rows(path, settings.get("check", []), what, "eval"),
         fixed_order=_parse_order(path, settings, what),
         pool=_parse_pool(path, settings, what),
+        kind=kind,
+        unit=_setting(settings, "unit"),
+        tolerance=_setting(settings, "tolerance"),
+        figure=_parse_figure(path, settings, what),
     )
     if not template.text:
         raise SourceError(path, line, f"{what} has no text: write it above the options")
@@ -126,12 +166,68 @@ def _without_blank_ends(rows: list[Row]) -> tuple[Row, ...]:
     return tuple(rows[written[0] : written[-1] + 1]) if written else ()
 
 
-def _check_settings(path: Path, line: int, settings: dict[str, list[Row]], what: str) -> None:
+def _setting(settings: dict[str, list[Row]], key: str) -> str:
+    return settings[key][0].source.strip() if key in settings else ""
+
+
+def _parse_kind(path: Path, line: int, value: str, what: str) -> str:
+    if value.strip() not in _OPTIONS:
+        raise SourceError(
+            path,
+            line,
+            f"{what}: there is no kind {value.strip()!r}: write number, order or point, or leave "
+            "':kind:' out for a choice",
+        )
+    return value.strip()
+
+
+def _parse_figure(path: Path, settings: dict[str, list[Row]], what: str) -> FigureTemplate | None:
+    """``:figure: expression | alt text``; the expression may contain ``|`` itself."""
+    rows = settings.get("figure", [])
+    if not rows:
+        return None
+    expression, _, alt = rows[0].source.rpartition(" | ")
+    if not expression.strip() or not alt.strip():
+        raise SourceError(
+            path,
+            rows[0].line,
+            f"{what}: write ':figure: expression | what the figure shows', for those who can't "
+            "see it",
+        )
+    row = Row(expression.strip(), rows[0].line)
+    _parse_rows(path, [row], what, "eval")
+    return FigureTemplate(row, alt.strip())
+
+
+def _check_steps(path: Path, rows: list[str], line: int, what: str) -> None:
+    """Check that the steps of an order are numbered 1, 2, 3..."""
+    steps = [
+        (row_line, int(row.split(".")[0]))
+        for row_line, row in enumerate(rows, line + 1)
+        if _STEP_LIKE.match(row)
+    ]
+    for number, (row_line, written) in enumerate(steps, 1):
+        if written != number:
+            raise SourceError(
+                path,
+                row_line,
+                f"{what}: this step is the {number}. one, in the right order: write '{number}. '",
+            )
+
+
+def _check_settings(
+    path: Path, line: int, settings: dict[str, list[Row]], what: str, kind: str
+) -> None:
     unknown = sorted(set(settings) - set(_SETTINGS))
     if unknown:
         known = ", ".join(f":{key}:" for key in _SETTINGS)
         raise SourceError(path, line, f"{what}: unknown setting :{unknown[0]}: (there are {known})")
     for key, rows in settings.items():
+        kinds = _SETTINGS[key]
+        if kinds and kind not in kinds:
+            raise SourceError(
+                path, rows[0].line, f"{what}: :{key}: belongs to ':kind: {kinds[0]}', delete it"
+            )
         if len(rows) > 1 and key not in _REPEATABLE:
             raise SourceError(path, rows[1].line, f"{what}: a second :{key}:, leave one of them")
 
@@ -188,12 +284,11 @@ def _check_references(template: QuestionTemplate) -> None:
             )
 
 
-def _parse_option(path: Path, line: int, row: str, what: str) -> OptionTemplate:
-    match = _OPTION.fullmatch(row)
+def _parse_option(path: Path, line: int, row: str, what: str, kind: str) -> OptionTemplate:
+    pattern, example = _OPTIONS[kind]
+    match = re.fullmatch(pattern, row)
     if not match:
-        raise SourceError(
-            path, line, f"{what}: an option is written '- [ ] text | why' or '- [x] text | why'"
-        )
+        raise SourceError(path, line, f"{what}: an option is written {example}")
     text, _, explanation = match["text"].partition(" | ")
     if " | " in explanation:
         raise SourceError(
@@ -202,7 +297,5 @@ def _parse_option(path: Path, line: int, row: str, what: str) -> OptionTemplate:
             f"{what}: an option has one ' | ' with spaces around it: write a|b inside its text",
         )
     if not explanation.strip():
-        raise SourceError(
-            path, line, f"{what}: an option needs its explanation: '- [ ] text | why'"
-        )
-    return OptionTemplate(text.strip(), match["mark"] != " ", explanation.strip(), line)
+        raise SourceError(path, line, f"{what}: an option needs its explanation, as in {example}")
+    return OptionTemplate(text.strip(), match["mark"] not in " ~", explanation.strip(), line)

@@ -64,7 +64,7 @@ def _leftovers(cell) -> Iterator[str]:
     for text in _INSTRUCTOR_ONLY:
         if text in cell.source:
             yield f"the release shows {text!r}"
-    if re.search(r"^\s*[-*+] \[[xX]\]", cell.source, re.MULTILINE):
+    if re.search(r"^\s*[-*+] \[[xX=~]\] ", cell.source, re.MULTILINE):
         yield "the release shows a question's right option: is its directive written {question}?"
     if _MACHINE_PATH.search(cell.source) or str(Path.home()) + "/" in cell.source:
         yield "a path of one machine is in the release"

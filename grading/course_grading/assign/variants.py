@@ -2,9 +2,9 @@
 some are chosen.
 
 The published variant is that of the self-study notebooks: first values, options in the author's
-order, every question. A seeded variant depends on a key of bytes and on names, through HMAC-SHA-256
-and nothing else, so it is the same with every version of Python, and nobody without the key can
-compute it.
+order, every question; the steps of an order are shuffled there too. A seeded variant depends on a
+key of bytes and on names, through HMAC-SHA-256 and nothing else, so it is the same with every
+version of Python, and nobody without the key can compute it.
 """
 
 import ast
@@ -17,11 +17,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from course_grading.assign import question_figures
 from course_grading.assign.lesson import Lesson, Part, QuestionPart, QuestionTemplate, Row
 from course_grading.errors import SourceError
-from course_lib.quiz.question import Option, Question
+from course_lib.quiz.answers import order_share
+from course_lib.quiz.question import Figure, Option, Question
+from course_lib.quiz.scoring import LETTERS
 
 CHECKED_SEEDS = 200
+CHECKED_FIGURES = 10  # if each of them draws its own figure
 _PLACEHOLDER = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}")
 _NUMBER = re.compile(r"\d[\d,]*(\.\d+)?")
 _BUILTINS = {
@@ -106,7 +110,8 @@ def published(template: QuestionTemplate) -> Question:
     Raises:
         SourceError: if the question has a mistake that its published values show.
     """
-    return _render(template, Draws(None), "as published")
+    question = _render(template, Draws(None), "as published")
+    return _shuffle_steps(question, Draws(b"published", template.name))
 
 
 def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
@@ -116,7 +121,9 @@ def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
         SourceError: if the question has a mistake that these values show.
     """
     question = _render(template, draws, origin)
-    if template.fixed_order:
+    if template.kind == "order":
+        return _shuffle_steps(question, draws)
+    if template.fixed_order or template.kind != "choice":
         return question
     order = sorted(range(len(question.options)), key=lambda n: draws.number("option", str(n)))
     return replace(question, options=[question.options[number] for number in order])
@@ -129,6 +136,8 @@ def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
         SourceError: for the first one in which a placeholder fails, two options are the same, or a
             ``:check:`` does not hold.
     """
+    if template.figure and question_figures.depends_on(template):
+        seeds = min(seeds, CHECKED_FIGURES)
     for seed in range(seeds if template.params else 0):
         # in the author's order: shuffling the options makes no mistake
         _render(template, Draws(str(seed).encode(), template.name), f"seed {seed}")
@@ -196,8 +205,20 @@ def _render(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
         for option in template.options
     ]
     try:
-        question = Question(template.name, template.points, text.strip(), options)
+        question = Question(
+            template.name,
+            template.points,
+            text.strip(),
+            options,
+            kind=template.kind,
+            unit=rendering.fill(template.unit, template.line),
+            tolerance=template.tolerance,
+            sequence=LETTERS[: len(options)] if template.kind == "order" else "",
+            figure=_make_figure(rendering),
+        )
     except ValueError as error:
+        if template.kind != "choice":  # its values may depend on what was drawn
+            raise rendering.error(template.line, str(error)) from error
         raise SourceError(
             template.path, template.line, f"question {template.name!r}: {error}"
         ) from error
@@ -208,6 +229,40 @@ def _render(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
         if not rendering.run(row, "eval"):
             raise rendering.error(row.line, f"the check {row.source.strip()!r} does not hold")
     return question
+
+
+def _make_figure(rendering: _Rendering) -> Figure | None:
+    template = rendering.template.figure
+    if template is None:
+        return None
+    row = template.expression
+    try:
+        png = question_figures.evaluate(rendering.template, rendering.names)
+    except Exception as error:  # the author's own code, whatever it raises
+        raise rendering.error(row.line, _failure(repr(row.source), error)) from error
+    return Figure(png, rendering.fill(template.alt, row.line))
+
+
+def _shuffle_steps(question: Question, draws: Draws) -> Question:
+    """The steps of an order in a shuffled order; other questions as they are.
+
+    Neither the shown order nor its reverse is worth points (of three steps, one of them a third):
+    else copying the letters would be an answer.
+    """
+    if question.kind != "order":
+        return question
+    count = len(question.options)
+    pairs = count * (count - 1) // 2
+    attempt = 0
+    while True:
+        attempt += 1
+        order = sorted(range(count), key=lambda n: draws.number("step", str(attempt), str(n)))
+        sequence = "".join(LETTERS[order.index(step)] for step in range(count))
+        letters = question.letters
+        worth = order_share(letters, sequence) + order_share(letters[::-1], sequence)
+        if worth * pairs <= 1.5:  # at most one pair, where their number is odd
+            options = [question.options[step] for step in order]
+            return replace(question, options=options, sequence=sequence)
 
 
 def _check_distinct(rendering: _Rendering, options: Iterable[Option]) -> None:

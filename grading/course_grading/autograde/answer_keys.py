@@ -24,6 +24,7 @@ from course_grading.assign.cells import BEGIN_HIDDEN
 from course_grading.errors import AnswerKeyError
 from course_grading.sandbox.guest.dependencies import NumberedStatement, required_statements
 from course_lib import __version__
+from course_lib.quiz.answers import Key
 
 # The version of the grading rules: raise it, and every submission is graded again.
 VERSION = 2
@@ -31,12 +32,23 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class QuestionKey:
-    """A question: the letters of its right and wrong options, and its points."""
+    """A question: what is right and wrong, and its points, as in :mod:`course_lib.quiz.answers`.
+
+    ``choose`` is the answer's format as text; it is empty for letters of options, which have no
+    ``tolerance`` either.
+    """
 
     name: str
     right: str
     wrong: str
     points: float
+    choose: str = ""
+    tolerance: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What an answer is worth."""
+        return Key.make(self.right, self.wrong, self.points, self.choose, self.tolerance)
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ class GradingTask:
 class ItemResult:
     """One question or exercise: what it earned, the message for the student, and the answer.
 
-    ``answer`` is the letters of a question, ``""`` for an exercise (its code is in
-    ``SubmissionResult.sources``). ``manual`` flags it for manual grading.
+    ``answer`` is the recorded answer to a question, such as ``"AC"`` or ``"196,608"``, and ``""``
+    for an exercise (its code is in ``SubmissionResult.sources``). ``manual`` flags it for manual
+    grading.
     """
 
     name: str
@@ -228,19 +229,17 @@ def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResul
     except ValueError as error:
         message = f"Not read: {error}. Your instructor will look at it."
         return ItemResult(name, 0.0, points, message, manual=True)
-    letters = "".join(sorted(question.right + question.wrong))
+    key = question.key
     try:
-        answer = scoring.parse(text, letters, multiple=len(question.right) > 1)
+        answer = key.format.parse(text)
     except ValueError as error:
-        is_readable = scoring.is_readable(text, letters)
+        is_readable = key.format.is_readable(text)
         message = f"Not counted: {error}"
         if not is_readable:
             message += " Your instructor will look at it."
         return ItemResult(name, 0.0, points, message, manual=not is_readable)
-    score = scoring.grade(answer, question.right, question.wrong, points)
-    return ItemResult(
-        name, score, points, f"Recorded: {answer}." if answer else "No answer.", answer
-    )
+    message = f"Recorded: {key.format.describe(answer)}." if answer else "No answer."
+    return ItemResult(name, key.score(answer), points, message, answer)
 
 
 def _grade_exercise(

@@ -8,22 +8,27 @@ import nbformat
 
 from course_grading.collect import notebooks
 
+_HEADING = re.compile(r"\A\*\*Question[^\n]*\n")
 _OPTION = re.compile(r"^- \*\*[A-H]\*\* · .*$", re.MULTILINE)
 
 
 def differing_questions(submitted: bytes, release: str) -> list[str]:
     """The names of the questions whose options differ from the release's.
 
-    Only the options are compared: a student may have written notes below a question. Questions
-    that are not found do not count.
+    Only the options are compared, or of a question without options its text: a student may have
+    written notes below a question. Questions that are not found do not count.
     """
     try:
         cells = notebooks.parse(submitted).cells
     except (ValueError, RecursionError):  # grading reports it
         return []
-    handed_in = _options(cells)
-    released = _options(nbformat.reads(release, as_version=4).cells)
-    return [name for name, options in released.items() if handed_in.get(name, options) != options]
+    handed_in = _questions(cells)
+    released = _questions(nbformat.reads(release, as_version=4).cells)
+    return [
+        name
+        for name, source in released.items()
+        if name in handed_in and _differs(handed_in[name], source)
+    ]
 
 
 def describe(submitted: bytes, release: str) -> str:
@@ -38,8 +43,19 @@ def describe(submitted: bytes, release: str) -> str:
     )
 
 
-def _options(cells: list) -> dict[str, list[str]]:
-    """The options of each question, by the question's name."""
+def _differs(handed_in: str, released: str) -> bool:
+    options = [
+        [" ".join(row.split()) for row in _OPTION.findall(source)]
+        for source in (handed_in, released)
+    ]
+    if options[1]:
+        return bool(options[0]) and options[0] != options[1]
+    text, notes = (" ".join(_HEADING.sub("", source).split()) for source in (released, handed_in))
+    return text not in notes
+
+
+def _questions(cells: list) -> dict[str, str]:
+    """The source of each question's cell, by the question's name."""
     found = {}
     for cell in cells:
         metadata = cell.metadata.get("nbgrader")
@@ -47,7 +63,5 @@ def _options(cells: list) -> dict[str, list[str]]:
         # Colab drops nbgrader's metadata in some cases, but keeps the id.
         for id in (grade_id, cell.get("id"), cell.metadata.get("id")):
             if isinstance(id, str) and id.endswith("-question"):
-                options = [" ".join(row.split()) for row in _OPTION.findall(cell.source)]
-                if options:
-                    found[id.removesuffix("-question")] = options
+                found[id.removesuffix("-question")] = cell.source
     return found

@@ -8,6 +8,7 @@ import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,9 +68,26 @@ class QuizOption:
 
 
 @dataclass(frozen=True)
+class QuizValue:
+    """A value of a question for a number: the right one, or one that a misconception leads to.
+
+    ``margin`` is how far an answer may be from it.
+    """
+
+    value: Fraction
+    margin: Fraction
+    feedback: RichText
+    right: bool
+
+
+@dataclass(frozen=True)
 class QuizQuestion:
     """A question. ``identifier`` depends only on the names of lesson and question, so that a
     platform can recognise the question when it is imported again.
+
+    ``kind`` is ``"choice"``, ``"number"`` or ``"order"``. A number has ``values``, the right one
+    first; an order has its steps as ``options``, as they are shown, and ``sequence``, the letters
+    in the right order.
     """
 
     identifier: str
@@ -77,11 +95,14 @@ class QuizQuestion:
     points: float
     text: RichText
     options: tuple[QuizOption, ...]
+    kind: str = "choice"
+    values: tuple[QuizValue, ...] = ()
+    sequence: str = ""
 
     @property
     def multiple(self) -> bool:
         """Whether several options are right."""
-        return sum(option.right for option in self.options) > 1
+        return self.kind == "choice" and sum(option.right for option in self.options) > 1
 
     def credit(self, option: QuizOption) -> Fraction:
         """What ticking this option adds to the score, as a share of the points. The sum over the
@@ -98,6 +119,7 @@ class QuizQuestion:
         texts = [self.text]
         for option in self.options:
             texts += [option.text, option.feedback]
+        texts += [value.feedback for value in self.values]
         return {picture.name: picture for text in texts for picture in text.pictures}
 
 
@@ -153,6 +175,13 @@ def _read_bank(path: Path, link: PictureLink, messages: list[str]) -> Bank:
     lesson = read_lesson(path)
     questions = []
     for question in lesson.questions:
+        if question.kind == "point":
+            messages.append(
+                f"{lesson.name}, question {question.name}: left out, because no format has a "
+                "question for a place in a figure that Moodle and Canvas import: ask it there as "
+                "a hotspot or drag-and-drop question"
+            )
+            continue
         renderer = _Renderer(f"{lesson.name}, question {question.name}", path.parent, link)
         questions.append(_convert(question, lesson.name, renderer))
         messages += renderer.messages
@@ -167,15 +196,60 @@ def _convert(question: Question, lesson: str, renderer: "_Renderer") -> QuizQues
             renderer.render_inline(option.explanation),
             option.right,
         )
-        for letter, option in zip(question.letters, question.options, strict=True)
+        for letter, option in zip(question.letters, question.options, strict=False)
     )
+    text = question.text
+    if question.kind == "number":
+        unit = f" in {question.unit}, without the unit" if question.unit else ""
+        text += f"\n\n(Answer with a number{unit}.)"
+    if question.kind == "order":
+        text += "\n\n(Give each step its place: 1 is the first one.)"
     return QuizQuestion(
         _make_identifier(lesson, question.name),
         question.name.replace("-", " ").capitalize(),
         question.points,
-        renderer.render(question.text),
+        renderer.render(text),
         options,
+        kind=question.kind,
+        values=_convert_values(question, renderer),
+        sequence=question.sequence,
     )
+
+
+def _convert_values(question: Question, renderer: "_Renderer") -> tuple[QuizValue, ...]:
+    """The values of a question for a number; none for other kinds."""
+    if question.kind != "number":
+        return ()
+    ordered = sorted(question.options, key=lambda option: not option.right)  # as in the key
+    return tuple(
+        QuizValue(value, margin, renderer.render_inline(option.explanation), option.right)
+        for (value, margin), option in zip(question.key.margins, ordered, strict=True)
+    )
+
+
+def decimal(value: Fraction) -> str:
+    """A number as a decimal that every platform reads: no thousands, no exponent."""
+    text = f"{float(value):.15g}"
+    return format(Decimal(text), "f") if "e" in text else text
+
+
+def ordered_steps(question: QuizQuestion) -> RichText:
+    """The steps of an order in the right order, with why each stands there."""
+    by_letter = {option.letter: option for option in question.options}
+    steps = [by_letter[letter] for letter in question.sequence]
+    rows = "".join(f"<li>{step.text.html}: {step.feedback.html}</li>" for step in steps)
+    pictures = [p for step in steps for text in (step.text, step.feedback) for p in text.pictures]
+    return RichText(f"<ol>{rows}</ol>", tuple(pictures))
+
+
+def differing_orders(question: QuizQuestion, where: str) -> list[str]:
+    """A message on an order: other platforms count places, not pairs."""
+    if question.kind != "order":
+        return []
+    return [
+        f"{question.identifier}: {where} has it as a matching question, which gives credit for "
+        "each step at its place; the course counts pairs of steps in the right order"
+    ]
 
 
 def _make_identifier(lesson: str, name: str) -> str:

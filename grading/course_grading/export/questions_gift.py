@@ -4,13 +4,21 @@ GIFT holds neither points nor files: points are written into comments, pictures 
 Moodle XML holds both.
 
 Sources: https://docs.moodle.org/405/en/GIFT_format, compared with
-``question/format/gift/format.php`` of https://github.com/moodle/moodle
+``question/format/gift/format.php`` (numerical and matching questions too) of https://github.com/moodle/moodle
 """
 
 import base64
 from pathlib import Path
 
-from course_grading.export.questions import Bank, Picture, QuizOption, QuizQuestion, RichText
+from course_grading.export.questions import (
+    Bank,
+    Picture,
+    QuizOption,
+    QuizQuestion,
+    RichText,
+    decimal,
+    differing_orders,
+)
 from course_grading.export.questions_moodle import (
     category_path,
     inexact_fractions,
@@ -39,6 +47,9 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
         for question in bank.questions:
             parts.append(_format_question(question))
             messages += inexact_fractions(question)
+            messages += differing_orders(question, "GIFT")
+            if question.kind == "order":
+                messages.append(f"{question.identifier}: GIFT's matching has no explanations")
     path = folder / FILE_NAME
     path.write_text("\n".join(parts), encoding="utf-8", newline="\n")
     return path, messages
@@ -54,10 +65,27 @@ def _format_question(question: QuizQuestion) -> str:
         # Moodle reads the ID number from the comment.
         f"// [id:{question.identifier}] points: {question.points:g}",
         f"::{escape(question.title)}::{_format_text(question.text)}{{",
-        *(_format_option(question, option) for option in question.options),
+        *_format_answers(question),
         "}",
     ]
+    if question.kind == "number":
+        lines[1] += "#"
     return "\n".join(lines) + "\n"
+
+
+def _format_answers(question: QuizQuestion) -> list[str]:
+    if question.kind == "number":  # value:tolerance; no credit is full credit
+        return [
+            f"\t={'' if value.right else '%0%'}{decimal(value.value)}:{decimal(value.margin)}"
+            f"#{_format_text(value.feedback)}"
+            for value in question.values
+        ]
+    if question.kind == "order":
+        return [
+            f"\t={_format_text(option.text)} -> {question.sequence.index(option.letter) + 1}"
+            for option in question.options
+        ]
+    return [_format_option(question, option) for option in question.options]
 
 
 def _format_option(question: QuizQuestion, option: QuizOption) -> str:

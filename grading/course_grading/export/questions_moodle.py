@@ -4,7 +4,8 @@ Each lesson becomes a category. Pictures are stored in the question, and an opti
 the course's own score: Moodle adds the fractions of the ticked options, from 0 to 100 %.
 
 Sources: https://docs.moodle.org/405/en/Moodle_XML_format, compared with
-``question/format/xml/format.php``, ``question/format.php`` (category paths) and
+``question/format/xml/format.php`` (also for numerical and matching questions),
+``question/format.php`` (category paths) and
 ``question/type/multichoice/question.php`` of https://github.com/moodle/moodle
 """
 
@@ -13,7 +14,15 @@ import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
 
-from course_grading.export.questions import Bank, Picture, QuizQuestion, RichText
+from course_grading.export.questions import (
+    Bank,
+    Picture,
+    QuizQuestion,
+    RichText,
+    decimal,
+    differing_orders,
+    ordered_steps,
+)
 
 FILE_NAME = "questions-moodle.xml"
 COURSE = "From Pixels to Stable Diffusion"
@@ -22,6 +31,7 @@ FRACTIONS = (
     *("100", "90", "83.33333", "80", "75", "70", "66.66667", "60", "50", "40", "33.33333", "30"),
     *("25", "20", "16.66667", "14.28571", "12.5", "11.11111", "10", "5", "0"),
 )
+_TYPES = {"choice": "multichoice", "number": "numerical", "order": "matching"}
 _ROUNDING = Fraction(1, 10**7)  # of the list above
 
 
@@ -39,6 +49,7 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
         for question in bank.questions:
             _add_question(quiz, question)
             messages += inexact_fractions(question)
+            messages += differing_orders(question, "Moodle XML")
     ET.indent(quiz)
     path = folder / FILE_NAME
     path.write_bytes(ET.tostring(quiz, encoding="utf-8", xml_declaration=True) + b"\n")
@@ -59,7 +70,9 @@ def nearest_fraction(credit: Fraction) -> str:
 
 def inexact_fractions(question: QuizQuestion) -> list[str]:
     """Messages on options whose credit is not among Moodle's fractions."""
-    messages = []
+    messages: list[str] = []
+    if question.kind != "choice":
+        return messages
     for option in question.options:
         credit = question.credit(option)
         nearest = nearest_fraction(credit)
@@ -79,7 +92,7 @@ def _add_category(quiz: ET.Element, bank: Bank) -> None:
 
 
 def _add_question(quiz: ET.Element, question: QuizQuestion) -> None:
-    element = ET.SubElement(quiz, "question", type="multichoice")
+    element = ET.SubElement(quiz, "question", type=_TYPES[question.kind])
     ET.SubElement(ET.SubElement(element, "name"), "text").text = question.title
     _add_text(element, "questiontext", question.text)
     _add_text(element, "generalfeedback", RichText(""))
@@ -88,6 +101,16 @@ def _add_question(quiz: ET.Element, question: QuizQuestion) -> None:
         "penalty": "0.3333333",  # Moodle's default; it counts only with several tries
         "hidden": "0",
         "idnumber": question.identifier,
+    }
+    for name, value in settings.items():
+        ET.SubElement(element, name).text = value
+    {"choice": _add_choice, "number": _add_number, "order": _add_order}[question.kind](
+        element, question
+    )
+
+
+def _add_choice(element: ET.Element, question: QuizQuestion) -> None:
+    settings = {
         "single": str(not question.multiple).lower(),
         # Explanations may name options by their letters.
         "shuffleanswers": "false",
@@ -102,6 +125,29 @@ def _add_question(quiz: ET.Element, question: QuizQuestion) -> None:
         answer = _add_text(element, "answer", option.text)
         answer.set("fraction", nearest_fraction(question.credit(option)))
         _add_text(answer, "feedback", option.feedback)
+
+
+def _add_number(element: ET.Element, question: QuizQuestion) -> None:
+    """A numerical question: Moodle takes the first answer whose tolerance the number is within."""
+    for value in question.values:
+        fraction = "100" if value.right else "0"
+        answer = ET.SubElement(element, "answer", fraction=fraction, format="moodle_auto_format")
+        ET.SubElement(answer, "text").text = decimal(value.value)
+        _add_text(answer, "feedback", value.feedback)
+        ET.SubElement(answer, "tolerance").text = decimal(value.margin)
+    for name, text in (("unitgradingtype", "0"), ("unitpenalty", "0.1"), ("showunits", "3")):
+        ET.SubElement(element, name).text = text  # no unit is asked for
+
+
+def _add_order(element: ET.Element, question: QuizQuestion) -> None:
+    """A matching question: each step belongs to its place."""
+    ET.SubElement(element, "shuffleanswers").text = "true"
+    for name in ("correctfeedback", "partiallycorrectfeedback", "incorrectfeedback"):
+        _add_text(element, name, ordered_steps(question))
+    for option in question.options:
+        subquestion = _add_text(element, "subquestion", option.text)
+        answer = ET.SubElement(subquestion, "answer")
+        ET.SubElement(answer, "text").text = str(question.sequence.index(option.letter) + 1)
 
 
 def _add_text(parent: ET.Element, name: str, text: RichText) -> ET.Element:

@@ -18,7 +18,15 @@ import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 
-from course_grading.export.questions import Bank, Picture, QuizOption, QuizQuestion, RichText
+from course_grading.export import questions_qti_kinds
+from course_grading.export.questions import (
+    Bank,
+    Picture,
+    QuizOption,
+    QuizQuestion,
+    differing_orders,
+)
+from course_grading.export.questions_qti_kinds import add_material
 
 FILE_NAME = "questions-qti.zip"
 _QTI = "http://www.imsglobal.org/xsd/ims_qtiasiv1p2"
@@ -51,7 +59,13 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
             entry = zipfile.ZipInfo(name)  # without a date, so that two exports are identical
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
-    return path, _differing_credit(banks)
+    orders = [
+        message
+        for bank in banks
+        for question in bank.questions
+        for message in differing_orders(question, "Canvas")
+    ]
+    return path, [*_differing_credit(banks), *orders]
 
 
 def _differing_credit(banks: list[Bank]) -> list[str]:
@@ -124,34 +138,36 @@ def _add_metadata(parent: ET.Element, fields: dict[str, str]) -> None:
 def _add_item(section: ET.Element, question: QuizQuestion) -> None:
     item = ET.SubElement(section, "item", ident=question.identifier, title=question.title)
     kind = "multiple_answers_question" if question.multiple else "multiple_choice_question"
+    kind = {"number": "numerical_question", "order": "matching_question"}.get(question.kind, kind)
     fields = {"question_type": kind, "points_possible": f"{question.points:g}"}
     _add_metadata(ET.SubElement(item, "itemmetadata"), fields)
+    if question.kind == "number":
+        questions_qti_kinds.add_number(item, question)
+        return
+    if question.kind == "order":
+        questions_qti_kinds.add_order(item, question)
+        return
     # Canvas takes digits as the ids of its answers.
     idents = {str(number): option for number, option in enumerate(question.options, 1)}
     _add_presentation(item, question, idents)
     _add_processing(item, question, idents)
     for ident, option in idents.items():
         feedback = ET.SubElement(item, "itemfeedback", ident=f"{ident}_fb")
-        _add_material(ET.SubElement(feedback, "flow_mat"), option.feedback)
-
-
-def _add_material(parent: ET.Element, text: RichText) -> None:
-    material = ET.SubElement(parent, "material")
-    ET.SubElement(material, "mattext", texttype="text/html").text = text.html
+        add_material(ET.SubElement(feedback, "flow_mat"), option.feedback)
 
 
 def _add_presentation(
     item: ET.Element, question: QuizQuestion, idents: dict[str, QuizOption]
 ) -> None:
     presentation = ET.SubElement(item, "presentation")
-    _add_material(presentation, question.text)
+    add_material(presentation, question.text)
     cardinality = "Multiple" if question.multiple else "Single"
     response = ET.SubElement(
         presentation, "response_lid", ident=_RESPONSE, rcardinality=cardinality
     )
     choices = ET.SubElement(response, "render_choice")
     for ident, option in idents.items():
-        _add_material(ET.SubElement(choices, "response_label", ident=ident), option.text)
+        add_material(ET.SubElement(choices, "response_label", ident=ident), option.text)
 
 
 def _add_processing(
@@ -160,22 +176,14 @@ def _add_processing(
     """Each option's feedback, then the score of the right answer: Canvas lets the last condition
     that names an option decide whether it is right.
     """
-    processing = ET.SubElement(item, "resprocessing")
-    ET.SubElement(
-        ET.SubElement(processing, "outcomes"),
-        "decvar",
-        maxvalue="100",
-        minvalue="0",
-        varname="SCORE",
-        vartype="Decimal",
-    )
+    processing = questions_qti_kinds.add_processing(item)
     for ident in idents:
-        condition = _add_condition(processing, "Yes")
+        condition = questions_qti_kinds.add_condition(processing, "Yes")
         _add_equals(ET.SubElement(condition, "conditionvar"), ident)
         ET.SubElement(
             condition, "displayfeedback", feedbacktype="Response", linkrefid=f"{ident}_fb"
         )
-    condition = _add_condition(processing, "No")
+    condition = questions_qti_kinds.add_condition(processing, "No")
     parent = ET.SubElement(condition, "conditionvar")
     if question.multiple:
         parent = ET.SubElement(parent, "and")
@@ -185,10 +193,6 @@ def _add_processing(
         elif question.multiple:
             _add_equals(ET.SubElement(parent, "not"), ident)
     ET.SubElement(condition, "setvar", action="Set", varname="SCORE").text = "100"
-
-
-def _add_condition(processing: ET.Element, carry_on: str) -> ET.Element:
-    return ET.SubElement(processing, "respcondition", {"continue": carry_on})
 
 
 def _add_equals(parent: ET.Element, ident: str) -> None:

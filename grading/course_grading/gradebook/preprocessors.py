@@ -22,7 +22,7 @@ from course_grading.autograde import answer_keys
 from course_grading.collect.cell_sources import read_sources
 from course_grading.gradebook import feedback_page, record, recorded, state
 
-_ANSWER = re.compile(r'\Aanswer = "[A-H]*"')
+_ANSWER = re.compile(r'\Aanswer = "[^"\\\n]*"')
 
 
 class ClearAnswers(ClearSolutions):

@@ -80,6 +80,8 @@ def parse_questions(sources: dict[str, str]) -> dict[str, QuestionText]:
         name = grade_id.removesuffix("-question")
         options = {match["letter"]: match["text"] for match in _OPTION.finditer(source)}
         if name != grade_id and options and f"{name}-answer" in sources:
+            if "choose=" in sources.get(name, ""):
+                continue  # an order: all of its letters are right
             text = _OPTION.sub("", source).strip()
             right = scoring.extract_answer(sources[f"{name}-answer"])
             questions[name] = QuestionText(text, options, right)

@@ -35,6 +35,7 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
 
     results = {(c.metadata.course.part, c.metadata.course.kind): c for c in executed.cells}
     cells: list[NotebookNode] = []
+    asked = 0
     for number, part in enumerate(lesson.parts):
         match part:
             case Prose():
@@ -44,8 +45,9 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
                 cells.append(new_code_cell(part.source, outputs=shown))
             case QuestionPart():
                 question = part.question
+                asked += 1
                 form = questions.render(
-                    lesson.name, question.name, question, _to_html(question.text)
+                    lesson.name, question.name, question, _to_html(question.text), asked
                 )
                 cells.append(_html_cell(form))
             case Exercise():

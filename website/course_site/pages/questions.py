@@ -15,8 +15,10 @@ import re
 from collections.abc import Mapping
 
 from course_lib.quiz import question_bank
+from course_lib.quiz.answers import parse_box
 from course_lib.quiz.question import Question
 from course_lib.quiz.question_bank import PackedQuestion
+from course_lib.quiz.scoring import LETTERS
 
 
 def public_bank(lesson: str) -> dict[str, PackedQuestion]:
@@ -31,7 +33,22 @@ def public_bank(lesson: str) -> dict[str, PackedQuestion]:
     return question_bank.load(lesson, question_bank.FOLDER)
 
 
-def render(lesson: str, name: str, question: Question | PackedQuestion, text_html: str) -> str:
+_INSTRUCTIONS = {
+    "any": "select all that apply",
+    "one": "choose one",
+    "number": "a number",
+    "order": "tick the steps one after the other, the first one first",
+    "point": "click on the place",
+}
+
+
+def render(
+    lesson: str,
+    name: str,
+    question: Question | PackedQuestion,
+    text_html: str,
+    number: int | None = None,
+) -> str:
     """A question as a form. It has no blank line, so Markdown takes it for one block of HTML.
 
     Args:
@@ -39,6 +56,7 @@ def render(lesson: str, name: str, question: Question | PackedQuestion, text_htm
         name: the question's name, such as ``"what-skips-do"``.
         question: its options, key, points and explanations.
         text_html: the question's text, already HTML.
+        number: which question of its lesson it is, if that is to be shown.
 
     Raises:
         ValueError: for a malformed lesson name, if a :class:`Question` has to be packed.
@@ -47,11 +65,8 @@ def render(lesson: str, name: str, question: Question | PackedQuestion, text_htm
         packed = json.loads(question_bank.pack(lesson, [question]))
         question = PackedQuestion(**packed[question.name])
     identifier = html.escape(f"question-{name}")
-    instruction = "select all that apply" if question.kind == "any" else "choose one"
-    options = "".join(
-        _option(identifier, question.kind, letter, text)
-        for letter, text in zip(question.letters, question.options, strict=True)
-    )
+    instruction = html.escape(_instruction(question))
+    heading = "Question" if number is None else f"Question {number}"
     # Outside a dialog, method="dialog" submits nothing: Enter does not reload the page where the
     # script is missing.
     return _without_blank_lines(
@@ -59,9 +74,9 @@ def render(lesson: str, name: str, question: Question | PackedQuestion, text_htm
         f' data-lesson="{html.escape(lesson)}" data-question="{html.escape(name)}"'
         f' data-kind="{question.kind}" data-points="{question.points:g}">'
         f'<fieldset aria-describedby="{identifier}-text">'
-        f"<legend>Question <span>{_points(question.points)} · {instruction}</span></legend>"
+        f"<legend>{heading} <span>{_points(question.points)} · {instruction}</span></legend>"
         f'<div class="course-question-text" id="{identifier}-text">{text_html}</div>'
-        f'<ul class="course-question-options">{options}</ul>'
+        f"{_controls(identifier, question)}"
         f"</fieldset>"
         f'<div class="course-question-check">'
         f'<button type="submit" hidden>Check</button>'
@@ -101,11 +116,78 @@ def render_progress_panel() -> str:
     )
 
 
+def _instruction(question: PackedQuestion) -> str:
+    format = question.format
+    text = _INSTRUCTIONS[format.kind]
+    if format.unit:
+        text += f" in {format.unit}"
+    tolerance = question.key.tolerance
+    return text + (f", to within {tolerance}" if tolerance not in ("", "0") else "")
+
+
+def _controls(identifier: str, question: PackedQuestion) -> str:
+    """The inputs of a kind of question, and the places for its feedback."""
+    place = f'<div class="course-question-feedback" id="{identifier}-feedback" hidden></div>'
+    if question.kind == "number":
+        return _number_field(question) + place
+    if question.kind == "point":
+        return _figure(question) + place
+    options = "".join(
+        _option(identifier, question.kind, letter, text)
+        for letter, text in zip(question.letters, question.options, strict=True)
+    )
+    below = place if question.kind == "order" else ""
+    return f'<ul class="course-question-options">{options}</ul>{below}'
+
+
+def _number_field(question: PackedQuestion) -> str:
+    unit = html.escape(question.format.unit)
+    label = f"Your number in {unit}" if unit else "Your number"
+    return (
+        '<div class="course-question-fields"><input type="text" name="answer" inputmode="decimal"'
+        ' spellcheck="false" maxlength="60" size="14" placeholder="e.g. 1,500"'
+        f' aria-label="{label}">'
+        f"<span>{unit}</span></div>"
+    )
+
+
+def _figure(question: PackedQuestion) -> str:
+    """The figure with a point that clicks and arrow keys move; fields for its coordinates."""
+    width, height = question.format.size
+    areas = "".join(
+        f'<span class="course-question-area" style="{_area_style(text, width, height)}"></span>'
+        for text in question.right.split(";")
+    )
+    fields = "".join(
+        f'<label>{name} <input type="number" name="{name}" min="0" max="{length - 1}" step="any">'
+        "</label>"
+        for name, length in (("x", width), ("y", height))
+    )
+    return (
+        '<div class="course-question-figure" tabindex="0" role="group" aria-label="The figure:'
+        f' arrow keys move the point, with Shift in large steps" data-width="{width}"'
+        f' data-height="{height}"><img src="data:image/png;base64,{question.figure}"'
+        f' alt="{html.escape(question.alt)}" width="{width}" height="{height}">'
+        f'<span class="course-question-pin" hidden></span><span hidden>{areas}</span></div>'
+        f'<div class="course-question-fields">{fields}'
+        f"<span>pixels of {width} × {height}, from the top left</span></div>"
+    )
+
+
+def _area_style(text: str, width: int, height: int) -> str:
+    x0, y0, x1, y1 = parse_box(text)
+    return (
+        f"left:{100 * x0 / width:.3f}%;top:{100 * y0 / height:.3f}%;"
+        f"width:{100 * (x1 - x0) / width:.3f}%;height:{100 * (y1 - y0) / height:.3f}%"
+    )
+
+
 def _option(identifier: str, kind: str, letter: str, text: str) -> str:
     """One option; its explanation is written into the hidden part when the answer is checked."""
-    kind = "checkbox" if kind == "any" else "radio"
+    place = '<span class="course-question-place"></span>' if kind == "order" else ""
+    kind = "radio" if kind == "one" else "checkbox"
     return (
-        f'<li><label><input type="{kind}" name="answer" value="{letter}">'
+        f'<li><label><input type="{kind}" name="answer" value="{letter}">{place}'
         f"<span><b>{letter}</b> {text}</span></label>"
         f'<div class="course-question-feedback" id="{identifier}-{letter}" hidden></div></li>'
     )
@@ -117,6 +199,8 @@ def _printed_answer(question: PackedQuestion) -> str:
     Sphinx's search shows excerpts of pages, where ``<noscript>`` is an element like any other. It
     leaves out what has the class ``headerlink``, so no excerpt gives an answer away.
     """
+    if question.kind not in ("any", "one"):
+        return _printed_value(question)
     explanations = "".join(
         f"<li><b>{letter} · {'right' if letter in question.right else 'wrong'}.</b> {text}</li>"
         for letter, text in zip(question.letters, question.explanations, strict=True)
@@ -127,9 +211,41 @@ def _printed_answer(question: PackedQuestion) -> str:
     )
 
 
+def _printed_value(question: PackedQuestion) -> str:
+    """The same for a number, an order or a place."""
+    texts = question.explanations
+    if question.kind == "order":
+        order = [question.letters.index(letter) for letter in question.right]
+        rows = [f"<b>{LETTERS[i]}</b> {question.options[i]}: {texts[i]}" for i in order]
+    else:
+        shown = [html.escape(question.format.describe(value)) for value in question.key.values]
+        rows = [f"<b>{value}</b>: {text}" for value, text in zip(shown, texts, strict=True)]
+    entries = "".join(f"<li>{row}</li>" for row in rows)
+    return (
+        '<details class="course-question-answer headerlink">'
+        f"<summary>Answer and explanations</summary><ol>{entries}</ol></details>"
+    )
+
+
 def _pack(question: PackedQuestion) -> str:
-    """Key and explanations as a JSON string in base64."""
-    content = {"right": question.right, "explanations": question.explanations}
+    """Key and explanations as a JSON string in base64.
+
+    A value of a number comes with how far an answer may be from it, a box as its four edges.
+    """
+    key = question.key
+    content: dict = {"right": question.right, "explanations": question.explanations}
+    if question.kind == "number":
+        unit = question.format.unit
+        content |= {
+            "unit": unit,
+            "shown": question.format.describe(key.values[0]),
+            "values": [[float(value), float(margin)] for value, margin in key.margins],
+        }
+    if question.kind == "point":
+        content |= {
+            "rights": question.right.count(";") + 1,
+            "values": [parse_box(text) for text in key.values],
+        }
     return json.dumps(base64.b64encode(json.dumps(content).encode()).decode())
 
 

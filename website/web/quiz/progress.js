@@ -5,7 +5,7 @@ export const FORMAT = "pixels-to-diffusion-progress";
 export const VERSION = 1;
 
 /**
- * An answer that was checked: its letters, the points earned, the question's points, and the time.
+ * An answer that was checked: as it was given, the points earned, the question's points, and the time.
  *
  * @typedef {{answer: string, points: number, of: number, checked: string}} Entry
  */
@@ -70,7 +70,7 @@ export function parseProgress(text, now = new Date()) {
 function readEntry(entry, now) {
   if (!isRecord(entry)) return null;
   const { answer, points, of, checked } = entry;
-  if (typeof answer !== "string" || !/^A?B?C?D?E?F?G?H?$/.test(answer) || !answer) return null;
+  if (typeof answer !== "string" || !isAnswer(answer)) return null;
   if (typeof of !== "number" || !Number.isFinite(of) || of <= 0) return null;
   if (typeof points !== "number" || !(points >= 0 && points <= of)) return null;
   if (typeof checked !== "string" || !/^\d{4}-\d\d-\d\dT/.test(checked)) return null;
@@ -78,6 +78,19 @@ function readEntry(entry, now) {
   if (Number.isNaN(time)) return null;
   // A wrong clock must not make an answer the newest for ever.
   return { answer, points, of, checked: new Date(Math.min(time, now.getTime())).toISOString() };
+}
+
+/**
+ * Whether a text is an answer: letters of options, sorted; all letters of steps, in any order; a
+ * number; or a point.
+ *
+ * @param {string} answer
+ */
+function isAnswer(answer) {
+  if (!answer || answer.length > 60) return false;
+  if (/^A?B?C?D?E?F?G?H?$/.test(answer)) return true;
+  if (/^[A-H]{3,}$/.test(answer)) return [...answer].sort().join("") === "ABCDEFGH".slice(0, answer.length);
+  return /^[^A-Z<>&"\\]*\d/.test(answer) && !/[<>&"\\]/.test(answer);
 }
 
 /**

@@ -61,6 +61,16 @@ test("a damaged entry names its lesson and question", () => {
   assert.throws(readEntry([]), /"q" in lesson 01_a/);
 });
 
+test("answers of every kind are read", () => {
+  for (const answer of ["A", "BD", "CABD", "196,608", "12 MB", "-3/4", "1.5e3", "120, 45"]) {
+    const entry = makeEntry("2026-11-29T10:00:00.000Z", { answer });
+    assert.equal(readEntry(entry)().lessons["01_a"]?.q?.answer, answer);
+  }
+  for (const answer of ["DCA", "AAB", "many", "<b>1</b>", "1".repeat(61)]) {
+    assert.throws(readEntry(makeEntry("2026-11-29T10:00:00.000Z", { answer })), /"q" in lesson/, answer);
+  }
+});
+
 test("names that are no lesson and no question are refused", () => {
   const proto = '{"format": "pixels-to-diffusion-progress", "version": 1, "lessons": {"__proto__": {}}}';
   assert.throws(() => parseProgress(proto, NOW), /__proto__/);

@@ -1,10 +1,14 @@
-// Writes a learner's selected letters into the answer cell, in JupyterLab 4 and Notebook 7.
+// Writes a learner's answer into the answer cell, in JupyterLab 4 and Notebook 7.
 //
 // A prebuilt extension written by hand: no node, no bundler. The boxes (course_lib/quiz/widget.js) send
 // a "course-quiz-answer" event. preventDefault() tells them that the extension handled it, and a
 // "course-quiz-literal" event sends them the literal in the cell: the cell source is authoritative.
+// Boxes without texts (a classroom release) get those of the question's cell in "course-quiz-texts".
 
 const LITERAL = /^(answer\s*=\s*)(["'])([^"'\\\n]*)\2/m;
+
+const OPTION = /^- \*\*([A-H])\*\* · (.*)$/gm;
+const FIGURE = /!\[([^\]]*)\]\((data:image\/png;base64,[^)]*)\)/;
 
 const plugin = {
   id: "pixels-to-diffusion-quiz:plugin",
@@ -25,11 +29,48 @@ const plugin = {
 
     const matchLiteral = (cell) => LITERAL.exec(cell.model.sharedModel.getSource());
 
-    const writeLiteral = (cell, match, letters) => {
+    const writeLiteral = (cell, match, answer) => {
       const [, prefix, , current] = match;
       const start = match.index + prefix.length + 1;
-      if (current !== letters)
-        cell.model.sharedModel.updateSource(start, start + current.length, letters); // can be undone
+      if (current !== answer)
+        cell.model.sharedModel.updateSource(start, start + current.length, answer); // can be undone
+    };
+
+    // The source of the locked cell with the question: by its id, or else the nearest one above.
+    const findQuestion = ({ notebook, index }, question) => {
+      const models = Array.from(notebook.widgets, (cell) => cell.model).filter((model) => model.type === "markdown");
+      const named = models.find((model) =>
+        [model.getMetadata("nbgrader")?.grade_id, model.id].includes(`${question}-question`));
+      if (named) return named.sharedModel.getSource();
+      for (const { model } of Array.from(notebook.widgets).slice(0, index).reverse())
+        if (model.type === "markdown") return model.sharedModel.getSource();
+      return "";
+    };
+
+    // Markdown as nodes, made by the editor's own renderer, which removes what is not safe.
+    const renderInline = async (notebook, text) => {
+      const renderer = notebook.rendermime.createRenderer("text/markdown");
+      await renderer.renderModel({
+        data: { "text/markdown": text }, metadata: {}, trusted: false, setData: () => {},
+      });
+      const paragraph = renderer.node.querySelector("p") ?? renderer.node;
+      const span = document.createElement("span");
+      span.append(...paragraph.childNodes);
+      renderer.dispose();
+      return span;
+    };
+
+    const sendTexts = async (box, location) => {
+      const isBare = [...box.querySelectorAll(".course-quiz-text")].some((place) => !place.hasChildNodes());
+      const image = box.querySelector(".course-quiz-figure img");
+      if (!isBare && !(image && !image.getAttribute("src"))) return;
+      const source = findQuestion(location, box.dataset.question);
+      const texts = {};
+      for (const [, letter, text] of source.matchAll(OPTION))
+        texts[letter] = [await renderInline(location.notebook, text)];
+      const [, alt = "", figure = ""] = FIGURE.exec(source) ?? [];
+      box.dispatchEvent(new CustomEvent("course-quiz-texts", { detail: { texts, figure, alt } }));
+      for (const nodes of Object.values(texts)) location.notebook.rendermime.latexTypesetter?.typeset(nodes[0]);
     };
 
     const sendLiteral = (cell) => {
@@ -50,7 +91,8 @@ const plugin = {
       const { answer, run } = event.detail;
       const location = locate(event.target);
       const match = location && matchLiteral(location.cell);
-      if (!match || !/^[A-H]*$/.test(answer ?? "")) return; // not handled: the boxes say what to type
+      if (location && answer === null) void sendTexts(event.target, location);
+      if (!match || !/^[^"'\\\n]{0,100}$/.test(answer ?? "")) return; // not handled: the boxes say what to type
       event.preventDefault();
       const { cell } = location;
       if (!watchedCells.has(cell))
