@@ -20,7 +20,7 @@ from course_lib.training import distributed
 from course_lib.training.loop import History, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
-EPOCHS = 5  # of the shipped checkpoint
+EPOCHS = 14  # of the shipped checkpoint
 TRAINING_PICTURES = 600
 LEARNING_RATE = small.LEARNING_RATE
 EMA_DECAY = 0.99

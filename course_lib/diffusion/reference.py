@@ -80,7 +80,24 @@ def keep_outside(
 
 
 def sinusoidal_embedding(t: int, channels: int) -> Float[Tensor, " channels"]:
-    """Vaswani et al. (2017), arXiv:1706.03762, section 3.5: cosines first, as in Stable Diffusion."""
+    """Vaswani et al. (2017), arXiv:1706.03762, section 3.5; first cosines, then sines."""
     half = channels // 2
     angles = t / 10_000 ** (torch.arange(half, dtype=torch.float32) / half)
     return torch.cat([angles.cos(), angles.sin()])
+
+
+def attention(
+    q: Float[Tensor, "*lead queries channels"],
+    k: Float[Tensor, "*lead tokens channels"],
+    v: Float[Tensor, "*lead tokens values"],
+) -> tuple[Float[Tensor, "*lead queries values"], Float[Tensor, "*lead queries tokens"]]:
+    """Outputs and weights: Vaswani et al. (2017), arXiv:1706.03762, equation 1."""
+    weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
+    return weights @ v, weights
+
+
+def split_heads(
+    x: Float[Tensor, "batch tokens channels"], heads: int
+) -> Float[Tensor, "batch heads tokens share"]:
+    """Equal parts of the channels for each head."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)

@@ -20,7 +20,10 @@ WRONG = {
         ([("(1 - alpha_bars).sqrt() * noise", "noise")], "weight the noise"),
         ([("* x0", "* noise_"), ("* noise\n", "* x0\n"), ("noise_", "noise")], "swapped"),
         ([("alpha_bars[:, None, None, None]", "alpha_bars[0]")], "Each image"),
-        ([("return alpha_bars.sqrt() * x0 +", "x0 *= alpha_bars.sqrt()\n    return x0 +")], "modif"),
+        (
+            [("return alpha_bars.sqrt() * x0 +", "x0 *= alpha_bars.sqrt()\n    return x0 +")],
+            "modif",
+        ),
         ([("* noise\n", "* torch.randn_like(noise)\n")], ""),
         ([("return ", "")], "returned None"),
         ([("* noise\n", "* noise.abs()\n")], ""),
@@ -33,7 +36,12 @@ WRONG = {
         ([("alphas - alphas[-1]", "alphas")], "last signal rate must be 0"),
         ([("* alphas[0] / shifted[0]", "/ shifted[0]")], "first alpha bar"),
         (
-            [("(shifted * alphas[0] / shifted[0]) ** 2", "torch.cat([alpha_bars[:-1], alphas[-1:] * 0])")],
+            [
+                (
+                    "(shifted * alphas[0] / shifted[0]) ** 2",
+                    "torch.cat([alpha_bars[:-1], alphas[-1:] * 0])",
+                )
+            ],
             "Shifted by 0.1",
         ),
         ([("alphas = alpha_bars.sqrt()", "alpha_bars[-1] = 0\n    return alpha_bars")], "modified"),
@@ -43,12 +51,18 @@ WRONG = {
     ],
     "read-clean": [
         ([("(x - sigma * model_output) / alpha", "x - sigma * model_output")], "divide"),
-        ([("alpha_bar**0.5", "alpha_bar"), ("(1 - alpha_bar) ** 0.5", "1 - alpha_bar")], "squares"),
+        (
+            [("alpha_bar**0.5", "alpha_bar"), ("(1 - alpha_bar) ** 0.5", "1 - alpha_bar")],
+            "square roots",
+        ),
         ([("alpha * x - sigma", "sigma * x + alpha")], "That is the noise"),
         ([('if prediction_type == "v":', "if False:")], "equation of the noise"),
         ([("alpha * x - sigma", "alpha * x + sigma")], "cancel"),
         ([('== "v"', '== "noise"')], ""),
-        ([("(x - sigma * model_output) / alpha", "(x + sigma * model_output) / alpha")], "subtract"),
+        (
+            [("(x - sigma * model_output) / alpha", "(x + sigma * model_output) / alpha")],
+            "subtract",
+        ),
         ([("return (x", "x -= sigma * model_output\n    return (x")], "modified"),
         ([("alpha * x - sigma * model_output", "(alpha * x - sigma * model_output) / alpha")], ""),
         ([("return (x - sigma * model_output) / alpha", "pass")], "returned None"),
@@ -70,7 +84,10 @@ WRONG = {
         ([("return ((", "return float((")], "stopped"),
     ],
     "ddim-step": [
-        ([("x0 = (x - (1 - alpha_bar) ** 0.5 * noise_pred) / alpha_bar**0.5", "x0 = x")], "mixed again"),
+        (
+            [("x0 = (x - (1 - alpha_bar) ** 0.5 * noise_pred) / alpha_bar**0.5", "x0 = x")],
+            "mixed again",
+        ),
         ([("(1 - next_alpha_bar) ** 0.5 * noise_pred", "(1 - alpha_bar) ** 0.5 * noise_pred")], ""),
         ([("next_alpha_bar**0.5 * x0 + (1 - next_alpha_bar) ** 0.5 * noise_pred", "x0")], ""),
         ([("+ (1 - next_alpha_bar) ** 0.5 * noise_pred", "")], "Without noise"),
@@ -82,20 +99,50 @@ WRONG = {
         ([("next_alpha_bar**0.5 * x0", "alpha_bar**0.5 * x0")], ""),
     ],
     "sample": [
-        ([("float(alpha_bars[t]) for t in timesteps[1:]", "float(alpha_bars[t - 1]) for t in timesteps[:-1]")], "next one of the *list*"),
+        (
+            [
+                (
+                    "(alpha_bars[t]) for t in timesteps[1:]",
+                    "(alpha_bars[t - 1]) for t in timesteps[:-1]",
+                )
+            ],
+            "*list*",
+        ),
         ([("timesteps[1:]] + [1.0]", "timesteps[1:]] + [float(alpha_bars[0])]")], ""),
         ([("        x = next", "        y = next")], ""),
-        ([("zip(timesteps, next_alpha_bars, strict=True)", "zip(timesteps[:1], [1.0])")], "at each of the timesteps"),
-        ([("zip(timesteps, next_alpha_bars, strict=True)", "zip(timesteps[:-1], next_alpha_bars)")], ""),
+        (
+            [("zip(timesteps, next_alpha_bars, strict=True)", "zip(timesteps[:1], [1.0])")],
+            "at each of the timesteps",
+        ),
+        (
+            [
+                (
+                    "zip(timesteps, next_alpha_bars, strict=True)",
+                    "zip(timesteps[:-1], next_alpha_bars)",
+                )
+            ],
+            "",
+        ),
         ([("denoiser(x, t)", "denoiser(x, timesteps[0])")], "in their order"),
-        ([("next_alpha_bar) ** 0.5 * noise_pred", "next_alpha_bar) ** 0.5 * torch.randn_like(x)")], ""),
+        (
+            [
+                (
+                    "next_alpha_bar) ** 0.5 * noise_pred",
+                    "next_alpha_bar) ** 0.5 * torch.randn_like(x)",
+                )
+            ],
+            "",
+        ),
         ([("return x", "return x0 * 0")], ""),
         ([("for t, next", "timesteps.reverse()\n    for t, next")], ""),
         ([("return x\n", "return None\n")], "returned None"),
-        ([("next_alpha_bars = [float(alpha_bars[t]) for t in timesteps[1:]] + [1.0]", "next_alpha_bars = [1.0] * len(timesteps)")], ""),
-        ([("float(alpha_bars[t])\n        noise", "float(alpha_bars[t]) ** 0.5\n        noise")], ""),
+        ([("[float(alpha_bars[t]) for t in timesteps[1:]] + [1.0]", "[1.0] * len(timesteps)")], ""),
+        (
+            [("float(alpha_bars[t])\n        noise", "float(alpha_bars[t]) ** 0.5\n        noise")],
+            "",
+        ),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRONG)

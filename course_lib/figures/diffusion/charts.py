@@ -111,9 +111,7 @@ def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]
                 times, values, color=colour, marker=marker, linestyle=dash, markersize=6, label=name
             )
         axes.axhline(1, color=MUTED, linewidth=1)
-        axes.text(
-            times[-1], 1.02, "always predicting v = 0", color=MUTED, ha="right", fontsize=10
-        )
+        axes.text(times[-1], 1.02, "always predicting v = 0", color=MUTED, ha="right", fontsize=10)
         axes.set(xlabel="timestep t", ylabel="squared error of v", ylim=(0, 1.3))
         add_grid(axes)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)

@@ -378,7 +378,11 @@ def parameter_counts(counts: Mapping[str, tuple[int, int]]) -> Figure:
         for index, (small, large) in enumerate(counts.values()):
             axes.plot([small, large], [index, index], color=FAINT, linewidth=4, zorder=1)
             axes.text(
-                (small * large) ** 0.5, index - 0.18, f"x {large / small:.0f}", ha="center", color=MUTED
+                (small * large) ** 0.5,
+                index - 0.18,
+                f"x {large / small:.0f}",
+                ha="center",
+                color=MUTED,
             )
             for count, colour, marker in ((small, GREEN, "o"), (large, BLUE, "s")):
                 axes.plot(count, index, marker, color=colour, markersize=11)
@@ -387,9 +391,7 @@ def parameter_counts(counts: Mapping[str, tuple[int, int]]) -> Figure:
                 )
         names = [_COMPONENT_NAMES.get(name, name) for name in counts]
         axes.set_yticks(range(len(counts)), names)
-        axes.set(
-            xscale="log", xlim=(3e5, 3e9), ylim=(len(counts) - 0.4, -0.5), xlabel="parameters"
-        )
+        axes.set(xscale="log", xlim=(3e5, 3e9), ylim=(len(counts) - 0.4, -0.5), xlabel="parameters")
         axes.set_xticks([1e6, 1e7, 1e8, 1e9], ["1 million", "10", "100", "1,000 million"])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         for colour, marker, label in ((GREEN, "o", "this course"), (BLUE, "s", "full size")):
