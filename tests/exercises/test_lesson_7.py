@@ -147,7 +147,7 @@ def test_wrong_solution_is_named_and_earns_less(name, number):
     solution = exercise(LESSON, name).solution
     message, share = attempt(LESSON, name, changed(solution, *changes), names())
     assert message and part in message, message
-    # The values of these two are right: only the visible check, which the grader repeats, sees more.
+    # The values of these two are right: only the visible check sees more.
     assert share < 1 or part in ("float32", "no_grad")
 
 
