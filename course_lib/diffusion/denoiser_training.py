@@ -94,7 +94,7 @@ def evaluate(model: small.Denoiser, split: str, count: int) -> dict[str, float]:
     Returns:
         ``error``: the mean squared error of v over ten timesteps; always predicting 0 gives about
         1. ``recognised``: the share of generated pictures in which the judge, which has to choose
-        one of 24 objects, sees one of the three of the training.
+        one of 24 objects, sees one of those of the training.
 
     Raises:
         ValueError: if the split is unknown.
