@@ -6,7 +6,7 @@ al. (2022), arXiv:2206.00364, appendix B.3.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from course_lib.sd.samplers import NoiseSchedule
@@ -37,3 +37,27 @@ class OptimalDenoiser:
         """The noise in ``x``, given the predicted clean image."""
         alpha_bar = float(self.alphas_cumprod[t])
         return (x - alpha_bar**0.5 * self.predict_x0(x, t)) / (1 - alpha_bar) ** 0.5
+
+
+class GaussianDenoiser:
+    """The optimal denoiser for images whose values are independent and Gaussian.
+
+    Its prediction has a closed form, and is smooth in the image and in the time: it tests samplers
+    and losses without a network. The prior is a Gaussian, so the posterior mean is the mean of two
+    guesses, weighted with their precisions.
+    """
+
+    def __init__(self, mean: float, std: float, schedule: NoiseSchedule) -> None:
+        """``mean`` and ``std`` (above 0): of every value of a clean image."""
+        self.mean = mean
+        self.std = std
+        self.alphas_cumprod = schedule.alphas_cumprod
+
+    def __call__(self, x: Noisy, t: Int[Tensor, " batch"] | int) -> Noisy:
+        """The noise in ``x``; ``t``: one time for each image, or one for all."""
+        alpha_bar = self.alphas_cumprod[torch.as_tensor(t)].to(x)
+        alpha_bar = alpha_bar.view(-1, *[1] * (x.ndim - 1))
+        signal = alpha_bar * self.std**2
+        gain = signal / (signal + 1 - alpha_bar)
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        return (1 - gain) * (x - alpha * self.mean) / sigma

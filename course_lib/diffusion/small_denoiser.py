@@ -18,7 +18,7 @@ from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.sd.vae import AutoencoderKL
 
-OBJECTS = ("apple", "car", "crown")
+OBJECTS = ("apple",)
 CONFIG = UNetConfig(
     sample_size=16,
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -113,6 +113,15 @@ def error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -> 
     noise = gaussian(clean.shape, torch.Generator().manual_seed(seed)).to(clean)
     noisy, target = SCHEDULE.add_noise(clean, noise, t)
     return F.mse_loss(denoiser(noisy, t), target).item()
+
+
+def v_error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -> float:
+    """The mean squared error of v at time t, which a prediction of the noise implies.
+
+    With a given noisy image, an error of the noise is alpha times the error of v. Always predicting
+    v = 0, its mean, gives about 1 at every time.
+    """
+    return error_at(denoiser, clean, t, seed) / float(SCHEDULE.alphas_cumprod[t])
 
 
 @torch.no_grad()

@@ -89,6 +89,13 @@ def label_log_axis(axis: Axis, unit: float = 1) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
 
 
+def label_decades(axis: Axis) -> None:
+    """Label a logarithmic axis with its powers of ten as plain numbers: 0.01, 0.1, 1, 10."""
+    axis.set_major_locator(LogLocator())
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The figures' font, DejaVu Sans, for pictures drawn with Pillow.

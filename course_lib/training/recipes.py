@@ -96,6 +96,17 @@ def _judge(name: str) -> Recipe:
     return _of_module(name, judge, make_model=judge.Judge, evaluate=judge.evaluate)
 
 
+def _denoiser(name: str) -> Recipe:
+    from course_lib.diffusion import denoiser_training, small_denoiser
+
+    return _of_module(
+        name,
+        denoiser_training,
+        make_model=small_denoiser.Denoiser,
+        evaluate=denoiser_training.evaluate,
+    )
+
+
 def _text_to_image(name: str) -> Recipe:
     from course_lib.diffusion import evaluation, text_to_image
 
@@ -112,6 +123,7 @@ _RECIPES: dict[str, Callable[[str], Recipe]] = {
     **dict.fromkeys((*_LEVELS, *_UNETS), _vision),
     "autoencoder": _autoencoder,
     "judge": _judge,
+    "denoiser": _denoiser,
     "tiny-sd": _text_to_image,
 }
 

@@ -1,6 +1,7 @@
 """Lesson 6's figures show the data that they are given."""
 
 import io
+import math
 
 import matplotlib.pyplot as plt
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from course_lib.diffusion import text_to_image
 from course_lib.diffusion.sampler_comparison import SamplerResult
 from course_lib.diffusion.trajectory import record_trajectory
-from course_lib.figures.diffusion import animation, charts
+from course_lib.figures.diffusion import animation, charts, paths
 from course_lib.figures.diffusion import diagrams as figures
+from course_lib.metrics.generation import wilson_interval
 from course_lib.profiling.timing import one_thread
 
 
@@ -75,11 +77,16 @@ def test_tile_channels_keeps_their_order():
 # The charts
 
 
-def test_noise_schedules_show_the_ratio_at_both_ends():
-    figure = charts.noise_schedules({"a": torch.tensor([0.8, 0.5, 0.2], dtype=torch.float64)})
-    assert texts(figure) == ["0.5", "2"]
-    for wrong in ({}, {"a": torch.tensor([1.0, 0.5])}, {"a": torch.tensor([0.5, 0.0])}):
-        with pytest.raises(ValueError, match="above 0 and below 1"):
+def test_noise_schedules_show_the_ratio_at_the_end_unless_it_is_infinite():
+    figure = charts.noise_schedules(
+        {"a": torch.tensor([0.8, 0.5, 0.2]), "cured": torch.tensor([0.8, 0.4, 0.0])}
+    )
+    assert texts(figure) == ["2"]
+    left, right = figure.axes
+    assert left.lines[2].get_ydata()[-1] == 0
+    assert math.isnan(right.lines[-1].get_ydata()[-1])
+    for wrong in ({}, {"a": torch.tensor([1.0, 0.5])}, {"a": torch.tensor([0.5, -0.1])}):
+        with pytest.raises(ValueError, match="from 0 to below 1"):
             charts.noise_schedules(wrong)
 
 
@@ -88,9 +95,35 @@ def test_errors_have_a_line_for_each_denoiser():
         [0, 500, 999], {"one": [1.0, 0.1, 0.01], "two": [2.0, 1e-9, 0.0]}
     )
     labels = [line.get_label() for line in figure.axes[0].lines]
-    assert {"one", "two"} <= set(labels) and figure.axes[0].get_ylim()[0] >= 1e-4
+    assert {"one", "two"} <= set(labels) and figure.axes[0].get_ylim() == (0, 1.3)
     with pytest.raises(ValueError, match="3 times"):
         charts.error_by_timestep([0, 1, 2], {"one": [1.0]})
+
+
+def test_accuracy_by_steps_has_the_wilson_interval_of_each_point():
+    images = torch.zeros(20, 3, 1, 1)
+    results = [
+        SamplerResult(name, steps, 1.0, 1.0, math.nan, images)
+        for name in ("ddim", "dpm++")
+        for steps in (2, 10)
+    ]
+    (axes,) = charts.accuracy_by_steps(results).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10"]
+    (segments,) = axes.containers[0].lines[2]
+    low, high = segments.get_segments()[0][:, 1]
+    assert (low, high) == pytest.approx([100 * end for end in wilson_interval(20, 20)], abs=0.01)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        charts.accuracy_by_steps([])
+
+
+def test_fields_and_paths_have_a_panel_for_each():
+    points = torch.randn(20, 2)
+    fields = {t: (0.5, torch.randn(9, 2), torch.randn(9, 2)) for t in (900, 100)}
+    assert len(paths.vector_fields(points, fields).axes) == 2
+    figure = paths.sampling_paths(points, {"ddim": torch.randn(6, 3, 2)})
+    assert figure.axes[0].get_title(loc="left") == "ddim"
+    ways = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 6]
+    assert len(ways) == 3
 
 
 def test_quality_vs_time_has_a_line_for_each_sampler_by_steps():

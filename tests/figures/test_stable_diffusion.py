@@ -10,6 +10,7 @@ from course_lib.diffusion.attention_maps import maps_by_word, record_attention, 
 from course_lib.diffusion.guidance import GuidanceResult
 from course_lib.figures.stable_diffusion import attention
 from course_lib.figures.stable_diffusion import pipeline as figures
+from course_lib.metrics.generation import wilson_interval
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import timestep_embedding
 from tests.support.checkout import ROOT
@@ -90,7 +91,30 @@ def test_guidance_costs_are_relative_to_guidance_1():
     assert latent_std.tolist() == pytest.approx([0.5, 1, 2])
 
 
-def test_parameter_counts_are_written_next_to_the_bars():
+def test_guidance_has_a_band_of_plausible_shares():
+    results = [GuidanceResult(scale, 1, 1, 1.0, 0.2, 1.0, 1.0) for scale in (0, 1)]
+    left, _ = figures.guidance_tradeoff(results, count=24).axes
+    (band,) = left.collections
+    lowest = band.get_paths()[0].vertices[:, 1].min()
+    assert lowest == pytest.approx(wilson_interval(24, 24)[0], abs=1e-4)
+
+
+def test_object_colour_table_is_sorted_and_frames_the_best():
+    similarity = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.7, 0.1]])
+    axes = figures.object_colour_table(["fox", "car", "apple"], ["red", "orange"], similarity).axes[
+        0
+    ]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["car", "apple", "fox"]
+    assert [patch.get_x() for patch in axes.patches] == [-0.5, -0.5, 0.5]
+
+
+def test_embedding_similarity_starts_at_1():
+    figure = figures.embedding_similarity(timestep_embedding(torch.arange(50), 16), farthest=20)
+    values = figure.axes[1].lines[0].get_ydata()
+    assert len(values) == 21 and values[0] == pytest.approx(1) and max(values) == values[0]
+
+
+def test_parameter_counts_are_written_next_to_the_dots():
     counts = {"unet": (5_500_000, 859_500_000), "vae": (2_700_000, 83_600_000)}
     labels = texts(figures.parameter_counts(counts))
     assert {"5.5 million", "859.5 million", "2.7 million", "83.6 million"} <= set(labels)

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from course_lib.metrics.generation import frechet_distance
+from course_lib.metrics.generation import frechet_distance, wilson_interval
 
 
 def test_frechet_distance_matches_its_equation():
@@ -19,3 +19,14 @@ def test_frechet_distance_matches_its_equation():
     features, reference = torch.from_numpy(features).float(), torch.from_numpy(reference).float()
     assert frechet_distance(features, reference) == pytest.approx(expected)
     assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
+
+
+def test_wilson_interval_has_a_width_at_the_ends_and_holds_the_share():
+    low, high = wilson_interval(20, 20)
+    assert high == pytest.approx(1) and low == pytest.approx(20 / (20 + 1.96**2))
+    assert wilson_interval(0, 20) == pytest.approx((0, 1 - low))
+    low, high = wilson_interval(5, 10)
+    assert low + high == pytest.approx(1) and low < 0.5 < high
+    for wrong in ((1, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="give a count"):
+            wilson_interval(*wrong)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from course_lib.diffusion.sampler_comparison import SamplerResult
 from course_lib.figures.style import (
     BLACK,
     BLUE,
+    FAINT,
     GREEN,
     MUTED,
     ORANGE,
@@ -19,84 +22,78 @@ from course_lib.figures.style import (
     SKY,
     add_grid,
     course_style,
+    label_decades,
     label_log_axis,
 )
+from course_lib.metrics.generation import wilson_interval
 
-# Distinct without colours too, by their markers and dashes.
-_LINE_STYLES = (
-    (BLUE, "o", "-"),
-    (RED, "s", "--"),
-    (BLACK, "^", ":"),
-    (ORANGE, "D", "-."),
-    (PURPLE, "v", "-"),
-)
-_SAMPLER_STYLES = {
-    "ddpm": (ORANGE, "^"),
-    "ddim": (BLUE, "o"),
-    "dpm++": (BLACK, "s"),
-    "euler": (PURPLE, "D"),
-    "pndm": (SKY, "v"),
-}
+# The networks are blue, what needs no network is black; distinct by markers and dashes too.
+_LINE_STYLES = ((BLUE, "o", "-"), (BLUE, "s", "--"), (BLACK, "^", ":"), (BLACK, "D", "-"))
+SAMPLER_STYLES = {"ddpm": (ORANGE, "^"), "ddim": (PURPLE, "o"), "dpm++": (GREEN, "s")}
 
-_MIN_ERROR = 1e-4  # smaller errors are cut off, or they would compress the rest of the axis
+_SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (SKY, "--"))
 
 
 def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Figure:
-    """The weights of signal and noise at every timestep, and their ratio with its two end values.
+    """The signal rate at every timestep, and the ratio of noise to signal with its end values.
 
     Args:
-        alphas_cumprod: by the schedule's name, alpha_bar at every timestep, above 0 and below 1.
+        alphas_cumprod: by the schedule's name, at most four: alpha_bar at every timestep, from 0 to
+            below 1. Where it is 0, the ratio is infinite and not drawn.
 
     Raises:
-        ValueError: if there is none, or an alpha_bar is not above 0 and below 1.
+        ValueError: if there is none, or an alpha_bar is not from 0 to below 1.
     """
     if not alphas_cumprod or any(
-        bool((alpha_bar <= 0).any() or (alpha_bar >= 1).any())
+        bool((alpha_bar < 0).any() or (alpha_bar >= 1).any())
         for alpha_bar in alphas_cumprod.values()
     ):
         raise ValueError(
-            "Give at least one schedule, with alpha_bar above 0 and below 1: the logarithm of "
-            "sigma / alpha is drawn."
+            "Give at least one schedule, with alpha_bar from 0 to below 1: sigma / alpha is drawn "
+            "on a logarithmic axis."
         )
     with course_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-        for (name, alpha_bar), (colour, marker, _) in zip(
-            alphas_cumprod.items(), _LINE_STYLES, strict=False
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        for (name, alpha_bar), (colour, dash) in zip(
+            alphas_cumprod.items(), _SCHEDULE_STYLES, strict=False
         ):
-            alpha, sigma = alpha_bar.sqrt().numpy(), (1 - alpha_bar).sqrt().numpy()
-            line_style = {
-                "color": colour,
-                "marker": marker,
-                "markevery": (len(alpha) // 20, max(len(alpha) // 5, 1)),
-            }
-            left.plot(alpha, label=f"signal, {name}", **line_style)
-            left.plot(sigma, linestyle=":", label=f"noise, {name}", **line_style)
-            right.plot(sigma / alpha, label=name, **line_style)
-            for t in (0, len(alpha) - 1):
-                ratio = sigma[t] / alpha[t]
-                right.plot(
-                    t, ratio, "o", color=colour, markerfacecolor="none", markersize=9, clip_on=False
-                )
-                right.annotate(
-                    f"{ratio:.3g}",
-                    (t, ratio),
-                    (12 if t == 0 else -12, -3),
-                    textcoords="offset points",
-                    ha="left" if t == 0 else "right",
-                    color=colour,
-                    fontsize=10,
-                )
-        left.set(xlabel="timestep t", ylabel="weight", title="weights of signal and noise")
-        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-        right.set(xlabel="timestep t", ylabel="noise / signal", title="their ratio", yscale="log")
-        right.legend(loc="lower right")
+            alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+            ratio = torch.where(alpha > 0, sigma / alpha, torch.nan).numpy()
+            left.plot(alpha.numpy(), color=colour, linestyle=dash, label=name)
+            right.plot(ratio, color=colour, linestyle=dash)
+            left.plot(len(alpha) - 1, alpha[-1], "o", color=colour, clip_on=False)
+            if alpha[-1] > 0:
+                _mark_end(right, len(alpha) - 1, ratio[-1], colour)
+        left.set(xlabel="timestep t", ylabel="signal rate", title="signal rate", ylim=(0, 1.02))
+        left.legend(loc="lower left")
+        right.set(xlabel="timestep t", title="noise / signal", yscale="log")
+        label_decades(right.yaxis)
         add_grid(left)
         add_grid(right)
     return figure
 
 
+def _mark_end(axes: Axes, t: int, ratio: float, colour: str) -> None:
+    axes.plot(t, ratio, "o", color=colour, clip_on=False)
+    axes.annotate(
+        f"{ratio:.3g}",
+        (t, ratio),
+        (9, -4),
+        textcoords="offset points",
+        ha="left",
+        annotation_clip=False,
+        color=colour,
+        fontsize=11,
+    )
+
+
 def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
-    """The mean squared error of the predicted noise by timestep, a line for each denoiser.
+    """The mean squared error of v by timestep, a line for each denoiser, on an axis from 0 to 1.3.
+
+    Args:
+        times: timesteps.
+        errors: by the denoiser's name, at most four, an error for each timestep. Larger ones than
+            1.3 leave the figure at the top.
 
     Raises:
         ValueError: if a denoiser does not have one error for each timestep.
@@ -114,14 +111,55 @@ def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]
                 times, values, color=colour, marker=marker, linestyle=dash, markersize=6, label=name
             )
         axes.axhline(1, color=MUTED, linewidth=1)
-        axes.text(
-            times[-1], 1.06, "predicting 0", color=MUTED, ha="right", va="bottom", fontsize=9.5
-        )
-        axes.set(xlabel="timestep t", ylabel="squared error of the noise", yscale="log")
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], _MIN_ERROR))
+        axes.text(times[-1], 1.02, "always predicting v = 0", color=MUTED, ha="right", fontsize=10)
+        axes.set(xlabel="timestep t", ylabel="squared error of v", ylim=(0, 1.3))
         add_grid(axes)
-        axes.legend()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
+
+
+def accuracy_by_steps(results: Sequence[SamplerResult]) -> Figure:
+    """The judge's accuracy for each sampler and number of steps, with its 95 % interval.
+
+    Args:
+        results: of any samplers and numbers of steps.
+
+    Raises:
+        ValueError: if there is no result.
+    """
+    if not results:
+        raise ValueError("There is nothing to draw: give at least one result.")
+    samplers = list(dict.fromkeys(result.sampler for result in results))
+    counts = sorted({result.steps for result in results})
+    with course_style():
+        figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+        for index, sampler in enumerate(samplers):
+            row = [result for result in results if result.sampler == sampler]
+            colour, marker = SAMPLER_STYLES.get(sampler, (SKY, "P"))
+            # next to each other, so that the bars don't overlap
+            offset = 0.16 * (index - (len(samplers) - 1) / 2)
+            shares = torch.tensor([100 * result.accuracy for result in row])
+            low, high = 100 * torch.tensor([_interval(result) for result in row]).T
+            axes.errorbar(
+                [counts.index(result.steps) + offset for result in row],
+                shares,
+                torch.stack([shares - low, high - shares]).clamp(min=0),
+                fmt=marker,
+                markersize=8,
+                color=colour,
+                capsize=4,
+                label=sampler,
+            )
+        axes.set_xticks(range(len(counts)), [str(count) for count in counts])
+        axes.set(xlabel="steps", ylabel="object and colour right, in %", ylim=(0, 104))
+        axes.grid(axis="y", color=FAINT)
+        axes.legend(loc="lower right")
+    return figure
+
+
+def _interval(result: SamplerResult) -> tuple[float, float]:
+    count = len(result.images)
+    return wilson_interval(round(result.accuracy * count), count)
 
 
 def quality_vs_time(results: Sequence[SamplerResult], floor: float) -> Figure:
@@ -142,7 +180,7 @@ def quality_vs_time(results: Sequence[SamplerResult], floor: float) -> Figure:
         for sampler in samplers:
             row = [result for result in results if result.sampler == sampler]
             row.sort(key=lambda result: result.steps)
-            colour, marker = _SAMPLER_STYLES.get(sampler, (GREEN, "P"))
+            colour, marker = SAMPLER_STYLES.get(sampler, (SKY, "P"))
             seconds = [result.seconds for result in row]
             accuracy = [100 * result.accuracy for result in row]
             frechet = [result.frechet for result in row]

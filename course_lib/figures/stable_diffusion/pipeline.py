@@ -20,12 +20,12 @@ from course_lib.figures.style import (
     INK,
     LINE_STYLES,
     MUTED,
-    PAPER,
     RED,
     SKY,
     course_style,
 )
 from course_lib.figures.text import AS_TYPED, drawable, piece_text
+from course_lib.metrics.generation import wilson_interval
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.tokenizer import Tokenizer
 
@@ -189,6 +189,66 @@ def similarity_matrix(
     return figure
 
 
+def object_colour_table(
+    objects: Sequence[str],
+    colours: Sequence[str],
+    similarity: Float[Tensor, "objects colours"],
+) -> Figure:
+    """The cosine similarities of objects (rows) and colours (columns), sorted by the best colour.
+
+    The best colour of each object has a frame.
+    """
+    best = similarity.argmax(1)
+    order = sorted(range(len(objects)), key=lambda row: (int(best[row]), -similarity[row].max()))
+    values = similarity[order].numpy()
+    with course_style():
+        figure, axes = plt.subplots(figsize=(6.4, 7.4), layout="constrained")
+        limit = max(float(np.abs(values).max()), 1e-6)
+        image = axes.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+        for line, row in enumerate(order):
+            corner = (int(best[row]) - 0.5, line - 0.5)
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.8))
+        axes.set_xticks(range(len(colours)), colours, rotation=60, color=INK)
+        axes.set_yticks(range(len(objects)), [objects[row] for row in order], color=INK)
+        axes.tick_params(length=0)
+        figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02).set_label("cosine similarity")
+    return figure
+
+
+def embedding_similarity(
+    embeddings: Float[Tensor, "times channels"], farthest: int = 300
+) -> Figure:
+    """The embeddings of all timesteps as a table, and their mean similarity by distance.
+
+    Args:
+        embeddings: one for each timestep.
+        farthest: the largest distance drawn, in timesteps.
+    """
+    unit = nn.functional.normalize(embeddings, dim=1)
+    table = unit @ unit.T
+    means = [float(table.diagonal(distance).mean()) for distance in range(farthest + 1)]
+    with course_style():
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(10, 4), width_ratios=[1, 1.1], layout="constrained"
+        )
+        image = left.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1.3, vmax=1.3)
+        left.set(
+            xlabel=f"channel (cosines, then sines: {embeddings.shape[1]})",
+            ylabel="timestep t",
+            title="embeddings",
+        )
+        figure.colorbar(image, ax=left, ticks=[-1, 0, 1], pad=0.02)
+        right.plot(means, color=BLUE)
+        right.set(
+            xlabel="distance of two timesteps",
+            ylabel="cosine similarity, mean",
+            title="similarity",
+            ylim=(0, 1.02),
+        )
+        right.grid(axis="y", color=FAINT)
+    return figure
+
+
 def timestep_embeddings(
     embeddings: Float[Tensor, "times channels"], marked: Sequence[int] = (100, 500, 900)
 ) -> Figure:
@@ -263,21 +323,34 @@ def timestep_mismatch(times: Sequence[int], errors: Mapping[int, Sequence[float]
     return figure
 
 
-def guidance_tradeoff(results: Sequence[GuidanceResult]) -> Figure:
-    """The benefit and the cost of guidance: accuracy, and the diversity and std that it changes."""
+def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figure:
+    """The benefit and the cost of guidance: accuracy, and the diversity and std that it changes.
+
+    Args:
+        results: by guidance.
+        count: the number of pictures at each guidance, for the interval of the accuracy; 0 for
+            none.
+    """
     scales = [result.guidance for result in results]
-    benefits = {"object": "the right object", "colour": "the right colour", "both": "both"}
     costs = {
         "diversity": "diversity: distance between\npictures of a prompt",
         "latent_std": "std of the latents",
     }
     with course_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4), layout="constrained")
-        for (field, label), (colour, marker, dash) in zip(
-            benefits.items(), LINE_STYLES, strict=False
-        ):
-            values = [getattr(result, field) for result in results]
-            left.plot(scales, values, dash, marker=marker, color=colour, label=label)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+        shares = [result.both for result in results]
+        left.plot(scales, shares, "-", marker="o", color=BLUE, label="object and colour right")
+        if count:
+            ends = [wilson_interval(round(share * count), count) for share in shares]
+            left.fill_between(
+                scales,
+                [low for low, _ in ends],
+                [high for _, high in ends],
+                color=BLUE,
+                alpha=0.2,
+                linewidth=0,
+                label="plausible shares",
+            )
         left.set(title="benefit", xlabel="guidance", ylabel="share of the pictures", ylim=(0, 1.05))
         left.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         # The index of the scale that is nearest to 1, where guidance changes nothing.
@@ -292,30 +365,38 @@ def guidance_tradeoff(results: Sequence[GuidanceResult]) -> Figure:
         right.set(title="cost", xlabel="guidance", ylabel="relative to guidance 1", ylim=(0, None))
         for axes in (left, right):
             axes.grid(axis="y", color=FAINT)
-            axes.legend()
+            axes.legend(loc="lower right")
     return figure
 
 
 def parameter_counts(counts: Mapping[str, tuple[int, int]]) -> Figure:
-    """The parameters of each component, in this course and at full size, on a logarithmic scale.
+    """The parameters of each component, in this course and at full size, as dots on a log axis.
 
     Args:
         counts: by component, the number in this course and in Stable Diffusion 1.x.
     """
     with course_style():
-        figure, axes = plt.subplots(figsize=(9, 0.95 * len(counts) + 1.1), layout="constrained")
-        for index, pair in enumerate(counts.values()):
-            for offset, count, colour in zip((-0.19, 0.19), pair, (GREEN, BLUE), strict=True):
-                y = index + offset
-                axes.barh(y, count, 0.34, color=colour)
-                axes.text(count * 1.15, y, f"{count / 1e6:,.1f} million", va="center", fontsize=10)
+        figure, axes = plt.subplots(figsize=(9, 0.85 * len(counts) + 1.3), layout="constrained")
+        for index, (small, large) in enumerate(counts.values()):
+            axes.plot([small, large], [index, index], color=FAINT, linewidth=4, zorder=1)
+            axes.text(
+                (small * large) ** 0.5,
+                index - 0.18,
+                f"x {large / small:.0f}",
+                ha="center",
+                color=MUTED,
+            )
+            for count, colour, marker in ((small, GREEN, "o"), (large, BLUE, "s")):
+                axes.plot(count, index, marker, color=colour, markersize=11)
+                axes.text(
+                    count, index + 0.36, f"{count / 1e6:,.1f} million", ha="center", fontsize=10
+                )
         names = [_COMPONENT_NAMES.get(name, name) for name in counts]
         axes.set_yticks(range(len(counts)), names)
-        axes.invert_yaxis()
-        axes.set(xscale="log", xlim=(1e5, 2e10), xlabel="parameters")
+        axes.set(xscale="log", xlim=(3e5, 3e9), ylim=(len(counts) - 0.4, -0.5), xlabel="parameters")
+        axes.set_xticks([1e6, 1e7, 1e8, 1e9], ["1 million", "10", "100", "1,000 million"])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        keys = [Rectangle((0, 0), 1, 1, color=colour) for colour in (GREEN, BLUE)]
-        axes.legend(
-            keys, ["this course", "Stable Diffusion 1.x"], loc="lower right", facecolor=PAPER
-        )
+        for colour, marker, label in ((GREEN, "o", "this course"), (BLUE, "s", "full size")):
+            axes.plot([], [], marker, color=colour, label=label, linestyle="none")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
     return figure

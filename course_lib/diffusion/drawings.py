@@ -1,0 +1,80 @@
+"""How close is a picture to one of the drawings that a model was trained on, whatever its pose?
+
+Each object of the course has three drawings for training. A training picture shows one of them,
+turned, scaled, moved and mirrored. So copies of a drawing are found by aligning it first.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from course_lib.data import sprites
+
+Picture = Float[Tensor, "3 height width"]
+
+_SIDE = 48  # pixels: pictures are compared at this side
+_ANGLES = (-10, -5, 0, 5, 10)  # degrees, as in captioned pictures
+_SIZES = (0.7, 0.77, 0.84, 0.91)  # of the picture's side
+_SHIFTS = (-0.05, 0.0, 0.05)
+
+
+class Nearest(NamedTuple):
+    """The drawing that is nearest to a picture, in its best pose."""
+
+    style: str
+    distance: float  # root mean squared difference of the pixels, in [0, 1]
+    picture: Float[Tensor, "3 48 48"]  # the drawing in that pose, on the picture's background
+
+
+def nearest_drawing(picture: Picture, name: str, styles: list[str] | None = None) -> Nearest:
+    """Compare a picture with the drawings of an object, in many poses.
+
+    Args:
+        picture: in [0, 1], an object on a plain background.
+        name: the object.
+        styles: of the drawings; by default those of the training.
+
+    Returns:
+        The nearest one of 360 poses of each drawing. The poses are on a grid, so even a picture of
+        the drawing itself has a small distance.
+    """
+    small = F.interpolate(picture[None], (_SIDE, _SIDE), mode="area")[0]
+    border = torch.cat([small[:, :2].flatten(1), small[:, -2:].flatten(1)], dim=1)
+    background = border.median(1).values[:, None, None]
+    best: list[Nearest] = []
+    for style in styles or sprites.styles():
+        poses = _poses(sprites.sprite(name, style))
+        candidates = poses[:, :3] + (1 - poses[:, 3:]) * background
+        distances = (candidates - small).square().mean((1, 2, 3)).sqrt()
+        index = int(distances.argmin())
+        best.append(Nearest(style, float(distances[index]), candidates[index]))
+    return min(best, key=lambda nearest: nearest.distance)
+
+
+def _poses(sprite: Float[Tensor, "4 _ _"]) -> Float[Tensor, "poses 4 48 48"]:
+    """The drawing in all poses, with its colours multiplied by its alpha."""
+    sprite = torch.cat([sprite[:3] * sprite[3:], sprite[3:]])
+    sprite = F.interpolate(sprite[None], (_SIDE, _SIDE), mode="area")
+    matrices = torch.tensor(
+        [
+            _matrix(flip, angle, size, x, y)
+            for flip in (1, -1)
+            for angle in _ANGLES
+            for size in _SIZES
+            for x in _SHIFTS
+            for y in _SHIFTS
+        ]
+    )
+    grid = F.affine_grid(matrices, [len(matrices), 4, _SIDE, _SIDE], align_corners=False)
+    return F.grid_sample(sprite.expand(len(matrices), -1, -1, -1), grid, align_corners=False)
+
+
+def _matrix(flip: int, angle: float, size: float, x: float, y: float) -> list[list[float]]:
+    """From places in the picture to places in the drawing, both from -1 to 1."""
+    cos, sin = math.cos(math.radians(angle)) / size, math.sin(math.radians(angle)) / size
+    rows = [[flip * cos, -flip * sin], [sin, cos]]
+    return [[*row, -2 * (row[0] * x + row[1] * y)] for row in rows]

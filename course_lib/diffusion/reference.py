@@ -1,0 +1,103 @@
+"""What the learner writes in lessons 6 and 7: used where an exercise isn't written yet.
+
+See :func:`course_lib.exercises.yours_or`. The models themselves use :mod:`course_lib.sd.samplers`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Images = Float[Tensor, "batch *shape"]
+AlphaBars = Float[Tensor, " times"]
+
+
+def add_noise(x0: Images, noise: Images, alpha_bars: Float[Tensor, " batch"]) -> Images:
+    """Noisy images, each with its own alpha bar in [0, 1]."""
+    alpha_bars = alpha_bars.view(-1, *[1] * (x0.ndim - 1))
+    return alpha_bars.sqrt() * x0 + (1 - alpha_bars).sqrt() * noise
+
+
+def zero_terminal_snr(alpha_bars: AlphaBars) -> AlphaBars:
+    """A schedule whose last signal rate is 0: Lin et al. (2023), arXiv:2305.08891, section 3.1."""
+    alphas = alpha_bars.sqrt()
+    shifted = alphas - alphas[-1]
+    return (shifted * alphas[0] / shifted[0]) ** 2
+
+
+def predict_x0(x: Images, model_output: Images, alpha_bar: float, prediction_type: str) -> Images:
+    """The clean image; ``prediction_type``: "noise" or "v"."""
+    alpha, sigma = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+    if prediction_type == "v":
+        return alpha * x - sigma * model_output
+    return (x - sigma * model_output) / alpha
+
+
+def diffusion_loss(
+    denoiser: Callable,
+    x0: Images,
+    noise: Images,
+    t: Int[Tensor, " batch"],
+    alpha_bars: AlphaBars,
+) -> Float[Tensor, ""]:
+    """The mean squared error of v, from a denoiser that predicts the noise."""
+    bars = alpha_bars[t]
+    errors = denoiser(add_noise(x0, noise, bars), t) - noise
+    return (errors**2 / bars.view(-1, *[1] * (x0.ndim - 1))).mean()
+
+
+def ddim_step(x: Images, noise_pred: Images, alpha_bar: float, next_alpha_bar: float) -> Images:
+    """Song et al. (2021), arXiv:2010.02502, equation 12, without new noise."""
+    x0 = predict_x0(x, noise_pred, alpha_bar, "noise")
+    return next_alpha_bar**0.5 * x0 + (1 - next_alpha_bar) ** 0.5 * noise_pred
+
+
+def sample(
+    denoiser: Callable, x: Images, timesteps: Sequence[int], alpha_bars: AlphaBars
+) -> Images:
+    """DDIM from noise to images; the last step leads to no noise at all."""
+    following = [float(alpha_bars[t]) for t in timesteps[1:]] + [1.0]
+    for t, next_alpha_bar in zip(timesteps, following, strict=True):
+        x = ddim_step(x, denoiser(x, t), float(alpha_bars[t]), next_alpha_bar)
+    return x
+
+
+def apply_guidance(
+    predictions: Float[Tensor, "twice *shape"], guidance: float
+) -> Float[Tensor, "batch *shape"]:
+    """Classifier-free guidance; the first half is predicted without the prompts."""
+    uncond, cond = predictions.chunk(2)
+    return uncond + guidance * (cond - uncond)
+
+
+def keep_outside(
+    x: Images, known: Images, noise: Images, mask: Float[Tensor, "1 1 _ _"], alpha_bar: float
+) -> Images:
+    """``x`` where the mask is 1; elsewhere the known latent, with noise of this timestep."""
+    noisy = alpha_bar**0.5 * known + (1 - alpha_bar) ** 0.5 * noise
+    return mask * x + (1 - mask) * noisy
+
+
+def sinusoidal_embedding(t: int, channels: int) -> Float[Tensor, " channels"]:
+    """Vaswani et al. (2017), arXiv:1706.03762, section 3.5; first cosines, then sines."""
+    half = channels // 2
+    angles = t / 10_000 ** (torch.arange(half, dtype=torch.float32) / half)
+    return torch.cat([angles.cos(), angles.sin()])
+
+
+def attention(
+    q: Float[Tensor, "*lead queries channels"],
+    k: Float[Tensor, "*lead tokens channels"],
+    v: Float[Tensor, "*lead tokens values"],
+) -> tuple[Float[Tensor, "*lead queries values"], Float[Tensor, "*lead queries tokens"]]:
+    """Outputs and weights: Vaswani et al. (2017), arXiv:1706.03762, equation 1."""
+    weights = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)
+    return weights @ v, weights
+
+
+def split_heads(
+    x: Float[Tensor, "batch tokens channels"], heads: int
+) -> Float[Tensor, "batch heads tokens share"]:
+    """Equal parts of the channels for each head."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)

@@ -1,0 +1,75 @@
+"""What lesson 6 claims about denoisers, losses and the order of samplers."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from course_lib.diffusion import reference, small_denoiser
+from course_lib.diffusion.optimal_denoiser import GaussianDenoiser, OptimalDenoiser
+from course_lib.profiling.cost import fit_power_law
+
+SCHEDULE = small_denoiser.SCHEDULE
+BARS = SCHEDULE.alphas_cumprod.float()
+
+
+def test_gaussian_denoiser_agrees_with_many_samples():
+    generator = torch.Generator().manual_seed(0)
+    clean = 0.5 + 0.3 * torch.randn(20_000, 1, generator=generator)
+    many = OptimalDenoiser(clean, SCHEDULE)
+    x = torch.tensor([[0.2], [1.0]])
+    for t in (300, 700):
+        torch.testing.assert_close(
+            GaussianDenoiser(0.5, 0.3, SCHEDULE)(x, t), many(x, t), atol=0.02, rtol=0
+        )
+
+
+@pytest.mark.parametrize(("extrapolate", "low", "high"), [(False, -1.3, -0.8), (True, -3, -1.8)])
+def test_ddim_is_of_first_order_and_extrapolation_of_second(extrapolate, low, high):
+    denoiser = GaussianDenoiser(0.5, 0.3, SCHEDULE)
+    start = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    ratios = (BARS / (1 - BARS)).log() / 2
+
+    def run(steps):
+        targets = torch.linspace(float(ratios[999]), float(ratios[40]), steps + 1)
+        times = [int((ratios - target).abs().argmin()) for target in targets]
+        x, previous = start, None
+        for t, next_t in pairwise(times):
+            x0 = reference.predict_x0(x, denoiser(x, t), float(BARS[t]), "noise")
+            guess = x0 + (x0 - previous) / 2 if extrapolate and previous is not None else x0
+            noise = (x - BARS[t] ** 0.5 * guess) / (1 - BARS[t]) ** 0.5
+            x, previous = reference.ddim_step(x, noise, float(BARS[t]), float(BARS[next_t])), x0
+        return x
+
+    exact, counts = run(200), (8, 16, 32)
+    errors = [float((run(count) - exact).square().mean().sqrt()) for count in counts]
+    assert low < fit_power_law(counts, errors)[0] < high
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_samples_have_the_shares_of_the_data(sampler, seed):
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[-1.2, -0.5], [1.2, -0.5], [0.0, 1.3]])
+    shares = torch.tensor([0.6, 0.3, 0.1])
+    cluster = torch.multinomial(shares, 400, replacement=True, generator=generator)
+    points = centres[cluster] + 0.15 * torch.randn(400, 2, generator=generator)
+    x = torch.randn(500, 2, generator=generator)
+    ends = small_denoiser.sample(OptimalDenoiser(points, SCHEDULE), x, sampler=sampler, steps=50)
+    found = torch.cdist(ends, centres).argmin(1).bincount(minlength=3) / 500
+    torch.testing.assert_close(found, cluster.bincount() / 400, atol=0.1, rtol=0)
+
+
+def test_loss_of_the_lesson_is_that_of_the_library():
+    torch.manual_seed(0)
+    denoiser, clean = GaussianDenoiser(0, 1, SCHEDULE), torch.randn(8, 4, 4, 4)
+    torch.manual_seed(1)
+    expected = small_denoiser.loss(denoiser, clean)
+    torch.manual_seed(1)
+    t, noise = torch.randint(1000, (8,)), torch.randn_like(clean)
+    torch.testing.assert_close(reference.diffusion_loss(denoiser, clean, noise, t, BARS), expected)
+
+
+def test_a_cured_schedule_ends_without_signal():
+    cured = reference.zero_terminal_snr(BARS)
+    assert cured[-1] == 0 and float(cured[0]) == pytest.approx(float(BARS[0]))

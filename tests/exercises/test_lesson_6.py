@@ -1,0 +1,166 @@
+"""Lesson 6: right solutions pass, wrong ones are named by the visible check and earn no full marks.
+
+A wrong solution is the reference with some text replaced, or a whole function.
+"""
+
+import pytest
+import torch
+
+from course_lib.checks import call
+from tests.support.attempts import attempt, changed, exercise
+
+LESSON = "06_latent_diffusion"
+NAMES = {"torch": torch, "call": call}
+
+WRONG = {
+    "add-noise": [
+        ([("alpha_bars[:, None, None, None]", "alpha_bars")], "shape (batch, 1, 1, 1)"),
+        ([(".sqrt() * x0", " * x0"), (".sqrt() * noise", " * noise")], "square roots"),
+        ([("(1 - alpha_bars).sqrt()", "(1 - alpha_bars.sqrt())")], "squares"),
+        ([("(1 - alpha_bars).sqrt() * noise", "noise")], "weight the noise"),
+        ([("* x0", "* noise_"), ("* noise\n", "* x0\n"), ("noise_", "noise")], "swapped"),
+        ([("alpha_bars[:, None, None, None]", "alpha_bars[0]")], "Each image"),
+        (
+            [("return alpha_bars.sqrt() * x0 +", "x0 *= alpha_bars.sqrt()\n    return x0 +")],
+            "modif",
+        ),
+        ([("* noise\n", "* torch.randn_like(noise)\n")], ""),
+        ([("return ", "")], "returned None"),
+        ([("* noise\n", "* noise.abs()\n")], ""),
+        ([("(1 - alpha_bars).sqrt() * noise", "0")], ""),
+    ],
+    "zero-at-the-end": [
+        ([("alpha_bars.sqrt()", "alpha_bars"), (") ** 2", ")")], "Take their square roots"),
+        ([(") ** 2", ")")], "signal rates"),
+        ([("(shifted * alphas[0] / shifted[0]) ** 2", "shifted**2")], "rescale"),
+        ([("alphas - alphas[-1]", "alphas")], "last signal rate must be 0"),
+        ([("* alphas[0] / shifted[0]", "/ shifted[0]")], "first alpha bar"),
+        (
+            [
+                (
+                    "(shifted * alphas[0] / shifted[0]) ** 2",
+                    "torch.cat([alpha_bars[:-1], alphas[-1:] * 0])",
+                )
+            ],
+            "Shifted by 0.1",
+        ),
+        ([("alphas = alpha_bars.sqrt()", "alpha_bars[-1] = 0\n    return alpha_bars")], "modified"),
+        ([("alphas - alphas[-1]", "alphas - alphas[0]")], "last signal rate"),
+        ([("return ", "")], "returned None"),
+        ([("shifted[0]) ** 2", "shifted[0])[:-1] ** 2")], "one alpha bar per timestep"),
+    ],
+    "read-clean": [
+        ([("(x - sigma * model_output) / alpha", "x - sigma * model_output")], "divide"),
+        (
+            [("alpha_bar**0.5", "alpha_bar"), ("(1 - alpha_bar) ** 0.5", "1 - alpha_bar")],
+            "square roots",
+        ),
+        ([("alpha * x - sigma", "sigma * x + alpha")], "That is the noise"),
+        ([('if prediction_type == "v":', "if False:")], "equation of the noise"),
+        ([("alpha * x - sigma", "alpha * x + sigma")], "cancel"),
+        ([('== "v"', '== "noise"')], ""),
+        (
+            [("(x - sigma * model_output) / alpha", "(x + sigma * model_output) / alpha")],
+            "subtract",
+        ),
+        ([("return (x", "x -= sigma * model_output\n    return (x")], "modified"),
+        ([("alpha * x - sigma * model_output", "(alpha * x - sigma * model_output) / alpha")], ""),
+        ([("return (x - sigma * model_output) / alpha", "pass")], "returned None"),
+    ],
+    "diffusion-loss": [
+        ([("[:, None, None, None]", "")], "shape (batch, 1, 1, 1)"),
+        ([("alpha_bars[t]", "alpha_bars[:2]")], "timestep 1"),
+        ([(" / bars)", ")")], "Divide each error"),
+        ([("** 2 / bars", "** 2 / bars.sqrt()")], "then square it"),
+        ([("- noise)", "- x0)")], "target is the noise"),
+        ([("denoiser(noisy, t)", "denoiser(x0, t)")], "noisy images"),
+        ([(".mean()", ".sum()")], "not their sum"),
+        ([(".mean()", ".mean((1, 2, 3))")], "one number"),
+        ([("** 2 / bars).mean()", "/ bars.sqrt()).abs().mean()")], ""),
+        ([("denoiser(noisy, t)", "denoiser(noisy, t[0])")], "with x and t"),
+        ([("* noise\n", "* torch.randn_like(noise)\n")], ""),
+        ([("bars.sqrt() * x0 + (1 - bars).sqrt()", "bars * x0 + (1 - bars)")], "timestep 1"),
+        ([("* x0 +", "* x0 -")], ""),
+        ([("return ((", "return float((")], "stopped"),
+    ],
+    "ddim-step": [
+        (
+            [("x0 = (x - (1 - alpha_bar) ** 0.5 * noise_pred) / alpha_bar**0.5", "x0 = x")],
+            "mixed again",
+        ),
+        ([("(1 - next_alpha_bar) ** 0.5 * noise_pred", "(1 - alpha_bar) ** 0.5 * noise_pred")], ""),
+        ([("next_alpha_bar**0.5 * x0 + (1 - next_alpha_bar) ** 0.5 * noise_pred", "x0")], ""),
+        ([("+ (1 - next_alpha_bar) ** 0.5 * noise_pred", "")], "Without noise"),
+        ([("** 0.5", ""), ("**0.5", "")], "square roots"),
+        ([("** 0.5 * noise_pred\n    ###", "** 0.5 * torch.randn_like(x)\n    ###")], ""),
+        ([(" / alpha_bar**0.5", "")], ""),
+        ([("return next_alpha_bar", "x -= x0\n    return next_alpha_bar")], "modified"),
+        ([("return ", "")], "returned None"),
+        ([("next_alpha_bar**0.5 * x0", "alpha_bar**0.5 * x0")], ""),
+    ],
+    "sample": [
+        (
+            [
+                (
+                    "(alpha_bars[t]) for t in timesteps[1:]",
+                    "(alpha_bars[t - 1]) for t in timesteps[:-1]",
+                )
+            ],
+            "*list*",
+        ),
+        ([("timesteps[1:]] + [1.0]", "timesteps[1:]] + [float(alpha_bars[0])]")], ""),
+        ([("        x = next", "        y = next")], ""),
+        (
+            [("zip(timesteps, next_alpha_bars, strict=True)", "zip(timesteps[:1], [1.0])")],
+            "at each of the timesteps",
+        ),
+        (
+            [
+                (
+                    "zip(timesteps, next_alpha_bars, strict=True)",
+                    "zip(timesteps[:-1], next_alpha_bars)",
+                )
+            ],
+            "",
+        ),
+        ([("denoiser(x, t)", "denoiser(x, timesteps[0])")], "in their order"),
+        (
+            [
+                (
+                    "next_alpha_bar) ** 0.5 * noise_pred",
+                    "next_alpha_bar) ** 0.5 * torch.randn_like(x)",
+                )
+            ],
+            "",
+        ),
+        ([("return x", "return x0 * 0")], ""),
+        ([("for t, next", "timesteps.reverse()\n    for t, next")], ""),
+        ([("return x\n", "return None\n")], "returned None"),
+        ([("[float(alpha_bars[t]) for t in timesteps[1:]] + [1.0]", "[1.0] * len(timesteps)")], ""),
+        (
+            [("float(alpha_bars[t])\n        noise", "float(alpha_bars[t]) ** 0.5\n        noise")],
+            "",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_reference_passes(name):
+    assert attempt(LESSON, name, exercise(LESSON, name).solution, NAMES) == ("", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, n) for name, tries in WRONG.items() for n in range(len(tries))]
+)
+def test_wrong_solution_is_named_and_earns_less(name, number):
+    changes, part = WRONG[name][number]
+    message, share = attempt(
+        LESSON, name, changed(exercise(LESSON, name).solution, *changes), NAMES
+    )
+    assert message and part in message, message
+    assert share < 1
+
+
+def test_sixty_wrong_solutions_are_tried():
+    assert sum(map(len, WRONG.values())) >= 60

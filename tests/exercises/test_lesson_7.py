@@ -1,0 +1,155 @@
+"""Lesson 7: right solutions pass, wrong ones are named by the visible check and earn no full marks.
+
+A wrong solution is the reference with some text replaced.
+"""
+
+import functools
+
+import pytest
+import torch
+
+from course_lib.checks import call
+from course_lib.diffusion import text_to_image as tiny_sd
+from tests.support.attempts import attempt, changed, exercise
+
+LESSON = "07_stable_diffusion"
+
+WRONG = {
+    "attention": [
+        ([("k.transpose(-2, -1)", "k.T")], "swap only the last two"),
+        ([("k.transpose(-2, -1)", "k")], "k.transpose(-2, -1)"),
+        ([(" / q.shape[-1] ** 0.5", "")], "Divide the scores"),
+        ([("q.shape[-1] ** 0.5", "q.shape[-1]")], "not by 4"),
+        ([("q.shape[-1] ** 0.5", "k.shape[-2] ** 0.5")], ""),
+        ([("softmax(dim=-1)", "softmax(dim=-2)")], "over the tokens"),
+        ([("softmax(dim=-1)", "softmax(dim=0)")], "over the tokens"),
+        ([("weights @ v, weights", "weights, weights @ v")], "outputs come first"),
+        ([("weights @ v, weights", "weights @ v, scores")], ""),
+        ([("return weights @ v, weights", "return weights @ v")], "must return a tuple"),
+        ([("scores.softmax(dim=-1)", "scores / scores.sum(-1, keepdim=True)")], ""),
+        ([("scores.softmax(dim=-1)", "scores.sigmoid()")], ""),
+        ([("    scores = q @", "    q /= 2\n    scores = 2 * q @")], "modified"),
+        ([("q.shape[-1] ** 0.5", "2")], ""),
+    ],
+    "split-heads": [
+        ([(".transpose(1, 2)", "")], "before the tokens"),
+        (
+            [
+                (
+                    "batch, tokens, heads, channels // heads).transpose(1, 2)",
+                    "batch, heads, tokens, channels // heads)",
+                )
+            ],
+            "mixes up",
+        ),
+        (
+            [
+                (
+                    "heads, channels // heads).transpose(1, 2)",
+                    "channels // heads, heads).permute(0, 3, 1, 2)",
+                )
+            ],
+            "not every third",
+        ),
+        ([(".transpose(1, 2)", ".transpose(0, 2)")], ""),
+        ([("channels // heads", "channels / heads")], "stopped"),
+        ([("reshape(batch, tokens, heads, channels // heads)", "view(1, tokens, heads, -1)")], ""),
+        ([(".transpose(1, 2)", ".transpose(1, 2)[:, :, :2]")], ""),
+        ([(".transpose(1, 2)", ".transpose(1, 2).flip(1)")], ""),
+        ([("return ", "")], "returned None"),
+        ([("return x", "x += 0.5\n    return x")], "modified"),
+    ],
+    "clocks": [
+        ([("[angles.cos(), angles.sin()]", "[angles.sin(), angles.cos()]")], "cosines come first"),
+        (
+            [
+                (
+                    "torch.cat([angles.cos(), angles.sin()])",
+                    "torch.stack([angles.cos(), angles.sin()], 1).flatten()",
+                )
+            ],
+            "interleave",
+        ),
+        ([("/ half)\n", "/ max(half - 1, 1))\n")], "half - 1"),
+        ([("/ half)\n", "/ channels)\n")], ""),
+        ([("t / 10_000", "t * 10_000")], ""),
+        ([("10_000", "1_000")], ""),
+        ([("dtype=torch.float32", "dtype=torch.float64")], "float32"),
+        ([("torch.cat([angles.cos(), angles.sin()])", "angles.cos()")], "channels"),
+        ([("torch.arange(half, dtype=torch.float32)", "torch.arange(1, half + 1)")], ""),
+        ([("return torch.cat", "torch.cat")], "returned None"),
+        ([("t / 10_000 **", "t // 10_000 **")], ""),
+    ],
+    "guided": [
+        ([("uncond + guidance", "cond + guidance")], "*without* the prompt"),
+        ([("(cond - uncond)", "cond - uncond")], "only the difference"),
+        ([("uncond, cond =", "cond, uncond =")], "second half"),
+        ([("predictions.chunk(2)", "predictions[::2], predictions[1::2]")], "every other"),
+        ([("uncond + guidance * (cond - uncond)", "cond")], ""),
+        ([("uncond + guidance * (cond - uncond)", "guidance * cond")], "only the difference"),
+        ([("guidance * (cond", "int(guidance) * (cond")], "fractions"),
+        ([("guidance * (cond", "abs(guidance) * (cond")], "below 0"),
+        ([("predictions.chunk(2)", "predictions.chunk(2, dim=1)")], "two halves"),
+        ([("return uncond", "cond -= uncond\n    return uncond")], "modified"),
+        ([("return ", "")], "returned None"),
+    ],
+    "keep-outside": [
+        ([("mask * x + (1 - mask) * noisy", "(1 - mask) * x + mask * noisy")], "swapped"),
+        ([("(1 - mask) * noisy", "(1 - mask) * known")], "add the noise"),
+        ([("** 0.5", ""), ("**0.5", "")], "square roots"),
+        (
+            [
+                (
+                    "alpha_bar**0.5 * known + (1 - alpha_bar) ** 0.5 * noise",
+                    "alpha_bar**0.5 * noise + (1 - alpha_bar) ** 0.5 * known",
+                )
+            ],
+            "each other",
+        ),
+        ([("mask * x + (1 - mask) * noisy", "noisy")], "stays as it is"),
+        ([("mask * x + (1 - mask) * noisy", "x + (1 - mask) * noisy")], ""),
+        ([("mask * x + (1 - mask) * noisy", "mask * x")], ""),
+        ([("* noise\n", "* torch.randn_like(x)\n")], ""),
+        ([("return mask", "x *= mask\n    return mask")], "modified"),
+        ([("return ", "")], "returned None"),
+    ],
+    "text-to-image": [
+        ([('["", prompt]', '[prompt, ""]')], "Not the library's image"),
+        ([("x / sd.vae.config.scaling_factor", "x")], "Not the library's image"),
+        ([("images[0] / 2 + 0.5", "images[0]")], ""),
+        ([(".clamp(0, 1)", "")], ""),
+        ([("manual_seed(seed)", "manual_seed(0)")], "seed"),
+        ([("guidance * (cond", "5.0 * (cond")], "guidance"),
+        ([("DPMSolverPP(sd.schedule, steps)", "DPMSolverPP(sd.schedule, 3)")], "number of steps"),
+        ([("return (images[0]", "return (images")], "without the batch"),
+        ([("with torch.no_grad():", "if True:")], "no_grad"),
+        ([(", generator=generator", "")], ""),
+        ([("x.repeat(2, 1, 1, 1)", "x")], "both as a batch of 2"),
+    ],
+}
+
+
+@functools.cache
+def names() -> dict:
+    return {"torch": torch, "call": call, "sd": tiny_sd.load()}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_reference_passes(name):
+    assert attempt(LESSON, name, exercise(LESSON, name).solution, names()) == ("", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, n) for name, tries in WRONG.items() for n in range(len(tries))]
+)
+def test_wrong_solution_is_named_and_earns_less(name, number):
+    changes, part = WRONG[name][number]
+    solution = exercise(LESSON, name).solution
+    message, share = attempt(LESSON, name, changed(solution, *changes), names())
+    assert message and part in message, message
+    # The values of these two are right: only the visible check sees more.
+    assert share < 1 or part in ("float32", "no_grad")
+
+
+def test_sixty_wrong_solutions_are_tried():
+    assert sum(map(len, WRONG.values())) >= 60
