@@ -5,14 +5,22 @@ import torch
 from PIL import Image
 
 from course_lib.assets import checkpoints, paths
+from course_lib.compression import autoencoder
 from course_lib.data import captioned
-from course_lib.diffusion import evaluation, judge, text_to_image
+from course_lib.diffusion import (
+    denoiser_training,
+    evaluation,
+    judge,
+    small_denoiser,
+    text_to_image,
+)
+from course_lib.sd.samplers import gaussian
 from course_lib.training import publish, recipes
 
 MIB = 2**20
 
 
-@pytest.mark.parametrize("name", ["judge", "tiny-sd"])
+@pytest.mark.parametrize("name", ["judge", "denoiser", "tiny-sd"])
 def test_card_is_complete_and_names_missed_thresholds(name):
     card, recipe = checkpoints.read_card(name), recipes.recipe(name)
     metrics = card["metrics"]
@@ -54,6 +62,15 @@ def test_judge_matches_its_card(split):
     metrics = judge.evaluate(judge.load(), split, publish.TEST_EXAMPLES)
     expected = checkpoints.read_card("judge")["metrics"][split]
     assert metrics == pytest.approx(expected, abs=0.004)
+
+
+def test_most_pictures_of_the_small_denoiser_are_apples():
+    """What lesson 6 shows: its sampler and the shipped denoiser draw recognisable pictures."""
+    noise = gaussian((12, 4, 16, 16), torch.Generator().manual_seed(7))
+    latents = small_denoiser.sample(denoiser_training.load(), noise, steps=20)
+    verdicts = judge.load().classify(small_denoiser.decode(autoencoder.load(), latents))
+    recognised = sum(verdict.name in small_denoiser.OBJECTS for verdict in verdicts)
+    assert recognised >= 6  # by chance: one in 24 of them
 
 
 def test_accuracy_of_12_generated_pictures_is_close_to_the_card():
