@@ -25,7 +25,6 @@ _LINK = re.compile(
     r'(?: "[^"\n]*")?\)'
 )
 _FENCE = re.compile(r"(?P<fence>`{3,})(?P<what>.*)")
-_QUESTION_SETTING = re.compile(r"^:\w+:.*$|\{\{.*?\}\}", re.MULTILINE)
 _SOURCES = re.compile(r"^## Sources$.*", re.MULTILINE | re.DOTALL)
 _NO_PROSE = re.compile(
     r"\A---\n.*?^---$|`[^`\n]*`|\$[^$]*\$|\]\([^)\n]*\)|https?://\S+", re.M | re.S
@@ -101,20 +100,19 @@ def read_sources(folder: Path) -> dict[str, str]:
 
 
 def prose(source: str) -> str:
-    """A lesson's text without code, formulas, addresses and its list of sources, on as many lines
-    as the source has.
+    """A lesson's text without code, questions, formulas, addresses and its list of sources, on as
+    many lines as the source has. A question uses terms that the text above it has introduced.
     """
-    rows, fence, is_code = [], "", False
+    rows, fence = [], ""
     for row in source.split("\n"):
         match = _FENCE.match(row)
         if match and not fence:
-            fence, is_code = match["fence"], not match["what"].startswith("{question}")
-            row = ""
+            fence, row = match["fence"], ""
         elif match and match["fence"] == fence and not match["what"].strip():
-            fence, is_code, row = "", False, ""
-        rows.append("" if is_code else row)
+            fence, row = "", ""
+        rows.append("" if fence else row)
     text = "\n".join(rows)
-    for pattern in (_SOURCES, _QUESTION_SETTING, _NO_PROSE):
+    for pattern in (_SOURCES, _NO_PROSE):
         text = pattern.sub(lambda match: "\n" * match[0].count("\n"), text)
     return text
 
