@@ -83,6 +83,21 @@ def step_weights(model: UNet) -> tuple[list[Weights], Weights, list[Weights], We
     )
 
 
+def step_tensors(model: UNet) -> tuple[list[Weights], Weights, list[Weights], Weights]:
+    """As :func:`step_weights`, but plain tensors, without gradients."""
+    encoder, bottleneck, decoder, output = step_weights(model)
+    return (
+        [_detached(step) for step in encoder],
+        _detached(bottleneck),
+        [_detached(step) for step in decoder],
+        _detached(output),
+    )
+
+
+def _detached(weights: Weights) -> Weights:
+    return tuple(weight.detach() for weight in weights)
+
+
 def unet_parameters(in_channels: int, out_channels: int, width: int, depth: int) -> int:
     """The number of parameters of a U-Net with biases everywhere and no normalisation."""
     total, before = width * out_channels + out_channels, in_channels
