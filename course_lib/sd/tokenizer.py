@@ -184,16 +184,16 @@ class _WordSplitter:
     """Text to words, single digits, runs of signs, and the tokens that stay whole."""
 
     def __init__(self, added: Sequence[AddedWord]) -> None:
-        exact = [regex.escape(word.content) for word in added if not word.normalized]
+        exact = [regex.escape(word.content) for word in added if not word.any_case]
         self._whole = "|".join([_SPECIAL, *sorted(exact, key=len, reverse=True)])
-        keys = sorted((self.key(word) for word in added if word.normalized), key=len, reverse=True)
+        keys = sorted((self.key(word) for word in added if word.any_case), key=len, reverse=True)
         # Among words that begin at the same letter the longest one counts.
         self._added = "|".join(r"\s+".join(map(regex.escape, key.split(" "))) for key in keys)
 
     @staticmethod
     def key(word: AddedWord) -> str:
         """How the splitter returns an added word."""
-        if not word.normalized:
+        if not word.any_case:
             return word.content
         return regex.sub(r"\s+", " ", _normalise(word.content))
 

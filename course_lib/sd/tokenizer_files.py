@@ -35,12 +35,12 @@ _NO_LENGTH = 10**9
 class AddedWord:
     """A word with an id of its own.
 
-    ``normalized``: whether it is found in text of any case, as transformers does by default.
+    ``any_case``: whether it is found in text of any case, as transformers does by default.
     """
 
     content: str
     number: int
-    normalized: bool = True
+    any_case: bool = True
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ Weights = Sequence[Tensor]
 
 
 def encoder_step(
-    x: Maps, *weights: Tensor, padding: int = 0
+    x: Maps, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, *, padding: int = 0
 ) -> tuple[Float[Tensor, "batch out _ _"], Float[Tensor, "batch out _ _"]]:
     """Two 3x3 convolutions, each with ReLU: the map for the skip connection, and it max-pooled."""
-    weight1, bias1, weight2, bias2 = weights
     x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))
     skip = F.relu(F.conv2d(x, weight2, bias2, padding=padding))
     return skip, F.max_pool2d(skip, 2)

@@ -85,7 +85,9 @@ def _detection_metrics(
     """Average precision of ``shape`` ("boxes" or "masks"), with and without regard to the class."""
     labels = [scene.labels for scene in truth]
     shapes = [getattr(scene, shape) for scene in truth]
-    merged = [_suppress_any_class(each) if shape == "boxes" else each for each in predictions]
+    merged: Sequence = predictions
+    if shape == "boxes":
+        merged = [_suppress_any_class(detections) for detections in predictions]
     any_class = detection.average_precision(merged, labels, shapes, by_class=False)
     metrics = {f"{name}_any_class": value for name, value in any_class.items()}
     if known:

@@ -54,4 +54,7 @@ def test_wheel_contains_the_packages_the_data_and_the_extension(project):
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["packages"] == ["course_lib", "grading/course_grading", "website/course_site"]
     assert wheel["force-include"] == {"data": "course_lib/_assets"}
-    assert list(wheel["shared-data"]) == ["course_lib/quiz/labextension"]
+    assert list(wheel["shared-data"]) == [
+        "course_lib/quiz/labextension",
+        "course_lib/commands/labextension",
+    ]

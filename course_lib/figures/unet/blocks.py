@@ -88,7 +88,8 @@ def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], lis
         return Box(shape, left + width / 2, 0.0, width, height, *shape_labels(shape))
 
     current = box(members[0].input_shape, _LEFT_MARGIN)
-    boxes, arrows = [current], []
+    boxes = [current]
+    arrows: list = []
     for operation in members:
         if operation.kind == COPY:
             copy = box(operation.output_shape, current.left)

@@ -213,9 +213,10 @@ def compare_joins(joins: Mapping[str, tuple[int, int, str, int]]) -> Figure:
             axes.set_title(name, fontsize=11)
             _draw_channels(axes, 0.6, 3.6, ((kept, SKY),), f"kept: {kept}")
             _draw_channels(axes, 0.6, 0.6, ((computed, ORANGE),), f"computed: {computed}")
-            parts, text = [(result, MUTED)], f"{result}"
+            parts: tuple[tuple[int, str], ...] = ((result, MUTED),)
+            text = f"{result}"
             if how == "concatenate":
-                parts = [(kept, SKY), (computed, ORANGE)]
+                parts = ((kept, SKY), (computed, ORANGE))
                 text = f"{kept} + {computed} = {result}"
             _draw_channels(axes, 7.0, 2.1, parts, text)
             for y in (4.4, 1.4):
