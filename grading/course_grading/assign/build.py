@@ -27,7 +27,7 @@ from course_grading.errors import BuildError
 from course_grading.gradebook.nbgrader_api import open_api
 
 # Whether questions that can be guessed are problems of a check, or only reported.
-REFUSE_GUESSABLE = False
+REFUSE_GUESSABLE = True
 
 
 @dataclass
