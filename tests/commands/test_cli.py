@@ -57,7 +57,7 @@ def test_help_lists_every_command(course_command):
 @pytest.mark.parametrize(
     "lesson, problem",
     [
-        ("99", "there is no lesson '99'"),
+        ("98", "there is no lesson '98'"),
         ("0", "there is no lesson"),
         ("", "there is no lesson"),
         ("²", "there is no lesson"),
