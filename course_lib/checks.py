@@ -1,10 +1,13 @@
-"""Calling a learner's function in a visible check: what goes wrong becomes a sentence, not a trace.
+"""Calling a learner's function: in a visible check (:func:`call`), where what goes wrong becomes a
+sentence and not a trace, and in later cells (:func:`prefer`, :func:`yours_or`), which the library's
+function lets go on.
 
 output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
 
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
@@ -80,3 +83,32 @@ def prefer(
         problem = f"stopped with {type(error).__name__}"
     print(f"{name} {problem}: the library's is used." if problem else f"Using your {name}.")
     return library if problem else yours
+
+
+def yours_or(function: Callable, library: Callable) -> Callable:
+    """The learner's function, or the library's as long as the learner's raises an error.
+
+    Whichever it is, the cells that follow have results to show. The first time the library has to
+    help, it prints a note.
+
+    Args:
+        function: an exercise's function.
+        library: does the same.
+
+    Returns:
+        A function with the arguments of both.
+    """
+    noted: list[str] = []
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except Exception as problem:  # not written yet, or not working
+            if not noted:
+                reason = "isn't written yet" if isinstance(problem, NotImplementedError) else None
+                noted.append(reason or f"raised {problem!r}")
+                print(f"Your {function.__name__} {noted[0]}: the library's is used here.")
+            return library(*arguments, **options)
+
+    return call

@@ -1,6 +1,6 @@
 """What the learner writes in lessons 6 and 7: used where an exercise isn't written yet.
 
-See :func:`course_lib.exercises.yours_or`. The models themselves use :mod:`course_lib.sd.samplers`.
+See :func:`course_lib.checks.yours_or`. The models themselves use :mod:`course_lib.sd.samplers`.
 """
 
 from collections.abc import Callable, Sequence

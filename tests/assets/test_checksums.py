@@ -89,7 +89,8 @@ def opens_text(call: ast.Call) -> bool:
     """Whether a call opens a file as text, and names no encoding."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     values = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
-    encoded = any(word.arg == "encoding" for word in call.keywords) or "utf-8" in values
+    encoded = any(word.arg == "encoding" for word in call.keywords)
+    encoded = encoded or not {"utf-8", "utf-8-sig"}.isdisjoint(values)
     if name in ("read_text", "write_text"):
         return not encoded
     return isinstance(call.func, ast.Name) and name == "open" and not encoded

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from course_lib import by_mode
 from course_lib.convolution import edge_kernels, layers
 from course_lib.data import scenes
-from course_lib.effort import effort
 from course_lib.figures.convolution import animation
 from course_lib.figures.convolution import kernels as kernel_figures
 from course_lib.figures.convolution import layers as layer_figures
@@ -111,10 +111,10 @@ def test_suppression_is_done_class_by_class_with_the_learners_function():
     assert calls[-1] == pytest.approx(0.3)
 
 
-def test_effort_follows_the_mode(monkeypatch):
+def test_sizes_follow_the_mode(monkeypatch):
     for mode, amount in (("quick", 1), ("full", 2), ("grading", 3)):
         monkeypatch.setenv("COURSE_MODE", mode)
-        assert effort(quick=1, full=2, grading=3) == amount
+        assert by_mode(quick=1, full=2, grading=3) == amount
 
 
 def test_the_square_of_the_question_is_where_its_text_puts_it():
