@@ -34,6 +34,7 @@ BATCH = 16
 LEARNING_RATE = 2e-3
 
 Images = Float[Tensor, "batch channels height width"]  # pixels in [-1, 1], or latents
+Noisy = Float[Tensor, "batch *shape"]  # images, or points in a few dimensions
 NoisePredictor = Callable[[Tensor, int], Tensor]  # noisy images and their time to the noise
 
 
@@ -95,7 +96,7 @@ def decode(
     return codecs.decode(model, latents / model.config.scaling_factor)
 
 
-def loss(model: nn.Module, clean: Images) -> Float[Tensor, ""]:
+def loss(model: Callable[[Tensor, Tensor], Tensor], clean: Images) -> Float[Tensor, ""]:
     """The squared error of the predicted noise, divided by alpha, at random times.
 
     Ho et al. (2020), arXiv:2006.11239, algorithm 1. Divided by alpha, the errors are those of v.
@@ -126,9 +127,9 @@ def v_error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -
 
 @torch.no_grad()
 def sample(
-    denoiser: NoisePredictor, x: Images, *, sampler: str = "ddim", steps: int = 20, seed: int = 0
-) -> Images:
-    """Turn noise into latents or pixels, with ``steps`` steps.
+    denoiser: NoisePredictor, x: Noisy, *, sampler: str = "ddim", steps: int = 20, seed: int = 0
+) -> Noisy:
+    """Turn noise into latents, pixels or points, with ``steps`` steps.
 
     Args:
         denoiser: predicts the noise.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from course_lib.unet.model import UNet, centre_crop
 
 Maps = Float[Tensor, "batch channels height width"]
+Skip = Float[Tensor, "batch _ _ _"]  # half as many channels as the maps below, and larger
 Weights = Sequence[Tensor]
 
 
@@ -27,7 +28,7 @@ def encoder_step(
 
 
 def decoder_step(
-    x: Maps, skip: Maps, up_weight: Tensor, up_bias: Tensor, *weights: Tensor, padding: int = 0
+    x: Maps, skip: Skip, up_weight: Tensor, up_bias: Tensor, *weights: Tensor, padding: int = 0
 ) -> Float[Tensor, "batch out _ _"]:
     """Up-convolution, the centre of ``skip`` before its channels, then two 3x3 convolutions."""
     x = F.conv_transpose2d(x, up_weight, up_bias, stride=2)

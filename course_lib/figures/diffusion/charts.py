@@ -63,7 +63,7 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
             right.plot(ratio, color=colour, linestyle=dash)
             left.plot(len(alpha) - 1, alpha[-1], "o", color=colour, clip_on=False)
             if alpha[-1] > 0:
-                _mark_end(right, len(alpha) - 1, ratio[-1], colour)
+                _mark_end(right, len(alpha) - 1, float(ratio[-1]), colour)
         left.set(xlabel="timestep t", ylabel="signal rate", title="signal rate", ylim=(0, 1.02))
         left.legend(loc="lower left")
         right.set(xlabel="timestep t", title="noise / signal", yscale="log")

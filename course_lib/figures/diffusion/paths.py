@@ -13,13 +13,14 @@ from course_lib.figures.diffusion.charts import SAMPLER_STYLES
 from course_lib.figures.style import FAINT, INK, MUTED, SKY, course_style
 
 Points = Float[Tensor, "points 2"]
+Places = Float[Tensor, "places 2"]
 
 _LIMIT = 3.0  # of both axes
 _ARROW = 0.42  # the length of every arrow
 
 
 def vector_fields(
-    points: Points, fields: Mapping[int, tuple[float, Points, Points]], title: str = "t = {}"
+    points: Points, fields: Mapping[int, tuple[float, Places, Places]], title: str = "t = {}"
 ) -> Figure:
     """Where a denoiser points at some timesteps, and the clean points, scaled as at that timestep.
 
