@@ -12,6 +12,7 @@ a point in a figure   ``"120, 45"``                  ``point in 640x480``
 ====================  =============================  ==========================
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -156,16 +157,7 @@ class Key:
     @property
     def margins(self) -> list[tuple[Fraction, Fraction]]:
         """The values of a number, and how far from each an answer may be."""
-        tolerance, relative = number_text.parse_tolerance(self.tolerance, self.right)
-        pairs = []
-        for text in self.values:
-            value = number_text.parse_number(text, self.format.unit) or Fraction(0)
-            margin = tolerance * abs(value) if relative else tolerance
-            # A recorded number has at least 12 digits: more than anybody types.
-            is_exact = Fraction(f"{float(value):.12g}") == value
-            rounding = Fraction(0) if is_exact else Fraction(1, 10**11)
-            pairs.append((value, margin + abs(value) * rounding))
-        return pairs
+        return list(_margins(self))
 
     def match(self, recorded: str) -> int | None:
         """The index in ``values`` of the one that a number or a point is; None for any other."""
@@ -184,6 +176,20 @@ class Key:
         """Whether a number or a point is a right one."""
         index = self.match(recorded)
         return index is not None and index <= self.right.count(";")
+
+
+@functools.lru_cache(maxsize=1024)
+def _margins(key: Key) -> tuple[tuple[Fraction, Fraction], ...]:
+    tolerance, relative = number_text.parse_tolerance(key.tolerance, key.right)
+    pairs = []
+    for text in key.values:
+        value = number_text.parse_number(text, key.format.unit) or Fraction(0)
+        margin = tolerance * abs(value) if relative else tolerance
+        # A recorded number has at least 12 digits: more than anybody types.
+        is_exact = Fraction(f"{float(value):.12g}") == value
+        rounding = Fraction(0) if is_exact else Fraction(1, 10**11)
+        pairs.append((value, margin + abs(value) * rounding))
+    return tuple(pairs)
 
 
 def order_share(recorded: str, right: str) -> float:

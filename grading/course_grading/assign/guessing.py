@@ -10,6 +10,7 @@ the wrong ones, and each letter A to D is the right one in 20 to 30 % of the sin
 with four options (rounded outwards, for few questions).
 """
 
+import functools
 import itertools
 import math
 import re
@@ -111,13 +112,19 @@ def chance(question: Question) -> float:
     """The share of the points that an answer by chance earns: one letter where one option is right,
     else the mean of all ways to tick at least one option and not all.
     """
-    sizes = range(1, len(question.letters)) if question.multiple else (1,)
-    answers = [
-        "".join(letters)
+    return _chance(len(question.right), len(question.wrong))
+
+
+@functools.cache
+def _chance(right: int, wrong: int) -> float:
+    """It depends on the numbers of right and wrong options alone."""
+    letters = scoring.LETTERS[: right + wrong]
+    sizes = range(1, len(letters)) if right > 1 else (1,)
+    return statistics.fmean(
+        scoring.score("".join(answer), letters[:right], letters[right:], 1)
         for size in sizes
-        for letters in itertools.combinations(question.letters, size)
-    ]
-    return statistics.fmean(_share(question, answer) for answer in answers)
+        for answer in itertools.combinations(letters, size)
+    )
 
 
 def option_length(text: str) -> int:

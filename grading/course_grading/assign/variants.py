@@ -46,15 +46,18 @@ class Draws:
     def __init__(self, key: bytes | None, *names: str):
         self.key = key
         self._names = names
-        self._drawn = 0
+        self.drawn: list[tuple[int, int]] = []  # of how many values which one
 
     def draw(self, published: Any, *others: Any) -> Any:
         """One of the values; the first one if the variant is the published one."""
         values = (published, *others)
-        self._drawn += 1
-        if self.key is None:
-            return published
-        return values[self.number("draw", str(self._drawn)) % len(values)]
+        index = self.index(len(self.drawn), len(values))
+        self.drawn.append((len(values), index))
+        return values[index]
+
+    def index(self, draw: int, count: int) -> int:
+        """Which of ``count`` values the draw with this number takes, counted from 0."""
+        return 0 if self.key is None else self.number("draw", str(draw + 1)) % count
 
     def number(self, *names: str) -> int:
         """A number below 2^128 that nothing but the key and the names decide."""
@@ -169,7 +172,7 @@ def _shuffle_options(question: Question, draws: Draws) -> Question:
 
 
 def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
-    """Make ``seeds`` variants of a question with parameters.
+    """Make ``seeds`` variants of a question with parameters, equal ones once.
 
     Raises:
         SourceError: for the first one in which a placeholder fails, two options are the same, or a
@@ -177,9 +180,29 @@ def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
     """
     if template.figure and question_figures.depends_on(template):
         seeds = min(seeds, CHECKED_FIGURES)
+    made: dict[tuple[int, ...], int] = {}
     for seed in range(seeds if template.params else 0):
+        draws = Draws(str(seed).encode(), template.name)
+        if _is_made(draws, made):
+            continue
         # in the author's order: shuffling the options makes no mistake
-        _render(template, Draws(str(seed).encode(), template.name), f"seed {seed}")
+        _render(template, draws, f"seed {seed}")
+        indices = tuple(index for _, index in draws.drawn)
+        for number, (count, _) in enumerate(draws.drawn):
+            made[indices[:number]] = count
+        made[indices] = 0
+
+
+def _is_made(draws: Draws, made: dict[tuple[int, ...], int]) -> bool:
+    """Whether an earlier variant drew the same values: nothing else tells two variants apart.
+
+    ``made`` has, for the first indices that a variant drew, of how many values it drew the next
+    one; 0 if it drew no more.
+    """
+    indices: tuple[int, ...] = ()
+    while count := made.get(indices):
+        indices += (draws.index(len(indices), count),)
+    return indices in made
 
 
 def choose(lesson: Lesson, key: bytes, origin: str) -> Lesson:
