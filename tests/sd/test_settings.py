@@ -4,7 +4,7 @@ without effect, and a folder gives diffusers' image whatever the settings are.
 
 import inspect
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -14,7 +14,15 @@ from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
-from tests.support.parity import EXACT, SINGLE, relative_error
+from tests.support.parity import (
+    EXACT,
+    SINGLE,
+    UNET,
+    VAE,
+    WITH_ATTENTION,
+    WITHOUT_ATTENTION,
+    relative_error,
+)
 from tests.support.published_sd import SCHEDULER, edit, write_published
 from tests.support.sampling import (
     comparable,
@@ -93,6 +101,10 @@ AS_IN_DIFFUSERS = {
     "DDPM, linspace": {"_class_name": "DDPMScheduler", "timestep_spacing": "linspace"},
     "an old sample_size": {"sample_size": 4},
 }
+FEW_ATTENTIONS = replace(
+    UNET, down_block_types=(WITHOUT_ATTENTION, WITHOUT_ATTENTION, WITH_ATTENTION)
+)
+SMALL_VAE = replace(VAE, block_out_channels=(8, 16), layers_per_block=1)
 
 
 @pytest.mark.filterwarnings("ignore:The configuration file of:FutureWarning")
@@ -100,10 +112,14 @@ AS_IN_DIFFUSERS = {
 def test_folder_gives_the_image_of_diffusers(_published, tmp_path, name):
     import diffusers
 
-    folder = shutil.copytree(_published, tmp_path / "sd")
     changes = dict(AS_IN_DIFFUSERS[name])
     if size := changes.pop("sample_size", None):
+        # 64 x 64 latents are slow: attention at 16 x 16 only, a smaller decoder and one step.
+        folder = write_published(tmp_path / "sd", FEW_ATTENTIONS, SMALL_VAE)
         edit(folder / "unet" / "config.json", sample_size=size, _diffusers_version="0.6.0")
+    else:
+        folder = shutil.copytree(_published, tmp_path / "sd")
+    steps, side = (1, 128) if size else (5, 32)
     removed = [key for key, value in changes.items() if value is None]
     edit(folder / SCHEDULER, *removed, **changes)
     scheduler = changes.get("_class_name", "PNDMScheduler")
@@ -114,10 +130,10 @@ def test_folder_gives_the_image_of_diffusers(_published, tmp_path, name):
     theirs.set_progress_bar_config(disable=True)
     found = weights.read(folder)
     assert scheduler.lower().startswith(found.sampler)
-    options = {"num_inference_steps": 5, "guidance_scale": 7.5, "output_type": "pt"}
+    options = {"num_inference_steps": steps, "guidance_scale": 7.5, "output_type": "pt"}
     expected = theirs("a red fox", generator=torch.Generator().manual_seed(3), **options).images
-    ours = weights.load_parts(found).generate("a red fox", sampler=found.sampler, steps=5, seed=3)
-    side = 256 if size else 32
+    pipeline = weights.load_parts(found)
+    ours = pipeline.generate("a red fox", sampler=found.sampler, steps=steps, seed=3)
     assert ours.shape == expected.shape == (1, 3, side, side)
     assert relative_error(ours, expected) <= SINGLE
     assert any("sample_size 4 of diffusers 0.6.0 is read as 64" in n for n in found.notes) == bool(

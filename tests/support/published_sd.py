@@ -8,6 +8,9 @@ from tempfile import TemporaryDirectory
 from typer.testing import CliRunner
 
 from course_lib.cli import app
+from course_lib.sd.unet import UNetConfig
+from course_lib.sd.vae import AutoencoderConfig
+from tests.support.parity import UNET, VAE
 from tests.support.sampling import PUBLISHED
 from tests.support.tiny_sd import pipeline_pair, write_tokenizer
 
@@ -16,10 +19,12 @@ UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
 Change = Callable[[Path], "Path | None"]
 
 
-def write_published(folder: Path) -> Path:
+def write_published(
+    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = VAE
+) -> Path:
     """The tiny pipeline as diffusers writes it, with the tokenizer and scheduler files of 2022."""
     with TemporaryDirectory() as empty:
-        _, theirs = pipeline_pair(Path(empty))
+        _, theirs = pipeline_pair(Path(empty), unet_config, vae_config)
     theirs.save_pretrained(folder)
     for file in (folder / "tokenizer").iterdir():
         file.unlink()

@@ -18,6 +18,8 @@ from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
+from course_lib.sd.unet import UNetConfig
+from course_lib.sd.vae import AutoencoderConfig
 from tests.support.parity import UNET, VAE, clip_pair, unet_pair, vae_pair
 from tests.support.sampling import diffusers_scheduler
 
@@ -50,18 +52,21 @@ def write_tokenizer(folder: Path) -> Path:
 
 
 @cache
-def pipeline_pair(folder: Path) -> "tuple[StableDiffusion, diffusers.StableDiffusionPipeline]":
+def pipeline_pair(
+    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = VAE
+) -> "tuple[StableDiffusion, diffusers.StableDiffusionPipeline]":
     """Our pipeline and diffusers', in float32.
 
-    ``folder``: an empty one, for the files of the tokenizer.
+    ``folder``: an empty one, for the files of the tokenizer. ``unet_config``: its sample_size is
+    made 8.
     """
     import diffusers
     import transformers
 
     torch.manual_seed(0)
     text_encoder, their_text_encoder = clip_pair(CLIP, torch.float32)
-    unet, their_unet = unet_pair(replace(UNET, sample_size=8), torch.float32)
-    vae, their_vae = vae_pair(VAE, torch.float32)
+    unet, their_unet = unet_pair(replace(unet_config, sample_size=8), torch.float32)
+    vae, their_vae = vae_pair(vae_config, torch.float32)
     their_tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
         write_tokenizer(folder), model_max_length=77
     )
