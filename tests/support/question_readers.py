@@ -32,7 +32,11 @@ class ReadOption:
 
 @dataclass
 class ReadQuestion:
-    """A question as another program reads it."""
+    """A question as another program reads it.
+
+    A number has ``values`` (value, tolerance, per cent of the points), whose options have only
+    feedback; an order has ``places``, one for each of its options.
+    """
 
     category: str
     identifier: str
@@ -42,6 +46,9 @@ class ReadQuestion:
     options: list[ReadOption]
     points: float | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    kind: str = "choice"
+    values: list[tuple[float, float, float]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
 
     def moodle_share(self, ticked: AbstractSet[int]) -> float:
         """The share of the points that Moodle gives, as in its question/type/multichoice."""
@@ -56,7 +63,7 @@ _PLACEHOLDERS["\\n"] = "&&010;"
 
 
 def read_gift(text: str) -> list[ReadQuestion]:
-    """Read a GIFT file of multiple-choice questions.
+    """Read a GIFT file of multiple-choice, numerical and matching questions.
 
     Raises:
         AssertionError: for what Moodle would refuse or take for another kind of question.
@@ -99,8 +106,9 @@ def _read_gift_question(body: str, category: str, comment: str) -> ReadQuestion:
     assert end == len(rest) - 1
     answers = rest[start + 1 : end].strip()
     assert "####" not in answers
+    if "~" not in answers:
+        return _read_gift_other(answers, category, identifier, title, rest[:start])
     single = "=" in answers
-    assert "~" in answers
     options = []
     for answer in filter(None, map(str.strip, answers.replace("=", "~=").split("~"))):
         fraction = 0.0
@@ -120,11 +128,35 @@ def _read_gift_question(body: str, category: str, comment: str) -> ReadQuestion:
     )
 
 
+def _read_gift_other(
+    answers: str, category: str, identifier: str, title: str, text: str
+) -> ReadQuestion:
+    """A numerical question, whose answers begin with ``#``, or a matching one."""
+    question = ReadQuestion(
+        category, identifier, _show_escapes(title), _read_gift_text(text), True, []
+    )
+    question.kind = "number" if answers.startswith("#") else "order"
+    for answer in filter(None, map(str.strip, answers.removeprefix("#").split("="))):
+        if question.kind == "order":
+            step, place = answer.rsplit("->", 1)
+            question.options.append(ReadOption(_read_gift_text(step), ""))
+            question.places.append(int(place))
+            continue
+        fraction = 100.0
+        if weight := re.match(r"%(-*[0-9]{1,2}\.?[0-9]*)%", answer):
+            fraction, answer = float(weight[1]), answer[weight.end() :]
+        number, feedback = answer.split("#", 1)
+        value, tolerance = map(float, number.split(":"))
+        question.values.append((value, tolerance, fraction))
+        question.options.append(ReadOption("", _read_gift_text(feedback), fraction))
+    return question
+
+
 # Moodle XML
 
 
 def read_moodle_xml(path: Path) -> list[ReadQuestion]:
-    """Read a Moodle XML file of multiple-choice questions.
+    """Read a Moodle XML file of multiple-choice, numerical and matching questions.
 
     Raises:
         AssertionError: for a fraction that Moodle refuses, an ID number that is not unique, or a
@@ -143,12 +175,22 @@ def read_moodle_xml(path: Path) -> list[ReadQuestion]:
 
 
 def _read_moodle_question(element: ET.Element, category: str) -> ReadQuestion:
-    assert element.get("type") == "multichoice"
+    kinds = {"multichoice": "choice", "numerical": "number", "matching": "order"}
+    kind = kinds[element.get("type")]
     files: dict[str, bytes] = {}
-    options = []
+    options, values, places = [], [], []
+    for step in element.findall("subquestion"):
+        options.append(ReadOption(_read_moodle_text(step, files), ""))
+        places.append(int(step.findtext("answer/text")))
     for answer in element.findall("answer"):
         fraction = float(answer.get("fraction"))
         assert min(abs(abs(fraction) - allowed) for allowed in MOODLE_FRACTIONS) < 1e-5
+        if kind == "number":
+            number = float(answer.findtext("text")), float(answer.findtext("tolerance"))
+            values.append((*number, fraction))
+            feedback = _read_moodle_text(answer.find("feedback"), files)
+            options.append(ReadOption("", feedback, fraction))
+            continue
         texts = _read_moodle_text(answer, files), _read_moodle_text(answer.find("feedback"), files)
         options.append(ReadOption(*texts, fraction))
     return ReadQuestion(
@@ -156,10 +198,13 @@ def _read_moodle_question(element: ET.Element, category: str) -> ReadQuestion:
         element.findtext("idnumber"),
         element.findtext("name/text"),
         _read_moodle_text(element.find("questiontext"), files),
-        {"true": True, "false": False}[element.findtext("single")],
+        kind != "choice" or {"true": True, "false": False}[element.findtext("single")],
         options,
         float(element.findtext("defaultgrade")),
         files,
+        kind,
+        values,
+        places,
     )
 
 
@@ -203,6 +248,34 @@ class QtiItem:
             if condition.get("continue") == "No":
                 break
         return score, shown
+
+    def respond_number(self, typed: float) -> tuple[float, list[str]]:
+        """The same when a number is typed."""
+        score, shown = 0.0, []
+        for condition in self.conditions:
+            between = condition.find(f"{QTI}conditionvar/{QTI}or/{QTI}and")
+            low, high = (float(between.find(f"{QTI}{name}").text) for name in ("vargte", "varlte"))
+            if not low <= typed <= high:
+                continue
+            for variable in condition.findall(f"{QTI}setvar"):
+                score = float(variable.text)
+            links = [e.get("linkrefid") for e in condition.findall(f"{QTI}displayfeedback")]
+            shown += [self.feedback[link] for link in links]
+            if condition.get("continue") == "No":
+                break
+        return score, shown
+
+    def respond_order(self, places: list[int]) -> float:
+        """The score when each step is given a place."""
+        given = {f"response_{n}": str(100 + place) for n, place in enumerate(places, 1)}
+        score = 0.0
+        for condition in self.conditions:
+            test = condition.find(f"{QTI}conditionvar/{QTI}varequal")
+            if test is not None and given[test.get("respident")] == test.text:
+                variable = condition.find(f"{QTI}setvar")
+                assert variable.attrib == {"action": "Add", "varname": "SCORE"}
+                score += float(variable.text)
+        return score
 
 
 def _holds(test: ET.Element, chosen: set[str]) -> bool:
@@ -248,18 +321,29 @@ def _read_item(item: ET.Element, category: str, files: dict[str, bytes]) -> QtiI
         for element in item.iter(f"{QTI}qtimetadatafield")
     }
     presentation = item.find(f"{QTI}presentation")
-    response = presentation.find(f"{QTI}response_lid")
-    single = {"Single": True, "Multiple": False}[response.get("rcardinality")]
-    kind = "multiple_choice_question" if single else "multiple_answers_question"
-    assert fields["question_type"] == kind
-    labels = response.findall(f"{QTI}render_choice/{QTI}response_label")
     feedback = {
         element.get("ident"): _read_material(element.find(f"{QTI}flow_mat"))
         for element in item.findall(f"{QTI}itemfeedback")
     }
-    options = [
-        ReadOption(_read_material(label), feedback[f"{label.get('ident')}_fb"]) for label in labels
-    ]
+    kind = {"numerical_question": "number", "matching_question": "order"}.get(
+        fields["question_type"], "choice"
+    )
+    single, labels = True, []
+    if kind == "number":
+        options = [ReadOption("", text) for text in feedback.values()]
+    elif kind == "order":
+        steps = presentation.findall(f"{QTI}response_lid")
+        options = [ReadOption(_read_material(step), "") for step in steps]
+    else:
+        response = presentation.find(f"{QTI}response_lid")
+        single = {"Single": True, "Multiple": False}[response.get("rcardinality")]
+        expected = "multiple_choice_question" if single else "multiple_answers_question"
+        assert fields["question_type"] == expected
+        labels = response.findall(f"{QTI}render_choice/{QTI}response_label")
+        options = [
+            ReadOption(_read_material(label), feedback[f"{label.get('ident')}_fb"])
+            for label in labels
+        ]
     text = _read_material(presentation)
     shown = "".join([text, *(option.text + option.feedback for option in options)])
     pictures = re.findall(r'src="\$IMS-CC-FILEBASE\$/([^"]+)"', shown)
@@ -272,6 +356,7 @@ def _read_item(item: ET.Element, category: str, files: dict[str, bytes]) -> QtiI
         options,
         float(fields["points_possible"]),
         {posixpath.basename(name): files[name] for name in pictures},
+        kind,
     )
     conditions = item.findall(f"{QTI}resprocessing/{QTI}respcondition")
     return QtiItem(question, [label.get("ident") for label in labels], conditions, feedback)

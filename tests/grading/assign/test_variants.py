@@ -4,10 +4,11 @@ import itertools
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from course_grading.assign import variants
-from course_grading.assign.lesson import Lesson
+from course_grading.assign.lesson import Lesson, QuestionPart, Row
 from course_grading.assign.source import read_lesson
 from course_grading.errors import SourceError
 
@@ -79,6 +80,26 @@ def test_a_pool_gives_k_of_its_questions_under_the_names_of_slots(lesson):
         chosen.add(asked)
         assert [q.points for q in questions] == [3, 1, 2, 1, 1]
     assert len(chosen) == 3
+
+
+def test_equal_variants_are_checked_once(lesson, monkeypatch):
+    """Drawing in the text counts too, and how often a value is drawn may depend on another."""
+    (template,) = [
+        p.template
+        for p in lesson.parts
+        if getattr(p, "template", None) and p.template.name == "area"
+    ]
+    rows = (*template.params, Row("more = draw(1, 2) if side == 10 else 0", template.line))
+    text = (*template.text, Row("{{draw('a', 'b')}}", template.line))
+    template = replace(template, params=rows, text=text)
+    render, made = variants._render, []
+
+    def count(*arguments):
+        made.append(render(*arguments).text)
+
+    monkeypatch.setattr(variants, "_render", count)
+    variants.check(template)
+    assert len(made) == (2 + 1 + 1) * 2 and len(set(made)) == 3 * 2
 
 
 def test_the_same_key_gives_the_same_variant(lesson):
@@ -226,19 +247,49 @@ def expected_score(count: int, right: int, points: float) -> tuple[float, float]
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_published_key_scores_as_chance_does(name):
-    """Over many seeds, a student who copies the public answers gets what guessing gets."""
+    """Over many seeds, a student who copies the public answers to choices gets what guessing
+    gets.
+    """
     lesson = course_lesson(name)
-    public = {q.name: q.right for q in lesson.questions}
+    choices = [q for q in lesson.questions if q.kind == "choice"]
+    public = {q.name: q.right for q in choices}
     seeds = 200
     total, mean, variance = 0.0, 0.0, 0.0
-    for q in lesson.questions:
+    for q in choices:
         expected, spread = expected_score(len(q.options), len(q.right), q.points)
         mean, variance = mean + expected, variance + spread
     for seed in range(seeds):
         for q in variant(lesson, seed).questions:
-            total += scoring.grade(public[q.name], q.right, q.wrong, q.points)
+            if q.kind == "choice":
+                total += scoring.grade(public[q.name], q.right, q.wrong, q.points)
     # four standard errors of the mean: seven such comparisons fail by chance once in 2,000 times
     tolerance = 4 * math.sqrt(variance / seeds)
     assert total / seeds == pytest.approx(mean, abs=tolerance)
-    assert tolerance < 0.12 * sum(q.points for q in lesson.questions)
-    assert mean < 0.4 * sum(q.points for q in lesson.questions)
+    assert tolerance < 0.12 * sum(q.points for q in choices)
+    assert mean < 0.4 * sum(q.points for q in choices)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_published_key_of_what_is_drawn_or_shuffled_is_rarely_right(name):
+    """Numbers that are drawn earn as often as the published value is drawn; orders are shuffled so
+    that copied letters are worth no more than an order by chance.
+    """
+    lesson = course_lesson(name)
+    public = {q.name: q.key.right for q in lesson.questions}
+    drawn = {
+        part.template.name
+        for part in lesson.parts
+        if isinstance(part, QuestionPart)
+        and (
+            part.template.kind == "order"
+            or (part.template.kind == "number" and part.template.params)
+        )
+    }
+    seeds = 100
+    earned = Counter()
+    for seed in range(seeds):
+        for q in variant(lesson, seed).questions:
+            if q.name in drawn:
+                earned[q.name] += q.key.grade(public[q.name]) / q.points
+    # of three values, each is drawn in a third; 4 standard deviations of 100 draws are 0.19
+    assert {q: earned[q] / seeds for q in drawn if earned[q] / seeds > 1 / 3 + 0.19} == {}

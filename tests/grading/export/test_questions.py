@@ -112,15 +112,20 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected():
     """What the exports must hold, from the course's own question banks: title of the lesson, name,
-    question and bank.
+    question and bank. A point is left out.
     """
     rows = []
     for name in [*LESSONS, CHECK]:
         lesson = course_lesson(name)
         packed = question_bank.load(name)
         assert [question.name for question in lesson.questions] == list(packed)
-        rows += [(lesson, question, packed[question.name]) for question in lesson.questions]
+        rows += [
+            (lesson, question, packed[question.name])
+            for question in lesson.questions
+            if question.kind != "point"
+        ]
     assert len(rows) > 50
+    assert {question.kind for _, question, _ in rows} == {"choice", "number", "order"}
     return rows
 
 
@@ -130,11 +135,52 @@ def assert_same(read, row, category: str) -> None:
     assert read.category == category
     assert read.identifier == f"question-{lesson.name}-{question.name}"
     assert read.title == question.name.replace("-", " ").capitalize()
-    assert read.text == MarkdownIt("commonmark", {"html": False}).render(question.text).strip()
-    assert [option.text for option in read.options] == packed.options
-    assert [option.feedback for option in read.options] == packed.explanations
-    assert read.single == (packed.kind == "one")
-    assert read.points in (None, question.points)
+    assert (read.kind, read.points or question.points) == (question.kind, question.points)
+    text = MarkdownIt("commonmark", {"html": False}).render(question.text).strip()
+    text = re.sub(r"\$([^$\n]+)\$", r'<span class="math inline">\\(\1\\)</span>', text)
+    if question.kind == "choice":
+        assert read.text == text
+        assert read.single == (packed.kind == "one")
+    else:
+        assert read.text.startswith(f"{text}\n<p>(")
+    if question.kind != "number":
+        assert [option.text for option in read.options] == packed.options
+    if question.kind != "order":
+        assert [option.feedback for option in read.options] == packed.explanations
+
+
+def assert_same_key(read, packed) -> None:
+    """Compare the key of a number or of an order that Moodle reads with the course's own."""
+    if read.kind == "number":
+        margins = [(float(value), float(margin)) for value, margin in packed.key.margins]
+        assert [pair for *pair, _ in read.values] == [pytest.approx(pair) for pair in margins]
+        rights = 1 + packed.right.count(";")
+        assert [share for *_, share in read.values] == [
+            100 if number < rights else 0 for number in range(len(margins))
+        ]
+    else:
+        assert read.places == places(packed)
+
+
+def places(packed) -> list[int]:
+    """The right place of each step, as they are shown."""
+    return [packed.right.index(letter) + 1 for letter in packed.letters]
+
+
+def choices(expected):
+    return [row for row in expected if row[1].kind == "choice"]
+
+
+def messages_on_kinds(expected, name: str) -> int:
+    """How many messages the points, which are left out, and the orders give."""
+    points = sum(
+        question.kind == "point"
+        for lesson in map(course_lesson, [*LESSONS, CHECK])
+        for question in lesson.questions
+    )
+    assert points
+    orders = sum(question.kind == "order" for _, question, _ in expected)
+    return points + orders * (2 if name == "gift" else 1)
 
 
 def subsets(packed, single: bool):
@@ -162,15 +208,18 @@ def test_moodle_gives_the_course_s_scores_to_every_answer_of_every_lesson(export
         assert_same(question, row, moodle_category(row[0]))
         assert (question.points is None) == (name == "gift")
         packed = row[2]
+        if question.kind != "choice":
+            assert_same_key(question, packed)
+            continue
         for ticked in subsets(packed, question.single):
             assert question.moodle_share(ticked) == pytest.approx(share(packed, ticked), abs=1e-6)
-    assert len(messages) == (name == "gift")
+    assert len(messages) == (name == "gift") + messages_on_kinds(expected, name)
 
 
 def test_moodle_xml_is_read_by_moodle_xml_parser(exported, expected, capsys):
     found = moodle_xml_parser.parser.parse_file(str(exported["moodle"][0]))["multichoice"]
     assert capsys.readouterr().out == ""  # where it reports mistakes
-    for read, (_, question, packed) in zip(found, expected, strict=True):
+    for read, (_, question, packed) in zip(found, choices(expected), strict=True):
         assert read.name == question.name.replace("-", " ").capitalize()
         assert (read.default_grade, read.single) == (question.points, packed.kind == "one")
         # It decodes entities once more than Moodle.
@@ -187,6 +236,19 @@ def test_qti_scores_and_explains_every_question_of_every_lesson(exported, expect
     for item, row in zip(read_qti(path), expected, strict=True):
         lesson, _, packed = row
         assert_same(item.question, row, lesson.title)
+        if item.question.kind == "number":
+            key = packed.key
+            for number, (value, _) in enumerate(key.margins):
+                score, feedback = item.respond_number(float(value))
+                assert score == (100 if key.is_right(key.values[number]) else 0)
+                assert feedback == [packed.explanations[number]]
+            continue
+        if item.question.kind == "order":
+            assert item.respond_order(places(packed)) == pytest.approx(100)
+            swapped = places(packed)
+            swapped[:2] = swapped[1::-1]
+            assert item.respond_order(swapped) == pytest.approx(100 - 200 / len(swapped), abs=0.1)
+            continue
         right = {index for index, letter in enumerate(packed.letters) if letter in packed.right}
         for ticked in subsets(packed, item.question.single):
             score, feedback = item.respond(ticked)
@@ -208,9 +270,16 @@ def test_qti_is_read_by_qti2latex(exported, expected, tmp_path):
     ]
     for item, (_, question, packed) in zip(items, expected, strict=True):
         fields = qti2latex.get_qti_metadata(item)
-        kind = "multiple_choice" if packed.kind == "one" else "multiple_answers"
+        kind = {
+            "one": "multiple_choice",
+            "any": "multiple_answers",
+            "number": "numerical",
+            "order": "matching",
+        }[packed.kind]
         assert qti2latex.guess_type(fields, item) == f"{kind}_question"
         assert float(fields["points_possible"]) == question.points
+        if question.kind != "choice":
+            continue
         assert [text for _, text in qti2latex.get_choices(item)] == packed.options
         rendered = MarkdownIt("commonmark").render(question.text).strip()
         assert qti2latex.get_item_stem(item) == rendered
@@ -237,7 +306,10 @@ def test_gift_is_read_by_gift_pegjs(exported, expected):
     assert [entry["title"] for entry in found if entry["type"] == "Category"] == titles
     read = [entry for entry in found if entry["type"] != "Category"]
     for entry, (lesson, question, packed) in zip(read, expected, strict=True):
-        assert entry["type"] == "MC" and entry["id"] == f"question-{lesson.name}-{question.name}"
+        kind = {"choice": "MC", "number": "Numerical", "order": "Matching"}[question.kind]
+        assert entry["type"] == kind and entry["id"] == f"question-{lesson.name}-{question.name}"
+        if kind != "MC":
+            continue
         assert [choice["text"]["text"] for choice in entry["choices"]] == packed.options
         assert [choice["feedback"]["text"] for choice in entry["choices"]] == packed.explanations
         right = [c["isCorrect"] or (c["weight"] or 0) > 0 for c in entry["choices"]]
@@ -246,14 +318,16 @@ def test_gift_is_read_by_gift_pegjs(exported, expected):
 
 def test_canvas_credit_that_differs_from_the_course_s_is_reported(exported, expected):
     differing = []
-    for lesson, question, packed in expected:
+    for lesson, question, packed in choices(expected):
         right = {index for index, letter in enumerate(packed.letters) if letter in packed.right}
         for ticked in subsets(packed, packed.kind == "one"):
             canvas = max(0, len(ticked & right) - len(ticked - right)) / len(right)
             if canvas != pytest.approx(share(packed, ticked)):
                 differing.append(f"question-{lesson.name}-{question.name}")
                 break
-    (message,) = exported["qti"][1]
+    messages = exported["qti"][1]
+    assert len(messages) == 1 + messages_on_kinds(expected, "qti")
+    (message,) = (text for text in messages if text.startswith("Canvas takes off"))
     assert message.endswith(", ".join(differing)) and len(differing) > 3
 
 
