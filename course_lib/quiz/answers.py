@@ -12,6 +12,7 @@ a point in a figure   ``"120, 45"``                  ``point in 640x480``
 ====================  =============================  ==========================
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class Key:
         """
         return [text.strip() for text in f"{self.right};{self.wrong}".split(";") if text.strip()]
 
-    @property
+    @functools.cached_property
     def margins(self) -> list[tuple[Fraction, Fraction]]:
         """The values of a number, and how far from each an answer may be."""
         tolerance, relative = number_text.parse_tolerance(self.tolerance, self.right)
