@@ -154,7 +154,7 @@ class Key:
         """
         return [text.strip() for text in f"{self.right};{self.wrong}".split(";") if text.strip()]
 
-    @property
+    @functools.cached_property
     def margins(self) -> list[tuple[Fraction, Fraction]]:
         """The values of a number, and how far from each an answer may be."""
         return list(_margins(self))

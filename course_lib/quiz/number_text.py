@@ -5,6 +5,7 @@ with a message that says what to type: a number that was read wrongly costs poin
 waits for the learner or for a person.
 """
 
+import functools
 import re
 import unicodedata
 from fractions import Fraction
@@ -42,6 +43,11 @@ def parse_number(answer: object, unit: str = "") -> Fraction | None:
         )
     if len(answer) > _MAX_LENGTH:
         raise ValueError(f"the answer has {len(answer)} characters: write one number.")
+    return _parse(answer, unit)
+
+
+@functools.lru_cache(maxsize=1024)  # a question's values are compared with one another
+def _parse(answer: str, unit: str) -> Fraction | None:
     # Normalised, 10 to the power 3 would be 103, and one and a half 11/2.
     if any(unicodedata.category(character) == "No" for character in answer):
         raise ValueError(

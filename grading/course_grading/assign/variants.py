@@ -171,6 +171,7 @@ def _shuffle_options(question: Question, draws: Draws) -> Question:
     return replace(question, options=[question.options[number] for number in order])
 
 
+@functools.lru_cache(maxsize=1024)  # a process that reads a lesson again need not repeat this
 def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
     """Make ``seeds`` variants of a question with parameters, equal ones once.
 
