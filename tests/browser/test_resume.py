@@ -36,6 +36,7 @@ def lesson(jupyter: Jupyter) -> Iterator[str]:
     (jupyter.folder / "notebooks").mkdir(exist_ok=True)
     path = jupyter.notebook(f"notebooks/{LESSON}.ipynb", f'quiz.begin("{LESSON}")')
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, new_markdown_cell("# Lesson 1 · A small one"))
     for name, title in ((OPEN, "1 · Why"), (CELL, "2 · How it grows")):
         notebook.cells += [new_markdown_cell(f"## {title}"), new_markdown_cell(page_of_text)]
         literal = BANK[name].wrong[0] if name == CELL else ""
