@@ -119,7 +119,7 @@ def read_lesson(
     notebook = files.combine(notebooks)
     progress = LessonProgress(
         lesson,
-        _headings(notebook.cells[0].source)[0] if notebook.cells else lesson,
+        next((title for cell in notebook.cells[:1] for title in _headings(cell.source)), lesson),
         file=notebook.path.name,
         modified=max(one.modified for one in notebooks if one.has_work or one is notebooks[0]),
         started=any(one.has_work for one in notebooks),

@@ -1,31 +1,51 @@
 """``course lab`` where the learner stopped, and ``course_lib.progress()``, in a real JupyterLab."""
 
 import shutil
+from collections.abc import Iterator
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
 from playwright.sync_api import Page, expect
 
+from course_lib.learner import files
+from course_lib.quiz import question_bank
 from tests.support.checkout import ROOT
 from tests.support.live_jupyter import Jupyter
 from tests.support.notebook_page import run_cell
 
 pytestmark = pytest.mark.browser
 
-LESSON = "01_why_not_fully_connected"
-CELL = "doubling-the-side"
-PATIENCE = 120_000  # ms; the page scrolls when JupyterLab and the whole lesson are there
+LESSON = files.lessons()[0]
+# Two questions of it, whatever the lesson asks; the second one is answered wrongly.
+BANK = question_bank.load(LESSON)
+OPEN, CELL = [name for name, question in BANK.items() if question.kind == "one"][:2]
+PATIENCE = 40_000  # ms; the page scrolls when JupyterLab and the whole lesson are there
+
+
+@pytest.fixture(autouse=True)
+def patient(page: Page) -> None:
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
-def lesson(page: Page, jupyter: Jupyter) -> str:
-    """A lesson and the glossary on the server; returns the notebook's path there."""
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    for name in (f"notebooks/{LESSON}.ipynb", "docs/glossary.md"):
-        target = jupyter.folder / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    return f"notebooks/{LESSON}.ipynb"
+def lesson(jupyter: Jupyter) -> Iterator[str]:
+    """A small lesson, whose last question has a wrong answer; gives the notebook's path."""
+    page_of_text = "A line.\n\n" * 30
+    (jupyter.folder / "notebooks").mkdir(exist_ok=True)
+    path = jupyter.notebook(f"notebooks/{LESSON}.ipynb", f'quiz.begin("{LESSON}")')
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, new_markdown_cell("# Lesson 1 · A small one"))
+    for name, title in ((OPEN, "1 · Why"), (CELL, "2 · How it grows")):
+        notebook.cells += [new_markdown_cell(f"## {title}"), new_markdown_cell(page_of_text)]
+        literal = BANK[name].wrong[0] if name == CELL else ""
+        source = f'answer = "{literal}"\nquiz.answer("{name}", answer)'
+        notebook.cells.append(new_code_cell(source, id=f"{name}-answer"))
+    notebook.cells += [new_markdown_cell(page_of_text), new_code_cell("1")]
+    nbformat.write(notebook, path)
+    yield f"notebooks/{LESSON}.ipynb"
+    path.unlink()
 
 
 def test_the_address_of_a_cell_scrolls_to_it(page: Page, jupyter: Jupyter, lesson: str) -> None:
@@ -37,30 +57,29 @@ def test_the_address_of_a_cell_scrolls_to_it(page: Page, jupyter: Jupyter, lesso
 def test_the_table_is_shown_and_its_link_leads_to_the_cell(
     page: Page, jupyter: Jupyter, lesson: str
 ) -> None:
-    path = jupyter.folder / lesson
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('answer = \\"\\"', 'answer = \\"B\\"'), encoding="utf-8")
     code = "import course_lib\ncourse_lib.progress()"
-    jupyter.notebook("notebooks/mine.ipynb", code)
+    mine = jupyter.notebook("notebooks/mine.ipynb", code)
     page.goto(f"{jupyter.url}/lab/tree/notebooks/mine.ipynb?reset")
     cell = page.locator(".jp-Notebook .jp-CodeCell").first
     run_cell(page, cell)
     expect(cell.get_by_role("table", name="Your progress, as saved in notebooks")).to_be_visible()
-    cell.get_by_role("link", name="Lesson 1, “4 · How it grows”").first.click()
+    cell.get_by_role("link", name="Lesson 1, “2 · How it grows”").first.click()
     answer = page.locator(".jp-CodeCell.jp-mod-selected", has_text=f'quiz.answer("{CELL}"')
     expect(answer).to_have_count(1)
-    path.unlink()
+    mine.unlink()
 
 
 def test_a_link_to_a_term_opens_the_glossary_there(
     page: Page, jupyter: Jupyter, lesson: str
 ) -> None:
+    glossary = jupyter.folder / "docs" / "glossary.md"
+    glossary.parent.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs" / "glossary.md", glossary)
     path = jupyter.folder / lesson
+    text = path.read_text(encoding="utf-8")
     link = "A [map](../docs/glossary.md#feature-map)."
-    text = path.read_text(encoding="utf-8").replace("After this lesson you can", link, 1)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text.replace("## 1 · Why", link, 1), encoding="utf-8")
     page.goto(f"{jupyter.url}/lab/tree/{lesson}?reset")
     page.get_by_role("link", name="map", exact=True).click()
     heading = page.locator(".jp-MarkdownViewer").get_by_role("heading", name="feature map")
     expect(heading).to_be_in_viewport()
-    path.unlink()

@@ -9,9 +9,15 @@ from playwright.sync_api import Locator, Page, expect
 
 
 def run_cell(page: Page, cell: Locator) -> None:
-    """Run a cell, with retries: JupyterLab drops requests before the kernel is connected."""
+    """Run a cell, with retries: JupyterLab drops requests before the kernel is connected.
+
+    A cell whose source is folded is selected as a learner does it, beside the button that unfolds.
+    """
     for timeout in (3_000, 3_000, 3_000, 20_000):
-        cell.locator(".cm-content").click()
+        if cell.locator(".jp-InputPlaceholder").is_visible():
+            cell.locator(".jp-InputPrompt").click()
+        else:
+            cell.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         with suppress(AssertionError):
             prompt = cell.locator(".jp-InputPrompt")

@@ -99,7 +99,8 @@ def load_model(name: str, int8: bool | None = None) -> bytes:
         "from pathlib import Path; from course_site.models import build; "
         f"build.load_model({name!r}, Path({str(CACHE)!r}), int8={int8})"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment())
+    if not build.model_path(name, CACHE, int8=int8).is_file():
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment())
     return build.load_model(name, CACHE, int8=int8)
 
 

@@ -70,10 +70,9 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
     """
     from course_site.models import export, quantise  # imports torch and all models
 
+    file = model_path(name, cache, int8=int8)
     weights = int8 is None and name in INT8_WEIGHTS
     int8 = name in INT8 if int8 is None else int8
-    kind = f"{name}-{'int8' if int8 else 'int8-weights' if weights else 'fp32'}"
-    file = cache / f"{kind}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
     if not file.is_file():
         # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
         model = export.export(name, simplify=int8)
@@ -89,6 +88,16 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
         unfinished.write_bytes(contents)
         unfinished.replace(file)
     return file.read_bytes()
+
+
+def model_path(name: str, cache: Path, *, int8: bool | None = None) -> Path:
+    """Where :func:`load_model` keeps a model in the cache."""
+    from course_site.models import export  # imports torch and all models
+
+    weights = int8 is None and name in INT8_WEIGHTS
+    int8 = name in INT8 if int8 is None else int8
+    kind = f"{name}-{'int8' if int8 else 'int8-weights' if weights else 'fp32'}"
+    return cache / f"{kind}-{_digest(export.NETWORKS[name].checkpoints)}.onnx"
 
 
 def _digest(checkpoints: Sequence[str]) -> str:
