@@ -26,8 +26,9 @@ from course_grading.assign.source import read_lesson
 from course_grading.errors import BuildError
 from course_grading.gradebook.nbgrader_api import open_api
 
-# Whether questions that can be guessed are problems of a check, or only reported.
-REFUSE_GUESSABLE = True
+# The number of choice questions from which a course is refused if they can be guessed. In fewer,
+# an uneven letter or a long option is an accident; it is only reported.
+REFUSE_GUESSABLE_FROM = 20
 
 
 @dataclass
@@ -159,7 +160,8 @@ def check(root: Path) -> BuildReport:
     """
     report = BuildReport(lessons=read_lessons(root / "solutions"))
     report.guessing = guessing.measure((lesson.name, lesson.questions) for lesson in report.lessons)
-    if REFUSE_GUESSABLE:
+    choices = report.guessing.course.questions if report.guessing.course else 0
+    if choices >= REFUSE_GUESSABLE_FROM:
         report.problems += report.guessing.problems
     repository = repository_url(root)
     with tempfile.TemporaryDirectory() as folder:

@@ -92,12 +92,13 @@ def test_a_seed_orders_the_published_options_evenly(tmp_path, monkeypatch) -> No
     assert variants.find_published_seed([lesson], []) is None
 
 
-@pytest.mark.parametrize("refuse", [False, True])
-def test_a_check_reports_and_refuses_only_if_enabled(tmp_path, monkeypatch, refuse: bool) -> None:
-    parts = [source(f"q-{number}", 4, 2) for number in range(4)]
+@pytest.mark.parametrize("count, refuse", [(4, False), (19, False), (20, True)])
+def test_a_check_refuses_what_can_be_guessed_in_enough_questions(
+    tmp_path, count: int, refuse: bool
+) -> None:
+    parts = [source(f"q-{number}", 4, 2) for number in range(count)]
     write_lesson(tmp_path, *parts)
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
-    monkeypatch.setattr(build, "REFUSE_GUESSABLE", refuse)
     report = build.check(tmp_path)
     assert any("ticks C" in problem for problem in report.guessing.problems)
     assert any("ticks C" in problem for problem in report.problems) == refuse
