@@ -31,6 +31,13 @@ def test_an_untouched_lesson_is_open(learner):
     assert first.cell == "which-letters-answer"
 
 
+def test_a_notebook_without_a_heading_is_called_by_its_lesson(learner, notebook):
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    content["cells"][0]["source"] = "Text without a heading."
+    notebook.write_text(json.dumps(content), encoding="utf-8")
+    assert lesson(learner).title == "01_sample"
+
+
 @pytest.mark.parametrize(
     "letters, state, earned",
     [("AC", "right", 3), ("c, a", "right", 3), ("A", "partly", 1.5), ("BD", "wrong", 0)],
