@@ -30,7 +30,7 @@ def test_no_file_names_a_package_registry(tracked):
 def test_files_and_repository_are_small(tracked):
     sizes = {path: path.stat().st_size for path in tracked}
     assert max(sizes.values()) <= 15 * 2**20, max(sizes, key=sizes.get)
-    assert sum(sizes.values()) <= 64 * 2**20
+    assert sum(sizes.values()) <= 62 * 2**20
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])

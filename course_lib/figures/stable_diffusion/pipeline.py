@@ -231,13 +231,7 @@ def embedding_similarity(
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(10, 4), width_ratios=[1, 1.1], layout="constrained"
         )
-        image = left.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1.3, vmax=1.3)
-        left.set(
-            xlabel=f"channel (cosines, then sines: {embeddings.shape[1]})",
-            ylabel="timestep t",
-            title="embeddings",
-        )
-        figure.colorbar(image, ax=left, ticks=[-1, 0, 1], pad=0.02)
+        _draw_embeddings(left, embeddings)
         right.plot(means, color=BLUE)
         right.set(
             xlabel="distance of two timesteps",
@@ -249,10 +243,22 @@ def embedding_similarity(
     return figure
 
 
+def _draw_embeddings(axes: Axes, embeddings: Float[Tensor, "times channels"]) -> None:
+    image = axes.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1.3, vmax=1.3)
+    axes.set(
+        xlabel=f"channel (cosines, then sines: {embeddings.shape[1]})",
+        ylabel="timestep t",
+        title="embeddings",
+    )
+    plt.colorbar(image, ax=axes, ticks=[-1, 0, 1], pad=0.02)
+
+
 def timestep_embeddings(
     embeddings: Float[Tensor, "times channels"], marked: Sequence[int] = (100, 500, 900)
 ) -> Figure:
     """The embeddings of all timesteps as a table, and the similarity of some to all others.
+
+    Only released copies of lesson 7 call it, by the former name in :mod:`course_lib.renamed`.
 
     Args:
         embeddings: one for each timestep.
@@ -263,13 +269,7 @@ def timestep_embeddings(
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(10.5, 4.2), width_ratios=[1, 1.1], layout="constrained"
         )
-        image = left.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1.3, vmax=1.3)
-        left.set(
-            xlabel=f"channel (cosines, then sines: {embeddings.shape[1]})",
-            ylabel="timestep t",
-            title="embeddings",
-        )
-        figure.colorbar(image, ax=left, ticks=[-1, 0, 1], pad=0.02)
+        _draw_embeddings(left, embeddings)
         for time, (colour, _, dash) in zip(marked, LINE_STYLES, strict=False):
             similarity = (unit @ unit[time]).numpy()
             right.plot(similarity, color=colour, linestyle=dash, label=f"t = {time}")
