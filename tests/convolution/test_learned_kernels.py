@@ -9,10 +9,10 @@ from course_lib.convolution import learned_kernels
 def test_card_matches_the_shipped_kernels():
     metrics = checkpoints.read_card("kernels")["metrics"]
     fit = learned_kernels.fit_gabor(learned_kernels.load())
-    assert metrics["edges"] == fit.is_edge().sum()
+    assert metrics["edges"] == fit.is_oriented().sum()
     assert metrics["colours"] == fit.is_colour().sum()
     fit_before = learned_kernels.fit_gabor(learned_kernels.untrained_kernels())
-    assert metrics["edges before training"] == fit_before.is_edge().sum()
+    assert metrics["edges before training"] == fit_before.is_oriented().sum()
 
 
 def test_gabor_fit_recognises_gabor_functions_and_rejects_noise():
@@ -21,7 +21,7 @@ def test_gabor_fit_recognises_gabor_functions_and_rejects_noise():
     noise = torch.randn(3, 9, 9, generator=torch.Generator().manual_seed(0))
     red = wave * torch.tensor([1.0, -0.5, -0.5])[:, None, None]
     fit = learned_kernels.fit_gabor(torch.stack([wave.expand(3, -1, -1), red, noise]))
-    assert fit.is_edge().tolist() == [True, False, False]
+    assert fit.is_oriented().tolist() == [True, False, False]
     assert fit.is_colour().tolist() == [False, True, False]
     assert fit.angle[:2].tolist() == [45, 45] and fit.explained[0] > 0.9
 
@@ -43,3 +43,11 @@ def test_gradient_step_lowers_the_loss():
     with torch.no_grad():
         model.weight -= 0.01 * model.weight.grad
     assert learned_kernels.reconstruction_and_sparsity(model, patches) < loss
+
+
+def test_an_edge_answers_with_one_sign_and_a_line_with_both():
+    edge = torch.tensor([-1.0, -1, -1, -1, 0, 1, 1, 1, 1]).expand(3, 9, 9)
+    line = torch.tensor([0.0, 0, 0, -1, 2, -1, 0, 0, 0]).expand(3, 9, 9)
+    kernels = torch.stack([edge, edge.transpose(1, 2), line])
+    angles = torch.tensor([0.0, 90, 0])
+    assert learned_kernels.answers_with_one_sign(kernels, angles).tolist() == [True, True, False]

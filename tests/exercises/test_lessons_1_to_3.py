@@ -177,6 +177,34 @@ WRONG = {
         | return image
         | return image.reshape(-1, size, image.shape[1] // size, size).amax((1, 3))
     """,
+    "receptive-field": """
+        (kernel - 1) * step -> kernel * step
+        (kernel - 1) * step -> (kernel - 1)
+        (kernel - 1) * step -> (kernel - 1) * stride => not its own
+        (kernel - 1) * step -> (kernel + 1) * step
+        (kernel - 1) * step -> (kernel - 1) * stride ** 2
+        step *= stride -> step = stride => Strides multiply
+        step *= stride -> step += stride
+        step *= stride -> step += stride - 1
+        step *= stride -> step *= kernel
+        field = step = 1 -> field, step = 0, 1 => Without any layer
+        field = step = 1 -> field, step = 1, 2
+        in stack: -> in stack[::-1]:
+        in stack: -> in stack[1:]:
+        in stack: -> in stack[:3]:
+        step *= stride -> step *= 2
+        | return 1 + sum(kernel for kernel, _ in stack)
+        | return 1 + sum(kernel - 1 for kernel, _ in stack) => a step is 2 pixels
+        | return sum(kernel for kernel, _ in stack) => Without any layer
+        | return max([kernel for kernel, _ in stack] + [1])
+        | return 2 * len(stack) + 1
+        | field = 1; [field := field * kernel for kernel, _ in stack]; return field
+        | field, step = 1, 1; [(step := step * s, field := field + (k - 1) * step) for k, s in stack]; return field => not its own
+        | return float(1 + len(stack)) => it must return a int
+        | return len(stack[0]) => stopped
+        | return stack
+        | pass => returned None
+    """,
     "im2col": """
         torch.stack(windows, dim=1) -> torch.stack(windows) => as rows
         image.shape[0] - height + 1 -> image.shape[0] - height

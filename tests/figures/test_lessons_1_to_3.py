@@ -53,7 +53,8 @@ def test_stages_and_responses_have_their_names():
     steps = {"photo": torch.rand(20, 20), "ReLU": torch.rand(18, 18)}
     assert "18 x 18" in all_text(layer_figures.activation_and_pooling(steps))
     blur = {"blur": edge_kernels.kernel("blur")}
-    assert "blur" in all_text(kernel_figures.one_photo_many_kernels(torch.rand(20, 20), blur))
+    text = all_text(kernel_figures.one_photo_many_kernels(torch.rand(20, 20), blur))
+    assert "blur" in text and "1/9" in text
 
 
 def test_edge_responses_tell_edges_from_lines():

@@ -89,7 +89,7 @@ def show_learning_kernels(
     show_gif(
         gif_bytes(frames, milliseconds=700),
         alt=f"An animation of {len(stages[0])} kernels in a grid. They begin as noise and become "
-        "stripes, edges in several directions and patches of colour.",
+        "stripes in several directions and patches of colour.",
         caption="All kernels, from the first step to the last. Mid grey is zero.",
     )
 

@@ -1,6 +1,7 @@
 """The figures of lesson 2 about kernels. Their numbers are computed by the kernels they show."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -220,20 +221,25 @@ def kernel_responses(photos: Mapping[str, Grey], kernels: Mapping[str, Kernel]) 
 
 
 def one_photo_many_kernels(photo: Grey, kernels: Mapping[str, Kernel]) -> Figure:
-    """A photo and, next to it, its response to each kernel, with the kernel in the corner.
+    """A photo and, on its right, its response to each kernel, with the kernel in the corner.
 
     Args:
         photo: in [0, 1].
-        kernels: by name, at most five.
+        kernels: by name, at most six; they stand in two rows. Weights that are not whole numbers
+            are written as fractions.
     """
+    columns = -(-len(kernels) // 2)
+    cells = list(kernels) + ["."] * (2 * columns - len(kernels))
+    layout = [["the photo"] * 2 + row for row in (cells[:columns], cells[columns:])]
     with course_style():
-        figure, panels = plt.subplots(
-            1, len(kernels) + 1, figsize=(2.9 * (len(kernels) + 1), 3.3), layout="constrained"
+        figure, panels = plt.subplot_mosaic(
+            layout, figsize=(2.3 * (columns + 2), 5.3), layout="constrained"
         )
-        panels[0].imshow(photo.numpy(), cmap="gray", vmin=0, vmax=1)
-        panels[0].set_title("the photo")
-        panels[0].axis("off")
-        for axes, (name, kernel) in zip(panels[1:], kernels.items(), strict=True):
+        panels["the photo"].imshow(photo.numpy(), cmap="gray", vmin=0, vmax=1)
+        panels["the photo"].set_title("the photo")
+        panels["the photo"].axis("off")
+        for name, kernel in kernels.items():
+            axes = panels[name]
             response = conv2d(photo[None, None], kernel[None, None])[0, 0]
             if abs(float(kernel.sum())) < 1e-4:
                 draw_signed_image(axes, response)
@@ -241,8 +247,12 @@ def one_photo_many_kernels(photo: Grey, kernels: Mapping[str, Kernel]) -> Figure
                 axes.imshow(response.numpy(), cmap="gray", vmin=0, vmax=1)
                 axes.axis("off")
             axes.set_title(name.replace(" (", "\n("))
-            corner = axes.inset_axes((0.0, 0.0, 0.34, 0.34))
+            corner = axes.inset_axes((0.0, 0.0, 0.42, 0.42))
             draw_number_grid(corner, kernel.numpy(), signed=True, size=0)
+            for row, column in np.ndindex(*kernel.shape):
+                fraction = Fraction(float(kernel[row, column])).limit_denominator(100)
+                text = str(fraction).replace("-", "−")
+                corner.text(column, row, text, ha="center", va="center", fontsize=9, color=INK)
     return figure
 
 
@@ -312,7 +322,7 @@ def correlation_vs_convolution(
         titles = (
             "one bright pixel",
             "kernel",
-            "cross-correlation\n(what torch does)",
+            "cross-correlation",
             "true convolution",
         )
         for axes, values, title in zip(

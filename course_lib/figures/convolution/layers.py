@@ -246,43 +246,54 @@ def im2col_diagram(
         kernel: 3x3.
     """
     colours = (INK, GREEN, PURPLE, "#B37700")  # red and blue are signs in this lesson
-    width = image.shape[1] - kernel.shape[1] + 1
+    height, positions = columns.shape
+    row = kernel.reshape(1, -1)
+    middle = height - 3  # the row and the product stand at this height, below the image
+    matrix_left = height + 1
+    product_left = matrix_left + positions + 1
     with course_style():
-        figure, panels = plt.subplots(
-            1, 4, figsize=(13, 4.6), width_ratios=[4, 9, 4, 4], layout="constrained"
-        )
-        grids = {
-            "image: four windows": image,
-            "the kernel as a row": kernel.reshape(1, -1),
-            "the matrix: a window\nin each column": columns,
-            "row times matrix:\nfour output pixels": (kernel.reshape(1, -1) @ columns),
-        }
-        for axes, (title, values) in zip(panels, grids.items(), strict=True):
-            axes.imshow(np.ones(values.shape), cmap="gray", vmin=0, vmax=1)
-            for row, column in np.ndindex(*values.shape):
-                by_column = values is not image and values.shape[1] == columns.shape[1]
-                colour = colours[column] if by_column else MUTED
-                text = f"{values[row, column]:g}".replace("-", "−")
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
-            axes.set_xticks(np.arange(-0.5, values.shape[1]), [])
-            axes.set_yticks(np.arange(-0.5, values.shape[0]), [])
-            axes.grid(color=FAINT)
-            axes.tick_params(length=0)
-            axes.set_title(title, fontsize=11)
+        figure, axes = plt.subplots(figsize=(9.6, 5.2), layout="constrained")
+        _draw_cells(axes, image, 0, 0, "the image: four windows")
+        _draw_cells(axes, row, 0, middle, "the kernel as a row")
+        _draw_cells(axes, columns, matrix_left, 0, "the matrix: a window\nin each column", colours)
+        title = "row x matrix:\nfour output pixels"
+        _draw_cells(axes, row @ columns, product_left, middle, title, colours)
+        for x, sign in ((height + 0.5, "x"), (product_left - 0.5, "=")):
+            axes.text(x, middle + 0.5, sign, ha="center", va="center", fontsize=18, color=INK)
         for index, colour in enumerate(colours):
-            row, column = divmod(index, width)
-            inset = 0.07 * index  # so that the four frames don't cover each other
-            corner = (column - 0.5 + inset, row - 0.5 + inset)
+            top, left = divmod(index, image.shape[1] - kernel.shape[1] + 1)
+            inset = 0.05 + 0.07 * index  # so that the four frames don't cover each other
             size = kernel.shape[0] - 2 * inset
-            frame = Rectangle(corner, size, size, fill=False, edgecolor=colour, linewidth=2.6)
-            panels[0].add_patch(frame)
-            for axes in panels[2:]:
-                height = grids["the matrix: a window\nin each column"].shape[0]
-                height = height if axes is panels[2] else 1
-                box = Rectangle((index - 0.42, -0.46), 0.84, height - 0.08, fill=False)
-                box.set(edgecolor=colour, linewidth=2.2)
-                axes.add_patch(box)
+            for corner, width, tall in (
+                ((left + inset, top + inset), size, size),
+                ((matrix_left + index + 0.08, 0.06), 0.84, height - 0.12),
+                ((product_left + index + 0.08, middle + 0.06), 0.84, 0.88),
+            ):
+                frame = Rectangle(corner, width, tall, fill=False, edgecolor=colour, linewidth=2.6)
+                axes.add_patch(frame)
+        axes.set(xlim=(-0.1, product_left + positions + 0.1), ylim=(height + 0.1, -1.2))
+        axes.set_aspect("equal")
+        axes.axis("off")
     return figure
+
+
+def _draw_cells(
+    axes: Axes,
+    values: Float[Tensor, "rows columns"],
+    left: float,
+    top: float,
+    title: str,
+    colours: Sequence[str] = (),
+) -> None:
+    """A small matrix as cells of side 1, in a drawing whose y axis points down."""
+    for row, column in np.ndindex(*values.shape):
+        cell = Rectangle((left + column, top + row), 1, 1, fill=False, edgecolor=FAINT)
+        axes.add_patch(cell)
+        text = f"{values[row, column]:g}".replace("-", "−")
+        colour = colours[column] if colours else INK
+        place = (left + column + 0.5, top + row + 0.5)
+        axes.text(*place, text, ha="center", va="center", color=colour, fontsize=13)
+    axes.text(left, top - 0.15, title, ha="left", va="bottom", fontsize=11, weight="bold")
 
 
 def activation_and_pooling(stages: Mapping[str, Float[Tensor, "height width"]]) -> Figure:
