@@ -310,7 +310,7 @@ def compare_accuracies(
             accuracy) of each seed.
         chance: the accuracy of guessing.
     """
-    lowest = min(np.min(pairs) for by_kind in results.values() for pairs in by_kind.values())
+    lowest: float = min(np.min(pairs) for by_kind in results.values() for pairs in by_kind.values())
     floor = max(0.0, np.floor(10 * lowest - 0.4) / 10)
     with course_style():
         figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
