@@ -1,7 +1,7 @@
 """Small labelled greyscale images: scanned digits (bundled) and Fashion-MNIST (downloaded).
 
-Both come as :class:`LabelledImages`. Lesson 1's two transformations are here too: shifting every
-image by some pixels, and permuting the pixels of every image in the same way.
+Both come as :class:`LabelledImages`. A transformation of lesson 1 is here too: shifting every image
+by some pixels.
 
 Sources: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine
 Learning Repository, https://doi.org/10.24432/C50P49 (scikit-learn bundles its test part); Xiao,
@@ -172,17 +172,3 @@ def _overlap(size: int, offset: int) -> tuple[slice, slice]:
     end = slice(size - length, size)
     start = slice(0, length)
     return (end, start) if offset >= 0 else (start, end)
-
-
-def shuffle_pixels(
-    images: Float[Tensor, "*batch height width"], seed: int = 0
-) -> Float[Tensor, "*batch height width"]:
-    """The images with permuted pixels, by the same permutation for every image of a size and seed.
-
-    Args:
-        images: any number of images, height and width last.
-        seed: of the permutation.
-    """
-    pixels = images.flatten(-2)
-    order = torch.randperm(pixels.shape[-1], generator=torch.Generator().manual_seed(seed))
-    return pixels[..., order.to(images.device)].view(images.shape)

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from course_lib.figures.style import (
@@ -133,9 +133,13 @@ def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
 
 
 def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Figure:
-    """Both layers as the matrix that multiplies the flattened image; zeros stay white."""
+    """Both layers as the matrix that multiplies the flattened image.
+
+    Zeros stay white. In a matrix that has some, every other entry has an outline, so that a weight
+    close to 0 does not look like a zero.
+    """
     with course_style():
-        figure, panels = plt.subplots(1, 2, figsize=(11, 5.3), layout="constrained")
+        figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.8), layout="constrained")
         for axes, kind, layer, shape in (
             (panels[0], LAYER_KINDS[0], linear, (height * width,)),
             (panels[1], LAYER_KINDS[1], conv, (1, height, width)),
@@ -145,9 +149,11 @@ def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int)
             colours = axes.imshow(
                 np.where(matrix == 0, np.nan, matrix), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit
             )
+            if np.count_nonzero(matrix) < matrix.size:
+                _outline_entries(axes, matrix)
             axes.set_title(
-                f"{kind}: {np.count_nonzero(matrix):,} of {matrix.size:,}\nentries are not 0, "
-                f"from {weights:,} weights",
+                f"{kind}\n{np.count_nonzero(matrix):,} of {matrix.size:,} entries "
+                f"are not 0,\nfrom {weights:,} weights",
                 color=ROLES[kind],
             )
             axes.set(xlabel="input pixel", ylabel="output pixel")
@@ -159,6 +165,14 @@ def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int)
     return figure
 
 
+def _outline_entries(axes: Axes, matrix: np.ndarray) -> None:
+    """A thin frame around each entry that is not 0."""
+    frames = [Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in np.argwhere(matrix)]
+    axes.add_collection(
+        PatchCollection(frames, facecolor="none", edgecolor=MUTED, linewidth=0.35)  # type: ignore
+    )
+
+
 def cost_growth(
     sides: Sequence[int],
     costs: Mapping[str, Sequence[ForwardCost]],
@@ -167,7 +181,8 @@ def cost_growth(
 ) -> Figure:
     """Parameters, FLOPs and time against the image's side, log-log, with fitted slopes.
 
-    The slope of the times is fitted to the three largest sizes of each kind.
+    A factor of ten is equally high in all three plots, so their slopes can be compared by eye. The
+    slope of the times is fitted to the three largest sizes of each kind.
 
     Args:
         sides: image sides in pixels.
@@ -186,38 +201,58 @@ def cost_growth(
     curves["time per pass, seconds"] = {
         kind: (timed_sides[kind], seconds[kind]) for kind in LAYER_KINDS
     }
+    # The lowest and the highest power of ten of each plot, with room for the legend above.
+    powers = []
+    for lines in curves.values():
+        values = np.log10([value for _, y in lines.values() for value in y])
+        powers.append((values.min() - 0.5, values.max() + 3.2))
     with course_style():
-        figure, panels = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained")
-        for axes, (title, lines) in zip(panels.flat, curves.items(), strict=True):
+        figure, panels = plt.subplots(
+            3,
+            1,
+            figsize=(6.4, 10.5),
+            height_ratios=[high - low for low, high in powers],
+            sharex=True,
+            layout="constrained",
+        )
+        for axes, (low, high), (title, lines) in zip(
+            panels.flat, powers, curves.items(), strict=True
+        ):
             # Call overhead dominates the time of small layers, so only the largest show the growth.
             first = -3 if "time" in title else 0
-            for kind, (x, y) in lines.items():
+            for (kind, (x, y)), marker in zip(lines.items(), "os", strict=True):
                 exponent, factor = fit_power_law(x[first:], y[first:])
                 fit = [factor * side**exponent for side in x[first:]]
-                axes.loglog(x, y, "o", color=ROLES[kind], markersize=6)
-                axes.loglog(
-                    x[first:], fit, color=ROLES[kind], label=f"{kind}: slope {abs(exponent):.2f}"
-                )
+                axes.loglog(x, y, marker, color=ROLES[kind], markersize=6)
+                label = f"{kind}: slope {abs(exponent):.2f}"
+                axes.loglog(x[first:], fit, color=ROLES[kind], label=label)
             axes.set_title(title)
-            axes.set_xlabel("side of the image, pixels")
-            axes.set_xticks(sides, [str(side) for side in sides])
             axes.minorticks_off()
+            axes.set_yticks(10.0 ** np.arange(np.ceil(low), high, 2))
             axes.grid(True)
             axes.legend(loc="upper left")
-            low, high = axes.get_ylim()
-            axes.set_ylim(low, high * (high / low) ** 0.22)  # room for the legend above the curves
-            axes.set_xlim(sides[0] / 1.25, sides[-1] * 1.25)
+            axes.set_ylim(10**low, 10**high)
+        panels[-1].set_xlabel("side of the image, pixels")
+        panels[-1].set_xticks(sides, [str(side) for side in sides])
+        panels[-1].set_xlim(sides[0] / 1.25, sides[-1] * 1.25)
     return figure
 
 
-def perturbed_images(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) -> Figure:
-    """A table of images: a row for each perturbation, with its name; a column for each image."""
+def perturbed_images(
+    rows: Mapping[str, Float[Tensor, "count 1 height width"]], titles: Sequence[str] = ()
+) -> Figure:
+    """A table of images: a row for each perturbation, with its name; a column for each image.
+
+    Args:
+        rows: images in [0, 1] by the name of the perturbation.
+        titles: a text above each column, if any.
+    """
     with course_style():
         columns = max(len(images) for images in rows.values())
         figure, panels = plt.subplots(
             len(rows),
             columns,
-            figsize=(1.15 * columns + 2.2, 1.2 * len(rows)),
+            figsize=(1.15 * columns + 1.2, 1.2 * len(rows) + 0.3),
             squeeze=False,
             layout="constrained",
         )
@@ -226,7 +261,11 @@ def perturbed_images(rows: Mapping[str, Float[Tensor, "count 1 height width"]]) 
                 axes.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=10, color=INK)
+            # one word a line, so that the images are as wide as they can be
+            text = name.replace(" ", "\n")
+            line[0].set_ylabel(text, rotation=0, ha="right", va="center", labelpad=10, color=INK)
+        for axes, title in zip(panels[0], titles, strict=False):
+            axes.set_title(title, loc="center")
     return figure
 
 
@@ -237,12 +276,12 @@ def robustness(
 
     Args:
         shifts: in pixels.
-        accuracies: for each kind of network, of shape (seeds, shifts). A dot is one seed, a line
+        accuracies: for each kind of network, of shape (seeds, shifts). A mark is one seed, a line
             joins the means.
         chance: the accuracy of guessing.
     """
     with course_style():
-        figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+        figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
         for kind, marker, dash in zip(LAYER_KINDS, "os", ("-", "--"), strict=True):
             values = np.asarray(accuracies[kind])
             axes.plot(shifts, values.mean(0), dash, color=ROLES[kind], label=kind)
@@ -252,7 +291,6 @@ def robustness(
         axes.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
         axes.set(xlabel="shift of the test images, pixels", ylabel="test accuracy", xticks=shifts)
         axes.set(ylim=(0, 1.03))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.grid(True, axis="y")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 0.16))
     return figure
@@ -263,55 +301,67 @@ def compare_accuracies(
 ) -> Figure:
     """Training and test accuracy of both networks on several data sets.
 
-    Hollow dots are the training images, filled ones the test images; a line joins their means.
+    The seeds stand side by side. Each has a hollow mark for the training images, a filled one for
+    the test images, and a line between the two. The number is the mean of the test accuracies. The
+    axis begins below the lowest mark, and shows the accuracy of guessing only if that is close.
 
     Args:
         results: by the name of the data set, then by kind of network: (training accuracy, test
             accuracy) of each seed.
         chance: the accuracy of guessing.
     """
+    lowest: float = min(np.min(pairs) for by_kind in results.values() for pairs in by_kind.values())
+    floor = max(0.0, np.floor(10 * lowest - 0.4) / 10)
     with course_style():
-        figure, axes = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
+        figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
         for group, by_kind in enumerate(results.values()):
             for index, kind in enumerate(LAYER_KINDS):
-                pairs, x = np.asarray(by_kind[kind]), group + 0.3 * (index - 0.5)
-                colour, marker = ROLES[kind], "os"[index]
-                mean = pairs.mean(0)
-                axes.plot([x, x], mean, color=colour, linewidth=1.6, zorder=1)
-                label = kind if group == 0 else None
-                positions = np.full(len(pairs), x)
-                axes.plot(positions, pairs[:, 0], marker, mfc=PAPER, color=colour, markersize=7)
-                axes.plot(positions, pairs[:, 1], marker, color=colour, markersize=7, label=label)
-                axes.annotate(
-                    f"{mean[1]:.2f}",
-                    (x, mean[1]),
-                    (9, 0),
-                    textcoords="offset points",
-                    color=colour,
-                    weight="bold",
-                    va="center",
-                )
-        axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
-        axes.text(-0.42, chance + 0.015, "guessing", color=MUTED, va="bottom")
+                place = group + 0.46 * (index - 0.5)
+                _draw_seeds(axes, np.asarray(by_kind[kind]), place, kind, label=group == 0)
+        if chance > floor:
+            axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
+            axes.text(-0.42, chance + 0.005, "guessing", color=MUTED, va="bottom")
         axes.set_xticks(range(len(results)), list(results), color=INK)
-        axes.set(ylim=(0, 1.04), xlim=(-0.45, len(results) - 0.45), ylabel="accuracy")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set(ylim=(floor, 1.015), xlim=(-0.5, len(results) - 0.5), ylabel="accuracy")
         axes.grid(True, axis="y")
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 0.16), title="filled: test, hollow: training"
-        )
+        figure.legend(loc="outside upper center", ncols=2, title="filled: test, hollow: training")
     return figure
+
+
+def _draw_seeds(axes: Axes, pairs: np.ndarray, place: float, kind: str, label: bool) -> None:
+    """A pair of marks for each seed, around ``place`` on the x axis, and the mean of the tests.
+
+    Args:
+        pairs: (seeds, 2), the training and the test accuracy.
+        label: whether the legend names these marks.
+    """
+    colour, marker = ROLES[kind], "os"[LAYER_KINDS.index(kind)]
+    seeds = len(pairs)
+    x = place + 0.09 * (np.arange(seeds) - (seeds - 1) / 2) * 2 / max(seeds - 1, 2)
+    axes.vlines(x, pairs[:, 1], pairs[:, 0], color=colour, linewidth=1.6, zorder=1)
+    axes.plot(x, pairs[:, 0], marker, mfc=PAPER, color=colour, markersize=7)
+    axes.plot(x, pairs[:, 1], marker, color=colour, markersize=7, label=kind if label else None)
+    axes.annotate(
+        f"{pairs[:, 1].mean():.2f}",
+        (place, pairs[:, 1].min()),
+        (0, -9),
+        textcoords="offset points",
+        color=colour,
+        weight="bold",
+        ha="center",
+        va="top",
+    )
 
 
 def learned_weights(
     hidden: Float[Tensor, "units height width"],
     kernels: Float[Tensor, "kernels kernel_height kernel_width"],
 ) -> Figure:
-    """What the first layers learned: weight images of hidden units, and convolution kernels.
+    """What the first layers learned: the weights of single outputs as images, and kernels.
 
     Args:
-        hidden: the weights of some hidden units of the fully connected network, as images; an even
-            number.
+        hidden: the weights of some outputs of the fully connected network's first layer, as
+            images; an even number.
         kernels: the kernels of the convolution's first layer; an even number.
     """
     columns = max(len(hidden), len(kernels)) // 2
@@ -319,7 +369,7 @@ def learned_weights(
         figure = plt.figure(figsize=(1.35 * columns, 6.2), layout="constrained")
         halves = figure.subfigures(2, 1)
         for half, kind, images, what in (
-            (halves[0], LAYER_KINDS[0], hidden, "weights of single hidden units"),
+            (halves[0], LAYER_KINDS[0], hidden, "the weights of single outputs"),
             (halves[1], LAYER_KINDS[1], kernels, "its first kernels"),
         ):
             half.suptitle(f"{kind}: {what}", color=ROLES[kind], weight="bold", fontsize=12)
@@ -327,6 +377,7 @@ def learned_weights(
                 limit = float(image.abs().max())
                 axes.imshow(image.numpy(), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit)
                 axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
     return figure
 
 

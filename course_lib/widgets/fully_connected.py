@@ -81,9 +81,8 @@ def size_explorer() -> None:
             f"{name}: {format_count(cost.parameters)} parameters, {format_count(cost.bytes, 'B')}"
             for name, cost in costs.items()
         )
-        description.value = (
-            f"{side.value} x {side.value} pixels, {channels.value} channels. {counts}"
-        )
+        unit = "channel" if channels.value == 1 else "channels"
+        description.value = f"{side.value} x {side.value} pixels, {channels.value} {unit}. {counts}"
 
     controls = [side, channels, kernel]
     for slider in controls:

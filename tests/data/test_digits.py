@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_lib.data.digits import fashion_mnist, load, scanned_digits, shift, shuffle_pixels
+from course_lib.data.digits import fashion_mnist, load, scanned_digits, shift
 from course_lib.vision.digits import ConvolutionalClassifier, FullyConnectedClassifier
 
 
@@ -58,17 +58,6 @@ def test_shift_fills_with_zero(right, down):
         for x in range(7):
             inside = 0 <= y - down < 6 and 0 <= x - right < 7
             assert shifted[y, x] == (image[y - down, x - right] if inside else 0)
-
-
-def test_shuffle_pixels_uses_one_permutation_for_all_images():
-    images = torch.arange(32.0).view(2, 1, 4, 4)
-    shuffled = shuffle_pixels(images, seed=1)
-    assert torch.equal(shuffled[1] - 16, shuffled[0])
-    assert not torch.equal(shuffled, images) and torch.equal(
-        shuffled.flatten(1).sort(1).values, images.flatten(1)
-    )
-    assert torch.equal(shuffled, shuffle_pixels(images, seed=1))
-    assert not torch.equal(shuffled, shuffle_pixels(images, seed=2))
 
 
 def test_classifiers_have_ten_outputs_and_the_documented_sizes(digits):

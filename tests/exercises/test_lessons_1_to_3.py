@@ -88,6 +88,27 @@ WRONG = {
         | return float(F.cross_entropy(scores, labels)) => it must return a Tensor
         | return scores.softmax(1)[labels].log().mean()
     """,
+    "train-a-layer": """
+        optimizer.zero_grad() -> pass => still has the gradient of the first
+        optimizer.step() -> pass => have not moved
+        loss.backward() -> pass => have not moved
+        optimizer.zero_grad() -> optimizer.step(); optimizer.zero_grad() => gradient of the first
+        loss.backward() -> loss.backward(); optimizer.zero_grad() => have not moved
+        loss.backward() -> (-loss).backward() => the wrong way
+        loss.backward() -> loss.backward(); optimizer.step() => one step at a time
+        loss.backward() -> (2 * loss).backward() => one step at a time
+        loss.backward() -> loss.backward(retain_graph=True); loss.backward() => one step at a time
+        images @ layer.T, labels) -> images @ layer.T, labels, reduction="sum") => mean loss
+        images @ layer.T, labels) -> images @ layer.T, 1 - labels)
+        images @ layer.T, labels) -> images[:1] @ layer.T, labels[:1])
+        images @ layer.T, labels) -> (images @ layer.T).softmax(1), labels)
+        images @ layer.T, labels) -> images @ weights.T, labels) => images @ layer.T
+        images @ layer.T, labels) -> images @ layer.detach().T, labels) => images @ layer.T
+        images @ layer.T, labels) -> layer @ images.T, labels)
+        optimizer.step() -> optimizer.step(); break => compute the loss anew
+        nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.mse_loss(images @ layer.T, F.one_hot(labels, len(layer)).float())
+        nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.cross_entropy(images @ layer.T, labels).item() => stopped
+    """,
     "shift-an-image": """
         max(-down, 0) : -> max(down, 0) :
         moved = torch.zeros_like(image) -> moved = image.clone()

@@ -40,6 +40,8 @@ def test_the_matrix_of_a_convolution_is_sparse():
     figure = figures.weight_matrices(nn.Linear(64, 64), nn.Conv2d(1, 1, 3, padding=1), 8, 8)
     text = texts(figure)
     assert "484 of 4,096" in text and "from 9 weights" in text and "from 4,096 weights" in text
+    outlined = [len(axes.collections[0].get_paths()) for axes in figure.axes if axes.collections]
+    assert 484 in outlined
 
 
 def test_cost_growth_shows_the_slopes_of_the_data():
@@ -57,7 +59,8 @@ def test_cost_growth_shows_the_slopes_of_the_data():
         "convolution": [1e-8 * s for s in SIDES],
     }
     timed_sides = dict.fromkeys(figures.LAYER_KINDS, SIDES)
-    text = texts(figures.cost_growth(SIDES, costs, timed_sides, seconds))
+    figure = figures.cost_growth(SIDES, costs, timed_sides, seconds)
+    text = texts(figure)
     for line in (
         "fully connected: slope 4.00",
         "convolution: slope 0.00",
@@ -66,15 +69,21 @@ def test_cost_growth_shows_the_slopes_of_the_data():
         "convolution: slope 1.00",
     ):
         assert line in text
+    figure.canvas.draw()
+    powers = [
+        np.ptp(np.log10(axes.get_ylim())) / axes.get_position().height for axes in figure.axes
+    ]
+    assert max(powers) / min(powers) < 1.05  # a factor of ten is equally high everywhere
     line = figures.format_costs(8, costs["fully connected"][0], costs["convolution"][0])
     assert "fully connected:  4.1" in line.replace("     ", " ")
 
 
 def test_every_perturbation_is_a_row():
     figure = figures.perturbed_images(
-        {"original": torch.rand(3, 1, 28, 28), "shifted": torch.rand(3, 1, 28, 28)}
+        {"original": torch.rand(3, 1, 28, 28), "shifted": torch.rand(3, 1, 28, 28)}, "408"
     )
     assert len(figure.axes) == 6
+    assert [axes.get_title("center") for axes in figure.axes] == [*"408", "", "", ""]
 
 
 def test_robustness_is_drawn_for_several_seeds():
@@ -85,8 +94,15 @@ def test_robustness_is_drawn_for_several_seeds():
 
 def test_accuracies_are_drawn_for_every_data_set_with_the_mean_of_the_test_images():
     pairs = dict.fromkeys(figures.LAYER_KINDS, [(0.9, 0.5), (0.8, 0.7)])
-    text = texts(figures.compare_accuracies({"centred": pairs, "moved": pairs}, chance=0.1))
-    assert text.count("0.60") == 4 and "moved" in text and "guessing" in text
+    figure = figures.compare_accuracies({"centred": pairs, "moved": pairs}, chance=0.1)
+    axes = figure.axes[0]
+    means = [text for text in axes.texts if text.get_text() == "0.60"]
+    assert len(means) == 4 and "moved" in texts(figure)
+    # the axis begins below the lowest mark, and hides the line of guessing if that is lower
+    assert axes.get_ylim()[0] == pytest.approx(0.4) and "guessing" not in texts(figure)
+    assert "guessing" in texts(figures.compare_accuracies({"centred": pairs}, chance=0.45))
+    # the marks of two seeds stand side by side
+    assert all(len(set(line.get_xdata())) == 2 for line in axes.lines)
 
 
 def test_learned_weights_are_drawn_for_both_kinds_of_layers():
