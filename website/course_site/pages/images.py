@@ -11,9 +11,9 @@ from PIL import Image, ImageSequence
 
 # Of lossy WebP in the size in which a page shows a picture, and in a higher density, where the eye
 # sees less of it.
-QUALITY, DENSE_QUALITY = 82, 60
+QUALITY, DENSE_QUALITY = 76, 50
 _LOSSLESS_LIMIT = 1.15  # lossless may be this much larger: charts and enlarged pixels stay sharp
-_FORMAT = 3  # of the files in the cache: raise it when the encoding changes
+_FORMAT = 4  # of the files in the cache: raise it when the encoding changes
 _STEP, _HOLD = 180, 1200  # milliseconds of an animation's frames, and of its last
 
 
