@@ -194,5 +194,7 @@ def _mean_iou(matches: dict[int, tuple[int, float]]) -> float:
 
 def _classification_in_words(label: int, true_labels: list[int]) -> str:
     if label in true_labels:
-        return "right" if len(true_labels) == 1 else f"right about 1 of {len(true_labels)}"
+        if len(true_labels) == 1:
+            return "right"
+        return f"right for {true_labels.count(label)} of {len(true_labels)} objects"
     return "wrong" if min(true_labels) < UNKNOWN else "not one of its classes"

@@ -6,7 +6,7 @@ and ``course evaluate`` use this module through ``course_lib.training.recipes``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +27,7 @@ from course_lib.vision.boxes import iou
 EXAMPLES_PER_EPOCH = 2000
 # Small: for the same number of scenes, the detector learned more in many small steps.
 BATCH_SIZE = 8
+_KEPT_SCENES = 200  # up to so many test scenes are kept for the next model
 LEARNING_RATE = 2e-3
 TEST_SPLITS = dict.fromkeys(scenes.SPLITS, len(scenes.TEST_SEEDS))
 
@@ -250,6 +251,7 @@ def train(
     name: str,
     *,
     epochs: int | None = None,
+    examples: int = EXAMPLES_PER_EPOCH,
     workers: int = 0,
     styles: Sequence[str] | None = None,
     learning_rate: float = LEARNING_RATE,
@@ -259,13 +261,14 @@ def train(
 
     Args:
         name: of the model.
-        epochs: of 2,000 scenes each; by default as many as in the first cycle of the shipped
-            checkpoint.
+        epochs: of ``examples`` scenes each; by default as many as in the first cycle of the
+            shipped checkpoint.
+        examples: scenes in an epoch.
         workers: processes that generate scenes ahead of time.
         styles: drawing styles to train on; by default all that are not held out.
         learning_rate: the peak of the one-cycle schedule.
         options: other options of :func:`fit_new`: ``device``, ``seed``, ``initial_weights``,
-            ``checkpoint``.
+            ``score``, ``checkpoint``.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -274,7 +277,7 @@ def train(
     """
     task = get_task(name)
     data = scenes.loader(
-        EXAMPLES_PER_EPOCH,
+        examples,
         batch_size=BATCH_SIZE,
         workers=workers,
         objects=task.objects,
@@ -289,6 +292,15 @@ def train(
         label=name,
         **options,
     )
+
+
+@lru_cache(maxsize=2)
+def _test_scenes(
+    count: int, size: int, objects: tuple[int, int], split: str, styles: tuple[str, ...] | None
+) -> list[Scene]:
+    """The first test scenes; kept, because several models are tested on the same ones."""
+    data = Scenes(scenes.TEST_SEEDS[:count], size=size, objects=objects, split=split, styles=styles)
+    return [data[index] for index in range(count)]
 
 
 def evaluate(
@@ -314,10 +326,8 @@ def evaluate(
         raise ValueError(
             f"There are not {count} test scenes: choose 1 to {len(scenes.TEST_SEEDS)}."
         )
-    data = Scenes(
-        scenes.TEST_SEEDS[:count], size=size, objects=task.objects, split=split, styles=styles
-    )
-    truth = [data[index] for index in range(count)]
+    make_scenes = _test_scenes if count <= _KEPT_SCENES else _test_scenes.__wrapped__
+    truth = make_scenes(count, size, task.objects, split, None if styles is None else tuple(styles))
     known = all(int(scene.labels.max()) < UNKNOWN for scene in truth)
     device = next(model.parameters()).device
     was_training = model.training

@@ -7,12 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.figures import figure_png
 from course_lib.figures.style import BLUE, GREEN, INK, MUTED, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import class_colour
+from course_lib.figures.vision.annotations import matched_colours
 from course_lib.vision.detector import Detections
 from course_lib.widgets import add_tooltip, picture_widget, show_widget
 
@@ -60,9 +61,11 @@ class SuppressionExplorer(widgets.VBox):
             annotations.draw_image(axes, self._scene.image, fade=0.4)
             for corners in self._scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
-            for index in kept:
-                colour = class_colour(int(self._detections.labels[index]))
-                annotations.draw_box(axes, self._detections.boxes[index].tolist(), colour)
+            boxes = self._detections.boxes[kept]
+            overlaps = box_iou(boxes, self._scene.boxes)
+            colours = matched_colours(self._scene, self._detections.labels[kept], overlaps)
+            for box, colour in zip(boxes, colours, strict=True):
+                annotations.draw_box(axes, box.tolist(), colour)
         self.picture.value = figure_png(figure, dpi=90)
         plt.close(figure)
         count, objects = len(self._detections.labels), len(self._scene.labels)
@@ -146,5 +149,5 @@ def threshold_explorer(
         widget,
         widget.picture.value,
         alt=f"A precision-recall curve with a point on it. {widget.message.value}",
-        caption="Each threshold is one point of the curve. Average precision is the area below it.",
+        caption="Each threshold is one point of the curve, here of all classes together.",
     )

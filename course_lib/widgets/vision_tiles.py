@@ -13,12 +13,13 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
-from course_lib.figures.style import INK, MUTED, ORANGE, PAPER, font
+from course_lib.figures.style import INK, PAPER, font
 from course_lib.figures.vision.annotations import (
     SEMANTIC_COLOURS,
+    class_colour,
     class_name,
     innermost_pixel,
-    object_colour,
+    matched_colours,
     text_colour,
 )
 from course_lib.figures.vision.predictions import format_metric
@@ -60,12 +61,14 @@ def draw_tiles(
         Localization(*detection)
         for detection in zip(labels.tolist(), scores.tolist(), boxes, strict=True)
     ]
-    box_colours = _colours(box_iou(boxes, scene.boxes))
-    mask_colours = _colours(mask_iou(predictions.instances.masks, scene.masks))
+    box_colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
+    found = predictions.instances
+    mask_colours = matched_colours(scene, found.labels, mask_iou(found.masks, scene.masks))
+    localized = predictions.localization
     tiles = (
         _scene_tile(photo, scene, selected),
         _classifier_tile(photo, predictions),
-        _box_tile(photo, [predictions.localization], [ORANGE], scene),
+        _box_tile(photo, [localized], [class_colour(localized.label)], scene),
         _box_tile(photo, detections, box_colours, scene),
         _segmenter_tile(faded, predictions),
         _instance_tile(faded, predictions, mask_colours),
@@ -116,7 +119,7 @@ def _to_tile_pixels(box: Float[Tensor, "4"], scene: Scene) -> list[float]:
 def _classifier_tile(photo: Image.Image, predictions: Predictions) -> Image.Image:
     tile = photo.copy()
     text = f"{class_name(predictions.label)} {predictions.probability:.0%}"
-    _draw_tag(tile, TILE / 2, TILE - 24, text, ORANGE, size=19)
+    _draw_tag(tile, TILE / 2, TILE - 24, text, class_colour(predictions.label), size=19)
     return tile
 
 
@@ -168,14 +171,6 @@ def _instance_tile(
 def _tag_position(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
     x, y = innermost_pixel(mask)
     return x * TILE / mask.shape[1], y * TILE / mask.shape[0]
-
-
-def _colours(overlaps: Float[Tensor, "found objects"]) -> list[str]:
-    """The colour of each prediction: that of the object it overlaps most, so that it is stable."""
-    return [
-        object_colour(int(row.argmax())) if len(row) and float(row.max()) > 0 else MUTED
-        for row in overlaps
-    ]
 
 
 def _draw_tag(

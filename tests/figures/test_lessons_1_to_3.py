@@ -74,7 +74,7 @@ def test_objects_of_one_class_share_a_hue_and_differ():
 def test_the_pyramid_is_drawn_from_a_running_model():
     figure = shapes.feature_pyramid(tasks.make_model("segmenter").eval(), torch.rand(3, 64, 64))
     text = all_text(figure)
-    assert "backbone: 128×4×4" in text and "pyramid: 48×32×32" in text
+    assert "backbone\n128×4×4" in text and "pyramid\n48×32×32" in text and "1×1 conv." in text
     assert "left" in all_text(photos.labelled_images({"left": torch.rand(3, 8, 8)}))
 
 

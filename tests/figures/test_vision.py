@@ -1,5 +1,7 @@
 """Lesson 3's figures show the predictions and metrics of the models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from matplotlib.quiver import Quiver
 
 from course_lib.data import sprites
 from course_lib.figures import figure_png
-from course_lib.figures.vision import charts, maps, photos, predictions, shapes
+from course_lib.figures.vision import annotations, charts, maps, photos, predictions, shapes
 from course_lib.vision import detector
+from course_lib.vision.boxes import cell_centres
 from course_lib.vision.instances import Instances
 from course_lib.vision.predictions import evaluate, predict_all
 from course_lib.vision.pretrained import PhotoPredictions
@@ -93,6 +96,32 @@ def test_instance_offsets_show_the_peaks_and_offsets_of_the_model(three_objects)
     np.testing.assert_allclose(arrows.V, np.repeat([2.0, 2.5, 3.0, 3.5], 6), rtol=1e-5)
     lower_threshold = maps.instance_offsets(model, three_objects, score_threshold=0.1)
     assert "3 peaks above 0.1" in texts(lower_threshold)
+
+
+def test_cell_targets_count_the_cells_and_measure_a_box(three_objects):
+    cells = cell_centres(32, 32, 4, torch.device("cpu"))
+    labels, boxes = three_objects.labels[None], three_objects.boxes[None]
+    assigned = detector.assign(cells, labels, boxes, 4)[0]
+    labels = texts(maps.cell_targets(three_objects, assigned))
+    assert f"{int((assigned >= 0).sum())} of 1,024 cells have one" in labels
+    row, column = (assigned >= 0).nonzero()[-1].tolist()
+    x0, y0, x1, y1 = three_objects.boxes[assigned[row, column]].tolist()
+    x, y = 4 * column + 2, 4 * row + 2
+    distances = ", ".join(f"{value:g}" for value in (x - x0, y - y0, x1 - x, y1 - y))
+    assert f"left, top, right, bottom: {distances} pixels" in labels
+    with pytest.raises(ValueError, match="No cell"):
+        maps.cell_targets(three_objects, torch.full((32, 32), -1))
+
+
+def test_predictions_have_the_colour_of_their_object_in_any_order(three_objects):
+    twins = replace(three_objects, labels=torch.tensor([4, 4, 7]))
+    own = annotations.object_colours(twins.labels)
+    labels = torch.tensor([4, 7, 4, 9])
+    overlaps = torch.tensor([[0, 0.8, 0], [0.9, 0, 0.1], [0.7, 0.1, 0], [0.9, 0.0, 0]])
+    colours = annotations.matched_colours(twins, labels, overlaps)
+    assert colours == [own[1], own[2], own[0], annotations.class_colour(9)]
+    nothing = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3)
+    assert annotations.matched_colours(twins, *nothing) == []
 
 
 def test_localizer_votes_show_the_models_prediction(models, three_objects):
@@ -237,6 +266,7 @@ def test_generalisation_gap_shows_every_number_once():
     labels = texts(charts.generalisation_gap(results))
     assert [text for text in labels if text.startswith("0.")] == ["0.99", "0.50", "0.90", "0.25"]
     assert {"held-out\nstyle", "seen", "mine"} <= set(labels)
+    assert "guessing" in texts(charts.generalisation_gap(results, chance={"own": 0.2}))
     with pytest.raises(ValueError, match="at least one row"):
         charts.generalisation_gap({"nothing": {}})
 

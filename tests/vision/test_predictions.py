@@ -65,7 +65,7 @@ def test_missing_model_raises(models, three_objects):
 
 def test_evaluate_perfect_predictions(three_objects):
     assert evaluate(three_objects, perfect_predictions(three_objects)) == {
-        "classifier": "right about 1 of 3",
+        "classifier": "right for 1 of 3 objects",
         "localizer": pytest.approx(1.0),
         "detector": pytest.approx(1.0),
         "detector found": "3 of 3",

@@ -36,7 +36,7 @@ _GROUP_COLOURS = {
     "animals": (SKY, BLUE, "#0A3A5E"),
     "food": (ORANGE, YELLOW, RED),
     "vehicles": ("#7BD3B5", GREEN, "#004D39"),
-    "things": (PURPLE, "#F0C6DD", "#77305C"),
+    "things": (PURPLE, "#FF9BCB", "#77305C"),
 }
 _CLASS_COLOURS = tuple(chain.from_iterable(_GROUP_COLOURS.values()))
 # By the values of a semantic map: background, classes, unknown.
@@ -60,11 +60,33 @@ def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[st
     colours = []
     for label in map(int, labels):
         seen[label] += 1
-        towards, share = ((PAPER, 0.0), (PAPER, 0.55), (INK, 0.5))[(seen[label] - 1) % 3]
+        towards, share = ((PAPER, 0.0), (PAPER, 0.6), (INK, 0.5))[(seen[label] - 1) % 3]
         mixed = (
             np.array(to_rgb(class_colour(label))) * (1 - share) + np.array(to_rgb(towards)) * share
         )
         colours.append(to_hex(mixed))
+    return colours
+
+
+def matched_colours(
+    scene: Scene, labels: Int64[Tensor, " predicted"], overlaps: Float[Tensor, "predicted objects"]
+) -> list[str]:
+    """A colour for each prediction: that of the true object it overlaps most, if of its class.
+
+    Otherwise the colour of its class. So an object has the same colour in all figures, whatever the
+    order of the predictions.
+
+    Args:
+        scene: the true objects.
+        labels: the classes of the predictions.
+        overlaps: the IoU of each prediction with each object.
+    """
+    own = object_colours(scene.labels)
+    colours = []
+    for label, row in zip(labels.tolist(), overlaps, strict=True):
+        same = [k for k, true in enumerate(scene.labels.tolist()) if true == label and row[k] > 0]
+        best = max(same, key=lambda k, row=row: float(row[k]), default=None)
+        colours.append(class_colour(label) if best is None else own[best])
     return colours
 
 

@@ -150,12 +150,21 @@ def precision_recall_curve(
         figure, axes = plt.subplots(figsize=(8, 4.9), layout="constrained")
         edges = np.concatenate([[0], recall])
         axes.stairs(envelope, edges, fill=True, color=BLUE, alpha=0.18)
-        axes.stairs(envelope, edges, color=BLUE, linewidth=2.4, baseline=None)
-        axes.plot(recall, precision, color=MUTED, linewidth=1.2)
+        axes.stairs(
+            envelope,
+            edges,
+            color=BLUE,
+            linewidth=2.4,
+            baseline=None,
+            label="highest precision from here on",
+        )
+        axes.plot(
+            recall, precision, color=MUTED, linewidth=1.2, label="precision after each detection"
+        )
         if len(is_correct) <= _MAX_MARKERS:
             for members, colour, marker, label in (
-                (is_correct, GREEN, "o", "correct"),
-                (~is_correct, RED, "X", "wrong"),
+                (is_correct, GREEN, "o", "correct, with its score"),
+                (~is_correct, RED, "X", "wrong, with its score"),
             ):
                 axes.scatter(
                     recall[members],
@@ -170,9 +179,7 @@ def precision_recall_curve(
                 axes.annotate(
                     f"{scores[index]:.2f}", (x, y), (6, 6), textcoords="offset points", fontsize=9
                 )
-            axes.legend(
-                title="detection, with\nits score", loc="upper right", bbox_to_anchor=(1, 1.04)
-            )
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.15), frameon=True, framealpha=0.9)
         axes.text(
             0.03,
             0.06,
@@ -190,12 +197,15 @@ def precision_recall_curve(
     return figure
 
 
-def generalisation_gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
+def generalisation_gap(
+    results: Mapping[str, Mapping[str, float]], chance: Mapping[str, float] | None = None
+) -> Figure:
     """A row for each model's metric with a dot for each test split, and a table of the numbers.
 
     Args:
         results: by the name of the metric ("3 detector, mAP"), then by split; a split may be
             missing in a row.
+        chance: what guessing would give, for some of the metrics; drawn as a bar in their rows.
 
     Raises:
         ValueError: if there is nothing to draw.
@@ -205,7 +215,8 @@ def generalisation_gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
         raise ValueError("There are no results: give at least one row with at least one split.")
     others = [split for split in splits if split not in _SPLIT_STYLES]
     styles = dict(zip(others, cycle(_MORE_STYLES), strict=False)) | _SPLIT_STYLES
-    lowest = min(value for row in results.values() for value in row.values())
+    chance = chance or {}
+    lowest = min([value for row in results.values() for value in row.values()] + [*chance.values()])
     with course_style():
         figure, (axes, table) = plt.subplots(
             1,
@@ -214,7 +225,11 @@ def generalisation_gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
             width_ratios=[1.25, 0.32 * len(splits)],
             layout="constrained",
         )
-        for row, values in enumerate(results.values()):
+        for row, (metric, values) in enumerate(results.items()):
+            if metric in chance:
+                axes.plot([chance[metric]] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
+                at = (chance[metric], row)
+                axes.annotate("guessing", at, (5, 0), textcoords="offset points", va="center")
             axes.plot(
                 [min(values.values()), max(values.values())],
                 [row, row],
@@ -235,6 +250,7 @@ def generalisation_gap(results: Mapping[str, Mapping[str, float]]) -> Figure:
         axes.set_yticks(range(len(results)), list(results))
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set(xlim=(min(0.5, lowest - 0.05), 1.02), ylim=(len(results) - 0.4, -1.3))
+        axes.set_xlabel("value of the row's own metric (1 is perfect)")
         axes.grid(axis="x", color=FAINT, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)

@@ -3,17 +3,24 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
-from course_lib.figures.style import INK, MUTED, ORANGE, PAPER, RED, SKY, course_style
+from course_lib.figures.style import INK, MUTED, PAPER, RED, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import class_name, object_colours
+from course_lib.figures.vision.annotations import (
+    class_colour,
+    class_name,
+    matched_colours,
+    object_colours,
+)
 from course_lib.vision import instances, localizer
+from course_lib.vision.predictions import mask_iou
 
 _MAX_BOXES = 12  # votes that are drawn as boxes
 _ARROW_SPACING = 5  # pixels
@@ -39,9 +46,13 @@ def localizer_votes(model: localizer.Localizer, scene: Scene) -> Figure:
             left, f"largest weight {float(weights.max()):.2f}; all weights sum to 1"
         )
         for corners in boxes.flatten(0, 1)[largest].tolist():
-            annotations.draw_box(right, corners, SKY, linewidth=0.9)
+            annotations.draw_box(right, corners, MUTED, linewidth=0.9)
         annotations.draw_box(
-            right, prediction.tolist(), ORANGE, f"prediction: {class_name(label)}", linewidth=3.4
+            right,
+            prediction.tolist(),
+            class_colour(label),
+            f"prediction: {class_name(label)}",
+            linewidth=3.4,
         )
         right.set_title(f"the {_MAX_BOXES} largest votes, and the prediction")
         annotations.draw_caption(right, f"{share:.0%} of the weight; dashed: ground truth")
@@ -59,6 +70,48 @@ def _draw_heatmap(axes: Axes, values: Float[Tensor, "rows columns"], scene: Scen
     overlay[..., :3] = to_rgb(RED)
     overlay[..., 3] = values.clamp(0, 1).sqrt() * 0.9  # the root keeps small values visible
     axes.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0), zorder=3)
+
+
+def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figure:
+    """What the cells of level 3 are trained to predict: the object of each, and one cell's box.
+
+    Args:
+        scene: an image with its true boxes.
+        assigned: the index of the object of each cell, -1 for none, as ``detector.assign`` gives.
+
+    Raises:
+        ValueError: if no cell has an object.
+    """
+    own = (assigned >= 0).nonzero().tolist()
+    if not own:
+        raise ValueError("No cell has an object: give a scene with at least one.")
+    colours = object_colours(scene.labels)
+    stride = scene.image.shape[-1] / assigned.shape[1]
+    with course_style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5.2), layout="constrained")
+        for axes in (left, right):
+            annotations.draw_image(axes, scene.image, fade=0.6)
+            for corners in scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
+        for row, column in own:
+            corner, colour = (column * stride, row * stride), colours[int(assigned[row, column])]
+            cell = Rectangle(corner, stride, stride, facecolor=colour, edgecolor=INK, linewidth=0.6)
+            left.add_patch(cell)
+        left.set_title("the object of each cell")
+        annotations.draw_caption(left, f"{len(own)} of {assigned.numel():,} cells have one")
+        row, column = own[-1]  # of the object that reaches furthest down
+        index = int(assigned[row, column])
+        x, y = (column + 0.5) * stride, (row + 0.5) * stride
+        x0, y0, x1, y1 = scene.boxes[index].tolist()
+        annotations.draw_box(right, (x0, y0, x1, y1), colours[index])
+        for end_x, end_y in ((x0, y), (x, y0), (x1, y), (x, y1)):
+            arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
+            right.annotate("", (end_x, end_y), (x, y), arrowprops=arrow, zorder=4)
+        right.plot(x, y, "o", color=PAPER, markeredgecolor=INK, markersize=8, zorder=5)
+        right.set_title("one cell: four distances to its box")
+        distances = ", ".join(f"{value:g}" for value in (x - x0, y - y0, x1 - x, y1 - y))
+        annotations.draw_caption(right, f"left, top, right, bottom: {distances} pixels")
+    return figure
 
 
 @torch.no_grad()
@@ -80,7 +133,8 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
     instance_map = np.zeros(heatmap.shape, dtype=int)  # 0 none, k the k-th mask
     for number, mask in enumerate(found.masks.cpu().numpy(), start=1):
         instance_map[mask] = number
-    palette = np.array([MUTED, *object_colours(found.labels.cpu())])
+    overlaps = mask_iou(found.masks.cpu(), scene.masks)
+    palette = np.array([MUTED, *matched_colours(scene, found.labels.cpu(), overlaps)])
     colours = palette[instance_map[rows, columns]]
     with course_style():
         figure, grid = plt.subplots(2, 2, figsize=(8.4, 9.8), layout="constrained")

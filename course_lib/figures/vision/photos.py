@@ -8,12 +8,13 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.style import course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import class_colour, object_colour
+from course_lib.figures.vision.annotations import matched_colours, object_colour
 from course_lib.vision.boxes import iou
 from course_lib.vision.detector import Detections
 from course_lib.vision.pretrained import PhotoPredictions
@@ -38,12 +39,13 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
             for corners in scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
             best = _best_of_each_object(scene, boxes)
-            for index, (label, score, corners) in enumerate(
-                zip(*map(Tensor.tolist, boxes), strict=True)
+            colours = matched_colours(scene, boxes.labels, box_iou(boxes.boxes, scene.boxes))
+            for index, (colour, label, score, corners) in enumerate(
+                zip(colours, *map(Tensor.tolist, boxes), strict=True)
             ):
                 text = f"{CLASSES[label]} {score:.0%}" if index in best else ""
                 width = 2.6 if index in best else 0.9
-                annotations.draw_box(axes, corners, class_colour(label), text, linewidth=width)
+                annotations.draw_box(axes, corners, colour, text, linewidth=width)
     return figure
 
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from course_lib.data import sprites
 from course_lib.data.compose import Scene
@@ -15,11 +16,12 @@ from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import (
     class_colour,
     class_name,
+    matched_colours,
     object_colours,
     text_colour,
 )
 from course_lib.vision.detector import Detections
-from course_lib.vision.predictions import SCORE_THRESHOLD, Predictions, evaluate
+from course_lib.vision.predictions import SCORE_THRESHOLD, Predictions, evaluate, mask_iou
 from course_lib.vision.tasks import LEVELS
 
 
@@ -85,7 +87,11 @@ def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
     value = metrics[level]
     if isinstance(value, str):
         return value
-    names = {"localizer": "box IoU", "detector": "mean box IoU", "segmenter": "foreground mIoU"}
+    names = {
+        "localizer": "best box IoU",
+        "detector": "mean box IoU",
+        "segmenter": "foreground mIoU",
+    }
     text = f"{names.get(level, 'mean mask IoU')} {value:.2f}"
     matched = metrics.get(f"{level} found", "")
     return f"found {matched}, {text}" if matched else text
@@ -112,7 +118,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
         text = f"{class_name(label)} {probability:.0%}"
         annotations.draw_box(axes, box.tolist(), class_colour(label), text, linewidth=3)
     if level == "detector":
-        colours = object_colours(predictions.detections.labels)
+        labels, _, boxes = predictions.detections
+        colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
         for colour, label, score, corners in zip(
             colours, *map(Tensor.tolist, predictions.detections), strict=True
         ):
@@ -122,7 +129,7 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
         annotations.draw_semantic(axes, predictions.semantic)
     if level == "instances":
         labels, scores, masks = predictions.instances
-        colours = object_colours(labels)
+        colours = matched_colours(scene, labels, mask_iou(masks, scene.masks))
         for colour, label, score, mask in zip(
             colours, labels.tolist(), scores.tolist(), masks, strict=True
         ):
@@ -134,7 +141,7 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
 
 
 def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
-    """Detections before and after non-maximum suppression, with a colour for each class.
+    """Detections before and after non-maximum suppression, in the colours of the objects.
 
     Args:
         scene: what the detector got.
@@ -156,15 +163,17 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
             when = "before" if detections is before else "after"
             annotations.draw_image(axes, scene.image, fade=0.5)
             axes.set_title(f"{when} suppression: {len(detections.labels)} boxes")
+            labels, _, boxes = detections
+            colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
             # In reverse order, so that the most confident box is on top.
-            for label, score, corners in reversed(
-                list(zip(*map(Tensor.tolist, detections), strict=True))
+            for colour, label, score, corners in reversed(
+                list(zip(colours, *map(Tensor.tolist, detections), strict=True))
             ):
                 bold = detections is after and score >= SCORE_THRESHOLD
                 annotations.draw_box(
                     axes,
                     corners,
-                    class_colour(label),
+                    colour,
                     f"{class_name(label)} {score:.2f}" if bold else "",
                     linewidth=2.6 if bold else 0.9,
                 )

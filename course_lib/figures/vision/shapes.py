@@ -21,13 +21,14 @@ Shape = tuple[int, ...]  # without the batch
 # In units of half an inch.
 _WIDTH, _TOP, _ROW_HEIGHT = 22, 1.5, 2.2
 _FEATURES_X, _HEAD_X, _HEAD_WIDTH, _OUTPUT_X = 8.2, 10.6, 3.4, 14.6
-_PYRAMID_END = 6.6
+_PYRAMID_START, _PYRAMID_END = 1.0, 6.8
+_PYRAMID_DEPTH = 4.6  # of the pyramid's middle below the backbone's
 _NUMBER_WORDS = ("one", "two", "three", "four", "five")
 # The meaning of each output tensor, in the order in which the model returns them.
 _MEANINGS = {
     "classifier": ("a score per class",),
     "localizer": ("a score per class", "one box"),
-    "detector": ("a score per class and cell", "a box per cell"),
+    "detector": ("a score per class and cell", "4 numbers per cell: a box"),
     "segmenter": ("a score per class and pixel",),
     "instances": ("a score per class and pixel", "a centre?", "offset to the centre: x, y"),
 }
@@ -91,8 +92,12 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
             "Give one or more of the models of lesson 3, by the names in LEVELS, with one backbone."
         )
     maps = [(3, size, size), *next(iter(traces.values())).backbone]
-    bottom = _TOP + _ROW_HEIGHT * len(traces)
-    middle = (_TOP + bottom) / 2
+    rows = {name: _TOP + _ROW_HEIGHT * (row + 0.5) for row, name in enumerate(traces)}
+    on_pyramid = [rows[name] for name, trace in traces.items() if len(trace.features) == 3]
+    # The backbone on the first row, the pyramid below it: their arrows cross no label.
+    middle = _TOP + _ROW_HEIGHT / 2 + 0.4
+    pyramid_y = max(middle + _PYRAMID_DEPTH, sum(on_pyramid) / max(len(on_pyramid), 1))
+    bottom = max(_TOP + _ROW_HEIGHT * len(traces), pyramid_y + 1.3 if on_pyramid else middle + 3)
     backbone = "the backbone"
     if len(traces) > 1:
         number = _NUMBER_WORDS[len(traces) - 1]
@@ -109,13 +114,11 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
             (_OUTPUT_X, "output"),
         ):
             axes.text(x, 0.7, heading, weight="bold", va="center", linespacing=1.3)
-        end = _draw_backbone(axes, maps, middle)
-        with_pyramid = any(trace.features and len(trace.features) == 3 for trace in traces.values())
-        pyramid_y = middle + 4.1
-        if with_pyramid:
-            _draw_pyramid(axes, middle, pyramid_y)
+        centres, end = _draw_backbone(axes, maps, middle)
+        if on_pyramid:
+            _draw_pyramid(axes, centres[1:], middle, pyramid_y)
         for row, (name, trace) in enumerate(traces.items()):
-            y = _TOP + _ROW_HEIGHT * (row + 0.5)
+            y = rows[name]
             if row:
                 line = y - _ROW_HEIGHT / 2
                 axes.plot([_FEATURES_X, _WIDTH - 0.2], [line, line], color=FAINT, linewidth=1)
@@ -130,7 +133,8 @@ def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
     """How a feature pyramid is built, on a real image: the mean of the channels of each map.
 
     Above the backbone's maps from fine to coarse; below, from coarse to fine, each map of the
-    pyramid: the enlarged coarser one plus the backbone's, brought to as many channels.
+    pyramid: the enlarged coarser one plus the backbone's, brought to as many channels by a
+    convolution with a 1 x 1 kernel.
 
     Args:
         model: one of lesson 3's models with a ``FeaturePyramid``.
@@ -145,22 +149,29 @@ def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
         sums.append(lateral(finer) + coarse)
     rows = (("backbone", maps, "convolution"), ("pyramid", sums[::-1], "output"))
     with course_style():
-        figure, table = plt.subplots(2, len(maps), figsize=(3.6 * len(maps), 7.4))
-        figure.subplots_adjust(0.06, 0.03, 0.98, 0.93, wspace=0.35, hspace=0.42)
+        figure, table = plt.subplots(2, len(maps), figsize=(2.4 * len(maps), 5.7))
+        figure.subplots_adjust(0.01, 0.01, 0.99, 0.91, wspace=0.42, hspace=0.56)
         for line, (name, features, role) in zip(table, rows, strict=True):
             for axes, part in zip(line, features, strict=True):
                 axes.imshow(part[0].mean(0).numpy(), cmap="gray")
                 axes.set(xticks=[], yticks=[])
-                axes.set_title(f"{name}: {format_shape(_shape(part))}", color=ROLES[role])
+                axes.set_title(f"{name}\n{format_shape(_shape(part))}", color=ROLES[role])
         for index in range(len(maps)):
             between = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
             arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 2}
-            table[1, index].annotate("", (0.5, 1.14), (0.5, 1.4), arrowprops=arrow, **between)
+            table[1, index].annotate("", (0.75, 1.08), (0.75, 1.44), arrowprops=arrow, **between)
+            table[1, index].text(
+                0.7, 1.35, "1×1 conv.", transform=table[1, index].transAxes, ha="right", va="center"
+            )
             if index:
-                table[0, index].annotate("", (-0.04, 0.5), (-0.3, 0.5), arrowprops=arrow, **between)
-                table[1, index].annotate("", (-0.3, 0.5), (-0.04, 0.5), arrowprops=arrow, **between)
+                table[0, index].annotate(
+                    "", (-0.04, 0.5), (-0.38, 0.5), arrowprops=arrow, **between
+                )
+                table[1, index].annotate(
+                    "", (-0.38, 0.5), (-0.04, 0.5), arrowprops=arrow, **between
+                )
                 table[1, index].text(
-                    -0.17, 0.55, "enlarge,\nadd", transform=table[1, index].transAxes, ha="center"
+                    -0.21, 0.56, "enlarge,\nadd", transform=table[1, index].transAxes, ha="center"
                 )
     return figure
 
@@ -170,28 +181,33 @@ def format_shape(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 
-def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> float:
-    """Draw the image and the backbone's maps from left to right; returns the right end."""
-    x = 0.2
+def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> tuple[list[float], float]:
+    """Draw the image and the backbone's maps; returns their middles from the left, and the end."""
+    x, centres = 0.2, []
     for index, shape in enumerate(maps):
         colour = ROLES["convolution"] if index else ROLES["input"]
         width = _draw_stack(axes, x, middle, shape, maps[0][1], colour)
         # At alternating heights, because the labels are wider than the small maps.
         y = middle + 1.7 + 0.55 * (index % 2)
         axes.text(x + width / 2, y, format_shape(shape), ha="center", va="top", fontsize=9)
+        centres.append(x + width / 2)
         x += width + 0.4
-    return x - 0.3
+    return centres, x - 0.3
 
 
-def _draw_pyramid(axes: Axes, middle: float, y: float) -> None:
-    """Draw the feature pyramid as a box below the backbone, fed by its maps."""
+def _draw_pyramid(axes: Axes, centres: list[float], middle: float, y: float) -> None:
+    """Draw the feature pyramid as a box below the backbone, fed by each of its maps."""
+    width = _PYRAMID_END - _PYRAMID_START
     axes.add_patch(
-        Rectangle((1.2, y - 0.8), _PYRAMID_END - 1.2, 1.6, facecolor=ROLES["output"], alpha=0.25)
+        Rectangle((_PYRAMID_START, y - 1.1), width, 2.2, facecolor=ROLES["output"], alpha=0.25)
     )
-    text = "feature pyramid: the coarse map,\nenlarged and added to the finer ones"
-    axes.text((1.2 + _PYRAMID_END) / 2, y, text, ha="center", va="center", fontsize=9)
-    for x in (3.4, 4.6, 5.6):
-        _draw_arrow(axes, (x, middle + 2.75), (x, y - 0.85))
+    text = (
+        "feature pyramid: each map gets 48\nchannels by a 1×1 convolution; the\n"
+        "coarser one, enlarged, is added to it"
+    )
+    axes.text(_PYRAMID_START + width / 2, y, text, ha="center", va="center", fontsize=9)
+    for x in centres:
+        _draw_arrow(axes, (x, middle + 2.8), (x, y - 1.15))
 
 
 def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -> None:
