@@ -68,9 +68,19 @@ def _cached_engine(*arguments, **keywords):
     return create_engine(*arguments, **keywords)
 
 
+@functools.cache
+def _database_version() -> str:
+    """The version of nbgrader's database, for a new gradebook."""
+    from alembic.script import ScriptDirectory
+    from nbgrader.dbutil import ALEMBIC_DIR
+
+    return ScriptDirectory(ALEMBIC_DIR).get_current_head() or ""
+
+
 def open_api(workspace: Path) -> "NbGraderAPI":
     """nbgrader's own API on ``workspace``, created if it does not exist."""
-    # nbgrader runs `alembic` by name; a virtual environment that is not activated is not on PATH.
+    # nbgrader's own commands run `alembic` by name; a virtual environment that is not activated is
+    # not on PATH.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
@@ -86,6 +96,8 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
     # all queries again.
     nbgrader.api.create_engine = _cached_engine
+    # For a new gradebook nbgrader asks a process of its own, which takes seconds to start.
+    nbgrader.api.get_alembic_version = _database_version
 
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()
