@@ -1,5 +1,6 @@
 """Questions as written in a lesson's source; the build parses them into these classes."""
 
+import functools
 import re
 import struct
 from dataclasses import dataclass, field
@@ -101,14 +102,14 @@ class Question:
         """The letters of all options or steps, ``"ABCD"`` for four; empty for other kinds."""
         return LETTERS[: len(self.options)] if self.kind in ("choice", "order") else ""
 
-    @property
+    @functools.cached_property
     def right(self) -> str:
         """The right letters, sorted; for an order in that order; else the right values."""
         if self.kind == "order":
             return self.sequence
         return self._marked(right=True)
 
-    @property
+    @functools.cached_property
     def wrong(self) -> str:
         """The letters of the wrong options, sorted; else the values that are explained."""
         return "" if self.kind == "order" else self._marked(right=False)

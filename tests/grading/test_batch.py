@@ -55,13 +55,13 @@ def graded_students(monkeypatch):
     return students
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Dask workers on this machine."""
+@pytest.fixture
+def cluster(request):
+    """Dask workers on this machine, as many as the test asks for."""
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=request.param, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         yield cluster
 
@@ -296,6 +296,7 @@ def test_a_submission_that_always_ends_its_worker_is_a_problem(task, submission,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cluster", [2], indirect=True)
 def test_a_cluster_gives_the_same_results_to_the_byte(task, submission, key, cluster):
     tasks = make_tasks(task, submission, 6)
     local = {r.student: r.to_json() for r in workers.grade_all(tasks, {NAME: key}, workers=1)}
@@ -307,6 +308,7 @@ def test_a_cluster_gives_the_same_results_to_the_byte(task, submission, key, clu
     assert remote == local
 
 
+@pytest.mark.parametrize("cluster", [1], indirect=True)
 def test_a_run_on_a_cluster_records_the_same(workspace, hand_in, tmp_path, cluster):
     copy = shutil.copytree(workspace, tmp_path / "copy")
     folder = hand_in(ada=RIGHT, bob=HALF, eve={"which_letters_answer": "answer = str()"})

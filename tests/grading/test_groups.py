@@ -32,7 +32,9 @@ def hand_in(built, submission):
     return write
 
 
-def test_one_file_counts_for_the_group_everywhere(built, workspace, hand_in, tmp_path):
+def test_one_file_counts_for_the_group_everywhere(
+    built, workspace, hand_in, tmp_path, same_process
+):
     (workspace / "roster.csv").write_text(ROSTER)
     (built / "grading" / "due_dates.toml").write_text(
         f'timezone = "UTC"\n[due]\n{NAME} = 2026-05-01\n'

@@ -168,10 +168,23 @@ def test_released_cells_are_recognised(name):
     assert not any(cell.has_work for cell in found.cells)
 
 
+@pytest.fixture(scope="module")
+def course_progress() -> dict[str, LessonProgress]:
+    """The progress of a learner who has done nothing, by lesson."""
+    return {lesson.name: lesson for lesson in summary.read(ROOT / "notebooks").lessons}
+
+
+@pytest.fixture(scope="module")
+def course_notebooks() -> dict:
+    """The course's own notebooks, by lesson."""
+    return files.find(ROOT / "notebooks")[0]
+
+
 @pytest.mark.parametrize("name", LESSONS)
-def test_every_item_of_the_course_is_found_with_its_points_and_its_section(name):
-    found, _ = files.find(ROOT / "notebooks")
-    progress = summary.read(ROOT / "notebooks", name).lessons[0]
+def test_every_item_of_the_course_is_found_with_its_points_and_its_section(
+    name, course_notebooks, course_progress
+):
+    found, progress = course_notebooks, course_progress[name]
     bank = question_bank.load(name)
     assert name in found and not progress.notes
     assert {one.name for one in progress.of("question")} == set(bank)

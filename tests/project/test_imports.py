@@ -3,6 +3,7 @@ are checked on the syntax trees.
 """
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -56,7 +57,10 @@ def imported_modules(path: Path) -> set[str]:
     return modules & FILES.keys()
 
 
-GRAPH = {module: imported_modules(path) for module, path in FILES.items()}
+@functools.cache
+def import_graph() -> dict[str, set[str]]:
+    """The modules that each module imports."""
+    return {module: imported_modules(path) for module, path in FILES.items()}
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
@@ -83,14 +87,14 @@ def find_cycle(graph: dict[str, set[str]]) -> list[str]:
 def test_there_is_no_import_cycle():
     assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
-    assert " -> ".join(find_cycle(GRAPH)) == ""
+    assert " -> ".join(find_cycle(import_graph())) == ""
 
 
 def importers(package: str) -> set[str]:
     """The modules of other packages that import something of this one."""
     return {
         module
-        for module, imported in GRAPH.items()
+        for module, imported in import_graph().items()
         if not module.startswith(package) and any(name.startswith(package) for name in imported)
     }
 
@@ -106,7 +110,7 @@ def test_only_the_command_line_imports_the_website():
 
 
 def test_stable_diffusion_imports_only_itself_and_the_paths_of_embedded_files():
-    for module, imported in GRAPH.items():
+    for module, imported in import_graph().items():
         if module.startswith("course_lib.sd"):
             others = {name for name in imported if not name.startswith("course_lib.sd")}
             assert others <= {"course_lib.assets.paths"}, module

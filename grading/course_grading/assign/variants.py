@@ -29,6 +29,7 @@ from course_lib.quiz.scoring import LETTERS
 PUBLISHED_SEED: str | None = None
 CHECKED_SEEDS = 200
 CHECKED_FIGURES = 10  # if each of them draws its own figure
+MAX_KEPT = 500  # variants of a question that a process remembers, of a few kilobytes each
 _PLACEHOLDER = re.compile(r"\{\{((?:(?!\{\{).)*?)\}\}")
 _NUMBER = re.compile(r"\d[\d,]*(\.\d+)?")
 _BUILTINS = {
@@ -158,7 +159,7 @@ def seeded(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
     Raises:
         SourceError: if the question has a mistake that these values show.
     """
-    question = _render(template, draws, origin)
+    question = _render_once(template, draws, origin)
     if template.kind == "order":
         return _shuffle_steps(question, draws)
     if template.fixed_order or template.kind != "choice":
@@ -181,29 +182,60 @@ def check(template: QuestionTemplate, seeds: int = CHECKED_SEEDS) -> None:
     """
     if template.figure and question_figures.depends_on(template):
         seeds = min(seeds, CHECKED_FIGURES)
-    made: dict[tuple[int, ...], int] = {}
+    made = _Made()
     for seed in range(seeds if template.params else 0):
         draws = Draws(str(seed).encode(), template.name)
-        if _is_made(draws, made):
-            continue
-        # in the author's order: shuffling the options makes no mistake
-        _render(template, draws, f"seed {seed}")
+        if made.find(draws) is None:
+            # in the author's order: shuffling the options makes no mistake
+            made.add(draws, _render(template, draws, f"seed {seed}"))
+
+
+class _Made:
+    """The variants of one question that were made, by what they drew: nothing else tells two
+    variants apart.
+    """
+
+    def __init__(self) -> None:
+        # For the first indices that a variant drew, of how many values it drew the next one.
+        self._counts: dict[tuple[int, ...], int] = {}
+        self._questions: dict[tuple[int, ...], Question] = {}
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+    def find(self, draws: Draws) -> Question | None:
+        """The variant that draws the same values; None if none was made."""
+        indices: tuple[int, ...] = ()
+        while count := self._counts.get(indices):
+            indices += (draws.index(len(indices), count),)
+        return self._questions.get(indices)
+
+    def add(self, draws: Draws, question: Question) -> None:
+        """Keep the variant that was made with these draws."""
         indices = tuple(index for _, index in draws.drawn)
         for number, (count, _) in enumerate(draws.drawn):
-            made[indices[:number]] = count
-        made[indices] = 0
+            self._counts[indices[:number]] = count
+        self._questions[indices] = question
 
 
-def _is_made(draws: Draws, made: dict[tuple[int, ...], int]) -> bool:
-    """Whether an earlier variant drew the same values: nothing else tells two variants apart.
+@functools.lru_cache(maxsize=256)
+def _made_of(template: QuestionTemplate) -> _Made:
+    return _Made()
 
-    ``made`` has, for the first indices that a variant drew, of how many values it drew the next
-    one; 0 if it drew no more.
+
+def _render_once(template: QuestionTemplate, draws: Draws, origin: str) -> Question:
+    """As :func:`_render`, but equal variants are made once in a process: students of a class often
+    draw the same values. Figures are too large to be kept.
     """
-    indices: tuple[int, ...] = ()
-    while count := made.get(indices):
-        indices += (draws.index(len(indices), count),)
-    return indices in made
+    if template.figure:
+        return _render(template, draws, origin)
+    made = _made_of(template)
+    question = made.find(draws)
+    if question is None:
+        question = _render(template, draws, origin)
+        if len(made) < MAX_KEPT:
+            made.add(draws, question)
+    return question
 
 
 def choose(lesson: Lesson, key: bytes, origin: str) -> Lesson:

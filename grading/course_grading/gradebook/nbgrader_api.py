@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import sys
+import types
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,15 +69,35 @@ def _cached_engine(*arguments, **keywords):
     return create_engine(*arguments, **keywords)
 
 
+@functools.cache
+def _database_version() -> str:
+    """The version of nbgrader's database, for a new gradebook."""
+    from alembic.script import ScriptDirectory
+    from nbgrader.dbutil import ALEMBIC_DIR
+
+    return ScriptDirectory(ALEMBIC_DIR).get_current_head() or ""
+
+
+def _validate(metadata: dict, schema: dict) -> None:
+    """As :func:`jsonschema.validate`, for a schema that needs no check itself."""
+    from jsonschema import exceptions, validators
+
+    errors = validators.validator_for(schema)(schema).iter_errors(metadata)
+    if (error := exceptions.best_match(errors)) is not None:
+        raise error
+
+
 def open_api(workspace: Path) -> "NbGraderAPI":
     """nbgrader's own API on ``workspace``, created if it does not exist."""
-    # nbgrader runs `alembic` by name; a virtual environment that is not activated is not on PATH.
+    # nbgrader's own commands run `alembic` by name; a virtual environment that is not activated is
+    # not on PATH.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
     import nbgrader.api
     from nbgrader.apps.api import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
+    from nbgrader.nbgraderformat import common
     from sqlalchemy.exc import SAWarning
     from traitlets.config import Config, PyFileConfigLoader
 
@@ -86,6 +107,10 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
     # all queries again.
     nbgrader.api.create_engine = _cached_engine
+    # For a new gradebook nbgrader asks a process of its own, which takes seconds to start.
+    nbgrader.api.get_alembic_version = _database_version
+    # It checks its own schema again for every cell, which takes longer than to check the cell.
+    common.jsonschema = types.SimpleNamespace(validate=_validate)
 
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()

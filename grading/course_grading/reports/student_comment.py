@@ -9,7 +9,7 @@ import csv
 import sys
 from pathlib import Path
 
-from course_grading.reports.tables import inline
+from course_grading.reports.markdown import inline
 
 
 def make_comment(out: Path, student: str) -> str:

@@ -5,7 +5,6 @@ Tables begin with a byte-order mark, without which Excel shows accents wrongly.
 """
 
 import csv
-import re
 import shutil
 import statistics
 from collections import defaultdict
@@ -21,6 +20,7 @@ from course_grading.gradebook import formgrader
 from course_grading.gradebook.changes import Change
 from course_grading.gradebook.record import work_of
 from course_grading.gradebook.scores import Item
+from course_grading.reports.markdown import inline
 
 _MAX_WORK = 2000  # characters of an answer in a table
 _GRADE_COLUMNS = ("student", "name", "lesson", "score", "max_score", "late", "needs_manual")
@@ -231,11 +231,6 @@ def describe_change(change: Change) -> str:
         f"{inline(change.student)}, {change.lesson}: {change.what} {before} → {after} "
         f"({change.reason})"
     )
-
-
-def inline(text: str) -> str:
-    """A text that somebody else chose, as it is in Markdown: without markup or new lines."""
-    return re.sub(r"([\\`*_<>\[\]!#|&])", r"\\\1", " ".join(text.split()))
 
 
 def _summarise_lesson(lesson: str, grades: list[Grade], items: list[Item]) -> list[str]:

@@ -1,5 +1,6 @@
 """Variants of questions: parameters, checks, shuffled options, pools, and seeded releases."""
 
+import functools
 import itertools
 import math
 import re
@@ -25,6 +26,12 @@ def lesson(tmp_path) -> Lesson:
 
 def variant(lesson: Lesson, seed: object, student: str = "") -> Lesson:
     return variants.choose(lesson, f"{seed} {student}".encode(), "a test")
+
+
+@functools.cache
+def course_variant(name: str, seed: int) -> Lesson:
+    """A variant of a lesson of the course."""
+    return variant(course_lesson(name), seed)
 
 
 def question(lesson: Lesson, name: str):
@@ -95,11 +102,34 @@ def test_equal_variants_are_checked_once(lesson, monkeypatch):
     render, made = variants._render, []
 
     def count(*arguments):
-        made.append(render(*arguments).text)
+        question = render(*arguments)
+        made.append(question.text)
+        return question
 
     monkeypatch.setattr(variants, "_render", count)
     variants.check(template)
     assert len(made) == (2 + 1 + 1) * 2 and len(set(made)) == 3 * 2
+
+
+def test_variants_that_draw_the_same_values_are_made_once(tmp_path, monkeypatch):
+    """And each is as if it had been made alone."""
+    path = lesson_with(tmp_path, AREA, POOL)
+    alone = []
+    for seed in range(12):
+        variants._made_of.cache_clear()
+        alone.append(variant(read_lesson(path), seed))
+    render, made = variants._render, []
+
+    def count(template, *arguments):
+        made.append(template.name)
+        return render(template, *arguments)
+
+    variants._made_of.cache_clear()
+    lesson = read_lesson(path)
+    monkeypatch.setattr(variants, "_render", count)
+    assert [variant(lesson, seed) for seed in range(12)] == alone
+    assert made.count("area") == 3  # as many as it has values to draw
+    assert len({str(question(lesson, "area").options) for lesson in alone}) > 3
 
 
 def test_the_same_key_gives_the_same_variant(lesson):
@@ -259,7 +289,7 @@ def test_the_published_key_scores_as_chance_does(name):
         expected, spread = expected_score(len(q.options), len(q.right), q.points)
         mean, variance = mean + expected, variance + spread
     for seed in range(seeds):
-        for q in variant(lesson, seed).questions:
+        for q in course_variant(name, seed).questions:
             if q.kind == "choice":
                 total += scoring.grade(public[q.name], q.right, q.wrong, q.points)
     # four standard errors of the mean: seven such comparisons fail by chance once in 2,000 times
@@ -288,7 +318,7 @@ def test_the_published_key_of_what_is_drawn_or_shuffled_is_rarely_right(name):
     seeds = 100
     earned = Counter()
     for seed in range(seeds):
-        for q in variant(lesson, seed).questions:
+        for q in course_variant(name, seed).questions:
             if q.name in drawn:
                 earned[q.name] += q.key.grade(public[q.name]) / q.points
     # of three values, each is drawn in a third; 4 standard deviations of 100 draws are 0.19

@@ -23,7 +23,9 @@ def waiting(out) -> list[tuple[str, str]]:
         return [(row["student"], row["item"]) for row in csv.DictReader(file)]
 
 
-def test_late_without_a_time_waits_for_a_person(built, workspace, submission, tmp_path):
+def test_late_without_a_time_waits_for_a_person(
+    built, workspace, submission, tmp_path, same_process
+):
     folder = tmp_path / "submissions"
     folder.mkdir()
     work = submission(which_letters_answer='answer = "AC"')
