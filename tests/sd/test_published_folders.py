@@ -104,7 +104,7 @@ SAME_IMAGE = {
     "no scheduler": without_optional_folders,
     "all of CLIP": full_clip,
     "lists for the levels": setting(
-        "unet/config.json", attention_head_dim=[4, 4, 4], only_cross_attention=[False] * 3
+        "unet/config.json", attention_head_dim=[4, 4], only_cross_attention=[False] * 2
     ),
     "steps_offset 0": setting(SCHEDULER, steps_offset=0),
     "no steps_offset": setting(SCHEDULER, "steps_offset"),
