@@ -1,9 +1,9 @@
 """Quick checks of the annotations of course_lib while the tests run.
 
 With pytest's option ``--jaxtyping-packages`` every function is decorated with jaxtyping's
-``jaxtyped``. That compares the shapes of arrays with each other, for which it binds the arguments
-of each call and checks them twice. A function without arrays has no shapes: beartype alone checks
-it as strictly, in a fraction of the time.
+``jaxtyped``. For good messages that binds the arguments of each call and checks them twice, also
+where there are no arrays whose shapes could be compared. Here beartype checks each argument and
+result once, as strictly, and jaxtyping's own decorator writes the message about wrong arguments.
 """
 
 import functools
@@ -15,9 +15,20 @@ from typing import Any
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
+
+class _WrongArgument(TypeError):
+    """An argument of a function with arrays that is not as annotated."""
+
+
 _jaxtyped = jaxtyping.jaxtyped
-# As in pyproject.toml; a wrong type is a TypeError, as from jaxtyping.
-_check_types = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
+_context = _jaxtyped("context")
+# As in pyproject.toml; what is wrong is a TypeError, as from jaxtyping.
+_check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
+_check_arrays = beartype(
+    conf=BeartypeConf(
+        is_pep484_tower=True, violation_param_type=_WrongArgument, violation_type=TypeError
+    )
+)
 
 
 def install() -> None:
@@ -26,12 +37,25 @@ def install() -> None:
 
 
 def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> Any:
-    """jaxtyping's decorator, except for functions without arrays."""
+    """In place of jaxtyping's decorator, for functions and dataclasses."""
     if decorated is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
-    if isinstance(decorated, types.FunctionType) and not _has_arrays(decorated):
-        return _check_types(decorated)
-    return _jaxtyped(decorated, typechecker=typechecker)
+    if not isinstance(decorated, types.FunctionType):
+        return _jaxtyped(decorated, typechecker=typechecker)
+    if not _has_arrays(decorated):
+        return _check(decorated)
+    checked = _check_arrays(decorated)
+
+    @functools.wraps(decorated)
+    def in_own_context(*args: Any, **kwargs: Any) -> Any:
+        try:
+            # The sizes of the axes that the annotations name are those of this call.
+            with _context:
+                return checked(*args, **kwargs)
+        except _WrongArgument:
+            return _jaxtyped(decorated, typechecker=typechecker)(*args, **kwargs)
+
+    return in_own_context
 
 
 def _has_arrays(function: types.FunctionType) -> bool:
@@ -46,5 +70,5 @@ def _has_arrays(function: types.FunctionType) -> bool:
 def _is_array(hint: Any) -> bool:
     if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
         return True
-    inner = [*hint, *typing.get_args(hint)] if isinstance(hint, list) else typing.get_args(hint)
+    inner = hint if isinstance(hint, list) else typing.get_args(hint)
     return any(map(_is_array, inner))
