@@ -324,7 +324,9 @@ def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("parts", [["unet"], ["unet", "text_encoder"], ["vae"], ["text_encoder"]])
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "kind", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_models_keep_their_own_types(folder, expected, parts, kind):
     """16 bits and 32 bits in one folder: also when an image is changed."""
     for part in parts:
