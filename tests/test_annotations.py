@@ -25,6 +25,11 @@ def stack(first: Rows, second: Float[Tensor, "more columns"] | None = None) -> R
 
 
 @check
+def forwarded(value: "NotImportedHere", count: int) -> "NotImportedHere":
+    return value
+
+
+@check
 @dataclass
 class Pair:
     number: int
@@ -44,6 +49,12 @@ def test_shapes_are_compared_with_each_other():
         stack(torch.zeros(3, 2), torch.zeros(3, 4))
     with pytest.raises(TypeError, match="return"):  # other rows than the argument
         stack(torch.zeros(3, 2), torch.zeros(1, 2))
+
+
+def test_annotations_that_cannot_be_read_are_not_checked():
+    assert forwarded(3, 4) == 3
+    with pytest.raises(TypeError):
+        forwarded(3, "4")
 
 
 def test_fields_are_checked():

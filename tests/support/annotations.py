@@ -42,7 +42,11 @@ def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> A
         return functools.partial(jaxtyped, typechecker=typechecker)
     if not isinstance(decorated, types.FunctionType):
         return _jaxtyped(decorated, typechecker=typechecker)
-    if not _has_arrays(decorated):
+    try:
+        hints = typing.get_type_hints(decorated)
+    except Exception:  # such as a name that is imported for type checkers only; jaxtyping skips it
+        return _jaxtyped(decorated, typechecker=typechecker)
+    if not any(map(_is_array, hints.values())):
         return _check(decorated)
     checked = _check_arrays(decorated)
 
@@ -58,16 +62,8 @@ def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> A
     return in_own_context
 
 
-def _has_arrays(function: types.FunctionType) -> bool:
-    """Whether an annotation is a jaxtyping one, or has one inside; also where it can't be read."""
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # such as the name of a class that is just being defined
-        return True
-    return any(map(_is_array, hints.values()))
-
-
 def _is_array(hint: Any) -> bool:
+    """Whether an annotation is a jaxtyping one, or has one inside."""
     if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
         return True
     inner = hint if isinstance(hint, list) else typing.get_args(hint)
