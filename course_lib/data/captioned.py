@@ -5,6 +5,7 @@ A picture is a pure function of its seed, so the data set is unlimited and needs
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,20 @@ def is_held_out(name: str, colour: str) -> bool:
     return zlib.crc32(f"{name} on {colour}".encode()) % 10 == 0
 
 
+@cache
+def _combinations(objects: tuple[str, ...], held_out: bool | None) -> list[tuple[str, str]]:
+    """The pairs of object and colour; ``held_out``: as in ``SPLITS``.
+
+    Cached: to find them takes ten times as long as to draw a small picture.
+    """
+    return [
+        (name, colour)
+        for name in objects
+        for colour in COLOURS
+        if held_out is None or is_held_out(name, colour) == held_out
+    ]
+
+
 def make_caption(name: str, colour: str) -> str:
     """``("owl", "orange")`` becomes ``"an owl on an orange background"``."""
     return f"{captions.with_article(name)} on {captions.with_article(colour)} background"
@@ -105,12 +120,7 @@ def captioned_picture(
         raise ValueError(f"seed {seed}, size {size}: seed must be 0 or more, and size 16 or more.")
     style_split, held_out = SPLITS[split]
     rng = np.random.default_rng([seed, list(SPLITS).index(split)])
-    combinations = [
-        (name, colour)
-        for name in (objects or sprites.names())
-        for colour in COLOURS
-        if held_out is None or is_held_out(name, colour) == held_out
-    ]
+    combinations = _combinations(tuple(objects or sprites.names()), held_out)
     if not combinations:
         raise ValueError(
             f"None of the objects {list(objects or [])} has a combination in the split {split!r}."

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from course_lib.sd.key_names import MODEL_NAMES, name_inside
@@ -22,7 +24,7 @@ class Contents:
     inside: Mapping[str, tuple[TensorFile, str]]
     outside: Sequence[str]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """All published names."""
         return [*self.outside, *(published for _, published in self.inside.values())]
@@ -96,7 +98,8 @@ def _note_on_outside(outside: list[str]) -> list[str]:
     if not groups:
         return []
     listed = [
-        f"{shown(name)} ({count})" if count > 1 else shown(name) for name, count in groups.items()
+        f"{shown(name)} ({count})" if count > 1 else shown(name)
+        for name, count in islice(groups.items(), 8)
     ]
-    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-    return [f"Not part of the three models, and not used: {', '.join(listed[:8])}{more}."]
+    more = f" and {len(groups) - 8} more" if len(groups) > 8 else ""
+    return [f"Not part of the three models, and not used: {', '.join(listed)}{more}."]

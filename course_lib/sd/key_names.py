@@ -41,7 +41,7 @@ def _vae_block(match: re.Match) -> str:
 
 
 # From every published name to ours; applied in this order. Only the autoencoder has a "coder".
-_RENAMINGS = (
+_PUBLISHED_AND_OURS = (
     # The text encoder.
     (r"^cond_stage_model\.transformer\.", "text_encoder."),
     (r"^text_encoder\.text_model\.", "text_encoder."),
@@ -74,6 +74,7 @@ _RENAMINGS = (
     (r"(?<=coder\.mid_block\.attentions\.0\.)(q|k|v)(uery|ey|alue)?\.", r"to_\1."),
     (r"(?<=coder\.mid_block\.attentions\.0\.)proj_(attn|out)", "to_out.0"),
 )
+_RENAMINGS = [(re.compile(pattern), ours) for pattern, ours in _PUBLISHED_AND_OURS]
 
 
 def our_name(name: str) -> str:
@@ -82,7 +83,7 @@ def our_name(name: str) -> str:
     ``name``: as in a single file, or as in a folder's file with the model's name in front.
     """
     for pattern, replacement in _RENAMINGS:
-        name = re.sub(pattern, replacement, name)
+        name = pattern.sub(replacement, name)
     return name
 
 

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.contents import Contents, open_contents
@@ -191,11 +193,26 @@ def load_parts(weights: Weights, dtype: torch.dtype | None = None) -> StableDiff
     )
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """Initial weights are not drawn.
+
+    On the meta device there is nothing to draw, and to find that out torch imports for seconds.
+    """
+
+    _DRAWS = (nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_)
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        kwargs = kwargs or {}
+        if function in self._DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
 def _build(name: str, config: object | None, path: Path) -> nn.Module:
     """A model of these sizes on the meta device, by default of the official ones."""
     model_class, config_class = MODELS[name]
     try:
-        with torch.device("meta"):
+        with _WithoutDrawing(), torch.device("meta"):
             return model_class(config or config_class())
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(

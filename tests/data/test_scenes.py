@@ -38,7 +38,7 @@ def digest(scene: scenes.Scene) -> str:
 @pytest.mark.parametrize("split", scenes.SPLITS)
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_ground_truth_is_consistent(split, size):
-    for seed in range(8):
+    for seed in range(8 if size < 256 else 3):
         scene = scenes.scene(seed, size, split=split)
         count = len(scene.labels)
         assert scene.image.shape == (3, size, size) and scene.image.dtype == torch.float32
@@ -62,15 +62,15 @@ def test_ground_truth_is_consistent(split, size):
 
 
 def test_scene_is_a_function_of_its_seed():
-    first = [digest(scenes.scene(seed, 64)) for seed in SEEDS]
+    first = [digest(scenes.scene(seed, 64)) for seed in range(8)]
     scenes._small_photo.cache_clear()
-    assert first == [digest(scenes.scene(seed, 64)) for seed in SEEDS]
+    assert first == [digest(scenes.scene(seed, 64)) for seed in range(8)]
     assert len(set(first)) == len(first)
     assert digest(scenes.scene(0, 64)) != digest(scenes.scene(0, 64, split="new-backgrounds"))
 
 
 def test_every_object_is_visible_enough():
-    for seed in SEEDS:
+    for seed in range(12):
         scene = scenes.scene(seed, 128, objects=(5, 5))
         for mask, placement in zip(scene.masks, scene.placements, strict=True):
             full_mask = compose(white(128), [placement]).masks[0]

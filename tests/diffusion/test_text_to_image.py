@@ -86,7 +86,7 @@ def test_loss_falls(small):
     torch.manual_seed(0)
     model = text_to_image.make_model()
     clean, ids = torch.randn(4, 4, 8, 8), text_to_image.tokenizer().encode(["a fox"] * 4)[0]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
 
     def loss_on_the_same_noise():
         with torch.no_grad(), torch.random.fork_rng():

@@ -3,22 +3,22 @@
 import pytest
 import torch
 
-from course_lib.diffusion import text_to_image, trajectory
+from course_lib.diffusion import trajectory
 from course_lib.sd.samplers import DDIM, NoiseSchedule, gaussian
+from tests.support.small_sd import small_pipeline
 
 PROMPT = "a red apple on a blue background"
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    return text_to_image.to_pipeline(text_to_image.TextToImage())
+    return small_pipeline()
 
 
 def test_trajectory_starts_with_the_noise_and_ends_with_the_generated_picture(model):
     frames = trajectory.record_trajectory(model, PROMPT, steps=3, seed=4)
     assert [frame.t for frame in frames] == [*model.schedule.timesteps(3), 0]
-    noise = gaussian((1, 4, 16, 16), [torch.Generator().manual_seed(4)])[0]
+    noise = gaussian((1, 4, 8, 8), [torch.Generator().manual_seed(4)])[0]
     assert torch.equal(frames[0].latent, noise)
     image = model.generate(PROMPT, sampler="ddim", steps=3, guidance=5.0, seed=4)[0]
     torch.testing.assert_close(frames[-1].image, image)

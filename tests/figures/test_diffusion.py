@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from course_lib.diffusion import text_to_image
 from course_lib.diffusion.sampler_comparison import SamplerResult
 from course_lib.diffusion.trajectory import record_trajectory
 from course_lib.figures.diffusion import animation, charts, paths
 from course_lib.figures.diffusion import diagrams as figures
 from course_lib.metrics.generation import wilson_interval
 from course_lib.profiling.timing import one_thread
+from tests.support.small_sd import small_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    return text_to_image.to_pipeline(text_to_image.TextToImage())
+    return small_pipeline()
 
 
 @pytest.fixture(scope="module")

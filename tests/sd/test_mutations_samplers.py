@@ -458,15 +458,24 @@ PIPELINE_MISTAKES = {
 }
 
 
+@functools.cache
+def expected_and_right(sampler, with_image, strength, options):
+    """diffusers' result and ours without a mistake."""
+    x0 = random_latents(seed=1) if with_image else None
+    options = dict(options) | {"x0": x0}
+    skip = 10 - int(10 * strength)
+    expected = run_diffusers(sampler, random_latents(), 10, **options, skip=skip)
+    return expected, run_ours(sampler, random_latents(), 10, **options, strength=strength)
+
+
 @pytest.mark.parametrize("name", SAMPLER_MISTAKES)
 def test_mistake_in_a_sampler_is_detected(name, monkeypatch):
     sampler, make_mistake, options = SAMPLER_MISTAKES[name]
     assert sampler in SAMPLERS
     options = dict(options)
-    strength = options.pop("strength", 1.0)
-    options["x0"] = random_latents(seed=1) if options.pop("image", False) else None
-    expected = run_diffusers(sampler, random_latents(), 10, **options, skip=10 - int(10 * strength))
-    right = run_ours(sampler, random_latents(), 10, **options, strength=strength)
+    strength, with_image = options.pop("strength", 1.0), options.pop("image", False)
+    expected, right = expected_and_right(sampler, with_image, strength, tuple(options.items()))
+    options["x0"] = random_latents(seed=1) if with_image else None
     make_mistake(monkeypatch)
     wrong = run_ours(sampler, random_latents(), 10, **options, strength=strength)
     assert relative_error(right, expected) <= SINGLE
@@ -476,14 +485,19 @@ def test_mistake_in_a_sampler_is_detected(name, monkeypatch):
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
-    """Our pipeline, and a function that gives diffusers' result; each result is computed once."""
+    """Our pipeline, and a function that gives diffusers' result and ours without a mistake.
+
+    Each result is computed once.
+    """
     ours, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
 
     @functools.cache
-    def expected(sampler: str, with_image: bool):
-        return diffusers_result(theirs, sampler, "leading", **pipeline_options(with_image))
+    def expected_and_right(sampler: str, with_image: bool):
+        options = pipeline_options(with_image)
+        expected = diffusers_result(theirs, sampler, "leading", **options)
+        return expected, our_result(ours, sampler, **options)
 
-    return ours, expected
+    return ours, expected_and_right
 
 
 def pipeline_options(with_image: bool) -> dict:
@@ -493,10 +507,9 @@ def pipeline_options(with_image: bool) -> dict:
 @pytest.mark.parametrize("name", PIPELINE_MISTAKES)
 def test_mistake_in_the_pipeline_is_detected(name, pipelines, monkeypatch):
     with_image, make_mistake, sampler = PIPELINE_MISTAKES[name]
-    ours, diffusers = pipelines
+    ours, expected_and_right = pipelines
     options = pipeline_options(with_image)
-    expected = diffusers(sampler, with_image)
-    right = our_result(ours, sampler, **options)
+    expected, right = expected_and_right(sampler, with_image)
     make_mistake(monkeypatch)
     wrong = our_result(ours, sampler, **options)
     assert max(map(relative_error, right, expected)) <= SINGLE

@@ -104,7 +104,7 @@ SAME_IMAGE = {
     "no scheduler": without_optional_folders,
     "all of CLIP": full_clip,
     "lists for the levels": setting(
-        "unet/config.json", attention_head_dim=[4, 4, 4], only_cross_attention=[False] * 3
+        "unet/config.json", attention_head_dim=[4, 4], only_cross_attention=[False] * 2
     ),
     "steps_offset 0": setting(SCHEDULER, steps_offset=0),
     "no steps_offset": setting(SCHEDULER, "steps_offset"),
@@ -324,7 +324,9 @@ def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("parts", [["unet"], ["unet", "text_encoder"], ["vae"], ["text_encoder"]])
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "kind", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_models_keep_their_own_types(folder, expected, parts, kind):
     """16 bits and 32 bits in one folder: also when an image is changed."""
     for part in parts:

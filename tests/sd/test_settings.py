@@ -102,7 +102,9 @@ AS_IN_DIFFUSERS = {
     "an old sample_size": {"sample_size": 4},
 }
 FEW_ATTENTIONS = replace(
-    UNET, down_block_types=(WITHOUT_ATTENTION, WITHOUT_ATTENTION, WITH_ATTENTION)
+    UNET,
+    down_block_types=(WITHOUT_ATTENTION, WITHOUT_ATTENTION, WITH_ATTENTION),
+    layers_per_block=1,
 )
 SMALL_VAE = replace(VAE, block_out_channels=(8, 16), layers_per_block=1)
 

@@ -142,10 +142,10 @@ def compare(ours, theirs, count, seed):
     return prompts
 
 
-def test_one_thousand_prompts_match_transformers(ours, theirs):
-    prompts = compare(ours, theirs, 1_000, seed=0)
+def test_300_prompts_match_transformers(ours, theirs):
+    prompts = compare(ours, theirs, 300, seed=0)
     assert "" in prompts and max(map(len, prompts)) > 400
-    assert len({c for prompt in prompts for c in prompt}) > 10_000
+    assert len({c for prompt in prompts for c in prompt}) > 8_000
     assert len(characters()[1]) < 120
 
 

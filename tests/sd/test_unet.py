@@ -1,5 +1,6 @@
 """The U-Net gives diffusers' predictions, has the published names, and can keep its attention."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
@@ -59,6 +60,11 @@ CONFIGS = {
 @cache
 def pair(name: str, dtype: torch.dtype = torch.float64):
     return unet_pair(CONFIGS[name], dtype)
+
+
+def own_model() -> UNet2DConditionModel:
+    """Our tiny U-Net for a test that changes it."""
+    return deepcopy(pair("three levels")[0])
 
 
 @pytest.mark.parametrize("dtype, limit", [(torch.float64, EXACT), (torch.float32, SINGLE)])
@@ -143,7 +149,7 @@ def test_timestep_embedding_matches_diffusers():
 
 
 def test_one_time_for_all_latents():
-    ours, _ = unet_pair()
+    ours, _ = pair("three levels")
     latents, _, context = unet_inputs()
     with torch.no_grad():
         same_times = ours(latents, torch.tensor([921, 921]), context)
@@ -160,7 +166,7 @@ def attention_layers(model: nn.Module, ending: str = "attn2") -> dict[str, Atten
 
 
 def test_keeping_attention_weights_changes_nothing():
-    ours, _ = unet_pair()
+    ours = own_model()
     latents, times, context = unet_inputs(height=8, width=12)
     layers = attention_layers(ours)
     assert len(layers) == 2 * 2 + 1 + 2 * 3
@@ -193,7 +199,7 @@ def test_attention_weights_follow_the_formula():
 
 
 def test_gradients_with_kept_attention_weights():
-    ours, _ = unet_pair()
+    ours = own_model()
     latents, times, context = unet_inputs()
     gradients = []
     for keep_weights in (False, True):
@@ -211,7 +217,7 @@ def test_gradients_with_kept_attention_weights():
 
 def test_memory_format_is_channels_last_throughout():
     """No layer changes the memory format, which would cost a copy."""
-    ours, _ = unet_pair()
+    ours = own_model()
     formats = {}
 
     def is_channels_last(x):

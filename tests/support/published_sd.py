@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 from course_lib.cli import app
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
-from tests.support.parity import UNET, VAE
 from tests.support.sampling import PUBLISHED
-from tests.support.tiny_sd import pipeline_pair, write_tokenizer
+from tests.support.tiny_sd import SHALLOW_VAE, UNET, pipeline_pair, write_tokenizer
 
 SCHEDULER = "scheduler/scheduler_config.json"
 UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
@@ -20,7 +19,7 @@ Change = Callable[[Path], "Path | None"]
 
 
 def write_published(
-    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = VAE
+    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = SHALLOW_VAE
 ) -> Path:
     """The tiny pipeline as diffusers writes it, with the tokenizer and scheduler files of 2022."""
     with TemporaryDirectory() as empty:

@@ -20,12 +20,30 @@ from course_lib.sd.samplers import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
-from tests.support.parity import UNET, VAE, clip_pair, unet_pair, vae_pair
+from tests.support.parity import UNET as THREE_LEVELS
+from tests.support.parity import (
+    VAE,
+    WITH_ATTENTION,
+    WITHOUT_ATTENTION,
+    clip_pair,
+    unet_pair,
+    vae_pair,
+)
 from tests.support.sampling import diffusers_scheduler
 
 if TYPE_CHECKING:
     import diffusers
 
+# Few layers, each of which takes time at every step: test_unet and test_vae_parity compare deeper
+# models.
+UNET = replace(
+    THREE_LEVELS,
+    sample_size=8,
+    down_block_types=(WITH_ATTENTION, WITHOUT_ATTENTION),
+    block_out_channels=(16, 32),
+    layers_per_block=1,
+)
+SHALLOW_VAE = replace(VAE, layers_per_block=1)
 PROMPT, NEGATIVE = "a red fox on a purple background", "blurry, two foxes"
 IMAGE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(9))
 STEPS = 5
@@ -53,7 +71,7 @@ def write_tokenizer(folder: Path) -> Path:
 
 @cache
 def pipeline_pair(
-    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = VAE
+    folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = SHALLOW_VAE
 ) -> "tuple[StableDiffusion, diffusers.StableDiffusionPipeline]":
     """Our pipeline and diffusers', in float32.
 
