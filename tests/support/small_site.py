@@ -14,6 +14,8 @@ from tests.support.checkout import ROOT
 
 LESSON = "01_sample"
 SECRET = "solution_of_the_exercise"  # a name in the solution: it may be nowhere in the site
+# Its documents are all alike: of their pages one, learners.html, is enough for a browser.
+ALIKE = {"architecture.html", "instructors.html", "measured.html"}
 HIDDEN = "case_of_the_hidden_check"
 _SOURCE = f'''---
 jupytext:

@@ -12,11 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support import question_page
-from tests.support.small_site import Built
+from tests.support.small_site import ALIKE, Built
 from tests.website import axe
-
-# The small course's documents are all alike: one of them, docs/learners.md, is walked.
-ALIKE = {"architecture.html", "instructors.html", "measured.html"}
 
 # Elements that are reached by the Tab key: one of a group of radio buttons.
 _COLLECT = """() => {
