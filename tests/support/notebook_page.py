@@ -13,9 +13,9 @@ _CONNECTED = """() => {
   const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
   return context?.isReady && context.session?.kernel?.connectionStatus === "connected";
 }"""
-# Gives nothing back: the result may be a whole notebook.
-_EXECUTE = """async ([command, options]) => {
-  await window.jupyterapp.commands.execute(command, options);
+# Gives nothing back: the result is the whole notebook.
+_OPEN = """async (path) => {
+  await window.jupyterapp.commands.execute("docmanager:open", { path });
 }"""
 
 
@@ -27,7 +27,7 @@ def open_notebook(page: Page, url: str, path: str) -> Locator:
         path: of the notebook on the server.
     """
     if page.evaluate("'jupyterapp' in window"):
-        page.evaluate(_EXECUTE, ["docmanager:open", {"path": path}])
+        page.evaluate(_OPEN, path)
     else:
         page.goto(f"{url}/{path}")
     wait_for_kernel(page)
@@ -35,8 +35,8 @@ def open_notebook(page: Page, url: str, path: str) -> Locator:
 
 
 def close_notebook(page: Page) -> None:
-    """Close the notebook in front, which must be saved."""
-    page.evaluate(_EXECUTE, ["application:close", {}])
+    """Close the notebook in front as it is saved, without a question whether to save it."""
+    page.evaluate("window.jupyterapp.shell.currentWidget.dispose()")
     expect(page.locator(".jp-NotebookPanel")).to_have_count(0)
 
 

@@ -17,7 +17,7 @@
 
   const showCell = async (notebook, id, isWanted) => {
     const index = notebook.widgets.findIndex((cell) => cell.model.id === id);
-    for (let seen = 0; index >= 0 && seen < STEADY && isWanted(); ) {
+    for (let seen = 0; index >= 0 && seen < STEADY && isWanted() && !notebook.isDisposed; ) {
       seen = isInView(notebook.widgets[index].node) ? seen + 1 : 0;
       if (!seen) {
         notebook.deselectAll();
