@@ -140,6 +140,8 @@ def _correct_spelling(words: Sequence[str], names: Collection[str]) -> str | Non
         if len(word) < 3 or word in _KNOWN_WORDS:
             continue
         for name in names:
+            if abs(len(word) - len(name)) >= fewest:
+                continue  # at least that many letters are added or missing
             errors = _edit_distance(word, name)
             if errors < fewest and errors < len(name) / 2:
                 best, fewest = name, errors

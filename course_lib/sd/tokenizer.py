@@ -22,6 +22,9 @@ from course_lib.sd.tokenizer_files import AddedWord, TokenizerFiles, read_tokeni
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _SPECIAL = r"<\|(?:start|end)oftext\|>"
 _WORD = r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+# Compiled, because the words of every prompt are split by them.
+_WORDS = regex.compile(_WORD)
+_SPANS = regex.compile(f"{_SPECIAL}|{_WORD}")
 # Merges are stored as text: bytes that do not print are written as U+0100 and up. The order is that
 # of the ids.
 _PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -218,6 +221,6 @@ def _normalise(text: str) -> str:
 
 
 def _split_words(text: str) -> Iterator[str]:
-    for span in regex.findall(f"{_SPECIAL}|{_WORD}", text):
+    for span in _SPANS.findall(text):
         # What becomes such a token only in lower case is three words.
-        yield from regex.findall(_WORD, span)
+        yield from _WORDS.findall(span)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from course_grading.assign.source import read_lesson
@@ -47,7 +48,7 @@ QUESTIONS = [
         ],
     ),
 ]
-TIMEOUT = 30_000  # ms; the first load of JupyterLab on a busy machine needs most of it
+TIMEOUT = 180_000  # ms; on a very busy machine the first load of JupyterLab takes a minute
 # Errors that Notebook 7.6 itself logs on every page.
 NOTEBOOK_7_ERRORS = {
     "Cannot read properties of undefined (reading 'schema')",
@@ -86,9 +87,9 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
-    """A page in a new profile; fails the test if it logs an error, and shuts down all kernels."""
+@contextmanager
+def open_tab(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
+    """A page in a new profile; it fails if it logged an error, and ends all kernels."""
     context = chromium.new_context(viewport={"width": 1100, "height": 900})
     context.set_default_timeout(TIMEOUT)
     expect.set_options(timeout=TIMEOUT)
@@ -105,3 +106,19 @@ def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
     context.close()
     jupyter.end_sessions()
     assert set(errors) <= NOTEBOOK_7_ERRORS
+
+
+@pytest.fixture
+def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
+    with open_tab(chromium, jupyter) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def shared_page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
+    """One page for the tests of a file: loading JupyterLab takes longer than what they do in it.
+
+    Open notebooks in it by :func:`tests.support.notebook_page.open_notebook`.
+    """
+    with open_tab(chromium, jupyter) as page:
+        yield page

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.live_jupyter import Jupyter
-from tests.support.notebook_page import run_cell, save
+from tests.support.notebook_page import close_notebook, open_notebook, run_cell, save
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +43,6 @@ class AnswerCell:
 def open_and_run(page: Page, address: str, count: int) -> None:
     """Open a notebook and run its ``count`` cells one by one."""
     page.goto(address)
-    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(count)
     for index in range(count):
@@ -91,8 +90,9 @@ def test_clicks_rewrite_the_cell_and_reopening_restores_the_boxes(
     ]
 
     # The saved outputs have the kernel's last state (blank), but the source is authoritative.
+    close_notebook(page)
     jupyter.end_sessions()
-    page.reload()
+    open_notebook(page, f"{jupyter.url}/doc/tree", path.name)
     multiple.expect("AC")
     single.expect("B")
     classroom.expect("B")

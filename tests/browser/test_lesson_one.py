@@ -5,10 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from course_grading.assign.build import generate_release, read_lessons
+from course_grading.assign.build import generate_release
 from course_grading.batch import grade_batch
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.lessons import course_lesson
 from tests.support.live_jupyter import Jupyter
 from tests.support.notebook_page import run_cell, save
 
@@ -22,6 +23,7 @@ def code_cell(page: Page, text: str) -> Locator:
     return page.locator(".jp-Notebook .jp-CodeCell").filter(has_text=text)
 
 
+@pytest.mark.slow  # test_lab.py clicks and reopens, tests/grading grades
 def test_lesson_one_end_to_end(page: Page, jupyter: Jupyter, root: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(root / "notebooks" / f"{NAME}.ipynb", jupyter.folder))
     page.goto(f"{jupyter.url}/lab/tree/{NAME}.ipynb")
@@ -44,7 +46,7 @@ def test_lesson_one_end_to_end(page: Page, jupyter: Jupyter, root: Path, tmp_pat
             box = cell.locator(f".course-quiz input[value={letter}]")
             expect(box).to_be_checked(checked=letter in letters)
 
-    (lesson,) = [lesson for lesson in read_lessons(root / "solutions") if lesson.name == NAME]
+    lesson = course_lesson(NAME)
     generate_release([lesson], tmp_path / "workspace")
     submission = tmp_path / "class" / "ada" / f"{NAME}.ipynb"
     submission.parent.mkdir(parents=True)

@@ -11,7 +11,7 @@ from course_grading.assign.source import read_lesson
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.live_jupyter import Jupyter
-from tests.support.notebook_page import run_cell, save
+from tests.support.notebook_page import open_notebook, save
 from tests.support.question_kinds import (
     CHOICE,
     EXERCISE,
@@ -38,6 +38,11 @@ print("the", "end")
 """
 
 
+@pytest.fixture
+def page(shared_page: Page) -> Page:
+    return shared_page
+
+
 class Kinds:
     """The lesson of all kinds, opened and run to its end."""
 
@@ -49,18 +54,14 @@ class Kinds:
         self.path = jupyter.folder / f"kinds-{graded}.ipynb"
         self.path.write_text(text[lesson.name], encoding="utf-8")
         self.lesson = lesson
-        page.goto(f"{jupyter.url}/doc/tree/{self.path.name}")
-        indicator = page.locator(".jp-Notebook-ExecutionIndicator")
-        expect(indicator).to_have_attribute("data-status", "idle", timeout=90_000)
-        run_cell(page, self.answer("layer-size"))  # the kernel is connected
-        page.keyboard.press("Escape")
+        self.panel = open_notebook(page, f"{jupyter.url}/doc/tree", self.path.name)
         page.locator(".lm-MenuBar-itemLabel", has_text="Run").click()
         page.get_by_text("Run All Cells", exact=True).click()
-        self.end = page.locator(".jp-CodeCell").last
-        expect(self.end.locator(".jp-OutputArea-output")).to_have_text("the end", timeout=60_000)
+        end = self.panel.locator(".jp-CodeCell").last
+        expect(end.locator(".jp-OutputArea-output")).to_have_text("the end")
 
     def answer(self, name: str) -> Locator:
-        cells = self.page.locator(".jp-Notebook .jp-CodeCell")
+        cells = self.panel.locator(".jp-Notebook .jp-CodeCell")
         return cells.filter(has_text=f'quiz.answer("{name}"')
 
     def expect_literal(self, name: str, literal: str) -> None:
@@ -84,7 +85,7 @@ def click_place(cell: Locator, x: float, y: float, size: tuple[int, int] = (320,
     picture.click(position=position)
 
 
-def test_every_kind_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> None:
+def test_every_kind_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> None:
     page.set_viewport_size({"width": 520, "height": 900})  # the figure is smaller than its pixels
     kinds = Kinds(page, jupyter, tmp_path, graded=False)
 
@@ -136,11 +137,22 @@ def test_every_kind_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> Non
     x, y = (int(part) for part in answers["where-is-the-corner"].split(", "))
     assert abs(x - 99) <= 3 and abs(y - 41) <= 2
     assert "No answer yet" not in outputs(kinds, "quiz.recorded")
+    assert_run_all_went_past_the_exercise(kinds)
+
+
+def assert_run_all_went_past_the_exercise(kinds: Kinds) -> None:
+    """The exercise was not written when all cells were run."""
+    assert "Passed over: `double` is not written yet" in outputs(kinds, "double(2) == 4")
+    assert "Passed over: `double` is not written yet" in outputs(kinds, "doubled = double(21)")
+    needs = "Passed over: it needs `doubled`, for which `double` is not written yet"
+    assert needs in outputs(kinds, 'print("twice"')
+    assert "Traceback" not in outputs(kinds, "double")
 
 
 def test_a_classroom_release_shows_texts_and_figure_of_the_locked_cells(
     page: Page, jupyter: Jupyter, tmp_path
 ) -> None:
+    page.set_viewport_size({"width": 1100, "height": 900})
     kinds = Kinds(page, jupyter, tmp_path, graded=True)
     order, point, choice = (
         kinds.answer(name) for name in ("training-step", "where-is-the-corner", "why-share")
@@ -166,13 +178,3 @@ def outputs(kinds: Kinds, call: str) -> str:
     """All outputs of the saved cells that make a call."""
     cells = json.loads(kinds.path.read_text(encoding="utf-8"))["cells"]
     return json.dumps([cell["outputs"] for cell in cells if call in "".join(cell["source"])])
-
-
-def test_run_all_goes_past_an_unwritten_exercise(page: Page, jupyter: Jupyter, tmp_path) -> None:
-    kinds = Kinds(page, jupyter, tmp_path, graded=False)
-    kinds.sources()
-    assert "Passed over: `double` is not written yet" in outputs(kinds, "double(2) == 4")
-    assert "Passed over: `double` is not written yet" in outputs(kinds, "doubled = double(21)")
-    needs = "Passed over: it needs `doubled`, for which `double` is not written yet"
-    assert needs in outputs(kinds, 'print("twice"')
-    assert "Traceback" not in outputs(kinds, "double")

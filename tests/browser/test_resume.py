@@ -12,7 +12,7 @@ from course_lib.learner import files
 from course_lib.quiz import question_bank
 from tests.support.checkout import ROOT
 from tests.support.live_jupyter import Jupyter
-from tests.support.notebook_page import run_cell
+from tests.support.notebook_page import close_notebook, open_notebook, run_cell
 
 pytestmark = pytest.mark.browser
 
@@ -20,25 +20,30 @@ LESSON = files.lessons()[0]
 # Two questions of it, whatever the lesson asks; the second one is answered wrongly.
 BANK = question_bank.load(LESSON)
 OPEN, CELL = [name for name, question in BANK.items() if question.kind == "one"][:2]
-PATIENCE = 40_000  # ms; the page scrolls when JupyterLab and the whole lesson are there
-
-
-@pytest.fixture(autouse=True)
-def patient(page: Page) -> None:
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
+def page(shared_page: Page) -> Page:
+    return shared_page
+
+
+@pytest.fixture(scope="module")
 def lesson(jupyter: Jupyter) -> Iterator[str]:
-    """A small lesson, whose last question has a wrong answer; gives the notebook's path."""
+    """A small lesson, whose last question has a wrong answer, with a link to the glossary; gives
+    the notebook's path.
+    """
+    glossary = jupyter.folder / "docs" / "glossary.md"
+    glossary.parent.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "docs" / "glossary.md", glossary)
     page_of_text = "A line.\n\n" * 30
     (jupyter.folder / "notebooks").mkdir(exist_ok=True)
     path = jupyter.notebook(f"notebooks/{LESSON}.ipynb", f'quiz.begin("{LESSON}")')
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, new_markdown_cell("# Lesson 1 · A small one"))
+    link = "A [map](../docs/glossary.md#feature-map)."
     for name, title in ((OPEN, "1 · Why"), (CELL, "2 · How it grows")):
-        notebook.cells += [new_markdown_cell(f"## {title}"), new_markdown_cell(page_of_text)]
+        text = f"{link}\n\n{page_of_text}" if name == CELL else page_of_text
+        notebook.cells += [new_markdown_cell(f"## {title}"), new_markdown_cell(text)]
         literal = BANK[name].wrong[0] if name == CELL else ""
         source = f'answer = "{literal}"\nquiz.answer("{name}", answer)'
         notebook.cells.append(new_code_cell(source, id=f"{name}-answer"))
@@ -54,13 +59,15 @@ def test_the_address_of_a_cell_scrolls_to_it(page: Page, jupyter: Jupyter, lesso
     expect(cell).to_be_in_viewport()
 
 
-def test_the_table_is_shown_and_its_link_leads_to_the_cell(
+def test_the_table_leads_to_the_cell_and_a_term_there_to_the_glossary(
     page: Page, jupyter: Jupyter, lesson: str
 ) -> None:
+    if page.url != "about:blank":
+        close_notebook(page)
     code = "import course_lib\ncourse_lib.progress()"
     mine = jupyter.notebook("notebooks/mine.ipynb", code)
-    page.goto(f"{jupyter.url}/lab/tree/notebooks/mine.ipynb?reset")
-    cell = page.locator(".jp-Notebook .jp-CodeCell").first
+    panel = open_notebook(page, f"{jupyter.url}/lab/tree", "notebooks/mine.ipynb")
+    cell = panel.locator(".jp-CodeCell").first
     run_cell(page, cell)
     expect(cell.get_by_role("table", name="Your progress, as saved in notebooks")).to_be_visible()
     cell.get_by_role("link", name="Lesson 1, “2 · How it grows”").first.click()
@@ -68,18 +75,6 @@ def test_the_table_is_shown_and_its_link_leads_to_the_cell(
     expect(answer).to_have_count(1)
     mine.unlink()
 
-
-def test_a_link_to_a_term_opens_the_glossary_there(
-    page: Page, jupyter: Jupyter, lesson: str
-) -> None:
-    glossary = jupyter.folder / "docs" / "glossary.md"
-    glossary.parent.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "docs" / "glossary.md", glossary)
-    path = jupyter.folder / lesson
-    text = path.read_text(encoding="utf-8")
-    link = "A [map](../docs/glossary.md#feature-map)."
-    path.write_text(text.replace("## 1 · Why", link, 1), encoding="utf-8")
-    page.goto(f"{jupyter.url}/lab/tree/{lesson}?reset")
     page.get_by_role("link", name="map", exact=True).click()
     heading = page.locator(".jp-MarkdownViewer").get_by_role("heading", name="feature map")
     expect(heading).to_be_in_viewport()

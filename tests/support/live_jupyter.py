@@ -94,6 +94,9 @@ def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[
         "--ServerApp.disable_check_xsrf=True",
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
+        # window.jupyterapp tells when the kernel is connected
+        "--LabApp.expose_app_in_browser=True",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
     ]
     command = [sys.executable, "-m", "jupyterlab", *options]
     with log.open("w") as output:
@@ -118,7 +121,7 @@ def _wait_for_url(runtime: Path, server: subprocess.Popen, log: Path) -> str:
     jupyter_server writes its URL into the runtime folder before it listens: connections are refused
     for a moment.
     """
-    for _ in range(600):
+    for _ in range(1800):
         if server.poll() is not None:
             break
         for path in runtime.glob("jpserver-*.json"):

@@ -7,30 +7,67 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+PATIENCE = 180_000  # ms; a busy machine takes long to start a kernel
+# The page's kernel indicator says "idle" before there is a kernel, too.
+_CONNECTED = """() => {
+  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  return context?.isReady && context.session?.kernel?.connectionStatus === "connected";
+}"""
+# Gives nothing back: the result is the whole notebook.
+_OPEN = """async (path) => {
+  await window.jupyterapp.commands.execute("docmanager:open", { path });
+}"""
+
+
+def open_notebook(page: Page, url: str, path: str) -> Locator:
+    """Open a notebook, in the JupyterLab that the page shows if there is one; returns its panel.
+
+    Args:
+        url: of the view in which JupyterLab starts, as ``http://.../lab/tree``.
+        path: of the notebook on the server.
+    """
+    if page.evaluate("'jupyterapp' in window"):
+        page.evaluate(_OPEN, path)
+    else:
+        page.goto(f"{url}/{path}")
+    wait_for_kernel(page)
+    return page.locator(".jp-NotebookPanel:visible")
+
+
+def close_notebook(page: Page) -> None:
+    """Close the notebook in front as it is saved, without a question whether to save it."""
+    page.evaluate("window.jupyterapp.shell.currentWidget.dispose()")
+    expect(page.locator(".jp-NotebookPanel")).to_have_count(0)
+
+
+def wait_for_kernel(page: Page) -> None:
+    """Wait until the kernel of the notebook in front is connected.
+
+    A cell that is run earlier is dropped, or a dialog asks which kernel to start.
+    """
+    page.wait_for_function(_CONNECTED, polling=100, timeout=PATIENCE)
+
 
 def run_cell(page: Page, cell: Locator) -> None:
-    """Run a cell, with retries: JupyterLab drops requests before the kernel is connected.
+    """Run a cell and wait until it has finished.
 
     A cell whose source is folded is selected as a learner does it, beside the button that unfolds.
     """
-    for timeout in (3_000, 3_000, 3_000, 20_000):
-        if cell.locator(".jp-InputPlaceholder").is_visible():
-            cell.locator(".jp-InputPrompt").click()
-        else:
-            cell.locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        with suppress(AssertionError):
-            prompt = cell.locator(".jp-InputPrompt")
-            expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout)
-            return
-    raise AssertionError("the cell does not run")
+    wait_for_kernel(page)
+    if cell.locator(".jp-InputPlaceholder").is_visible():
+        cell.locator(".jp-InputPrompt").click()
+    else:
+        cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    prompt = cell.locator(".jp-InputPrompt")
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
 
 
 def save(page: Page, path: Path) -> list[str]:
     """Press Ctrl+S, wait until the file changes, and return the sources of its cells."""
     before = path.stat().st_mtime_ns
     page.keyboard.press("Control+s")
-    for _ in range(200):
+    for _ in range(2400):
         page.wait_for_timeout(50)
         with suppress(json.JSONDecodeError):  # the file is incomplete
             notebook = json.loads(path.read_text(encoding="utf-8"))

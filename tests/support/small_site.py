@@ -1,15 +1,21 @@
 """A small course for the website: one lesson with a question, an exercise, figures and widgets."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from course_site import build
 from course_site.models import package
+from filelock import FileLock
 
 from course_lib.quiz import question_bank
 from tests.support.checkout import ROOT
 
 LESSON = "01_sample"
 SECRET = "solution_of_the_exercise"  # a name in the solution: it may be nowhere in the site
+# Its documents are all alike: of their pages one, learners.html, is enough for a browser.
+ALIKE = {"architecture.html", "instructors.html", "measured.html"}
 HIDDEN = "case_of_the_hidden_check"
 _SOURCE = f'''---
 jupytext:
@@ -140,3 +146,30 @@ def write_bank(folder: Path) -> Path:
 def write_assets(out: Path, cache: Path) -> None:
     """Takes the place of the build's own function: a list of models that has one, of no use."""
     package.write_assets({"unet": b"weights"}, out)
+
+
+@dataclass
+class Built:
+    """The small course, its site without models, and what its build keeps for the next one."""
+
+    course: Path
+    site: Path
+    cache: Path
+
+
+def build_once(folder: Path) -> Built:
+    """Build the site in a folder; of several test processes, one does it and the others wait."""
+    built = Built(folder / "course", folder / "site", folder / "cache")
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not built.site.exists():
+            shutil.rmtree(built.course, ignore_errors=True)  # of a build that failed
+            write_course(built.course)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(question_bank, "FOLDER", write_bank(built.course))
+                patch.setattr(build, "_write_assets", write_assets)
+                sizes = build.build(
+                    built.course, built.site, "quick", built.cache, report=lambda sentence: None
+                )
+            assert 0 < sizes["all"] == sum(sizes.values()) - sizes["all"]
+    return built

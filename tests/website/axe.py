@@ -16,7 +16,8 @@ _RUN = """async (tags) => {
     try { animation.finish(); } catch { animation.cancel(); }  // endless ones cannot finish
   });
   // From file:// a page may not fetch its style sheets again.
-  const found = await axe.run(document, { preload: false, runOnly: { type: "tag", values: tags } });
+  const found = await axe.run(document, {
+    preload: false, resultTypes: ["violations"], runOnly: { type: "tag", values: tags } });
   return found.violations.flatMap((rule) => rule.nodes.map((node) =>
     `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary.split("\\n")[1]?.trim()}`));
 }"""
@@ -38,6 +39,7 @@ def violations(page: Page, themes: Sequence[str] = THEMES) -> list[str]:
     for theme in themes:
         set_theme(page, theme)
         found += [f"{theme}: {line}" for line in page.evaluate(_RUN, TAGS)]
+    set_theme(page, themes[0])
     return found
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support import question_page, small_site
 from tests.support.browsers import launch_chromium
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-TIMEOUT = 30_000  # ms; on a busy machine
+TIMEOUT = 120_000  # ms; on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,22 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not errors
+
+
+@pytest.fixture(scope="session")
+def small_course(tmp_path_factory: pytest.TempPathFactory) -> small_site.Built:
+    """The site of the small course, which all test processes share."""
+    question_page.skip_without_packages()
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return small_site.build_once(shared / "small-course")
+
+
+@pytest.fixture(scope="session")
+def question_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small static site of questions."""
+    question_page.skip_without_packages()
+    return question_page.build_site(tmp_path_factory.mktemp("questions") / "site")
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):

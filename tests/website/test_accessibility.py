@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from course_site import build
 from playwright.sync_api import Page, expect
 
-from course_lib.quiz import question_bank
-from tests.support import question_page, small_site
+from tests.support import question_page
+from tests.support.small_site import ALIKE, Built
 from tests.website import axe
 
 # Elements that are reached by the Tab key: one of a group of radio buttons.
@@ -52,26 +51,19 @@ _MOVING = """() => document.getAnimations()
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the site."""
-    question_page.skip_without_packages()
-    if folder := os.environ.get("COURSE_SITE"):
-        return Path(folder).resolve()
-    course = small_site.write_course(tmp_path_factory.mktemp("course"))
-    out = tmp_path_factory.mktemp("walked") / "site"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(question_bank, "FOLDER", small_site.write_bank(course))
-        patch.setattr(build, "_write_assets", small_site.write_assets)
-        build.build(course, out, "quick", course / "cache", report=lambda sentence: None)
-    return out
-
-
-@pytest.fixture(scope="module")
-def addresses(site: Path, serve: Callable[[Path], str]) -> list[str]:
+def addresses(request: pytest.FixtureRequest, serve: Callable[[Path], str]) -> list[str]:
     """Every page of the site over http."""
+    question_page.skip_without_packages()
+    alike = set[str]()
+    if folder := os.environ.get("COURSE_SITE"):
+        site = Path(folder).resolve()
+    else:
+        built: Built = request.getfixturevalue("small_course")
+        site, alike = built.site, ALIKE
     root = serve(site)
-    pages = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
-    assert pages, f"{site} has no pages"
+    found = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+    pages = [path for path in found if path.relative_to(site).as_posix() not in alike]
+    assert len(pages) == len(found) - len(alike) > 0, f"{site} lacks pages"
     return [f"{root}/{page.relative_to(site).as_posix()}" for page in pages]
 
 
@@ -90,18 +82,6 @@ def problems() -> Iterator[Problems]:
     yield found
     lines = [f"{line}\n    on {', '.join(pages)}" for line, pages in found.items()]
     assert not lines, "\n".join(lines)
-
-
-@pytest.mark.parametrize("state", ["closed", "opened"])
-def test_axe_finds_nothing(new_page: Callable[..., Page], addresses, problems, state):
-    page = new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    for address in addresses:
-        page.goto(address)
-        if state == "opened":
-            if not page.locator("form.course-question").count():
-                continue
-            page.evaluate(_ANSWER_ALL)
-        problems.add(page, axe.violations(page))
 
 
 @pytest.mark.parametrize(
@@ -124,31 +104,40 @@ def show_demos(page: Page) -> None:
     page.evaluate("scrollTo(0, 0)")
 
 
-def test_every_control_is_reached_by_keyboard_and_shows_it(
-    new_page: Callable[..., Page], addresses, problems
-):
+def use_keyboard(page: Page) -> list[str]:
+    """Press Tab until every control had the focus; what was not reached, or did not show it."""
+    page.evaluate(_COLLECT)
+    for _ in range(page.evaluate(f"() => ({_OPERABLE})().length")):
+        page.keyboard.press("Tab")
+    # some more: closed parts of the page may open on the way
+    for _ in range(20):
+        if not page.evaluate(_MISSED):
+            break
+        page.keyboard.press("Tab")
+    found = (
+        ("not reached", page.evaluate(_MISSED)),
+        ("focus not visible", page.evaluate("() => [...new Set(unseen)]")),
+    )
+    return [f"{words}: {text[:160]}" for words, texts in found for text in texts]
+
+
+def test_axe_motion_and_keyboard(new_page: Callable[..., Page], addresses, problems):
+    """Axe finds nothing, before and after all questions are answered; nothing moves; every control
+    is reached by keyboard and shows it.
+    """
     page = new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     for address in addresses:
         page.goto(address)
-        show_demos(page)
-        page.evaluate(_COLLECT)
-        # some more: closed parts of the page may open on the way
-        for _ in range(page.evaluate(f"() => ({_OPERABLE})().length") + 20):
-            page.keyboard.press("Tab")
-        for words, found in (
-            ("not reached", page.evaluate(_MISSED)),
-            ("focus not visible", page.evaluate("() => [...new Set(unseen)]")),
-        ):
-            problems.add(page, [f"{words}: {text[:160]}" for text in found])
-
-
-def test_nothing_moves_if_motion_is_not_wanted(new_page: Callable[..., Page], addresses, problems):
-    page = new_page(reduced_motion="reduce")
-    for address in addresses:
-        page.goto(address)
-        problems.add(page, page.evaluate(_MOVING))
+        moving = page.evaluate(_MOVING)
+        problems.add(page, [f"moves: {text}" for text in moving])
         if page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") != "auto":
             problems.add(page, ["scrolls smoothly"])
+        problems.add(page, axe.violations(page))
+        show_demos(page)
+        problems.add(page, use_keyboard(page))
+        if page.locator("form.course-question").count():
+            page.evaluate(_ANSWER_ALL)
+            problems.add(page, axe.violations(page))
 
 
 def test_pages_are_a_book_without_javascript(new_page: Callable[..., Page], addresses, problems):

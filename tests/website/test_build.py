@@ -13,36 +13,17 @@ from course_site.errors import LessonFailedError, SiteError
 from course_site.pages import demos, documents
 from playwright.sync_api import Page, expect
 
-from course_lib.quiz import question_bank
 from tests.support import question_page, small_site
 from tests.support.checkout import LESSONS, ROOT
-from tests.support.small_site import HIDDEN, LESSON, SECRET
+from tests.support.small_site import ALIKE, HIDDEN, LESSON, SECRET
 
 
-@pytest.fixture(scope="session")
-def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_site.write_course(tmp_path_factory.mktemp("course"))
+@pytest.fixture(scope="module")
+def site(small_course: small_site.Built) -> Path:
+    return small_course.site
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def site(course: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site of the small course, without models."""
-    question_page.skip_without_packages()
-    out = tmp_path_factory.mktemp("site") / "site"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(question_bank, "FOLDER", small_site.write_bank(course))
-        patch.setattr(build, "_write_assets", small_site.write_assets)
-        sizes = build.build(course, out, "quick", cache, report=lambda sentence: None)
-    assert 0 < sizes["all"] == sum(sizes.values()) - sizes["all"]
-    return out
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(site: Path) -> BeautifulSoup:
     """The lesson's page."""
     path = site / "lessons" / f"{LESSON}.html"
@@ -58,7 +39,8 @@ def find(soup: BeautifulSoup | Tag, selector: str) -> Tag:
 # Execution
 
 
-def test_a_failing_cell_stops_the_build_and_is_named(course: Path, tmp_path: Path):
+def test_a_failing_cell_stops_the_build_and_is_named(tmp_path: Path):
+    course = small_site.write_course(tmp_path / "course")
     source = tmp_path / f"{LESSON}.md"
     text = (course / "solutions" / source.name).read_text(encoding="utf-8")
     source.write_text(text.replace("import io\n", "1 / 0\n"), encoding="utf-8")
@@ -68,11 +50,11 @@ def test_a_failing_cell_stops_the_build_and_is_named(course: Path, tmp_path: Pat
 
 
 def test_an_executed_lesson_is_kept_until_something_changes(
-    site: Path, course: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    small_course: small_site.Built, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(execute, "_run", lambda *arguments: pytest.fail("executed again"))
-    lesson = read_lesson(course / "solutions" / f"{LESSON}.md")
-    assert execute.execute(lesson, "quick", cache).cells
+    lesson = read_lesson(small_course.course / "solutions" / f"{LESSON}.md")
+    assert execute.execute(lesson, "quick", small_course.cache).cells
     notebook = execute.make_notebook(lesson)
     before = execute.digest(notebook, "quick")
     assert execute.digest(notebook, "full") != before
@@ -207,7 +189,7 @@ def test_pages_ask_no_other_host_for_anything(
     page.on("requestfailed", lambda request: failed.append(request.url))
     for path in sorted(site.rglob("*.html")):
         name = path.relative_to(site).as_posix()
-        if name in {"search.html", "genindex.html"} or name.startswith("_static"):
+        if name in {"search.html", "genindex.html", *ALIKE} or name.startswith("_static"):
             continue
         page.goto(f"{address}/{name}")
         page.wait_for_load_state("networkidle")

@@ -32,11 +32,6 @@ def firefox() -> str:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return question_page.build_site(tmp_path_factory.mktemp("firefox") / "site")
-
-
-@pytest.fixture(scope="module")
 def live_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with the demo text-to-image; its models are cached, as an export takes minutes."""
     folder = tmp_path_factory.mktemp("firefox") / "live"
@@ -67,11 +62,11 @@ def visit(firefox: str, **addresses: str) -> None:
     print(result.stdout)
 
 
-@pytest.mark.parametrize("way", ["http", "file"])
-def test_a_question_is_answered(firefox: str, site: Path, serve: Callable, way: str):
-    root = serve(site) if way == "http" else site.as_uri()
-    pages = [f"{root}/index.html", f"{root}/lesson.html"]
-    visit(firefox, pages=json.dumps(pages), questions=pages[1])
+def test_a_question_is_answered(firefox: str, question_site: Path, serve: Callable):
+    """Over http and from a folder, in one Firefox, which takes long to start."""
+    roots = (serve(question_site), question_site.as_uri())
+    pages = [f"{root}/{name}.html" for root in roots for name in ("index", "lesson")]
+    visit(firefox, pages=json.dumps(pages), questions=json.dumps(pages[1::2]))
 
 
 @pytest.mark.slow

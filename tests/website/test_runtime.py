@@ -11,12 +11,18 @@ CONTENTS = {"model": bytes(range(256)) * 20}
 CALL = "name => course.loadAsset(name).then(bytes => Array.from(bytes))"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A page with a file in several pieces."""
+@pytest.fixture(scope="module")
+def script():
+    """The page's JavaScript."""
     question_page.skip_without_packages()
+    return bundle.bundled("tests/agreement-page.js")
+
+
+@pytest.fixture
+def folder(tmp_path, script):
+    """A page with a file in several pieces."""
     package.write_assets(CONTENTS, tmp_path / "_static" / "assets")
-    bundle.bundle("tests/agreement-page.js", tmp_path / "_static" / "course.js")
+    (tmp_path / "_static" / "course.js").write_bytes(script)
     # No root is given: it is found from the script's address.
     page = '<!doctype html><title>Files</title><script src="_static/course.js"></script>'
     (tmp_path / "index.html").write_text(page)

@@ -8,7 +8,6 @@ from course_site import bundle
 from course_site.pages import glossary
 from playwright.sync_api import Page, expect
 
-from tests.support import question_page
 from tests.support.checkout import ROOT
 from tests.website import axe
 
@@ -39,11 +38,9 @@ def test_definitions_are_those_of_the_glossary():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(question_site: Path) -> str:
     """A page with two links to terms, with the site's script and style sheet."""
-    question_page.skip_without_packages()
-    folder = tmp_path_factory.mktemp("terms")
-    page = question_page.build_site(folder / "site") / "terms.html"
+    page = question_site / "terms.html"
     bundle.bundle("main.css", page.parent / "_static" / "main.css")
     body = glossary.add_definitions(BODY, DEFINITIONS)
     shell = (page.parent / "lesson.html").read_text(encoding="utf-8")
@@ -51,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     style = '<link rel="stylesheet" href="_static/main.css"></head>'
     text = shell[:start] + body + shell[end:]
     page.write_text(text.replace("</head>", style), encoding="utf-8")
-    return Path(page).as_uri()
+    return page.as_uri()
 
 
 @pytest.fixture

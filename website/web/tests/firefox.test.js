@@ -1,6 +1,7 @@
 // Pages in Firefox, which is driven by WebDriver BiDi. tests/website/test_firefox.py starts it and
-// names the browser (COURSE_FIREFOX), pages to open (COURSE_PAGES, a JSON list of addresses), a page
-// with a question to answer (COURSE_QUESTIONS) and one with the demo text-to-image (COURSE_PICTURE).
+// names the browser (COURSE_FIREFOX), pages to open (COURSE_PAGES, a JSON list of addresses), those with
+// a question to answer (COURSE_QUESTIONS, another list) and one with the demo text-to-image
+// (COURSE_PICTURE).
 
 import assert from "node:assert/strict";
 import { env } from "node:process";
@@ -8,7 +9,7 @@ import { after, before, test } from "node:test";
 
 import puppeteer from "puppeteer-core";
 
-const { COURSE_FIREFOX, COURSE_PAGES = "[]", COURSE_QUESTIONS, COURSE_PICTURE } = env;
+const { COURSE_FIREFOX, COURSE_PAGES = "[]", COURSE_QUESTIONS = "[]", COURSE_PICTURE } = env;
 const skip = COURSE_FIREFOX ? false : "run by pytest";
 const PATIENCE = 240_000; // ms, to load the models and draw a picture on a busy machine
 
@@ -50,7 +51,13 @@ async function visitPage(address, visit) {
   await page.close();
 }
 
-for (const address of /** @type {string[]} */ (JSON.parse(COURSE_PAGES))) {
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
+const addresses = (text) => JSON.parse(text);
+
+for (const address of addresses(COURSE_PAGES)) {
   test(`${address} opens`, { skip }, () =>
     visitPage(address, async (page) => {
       const heading = await page.$eval("h1", (element) => element.textContent);
@@ -59,25 +66,24 @@ for (const address of /** @type {string[]} */ (JSON.parse(COURSE_PAGES))) {
   );
 }
 
-/** @param {string | undefined} address */
-const unless = (address) => ({ skip: address ? false : "no address" });
+for (const address of addresses(COURSE_QUESTIONS)) {
+  test(`a question of ${address} is answered by keyboard and stays answered`, { skip }, () =>
+    visitPage(address, async (page) => {
+      const status = "form.course-question [role=status]";
+      await page.focus("form.course-question input");
+      await page.keyboard.press(" ");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector(".course-question-feedback:not([hidden])");
+      const text = await page.$eval(status, (element) => element.textContent ?? "");
+      assert.match(text, /^(Right|Partly right|Wrong): [\d.]+ of [\d.]+ points?\./);
+      await page.reload({ waitUntil: "load" });
+      const again = await page.$eval(status, (element) => element.textContent ?? "");
+      assert.match(again, /Your earlier answer/);
+    }),
+  );
+}
 
-test("a question is answered by keyboard and stays answered", unless(COURSE_QUESTIONS), () =>
-  visitPage(COURSE_QUESTIONS ?? "", async (page) => {
-    const status = "form.course-question [role=status]";
-    await page.focus("form.course-question input");
-    await page.keyboard.press(" ");
-    await page.keyboard.press("Enter");
-    await page.waitForSelector(".course-question-feedback:not([hidden])");
-    const text = await page.$eval(status, (element) => element.textContent ?? "");
-    assert.match(text, /^(Right|Partly right|Wrong): [\d.]+ of [\d.]+ points?\./);
-    await page.reload({ waitUntil: "load" });
-    const again = await page.$eval(status, (element) => element.textContent ?? "");
-    assert.match(again, /Your earlier answer/);
-  }),
-);
-
-test("a sentence becomes a picture", unless(COURSE_PICTURE), () =>
+test("a sentence becomes a picture", { skip: COURSE_PICTURE ? false : "no address" }, () =>
   visitPage(COURSE_PICTURE ?? "", async (page) => {
     const button = await page.waitForSelector("button ::-p-text(Generate)");
     await button?.press("Enter");

@@ -5,7 +5,7 @@
 // block, because the scripts of all extensions share their names.
 
 {
-  const PATIENCE = 60_000; // ms; a slow machine may need that long to open a notebook
+  const PATIENCE = 180_000; // ms; a busy machine may need that long to open a notebook
   const STEADY = 10; // times in a row that the cell has to be in view: the cells above it grow as they are drawn
 
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -17,12 +17,12 @@
 
   const showCell = async (notebook, id, isWanted) => {
     const index = notebook.widgets.findIndex((cell) => cell.model.id === id);
-    for (let seen = 0; index >= 0 && seen < STEADY && isWanted(); ) {
+    for (let seen = 0; index >= 0 && seen < STEADY && isWanted() && !notebook.isDisposed; ) {
       seen = isInView(notebook.widgets[index].node) ? seen + 1 : 0;
       if (!seen) {
         notebook.deselectAll();
         notebook.activeCellIndex = index;
-        await notebook.scrollToItem(index, "start");
+        await notebook.scrollToItem(index, "start").catch(() => {}); // JupyterLab scrolled elsewhere meanwhile
       }
       await pause(300);
     }
