@@ -172,3 +172,19 @@ def _overlap(size: int, offset: int) -> tuple[slice, slice]:
     end = slice(size - length, size)
     start = slice(0, length)
     return (end, start) if offset >= 0 else (start, end)
+
+
+def shuffle_pixels(
+    images: Float[Tensor, "*batch height width"], seed: int = 0
+) -> Float[Tensor, "*batch height width"]:
+    """The images with permuted pixels, by the same permutation for every image of a size and seed.
+
+    Notebooks that were handed out before lesson 1 wrote this in a cell import it.
+
+    Args:
+        images: any number of images, height and width last.
+        seed: of the permutation.
+    """
+    pixels = images.flatten(-2)
+    order = torch.randperm(pixels.shape[-1], generator=torch.Generator().manual_seed(seed))
+    return pixels[..., order.to(images.device)].view(images.shape)

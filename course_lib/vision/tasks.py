@@ -251,7 +251,7 @@ def train(
     name: str,
     *,
     epochs: int | None = None,
-    examples: int = EXAMPLES_PER_EPOCH,
+    examples: int | None = None,
     workers: int = 0,
     styles: Sequence[str] | None = None,
     learning_rate: float = LEARNING_RATE,
@@ -263,7 +263,7 @@ def train(
         name: of the model.
         epochs: of ``examples`` scenes each; by default as many as in the first cycle of the
             shipped checkpoint.
-        examples: scenes in an epoch.
+        examples: scenes in an epoch, 2,000 by default.
         workers: processes that generate scenes ahead of time.
         styles: drawing styles to train on; by default all that are not held out.
         learning_rate: the peak of the one-cycle schedule.
@@ -277,7 +277,7 @@ def train(
     """
     task = get_task(name)
     data = scenes.loader(
-        examples,
+        EXAMPLES_PER_EPOCH if examples is None else examples,
         batch_size=BATCH_SIZE,
         workers=workers,
         objects=task.objects,

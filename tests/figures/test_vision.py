@@ -55,7 +55,7 @@ def test_five_predictions_show_level_question_prediction_and_metric(models, thre
         assert f"{task.level} · {task.name}\n{task.question}" in labels
     assert {
         "wrong",
-        "box IoU 0.50",
+        "best box IoU 0.50",
         "found 2 of 3, mean box IoU 0.75",
         "foreground mIoU 0.25",
     } <= set(labels)

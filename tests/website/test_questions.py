@@ -303,7 +303,7 @@ def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path)
     expect(elsewhere.get_by_role("status")).to_contain_text("0 of them")
 
 
-WRONG_FILES = [  # and what is said about them
+WRONG_FILES = [  # and a part of the message about each
     ("", "is not JSON"),
     ("{", "is not JSON"),
     ("[1]", "holds no progress"),

@@ -85,7 +85,7 @@ def matched_colours(
     colours = []
     for label, row in zip(labels.tolist(), overlaps, strict=True):
         same = [k for k, true in enumerate(scene.labels.tolist()) if true == label and row[k] > 0]
-        best = max(same, key=lambda k, row=row: float(row[k]), default=None)
+        best = max(same, key=row.tolist().__getitem__, default=None)
         colours.append(class_colour(label) if best is None else own[best])
     return colours
 

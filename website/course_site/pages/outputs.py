@@ -13,6 +13,8 @@ from course_site.pages import demos
 from course_site.pages.images import Picture, PictureStore
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_STILL = re.compile("^still-")
+_STILL_NOTE = "(A still picture; its controls are in the notebook.)"
 _PROGRESS_BAR = re.compile(r"^.*\d+%\|.*\|.*\[.*\][^\n]*\n?", re.MULTILINE)
 _DATA_ADDRESS = re.compile(r"data:image/[\w+.-]+;base64,(.+)", re.DOTALL)
 _WIDTH = re.compile(r"\bwidth:\s*(\d+)px")
@@ -100,17 +102,19 @@ def _clean_html(text: str, demo: demos.Demo | None, figures: Figures) -> str:
     for tag in soup.find_all(["script", "style"]):
         tag.decompose()
     for figure in soup.find_all("figure"):
-        rewritten = _rewrite_figure(figure, figures)
+        # A widget's still picture comes in a <div> that its live form would hide.
+        is_still = figure.find_parent("div", id=_STILL) is not None
+        rewritten = _rewrite_figure(figure, figures, _STILL_NOTE if is_still and not demo else "")
         if demo is not None:
             rewritten = demos.render(demo, rewritten)
         figure.replace_with(BeautifulSoup(rewritten, "html.parser"))
-    # A widget's still picture comes in a <div> that its live form would hide.
-    for div in soup.find_all("div", id=re.compile("^still-")):
+    for div in soup.find_all("div", id=_STILL):
         div.unwrap()
     return str(soup)
 
 
-def _rewrite_figure(figure: Tag, figures: Figures) -> str:
+def _rewrite_figure(figure: Tag, figures: Figures, note: str = "") -> str:
+    """The figure with its image in a file, and a note after its caption."""
     image, caption = figure.find("img"), figure.find("figcaption")
     if not isinstance(image, Tag) or not image.get("alt"):
         raise SiteError(f"a figure has no image with alt text: {str(figure)[:80]}")
@@ -119,6 +123,7 @@ def _rewrite_figure(figure: Tag, figures: Figures) -> str:
         raise SiteError(f"a figure's image is not in the page: {str(image['src'])[:80]}")
     width = _WIDTH.search(str(image.get("style", "")))
     words = caption.decode_contents() if isinstance(caption, Tag) else ""
+    words = f"{words} {note}".strip()
     return figures.figure(
         base64.b64decode(address[1]), str(image["alt"]), words, int(width[1]) if width else None
     )
