@@ -1,14 +1,13 @@
-"""The HTML pages, one template each, rendered to one self-contained file.
+"""HTML templates, each rendered to one self-contained page.
 
-Everything that students wrote is escaped, and each page's content security policy lets it load and
-run nothing.
+Students' text is escaped, and the content security policy forbids a page to load or run anything.
 """
 
 from pathlib import Path
 
 
 def render(name: str, **values: object) -> str:
-    """Render ``name.html.j2`` with these values; a value that is missing is an error."""
+    """Render ``name.html.j2`` with these values; a missing value raises an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
