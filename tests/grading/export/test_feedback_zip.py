@@ -69,5 +69,5 @@ def test_pages_have_the_names_that_the_platform_reads(
 
 
 def test_without_any_number_the_reason_is_named(graded, tmp_path):
-    with pytest.raises(ExportError, match="Grade the zip file that moodle gives"):
+    with pytest.raises(ExportError, match="Grade the zip file from moodle"):
         feedback_zip.write(tmp_path, "moodle", [graded("ada", "ada/x.ipynb")], tmp_path)

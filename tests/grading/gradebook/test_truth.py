@@ -359,5 +359,5 @@ def test_what_is_selected_is_graded_again(course, monkeypatch):
     assert regrade(course.workspace).changes == [] and graded == []
     batch = regrade(course.workspace, Selection(items=frozenset({"double"})))
     assert scores(batch) == {"ann": (6, False)} and batch.changes == [] and graded == ["ann"]
-    with pytest.raises(IntakeError, match=r"look for the names in grades/items\.csv"):
+    with pytest.raises(IntakeError, match=r"compare the names with grades/items\.csv"):
         regrade(course.workspace, Selection(items=frozenset({"triple"})))
