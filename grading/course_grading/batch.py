@@ -46,7 +46,7 @@ from course_grading.sandbox import host
 
 @dataclass(frozen=True)
 class Grade:
-    """One graded submission. ``score`` is what counts, after nbgrader's late penalty."""
+    """One graded submission. ``score`` is the final score, after nbgrader's late penalty."""
 
     student: str
     lesson: str
@@ -59,15 +59,14 @@ class Grade:
 
 @dataclass
 class Batch:
-    """What a run did. Every file is in ``grades`` or in ``problems``.
+    """The results of a run. Every file is in ``grades`` or in ``problems``.
 
-    ``notes`` are about graded submissions that somebody should look at, ``feedback`` the pages by
-    student and lesson, ``audit_findings`` what does not hold after the run (empty if all is well).
-    ``changes`` is what is different from the last run about submissions that were graded before, in
-    this folder or not. ``marked_late`` are submissions that the platform calls late without the
-    time: a person has to find it out. The fields that begin with ``class_`` are about the whole
-    gradebook. ``places`` says by lesson where formgrader shows an item, see
-    :mod:`.gradebook.formgrader`.
+    ``notes`` are remarks on graded submissions that the instructor should check, ``feedback`` the
+    pages by student and lesson, ``audit_findings`` the inconsistencies after the run. ``changes``
+    are the differences from the last run, for all submissions that were graded before.
+    ``marked_late`` are submissions that the platform marks as late without a time, which the
+    instructor must supply. The fields that begin with ``class_`` cover the whole gradebook.
+    ``places`` are the items' places in formgrader by lesson, see :mod:`.gradebook.formgrader`.
     """
 
     grades: list[Grade] = field(default_factory=list)
@@ -96,20 +95,20 @@ def grade_batch(
     trusted: bool = False,
     only: Collection[str] | None = None,
 ) -> Batch:
-    """Grade what students handed in.
+    """Grade a folder or archive of submissions.
 
-    A submission that was graded before and has not changed is not graded again, so that a run that
-    was killed can be resumed.
+    A submission that was graded before and has not changed is not graded again, so a killed run can
+    be resumed.
 
     Args:
-        folder: a folder or zip of submissions, see :mod:`.submissions`.
-        workspace: nbgrader's course directory, with what ``course build`` released.
-        progress: called after each submission with its name, how many are done, how many there
-            are, and the number of problems so far.
+        folder: a folder or archive of submissions, see :mod:`.collect.submissions`.
+        workspace: nbgrader's course directory, with the releases of ``course build``.
+        progress: called after each submission with its name, the number of submissions done, their
+            total number, and the number of problems so far.
         workers: grading processes, by default one per processor core.
         dask: the address of a Dask scheduler whose workers grade instead.
         trusted: run the students' code as you, without a sandbox.
-        only: the names of the files in the folder that are graded; None for all.
+        only: the names of the files in the folder to grade; None for all.
 
     Raises:
         IntakeError: if there is nothing to grade, nothing was released, or another run uses this
@@ -125,11 +124,11 @@ def grade_batch(
         dates = due_dates.read(workspace, list(lessons))
         found, problems = submissions.find(files, lessons, zone=dates.zone)
         if not found and not broken and not problems:
-            raise IntakeError(f"{folder} holds no notebook: expected student/NN_name.ipynb")
+            raise IntakeError(f"{folder} contains no notebook: expected student/NN_name.ipynb")
         found, strangers = _split_by_class(found, workspace)
         found = due_dates.apply_handed_in(found, dates)
         found, refused = _share_in_groups(found, workspace)
-        found = due_dates.apply_handed_in(found, dates)  # of a member of a group, too
+        found = due_dates.apply_handed_in(found, dates)  # again, for other members of groups
         batch = Batch(
             problems=broken + problems + strangers + refused,
             notes=submissions.notes(found) + groups.notes(found),
@@ -140,8 +139,8 @@ def grade_batch(
 def _split_by_class(
     found: list[Submission], workspace: Path
 ) -> tuple[list[Submission], list[Problem]]:
-    """The submissions of the class, and a problem for each of somebody who is not in its list; all
-    of them if the class has no list.
+    """The submissions of students on the class list, and a problem for each other one; without a
+    class list, all submissions.
     """
     members = class_list.load(workspace)
     if members is None:
@@ -163,8 +162,8 @@ def _split_by_class(
 def _share_in_groups(
     found: list[Submission], workspace: Path
 ) -> tuple[list[Submission], list[Problem]]:
-    """The submissions, also of those for whom a member of their group handed in; and what was
-    refused, because one group handed in two different files.
+    """Copy group submissions to all members; return the submissions, and problems for groups that
+    handed in different files.
     """
     members = class_list.load(workspace)
     students = [submission.student for submission in found]
@@ -182,8 +181,8 @@ def _share_in_groups(
 
 @dataclass(frozen=True)
 class Selection:
-    """What to grade again even if nothing has changed: what has one of the names of each kind that
-    is given. Nothing, if none is.
+    """The results to grade again even if nothing has changed: those that match every criterion with
+    at least one name. None if all criteria are empty.
     """
 
     students: frozenset[str] = frozenset()
@@ -209,9 +208,8 @@ def regrade(
     dask: str | None = None,
     trusted: bool = False,
 ) -> Batch:
-    """Bring everything up to date without a folder: due dates, overrides, corrected keys, points
-    and comments by hand. The selected submissions are graded again from their originals in any
-    case.
+    """Apply changed due dates, overrides, answer keys, manual scores and comments, without a folder
+    of submissions. The selected submissions are always graded again, from their originals.
 
     Raises:
         IntakeError: if nothing was graded yet, the selection is empty, or another run uses this
@@ -224,9 +222,7 @@ def regrade(
         raise IntakeError("nothing was graded yet: run course grade FOLDER first")
     chosen = selection != Selection()
     if chosen and not any(result in selection for result in stored):
-        raise IntakeError(
-            "no graded submission has all of this: look for the names in grades/items.csv"
-        )
+        raise IntakeError("no graded submission matches: compare the names with grades/items.csv")
     return _run(
         workspace, archives.Files(), [], Batch(), progress, workers, dask, trusted, selection
     )
@@ -250,20 +246,20 @@ def _run(
     trusted: bool,
     selection: Selection = Selection(),
 ) -> Batch:
-    """Grade what was found and what has to be graded again, and fill the batch."""
+    """Grade the submissions that were found and the outdated ones, and fill the batch."""
     workers = workers or len(os.sched_getaffinity(0))
     with (
         exclusive(workspace),
         contextlib.closing(feedback.FeedbackPages(workspace, workers)) as pages,
     ):
         run = _Run(workspace, files, batch, pages, trusted, {s.lesson for s in found})
-        works = [*run.submitted(found), *run.kept(found, selection)]
+        queue = [*run.submitted(found), *run.kept(found, selection)]
         run.prepare()
-        for done, result in enumerate(run.grade(works, workers, dask), 1):
+        for done, result in enumerate(run.grade(queue, workers, dask), 1):
             run.record(result)
             if progress:
                 name = f"{result.student} · {result.lesson}"
-                progress(name, done, len(works), len(batch.problems))
+                progress(name, done, len(queue), len(batch.problems))
         run.finish()
         final = _read_gradebook(run.api, run.graded, workspace, batch)
         state.save(workspace, final)
@@ -275,16 +271,16 @@ def _run(
 
 
 def _visible_to_students(*places: Path) -> str:
-    """Why students' code could read these places, the course and the others' work; empty if it
-    can't.
+    """An error message if students' code could read one of these places in the sandbox, else
+    empty.
     """
     for place in places:
         for visible in host.visible_places():
             if place.resolve().is_relative_to(Path(visible).resolve()):
                 return (
-                    f"{place} lies in {visible}, which every sandbox shows: move it out of there, "
-                    "or, if that is where Python's packages are, give them a folder of their own "
-                    "(uv sync makes .venv)"
+                    f"{place} lies in {visible}, which is visible in the sandbox: move it out of "
+                    "there, or, if Python's packages are in that folder, install them in a virtual "
+                    "environment (uv sync makes .venv)"
                 )
     return ""
 
@@ -297,16 +293,16 @@ def exclusive(workspace: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise IntakeError(
-            f"another course grade is at work in {workspace}: wait until it has ended"
+            f"another run of course is using {workspace}: wait until it has ended"
         ) from None
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One submission to grade, not read yet. ``match`` says with which key.
+    """One submission to grade, which is read later. ``match`` holds its answer key.
 
-    A student with an own variant (``has_own_key``) is graded with the key of that variant, which is
-    read when it is needed, because a class has many.
+    If the student has a variant (``has_own_key``), the variant's key is used instead. It is read
+    only when it is needed, because a class has many.
     """
 
     student: str
@@ -315,7 +311,7 @@ class _Work:
     timestamp: str | None
     match: Match
     read: Callable[[], bytes]
-    again: bool = False  # it is in no folder: its original was kept by an earlier run
+    from_original: bool = False  # not in the folder: read the original that an earlier run kept
     force: bool = False  # grade it even if nothing has changed
     has_own_key: bool = False
     is_marked_late: bool = False  # by the platform's name for it
@@ -324,15 +320,15 @@ class _Work:
 
     @property
     def owner(self) -> str:
-        """Whose hidden cases and variant it is graded with: a group has one score."""
+        """The student whose hidden cases and variant are used: a group has one score."""
         return self.submitter or self.student
 
 
 class _Run:
-    """One run: nbgrader's API, the answer keys, and the batch that it fills.
+    """The state of one run: nbgrader's API, the answer keys, and the batch that it fills.
 
-    ``before`` is the state of the gradebook after the last run. ``lost`` are the submissions that
-    were graded before and that the gradebook has lost.
+    ``before`` is the state of the gradebook after the last run. ``lost`` are submissions that have
+    a stored result, but are missing in the gradebook.
     """
 
     def __init__(
@@ -374,7 +370,7 @@ class _Run:
             self.editions[lesson] = Editions(self.workspace, key)
 
     def submitted(self, found: list[Submission]) -> Iterator[_Work]:
-        """What was handed in; what can't be read is listed as a problem."""
+        """Queue submissions; those that can't be read are reported as problems."""
         for submission in found:
             student, lesson, name = submission.student, submission.lesson, submission.name
             try:
@@ -398,7 +394,7 @@ class _Run:
             )
 
     def _match(self, student: str, lesson: str, data: bytes) -> tuple[Match, bool]:
-        """With which key a submission is graded, and whether its student has an own one."""
+        """The answer key for a submission, and whether the student's variant has its own."""
         if answer_keys.has_own(self.workspace, lesson, student):
             return Match(self.editions[lesson].key), True
         return self.editions[lesson].match(data), False
@@ -412,8 +408,8 @@ class _Run:
         return self._own_key(work) or work.match.key
 
     def kept(self, found: list[Submission], selection: Selection) -> Iterator[_Work]:
-        """What was handed in earlier, if it was graded with another answer key than today's or is
-        selected, from the originals that were kept.
+        """Queue the originals of earlier submissions that are selected, or were graded with an
+        outdated answer key or time.
         """
         in_folder = {(submission.student, submission.lesson) for submission in found}
         for result in list(record.stored_results(self.workspace)):
@@ -436,7 +432,7 @@ class _Run:
             try:
                 match, has_own_key = self._match(original.submitter or student, lesson, read())
             except (OSError, EOFError) as error:
-                self._note(result, f"its score was made with another answer key ({error})")
+                self._note(result, f"its score is from an outdated answer key ({error})")
                 continue
             yield _Work(
                 student,
@@ -445,7 +441,7 @@ class _Run:
                 timestamp,
                 match,
                 read,
-                again=True,
+                from_original=True,
                 force=force,
                 has_own_key=has_own_key,
                 is_marked_late=original.is_marked_late,
@@ -454,15 +450,15 @@ class _Run:
             )
 
     def _timestamp(self, original: originals.Original) -> str | None:
-        """When something was handed in that is in no folder, also if the instructor says it now."""
+        """When an original was handed in; a time that the instructor gives takes precedence."""
         time = self.due_dates.handed_in.get((original.student, original.lesson))
         if time is None:
             return original.timestamp
         return HandedIn(time, due_dates.NAME).timestamp
 
     def prepare(self) -> None:
-        """Make the gradebook ready for scores: every item with the points of its release, and
-        without scores by hand for items that are overridden.
+        """Prepare the gradebook for recording: reset the items' maximum scores to the release's,
+        and set aside manual scores of overridden items.
         """
         with self.api.gradebook as book:
             overrides.set_points(book, self.keys, {})
@@ -470,7 +466,7 @@ class _Run:
 
     @property
     def keys(self) -> dict[str, answer_keys.AnswerKey]:
-        """The answer key of every lesson that this run is about."""
+        """The answer keys of this run's lessons."""
         return {lesson: editions.key for lesson, editions in self.editions.items()}
 
     def _has_key(self, result: SubmissionResult) -> bool:
@@ -485,11 +481,11 @@ class _Run:
         self.batch.notes.append(Problem(result.student, result.lesson, result.file, reason))
 
     def grade(
-        self, works: list[_Work], workers: int | None, dask: str | None
+        self, queue: list[_Work], workers: int | None, dask: str | None
     ) -> Iterator[SubmissionResult]:
-        """The result of every submission: first the stored ones of earlier runs, then new ones."""
-        waiting: dict[str, list[_Work]] = {}  # by the digest of the key
-        for work in works:
+        """Yield the result of every submission: first stored results, then new ones."""
+        waiting: dict[str, list[_Work]] = {}  # by the digest of the answer key
+        for work in queue:
             self.works[work.student, work.lesson] = work
             for note in work.match.notes:
                 problem = Problem(work.student, work.lesson, work.file, note)
@@ -500,26 +496,28 @@ class _Run:
                 yield self._unread(work, str(error))
                 continue
             stored = record.load_result(self.workspace, work.student, work.lesson)
-            same = stored is not None and stored.digest == task.digest(task.key or work.match.key)
-            if stored is not None and same and not work.force:
+            unchanged = stored is not None and stored.digest == task.digest(
+                task.key or work.match.key
+            )
+            if stored is not None and unchanged and not work.force:
                 yield stored
             else:
                 waiting.setdefault(work.match.key.digest, []).append(work)
-        # one pass for each key: nearly all submissions have today's
-        by_lesson = {digest: group[0].lesson for digest, group in waiting.items()}
+        # In each pass every lesson has one key; nearly all submissions have the current one.
+        lesson_of = {digest: group[0].lesson for digest, group in waiting.items()}
         while waiting:
-            together = {by_lesson[digest]: digest for digest in reversed(waiting)}
-            groups = [waiting.pop(digest) for digest in together.values()]
+            key_of = {lesson_of[digest]: digest for digest in reversed(waiting)}
+            groups = [waiting.pop(digest) for digest in key_of.values()]
             keys = {group[0].lesson: group[0].match.key for group in groups}
-            # each is read again when it is graded, so that a large class needs no more memory
-            tasks = filter(None, (self._task_again(work) for group in groups for work in group))
+            # submissions are read again when they are graded: memory does not grow with the class
+            tasks = filter(None, (self._reread(work) for group in groups for work in group))
             for result in worker_pool.grade_all(tasks, keys, workers=workers, dask=dask):
                 work = self.works[result.student, result.lesson]
                 result = _flag(result, work.match.manual)
                 yield overrides.apply(result, self.overrides)
 
     def record(self, result: SubmissionResult) -> None:
-        """Store and record one result, or list why there is none."""
+        """Store and record one result, or report why there is none."""
         reason = result.problem
         if not reason:
             try:
@@ -527,15 +525,15 @@ class _Run:
             except Exception as error:  # one broken submission must not stop the batch
                 reason = str(error) or type(error).__name__
         work = self.works.get((result.student, result.lesson))
-        if reason and work is not None and work.again:
+        if reason and work is not None and work.from_original:
             self._note(
-                result, f"its score was made with another answer key, and grading failed: {reason}"
+                result, f"its score is from an outdated answer key, and grading failed: {reason}"
             )
         elif reason:
             if record.flag_for_review(self.api, self.workspace, result.student, result.lesson):
                 reason += "; the gradebook holds an earlier grade, now flagged for manual grading"
             self.batch.problems.append(Problem(result.student, result.lesson, result.file, reason))
-        elif work is not None and work.again:
+        elif work is not None and work.from_original:
             if not work.force:
                 self._note(result, "graded again: the answer key has changed since its last run")
         elif result.missing:
@@ -549,7 +547,7 @@ class _Run:
         student, lesson = id = result.student, result.lesson
         work = self.works[id]
         release = self._key(work).release
-        if result.file in self.files and not work.again:
+        if result.file in self.files and not work.from_original:
             if (self.workspace / "variants.json").is_file() and (
                 reason := other_variant.describe(work.read(), release)
             ):
@@ -564,7 +562,7 @@ class _Run:
         self.graded.add(id)
 
     def _keep_original(self, result: SubmissionResult, work: _Work) -> None:
-        """Keep the file that a result was made from, unless it has changed since."""
+        """Keep the file from which a result was computed, unless the file has changed since."""
         known = originals.find(self.workspace, result.student, result.lesson)
         key = self.editions[result.lesson].key.digest
         if known is not None and (
@@ -589,9 +587,7 @@ class _Run:
             originals.keep(self.workspace, original, task.data)
 
     def finish(self) -> None:
-        """Record again what the gradebook has lost, bring penalties up to date, and make every
-        feedback page that shows something else than the gradebook.
-        """
+        """Record lost results again, update dates and penalties, and renew stale feedback pages."""
         self._record_lost()
         with self.api.gradebook as book:
             known = {(total.student, total.lesson) for total in scores.totals(book)}
@@ -621,13 +617,13 @@ class _Run:
                     self.batch.feedback[id] = page
 
     def _note_lost_replies(self, current: state.State) -> None:
-        """A reply that no page can show must not be lost in silence."""
+        """Report replies that are on no feedback page."""
         for (student, lesson), items in self.replies.items():
             entry = current.get((student, lesson))
             known = entry.items if entry else {}
             for item in items.keys() - known.keys():
                 reason = (
-                    f"the reply about {item} is on no page: nothing graded has this student, "
+                    f"the reply about {item} is on no page: no graded submission has this student, "
                     "lesson and item. Compare the names with grades/items.csv"
                 )
                 self.batch.notes.append(Problem(student, lesson, overrides.NAME, reason))
@@ -659,14 +655,14 @@ class _Run:
                     data = originals.read(self.workspace, original)
                     key = self.editions[result.lesson].match(data).key
                 record.record_result(self.api, self.workspace, result, key.release)
-            except Exception as error:  # the others are recorded all the same
+            except Exception as error:  # record the others anyway
                 reason = (
-                    "the gradebook has lost it, and its stored result could not be recorded again: "
-                    f"{error}. Give the submission again"
+                    "it is missing in the gradebook, and its stored result could not be recorded "
+                    f"again: {error}. Give the submission to course grade again"
                 )
                 self.batch.problems.append(Problem(*id, result.file, reason))
             else:
-                self._note(result, "the gradebook had lost it: recorded again")
+                self._note(result, "it was missing in the gradebook: recorded again")
 
     def _task(self, work: _Work) -> GradingTask:
         student, lesson = work.student, work.lesson
@@ -683,11 +679,11 @@ class _Run:
             self._own_key(work),
         )
 
-    def _task_again(self, work: _Work) -> GradingTask | None:
+    def _reread(self, work: _Work) -> GradingTask | None:
         try:
             return self._task(work)
         except (OSError, ValueError, AnswerKeyError) as error:  # it has changed since the run began
-            reason = f"it could not be read any more: {error}"
+            reason = f"it could not be read again: {error}"
             self.batch.problems.append(Problem(work.student, work.lesson, work.file, reason))
             return None
 
@@ -696,8 +692,8 @@ class _Run:
 
 
 def _flag(result: SubmissionResult, manual: Iterable[str]) -> SubmissionResult:
-    """The result, with these items flagged for manual grading and without points until then."""
-    message = "Your question is another one than today's. Your instructor will look at it."
+    """The result with these items flagged for manual grading, and with 0 points until then."""
+    message = "Your question is in no kept release. Your instructor will look at it."
     items = (
         replace(item, score=0.0, message=message, manual=True) if item.name in manual else item
         for item in result.items
@@ -706,7 +702,7 @@ def _flag(result: SubmissionResult, manual: Iterable[str]) -> SubmissionResult:
 
 
 def _read_gradebook(api, graded: set[SubmissionId], workspace: Path, batch: Batch) -> state.State:
-    """Take the scores from nbgrader's gradebook, which is the record; return its state."""
+    """Fill the batch with scores from nbgrader's gradebook; return the gradebook's state."""
     with api.gradebook as gradebook:
         final = state.read(gradebook, workspace)
         marked_late = {id for id, entry in final.items() if entry.marked_late}

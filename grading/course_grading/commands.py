@@ -1,4 +1,4 @@
-"""The commands ``course build``, ``grade``, ``export`` and ``analyse``. Each imports what it needs
+"""The grader's commands, from ``course build`` to ``course analyse``. Each imports its modules only
 when it runs.
 """
 
@@ -20,7 +20,7 @@ Out = Annotated[Path, typer.Option(help="The folder to write to.")]
 def build(
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing: report what differs, or gives answers away."),
+        typer.Option("--check", help="Write nothing: report differences and leaked answers."),
     ] = False,
     graded: Annotated[
         bool, typer.Option("--graded", help="The classroom release, without feedback.")
@@ -30,7 +30,7 @@ def build(
     ] = None,
     seed: Annotated[
         str | None,
-        typer.Option(help="With --graded: this year's numbers and order of options, e.g. 2027."),
+        typer.Option(help="With --graded: draw the class's variant, for example with 2027."),
     ] = None,
     per_student: Annotated[
         bool,
@@ -79,7 +79,7 @@ def build(
 
 
 def _describe_lessons(report: "BuildReport") -> Iterator[str]:
-    """A line for each lesson and, of a check, how far its questions can be guessed."""
+    """A line for each lesson, and for --check what guessing earns."""
     for lesson in report.lessons:
         yield (
             f"{lesson.name}: {len(lesson.questions)} questions, "
@@ -99,7 +99,7 @@ def grade(
     ],
     out: Out = Path("grades"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Grading processes; one per core if left out.")
+        int | None, typer.Option(min=1, help="Grading processes; by default one per core.")
     ] = None,
     dask: Annotated[
         str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers grade.")
@@ -108,19 +108,17 @@ def grade(
         bool,
         typer.Option(
             "--trusted",
-            help="Where there is no sandbox: run the students' code as you, unprotected.",
+            help="Without a sandbox: students' code runs with your rights, on your files.",
         ),
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Go on and grade what arrives in the folder, until Ctrl-C."),
+        typer.Option("--watch", help="Keep running, and grade new submissions until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Grade what students handed in, into nbgrader's gradebook. A run that was stopped can be
-    resumed.
-    """
+    """Grade submissions into nbgrader's gradebook. A stopped run can be resumed."""
     if not folder.exists():
-        fail(f"{folder} does not exist: give the folder or zip file that holds the submissions")
+        fail(f"{folder} does not exist: give the folder or zip file of submissions")
     if watch:
         _watch(folder.resolve(), out, workers, dask, trusted)
         return
@@ -129,23 +127,23 @@ def grade(
 
 def regrade(
     item: Annotated[
-        list[str] | None, typer.Option(help="Grade what has this question or exercise.")
+        list[str] | None, typer.Option(help="Grade lessons with this question or exercise.")
     ] = None,
     student: Annotated[list[str] | None, typer.Option(help="Grade this student's work.")] = None,
     lesson: Annotated[list[str] | None, typer.Option(help="Grade this lesson, NN_name.")] = None,
     out: Out = Path("grades"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Grading processes; one per core if left out.")
+        int | None, typer.Option(min=1, help="Grading processes; by default one per core.")
     ] = None,
     trusted: Annotated[
         bool, typer.Option("--trusted", help="As in course grade: without a sandbox.")
     ] = False,
 ) -> None:
-    """Bring everything up to date without a folder: new due dates, corrected keys, overrides,
-    points and comments by hand.
+    """Apply changed due dates, answer keys, overrides, manual scores and comments, without a
+    folder.
 
-    What is named is graded again in any case, from the originals that were kept; with more than one
-    option, what fits all of them.
+    Submissions that match all given options are always graded again, from the originals that were
+    kept.
     """
     chosen = (frozenset(student or ()), frozenset(lesson or ()), frozenset(item or ()))
     _grade(None, chosen, out, workers, None, trusted)
@@ -159,7 +157,7 @@ def _grade(
     dask: str | None,
     trusted: bool,
 ) -> None:
-    """Grade a folder, or what was chosen (students, lessons, items); write and print the report."""
+    """Grade a folder, or a selection (students, lessons, items); write and print the report."""
     from rich.console import Console
     from tqdm import tqdm
 
@@ -167,7 +165,7 @@ def _grade(
     require_modules("nbgrader", "jupytext", *(["distributed"] if dask else []))
     from course_grading.autograde import processes
 
-    processes.prepare()  # while this process imports the same
+    processes.prepare()  # imports in parallel with this process
     from course_grading import batch as runner
     from course_grading.assign import build as builder
     from course_grading.errors import GradingError, SandboxUnavailableError
@@ -178,7 +176,7 @@ def _grade(
         if not any(workspace.glob("release/*/*.ipynb")):
             console.print("Nothing is released yet: building the lessons first.")
             builder.build(root)
-        # On stdout, like the rest of the report; the rate is of the last few submissions.
+        # On stdout, like the rest of the report.
         with tqdm(desc="grading", unit=" submissions", file=sys.stdout, dynamic_ncols=True) as bar:
 
             def progress(name: str, done: int, total: int, problems: int) -> None:
@@ -207,7 +205,7 @@ def _grade(
 
 
 def _watch(folder: Path, out: Path, workers: int | None, dask: str | None, trusted: bool) -> None:
-    """Grade what arrives in a folder, a line for each submission, until Ctrl-C."""
+    """Watch a folder and grade submissions, with a line for each, until Ctrl-C."""
     import signal
 
     from rich.console import Console
@@ -216,9 +214,9 @@ def _watch(folder: Path, out: Path, workers: int | None, dask: str | None, trust
     require_modules("nbgrader", "jupytext", *(["distributed"] if dask else []))
     from course_grading.autograde import processes
 
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker processes inherit it
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the worker processes
     processes.prepare()
-    signal.signal(signal.SIGINT, former)
+    signal.signal(signal.SIGINT, previous)
     from course_grading import watch as watching
     from course_grading.batch import grade_batch
     from course_grading.gradebook import state
@@ -247,7 +245,7 @@ def _watch(folder: Path, out: Path, workers: int | None, dask: str | None, trust
 
 
 def _report(batch, out: Path, console) -> None:
-    """Write the tables and say what happened; end with 1 if somebody has to do something."""
+    """Write the tables and print a summary; exit with 1 if there are problems or audit findings."""
     from course_grading.reports import tables
 
     written = tables.write(batch, out)
@@ -257,11 +255,11 @@ def _report(batch, out: Path, console) -> None:
         highlight=False,
     )
     for problem in batch.problems:
-        # Gradescope's names of files say nothing about whose they are
+        # Gradescope's file names do not contain the student
         named = problem.student.replace("_", " ") in problem.file.replace("_", " ")
-        whose = "" if named else f" ({problem.student})"
+        owner = "" if named else f" ({problem.student})"
         console.print(
-            f"  {problem.file}{whose}: {problem.reason}",
+            f"  {problem.file}{owner}: {problem.reason}",
             style="yellow",
             markup=False,
             highlight=False,
@@ -286,7 +284,7 @@ def _report(batch, out: Path, console) -> None:
 
 
 def _print_notes(notes: list, console) -> None:
-    """Each note; of those with the same reason, the first three."""
+    """Print the notes; of more than four with the same reason, the first three."""
     alike: dict[str, list] = {}
     for note in notes:
         alike.setdefault(note.reason, []).append(note)
@@ -300,7 +298,7 @@ def _print_notes(notes: list, console) -> None:
 
 
 def _print_changes(changes: list, console) -> None:
-    """The first lines; all of them are in the run's folder."""
+    """Print the first changes; changes.csv has all of them."""
     if not changes:
         return
     students = len({change.student for change in changes})
@@ -322,16 +320,16 @@ def export(
         typer.Option(help="Scores: canvas, moodle or gradescope; csv for nbgrader's own table."),
     ] = None,
     roster: Annotated[
-        Path | None, typer.Option(help="The platform's own export of who is in the course (CSV).")
+        Path | None, typer.Option(help="The platform's own export of its students (CSV).")
     ] = None,
     lesson: Annotated[
-        list[str] | None, typer.Option(help="NN_name, more than once for more; all if left out.")
+        list[str] | None, typer.Option(help="NN_name; repeat it for more lessons; by default all.")
     ] = None,
     feedback_zip: Annotated[
         bool,
         typer.Option(
             "--feedback-zip",
-            help="Instead of scores: the feedback pages in the zip that moodle or canvas takes.",
+            help="Instead of scores: a zip of feedback pages that moodle or canvas imports.",
         ),
     ] = False,
     out: Out = Path("grades"),
@@ -343,16 +341,16 @@ def export(
         Path | None, typer.Option(help="With --questions: a private copy of solutions/.")
     ] = None,
 ) -> None:
-    """Write the gradebook's scores as your platform imports them, with late penalties and manual
-    grades; the feedback pages with --feedback-zip; or the lessons' questions for the platform's own
-    quizzes.
+    """Write a file that your platform imports: the gradebook's scores, with late penalties and
+    manual grades; the feedback pages (--feedback-zip); or the lessons' questions for its own
+    quizzes (--questions).
     """
     from rich.console import Console
 
     if (to is None) == (questions is None):
         fail("give --to PLATFORM for scores, or --questions FORMAT for questions")
     if (roster and questions) or (solutions and to):
-        fail("--roster belongs to --to PLATFORM, --solutions to --questions FORMAT")
+        fail("use --roster with --to PLATFORM, and --solutions with --questions FORMAT")
     if to is None:
         assert questions is not None
         _export_questions(questions, solutions, lesson or [], out)
@@ -367,7 +365,7 @@ def export(
     from course_grading.gradebook.nbgrader_api import open_api
 
     if to != "csv" and to not in PLUGINS:
-        fail(f"there is no export to {to!r}: choose {', '.join(PLUGINS)} or csv")
+        fail(f"unknown platform {to!r}: choose {', '.join(PLUGINS)} or csv")
     _writable(out)
     api = open_api(workspace)
     try:
@@ -382,7 +380,7 @@ def export(
         _export_feedback(api, workspace, to, lesson or [], out, console)
         return
     if to == "csv":
-        # nbgrader would write into the current folder.
+        # nbgrader's default is the current folder
         plugin = CsvExportPlugin(to=str(out / "nbgrader.csv"), assignment=lesson or [])
     else:
         path = out / PLUGINS[to].default_name
@@ -425,7 +423,7 @@ def _export_feedback(api, workspace: Path, to: str, lessons: list[str], out: Pat
     from course_grading.gradebook import scores
 
     if to not in feedback_zip.PLATFORMS:
-        fail(f"{to} takes no feedback files: --feedback-zip is for moodle and canvas")
+        fail(f"{to} imports no feedback files: --feedback-zip is for moodle and canvas")
     with api.gradebook as book:
         graded = [(t.student, t.lesson) for t in scores.totals(book, lessons) if t.graded]
     try:
@@ -444,9 +442,9 @@ def class_list(
         Path, typer.Option(help="The platform's list of participants or grade export (CSV).")
     ],
 ) -> None:
-    """Take the class from your platform's roster: names, ids, sections, groups, extensions.
+    """Import the class from your platform's roster: names, ids, sections, groups, extensions.
 
-    It is written to grading/workspace/roster.csv, which you may edit. Later runs say who has not
+    It is written to grading/workspace/roster.csv, which you may edit. Later runs report who has not
     handed in, formgrader shows names, and exports need no --roster.
     """
     from rich.console import Console
@@ -472,13 +470,11 @@ def class_list(
 
 def analyse(
     lessons: Annotated[
-        list[str] | None, typer.Argument(help="NN_name; all that are graded if none is named.")
+        list[str] | None, typer.Argument(help="NN_name; by default all graded lessons.")
     ] = None,
     out: Out = Path("grades"),
 ) -> None:
-    """Write the item analysis (analysis/), and which students' code is nearly the same
-    (likeness/).
-    """
+    """Write the item analysis (analysis/) and a report on similar code (likeness/)."""
     from rich.console import Console
 
     workspace, console = _workspace(), Console(soft_wrap=True)
@@ -490,10 +486,10 @@ def analyse(
     with open_api(workspace).gradebook as book:
         graded = sorted({total.lesson for total in scores.totals(book) if total.graded})
         if not graded:
-            fail("the gradebook holds no graded submission: run course grade first")
+            fail("the gradebook has no graded submission: run course grade first")
         for lesson in lessons or graded:
             if lesson not in graded:
-                fail(f"nothing of {lesson!r} is graded. There are: {', '.join(graded)}")
+                fail(f"nothing of {lesson!r} is graded. Graded lessons: {', '.join(graded)}")
             try:
                 with console.status(lesson):
                     page = item_analysis.write(book, workspace, lesson, out / "analysis")

@@ -1,7 +1,6 @@
-"""Every error that the grader raises for a person to read; each message names the fix.
+"""The exceptions of the grader whose messages are for users; each message names the fix.
 
-The sandbox shows students' code none of this: what the guest program raises is in
-``sandbox/guest``.
+They are not visible in the sandbox: the guest program's exceptions are in ``sandbox/guest``.
 """
 
 from pathlib import Path
@@ -16,11 +15,11 @@ class AnswerKeyError(GradingError):
 
 
 class ReferenceSolutionError(GradingError):
-    """A lesson's own reference solution fails on one of its hidden cases."""
+    """A lesson's reference solution fails on one of its hidden cases."""
 
 
 class SandboxError(GradingError):
-    """The sandbox itself does not work; this says nothing about the submission in it."""
+    """The sandbox does not work; the submission is not the cause."""
 
 
 class SandboxUnavailableError(SandboxError):
@@ -43,11 +42,11 @@ class BuildError(GradingError):
 
 
 class IntakeError(GradingError):
-    """No submission can be collected from what was given."""
+    """No submission can be collected from the given folder or file."""
 
 
 class RosterError(GradingError):
-    """A roster can't be read or is not the platform's export."""
+    """A roster can't be read, or is not an export of the platform."""
 
 
 class ExportError(SystemExit, GradingError):
@@ -55,12 +54,12 @@ class ExportError(SystemExit, GradingError):
 
 
 class AnalysisError(GradingError):
-    """Nothing of a lesson can be analysed yet."""
+    """A lesson has no results to analyse yet."""
 
 
 class DueDateError(GradingError):
-    """The file of due dates can't be used; the message says what to write."""
+    """The file of due dates is invalid; the message says what to write."""
 
 
 class OverrideError(GradingError):
-    """The file that voids items or gives their points can't be used."""
+    """The file that voids items or gives their points is invalid."""

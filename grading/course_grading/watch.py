@@ -1,8 +1,8 @@
-"""Grade what arrives in a folder, as it arrives.
+"""Watch a folder, and grade submissions as they arrive.
 
-The folder is looked at every few seconds. A file is graded once it has stopped growing; then a
-normal run (:func:`.batch.grade_batch`) takes all that is complete, and grades what is new or has
-changed. Whatever goes wrong in a run is reported, and the folder is watched on.
+The folder is polled every few seconds. A file is complete once it has not changed between two
+polls; then a normal run (:func:`.batch.grade_batch`) grades the complete files that are new or
+changed. Errors of a run are reported, and do not end the watch.
 """
 
 import os
@@ -21,14 +21,14 @@ from course_grading.errors import GradingError
 from course_grading.gradebook.recorded import SubmissionId
 from course_grading.gradebook.state import State
 
-INTERVAL = 2.0  # seconds between two looks
-RETRY_AFTER = 15  # looks, after a run that failed
+INTERVAL = 2.0  # seconds between two polls
+RETRY_AFTER = 15  # polls after a failed run
 
 Stamp = tuple[int, int, int]  # of a file: inode, size, and time of change in nanoseconds
 
 
 class FolderWatch:
-    """What has arrived in a folder since it was last graded.
+    """Finds the files that have arrived in a folder since it was last graded.
 
     Args:
         folder: the folder; it may be empty, or missing for a while.
@@ -40,12 +40,12 @@ class FolderWatch:
         self._graded: dict[str, Stamp] = {}
         self._complete: dict[str, Stamp] = {}
 
-    def look(self) -> frozenset[str]:
-        """Look at the folder once.
+    def poll(self) -> frozenset[str]:
+        """Read the folder once.
 
         Returns:
-            The names of all files that have not changed since the last look, if one of them is new
-            or changed since it was graded; else nothing.
+            The names of all complete files, if one of them is new or has changed since it was
+            graded; else nothing.
         """
         stamps = _read_stamps(self.folder)
         complete = {name: stamp for name, stamp in stamps.items() if self._last.get(name) == stamp}
@@ -56,7 +56,7 @@ class FolderWatch:
         return frozenset(complete)
 
     def accept(self) -> None:
-        """Note that what the last look returned was graded."""
+        """Record that the files of the last poll were graded."""
         self._graded = self._complete
 
 
@@ -67,7 +67,7 @@ def _read_stamps(folder: Path) -> dict[str, Stamp]:
             continue
         try:
             status = path.lstat()
-        except OSError:  # it has just gone
+        except OSError:  # it has just been deleted
             continue
         if not stat.S_ISDIR(status.st_mode):
             stamps[name] = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -76,7 +76,7 @@ def _read_stamps(folder: Path) -> dict[str, Stamp]:
 
 @dataclass
 class Reporter:
-    """Says what is new in each run: a line for each submission, and for each that was not graded.
+    """Reports the news of each run: one line for each new grade, problem or audit finding.
 
     Args:
         known: the state of the gradebook before the first run.
@@ -91,7 +91,7 @@ class Reporter:
             self._shown[id] = (entry.result, entry.score, entry.waits)
 
     def lines(self, batch: Batch) -> Iterator[str]:
-        """The lines about a run."""
+        """The lines for a run."""
         for grade in batch.class_grades:
             id = grade.student, grade.lesson
             result = batch.class_results.get(id)
@@ -113,20 +113,20 @@ class Reporter:
 
 
 class StopWatching(Exception):
-    """The person who watches wants to stop."""
+    """The user wants to end the watch."""
 
 
 class Interruption:
-    """Lets Ctrl-C end the watch when the run that is at work has written everything; a second
-    Ctrl-C ends that run, too.
+    """Handles Ctrl-C: the first ends the watch after the current run, a second one ends the run,
+    too.
 
-    The worker processes must have been started while SIGINT was ignored: a terminal sends it to all
+    The worker processes must be started while SIGINT is ignored, because a terminal sends it to all
     processes.
     """
 
     def __init__(self, say: Callable[[str], None]):
         self._say = say
-        self._is_at_work = self._is_wanted = False
+        self._is_at_work = self._stop_requested = False
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -139,7 +139,7 @@ class Interruption:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """What happens in this context is finished first."""
+        """Delay the first Ctrl-C to the end of this context."""
         self._is_at_work = True
         try:
             yield
@@ -147,21 +147,21 @@ class Interruption:
             self._is_at_work = False
 
     def wait(self) -> None:
-        """Wait until the next look.
+        """Wait until the next poll.
 
         Raises:
-            StopWatching: on Ctrl-C, or if it came while something was at work.
+            StopWatching: on Ctrl-C, or if it was pressed during a run.
         """
-        if self._is_wanted:
+        if self._stop_requested:
             raise StopWatching
         time.sleep(INTERVAL)
 
     def _interrupt(self, number: int, frame: object) -> None:
         if not self._is_at_work:
             raise StopWatching
-        if self._is_wanted:
+        if self._stop_requested:
             raise KeyboardInterrupt
-        self._is_wanted = True
+        self._stop_requested = True
         self._say("stopping as soon as this run has written everything; Ctrl-C again stops at once")
 
 
@@ -172,30 +172,30 @@ def watch(
     wait: Callable[[], None],
     at_work: Callable[[], AbstractContextManager] = nullcontext,
 ) -> None:
-    """Grade what arrives, until :class:`StopWatching` is raised.
+    """Grade submissions as they arrive, until :class:`StopWatching` is raised.
 
     Args:
         folder: the folder to watch.
-        grade: grades the files with these names, writes everything that a run writes, and returns
-            a line for each submission.
+        grade: grades the files with these names, writes all outputs of a run, and returns the lines
+            to show.
         say: shows a line.
-        wait: waits until the next look.
+        wait: waits until the next poll.
         at_work: a context for each run, see :meth:`Interruption.at_work`.
     """
     arrivals = FolderWatch(folder)
-    last_error, rest = "", 0
+    last_error, polls_to_skip = "", 0
     with suppress(StopWatching):
         while True:
-            names = arrivals.look()
-            if names and not rest:
+            names = arrivals.poll()
+            if names and not polls_to_skip:
                 with at_work():
                     error = _run(grade, names, say)
                 if not error:
                     arrivals.accept()
                 elif error != last_error:
                     say(error)
-                last_error, rest = error, RETRY_AFTER if error else 0
-            rest = max(0, rest - 1)
+                last_error, polls_to_skip = error, RETRY_AFTER if error else 0
+            polls_to_skip = max(0, polls_to_skip - 1)
             wait()
 
 
@@ -204,7 +204,7 @@ def _run(
     names: Collection[str],
     say: Callable[[str], None],
 ) -> str:
-    """Grade and say the lines; the result is what went wrong, which must not end the watch."""
+    """Grade and show the lines; return the error, if any, which must not end the watch."""
     try:
         for line in grade(names):
             say(line)
@@ -219,11 +219,11 @@ def _run(
 def refuse_reason(folder: Path, out: Path) -> str:
     """Why a folder can't be watched; empty if it can."""
     if not folder.is_dir():
-        return f"--watch needs a folder, and {folder} is none: give the folder where work arrives"
+        return f"--watch needs a folder, and {folder} is not one: give the folder of submissions"
     if out.resolve().is_relative_to(folder.resolve()):
         return (
-            f"--out {out} lies in the folder that is watched: what is written there would be taken "
-            "for work. Give another folder with --out"
+            f"--out {out} lies in the watched folder: its files would be treated as submissions. "
+            "Give another folder with --out"
         )
     if not os.access(folder, os.R_OK | os.X_OK):
         return f"{folder} can't be read: change its permissions"

@@ -80,7 +80,7 @@ def test_the_class_list_says_which_groups_hand_in_together(tmp_path):
         ("Team 3", ["ann", "bob"])
     ]
     assert messages == [
-        "1 groups hand in together: what one member hands in counts for all of them. If they "
+        "1 groups hand in together: one member's submission counts for all of them. If they "
         "don't, empty the column group",
         "groups of more than 8 students don't hand in together: Tutorial 1",
     ]

@@ -123,7 +123,7 @@ def test_a_seeded_release_does_not_link_the_public_notebook(course, workspace):
     [
         ({"seed": "2027"}, "--seed is for a classroom release: add --graded"),
         ({"graded": True, "seed": " "}, "--seed is empty"),
-        ({"graded": True, "per_student": True}, "add --graded --seed"),
+        ({"graded": True, "per_student": True}, "add --graded and, for example, --seed"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(course, arguments, reason):
@@ -245,7 +245,7 @@ def test_students_with_different_variants_are_graded_end_to_end(
     assert {**scores, "eve": None} == {"ada": 10, "bob": 10, "guest": 10, "eve": None}
     assert scores["eve"] < 10
     (note,) = batch.notes
-    assert note.student == "eve" and "area" in note.reason and "somebody else's" in note.reason
+    assert note.student == "eve" and "area" in note.reason and "another student's" in note.reason
     assert {grade.max_score for grade in batch.grades} == {10}
     for student in ("ada", "bob"):
         page = batch.feedback[student, NAME].read_text()

@@ -33,40 +33,40 @@ def write(path: Path, text: str) -> Path:
 
 def test_a_file_counts_when_it_has_stopped_growing(tmp_path):
     arrivals = FolderWatch(tmp_path)
-    assert arrivals.look() == set()
+    assert arrivals.poll() == set()
     ada = write(tmp_path / "ada" / "a.ipynb", "{")
-    assert arrivals.look() == set()  # it may still grow
+    assert arrivals.poll() == set()  # it may still grow
     write(ada, "{}")
     bob = write(tmp_path / "bob" / "b.ipynb", "{}")
-    assert arrivals.look() == set()
+    assert arrivals.poll() == set()
     write(bob, "{} ")
-    assert arrivals.look() == {"ada/a.ipynb"}
-    assert arrivals.look() == {"ada/a.ipynb", "bob/b.ipynb"}
+    assert arrivals.poll() == {"ada/a.ipynb"}
+    assert arrivals.poll() == {"ada/a.ipynb", "bob/b.ipynb"}
     arrivals.accept()
-    assert arrivals.look() == set()
+    assert arrivals.poll() == set()
 
 
 def test_a_replaced_file_counts_again_and_a_removed_one_does_not(tmp_path):
     ada = write(tmp_path / "ada.ipynb", "{}")
     write(tmp_path / ".DS_Store", "x")
     arrivals = FolderWatch(tmp_path)
-    arrivals.look()
-    assert arrivals.look() == {"ada.ipynb"}
+    arrivals.poll()
+    assert arrivals.poll() == {"ada.ipynb"}
     arrivals.accept()
     write(tmp_path / "new", "{}")
     os.replace(tmp_path / "new", ada)
-    assert arrivals.look() == set() and arrivals.look() == {"ada.ipynb"}
+    assert arrivals.poll() == set() and arrivals.poll() == {"ada.ipynb"}
     arrivals.accept()
     ada.unlink()
-    assert arrivals.look() == set() and arrivals.look() == set()
+    assert arrivals.poll() == set() and arrivals.poll() == set()
 
 
 def test_a_folder_that_is_missing_for_a_while_is_no_error(tmp_path):
     arrivals = FolderWatch(tmp_path / "later")
-    assert arrivals.look() == set()
+    assert arrivals.poll() == set()
     write(tmp_path / "later" / "ada.ipynb", "{}")
-    arrivals.look()
-    assert arrivals.look() == {"ada.ipynb"}
+    arrivals.poll()
+    assert arrivals.poll() == {"ada.ipynb"}
 
 
 def test_only_complete_files_are_opened(tmp_path):
@@ -161,7 +161,7 @@ def test_a_line_for_each_submission_that_is_new_or_changed():
 
 def test_a_folder_that_would_grade_its_own_output_is_refused(tmp_path):
     assert refuse_reason(tmp_path, tmp_path.parent / "grades") == ""
-    assert "would be taken for work" in refuse_reason(tmp_path, tmp_path / "grades")
+    assert "would be treated as submissions" in refuse_reason(tmp_path, tmp_path / "grades")
     zipped = write(tmp_path / "class.zip", "")
     assert "--watch needs a folder" in refuse_reason(zipped, tmp_path / "grades")
 

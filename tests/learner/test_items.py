@@ -100,7 +100,7 @@ def test_a_stub_without_metadata_is_not_written(learner, notebook):
     assert item(learner, "double").points == 2
 
 
-def checked(notebook, points: float, message: str = "In 4 cases the result is not the right one."):
+def checked(notebook, points: float, message: str = "In 4 cases the result is wrong."):
     found = files.read(notebook)
     record.save(
         notebook.parent,
@@ -129,7 +129,7 @@ def test_hidden_checks_count_until_the_code_changes(learner, notebook):
     work.solve(notebook, work.WRONG)
     assert item(learner, "double").state == "written"
     checked(notebook, 0)
-    assert "not the right one" in item(learner, "double").message
+    assert "the result is wrong" in item(learner, "double").message
 
 
 def test_hidden_checks_do_not_count_for_another_version_of_the_lesson(learner, notebook):

@@ -26,8 +26,8 @@ from course_grading.assign.source import read_lesson
 from course_grading.errors import BuildError
 from course_grading.gradebook.nbgrader_api import open_api
 
-# The number of choice questions from which a course is refused if they can be guessed. In fewer,
-# an uneven letter or a long option is an accident; it is only reported.
+# From this number of choice questions on, it is an error that they can be guessed. In fewer, an
+# uneven letter or a long option may be chance; it is only reported.
 REFUSE_GUESSABLE_FROM = 20
 
 
@@ -35,10 +35,9 @@ REFUSE_GUESSABLE_FROM = 20
 class BuildReport:
     """What a build wrote and what a check found.
 
-    ``backups`` are copies of notebooks in which a learner had worked. ``classroom_unchanged`` says
-    that the workspace holds a classroom release and was left alone. ``students`` are those who got
-    a release of their own. ``problems`` is empty if the build is sound. ``guessing`` says how far
-    the questions can be guessed.
+    ``backups`` are copies of notebooks in which a learner had worked. ``classroom_unchanged`` means
+    that the workspace holds a classroom release, which was kept. ``students`` are those who got
+    their own variant. ``guessing`` is what guessing strategies earn.
     """
 
     lessons: list[Lesson] = field(default_factory=list)
@@ -47,7 +46,7 @@ class BuildReport:
     classroom_unchanged: bool = False
     students: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    guessing: GuessingReport | None = None  # of a check
+    guessing: GuessingReport | None = None  # only from :func:`check`
 
 
 def read_lessons(solutions: Path) -> list[Lesson]:
@@ -59,7 +58,7 @@ def read_lessons(solutions: Path) -> list[Lesson]:
     """
     paths = sorted(solutions.glob("[0-9][0-9]_*.md"))
     if not paths:
-        raise BuildError(f"{solutions} holds no lesson: a source is called NN_name.md")
+        raise BuildError(f"{solutions} holds no lesson: name its sources NN_name.md")
     for path, next_path in zip(paths, paths[1:], strict=False):
         if path.name[:2] == next_path.name[:2]:
             raise BuildError(
@@ -83,14 +82,14 @@ def build(
         root: the checkout.
         solutions: the folder of sources, by default ``root/solutions``.
         graded: build the classroom release, without feedback; ``notebooks/`` and the question bank
-            stay as they are.
-        seed: make the class's own variant of each lesson, with other numbers and in another order
-            than the published one. The workspace's secret and the seed decide it.
-        per_student: write each student of ``workspace/roster.csv`` a variant too, see
+            are unchanged.
+        seed: build the class's variant of each lesson, with other parameters and shuffled options.
+            It is determined by the workspace's secret and the seed.
+        per_student: also write a variant for each student of ``workspace/roster.csv``, see
             :mod:`.student_releases`.
 
     Raises:
-        BuildError: if the arguments do not go together, or the workspace's release was made with
+        BuildError: if the arguments contradict each other, or the workspace's release was made with
             another seed.
         SourceError: if a lesson has a mistake.
     """
@@ -151,12 +150,12 @@ def _check_arguments(
     if seed is not None and not seed.strip():
         raise BuildError("--seed is empty: give a number or a word, for example --seed 2027")
     if per_student and seed is None:
-        raise BuildError("--per-student makes seeded releases: add --graded --seed, say, 2027")
+        raise BuildError("--per-student needs a seed: add --graded and, for example, --seed 2027")
 
 
 def check(root: Path) -> BuildReport:
-    """Build in a temporary folder; report where the committed files differ, what a release gives
-    away, and how far the questions can be guessed.
+    """Build in a temporary folder; report committed files that differ, problems of the releases,
+    and what guessing earns.
     """
     report = BuildReport(lessons=read_lessons(root / "solutions"))
     report.guessing = guessing.measure((lesson.name, lesson.questions) for lesson in report.lessons)
@@ -188,7 +187,7 @@ def check(root: Path) -> BuildReport:
     for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         if path.stem not in lesson_names and ".mine" not in path.name:
             report.problems.append(
-                f"notebooks/{path.name} has no source in solutions/: delete it, or write its source"
+                f"notebooks/{path.name} has no source in solutions/: delete it, or add the source"
             )
     return report
 
@@ -209,15 +208,15 @@ def generate_release(
         lessons: the lessons, read from their sources.
         workspace: nbgrader's course directory.
         graded: the classroom release.
-        repository: the course's public address.
+        repository: the course's public URL.
         colab_badge: link the public notebook.
-        gradebook: enter the items into nbgrader's gradebook, which takes half of the time.
+        gradebook: enter the items into nbgrader's gradebook, which takes half of the run time.
 
     Returns:
         The text of each released notebook, by the lesson's name.
 
     Raises:
-        BuildError: if nbgrader refuses; an earlier release stays as it was.
+        BuildError: if nbgrader fails; an earlier release is kept.
     """
     api = open_api(workspace)
     if not gradebook:  # as nbgrader's --no-db
@@ -237,7 +236,7 @@ def generate_release(
         source.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         result = api.generate_assignment(lesson.name, force=True, create=True)
         if not result["success"]:
-            # nbgrader has removed the old release: put back what students were given.
+            # nbgrader has removed the old release: restore what students were given.
             for path, content in previous.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
@@ -253,7 +252,7 @@ def _find_problems(text: str, lesson: Lesson, graded: bool) -> list[str]:
 
 
 def _holds_classroom_release(workspace: Path) -> bool:
-    """Whether the workspace holds a classroom release: its set-up cell enables no feedback."""
+    """Whether the workspace holds a classroom release, whose set-up cell enables no feedback."""
     return any(
         "quiz.begin(" not in path.read_text(encoding="utf-8")
         for path in workspace.glob("release/*/*.ipynb")
@@ -261,7 +260,7 @@ def _holds_classroom_release(workspace: Path) -> bool:
 
 
 def repository_url(root: Path) -> str:
-    """The course's public address, ``[tool.course] repository`` in pyproject.toml; empty if it is
+    """The course's public URL, ``[tool.course] repository`` in pyproject.toml; empty if it is
     not set.
     """
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -293,7 +292,7 @@ def _question_bank_path(root: Path, lesson: Lesson) -> Path:
 
 
 def _write_notebook(path: Path, text: str, report: BuildReport) -> None:
-    """Write a notebook; if a learner has worked in the existing file, keep a copy of it."""
+    """Write a notebook; back up the existing file if a learner has worked in it."""
     if path.exists():
         existing = path.read_text(encoding="utf-8")
         if existing == text:
@@ -310,7 +309,7 @@ def _write_notebook(path: Path, text: str, report: BuildReport) -> None:
 
 
 def has_work(text: str) -> bool:
-    """Whether somebody has worked in a released notebook: run, added or edited a cell."""
+    """Whether a cell of a released notebook was run, added or edited."""
     from nbgrader.utils import compute_checksum, is_solution
 
     try:
@@ -324,6 +323,6 @@ def has_work(text: str) -> bool:
                     return True
             elif not cell["id"].startswith(("setup", cells.digest(cell.source))):
                 return True
-    except Exception:  # not a release: keep it
+    except Exception:  # unreadable: back it up
         return True
     return False

@@ -1,6 +1,6 @@
 """The cells of a built lesson: what each part of a source becomes, with nbgrader's metadata.
 
-Cell ids derive from names and contents, so two builds are identical byte for byte.
+Cell ids are derived from names and contents, so builds are reproducible byte for byte.
 """
 
 import base64
@@ -44,29 +44,29 @@ def build_notebook(
     Args:
         lesson: the lesson, read from its source.
         graded: build the classroom version, which records answers and gives no feedback.
-        repository: the repository's public address, for Colab; empty if there is none yet.
-        colab_badge: link the public notebook, if the repository is on GitHub. A seeded release must
-            not: its questions are others.
+        repository: the repository's public URL, for Colab; empty if there is none yet.
+        colab_badge: link the public notebook, if the repository is on GitHub. Not for a seeded
+            release: its questions differ from the public ones.
     """
     cells = _CellList()
     terms = glossary.read_beside(lesson.path.parent)
-    questions = 0
-    for number, part in enumerate(lesson.parts):
+    question_number = 0
+    for index, part in enumerate(lesson.parts):
         match part:
             case Prose():
                 source = glossary.add_definitions(part.source, terms)
                 on_github = repository.startswith("https://github.com/")
-                if number == 0 and on_github and colab_badge:
+                if index == 0 and on_github and colab_badge:
                     source += "\n\n" + _colab_badge(lesson.name, repository)
                 cells.add_markdown(source)
             case Code():
                 cells.add_code(part.source)
             case QuestionPart():
-                questions += 1
-                _add_question(cells, part.question, questions, graded)
+                question_number += 1
+                _add_question(cells, part.question, question_number, graded)
             case Exercise():
                 _add_exercise(cells, part)
-        if number == 0:
+        if index == 0:
             begin = "" if graded else f'quiz.begin("{lesson.name}")'
             address = f"git+{repository}" if repository else ""
             setup = _SETUP.format(address=address, begin=begin).rstrip()
@@ -134,7 +134,7 @@ def _add_question(cells: _CellList, question: Question, number: int, graded: boo
         if figure
         else ""
     )
-    heading = f"**Question {number}** · {_points(question.points)} · {_what_is_asked(key)}"
+    heading = f"**Question {number}** · {_format_points(question.points)} · {_describe_format(key)}"
     cells.add_markdown(
         "\n\n".join(part for part in (heading, question.text, image, options) if part),
         id=f"{name}-question",
@@ -170,7 +170,7 @@ def _add_question(cells: _CellList, question: Question, number: int, graded: boo
     )
 
 
-def _what_is_asked(key: Key) -> str:
+def _describe_format(key: Key) -> str:
     """The form of the answer in words, for the heading of a question."""
     format = key.format
     if format.kind == "number":
@@ -188,13 +188,13 @@ def _what_is_asked(key: Key) -> str:
 
 def _add_exercise(cells: _CellList, exercise: Exercise) -> None:
     name = exercise.name
-    # The reference has no solution markers: nbgrader would clear what is between them here too.
+    # Without the solution markers: nbgrader would clear the reference between them too.
     markers = ("### BEGIN SOLUTION", "### END SOLUTION")
-    rows = exercise.solution.split("\n")
-    reference = "\n".join(row for row in rows if row.strip() not in markers)
+    lines = exercise.solution.split("\n")
+    reference = "\n".join(line for line in lines if line.strip() not in markers)
     formerly = f"formerly={exercise.formerly!r}, " if exercise.formerly else ""
     cells.add_code(
-        f"# Exercise: {name} ({_points(exercise.points)})\n{exercise.solution}",
+        f"# Exercise: {name} ({_format_points(exercise.points)})\n{exercise.solution}",
         id=f"{name}-code",
         nbgrader=_nbgrader(f"{name}-code", solution=True),
     )
@@ -213,7 +213,7 @@ def _add_exercise(cells: _CellList, exercise: Exercise) -> None:
     )
 
 
-def _points(points: float) -> str:
+def _format_points(points: float) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 

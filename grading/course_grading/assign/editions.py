@@ -1,8 +1,7 @@
-"""Keep every release of a lesson, and grade each submission by the one that it belongs to.
+"""Keep every release of a lesson, and grade each submission by the release that it was made from.
 
-If the options of a question change their order after the hand-out, a letter in a submission means
-the option that stood there when the student read it. The question cell in the submission says which
-one that was.
+If the options of a question are reordered after the hand-out, a letter in a submission refers to
+the option that the student saw. The question cell in the submission shows which one that was.
 """
 
 import hashlib
@@ -22,13 +21,13 @@ from course_grading.collect import notebooks
 from course_grading.errors import AnswerKeyError
 
 _OPTION = re.compile(r"^- \*\*(?P<letter>[A-H])\*\* · (?P<text>.*)$", re.MULTILINE)
-# Releases of before had the question's name in place of its number.
+# Earlier releases had no number in the heading.
 _HEADING = re.compile(r"\A\*\*Question(?: \d+)?\*\*[^\n]*\n")
-_MAX_LENGTH = 50_000  # characters of a question cell; the longest one has about a thousand
+_MAX_LENGTH = 50_000  # characters of a question cell; lessons have at most about a thousand
 
 
 def keep(workspace: Path, lesson: str) -> None:
-    """Copy a lesson's instructor notebook and its release to ``editions/LESSON/DIGEST``, once."""
+    """Copy a lesson's instructor notebook and release to ``editions/LESSON/DIGEST``; idempotent."""
     names = [f"{kind}/{lesson}/{lesson}.ipynb" for kind in ("source", "release")]
     if not all((workspace / name).is_file() for name in names):
         return
@@ -46,8 +45,8 @@ def keep(workspace: Path, lesson: str) -> None:
 
 @dataclass(frozen=True)
 class Match:
-    """With which key a submission is graded, what a person should know, and the names of the
-    questions that only a person can grade.
+    """The answer key for a submission, notes for the instructor, and the names of the questions to
+    grade manually.
     """
 
     key: AnswerKey
@@ -57,7 +56,9 @@ class Match:
 
 @dataclass(frozen=True)
 class _Question:
-    """What a question cell says: its text, without layout, and its options by letter."""
+    """The content of a question cell: its text, with whitespace normalised, and its options as
+    ``(letter, text)``.
+    """
 
     text: str
     options: tuple[tuple[str, str], ...]
@@ -67,17 +68,17 @@ class _Question:
         return sorted(text for _, text in self.options)
 
     def has_same_options(self, other: "_Question") -> bool:
-        """Whether both show the same text and the same options, in whatever order."""
-        different = len(set(self.option_texts)) == len(self.options)
-        return different and (self.text, self.option_texts) == (other.text, other.option_texts)
+        """Whether both show the same text and the same distinct options, in any order."""
+        are_distinct = len(set(self.option_texts)) == len(self.options)
+        return are_distinct and (self.text, self.option_texts) == (other.text, other.option_texts)
 
 
 class Editions:
-    """The releases of one lesson, today's and former ones.
+    """The releases of one lesson: the current one and the earlier ones.
 
     Args:
         workspace: nbgrader's course directory.
-        key: today's answer key.
+        key: the current answer key.
     """
 
     def __init__(self, workspace: Path, key: AnswerKey):
@@ -88,14 +89,14 @@ class Editions:
             try:
                 former = answer_keys.read(folder, key.lesson)
             except (AnswerKeyError, ValueError, KeyError, TypeError):
-                continue  # it is no help
+                continue  # damaged: no submission can be matched with it
             self._former.append((former, _questions(former)))
 
     def match(self, data: bytes) -> Match:
-        """The key for one submission."""
+        """Find the answer key for one submission."""
         try:
             cells = notebooks.parse(data).cells
-        except (ValueError, RecursionError):  # grading it says what is wrong
+        except (ValueError, RecursionError):  # grading reports the problem
             return Match(self.key)
         shown = self._find_shown(cells)
         questions: dict[str, QuestionKey] = {}
@@ -105,15 +106,15 @@ class Editions:
             sources = shown.get(question.name, [])
             if not sources:
                 continue
-            own: QuestionKey | None
+            matched: QuestionKey | None
             if len({_parse(source) for source in sources}) > 1:
-                own, note = None, "is in it twice, with different texts"
+                matched, note = None, "occurs more than once, with different texts"
             else:
-                own, note = self._match_question(question, _parse(sources[0]))
-            if own is None:
+                matched, note = self._match_question(question, _parse(sources[0]))
+            if matched is None:
                 manual.append(question.name)
-            elif own != question:
-                questions[question.name] = own
+            elif matched != question:
+                questions[question.name] = matched
                 bodies[question.name] = _HEADING.sub("", sources[0])
             if note:
                 notes.append(f"its question {question.name} {note}")
@@ -129,38 +130,39 @@ class Editions:
     def _match_question(
         self, question: QuestionKey, shown: _Question
     ) -> tuple[QuestionKey | None, str]:
-        """The key of one question as it stands in a submission, None if only a person can tell; and
-        a note about it.
-        """
+        """The key of a question as a submission shows it, None for manual grading; and a note."""
         current = self._current.get(question.name)
         if current is None or shown == current:
             return question, ""
         if shown.has_same_options(current):
             return (
                 _with_letters(question, dict(current.options), shown),
-                "has its options in another order than today's release: it was graded by the "
-                "options that the student read",
+                "has its options in another order than the current release: it was graded by the "
+                "order that the student saw",
             )
         for former, questions in self._former:
             if questions.get(question.name) == shown:
                 (key,) = (key for key in former.questions if key.name == question.name)
                 return (
                     replace(key, points=question.points),
-                    "belongs to an earlier release, with other text: it was graded with that "
+                    "is from an earlier release, with a different text: it was graded with that "
                     "release's key",
                 )
         if shown.options and shown.options == current.options:
-            return question, "has other text than the release: please check that it is the same"
+            return (
+                question,
+                "has a text that differs from the release's: check that it means the same",
+            )
         what = "options" if shown.options else "a text"
         return (
             None,
-            f"has {what} that no kept release has: it waits for manual grading (the student's own "
-            "notebook shows it)",
+            f"has {what} that no kept release has: grade it manually (the student's own notebook "
+            "shows it)",
         )
 
     def _find_shown(self, cells: list) -> dict[str, list[str]]:
-        """The sources of the question cells in a submission, by question: found by their ids, or
-        else by their text.
+        """The sources of the question cells in a submission, by question: found by cell id, or
+        else by text and options.
         """
         shown: dict[str, list[str]] = {}
         for cell in cells:
@@ -185,12 +187,12 @@ class Editions:
 
 
 def _with_letters(question: QuestionKey, current: dict[str, str], shown: _Question) -> QuestionKey:
-    """The key of a question whose options, or steps, have other letters in a submission."""
+    """The key of a question whose options, or steps, have different letters in a submission."""
     letters = {text: letter for letter, text in shown.options}
     right, wrong = (
         [letters[current[letter]] for letter in old] for old in (question.right, question.wrong)
     )
-    if not question.choose:  # an order is no set
+    if not question.choose:  # an ordering answer is a sequence, letters of options are a set
         right, wrong = sorted(right), sorted(wrong)
     return replace(question, right="".join(right), wrong="".join(wrong))
 
@@ -222,8 +224,8 @@ def _parse(source: str) -> _Question:
 
 
 def _with_questions(release: str, bodies: dict[str, str], manual: list[str]) -> str:
-    """A release with the questions that a student was asked. Those for a person are named in its
-    metadata, so that the key is another one.
+    """The release with the questions that a student was asked. Those to grade manually are named in
+    its metadata, so that the answer key has a different digest.
     """
     notebook: Any = nbformat.reads(release, as_version=4)
     for cell in notebook.cells:

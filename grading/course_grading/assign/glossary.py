@@ -1,8 +1,8 @@
 """The glossary, ``docs/glossary.md``: its terms, where lessons use them, and links to them.
 
 The document is the source, in plain Markdown, so that GitHub, JupyterLab and the website can show
-it. Each term is a heading, which gives it an address, ``docs/glossary.md#feature-map``; below it
-are one or two sentences, and a line with other forms of the word and its first lesson.
+it. Each term is a heading, which gives it an anchor, ``docs/glossary.md#feature-map``. Below it are
+one or two sentences, and a line with other forms of the word and its first lesson.
 """
 
 import functools
@@ -24,9 +24,9 @@ _LINK = re.compile(
     r"\[(?P<text>[^\]\n]+)\]\((?P<path>(?:\.\./)?docs/glossary\.md)#(?P<slug>[^)\s]*)"
     r'(?: "[^"\n]*")?\)'
 )
-_FENCE = re.compile(r"(?P<fence>`{3,})(?P<what>.*)")
+_FENCE = re.compile(r"(?P<fence>`{3,})(?P<info>.*)")
 _SOURCES = re.compile(r"^## Sources$.*", re.MULTILINE | re.DOTALL)
-_NO_PROSE = re.compile(
+_NON_PROSE = re.compile(
     r"\A---\n.*?^---$|`[^`\n]*`|\$[^$]*\$|\]\([^)\n]*\)|https?://\S+", re.M | re.S
 )
 
@@ -34,7 +34,7 @@ _NO_PROSE = re.compile(
 @dataclass(frozen=True)
 class Term:
     """A term. ``forms`` are other words for it, such as plurals and abbreviations; ``text`` is its
-    definition, plain text with ``*emphasis*`` at most; ``lesson`` names the first that uses it.
+    definition in Markdown, with ``*emphasis*`` only; ``lesson`` is the first lesson that uses it.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Term:
 
     @property
     def slug(self) -> str:
-        """Its anchor, made of the name as GitHub makes it of a heading."""
+        """Its anchor, as GitHub derives it from the heading."""
         return re.sub(r"[^\w\- ]", "", self.name.lower()).replace(" ", "-")
 
     @property
@@ -53,7 +53,7 @@ class Term:
         return self.text.replace("*", "")
 
     def search(self, prose: str) -> re.Match | None:
-        """The first place in a text where the term or one of its forms stands as a word."""
+        """The first whole-word match of the term or one of its forms."""
         forms = sorted((self.name, *self.forms), key=len, reverse=True)
         words = "|".join(_pattern(form) for form in forms)
         return re.search(rf"(?<![\w-])(?:{words})(?![\w-])", prose)
@@ -61,7 +61,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a lesson uses a term: its name, the section, and the line of the source."""
+    """Where a lesson uses a term: the lesson's name, the section, the line number in the source,
+    and the form of the term (``words``).
+    """
 
     lesson: str
     section: str
@@ -74,14 +76,14 @@ def read(path: Path) -> dict[str, Term]:
 
     Raises:
         BuildError: if an entry does not have the form that CONTRIBUTING.md describes, or two terms
-            have the same address.
+            have the same anchor.
     """
     text = path.read_text(encoding="utf-8")
     terms: dict[str, Term] = {}
     for match in _ENTRY.finditer(text):
         term = _parse(match)
         if term.slug in terms:
-            raise BuildError(f"{path.name} has two terms with the address #{term.slug}")
+            raise BuildError(f"{path.name} has two terms with the anchor #{term.slug}: rename one")
         terms[term.slug] = term
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     wrong = [name for name in headings if name.strip() not in {t.name for t in terms.values()}]
@@ -100,25 +102,25 @@ def read_sources(folder: Path) -> dict[str, str]:
 
 
 def prose(source: str) -> str:
-    """A lesson's text without code, questions, formulas, addresses and its list of sources, on as
-    many lines as the source has. A question uses terms that the text above it has introduced.
+    """A lesson's text without code, questions, formulas, URLs and the list of sources, with the
+    line numbers of the source. Questions only use terms that the text above has introduced.
     """
-    rows, fence = [], ""
-    for row in source.split("\n"):
-        match = _FENCE.match(row)
+    lines, fence = [], ""
+    for line in source.split("\n"):
+        match = _FENCE.match(line)
         if match and not fence:
-            fence, row = match["fence"], ""
-        elif match and match["fence"] == fence and not match["what"].strip():
-            fence, row = "", ""
-        rows.append("" if fence else row)
-    text = "\n".join(rows)
-    for pattern in (_SOURCES, _NO_PROSE):
+            fence, line = match["fence"], ""
+        elif match and match["fence"] == fence and not match["info"].strip():
+            fence, line = "", ""
+        lines.append("" if fence else line)
+    text = "\n".join(lines)
+    for pattern in (_SOURCES, _NON_PROSE):
         text = pattern.sub(lambda match: "\n" * match[0].count("\n"), text)
     return text
 
 
 def first_place(term: Term, sources: Mapping[str, str]) -> Place | None:
-    """Where a term stands first; None if no lesson uses it.
+    """The first use of a term; None if no lesson uses it.
 
     Args:
         term: the term.
@@ -128,9 +130,9 @@ def first_place(term: Term, sources: Mapping[str, str]) -> Place | None:
         text = prose(source)
         if match := term.search(text):
             end = text.find("\n", match.end())
-            above = re.findall(r"^#{1,4} +(.+)$", text[:end], re.MULTILINE)
+            headings = re.findall(r"^#{1,4} +(.+)$", text[:end], re.MULTILINE)
             line = text.count("\n", 0, match.start()) + 1
-            return Place(lesson, above[-1] if above else "", line, match[0])
+            return Place(lesson, headings[-1] if headings else "", line, match[0])
     return None
 
 
@@ -141,23 +143,23 @@ def links(markdown: str) -> Iterator[tuple[str, str]]:
 
 
 def unlinked(lesson: str, source: str, terms: Mapping[str, Term]) -> list[Term]:
-    """The terms that stand first in this lesson and that it does not link."""
+    """The terms that are first used in this lesson, but not linked in it."""
     linked = {slug for _, slug in links(source)}
     return [term for slug, term in terms.items() if term.lesson == lesson and slug not in linked]
 
 
 @functools.cache
 def read_beside(solutions: Path) -> Mapping[str, Term]:
-    """The terms of the course whose lessons are in the folder ``solutions``; none if it has no
-    glossary, such as a private copy of the lessons.
+    """The terms of the glossary beside the folder ``solutions``; empty if there is none, as beside
+    a private copy of the lessons.
     """
     path = solutions.parent / PATH
     return read(path) if path.is_file() else {}
 
 
 def add_definitions(markdown: str, terms: Mapping[str, Term]) -> str:
-    """A text whose links to the glossary have the definition as their title, which notebooks and
-    web pages show when the pointer is on the link. Without terms it stays as it is.
+    """The text with definitions as the titles of glossary links, which notebooks and web pages show
+    as tooltips; unchanged if there are no terms.
 
     Raises:
         BuildError: for a link to a term that the glossary does not have.
@@ -165,7 +167,9 @@ def add_definitions(markdown: str, terms: Mapping[str, Term]) -> str:
 
     def add(match: re.Match) -> str:
         if match["slug"] not in terms:
-            raise BuildError(f"the glossary has no term #{match['slug']}: see {PATH}")
+            raise BuildError(
+                f"the glossary has no term #{match['slug']}: add it to {PATH}, or correct the link"
+            )
         title = terms[match["slug"]].definition.replace('"', "'")
         return f'[{match["text"]}]({match["path"]}#{match["slug"]} "{title}")'
 
@@ -173,7 +177,7 @@ def add_definitions(markdown: str, terms: Mapping[str, Term]) -> str:
 
 
 def with_first_lessons(text: str, sources: Mapping[str, str]) -> str:
-    """The glossary with the line about the first lesson of every term brought up to date.
+    """The glossary with the first lesson of every term updated.
 
     Args:
         text: the document.
@@ -202,5 +206,6 @@ def _parse(match: re.Match) -> Term:
 def _pattern(form: str) -> str:
     """A form of a term as a regular expression; its first letter may be a capital."""
     first, rest = re.escape(form[0]), re.escape(form[1:]).replace(r"\ ", r"\s+")
-    either = f"[{form[0]}{form[0].upper()}]" if form[0].isalpha() and form[0].islower() else first
-    return either + rest
+    if form[0].isalpha() and form[0].islower():
+        first = f"[{form[0]}{form[0].upper()}]"
+    return first + rest

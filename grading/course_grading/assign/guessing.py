@@ -1,13 +1,12 @@
-"""What a solver earns who has not read the lesson: measured over the choice questions of a course.
+"""What guessing strategies earn in the choice questions of a course, without reading a lesson.
 
-Three solvers are tried: one who always ticks the longest option, one who always ticks the same
-letter, and one who always ticks the same two letters where several options are right ("two of
-four"). Each may earn at most ``MARGIN`` points of 100 more than chance, which is the mean of all
-ways to tick at least one option and not all of them.
+Three strategies are measured: always tick the longest option; always tick the same letter; always
+tick the same two letters where several options are right ("two of four"). Each may earn at most
+``MARGIN`` points of 100 above chance, the expected score of a random answer (:func:`chance`).
 
-Besides, the right options of a lesson may on average be at most ``LENGTH_TOLERANCE`` longer than
-the wrong ones, and each letter A to D is the right one in 20 to 30 % of the single-choice questions
-with four options (rounded outwards, for few questions).
+In each lesson, the right options may on average be at most ``LENGTH_TOLERANCE`` longer than the
+wrong ones. In the course, each letter A to D must be right in 20 to 30 % of the single-choice
+questions with four options (rounded outwards, for few questions).
 """
 
 import functools
@@ -28,11 +27,11 @@ _MARKUP = re.compile(r"[*_`$\\{}]|\]\([^)]*\)|[\[\]]")
 
 
 @dataclass(frozen=True)
-class Figures:
-    """The figures of a lesson, or of the whole course.
+class GuessingStats:
+    """The statistics of a lesson, or of the whole course.
 
-    ``right`` and ``wrong`` are mean lengths in characters. ``chance`` and what the solvers earn are
-    points of 100; ``letter`` and ``pair`` belong to the letters that earn most.
+    ``right`` and ``wrong`` are mean lengths in characters. ``chance`` and what the strategies earn
+    are points of 100. ``letter`` and ``pair`` are the letters that earn most, with their score.
     """
 
     name: str
@@ -56,18 +55,18 @@ class Figures:
 
 @dataclass(frozen=True)
 class GuessingReport:
-    """The figures of each lesson and of the course, the count of right letters in single-choice
-    questions with four options, and what is wrong.
+    """The statistics of each lesson and of the course; ``letters`` counts how often each letter is
+    right in single-choice questions with four options.
     """
 
-    lessons: tuple[Figures, ...]
-    course: Figures | None
+    lessons: tuple[GuessingStats, ...]
+    course: GuessingStats | None
     letters: dict[str, int]
     problems: tuple[str, ...]
 
     @property
     def letters_are_even(self) -> bool:
-        """Whether no letter, and no two letters, are right too often."""
+        """Whether no letter, and no pair of letters, is right too often."""
         if self.course is None:
             return True
         best = max(self.course.letter[1], self.course.pair[1])
@@ -76,48 +75,48 @@ class GuessingReport:
     def to_lines(self) -> list[str]:
         """The table, with a row for each lesson and one for the course."""
         if self.course is None:
-            return ["no question is a choice"]
+            return ["there are no choice questions"]
         counts = ", ".join(f"{letter} {count}" for letter, count in self.letters.items())
         return [
-            *(figures.to_row() for figures in (*self.lessons, self.course)),
+            *(stats.to_row() for stats in (*self.lessons, self.course)),
             f"right letters of single-choice questions with four options: {counts}",
         ]
 
 
 def measure(lessons: Iterable[tuple[str, Sequence[Question]]]) -> GuessingReport:
-    """Measure how far the choice questions of a course can be guessed.
+    """Measure what guessing earns in the choice questions of a course.
 
     Args:
-        lessons: each lesson's name and questions, of which the choices count.
+        lessons: each lesson's name and questions; only choice questions count.
     """
-    rows: list[Figures] = []
-    everything: list[Question] = []
+    by_lesson: list[GuessingStats] = []
+    all_choices: list[Question] = []
     for name, questions in lessons:
         choices = [question for question in questions if question.kind == "choice"]
         if choices:
-            rows.append(_figures(name, choices))
-            everything += choices
-    if not everything:
+            by_lesson.append(_measure(name, choices))
+            all_choices += choices
+    if not all_choices:
         return GuessingReport((), None, {}, ())
-    course = _figures("the course", everything)
+    course = _measure("the course", all_choices)
     letters = {letter: 0 for letter in "ABCD"}
-    for question in everything:
+    for question in all_choices:
         if not question.multiple and len(question.options) == 4:
             letters[question.right] += 1
-    problems = [*_long_options(rows), *_good_guesses(course), *_uneven_letters(letters)]
-    return GuessingReport(tuple(rows), course, letters, tuple(problems))
+    problems = [*_long_options(by_lesson), *_guessable(course), *_uneven_letters(letters)]
+    return GuessingReport(tuple(by_lesson), course, letters, tuple(problems))
 
 
 def chance(question: Question) -> float:
-    """The share of the points that an answer by chance earns: one letter where one option is right,
-    else the mean of all ways to tick at least one option and not all.
+    """The expected score of a random answer, as a share of the points: one letter where one option
+    is right, else any set of letters but the empty set and all of them.
     """
     return _chance(len(question.right), len(question.wrong))
 
 
 @functools.cache
 def _chance(right: int, wrong: int) -> float:
-    """It depends on the numbers of right and wrong options alone."""
+    """The same, from the numbers of right and wrong options."""
     letters = scoring.LETTERS[: right + wrong]
     sizes = range(1, len(letters)) if right > 1 else (1,)
     return statistics.fmean(
@@ -128,25 +127,25 @@ def _chance(right: int, wrong: int) -> float:
 
 
 def option_length(text: str) -> int:
-    """The length of an option as it is read: without the marks of Markdown."""
+    """The length of an option without Markdown markup."""
     return len(_MARKUP.sub("", text).strip())
 
 
 def longest_option(question: Question) -> str:
-    """The letter of the longest option; of equal ones the first."""
+    """The letter of the longest option; the first of equally long ones."""
     lengths = [option_length(option.text) for option in question.options]
     return question.letters[lengths.index(max(lengths))]
 
 
-def _figures(name: str, questions: Sequence[Question]) -> Figures:
+def _measure(name: str, questions: Sequence[Question]) -> GuessingStats:
     lengths: dict[bool, list[int]] = {True: [], False: []}
     for question in questions:
         for option in question.options:
             lengths[option.right].append(option_length(option.text))
-    by_letter = {letter: _earned(questions, _ticks(letter)) for letter in "ABCD"}
+    by_letter = {letter: _earned(questions, _always(letter)) for letter in "ABCD"}
     pairs = ("".join(pair) for pair in itertools.combinations("ABCD", 2))
-    by_pair = {pair: _earned(questions, _ticks(pair)) for pair in pairs}
-    return Figures(
+    by_pair = {pair: _earned(questions, _always(pair)) for pair in pairs}
+    return GuessingStats(
         name,
         len(questions),
         statistics.fmean(lengths[True]),
@@ -158,9 +157,9 @@ def _figures(name: str, questions: Sequence[Question]) -> Figures:
     )
 
 
-def _ticks(letters: str) -> Callable[[Question], str | None]:
-    """A solver who ticks these letters; None, for chance, where a question has not so many right
-    options, or lacks one of the letters.
+def _always(letters: str) -> Callable[[Question], str | None]:
+    """The strategy that always ticks these letters. It returns None, which counts as chance, for a
+    question that lacks one of them, and with two letters for a single-choice question.
     """
 
     def answer(question: Question) -> str | None:
@@ -170,11 +169,11 @@ def _ticks(letters: str) -> Callable[[Question], str | None]:
     return answer
 
 
-def _earned(questions: Sequence[Question], solver: Callable[[Question], str | None]) -> float:
-    """What a solver earns, in points of 100."""
+def _earned(questions: Sequence[Question], strategy: Callable[[Question], str | None]) -> float:
+    """What a strategy earns, in points of 100."""
 
     def share(question: Question) -> float:
-        answer = solver(question)
+        answer = strategy(question)
         return chance(question) if answer is None else _share(question, answer)
 
     return _weighted(questions, share)
@@ -189,25 +188,25 @@ def _share(question: Question, answer: str) -> float:
     return scoring.score(answer, question.right, question.wrong, 1)
 
 
-def _long_options(rows: Sequence[Figures]) -> list[str]:
+def _long_options(lessons: Sequence[GuessingStats]) -> list[str]:
     return [
-        f"{row.name}: right options have {row.right:.1f} characters on average, wrong ones "
-        f"{row.wrong:.1f}: shorten right ones, or give wrong ones as many details"
-        for row in rows
-        if row.right > row.wrong * (1 + LENGTH_TOLERANCE)
+        f"{lesson.name}: right options have {lesson.right:.1f} characters on average, wrong ones "
+        f"{lesson.wrong:.1f}: shorten right ones, or give wrong ones as many details"
+        for lesson in lessons
+        if lesson.right > lesson.wrong * (1 + LENGTH_TOLERANCE)
     ]
 
 
-def _good_guesses(course: Figures) -> list[str]:
-    solvers = {
+def _guessable(course: GuessingStats) -> list[str]:
+    strategies = {
         "always ticks the longest option": course.longest,
         f"always ticks {course.letter[0]}": course.letter[1],
         f"always ticks {' and '.join(course.pair[0])}, two of four": course.pair[1],
     }
     return [
-        f"who {habit} earns {earned:.1f} of 100 points, chance {course.chance:.1f}: more than "
+        f"who {strategy} earns {earned:.1f} of 100 points, chance {course.chance:.1f}: more than "
         f"{MARGIN:g} above it"
-        for habit, earned in solvers.items()
+        for strategy, earned in strategies.items()
         if earned > course.chance + MARGIN
     ]
 

@@ -27,8 +27,8 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a question's source, and its line."""
+class SourceLine:
+    """A line of a question's source, and its line number."""
 
     source: str
     line: int
@@ -46,15 +46,15 @@ class OptionTemplate:
 
 @dataclass(frozen=True)
 class FigureTemplate:
-    """The figure of a question: a Python expression and, in words, what it shows."""
+    """The figure of a question: a Python expression for the image, and its alt text."""
 
-    expression: Row
+    expression: SourceLine
     alt: str
 
 
 @dataclass(frozen=True)
 class Pool:
-    """``size`` of the questions with this pool's ``name`` are asked in a seeded release."""
+    """A seeded release asks ``size`` of the questions whose pool has this ``name``."""
 
     name: str
     size: int
@@ -62,21 +62,21 @@ class Pool:
 
 @dataclass(frozen=True)
 class QuestionTemplate:
-    """A question as its author writes it; :mod:`.variants` makes questions of it.
+    """A question as its author writes it; :mod:`.variants` renders its variants.
 
-    ``params`` are its statements, which draw and compute values, ``checks`` the expressions that
-    must be true of them. ``text`` holds the rows above the options; the steps of an order are in
-    the right order.
+    ``params`` are the statements that draw and compute values, ``checks`` the expressions that must
+    hold for them. ``text`` holds the lines above the options. The steps of an ordering question are
+    in the right order.
     """
 
     name: str
     points: float
-    text: tuple[Row, ...]
+    text: tuple[SourceLine, ...]
     options: tuple[OptionTemplate, ...]
     path: Path
     line: int
-    params: tuple[Row, ...] = ()
-    checks: tuple[Row, ...] = ()
+    params: tuple[SourceLine, ...] = ()
+    checks: tuple[SourceLine, ...] = ()
     fixed_order: bool = False
     pool: Pool | None = None
     kind: str = "choice"
@@ -87,8 +87,8 @@ class QuestionTemplate:
 
 @dataclass(frozen=True)
 class QuestionPart:
-    """A question at its place in the lesson: as published, unless :mod:`.variants` chose another
-    variant of its template.
+    """A question at its place in the lesson: the published variant, unless :mod:`.variants` chose
+    another one.
     """
 
     question: Question
@@ -102,9 +102,9 @@ class Exercise:
 
     ``function`` is the function under test. ``visible`` holds the asserts that students see,
     ``hidden`` defines ``cases(rng)`` and either ``tolerance`` or
-    ``agrees(output, reference, *arguments)``; ``comparison`` is the name of the one it defines.
+    ``agrees(output, reference, *arguments)``; ``comparison`` is "tolerance" or "agrees".
     ``formerly`` is the function's signature in an earlier release, ``name`` or ``name(a, b)``, so
-    that submissions to that release still count; empty if it has not changed.
+    that submissions from that release can be graded; empty if it has not changed.
     """
 
     name: str

@@ -1,12 +1,12 @@
-"""The figure of a question for a point: an expression in the lesson's source becomes a PNG.
+"""The figure of a hotspot question: an expression in the lesson's source is rendered as a PNG.
 
-The expression gives a PIL image, or the path of a PNG as a string. It may use the values of
+The expression returns a PIL image, or the path of a PNG as a string. It may use the values of
 ``:params:``, ``course_lib`` with its modules, ``PIL.Image`` and ``PIL.ImageDraw``. A path is
 relative to the checkout, the folder above ``solutions/``.
 
-Notebooks and banks must be the same on every machine, byte for byte, and zlib's output depends on
-its implementation. So a PIL image is stored uncompressed, with a palette if 256 colours are enough;
-a larger one is refused, and its author saves it as a file.
+Notebooks and question banks must be reproducible byte for byte, and zlib's output depends on its
+implementation. So a PIL image is stored uncompressed, with a palette if it has at most 256 colours.
+A PNG above ``MAX_BYTES`` is refused: its author saves it as a compressed file.
 """
 
 import ast
@@ -20,25 +20,25 @@ from typing import Any
 
 from course_grading.assign.lesson import QuestionTemplate
 
-MAX_BYTES = 200_000  # of a PNG: it is in the notebook and in the bank
+MAX_BYTES = 200_000  # of a PNG, which is embedded in the notebook and the question bank
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def depends_on(template: QuestionTemplate) -> bool:
     """Whether the figure of a question uses its parameters."""
-    return bool(_names(_source(template)) & _assigned(template))
+    return bool(_used_names(_source(template)) & _assigned_names(template))
 
 
 def evaluate(template: QuestionTemplate, names: dict[str, Any]) -> bytes:
-    """The figure as PNG bytes.
+    """Evaluate the figure's expression and return PNG bytes.
 
     Args:
         template: the question, with a figure.
         names: the values of its parameters.
 
     Raises:
-        ValueError: if it is no picture, is too large, or lies outside the checkout.
-        Exception: whatever the author's expression raises.
+        ValueError: if it is not an image, is too large, or lies outside the checkout.
+        Exception: any exception of the author's expression.
     """
     source, root = _source(template), template.path.resolve().parent.parent
     if depends_on(template):
@@ -56,7 +56,7 @@ def _source(template: QuestionTemplate) -> str:
     return template.figure.expression.source
 
 
-def _assigned(template: QuestionTemplate) -> set[str]:
+def _assigned_names(template: QuestionTemplate) -> set[str]:
     trees = [ast.parse(row.source.strip()) for row in template.params]
     return {
         node.id
@@ -66,7 +66,7 @@ def _assigned(template: QuestionTemplate) -> set[str]:
     }
 
 
-def _names(source: str) -> set[str]:
+def _used_names(source: str) -> set[str]:
     tree = ast.parse(source, mode="eval")
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
@@ -78,7 +78,7 @@ def _run(source: str, names: dict[str, Any]) -> Any:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             _import_module(ast.unparse(node))
-    # The parameters of a question have few built-in functions; a figure is the author's own code.
+    # Unlike :params:, a figure may use all built-in functions.
     scope = {
         **names,
         "__builtins__": __builtins__,
@@ -90,14 +90,14 @@ def _run(source: str, names: dict[str, Any]) -> Any:
 
 
 def _import_module(name: str) -> None:
-    """Import ``course_lib.figures.unet``, so that an expression can name it."""
+    """Import a module that an expression names, such as ``course_lib.figures.unet``."""
     if not name.startswith("course_lib.") or not name.replace(".", "").isidentifier():
         return
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
-            raise  # a module that this one needs
+            raise  # a dependency of the module is missing
 
 
 def _to_png(figure: Any, root: Path) -> bytes:
@@ -109,20 +109,22 @@ def _to_png(figure: Any, root: Path) -> bytes:
             raise ValueError(f"{figure} is outside the checkout")
         png = path.read_bytes()
         if not png.startswith(_SIGNATURE):
-            raise ValueError(f"{figure} is no PNG: save it as one")
+            raise ValueError(f"{figure} is not a PNG: save it in that format")
     elif isinstance(figure, Image.Image):
-        png = _store(figure)
+        png = _encode_png(figure)
     else:
-        raise ValueError(f"it is a {type(figure).__name__}: give a PIL image or the path of a PNG")
+        raise ValueError(
+            f"it returns a {type(figure).__name__}: give a PIL image or the path of a PNG"
+        )
     if len(png) > MAX_BYTES:
         raise ValueError(
-            f"it has {len(png):,} bytes, more than {MAX_BYTES:,}: make it smaller, or save it as a "
-            "compressed PNG in the checkout and give its path"
+            f"the PNG has {len(png):,} bytes, more than {MAX_BYTES:,}: make it smaller, or save it "
+            "as a compressed PNG in the checkout and give its path"
         )
     return png
 
 
-def _store(image) -> bytes:
+def _encode_png(image) -> bytes:
     """An image as an uncompressed PNG (https://www.w3.org/TR/png-3/)."""
     rgb = image.convert("RGB")
     width, height = rgb.size
@@ -130,17 +132,18 @@ def _store(image) -> bytes:
     chunks = []
     if colours:
         palette = sorted(colour for _, colour in colours)
-        index = {bytes(colour): number for number, colour in enumerate(palette)}
+        index_of = {bytes(colour): index for index, colour in enumerate(palette)}
         data = rgb.tobytes()
-        pixels = bytes(index[data[start : start + 3]] for start in range(0, len(data), 3))
+        pixels = bytes(index_of[data[start : start + 3]] for start in range(0, len(data), 3))
         chunks.append((b"PLTE", b"".join(bytes(colour) for colour in palette)))
-        depth, row = 3, width
+        colour_type, stride = 3, width
     else:
-        pixels, depth, row = rgb.tobytes(), 2, 3 * width
-    # every row begins with its filter: none
-    rows = b"".join(b"\0" + pixels[start : start + row] for start in range(0, len(pixels), row))
-    header = struct.pack(">IIBBBBB", width, height, 8, depth, 0, 0, 0)
-    chunks = [(b"IHDR", header), *chunks, (b"IDAT", _stored(rows)), (b"IEND", b"")]
+        pixels, colour_type, stride = rgb.tobytes(), 2, 3 * width
+    # every scanline begins with its filter type: 0, none
+    starts = range(0, len(pixels), stride)
+    scanlines = b"".join(b"\0" + pixels[start : start + stride] for start in starts)
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), *chunks, (b"IDAT", _zlib_stored(scanlines)), (b"IEND", b"")]
     png = io.BytesIO(_SIGNATURE)
     png.seek(0, io.SEEK_END)
     for name, data in chunks:
@@ -149,7 +152,7 @@ def _store(image) -> bytes:
     return png.getvalue()
 
 
-def _stored(data: bytes) -> bytes:
+def _zlib_stored(data: bytes) -> bytes:
     """A zlib stream of stored blocks (RFC 1950 and RFC 1951, section 3.2.4)."""
     blocks = [data[start : start + 65_535] for start in range(0, len(data), 65_535)]
     stream = b"\x78\x01"

@@ -1,5 +1,5 @@
-"""Check what a release must guarantee: it reveals no answer, contains no leftovers, and describes
-every figure.
+"""Check a release: it must reveal no answer, contain no outputs, keys or machine-specific paths,
+and have alt text for every figure.
 """
 
 import ast
@@ -12,8 +12,7 @@ from course_grading.assign.lesson import Exercise, Lesson
 
 MAX_LINES = 30  # of a code cell
 MAX_MEDIAN_LINES = 10
-# characters: a shorter explanation or solution may occur in the text by chance
-MIN_LEAK_LENGTH = 16
+MIN_LEAK_LENGTH = 16  # characters: shorter explanations may occur in the text by chance
 _INSTRUCTOR_ONLY = (
     "BEGIN SOLUTION",
     "END SOLUTION",
@@ -30,14 +29,18 @@ _SOLUTION = re.compile(r"### BEGIN SOLUTION\n(?P<body>.*?)### END SOLUTION", re.
 
 
 def find_problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str]:
-    """What is wrong with a released notebook, one sentence each; empty if nothing is."""
+    """The problems of a released notebook, one sentence each."""
     problems = []
     for cell in notebook.cells:
-        in_cell = [*_leftovers(cell), *_undescribed_images(cell), *_explanations(cell, lesson)]
+        in_cell = [
+            *_leftovers(cell),
+            *_images_without_alt(cell),
+            *_leaked_explanations(cell, lesson),
+        ]
         problems += [f"{lesson.name}, cell {cell['id']}: {problem}" for problem in in_cell]
     by_id = {cell["id"]: cell for cell in notebook.cells}
     if graded and "quiz.begin(" in by_id["setup"].source:
-        problems.append(f"{lesson.name}: the classroom release enables the feedback of self-study")
+        problems.append(f"{lesson.name}: the classroom release enables self-study feedback")
     for question in lesson.questions:
         answer = by_id.get(f"{question.name}-answer")
         if answer is None or not answer.source.startswith('answer = ""'):
@@ -58,7 +61,7 @@ def find_problems(notebook, lesson: Lesson, *, graded: bool = False) -> list[str
 
 
 def _leftovers(cell) -> Iterator[str]:
-    """What a release must not contain: outputs, hidden tests, keys, paths of one machine."""
+    """What a release must not contain: outputs, hidden tests, keys, machine-specific paths."""
     if cell.get("outputs") or cell.get("execution_count"):
         yield "an output was left in the release"
     for text in _INSTRUCTOR_ONLY:
@@ -67,17 +70,17 @@ def _leftovers(cell) -> Iterator[str]:
     if re.search(r"^\s*[-*+] \[[xX=~]\] ", cell.source, re.MULTILINE):
         yield "the release shows a question's right option: is its directive written {question}?"
     if _MACHINE_PATH.search(cell.source) or str(Path.home()) + "/" in cell.source:
-        yield "a path of one machine is in the release"
+        yield "the release contains a machine-specific path"
 
 
-def _explanations(cell, lesson: Lesson) -> Iterator[str]:
+def _leaked_explanations(cell, lesson: Lesson) -> Iterator[str]:
     for question in lesson.questions:
         explanations = (option.explanation for option in question.options)
         if any(len(text) >= MIN_LEAK_LENGTH and text in cell.source for text in explanations):
             yield f"an explanation of question {question.name!r} is in the release"
 
 
-def _undescribed_images(cell) -> Iterator[str]:
+def _images_without_alt(cell) -> Iterator[str]:
     """Images without alt text: in Markdown, in HTML, and in code that shows a figure."""
     if cell.cell_type == "markdown":
         for image in _MARKDOWN_IMAGE.finditer(cell.source):
@@ -95,10 +98,10 @@ def _undescribed_images(cell) -> Iterator[str]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield from _undescribed_figure(node)
+            yield from _figures_without_alt(node)
 
 
-def _undescribed_figure(call: ast.Call) -> Iterator[str]:
+def _figures_without_alt(call: ast.Call) -> Iterator[str]:
     name = ast.unparse(call.func)
     if name.endswith("plt.show") or name in ("plt.imshow", "plt.plot"):
         yield (
@@ -117,12 +120,12 @@ def _undescribed_figure(call: ast.Call) -> Iterator[str]:
 def _shows_solution(exercise: Exercise, stub: str, whole_text: str) -> bool:
     match = _SOLUTION.search(exercise.solution)
     body = match["body"].strip() if match else ""
-    rows = [row.strip() for row in body.splitlines()]
-    telling_rows = [row for row in rows if len(row) > 12 and not row.startswith("#")]
+    lines = [line.strip() for line in body.splitlines()]
+    distinctive = [line for line in lines if len(line) > 12 and not line.startswith("#")]
     return (
         not body
         or (len(body) >= 2 * MIN_LEAK_LENGTH and body in whole_text)
-        or any(row in stub for row in telling_rows)
+        or any(line in stub for line in distinctive)
     )
 
 

@@ -1,4 +1,4 @@
-"""The seed of a class: the key that it makes, and a note of it in the workspace."""
+"""The seed of a class: the key derived from it, and its record in the workspace."""
 
 import hmac
 import json
@@ -10,9 +10,9 @@ from course_grading.errors import BuildError
 
 
 def variant_key(workspace: Path, seed: str, student: str = "") -> bytes:
-    """The key that decides the class's variant, or a student's.
+    """The key that determines the variant of the class, or of a student.
 
-    The workspace's secret is in it: seeds are easily guessed, and the lessons are public.
+    It is derived from the workspace's secret too: seeds are easily guessed, and lessons are public.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     message = json.dumps(["variant", seed, student]).encode()
@@ -20,21 +20,21 @@ def variant_key(workspace: Path, seed: str, student: str = "") -> bytes:
 
 
 def remember(workspace: Path, seed: str, per_student: bool) -> None:
-    """Note with which seed the workspace's release was made."""
+    """Record the seed of the workspace's release."""
     built = {"seed": seed, "per_student": per_student}
     text = json.dumps(built, ensure_ascii=False) + "\n"
-    _note_path(workspace).write_text(text, encoding="utf-8")
+    _record_path(workspace).write_text(text, encoding="utf-8")
 
 
 def check_same(workspace: Path, seed: str | None, per_student: bool) -> None:
-    """Check that a seeded release is only replaced by the same one: its key grades what students
-    hand in.
+    """Check that a seeded release is not replaced by a different one: students' submissions are
+    graded with its answer key.
 
     Raises:
         BuildError: if the workspace's release was made with another seed, or without
             ``per_student``.
     """
-    path = _note_path(workspace)
+    path = _record_path(workspace)
     try:
         built = json.loads(path.read_text(encoding="utf-8"))
         known = built["seed"], built["per_student"]
@@ -42,19 +42,19 @@ def check_same(workspace: Path, seed: str | None, per_student: bool) -> None:
         return
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BuildError(
-            f"{path}, which says with which seed the release was made, can't be read: write "
+            f"{path}, which records the seed of the release, can't be read: write "
             '{"seed": "...", "per_student": false} into it'
         ) from error
     if known == (seed, per_student):
         return
     options = f"--seed {known[0]}{' --per-student' if known[1] else ''}"
     raise BuildError(
-        f"the release in {workspace} was made with {options}, and submissions are graded by its "
+        f"the release in {workspace} was made with {options}, and submissions are graded with its "
         f"key. Give the same options; or, for another class, move {workspace} away; or, if nothing "
         f"was handed out yet, delete {path.name}, {student_releases.RELEASES} and "
         f"{student_releases.SOURCES} there"
     )
 
 
-def _note_path(workspace: Path) -> Path:
+def _record_path(workspace: Path) -> Path:
     return workspace / "variants.json"

@@ -32,7 +32,7 @@ def read_lesson(path: Path) -> Lesson:
 
     if not LESSON_NAME.fullmatch(path.stem):
         raise SourceError(
-            path, 1, f"a lesson is called NN_name.md, with a-z, 0-9 and _, not {path.name!r}"
+            path, 1, f"name a lesson NN_name.md, with a-z, 0-9 and _, not {path.name!r}"
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,30 +61,33 @@ def read_lesson(path: Path) -> Lesson:
 
 
 def _check_lines(path: Path, text: str) -> None:
-    for line, row in enumerate(text.splitlines(), 1):
-        if any(marker in row for marker in _NBGRADER_MARKERS):
+    for number, line in enumerate(text.splitlines(), 1):
+        if any(marker in line for marker in _NBGRADER_MARKERS):
             raise SourceError(
-                path, line, "hidden tests are made by the build: write 'def cases(rng)' in a check"
+                path,
+                number,
+                "the build adds nbgrader's markers: delete it, and write 'def cases(rng)' in a "
+                "check",
             )
-        if re.match(r":tags: *[^\[\s]", row):
-            tags = row.removeprefix(":tags:").strip()
-            raise SourceError(path, line, f"tags are a list: write ':tags: [{tags}]'")
+        if re.match(r":tags: *[^\[\s]", line):
+            tags = line.removeprefix(":tags:").strip()
+            raise SourceError(path, number, f"tags are a list: write ':tags: [{tags}]'")
 
 
 def _first_line(text: str, start: int, source: str) -> int:
-    """The line of a cell's first line; Jupytext's map may point above it, at blank lines or
-    options.
+    """The line number where a cell's source begins; Jupytext's source map may point above it, at
+    blank lines or cell options.
     """
-    first_row = source.split("\n", 1)[0]
-    for line, row in enumerate(text.splitlines()[start - 1 :], start):
-        if row == first_row:
-            return line
+    first_line = source.split("\n", 1)[0]
+    for number, line in enumerate(text.splitlines()[start - 1 :], start):
+        if line == first_line:
+            return number
     return start
 
 
 def _parse_parts(path: Path, cells: list) -> list[Part]:
     parts: list[Part] = []
-    exercise = None  # an exercise cell and its line, until its check is read
+    exercise = None  # an exercise cell and its line number, until its check is read
     for cell, line in cells:
         tags = list(cell.metadata.get("tags", []))
         if exercise and "check" not in tags:
@@ -126,19 +129,19 @@ def _parse_markdown(path: Path, source: str, line: int) -> list[Part]:
     from markdown_it import MarkdownIt
 
     parts: list[Part] = []
-    rows = source.split("\n")
+    lines = source.split("\n")
     text_start = 0
 
     def add_prose(end: int) -> None:
-        text = "\n".join(rows[text_start:end])
+        text = "\n".join(lines[text_start:end])
         if text.strip():
-            blank_rows = len(text) - len(text.lstrip("\n"))
-            parts.append(Prose(text.strip("\n"), line + text_start + blank_rows))
+            blank_lines = len(text) - len(text.lstrip("\n"))
+            parts.append(Prose(text.strip("\n"), line + text_start + blank_lines))
 
     for token in MarkdownIt().parse(source):
         if token.type != "fence":
             continue
-        assert token.map is not None  # every block has its lines
+        assert token.map is not None  # as for every block token
         start, end = token.map
         if "question" in token.info.lower() and not token.info.startswith("{question} "):
             raise SourceError(
@@ -149,43 +152,43 @@ def _parse_markdown(path: Path, source: str, line: int) -> list[Part]:
             text_start = end
             name = token.info.removeprefix("{question}").strip()
             parts.append(parse_question(path, name, token.content.split("\n"), line + start))
-    add_prose(len(rows))
+    add_prose(len(lines))
     return parts
 
 
 def _parse_exercise(path: Path, cell, line: int, check, check_line: int) -> Exercise:
     name = check_slug(path, line, cell.metadata.get("name"), "an exercise")
-    what = f"exercise {name!r}"
-    points = parse_points(path, line, cell.metadata.get("points"), what)
-    tree = _parse_python(path, line, cell.source, what)
+    label = f"exercise {name!r}"
+    points = parse_points(path, line, cell.metadata.get("points"), label)
+    tree = _parse_python(path, line, cell.source, label)
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not functions:
         raise SourceError(
-            path, line, f"{what} defines no function: the check calls its last top-level function"
+            path, line, f"{label} defines no function: the check calls its last top-level function"
         )
     if cell.source.count("### BEGIN SOLUTION") != 1 or cell.source.count("### END SOLUTION") != 1:
         raise SourceError(
-            path, line, f"{what} needs one ### BEGIN SOLUTION and one ### END SOLUTION"
+            path, line, f"{label} needs one ### BEGIN SOLUTION and one ### END SOLUTION"
         )
     formerly = cell.metadata.get("formerly", "")
     if formerly and not (isinstance(formerly, str) and _SIGNATURE.fullmatch(formerly)):
         raise SourceError(
             path,
             line,
-            f"{what}: ':formerly:' takes the function's earlier signature, name or name(a, b), "
+            f"{label}: ':formerly:' takes the function's earlier signature, name or name(a, b), "
             f"not {formerly!r}",
         )
-    visible, hidden, comparison = _split_check(path, check.source, check_line, what)
+    visible, hidden, comparison = _split_check(path, check.source, check_line, label)
     return Exercise(
         name, points, cell.source, functions[-1], visible, hidden, comparison, line, formerly
     )
 
 
-def _split_check(path: Path, source: str, line: int, what: str) -> tuple[str, str, str]:
+def _split_check(path: Path, source: str, line: int, label: str) -> tuple[str, str, str]:
     """Split a check cell into the visible part and the hidden part; the third value is the name
     of the comparison, ``tolerance`` or ``agrees``.
     """
-    tree = _parse_python(path, line, source, f"the check of {what}")
+    tree = _parse_python(path, line, source, f"the check of {label}")
     definitions = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -194,14 +197,14 @@ def _split_check(path: Path, source: str, line: int, what: str) -> tuple[str, st
             definitions[node.targets[0].id] = node.lineno
     if "cases" not in definitions:
         raise SourceError(
-            path, line, f"the check of {what} needs 'def cases(rng)', which yields argument tuples"
+            path, line, f"the check of {label} needs 'def cases(rng)', which yields argument tuples"
         )
     comparisons = [name for name in ("tolerance", "agrees") if name in definitions]
     if len(comparisons) != 1:
         raise SourceError(
             path,
             line,
-            f"the check of {what} needs 'tolerance = ...' or 'def agrees(...)': exactly one of "
+            f"the check of {label} needs 'tolerance = ...' or 'def agrees(...)': exactly one of "
             "them",
         )
     comparison = comparisons[0]
@@ -210,39 +213,41 @@ def _split_check(path: Path, source: str, line: int, what: str) -> tuple[str, st
     hidden_start = min(definitions["cases"], definitions[comparison])
     if not asserts or hidden_start < visible_end:
         raise SourceError(
-            path, line, f"the check of {what} needs visible asserts, all of them before 'def cases'"
+            path,
+            line,
+            f"the check of {label} needs visible asserts, all of them before 'def cases'",
         )
     for node in asserts:
         if any(isinstance(inner, ast.Assert) and inner.msg is None for inner in ast.walk(node)):
             raise SourceError(
                 path,
                 line + node.lineno - 1,
-                f"{what}: an assert needs a message that helps the learner",
+                f"{label}: an assert needs a message that helps the learner",
             )
-    # What is between the last assert and ``cases`` belongs to the cases, so it is hidden too.
-    rows = source.split("\n")
-    visible = "\n".join(rows[:visible_end]).strip("\n")
-    hidden = "\n".join(rows[visible_end:]).strip("\n")
+    # Code between the last assert and ``cases`` belongs to the cases, so it is hidden too.
+    lines = source.split("\n")
+    visible = "\n".join(lines[:visible_end]).strip("\n")
+    hidden = "\n".join(lines[visible_end:]).strip("\n")
     return visible, hidden, comparison
 
 
 def _contains_assert(node: ast.stmt) -> bool:
-    """Whether a statement checks something visible: an assert, alone or in a loop."""
+    """Whether a statement is an assert, or contains one, for example in a loop."""
     return not isinstance(node, ast.FunctionDef) and any(
         isinstance(inner, ast.Assert) for inner in ast.walk(node)
     )
 
 
-def _parse_python(path: Path, line: int, source: str, what: str) -> ast.Module:
+def _parse_python(path: Path, line: int, source: str, label: str) -> ast.Module:
     try:
         return ast.parse(source)
     except SyntaxError as error:
         error_line = line + (error.lineno or 1) - 1
-        raise SourceError(path, error_line, f"{what} is not Python: {error.msg}") from error
+        raise SourceError(path, error_line, f"{label} is invalid Python: {error.msg}") from error
 
 
 def _check_names(path: Path, parts: list[Part]) -> None:
-    """Check that no two cells would have the same id, in the published variant and in others."""
+    """Check that no two cells would have the same id, in any variant."""
     names = {}
     for part in parts:
         if isinstance(part, QuestionPart):
@@ -253,10 +258,9 @@ def _check_names(path: Path, parts: list[Part]) -> None:
     for line, name in names.items():
         for id in (name, f"{name}-question", f"{name}-answer", f"{name}-code"):
             if id in lines or id == "setup":
+                user = f"line {lines[id]}" if id in lines else "the set-up cell"
                 raise SourceError(
-                    path,
-                    line,
-                    f"the name {name!r} was used on line {lines.get(id, 0)}: choose another",
+                    path, line, f"the name {name!r} is used by {user} already: choose another"
                 )
             lines[id] = line
     for slot, line in _check_pools(path, parts).items():
@@ -272,7 +276,7 @@ def _check_names(path: Path, parts: list[Part]) -> None:
 
 
 def _check_pools(path: Path, parts: list[Part]) -> dict[str, int]:
-    """The names that the questions of each pool get in a seeded release, ``name-1`` to ``name-k``,
+    """The names of each pool's questions in a seeded release, ``name-1`` to ``name-k``,
     with the line of the pool's first question.
     """
     pools: dict[str, list[QuestionPart]] = {}
@@ -290,14 +294,15 @@ def _check_pools(path: Path, parts: list[Part]) -> dict[str, int]:
                     path,
                     part.line,
                     f"the questions of pool {name!r} must have the same points and the same "
-                    f"number: line {first.line} has {first.question.points:g} points and "
+                    f"':pool:': line {first.line} has {first.question.points:g} points and "
                     f"':pool: {name} {pool.size}'",
                 )
         if pool.size > len(questions):
             raise SourceError(
                 path,
                 first.line,
-                f"pool {name!r} has {len(questions)} questions, but {pool.size} are to be asked",
+                f"pool {name!r} has {len(questions)} questions, fewer than the {pool.size} to ask: "
+                "add questions, or ask fewer",
             )
         slots |= {f"{name}-{number}": first.line for number in range(1, pool.size + 1)}
     return slots

@@ -5,9 +5,8 @@
     workspace/students/STUDENT/NN_name/NN_name.ipynb         to hand out
     workspace/source-students/STUDENT/NN_name/NN_name.ipynb  the instructor's, never handed out
 
-All variants have the items and points of the class's release, which nbgrader's gradebook holds, and
-its exercises. nbgrader's own preprocessors make these releases too, without a copy of the gradebook
-for each student.
+All variants have the item names, points and exercises of the class's release, so that one gradebook
+serves all. nbgrader's preprocessors make these releases too, without its gradebook.
 """
 
 import csv
@@ -24,12 +23,12 @@ from course_grading.errors import BuildError
 
 RELEASES = "students"
 SOURCES = "source-students"
-# As :mod:`course_grading.collect.submissions` names students: other names could not be graded.
+# The names that :mod:`course_grading.collect.submissions` can assign to submissions.
 _STUDENT = re.compile(r"""(?![_.\-=+@])[^\x00-\x1f/\\:*?"<>|\[\]\s]{1,200}(?<![_.\-])""")
 
 
 def notebook_path(workspace: Path, kind: str, student: str, lesson: str) -> Path:
-    """A student's notebook; ``kind`` is ``RELEASES`` or ``SOURCES``."""
+    """The path of a student's notebook; ``kind`` is ``RELEASES`` or ``SOURCES``."""
     return workspace / kind / student / lesson / f"{lesson}.ipynb"
 
 
@@ -37,7 +36,7 @@ def read_students(roster: Path) -> list[str]:
     """The column ``student_id`` of the class's roster.
 
     Raises:
-        BuildError: if there is no such file or column, or a name that can't be a folder's.
+        BuildError: if the file or column is missing, or an id is repeated or no valid folder name.
     """
     fix = "course class --roster FILE writes it from your platform's list of participants"
     try:
@@ -57,7 +56,7 @@ def read_students(roster: Path) -> list[str]:
         student = unicodedata.normalize("NFC", (row["student_id"] or "").strip())
         if not _STUDENT.fullmatch(student):
             raise BuildError(
-                f"{roster}:{line}: {student!r} can't be the name of a student's folder: write a "
+                f"{roster}:{line}: {student!r} is no valid folder name: write a "
                 "student_id without spaces, slashes and the like"
             )
         if student in students:
@@ -80,11 +79,11 @@ def write(
         workspace: nbgrader's course directory, which has the class's release.
         api: nbgrader's API on it.
         student: the student's name in the gradebook.
-        key: decides the student's variant, see :func:`.variants.choose`.
-        repository: the course's public address.
+        key: determines the student's variant, see :func:`.variants.choose`.
+        repository: the course's public URL.
 
     Yields:
-        What is wrong with a release, see :func:`.release_check.find_problems`.
+        The problems of each release, see :func:`.release_check.find_problems`.
     """
     for lesson in lessons:
         variant = variants.choose(lesson, key, f"the variant of {student}")
@@ -104,11 +103,11 @@ def write(
 
 
 def without_answers(notebook, api):
-    """The release of an instructor's notebook, which is not changed, as nbgrader makes it.
+    """The release that nbgrader generates from an instructor's notebook, which is not changed.
 
-    What the class's release has gone through is left out: ``SaveCells``, which enters the items
-    into the gradebook, and ``CheckCellMetadata``, which takes most of the time. The metadata are
-    the same.
+    Two preprocessors are skipped, since the class's release has passed them with the same metadata:
+    ``SaveCells``, which enters the items into the gradebook, and ``CheckCellMetadata``, which takes
+    most of the time.
     """
     from traitlets import import_item
 

@@ -1,8 +1,7 @@
-"""What only the instructor's side holds: the answers, the reference solutions and hidden cases, and
-the course's secret.
+"""Answer keys, with reference solutions and hidden cases, and the course's secret.
 
-It is read from the instructor notebooks that the build wrote, so that what is graded is what was
-handed out, even if a source in ``solutions/`` has changed since. None of it enters a sandbox.
+Keys are read from the instructor notebooks that the build wrote, so that they match the release
+even if a source in ``solutions/`` has changed since. None of this enters a sandbox.
 """
 
 import ast
@@ -26,16 +25,15 @@ from course_grading.sandbox.guest.dependencies import NumberedStatement, require
 from course_lib import __version__
 from course_lib.quiz.answers import Key
 
-# The version of the grading rules: raise it, and every submission is graded again.
+# The version of the grading rules: after an increase, every submission is graded again.
 VERSION = 2
 
 
 @dataclass(frozen=True)
 class QuestionKey:
-    """A question: what is right and wrong, and its points, as in :mod:`course_lib.quiz.answers`.
+    """The key of a question; ``right`` and ``wrong`` as in :mod:`course_lib.quiz.answers`.
 
-    ``choose`` is the answer's format as text; it is empty for letters of options, which have no
-    ``tolerance`` either.
+    ``choose`` is the answer's format as text. For choice questions it and ``tolerance`` are empty.
     """
 
     name: str
@@ -47,17 +45,18 @@ class QuestionKey:
 
     @property
     def key(self) -> Key:
-        """What an answer is worth."""
+        """The same, for scoring answers."""
         return Key.make(self.right, self.wrong, self.points, self.choose, self.tolerance)
 
 
 @dataclass(frozen=True)
 class ExerciseKey:
-    """An exercise: which function is called, and the source of its reference and hidden cases.
+    """The key of an exercise: the function to call, its reference, and its hidden cases.
 
-    ``hidden`` defines ``cases(rng)`` and ``comparison``, which is ``tolerance`` or ``agrees``.
-    ``cells`` are the code cells up to its check, in order. ``formerly`` is the function's signature
-    in an earlier release, ``name`` or ``name(a, b)``; empty if the lesson gives none.
+    ``hidden`` defines ``cases(rng)`` and the name in ``comparison``, "tolerance" or "agrees".
+    ``cells`` are the code cells up to and including its check, in order. ``formerly`` is the
+    function's signature in an earlier release, ``name`` or ``name(a, b)``; empty if the lesson
+    gives none.
     """
 
     name: str
@@ -71,7 +70,7 @@ class ExerciseKey:
 
     @property
     def visible_check(self) -> str:
-        """The asserts of its check cell that students see."""
+        """The part of its check cell that students see."""
         return self.cells[-1].rpartition("quiz.passed(")[0]
 
     @property
@@ -87,7 +86,7 @@ class ExerciseKey:
 
     @property
     def former_signature(self) -> tuple[str, ...]:
-        """The same of an earlier release; empty if the lesson gives none."""
+        """The signature in an earlier release; empty if the lesson gives none."""
         name, *parameters = re.findall(r"\w+", self.formerly) or [""]
         if not name:
             return ()
@@ -96,9 +95,7 @@ class ExerciseKey:
 
 @dataclass(frozen=True)
 class AnswerKey:
-    """Everything with which submissions of one lesson are graded; ``release`` is the notebook that
-    was handed out (JSON).
-    """
+    """The answer key of one lesson; ``release`` is the notebook that was handed out (JSON)."""
 
     lesson: str
     release: str
@@ -113,15 +110,15 @@ class AnswerKey:
 
     @functools.cached_property
     def modules(self) -> tuple[str, ...]:
-        """What the lesson's exercises import, for a sandbox to import once."""
+        """The modules that the lesson's exercises import, which a sandbox imports once."""
         return tuple(
             sorted({module for exercise in self.exercises for module in _imports(exercise)})
         )
 
     @functools.cached_property
     def renamed(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-        """Today's and the former signature of each function that an earlier release had by another
-        name, or with other parameters.
+        """The current and the former signature of each function whose name or parameters differ in
+        an earlier release.
         """
         return tuple((e.signature, e.former_signature) for e in self.exercises if e.formerly)
 
@@ -137,9 +134,9 @@ class ExerciseRunner:
 
 
 def read(workspace: Path, lesson: str, student: str = "") -> AnswerKey:
-    """The answer key of a released lesson; the student's own if the student got an own release.
+    """The answer key of a released lesson: that of the student's variant, if there is one.
 
-    Its exercises are the class's: only questions have variants.
+    Exercises are always the class's: only questions have variants.
 
     Raises:
         AnswerKeyError: if its instructor notebook or its release is missing or damaged.
@@ -148,18 +145,19 @@ def read(workspace: Path, lesson: str, student: str = "") -> AnswerKey:
         return _read(workspace, "source", "release", lesson)
     own = _read(workspace, f"source-students/{student}", f"students/{student}", lesson)
     class_source = workspace / "source" / lesson / f"{lesson}.ipynb"
-    changed = class_source.stat().st_mtime_ns if class_source.is_file() else 0
-    return replace(own, exercises=_class_exercises(workspace, lesson, changed))
+    mtime = class_source.stat().st_mtime_ns if class_source.is_file() else 0
+    return replace(own, exercises=_class_exercises(workspace, lesson, mtime))
 
 
 def has_own(workspace: Path, lesson: str, student: str) -> bool:
-    """Whether a student got a variant of this lesson, different from the class's."""
+    """Whether a student has a variant of this lesson, instead of the class's."""
     source = workspace / "source-students" / student / lesson / f"{lesson}.ipynb"
     return bool(student) and source.is_file()
 
 
 @functools.lru_cache(maxsize=64)
-def _class_exercises(workspace: Path, lesson: str, changed: int) -> tuple[ExerciseKey, ...]:
+def _class_exercises(workspace: Path, lesson: str, mtime: int) -> tuple[ExerciseKey, ...]:
+    """Cached; ``mtime`` of the instructor notebook invalidates the cache."""
     return _read(workspace, "source", "release", lesson).exercises
 
 
@@ -229,7 +227,7 @@ def _check_name(visible: str) -> str:
 
 
 def _without_scoring(hidden: str) -> str:
-    """What defines the cases: without the lines that score them in nbgrader's own way."""
+    """The source without the lines that score the cases in nbgrader's own ``autograde``."""
     statements = [
         node
         for node in ast.parse(hidden).body
@@ -244,8 +242,8 @@ def _required(exercise: ExerciseKey) -> list[NumberedStatement]:
 
 
 def check_names(exercise: ExerciseKey) -> dict[str, Any]:
-    """The names that an exercise's visible check needs of its lesson, with the reference's
-    function.
+    """The names that an exercise's visible check needs from its lesson; the function is the
+    reference's.
     """
     target = ast.parse(f"{exercise.reference}\n{exercise.visible_check}")
     cells = [ast.parse(source) for source in exercise.cells[:-1]]
@@ -269,8 +267,8 @@ def _imports(exercise: ExerciseKey) -> set[str]:
 
 @functools.lru_cache(maxsize=256)
 def prepare(exercise: ExerciseKey) -> ExerciseRunner:
-    """Run the instructor's own code of an exercise, and what it needs of its lesson, once in this
-    process.
+    """Run an exercise's reference and hidden cases, and the code of the lesson that they need, once
+    in this process.
     """
     names: dict[str, Any] = {"__name__": f"key of {exercise.name}"}
     for _, statement in _required(exercise):
@@ -288,7 +286,7 @@ def prepare(exercise: ExerciseKey) -> ExerciseRunner:
 
 
 def course_secret(workspace: Path) -> bytes:
-    """The course's secret, made at the first run. Only its owner may read it."""
+    """The course's secret, created on first use in a file with mode 0600."""
     path = workspace / "secret"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -300,8 +298,8 @@ def course_secret(workspace: Path) -> bytes:
 
 
 def seeds(secret: bytes, key: AnswerKey, student: str) -> dict[str, int]:
-    """The seed of each exercise's hidden cases for one student: the same in every run, and known to
-    nobody else.
+    """The seed of each exercise's hidden cases for one student: deterministic, but unpredictable
+    without the secret.
     """
     return {
         exercise.name: int.from_bytes(

@@ -1,16 +1,16 @@
-"""The calls of a student's function: in which order and how often, and what came of each.
+"""Call a student's function: the order of the calls, their repetition, and their outcomes.
 
-A score must not depend on where a call stands, on the calls before it, or on which calls a function
-can tell apart. So the hidden cases and the calls of the visible check are mixed in a random order,
-and every hidden case is called again after the others, in another random order: a case counts if it
-is right each time. Where a fork is cheap, each case is also called in a process of its own, which
-no other case has touched.
+A score must not depend on the position of a call, on earlier calls, or on whether a function can
+tell hidden cases from visible ones. So the hidden cases and the calls of the visible check are
+shuffled together, and every hidden case is called again afterwards, in another random order: a case
+passes only if it is right each time. Where a fork is cheap, each case is also called in a fresh
+process of its own.
 
 Forking is cheap without torch: the exercises of the sample lesson take 0.07 s of CPU time for each
 submission, and 0.02 s without these forks. It is expensive once torch is loaded: lesson 2 would
 take 2.2 s instead of 0.36 s (docs/measured.md). There only the second call detects a result that
-depends on earlier calls. Neither detects state kept in files, which gains nothing: the code does
-not know which calls are the hidden ones.
+depends on earlier calls. Neither detects state kept in files, but such state gains nothing: the
+code can't tell which calls are the hidden ones.
 """
 
 import random
@@ -21,30 +21,32 @@ from typing import Any
 from course_grading.sandbox.guest import serialize
 from course_grading.sandbox.host import Job, JobResult, Sandbox
 
-# Calls of an exercise that may exceed a limit of time before its remaining ones count as too slow.
+# Timeouts in an exercise after which its remaining calls count as timed out too.
 MAX_TIMEOUTS = 2
-# Seconds in which the exercises of one submission may run, waiting for a free processor excluded.
+# Seconds for all exercises of one submission, without the time spent waiting for a free processor.
 MAX_SECONDS = 180.0
 
-# a call's line, unparsed; or how its process ended without one
+# a call's output line, unparsed; or how its process ended without one
 Outcome = bytes | str
 
 
 @dataclass
 class TimeBudget:
-    """What is left of the time of one submission."""
+    """The remaining time of one submission."""
 
     seconds: float = MAX_SECONDS
 
     def spend(self, seconds: float) -> bool:
-        """Whether nothing is left after that."""
+        """Subtract seconds; return whether the budget is exhausted."""
         self.seconds -= seconds
         return self.seconds <= 0
 
 
 @dataclass(frozen=True)
 class NotRun:
-    """No call was made: how the job ended, and the line in which the guest program says why."""
+    """No call was made: ``header`` is the line in which the guest program says why, ``status`` how
+    the job ended.
+    """
 
     header: dict[str, Any]
     status: str
@@ -52,10 +54,11 @@ class NotRun:
 
 @dataclass(frozen=True)
 class CallOutcomes:
-    """What came of one call, made several times.
+    """The outcomes of one call, made several times.
 
-    ``alone``: in a process of its own; None where a fork is not cheap. ``first`` and ``again``:
-    among the others; None for a call of the visible check, and if the time was over before.
+    ``alone``: in a process of its own; None where a fork is not cheap. ``first`` and ``again``: in
+    the shared process; ``again`` is None for a call of the visible check, and if the job ended
+    before it.
     """
 
     alone: Outcome | None
@@ -64,16 +67,16 @@ class CallOutcomes:
 
     @property
     def in_order(self) -> list[Outcome]:
-        """Those that there are, in the order in which they were made."""
+        """The outcomes that are not None, in the order of the calls."""
         return [outcome for outcome in (self.alone, self.first, self.again) if outcome is not None]
 
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Every time that a call is made has a number of its own: which lines of the output are its."""
+    """Numbers the repetitions of every call, to find their lines in the output."""
 
     calls: int
-    hidden: int  # the first of the calls; the others are the visible check's
+    hidden: int  # the first ``hidden`` calls are hidden cases, the others the visible check's
 
     def first(self, call: int) -> int:
         return call
@@ -92,8 +95,8 @@ class _Numbers:
 
 
 class _Attempts:
-    """What is known so far: an outcome for each number, and which calls have failed for good and
-    are not made again.
+    """The state between jobs: the outcome of each number, and the calls that have failed for good,
+    which are not made again.
     """
 
     def __init__(self, numbers: _Numbers):
@@ -103,41 +106,43 @@ class _Attempts:
         self._timeouts = 0
 
     def left(self, numbers: Iterable[int]) -> list[int]:
-        """Those of calls that have not failed."""
+        """The numbers whose calls have not failed."""
         return [number for number in numbers if self.numbers.call(number) not in self.failed]
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those without an outcome."""
+        """The numbers without an outcome."""
         return [number for number in numbers if number not in self.outcomes]
 
     def is_finished(
         self, result: JobResult, alone: Sequence[int], together: Sequence[int], too_slow: bool
     ) -> bool:
-        """Find out what failed in a job that made these calls.
+        """Record which calls failed in a job that made these calls.
 
         Returns:
-            Whether nothing is left to do.
+            Whether no further job is needed.
         """
         order = [*alone, *together]
-        reached = max((n for n, number in enumerate(order) if number in self.outcomes), default=-1)
+        reached = max((i for i, number in enumerate(order) if number in self.outcomes), default=-1)
         for number in self.missing(alone if result.status == "done" else order[: reached + 1]):
             if number in alone:  # its own process ended, and the job went on
                 self._fail(number, "done")
         interrupted = self.missing(together)
         if interrupted and not self.left(interrupted[:1]):
-            return False  # it was interrupted by a call that has just failed alone, too
+            return False  # interrupted by a call that has just failed alone
         missing = self.left(self.missing(order))
         if not missing:
             return True
         if result.status != "done" and all(map(self.numbers.is_again, missing)):
             return True
-        # each call may end its process after a long time
+        # each remaining call might time out, too
         self._timeouts += result.status == "time"
         is_last = too_slow or self._timeouts >= MAX_TIMEOUTS
         failing = missing if is_last else missing[:1]
         if is_last and not too_slow and missing[0] in alone:
-            # the visible check is still to come, and decides what the student reads
-            failing = [n for n in missing if self.numbers.call(n) < self.numbers.hidden]
+            # the visible check is not made yet, and determines the student's message
+            failing = [
+                number for number in missing if self.numbers.call(number) < self.numbers.hidden
+            ]
         for number in failing:
             self._fail(number, "time" if too_slow else result.status)
         return is_last and failing == missing
@@ -147,7 +152,7 @@ class _Attempts:
         self.failed[self.numbers.call(number)] = outcome
 
     def of(self, call: int, is_hidden: bool) -> CallOutcomes:
-        """What came of a call."""
+        """The outcomes of a call."""
         failure = self.failed.get(call)
         again = self.outcomes.get(self.numbers.again(call), failure)
         return CallOutcomes(
@@ -160,14 +165,14 @@ class _Attempts:
 def make_calls(
     job: Job, hidden: int, seed: int, sandbox: Sandbox, budget: TimeBudget
 ) -> list[CallOutcomes] | NotRun:
-    """Make the calls ``job.cases``, numbered from 0, of which the first are the ``hidden`` ones.
+    """Make the calls ``job.cases``, numbered from 0; the first ``hidden`` ones are hidden cases.
 
-    A call that ends the process, or exceeds a limit, fails: all others are made again in a new
-    process. Again, and not only those that are left: a function that is right in the first calls of
-    a process would else be right in many of them.
+    A call that ends the process, or exceeds a limit, fails, and all others are made again in a new
+    process: all of them, not only the remaining ones, because otherwise a function that is right
+    only in the first calls of a process could restart it, and be right in many calls.
 
     Returns:
-        The outcomes of each call.
+        The outcomes of each call, or why none was made.
     """
     arguments = [pickled for _, pickled in job.cases]
     numbers = _Numbers(len(arguments), hidden)
@@ -188,7 +193,7 @@ def make_calls(
         written = serialize.find_lines(result.output, {*together, *alone})
         if is_first and (reason := _not_run(job, written.header, result)):
             return reason
-        for number in together:  # what an earlier process wrote counts no more
+        for number in together:  # outcomes of an earlier process no longer count
             attempts.outcomes.pop(number, None)
         attempts.outcomes |= written.cases
         too_slow = budget.spend(result.seconds) or result.seconds > sandbox.limits.wall_seconds
@@ -197,7 +202,7 @@ def make_calls(
 
 
 def _make_orders(numbers: _Numbers, seed: int) -> tuple[list[int], list[int]]:
-    """The numbers of the calls that share a process, and of those that have one of their own."""
+    """The shuffled numbers of the calls in the shared process, and of those in their own."""
     rng = random.Random(seed)  # the seed is a secret
     first, again, alone = (
         [*range(count)] for count in (numbers.calls, numbers.hidden, numbers.hidden)
@@ -209,7 +214,7 @@ def _make_orders(numbers: _Numbers, seed: int) -> tuple[list[int], list[int]]:
 
 
 def _not_run(job: Job, line: bytes, result: JobResult) -> NotRun | None:
-    """Why nothing was run, if that is so."""
+    """Why no call was made; None if calls were made."""
     header = serialize.parse_line(line)
     is_not_run = header != {"check": None} if job.check else "stopped" in header
     return NotRun(header, result.status) if is_not_run else None

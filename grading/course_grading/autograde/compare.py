@@ -1,6 +1,4 @@
-"""Score a code exercise by its outputs: the learner's function and the reference, on the same
-arguments.
-"""
+"""Score a code exercise: compare the outputs of the learner's function and of the reference."""
 
 import contextlib
 import copy
@@ -13,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_NUMBERS = "biufc"  # the kinds of arrays that hold booleans or numbers
+_NUMERIC_KINDS = "biufc"  # NumPy's dtype kinds of booleans and numbers
 SolvedCase = tuple[tuple, Any]  # a case's arguments, and the result of the reference
 
 
@@ -28,26 +26,26 @@ def score_cases(
     agrees: Callable[..., bool] | None = None,
     formerly: str = "",
 ) -> float:
-    """The points that a learner's function earns: its share of the cases in which it agrees.
+    """Score a learner's function by the share of the cases in which its output agrees.
 
-    Only nbgrader's own ``autograde``, with nbgrader's configuration, runs this; ``course grade``
-    reads its arguments.
+    Only nbgrader's own ``autograde``, with nbgrader's configuration, runs this. ``course grade``
+    only reads its arguments from the notebook.
 
     Args:
         function: the name of the function, looked up in ``names``.
-        reference: the source of the exercise's solution, which defines the function of the same
+        reference: the source of the reference solution, which defines the function of the same
             name.
         cases: yields one tuple of arguments per case (a single argument need not be a tuple).
-        points: what full agreement earns.
+        points: the maximum score.
         names: the notebook's globals: the learner's functions, and what the lesson imported.
-        tolerance: how far numbers may differ, absolutely and relatively.
-        agrees: compares instead, ``agrees(output, reference, *arguments)``, where many answers are
-            right.
+        tolerance: absolute and relative tolerance of numbers.
+        agrees: ``agrees(output, reference, *arguments)`` compares instead of ``tolerance``, where
+            many answers are right.
         formerly: the function's signature in an earlier release, ``name`` or ``name(a, b)``.
 
     Returns:
-        A number from 0 to ``points``, see :func:`share`. A function that is missing, raises or
-        changes an array among its arguments earns nothing for that case.
+        The score, from 0 to ``points``, see :func:`share`. A case fails if the function is missing,
+        raises, or changes an array among its arguments.
     """
     namespace = dict(names)
     exec(compile(reference, f"<reference of {function}>", "exec"), namespace)
@@ -62,15 +60,14 @@ def score_cases(
             expected = reference_function(*copy.deepcopy(arguments))
         except Exception as error:
             print(
-                f"The reference could not run ({error!r}): did you redefine a name that it needs, "
+                f"The reference failed ({error!r}): did you redefine a name that it needs, "
                 "such as np?"
             )
             return 0.0
         after = copy.deepcopy(arguments)
         solved.append((arguments, expected))
         try:
-            # What a learner's function prints is not an answer, and on stderr it would cost the
-            # cell in nbgrader.
+            # nbgrader scores a cell with output on stderr as 0
             with (
                 open(os.devnull, "w") as sink,
                 contextlib.redirect_stdout(sink),
@@ -80,10 +77,10 @@ def score_cases(
             agreed += output_agrees(
                 output, expected, arguments, after, tolerance=tolerance, agree=agrees
             )
-        # an error of any kind costs this case only
+        # any error fails this case only
         except (Exception, SystemExit):
             continue
-    print(f"{agreed} of {len(solved)} hidden cases agree.")
+    print(f"{agreed} of {len(solved)} hidden cases passed.")
     constant = cases_of_best_constant(solved, tolerance=tolerance, agree=agrees)
     return points * share(agreed, len(solved), constant)
 
@@ -91,8 +88,8 @@ def score_cases(
 def share(right: int, count: int, constant: int) -> float:
     """The share of an exercise's points for ``right`` of ``count`` cases.
 
-    As in a question, what needs no understanding earns nothing: here one and the same result for
-    every case, which is right in ``constant`` of them.
+    It is corrected for guessing, as in questions: always returning the same result, which is right
+    in ``constant`` cases, earns nothing.
     """
     return max(0.0, (right - constant) / (count - constant))
 
@@ -100,14 +97,14 @@ def share(right: int, count: int, constant: int) -> float:
 def cases_of_best_constant(
     cases: Sequence[SolvedCase], *, tolerance: float, agree: Callable | None = None
 ) -> int:
-    """In how many cases the result of the same one would be right, at most. 0 if all results
-    differ, so that no constant can be guessed, and if all agree: then the answer is a constant.
+    """The most cases in which one constant result is right. 0 if it is only one case, so that
+    guessing a constant is no use, or all cases, so that a constant is the answer.
     """
     most = 0
     for _, constant in cases:
         right = 0
         for arguments, expected in cases:
-            with contextlib.suppress(Exception):  # what can't be compared does not agree
+            with contextlib.suppress(Exception):  # results that can't be compared do not agree
                 right += _result_agrees(constant, expected, arguments, tolerance, agree)
         most = max(most, right)
     return most if 1 < most < len(cases) else 0
@@ -122,7 +119,7 @@ def output_agrees(
     tolerance: float,
     agree: Callable | None = None,
 ) -> bool:
-    """Whether an output is right, and the arrays among the arguments are unchanged.
+    """Whether an output is right, and no array among the arguments was modified.
 
     Args:
         output: what the learner's function returned.
@@ -130,7 +127,7 @@ def output_agrees(
         arguments: the arguments before the call.
         after: the arguments after the call.
         tolerance: see :func:`score_cases`.
-        agree: compares outputs instead, as ``agrees`` of :func:`score_cases`.
+        agree: see ``agrees`` of :func:`score_cases`.
     """
     return (
         _result_agrees(output, expected, arguments, tolerance, agree)
@@ -148,8 +145,8 @@ def _result_agrees(
 
 
 def values_equal(output: Any, expected: Any, tolerance: float) -> bool:
-    """Whether two results are the same: numbers within ``tolerance``, arrays of one shape, tuples
-    item by item.
+    """Whether two results are equal: numbers within ``tolerance``, arrays also in their shape,
+    containers item by item.
     """
     output, expected = _to_plain(output), _to_plain(expected)
     if isinstance(expected, (list, tuple)):
@@ -163,7 +160,7 @@ def values_equal(output: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, np.ndarray):
         if not isinstance(output, np.ndarray) or output.shape != expected.shape:
             return False
-        if expected.dtype.kind not in _NUMBERS or output.dtype.kind not in _NUMBERS:
+        if expected.dtype.kind not in _NUMERIC_KINDS or output.dtype.kind not in _NUMERIC_KINDS:
             return bool(np.array_equal(output, expected))
         return bool(np.allclose(output, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
     if isinstance(expected, bool) or expected is None or isinstance(expected, str):
@@ -179,7 +176,7 @@ def _unchanged(after: Any, before: Any) -> bool:
 
 
 def _to_plain(value: Any) -> Any:
-    """Tensors as arrays; NumPy numbers and arrays without dimensions as Python numbers."""
+    """Convert tensors to arrays, and NumPy scalars and 0-d arrays to Python numbers."""
     torch = sys.modules.get("torch")  # without torch imported there can be no tensor
     if torch is not None and isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()

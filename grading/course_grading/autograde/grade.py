@@ -1,10 +1,9 @@
-"""Grade one submission: bytes in, points and messages out. No state passes from one to the next.
+"""Grade one submission. The result depends on nothing from other submissions.
 
 Questions are read, not run. Exercises run in the sandbox, which returns the result of the student's
-function for each hidden case; the reference is computed, and compared, here, and the visible check
-is repeated here with the values that came out. Messages are for
-students: they never show hidden inputs, the reference's results, or text that a student's code can
-choose.
+function for each hidden case. The reference solution is run and compared outside the sandbox, where
+the visible check is also repeated with the returned results. Messages are for students: they never
+show hidden inputs, the reference's results, or text that a student's code can choose.
 """
 
 import copy
@@ -43,16 +42,17 @@ from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, parse_cell
 from course_grading.sandbox.host import Job, Limits, Sandbox, pickle_arguments
 from course_lib.quiz import scoring
 
-MAX_CELL_LENGTH = 200_000  # characters; what students write has a few hundred
-_MAX_TRANSFORMED = 20_000  # characters; IPython needs minutes for hostile megabytes
-# what a merge or a copy from a chat leaves around code
-_DAMAGED_CODE = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7}|```|~~~)", re.MULTILINE)
+MAX_CELL_LENGTH = 200_000  # characters; typical cells have a few hundred
+_MAX_TRANSFORMED = 20_000  # characters; IPython takes minutes for hostile megabytes
+# Git conflict markers and Markdown code fences
+_CONFLICT_MARKER_OR_FENCE = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7}|```|~~~)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class GradingTask:
-    """One submission to grade. ``seeds`` are those of its hidden cases; ``timestamp`` says when it
-    was handed in, if known; ``key`` is the student's own, if it differs from the class's.
+    """One submission to grade. ``seeds`` are the seeds of its hidden cases; ``timestamp`` is when
+    it was handed in, if known; ``key`` is the answer key of the student's variant, None for the
+    class's.
     """
 
     student: str
@@ -65,8 +65,8 @@ class GradingTask:
     key: AnswerKey | None = None
 
     def digest(self, key: AnswerKey) -> str:
-        """A SHA-256 of everything that decides the result: the submission, its timestamp, and the
-        answer key of its lesson.
+        """A SHA-256 of everything that determines the result: student, lesson, timestamp, seeds,
+        answer key, and the submission's bytes.
         """
         parts = [
             self.student,
@@ -81,7 +81,7 @@ class GradingTask:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """One question or exercise: what it earned, the message for the student, and the answer.
+    """The result of one question or exercise; ``points`` is its maximum score.
 
     ``answer`` is the recorded answer to a question, such as ``"AC"`` or ``"196,608"``, and ``""``
     for an exercise (its code is in ``SubmissionResult.sources``). ``manual`` flags it for manual
@@ -100,7 +100,7 @@ class ItemResult:
 class SubmissionResult:
     """The result of a submission; if it could not be graded, ``problem`` says why.
 
-    ``sources`` are the student's cells by grade id, ``missing`` the cells that were not found.
+    ``sources`` are ``(grade id, source)`` of the student's cells, ``missing`` the ids not found.
     """
 
     student: str
@@ -114,16 +114,16 @@ class SubmissionResult:
     problem: str = ""
 
     def to_json(self) -> str:
-        """The text of a result file; the same result always gives the same text."""
+        """The text of a result file, which is the same for equal results."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
     @staticmethod
     def from_json(text: str) -> "SubmissionResult":
-        """What :meth:`to_json` wrote, in this version of the course or in an earlier one."""
+        """Parse the output of :meth:`to_json`, of this or an earlier version of the course."""
         fields = json.loads(text)
-        for former, name in (("marks", "items"), ("when", "timestamp")):
-            if former in fields:
-                fields[name] = fields.pop(former)
+        for old_name, name in (("marks", "items"), ("when", "timestamp")):
+            if old_name in fields:
+                fields[name] = fields.pop(old_name)
         fields["items"] = tuple(ItemResult(**item) for item in fields["items"])
         fields["sources"] = tuple((name, source) for name, source in fields["sources"])
         return SubmissionResult(**{**fields, "missing": tuple(fields["missing"])})
@@ -131,9 +131,9 @@ class SubmissionResult:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a call, and what an error is about; both empty if nothing is wrong.
+    """What is wrong with a call, and the detail of an error; both empty if the result is right.
 
-    ``is_unreadable``: its line is damaged or forged.
+    ``is_unreadable``: the output can't be parsed or compared, so it may be damaged or forged.
     """
 
     text: str = ""
@@ -142,11 +142,11 @@ class Fault:
 
 
 def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
-    """Grade one submission. What is wrong with it is in the result; nothing in it can raise.
+    """Grade one submission. Its problems are part of the result: no submission raises an exception.
 
     Raises:
-        SandboxError: if the sandbox does not work, which is not the submission's fault.
-        ReferenceSolutionError: if a lesson's own reference fails on a hidden case.
+        SandboxError: if the sandbox does not work.
+        ReferenceSolutionError: if a reference solution fails on a hidden case.
     """
     header: dict[str, Any] = {
         "student": task.student,
@@ -169,7 +169,7 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
             message = f"Not answered: the cell {reason}."
             items.append(ItemResult(exercise.name, 0.0, exercise.points, message))
         else:
-            cells = _cells_until(notebook, code)
+            cells = _cells_through(notebook, code)
             items.append(_grade_exercise(exercise, cells, task, key, budget))
     return SubmissionResult(
         **header,
@@ -180,22 +180,24 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
 
 
 def _rebuild(data: bytes, key: AnswerKey) -> tuple[Any, dict[str, str], list[str]]:
-    """The release with the student's work in it, the student's cells, and those not found."""
+    """The release with the student's cells in it, their sources, and the ids not found."""
     release = nbformat.reads(key.release, as_version=4)
     try:
         notebook, missing = rebuild(notebooks.parse(data), release)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply to be a notebook: ask for it again") from error
+        raise ValueError(
+            "it is nested too deeply to be a notebook: ask the student to resubmit"
+        ) from error
     sources = _student_sources(notebook)
     if len(missing) == len(sources):
         raise ValueError(
-            "none of the lesson's answer or exercise cells is in it: is it another notebook?"
+            "it contains none of the lesson's answer or exercise cells: is it the right notebook?"
         )
     for name, source in sources.items():
         if len(source) > MAX_CELL_LENGTH:
             raise ValueError(
                 f"its cell {name} has {len(source):,} characters, more than {MAX_CELL_LENGTH:,}: "
-                "look at it"
+                "inspect it by hand"
             )
     return notebook, sources, missing
 
@@ -208,7 +210,7 @@ def _student_sources(notebook) -> dict[str, str]:
     }
 
 
-def _cells_until(notebook, grade_id: str) -> list[str]:
+def _cells_through(notebook, grade_id: str) -> list[str]:
     """The sources of the code cells, from the first to the one with this grade id."""
     sources = []
     for cell in notebook.cells:
@@ -220,15 +222,16 @@ def _cells_until(notebook, grade_id: str) -> list[str]:
 
 
 def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResult:
-    """Score a question by the literal in its cell. What can't be read is flagged for manual
-    grading: never is an answer worth 0 because of how it was typed.
+    """Score a question by the literal in its cell. An answer that can't be read is flagged for
+    manual grading, so that its notation costs no points. A readable one that breaks the question's
+    rules, such as two letters for a single choice, scores 0.
     """
-    name, points = question.name, question.points
+    name, max_score = question.name, question.points
     try:
         text = scoring.extract_answer(sources[f"{name}-answer"])
     except ValueError as error:
         message = f"Not read: {error}. Your instructor will look at it."
-        return ItemResult(name, 0.0, points, message, manual=True)
+        return ItemResult(name, 0.0, max_score, message, manual=True)
     key = question.key
     try:
         answer = key.format.parse(text)
@@ -237,15 +240,15 @@ def _grade_question(question: QuestionKey, sources: dict[str, str]) -> ItemResul
         message = f"Not counted: {error}"
         if not is_readable:
             message += " Your instructor will look at it."
-        return ItemResult(name, 0.0, points, message, manual=not is_readable)
+        return ItemResult(name, 0.0, max_score, message, manual=not is_readable)
     message = f"Recorded: {key.format.describe(answer)}." if answer else "No answer."
-    return ItemResult(name, key.score(answer), points, message, answer)
+    return ItemResult(name, key.score(answer), max_score, message, answer)
 
 
 def _grade_exercise(
     exercise: ExerciseKey, cells: list[str], task: GradingTask, key: AnswerKey, budget: TimeBudget
 ) -> ItemResult:
-    if _DAMAGED_CODE.search(cells[-1]) and not _is_python(cells[-1]):
+    if _CONFLICT_MARKER_OR_FENCE.search(cells[-1]) and not _parses_as_cell(cells[-1]):
         return ItemResult(exercise.name, 0.0, exercise.points, messages.DAMAGED_CODE, manual=True)
     runner, check = prepare(exercise), visible_check.record(exercise)
     seed = task.seeds[exercise.name]
@@ -259,27 +262,30 @@ def _grade_exercise(
         message = messages.explain_not_run(exercise, outcomes.header, outcomes.status, cells)
         return ItemResult(exercise.name, 0.0, exercise.points, message)
     visible = [outcome.first for outcome in outcomes[len(cases) :]]
-    if check and (failure := _check_failure(check, visible)):
-        message = messages.explain_failed_check(exercise, failure)
+    if check and (error := _visible_check_error(check, visible)):
+        message = messages.explain_failed_check(exercise, error)
         return ItemResult(exercise.name, 0.0, exercise.points, message)
-    all_faults = [
-        [_describe_fault(outcome, case, runner, cells[-1]) for outcome in made.in_order]
-        for case, made in zip(cases, outcomes, strict=False)
+    hidden = outcomes[: len(cases)]
+    faults_by_case = [
+        [_describe_fault(outcome, case, runner, cells[-1]) for outcome in call_outcomes.in_order]
+        for case, call_outcomes in zip(cases, hidden, strict=True)
     ]
-    if any(map(_depends_on_calls, all_faults)):
+    if any(map(_depends_on_calls, faults_by_case)):
         message = messages.DEPENDS_ON_CALLS
         return ItemResult(exercise.name, 0.0, exercise.points, message, manual=True)
-    # the case is as right as the worst of its calls
-    faults = [max(made, key=lambda fault: bool(fault.text)) for made in all_faults]
+    # a case passes only if all its calls pass
+    faults = [
+        max(case_faults, key=lambda fault: bool(fault.text)) for case_faults in faults_by_case
+    ]
     item = _score_exercise(exercise, cases, faults)
-    if any(made.again is None for made in outcomes[: len(cases)]):
+    if any(call_outcomes.again is None for call_outcomes in hidden):
         message = f"{item.message} {messages.NOT_REPEATED}"
         return replace(item, message=message, manual=True)
     return item
 
 
 def _depends_on_calls(faults: list[Fault]) -> bool:
-    """Whether the same call was right and then wrong. A line that can't be read is no result."""
+    """Whether the same call was right and later wrong. Unreadable results are ignored."""
     right = next((n for n, fault in enumerate(faults) if not fault.text), len(faults))
     return any(fault.text and not fault.is_unreadable for fault in faults[right:])
 
@@ -287,29 +293,31 @@ def _depends_on_calls(faults: list[Fault]) -> bool:
 def _score_exercise(
     exercise: ExerciseKey, cases: list[SolvedCase], faults: list[Fault]
 ) -> ItemResult:
-    """Points for the cases without a fault."""
+    """Score an exercise by its cases without a fault."""
     runner = prepare(exercise)
-    # several would be a channel out for hidden inputs: each case could choose one
+    # covert channel: with several details, each case could encode its hidden input
     has_one_detail = len({fault.detail for fault in faults if fault.detail}) == 1
     texts = Counter(
         f"{fault.text}: {fault.detail}" if fault.detail and has_one_detail else fault.text
         for fault in faults
     )
     right = texts.pop("", 0)
-    message = f"{right} of {len(cases)} hidden cases agree."
+    message = f"{right} of {len(cases)} hidden cases passed."
     for text, count in sorted(texts.items()):
         message += f" In {count} {'case' if count == 1 else 'cases'} {text}."
     constant = 0
     if right < len(cases):
         constant = cases_of_best_constant(cases, tolerance=runner.tolerance, agree=runner.agrees)
     if constant and right:
-        message += f" {constant} have one and the same result, which alone earns nothing."
-    points = exercise.points * share(right, len(cases), constant)
-    return ItemResult(exercise.name, points, exercise.points, message)
+        message += (
+            f" {constant} cases have the same expected result; always returning it earns no points."
+        )
+    score = exercise.points * share(right, len(cases), constant)
+    return ItemResult(exercise.name, score, exercise.points, message)
 
 
 def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[SolvedCase]:
-    """Each case's arguments, and the reference's result."""
+    """The arguments of each hidden case, with the reference's result."""
     runner = prepare(exercise)
     for arguments in runner.cases(np.random.default_rng(seed)):
         arguments = arguments if isinstance(arguments, tuple) else (arguments,)
@@ -321,8 +329,10 @@ def _hidden_cases(exercise: ExerciseKey, seed: int) -> Iterator[SolvedCase]:
             ) from error
 
 
-def _check_failure(check: visible_check.RecordedCheck, outcomes: list[Outcome]) -> Exception | None:
-    """Why the visible check fails with the values that came out."""
+def _visible_check_error(
+    check: visible_check.RecordedCheck, outcomes: list[Outcome]
+) -> Exception | None:
+    """The exception of the visible check when it is repeated with the returned results."""
     results: list[Any] = []
     for outcome in outcomes:
         try:
@@ -336,16 +346,16 @@ def _check_failure(check: visible_check.RecordedCheck, outcomes: list[Outcome]) 
 def _describe_fault(
     outcome: Outcome, case: SolvedCase, runner: ExerciseRunner, source: str
 ) -> Fault:
-    """What is wrong with a case's outcome, in words for the student."""
+    """Compare an outcome with the reference's result, and describe the fault for the student."""
     if isinstance(outcome, str):
         return Fault(messages.STATUS_MESSAGES.get(outcome, messages.STATUS_MESSAGES["done"]))
     arguments, expected = case
     line = serialize.parse_line(outcome)
     if "error" in line:
         if line["error"] == "NotImplementedError":
-            return Fault("your function is not written yet (NotImplementedError)")
+            return Fault("your function is not implemented yet (NotImplementedError)")
         detail = messages.error_detail(line["error"], line.get("name"), source)
-        text = f"your function ended in {messages.error_name(line['error'])}"
+        text = f"your function raised {messages.error_name(line['error'])}"
         return Fault(text, detail, is_unreadable=not isinstance(line["error"], str))
     try:
         output = serialize.deserialize(line["output"])
@@ -354,12 +364,13 @@ def _describe_fault(
             output, expected, arguments, after, tolerance=runner.tolerance, agree=runner.agrees
         ):
             return Fault()
-    except Exception:  # an output that can't be compared does not agree
-        return Fault("the result is not the right one", is_unreadable=True)
+    except Exception:  # of deserialising or comparing
+        return Fault("the result could not be compared", is_unreadable=True)
     return Fault(messages.describe_difference(output, expected))
 
 
-def _is_python(source: str) -> bool:
+def _parses_as_cell(source: str) -> bool:
+    """Whether the source is valid code of an IPython cell; False if it is too long to try."""
     if len(source) > _MAX_TRANSFORMED:
         return False
     try:

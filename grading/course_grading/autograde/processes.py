@@ -1,5 +1,5 @@
-"""Worker processes of this machine. Where the system can fork, they fork from a server process that
-has already imported what they need.
+"""Worker processes on this machine. Where the system can fork, they fork from a server process that
+has already imported the modules that they need.
 
 This module is not a part of :mod:`.workers`, because ``course grade`` calls :func:`prepare` before
 it imports anything large.
@@ -21,8 +21,8 @@ _START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_me
 
 
 def prepare() -> None:
-    """Start importing, in the background, what the processes need. Called early, this costs a run
-    no time.
+    """Start importing, in the background, the modules that the processes need. Called early, it
+    adds no time to a run.
     """
     if _START_METHOD == "forkserver":
         multiprocessing.set_forkserver_preload(_PRELOADED)
@@ -46,14 +46,14 @@ def _initialise(
     environment: dict[str, str], initializer: Callable[..., None] | None, arguments: tuple
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.clear()  # a forked process has the environment that its server was started with
+    os.environ.clear()  # a forked process inherits the environment of the server's start
     os.environ.update(environment)
     if initializer is not None:
         initializer(*arguments)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent has ended: while it waits for work, it would not notice."""
+    """End this process when its parent has ended; waiting for work, it would not notice."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,9 +1,9 @@
-"""The visible check of an exercise, repeated on the trusted side.
+"""The visible check of an exercise, repeated outside the sandbox.
 
-In the sandbox the check runs in the student's process, so that its verdict is the student's word.
-Here it runs again with the values that came out: what the student's function returned for the
-check's calls, as plain data. The calls are recorded from the reference, and are cases like the
-hidden ones: the function can't tell them apart by their place.
+In the sandbox the check runs in the student's process, so its verdict can be forged. Here it runs
+again with the results that the student's function returned for the check's calls, as plain data.
+The calls are recorded while the check runs with the reference. They are shuffled with the hidden
+cases, so the function can't tell them apart by their position.
 """
 
 import copy
@@ -27,8 +27,8 @@ class CallFailedError(Exception):
 
 @dataclass(frozen=True)
 class RecordedCheck:
-    """A visible check that can be repeated: its code, the names that it needs, and the pickled
-    arguments of its calls.
+    """A visible check that can be repeated: its code, the function and the names that it needs, and
+    the pickled arguments of its calls.
     """
 
     source: str
@@ -37,9 +37,9 @@ class RecordedCheck:
     calls: tuple[bytes, ...]
 
     def find_failure(self, results: Sequence[Any]) -> Exception | None:
-        """Why the check fails if its calls have these results; None if it passes.
+        """The exception of the check if its calls return these results; None if it passes.
 
-        A result that is an exception is raised in the place of its call.
+        A result that is an exception is raised by its call.
         """
         remaining = iter(results)
 
@@ -54,28 +54,28 @@ class RecordedCheck:
 
 @functools.lru_cache(maxsize=256)
 def record(exercise: ExerciseKey) -> RecordedCheck | None:
-    """Run the visible check with the reference and note its calls.
+    """Run the visible check with the reference and record its calls.
 
     Returns:
-        None if it can't be repeated from values: it makes no calls, its arguments are functions, or
-        it looks at something else than results.
+        None if it can't be repeated: it makes no calls or too many, its arguments can't be pickled,
+        or it depends on more than the function's results.
     """
     try:
         names = check_names(exercise)
-    except Exception:  # the lesson's own code needs the sandbox
+    except Exception:  # the lesson's code runs only in the sandbox
         return None
     calls: list[bytes] = []
     results: list[Any] = []
     reference: Callable[..., Any] = names[exercise.function]
 
-    def note(*arguments, **keywords):
+    def recorder(*arguments, **keywords):
         calls.append(pickle_arguments(arguments, keywords))
         result = reference(*arguments, **keywords)
         results.append(deserialize(json.loads(json.dumps(serialize(result)))))
         return result
 
     source = exercise.visible_check
-    if _failure(source, {**names, exercise.function: note}) or not 0 < len(calls) <= _MAX_CALLS:
+    if _failure(source, {**names, exercise.function: recorder}) or not 0 < len(calls) <= _MAX_CALLS:
         return None
     check = RecordedCheck(source, exercise.function, names, tuple(calls))
     return None if check.find_failure(results) else check

@@ -1,6 +1,4 @@
-"""Many submissions: `grade_submission` mapped over the processes of this machine, or over a Dask
-cluster.
-"""
+"""Grade many submissions in worker processes on this machine, or on a Dask cluster."""
 
 import faulthandler
 import itertools
@@ -15,12 +13,13 @@ from course_grading.autograde import processes
 from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult, grade_submission
 
-MAX_ATTEMPTS = 3  # how often a submission may end the process that grades it
-# Seconds in which a submission must be graded. The limits inside are far lower: this one ends what
-# they miss, such as code for which Python's own parser needs hours.
+MAX_ATTEMPTS = 3  # a submission that ends its worker process so often is given up
+# Seconds for grading a submission. The limits inside are far lower; this one ends cases that they
+# miss, such as code that keeps Python's parser busy for hours.
 MAX_SECONDS = 900.0
 TOO_LONG = (
-    f"not graded: grading it took more than {MAX_SECONDS / 60:.0f} minutes; look at its notebook"
+    f"not graded: grading took more than {MAX_SECONDS / 60:.0f} minutes; inspect the notebook by "
+    "hand"
 )
 
 
@@ -31,8 +30,8 @@ def grade_all(
     workers: int | None = None,
     dask: str | None = None,
 ) -> Iterator[SubmissionResult]:
-    """The result of every task, in order of completion. Only a few tasks are read ahead, however
-    many there are.
+    """Grade every task; yield results in order of completion. Only a few tasks are read ahead,
+    however many there are.
 
     Args:
         tasks: the submissions.
@@ -55,8 +54,8 @@ def failure(task: GradingTask, reason: str) -> SubmissionResult:
 
 
 def grade_safely(task: GradingTask, key: AnswerKey) -> SubmissionResult:
-    """Grade one submission; an error becomes its result."""
-    os.environ["COURSE_MODE"] = "grading"  # nothing trains
+    """Grade one submission; an exception becomes the problem in its result."""
+    os.environ["COURSE_MODE"] = "grading"  # lessons skip training
     try:
         return grade_submission(task, task.key or key)
     except Exception as error:  # one broken submission must not stop the batch
@@ -71,7 +70,7 @@ def _grade_here(
         unfinished = yield from _until_broken(source, keys, workers, ahead=2 * workers)
         if not unfinished:
             return
-        # one of them ended a process: run each alone to find out which one
+        # one of them ended a process: grade each alone to find it
         for task in unfinished:
             for _ in range(MAX_ATTEMPTS - 1):
                 start = time.monotonic()
@@ -83,7 +82,8 @@ def _grade_here(
             else:
                 yield failure(
                     task,
-                    f"not graded: the process that graded it was ended {MAX_ATTEMPTS} times",
+                    f"not graded: its worker process died {MAX_ATTEMPTS} times; inspect the "
+                    "notebook by hand",
                 )
 
 
@@ -112,7 +112,7 @@ def _until_broken(
                 yield result
 
 
-_keys: dict[str, AnswerKey] = {}  # of a worker process
+_keys: dict[str, AnswerKey] = {}  # in each worker process
 
 
 def _set_keys(keys: dict[str, AnswerKey]) -> None:
@@ -121,7 +121,7 @@ def _set_keys(keys: dict[str, AnswerKey]) -> None:
 
 def _grade_in_worker(task: GradingTask) -> SubmissionResult:
     with open(os.devnull, "w") as sink:
-        # ends the process from a thread of its own, whatever Python is doing
+        # a watchdog thread in C, which ends the process even if Python is blocked
         faulthandler.dump_traceback_later(MAX_SECONDS, exit=True, file=sink)
         try:
             return grade_safely(task, _keys[task.lesson])

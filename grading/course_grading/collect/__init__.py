@@ -1,1 +1,1 @@
-"""Collect submissions: find them, read them safely, and rebuild each from the release."""
+"""Collect submissions: find them, read untrusted files safely, and rebuild each notebook."""

@@ -1,8 +1,8 @@
-"""Zip and tar.gz files, seen alike: their entries, and the content of one.
+"""A common interface for zip and tar.gz files: list the entries, open one.
 
-Nothing is trusted: reading the list of entries has limits of its own. A zip has a directory, whose
-size is looked at first. A tar has none: listing it means unpacking all of it, so the bytes, the
-entries and the seconds are limited.
+Archives are untrusted, so listing their entries is limited too. A zip has a central directory,
+whose size is checked first. A tar.gz has none: listing it means unpacking all of it, so bytes,
+entries and seconds are limited.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol, cast
 
 from course_grading.collect.files import printable_name
 
-# what an archive that is damaged, or of an unknown kind, raises while it is read
+# the exceptions of reading a damaged archive, or one of an unknown kind
 DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -35,14 +35,14 @@ DAMAGED = (
 _UTF8_FLAG = 0x800
 _TAR_SUFFIXES = (".tar.gz", ".tgz")
 _CHUNK = 2**20
-_MAX_HEADER = 2**20  # bytes of one header of a tar, which tarfile reads as a whole
-_HEADERS = 32 * 2**20  # bytes that a tar's own headers and padding may take beside the files
+_MAX_HEADER = 2**20  # bytes of one tar header, which tarfile reads at once
+_HEADERS = 32 * 2**20  # bytes of a tar's headers and padding, in addition to the files
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What listing an archive may take: bytes of a zip's directory, bytes that a tar unpacks to,
-    entries, and seconds.
+    """Limits of listing an archive: bytes of a zip's central directory, bytes that a tar.gz unpacks
+    to, entries, and seconds.
     """
 
     directory_size: int
@@ -55,9 +55,9 @@ class ArchiveLimits:
 class ArchiveEntry:
     """One entry.
 
-    ``stored_name`` is its name as the archive has it; ``name`` the same without control characters,
-    and ``is_guess`` says that its encoding had to be guessed. ``kind`` is ``file``, ``folder``,
-    ``link`` or ``other``; ``modified`` in seconds since 1970, None if it makes no sense.
+    ``stored_name`` is its name in the archive, ``name`` the same without control characters;
+    ``is_guess`` if the name's encoding was guessed. ``kind`` is ``file``, ``folder``, ``link`` or
+    ``other``; ``modified`` is in seconds since 1970, None if it is invalid.
     """
 
     stored_name: str
@@ -76,26 +76,26 @@ class Archive(Protocol):
     entries: list[ArchiveEntry]
 
     def open(self, entry: ArchiveEntry) -> IO[bytes]:
-        """The content of an entry, never longer than it declares."""
+        """Open the content of an entry, which is never longer than its declared size."""
         ...
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive that can be opened, by its content and name."""
+    """Whether a file is a zip, by its content, or a tar.gz, by its name."""
     return zipfile.is_zipfile(path) or is_tar_name(path.name)
 
 
 def is_tar_name(name: str) -> bool:
-    """Whether a name is that of a tar.gz."""
+    """Whether a file name is that of a tar.gz."""
     return name.lower().endswith(_TAR_SUFFIXES)
 
 
 @contextmanager
 def open_archive(path: Path, name: str, limits: ArchiveLimits) -> Iterator[Archive]:
-    """Open an archive; ``name`` says which kind it is, as unpacked files have other names on disk.
+    """Open an archive. ``name`` determines its kind: unpacked files have other names on disk.
 
     Raises:
-        ValueError: if it is beyond the limits.
+        ValueError: if it exceeds the limits.
         one of ``DAMAGED``: if it can't be read.
     """
     if not is_tar_name(name):
@@ -143,7 +143,7 @@ def _zip_entry(entry: zipfile.ZipInfo) -> ArchiveEntry:
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> tuple[str, bool]:
-    """The name of an entry, and whether it had to be guessed.
+    """The name of an entry, and whether its encoding was guessed.
 
     macOS writes UTF-8 without the flag that says so; zipfile then reads the bytes as code page 437.
     """
@@ -171,13 +171,13 @@ def _directory_size(path: Path) -> int:
     if end < 0:
         raise zipfile.BadZipFile("its end is missing")
     (length,) = struct.unpack_from("<L", tail, end + 12)
-    # the zip64 record, which overrides the other
+    # the zip64 end record overrides the other
     zip64 = tail.rfind(b"PK\x06\x06", 0, end)
     return max(length, *struct.unpack_from("<Q", tail, zip64 + 40)) if zip64 >= 0 else length
 
 
 class _LimitedStream:
-    """What a gzip file unpacks to, within limits: what tarfile needs of a file."""
+    """The unpacked content of a gzip file, within limits, with the methods that tarfile needs."""
 
     def __init__(self, file: gzip.GzipFile, limits: ArchiveLimits):
         self._file = file
@@ -186,12 +186,12 @@ class _LimitedStream:
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _MAX_HEADER:
-            raise ValueError("one of its headers is too long: it may be made to do harm")
+            raise ValueError("one of its headers is too long: it may be malicious")
         self._check(self.tell() + size)
         return self._file.read(size)
 
     def seek(self, position: int) -> int:
-        # in steps, because a step forward unpacks what lies between
+        # in steps, because seeking forward unpacks everything between
         if position < self.tell():
             self._file.seek(0)
         while self.tell() < position:
@@ -207,7 +207,7 @@ class _LimitedStream:
     def _check(self, position: int) -> None:
         if position > self._size + _MAX_HEADER:
             size = f"{self._size / 2**20:.0f} MB"
-            raise ValueError(f"it unpacks to more than {size}: it may be made to do harm")
+            raise ValueError(f"it unpacks to more than {size}: it may be an archive bomb")
         if time.monotonic() > self._deadline:
             raise ValueError("it takes too long to unpack")
 
@@ -222,7 +222,7 @@ class _Tar:
             members.append(member)
             if len(members) > max_files:
                 raise ValueError(f"this archive holds more than {max_files} files")
-        # tarfile takes a damaged header for the end: only zeros may follow, and gzip's checksum
+        # tarfile mistakes a damaged header for the end: after the end there must be only zeros
         stream.seek(tar.offset)
         while chunk := stream.read(_CHUNK):
             if chunk.strip(b"\0"):

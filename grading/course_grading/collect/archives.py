@@ -1,9 +1,9 @@
 """Open a folder or archive of submissions, and the archives inside it, within limits.
 
-Archives' metadata is untrusted: entries that would leave their folder and links are refused, and so
-are archives that would unpack to too much, by size, compression ratio, number of files, time or
-depth. The limits are each student's own: nobody uses up what others may unpack. Unpacked files get
-names of our own on disk, so that no name that a student chose ever reaches the file system.
+Archives are untrusted. Entries that would leave their folder, and links, are refused. So are
+archives that exceed a limit of size, compression ratio, number of files, time or nesting. Each
+student has separate limits, so that nobody can use up those of others. Unpacked files get generated
+names on disk: a name that a student chose never reaches the file system.
 """
 
 import contextlib
@@ -24,21 +24,21 @@ from course_grading.collect.notebooks import MAX_BYTES
 from course_grading.collect.problems import Problem, summarise
 from course_grading.errors import IntakeError
 
-# bytes that one student's archives may unpack to, with the archives inside them
+# bytes that one student's archives may unpack to, including nested archives
 MAX_UNPACKED = 512 * 2**20
-# bytes that each student may unpack however little space the disk has
+# bytes that each student may unpack in any case, even if the disk is nearly full
 MIN_SHARE = 32 * 2**20
-MAX_FILES = 50_000  # in one student's archives; more is no homework
+MAX_FILES = 50_000  # in one student's archives
 MAX_CLASS_FILES = 1_000_000  # in the archive of a whole class
-MAX_RATIO = 200  # bytes unpacked per byte packed
+MAX_RATIO = 200  # compression ratio: bytes unpacked per byte packed
 HARMLESS_SIZE = 100 * 2**20  # bytes unpacked; up to this size, any ratio is accepted
 MAX_DEPTH = 3  # archives inside archives
-MAX_SECONDS = 60.0  # that unpacking one student's archives may take
+MAX_SECONDS = 60.0  # for unpacking one student's archives
 # bytes of an archive's central directory, which zipfile reads as a whole
 MAX_DIRECTORY_SIZE = 16 * 2**20
 MAX_CLASS_DIRECTORY_SIZE = 256 * 2**20
 MAX_PART_BYTES = 255  # of a file's name, as on most file systems
-MAX_CLASS_SECONDS = 600.0  # that listing the archive of a class may take
+MAX_CLASS_SECONDS = 600.0  # for listing the archive of a class
 _CHUNK = 2**20
 
 FORMS = "STUDENT/NN_name.ipynb"
@@ -48,14 +48,14 @@ FORMS = "STUDENT/NN_name.ipynb"
 def open_submissions(
     path: Path, only: Collection[str] | None = None
 ) -> Iterator[tuple[Files, list[Problem]]]:
-    """The files of a folder or archive (zip, tar.gz), with those of the archives inside it; and
-    what could not be opened.
+    """The files of a folder or archive (zip, tar.gz), including those of nested archives; and the
+    problems of archives and entries that could not be opened.
 
-    Unpacked files exist as long as the context; the originals are not changed.
+    Unpacked files exist until the context ends; the originals are not changed.
 
     Args:
         path: the folder or archive.
-        only: the names of the files in the folder that are opened; None for all.
+        only: the names of the files in the folder to open; None for all.
 
     Raises:
         IntakeError: if ``path`` is neither, or is an archive that can't be unpacked safely.
@@ -80,7 +80,7 @@ def _why_not_opened(path: Path) -> str:
     if ".ipynb" in path.name.lower():
         return (
             f"{path} is a single notebook, which does not name its student: put it into a "
-            f"folder with the student's name, FOLDER/{FORMS}, and give FOLDER"
+            f"folder named after the student, FOLDER/{FORMS}, and give FOLDER"
         )
     if platform_names.is_archive_name(path.name) or path.suffix.lower() in (".tar", ".rar", ".7z"):
         return (
@@ -95,8 +95,8 @@ def _why_not_opened(path: Path) -> str:
 
 @dataclass
 class Quota:
-    """How much more one student's archives may unpack: bytes, files and seconds; how many bytes
-    they have read and made so far, and how many entries they listed, unpacked or not.
+    """The remaining bytes, files and seconds of one student's archives; the bytes packed and
+    unpacked so far; and the number of entries listed so far, whether unpacked or not.
     """
 
     size: int
@@ -107,9 +107,7 @@ class Quota:
     listed: int = 0
 
     def refusal(self, entries: list[ArchiveEntry], packed_size: int) -> str:
-        """Why these entries of an archive must not be unpacked, before any of it is; empty if they
-        may.
-        """
+        """Why these entries of an archive must not be unpacked; empty if they may."""
         total = sum(entry.size for entry in entries)
         packed, unpacked = self.packed + packed_size, self.unpacked + total
         if len(entries) > MAX_FILES:
@@ -128,7 +126,7 @@ class Quota:
         return ""
 
     def take(self, entries: list[ArchiveEntry], packed_size: int) -> None:
-        """Count what is about to be unpacked."""
+        """Subtract entries that are about to be unpacked."""
         total = sum(entry.size for entry in entries)
         self.size -= total
         self.files -= len(entries)
@@ -137,7 +135,7 @@ class Quota:
 
 
 class Extraction:
-    """The files and problems found so far, and how much each student may still unpack."""
+    """The files and problems found so far, and each student's remaining quota."""
 
     def __init__(self, scratch: Path):
         self.files = Files()
@@ -146,7 +144,7 @@ class Extraction:
         self._count = 0
         self._same_name: Counter[str] = Counter()
         self._submitters: dict[str, str] = {}  # by name of a file or archive
-        self._top_archives: set[str] = set()  # those in which a platform may have packed students
+        self._top_archives: set[str] = set()  # into which a platform may have packed students
         self._quotas: dict[str, Quota] = {}
         self._share = MAX_UNPACKED
 
@@ -169,7 +167,7 @@ class Extraction:
                 self._add_inner(path, name, 1)
 
     def add_class_archive(self, path: Path) -> None:
-        """Add the archive of a whole class: each student in it has limits of their own.
+        """Add the archive of a whole class; each student in it has a separate quota.
 
         Raises:
             ValueError: if the whole archive is refused.
@@ -178,7 +176,7 @@ class Extraction:
         self._add(path, "", 1, is_class=True)
 
     def summary(self) -> list[Problem]:
-        """What could not be opened, in few lines for each student."""
+        """The problems, with similar ones of one student summarised."""
         return summarise(
             self.problems, lambda problem: self._submitters.get(problem.file, problem.file)
         )
@@ -192,7 +190,7 @@ class Extraction:
         return self._quotas.setdefault(submitter, Quota(self._share, MAX_FILES, MAX_SECONDS))
 
     def _add_inner(self, path: Path, name: str, depth: int) -> None:
-        """Open an archive among the files; what can't be opened is listed."""
+        """Open an archive among the files; if that fails, report a problem."""
         try:
             self._add(path, name, depth)
         except ValueError as error:
@@ -208,7 +206,7 @@ class Extraction:
         if name and path.stat().st_size > MAX_BYTES:
             raise ValueError(f"this archive is larger than {MAX_BYTES // 2**20} MB")
         quota = None if is_class else self._quota_of(name)
-        # reading the list of an archive takes time, even if it is then refused
+        # listing an archive takes time, even if it is refused afterwards
         if quota and quota.listed > MAX_FILES:
             raise ValueError(
                 "with the archives inside it and the student's others, it lists too many files, "
@@ -228,7 +226,8 @@ class Extraction:
                 inner = self._extract_all(archive, path, folder, name, is_class)
         except archive_formats.DAMAGED as error:
             raise ValueError(
-                f"this archive can't be opened ({error or type(error).__name__}): ask for it again"
+                f"this archive can't be opened ({error or type(error).__name__}): ask the student "
+                "to resubmit"
             ) from error
         if name:
             self.files[name] = folder
@@ -236,7 +235,7 @@ class Extraction:
             self._add_inner(inner_path, inner_name, depth + 1)
 
     def _limits(self, path: Path, name: str, is_class: bool) -> ArchiveLimits:
-        """What listing an archive may take."""
+        """The limits of listing an archive."""
         size = max(HARMLESS_SIZE, MAX_RATIO * path.stat().st_size)
         if is_class:
             return ArchiveLimits(MAX_CLASS_DIRECTORY_SIZE, size, MAX_CLASS_FILES, MAX_CLASS_SECONDS)
@@ -250,7 +249,7 @@ class Extraction:
     def _extract_all(
         self, archive: Archive, path: Path, folder: Path, name: str, is_class: bool
     ) -> list[tuple[str, Path]]:
-        """Unpack what each student's limits allow; the archives among it are returned."""
+        """Unpack the entries that each student's quota allows; return the nested archives."""
         named = []
         for entry in archive.entries:
             full_name = f"{name}/{entry.name}" if name else entry.name
@@ -314,7 +313,7 @@ class Extraction:
         name: str,
         quota: Quota,
     ) -> list[tuple[str, Path]]:
-        """Unpack one entry; the result holds it if it is an archive itself."""
+        """Unpack one entry; return it if it is an archive."""
         self._count += 1
         target = folder / f"{self._count}{PurePosixPath(name).suffix.lower()[:8]}"
         started = time.monotonic()
@@ -334,13 +333,13 @@ class Extraction:
                     file.write(chunk)
                     if time.monotonic() - started > quota.seconds:
                         raise ValueError("it takes too long to unpack")
-            # keep the time: of two files, the newer one counts
+            # keep the modification time, which decides between two files
             if entry.modified is not None:
                 os.utime(target, (entry.modified, entry.modified))
         except Exception as error:  # zlib, lzma and bz2 raise errors of their own
             self._report(name, f"it could not be unpacked: {str(error) or repr(error)}")
             target.unlink(missing_ok=True)  # an incomplete file is worse than none
-            # the student has handed something in: the folder is there
+            # the student has handed something in: add its folders
             for parent in PurePosixPath(name).parents:
                 if ".." not in parent.parts and parent.parts and not parent.is_absolute():
                     self.files.setdefault(str(parent), folder)
@@ -352,7 +351,7 @@ class Extraction:
         return [(name, target)] if _is_archive_file(name, target) else []
 
     def _unused_name(self, name: str) -> str:
-        """The name, or if it is taken one with a number: ``name (2).ipynb``."""
+        """The name, or, if it is taken, one with a number: ``name (2).ipynb``."""
         if name not in self.files:
             return name
         path = PurePosixPath(name)
@@ -376,8 +375,8 @@ def _is_archive_file(name: str, path: Path) -> bool:
 
 
 def _check_entry(entry: ArchiveEntry) -> None:
-    """Refuse an entry that would leave its folder, is a link, is too large, or has a name that no
-    file system can hold.
+    """Refuse an entry that would leave its folder, is no file or folder, is too large, or has a
+    name that is too long for file systems.
 
     Raises:
         ValueError: with the reason.
@@ -403,7 +402,7 @@ def _check_entry(entry: ArchiveEntry) -> None:
 
 
 def unused_path(path: Path) -> Path:
-    """The path, or if it exists one with a number: ``name (2).ipynb``."""
+    """The path, or, if it exists, one with a number: ``name (2).ipynb``."""
     number = 1
     unused = path
     taken = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set()

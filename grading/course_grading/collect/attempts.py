@@ -1,4 +1,4 @@
-"""Which of several files of one student for one lesson counts."""
+"""Choose which of several files of one student for one lesson is graded."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ class Attempt(Generic[T]):
 
     Args:
         submission: the file.
-        handed_in: when, in seconds since 1970, as the platform says; None if it does not.
-        number: the platform's number of the upload; higher ones are newer.
-        facts: what the notebook says about itself, read when it is needed.
-        is_untouched: whether it is as it was released.
-        modified: when the file was changed, in seconds since 1970.
+        handed_in: when it was handed in, in seconds since 1970, by the platform; None if unknown.
+        number: the platform's number of the attempt; higher numbers are newer.
+        facts: reads facts from the notebook; called only if needed.
+        is_untouched: whether the notebook is unchanged since the release.
+        modified: the file's modification time, in seconds since 1970.
     """
 
     submission: T
@@ -32,9 +32,7 @@ class Attempt(Generic[T]):
 
 
 def choose(attempts: Sequence[Attempt[T]]) -> tuple[Attempt[T], str]:
-    """The attempt that counts, and why: the newest of those that can be read and in which something
-    was done.
-    """
+    """The attempt to grade, and why: the newest of those that are readable and contain work."""
     if len(attempts) == 1:
         return attempts[0], "the only one"
     readable = [attempt for attempt in attempts if not attempt.facts().error]
@@ -43,7 +41,7 @@ def choose(attempts: Sequence[Attempt[T]]) -> tuple[Attempt[T], str]:
     readable = readable or [*attempts]
     worked = [attempt for attempt in readable if not attempt.is_untouched()]
     if len(worked) == 1:
-        return worked[0], "the only one in which something was done"
+        return worked[0], "the only one that contains work"
     worked = worked or readable
     criteria: tuple[tuple[str, Callable[[Attempt[T]], float | None]], ...] = (
         ("newer by the time it was handed in", lambda attempt: attempt.handed_in),
@@ -67,7 +65,7 @@ def choose(attempts: Sequence[Attempt[T]]) -> tuple[Attempt[T], str]:
 
 
 def modification_time(path: os.PathLike) -> float:
-    """When a file was changed, in seconds since 1970; 0 if it is not there any more."""
+    """A file's modification time, in seconds since 1970; 0 if the file no longer exists."""
     try:
         return os.lstat(path).st_mtime
     except OSError:

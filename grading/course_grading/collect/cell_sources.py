@@ -1,4 +1,4 @@
-"""Read the cells of collected notebooks: sources by grade id, without running anything."""
+"""Read the sources of collected notebooks' cells by grade id."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_sources(path: Path) -> dict[str, str]:
             for cell in cells
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as a notebook: {error!r}") from error
+        raise ValueError(f"{path} can't be read as a notebook: {error!r}") from error
     return {grade_id: source for grade_id, source in sources.items() if grade_id}
 
 

@@ -1,5 +1,5 @@
-"""The files that were handed in: by name, without what systems leave beside them, and read only if
-they are still the same.
+"""The files that were handed in: list them by name, ignore system files, and read them only if they
+were not replaced.
 """
 
 import os
@@ -8,7 +8,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# What operating systems, editors and Jupyter leave beside the work: nobody's submission.
+# Files and folders that operating systems, editors and Jupyter create.
 _IGNORED = {
     name.casefold()
     for name in (
@@ -18,7 +18,7 @@ _IGNORED = {
         "__pycache__", ".idea", ".vscode", ".pytest_cache",
     )
 }  # fmt: skip
-# Files that are named like a notebook and are a copy that an editor made, or not there yet.
+# Backups, temporary files and unfinished downloads of notebooks.
 _NOT_A_NOTEBOOK = re.compile(
     r"^\.|^~|~$|\.(?:bak|backup|orig|tmp|swp|swo|icloud|part|partial|crdownload|download|lock)$",
     re.IGNORECASE,
@@ -28,17 +28,17 @@ Identity = tuple[int, int]  # device and inode of a file
 
 
 class Files(dict[str, Path]):
-    """Where each file can be read, by its name in what was handed in, for example
+    """The path on disk of each file, by its name in the submissions, for example
     ``ada/homework.zip/01_pixels.ipynb``.
 
-    ``archive`` is the name of the one archive that all of them come from, if there is one.
+    ``archive`` is the name of the archive that contains all of them, if there is one.
     """
 
     archive: str = ""
 
 
 def list_files(folder: Path) -> Files:
-    """The contents of a folder by their paths in it, sorted; links are listed, never followed."""
+    """The contents of a folder by relative path, sorted; symbolic links are not followed."""
     files = Files()
     for parent, folder_names, file_names in os.walk(folder):
         for name in [*folder_names, *file_names]:
@@ -55,7 +55,7 @@ def sort_files(files: Files) -> Files:
 
 
 def printable_name(name: str) -> str:
-    r"""A file name that any table can hold and any terminal can show; undecodable bytes and control
+    r"""A file name that is safe for tables and terminals: undecodable bytes and control
     characters are written as ``\xe9``.
     """
     name = os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -63,7 +63,7 @@ def printable_name(name: str) -> str:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file is one that a system or an editor leaves beside the work."""
+    """Whether a file was created by a system or an editor."""
     return any(
         part.casefold() in _IGNORED
         or part.startswith(("._", ".nfs", "~$", ".~lock", ".Trash-"))
@@ -73,13 +73,13 @@ def is_ignored(name: str) -> bool:
 
 
 def is_notebook(name: str) -> bool:
-    """Whether a file is named like a notebook; browsers and platforms lengthen the name."""
+    """Whether a file is named like a notebook; browsers and platforms may add to the name."""
     file_name = PurePosixPath(name).name
     return ".ipynb" in file_name.lower() and not _NOT_A_NOTEBOOK.search(file_name)
 
 
 def identity(path: Path) -> Identity | None:
-    """Which file a path leads to; None if it is a link, no regular file, or not there."""
+    """The identity of a regular file; None for a link, another kind of file, or none."""
     try:
         status = path.lstat()
     except OSError:
@@ -88,12 +88,12 @@ def identity(path: Path) -> Identity | None:
 
 
 def read_bytes(path: Path, max_bytes: int, expected: Identity | None = None) -> bytes:
-    """The content of a file, at most one byte more than ``max_bytes``; links are not followed.
+    """The content of a file, up to ``max_bytes`` and one byte; links are not followed.
 
     Raises:
         OSError: if it can't be opened.
-        ValueError: if it is no regular file, or is another one than ``expected``: it may have been
-            replaced by a link to something that nobody handed in.
+        ValueError: if it is no regular file, or not the ``expected`` one: a student may have
+            replaced it (a race) by a file that was not handed in.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

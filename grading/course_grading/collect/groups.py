@@ -1,8 +1,8 @@
-"""A group hands in once: what one member handed in counts for all of them.
+"""Group submissions: the file that one member handed in counts for all members.
 
 Groups come from the column ``group`` of the class list, and from Gradescope, which lists several
-submitters for one submission. Which of two different files of one group counts, nobody but a person
-can say: both are refused.
+submitters for one submission. If members of a group handed in different files, all are refused,
+because only a person can decide which one counts.
 """
 
 import hashlib
@@ -28,15 +28,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a member's stored result was made from: the file's SHA-256 and the student who handed it
-    in.
-    """
+    """The origin of a member's stored result: the file's SHA-256, and who handed it in."""
 
     sha256: str
     submitter: str
 
 
-# what a student's stored result for a lesson was made from, if there is one
+# (student, lesson) -> the origin of the stored result, if there is one
 FindEarlier = Callable[[str, str], Earlier | None]
 
 
@@ -46,17 +44,17 @@ def share(
     find_earlier: FindEarlier,
     workspace: Path,
 ) -> tuple[list[Submission], list[Problem]]:
-    """What counts for whom.
+    """Copy each group's submission to all its members.
 
     Args:
-        found: what was handed in.
+        found: the submissions that were found.
         groups: the groups of the class.
         find_earlier: see :data:`FindEarlier`.
         workspace: nbgrader's course directory, in whose ``submitted/`` a run writes a copy for each
             member.
 
     Returns:
-        The submissions, also those of members for whom another one handed in; and the refused ones.
+        The submissions, including the copies for members; and problems for refused submissions.
     """
     submissions = {(s.student, s.lesson): s for s in _name_submitters(found)}
     problems: list[Problem] = []
@@ -81,7 +79,7 @@ def share(
 
 
 def notes(submissions: Iterable[Submission]) -> list[Problem]:
-    """A remark for each student for whom somebody else handed in."""
+    """A remark for each student whose submission another member handed in."""
     return [
         Problem(s.student, s.lesson, s.name, f"handed in by {s.handed_in_by}")
         for s in submissions
@@ -90,7 +88,7 @@ def notes(submissions: Iterable[Submission]) -> list[Problem]:
 
 
 def _name_submitters(found: Iterable[Submission]) -> list[Submission]:
-    """Who handed in a file that the platform lists for several students."""
+    """Set the submitter of files that the platform lists for several students."""
     together: dict[tuple[str, str], list[Submission]] = defaultdict(list)
     for submission in found:
         together[submission.name, submission.lesson].append(submission)
@@ -107,7 +105,7 @@ def _name_submitters(found: Iterable[Submission]) -> list[Submission]:
 def _without_copies(
     own: dict[str, Submission], lesson: str, find_earlier: FindEarlier, workspace: Path
 ) -> dict[str, Submission]:
-    """The submissions without those that an earlier run wrote into ``submitted/`` for a member."""
+    """Drop the copies that an earlier run wrote into ``submitted/`` for other members."""
     place = workspace.resolve() / "submitted"
     kept = {}
     for student, submission in own.items():
@@ -126,7 +124,7 @@ def _without_copies(
 def _digest(submission: Submission) -> str:
     try:
         return hashlib.sha256(submission.read()).hexdigest()
-    except (OSError, ValueError):  # it is listed when it is graded
+    except (OSError, ValueError):  # grading reports the problem
         return f"unreadable: {submission.name}"
 
 
@@ -138,7 +136,7 @@ def _conflict(
     find_earlier: FindEarlier,
     workspace: Path,
 ) -> str:
-    """Why nothing of a group can be graded; empty if all is clear."""
+    """Why a group's submissions are refused; empty if they are not."""
     fix = (
         f"If the group hands in once, {{}}. If they work alone, empty their column group in "
         f"{workspace / 'roster.csv'}. An earlier grade stays until then"
@@ -146,8 +144,8 @@ def _conflict(
     if len(set(digests.values())) > 1:
         names = _listed([f"{student} ({s.name})" for student, s in sorted(own.items())])
         return (
-            f"{names} are in one group, {group.name!r}, and handed in different files: nobody "
-            f"knows which one counts. {fix.format('remove the others and grade again')}"
+            f"{names} are in one group, {group.name!r}, and handed in different files: it is "
+            f"unclear which one counts. {fix.format('remove the others and grade again')}"
         )
     for student in sorted(group.members.keys() - own.keys()):
         earlier = find_earlier(student, lesson)
@@ -156,7 +154,7 @@ def _conflict(
             names = _listed([f"{who} ({s.name})" for who, s in sorted(own.items())])
             return (
                 f"{names} and {earlier.submitter}, who was graded in an earlier run, are in one "
-                f"group, {group.name!r}, and handed in different files: nobody knows which one "
+                f"group, {group.name!r}, and handed in different files: it is unclear which one "
                 f"counts. {fix.format(f'move {place} away to let the new one count')}"
             )
     return ""
@@ -166,7 +164,7 @@ def _for_all(group: Group, own: Mapping[str, Submission], workspace: Path) -> It
     """The submission of each member."""
     if not own or (own.keys() == group.members.keys() and all(s.submitter for s in own.values())):
         return own.values()  # the platform lists all of them
-    # of several with the same file, the first by the time: in favour of the students
+    # of several members with the same file, the earliest: in the students' favour
     source = min(own.values(), key=_order)
     names = _listed([group.members[student] or student for student in sorted(own)])
     everybody = _listed([name or student for student, name in group.members.items()])
@@ -174,7 +172,7 @@ def _for_all(group: Group, own: Mapping[str, Submission], workspace: Path) -> It
     content = None
     if source.path.is_relative_to(workspace.resolve() / "submitted"):
         with suppress(OSError, ValueError):
-            content = source.read()  # recording replaces the file
+            content = source.read()  # read now, because recording replaces the file
     own = {
         student: own.get(student) or replace(source, student=student, content=content)
         for student in group.members

@@ -1,4 +1,4 @@
-"""Which lesson a notebook belongs to, and what is known of it without grading it."""
+"""Identify a notebook's lesson, and read the facts that are needed before grading."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from course_grading.collect.rebuild import item_names
 
 @dataclass(frozen=True)
 class ReleasedLesson:
-    """What a released lesson asks for: the names of its questions and exercises, and its cells as
+    """A released lesson: the names of its questions and exercises, and the sources of its cells as
     they were handed out.
     """
 
@@ -21,13 +21,13 @@ class ReleasedLesson:
     sources: frozenset[str] = frozenset()
 
     def is_untouched(self, sources: Collection[str]) -> bool:
-        """Whether code cells hold nothing but what was released."""
+        """Whether each of these code cells is blank or as released."""
         return bool(self.sources) and all(
             not source.strip() or source.strip() in self.sources for source in sources
         )
 
 
-# By name; a set of item names stands for a lesson whose cells are not known.
+# By name; if a lesson's cells are not known, a set of its item names.
 Lessons = Collection[str] | Mapping[str, "set[str] | ReleasedLesson"]
 
 
@@ -43,10 +43,10 @@ def released_lessons(workspace: Path) -> dict[str, ReleasedLesson]:
 
 @dataclass(frozen=True)
 class NotebookFacts:
-    """What a submitted notebook says about itself, read once.
+    """Facts from a submitted notebook, read once.
 
-    ``error`` says why it can't be read. ``last_run`` is in seconds since 1970, from what JupyterLab
-    and Colab write into its cells.
+    ``error`` says why it can't be read. ``last_run`` is in seconds since 1970, from the metadata
+    that JupyterLab and Colab write into cells.
     """
 
     error: str = ""
@@ -57,7 +57,7 @@ class NotebookFacts:
 
 
 def read_facts(path: Path) -> NotebookFacts:
-    """Read a notebook; every error is in the result."""
+    """Read a notebook; errors are returned in the result."""
     try:
         notebook = notebooks.read(path)
         metadata = notebook.metadata.get("course")
@@ -86,8 +86,8 @@ def _last_run(notebook) -> float | None:
 
 
 def identify_lesson(facts: NotebookFacts, lessons: Lessons) -> str | None:
-    """The lesson of a notebook whose name does not tell: by what the build wrote into it, or by its
-    questions and exercises.
+    """The lesson of a notebook whose file name does not name it: from the metadata that the build
+    wrote, or from its questions and exercises.
     """
     if facts.recorded_lesson in lessons:
         return facts.recorded_lesson
@@ -105,8 +105,8 @@ def items_of(about: "set[str] | ReleasedLesson") -> Collection[str]:
 
 
 def is_untouched(facts: NotebookFacts, lesson: str, lessons: Lessons) -> bool:
-    """Whether nothing of a lesson was done in a notebook: it holds none of its questions and
-    exercises, or its code cells are those of the release.
+    """Whether a notebook contains no work for a lesson: it has none of the lesson's questions and
+    exercises, or its code cells are as released.
     """
     if not isinstance(lessons, Mapping):
         return False

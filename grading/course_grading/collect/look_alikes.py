@@ -1,9 +1,9 @@
-"""Names that look alike: they must never be two students."""
+"""Detect confusable names (UTS #39), which must not be two students."""
 
 import unicodedata
 
-# Letters that look like one of ASCII's, after case folding: the most common ones of Unicode's list
-# of confusables (UTS #39).
+# Letters that look like an ASCII letter after case folding: the most common ones from Unicode's
+# list of confusables (UTS #39).
 _LATIN = {
     "а": "a", "ɑ": "a", "α": "a", "ạ": "a", "Ь": "b", "ь": "b", "в": "b", "с": "c", "ϲ": "c",
     "ԁ": "d", "ɗ": "d", "е": "e", "ҽ": "e", "є": "e", "ε": "e", "ɡ": "g", "ց": "g", "һ": "h",
@@ -18,9 +18,9 @@ _INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u3164", "\uffa
 
 
 def skeleton(name: str) -> str:
-    """What remains of a name without differences that are hard to see: case, compatibility forms,
-    invisible characters, and letters of other scripts that look like Latin ones. Names with the
-    same skeleton look alike.
+    """Reduce a name to its skeleton: without case, compatibility forms and invisible characters,
+    and with Latin letters for similar letters of other scripts. Names with the same skeleton look
+    alike.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     visible = (

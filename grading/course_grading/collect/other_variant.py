@@ -1,6 +1,4 @@
-"""Find submissions whose questions are not those that the student was given: another student's
-notebook, or the public one.
-"""
+"""Detect submissions of the wrong variant: another student's notebook, or the public one."""
 
 import re
 
@@ -15,8 +13,8 @@ _OPTION = re.compile(r"^- \*\*[A-H]\*\* · .*$", re.MULTILINE)
 def differing_questions(submitted: bytes, release: str) -> list[str]:
     """The names of the questions whose options differ from the release's.
 
-    Only the options are compared, or of a question without options its text: a student may have
-    written notes below a question. Questions that are not found do not count.
+    Only the options are compared, or the text if a question has none, because a student may have
+    written notes below a question. Questions that are not in the submission are skipped.
     """
     try:
         cells = notebooks.parse(submitted).cells
@@ -32,26 +30,26 @@ def differing_questions(submitted: bytes, release: str) -> list[str]:
 
 
 def describe(submitted: bytes, release: str) -> str:
-    """A sentence for the instructor; empty if the questions are the right ones."""
+    """A sentence for the instructor; empty if the variant is the right one."""
     names = differing_questions(submitted, release)
     if not names:
         return ""
     return (
-        "graded by this student's key, but these questions are not those that the student was "
-        f"given: {', '.join(names)}. Is it the public notebook, or somebody else's? Ask for the "
+        "graded with this student's key, but these questions differ from the student's variant: "
+        f"{', '.join(names)}. It may be the public notebook or another student's: ask for the "
         "right one"
     )
 
 
 def _differs(handed_in: str, released: str) -> bool:
     options = [
-        [" ".join(row.split()) for row in _OPTION.findall(source)]
+        [" ".join(option.split()) for option in _OPTION.findall(source)]
         for source in (handed_in, released)
     ]
     if options[1]:
         return bool(options[0]) and options[0] != options[1]
-    text, notes = (" ".join(_HEADING.sub("", source).split()) for source in (released, handed_in))
-    return text not in notes
+    text, cell = (" ".join(_HEADING.sub("", source).split()) for source in (released, handed_in))
+    return text not in cell
 
 
 def _questions(cells: list) -> dict[str, str]:
@@ -60,7 +58,7 @@ def _questions(cells: list) -> dict[str, str]:
     for cell in cells:
         metadata = cell.metadata.get("nbgrader")
         grade_id = metadata.get("grade_id") if isinstance(metadata, dict) else None
-        # Colab drops nbgrader's metadata in some cases, but keeps the id.
+        # Colab sometimes drops nbgrader's metadata, but keeps the id.
         for id in (grade_id, cell.get("id"), cell.metadata.get("id")):
             if isinstance(id, str) and id.endswith("-question"):
                 found[id.removesuffix("-question")] = cell.source

@@ -1,10 +1,11 @@
-"""Whose work it is: the folder or file that the *platform* made says so, and nothing inside it.
+"""Identify a submission's owner by the folder or file that the *platform* named, not by its
+contents.
 
-What one student handed in may hold files and folders with any name, also another student's. So the
-level that names the students is found from the outside inwards: only folders that are plainly a
-collection (``submitted``, ``week 2``, a lesson, a platform's whole download) are entered, and what
-lies below the first other name belongs to that name. Where the level is ambiguous, the work is
-refused with a list of what was seen.
+A student may hand in files and folders with any name, including another student's. So the level
+that names the students is searched from the outside inwards: only folders that are clearly a
+collection (``submitted``, ``week 2``, a lesson, a platform's whole download) are entered, and
+everything below any other name belongs to that name. Where the level is ambiguous, the work is
+refused with a list of the names that were found.
 """
 
 import re
@@ -31,10 +32,10 @@ Parts = tuple[str, ...]
 
 @dataclass
 class Entry:
-    """What one student, or one group, handed in at once: a folder, an archive or a file.
+    """The work that one student, or one group, handed in: a folder, an archive or a file.
 
-    ``path`` is where it lies, ``names`` are the files in it. ``problem`` says why nobody's name can
-    be taken from it.
+    ``path`` is its location, ``names`` are the files in it. ``problem`` says why its owner can't be
+    identified.
     """
 
     path: str
@@ -53,8 +54,8 @@ class Entry:
 
 
 @dataclass
-class _Group:
-    """The files below one name at some level."""
+class _Siblings:
+    """The files below one name at some level of folders."""
 
     part: str
     members: list[Parts] = field(default_factory=list)
@@ -66,11 +67,11 @@ class _Group:
 
 
 class LevelFinder:
-    """Finds the level of names that the platform made.
+    """Finds the level of folders and files that the platform named after students.
 
     Args:
-        lessons: the released lessons; None to take everything that is named like one for one.
-        known: names that are surely a student's, from a roster.
+        lessons: the released lessons; None to accept every name of the form ``NN_name``.
+        known: names from a roster, which are certainly students'.
     """
 
     def __init__(self, lessons: Collection[str] | None = None, known: Collection[str] = ()):
@@ -78,16 +79,16 @@ class LevelFinder:
         self._known = set(known)
 
     def entries(self, names: Iterable[str], folders: Collection[str] = ()) -> list[Entry]:
-        """What was handed in, entry by entry. Only the collections around them are in none.
+        """Group files into entries. Only folders that are collections belong to no entry.
 
         Args:
             names: the names of all files and folders.
-            folders: those that are folders even if nothing is in them.
+            folders: the names that are folders, even if they are empty.
         """
         return [*self._level([tuple(name.split("/")) for name in names], set(folders), 0)]
 
     def prefix(self, file_name: str) -> str:
-        """What precedes the lesson in a file's name, ``ada_1`` in ``ada_1_01_pixels.ipynb``."""
+        """The text before the lesson in a file's name, ``ada_1`` in ``ada_1_01_pixels.ipynb``."""
         match = self.lesson_in(file_name)
         if not match:
             return ""
@@ -96,7 +97,7 @@ class LevelFinder:
         return "" if platform_names.is_own_word(prefix) else prefix
 
     def lesson_in(self, file_name: str) -> tuple[str, int] | None:
-        """The lesson that a file's name holds, and where."""
+        """The lesson that a file's name contains, and its position."""
         if self._lessons is None:
             match = re.search(rf"(?<!\d){_LESSON_NAME.pattern}", file_name)
             return (match[0], match.start()) if match else None
@@ -128,8 +129,8 @@ class LevelFinder:
             for part, group in groups.items()
             if part not in collections | downloads and self._names_student(group)
         }
-        # Students' names and collections side by side: a student may be called like a collection,
-        # and is, if nothing in it names anybody.
+        # Students' names and collections side by side: the folder of a student may be named like a
+        # collection; it is a student's if nothing in it names another student.
         if any(not platform_names.platform_of(part) for part in own):
             mixed = downloads | {
                 part for part in collections if any(self._other_names(groups[part], depth))
@@ -155,8 +156,8 @@ class LevelFinder:
                 entry.problem = f"{error}: rename it"
             if part in mixed:
                 entry.problem = (
-                    f"{part!r} is called like a collection or a download and lies beside students' "
-                    f"work ({_listed(own)}), so its owner is ambiguous: grade it by itself, or "
+                    f"{part!r} is named like a collection or a download, but lies beside students' "
+                    f"work ({_listed(own)}), so its owner is ambiguous: grade it separately, or "
                     "rename it"
                 )
             elif part in crowd:
@@ -165,22 +166,22 @@ class LevelFinder:
                 platform_names.without_archive_suffix(part)
             ):
                 entry.problem = (
-                    f"{part!r} names no student, and it holds {_listed(_children(group, depth))}: "
+                    f"{part!r} names no student, and contains {_listed(_children(group, depth))}: "
                     "unpack it, or rename it to the student's name"
                 )
             yield entry
 
-    def _is_collection(self, group: _Group) -> bool:
-        """Whether a folder holds students, by its name."""
+    def _is_collection(self, group: _Siblings) -> bool:
+        """Whether a folder is a collection, by its name."""
         if group.is_archive or not group.is_folder or group.part in self._known:
             return False
         if platform_names.platform_of(group.part):
             return False
         return platform_names.is_collection_name(group.part) or self._is_lesson(group.part)
 
-    def _names_student(self, group: _Group) -> bool:
-        """Whether a name may be a student's: that of a folder with work in it, an archive or a flat
-        notebook.
+    def _names_student(self, group: _Siblings) -> bool:
+        """Whether a name may be a student's: the name of an archive, of a folder that contains
+        work, or of a notebook that is not in a folder.
         """
         if group.is_archive:
             stem = platform_names.without_archive_suffix(group.part)
@@ -194,8 +195,8 @@ class LevelFinder:
             return False
         return bool(platform_names.platform_of(group.part) or self.prefix(group.part))
 
-    def _crowds(self, groups: list[_Group], depth: int) -> dict[str, str]:
-        """Folders that may hold several students rather than the work of one, and why."""
+    def _crowds(self, groups: list[_Siblings], depth: int) -> dict[str, str]:
+        """Folders that may contain several students' work, with the reason."""
         plain = [
             group
             for group in groups
@@ -205,31 +206,31 @@ class LevelFinder:
             and group.part not in self._known
         ]
         others = {group.part: self._other_names(group, depth) for group in plain}
-        # the levels above say that students lie here
-        is_told = depth > 0
-        is_alone = len(groups) == 1 and not is_told
-        all_hold_several = len(plain) > 1 and all(len(others[g.part][0]) > 1 for g in plain)
+        # inside a collection
+        in_collection = depth > 0
+        is_only_folder = len(groups) == 1 and not in_collection
+        all_contain_several = len(plain) > 1 and all(len(others[g.part][0]) > 1 for g in plain)
         crowds = {}
         for group in plain:
             named_folders, named_files = others[group.part]
             names = named_folders + named_files
-            is_crowd = (is_alone and names) or all_hold_several or len(named_folders) > 2
+            is_crowd = (is_only_folder and names) or all_contain_several or len(named_folders) > 2
             if is_crowd or len(named_files) > 4:
                 crowds[group.part] = (
-                    f"it is ambiguous whether {group.part!r} is a student or holds students: it "
-                    f"holds {_listed(names)}. If these are students, give that folder; if it is a "
-                    "student, put it into a folder called 'submitted' and name its parts "
-                    "otherwise"
-                    if is_told or not is_alone
-                    else f"it is ambiguous whether {group.part!r} is a student or holds students: "
-                    f"it holds {_listed(names)}. If these are students, give the folder "
-                    f"{group.part!r}; if it is a student, put it into a folder called 'submitted' "
-                    "and give the folder around that"
+                    f"it is ambiguous whether {group.part!r} is a student or contains students: it "
+                    f"contains {_listed(names)}. If these are students, give that folder; if it is "
+                    "one student, put it into a folder named 'submitted' and rename the files in "
+                    "it"
+                    if in_collection or not is_only_folder
+                    else f"it is ambiguous whether {group.part!r} is a student or contains "
+                    f"students: it contains {_listed(names)}. If these are students, give the "
+                    f"folder {group.part!r}; if it is one student, put it into a folder named "
+                    "'submitted' and give the parent folder of that"
                 )
         return crowds
 
-    def _other_names(self, group: _Group, depth: int) -> tuple[list[str], list[str]]:
-        """The folders, and then the files, in a folder whose names may be students'."""
+    def _other_names(self, group: _Siblings, depth: int) -> tuple[list[str], list[str]]:
+        """The folders, and the files, in a folder whose names may be other students'."""
         named_folders: dict[str, None] = {}
         named_files: dict[str, None] = {}
         zips: dict[str, None] = {}
@@ -253,28 +254,28 @@ class LevelFinder:
         return [*named_folders], [*named_files, *foreign_zips]
 
     def _is_foreign(self, file_name: str, student: str) -> bool:
-        """Whether a file in a student's folder seems to name another student."""
+        """Whether the name of a file in a student's folder may contain another student's name."""
         if platform_names.platform_of(file_name):
             return True
         prefix = self.prefix(file_name)
         return bool(prefix) and skeleton(prefix) != skeleton(student)
 
 
-def _split(members: list[Parts], folders: set[str], depth: int) -> dict[str, _Group]:
-    groups: dict[str, _Group] = {}
+def _split(members: list[Parts], folders: set[str], depth: int) -> dict[str, _Siblings]:
+    groups: dict[str, _Siblings] = {}
     for parts in members:
-        group = groups.setdefault(parts[depth], _Group(parts[depth]))
+        group = groups.setdefault(parts[depth], _Siblings(parts[depth]))
         group.members.append(parts)
         if len(parts) > depth + 1 or "/".join(parts) in folders:
             group.is_folder = True
     return groups
 
 
-def _children(group: _Group, depth: int) -> list[str]:
+def _children(group: _Siblings, depth: int) -> list[str]:
     return [*dict.fromkeys(parts[depth + 1] for parts in group.members if len(parts) > depth + 1)]
 
 
-def _is_download(group: _Group, depth: int) -> bool:
+def _is_download(group: _Siblings, depth: int) -> bool:
     return platform_names.is_download(group.part, _children(group, depth))
 
 
@@ -289,8 +290,8 @@ def _listed(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Student:
-    """A student as a platform names them: ``id`` is what files and tables can hold, ``shown`` the
-    name that it comes from, ``ids`` everything that may stand in a roster.
+    """A student as a platform names them: ``shown`` is the platform's name, ``id`` that name made
+    safe for files and tables, ``ids`` all names by which a roster may list the student.
     """
 
     id: str
@@ -307,18 +308,19 @@ def make_student(shown: str, ids: Iterable[str] = ()) -> Student:
 
 
 def safe_name(raw_name: str) -> str:
-    """A name that folders, tables and spreadsheets can hold."""
+    """Make a name safe for folders, tables and spreadsheets."""
     return _UNSAFE.sub("_", raw_name).rstrip("_.-").lstrip(_FORBIDDEN_START)
 
 
 def entry_student(entry: Entry, finder: LevelFinder) -> Student | None:
-    """Whose an entry is, by its own name; None if it names nobody."""
+    """The owner of an entry, by its name; None if it names no student."""
     if entry.platform is not None:
         shown = entry.platform.shown
         return make_student(shown, entry.platform.ids) if shown else None
     if entry.is_folder or entry.is_archive:
         stem = platform_names.without_archive_suffix(entry.name) if entry.is_archive else entry.name
-        # An archive, and what a platform makes of it, may be named like the notebook in it.
+        # An archive, or the folder that a platform unpacks it to, may be named like the notebook in
+        # it.
         if finder.lesson_in(stem):
             stem = finder.prefix(stem)
         return make_student(stem) if stem else None
@@ -329,10 +331,10 @@ def entry_student(entry: Entry, finder: LevelFinder) -> Student | None:
 def look_alikes(
     students: Iterable[Student], roster: Collection[str] | None = None
 ) -> dict[Student, str]:
-    """The students whose names look like another student's, each with the reason.
+    """The students to refuse because their names look like another student's, with the reason.
 
-    A student who is on the roster, with exactly that id, is kept if no other one in the roster
-    looks alike.
+    A student who is on the roster, with exactly that id, is accepted if none of the look-alikes is
+    on the roster too.
     """
     alike: dict[str, set[Student]] = defaultdict(set)
     for student in students:
@@ -357,7 +359,7 @@ def look_alikes(
 
 
 def roster_problem(student: Student, roster: Collection[str]) -> str:
-    """Why a student is not in the roster; empty if they are."""
+    """An error message if a student is not on the roster, else empty."""
     if not {unicodedata.normalize("NFC", name) for name in roster}.isdisjoint(student.ids):
         return ""
     like = [name for name in roster if skeleton(safe_name(name)) == skeleton(student.id)]
@@ -369,8 +371,8 @@ def roster_problem(student: Student, roster: Collection[str]) -> str:
 
 
 def submitter_keys(names: Iterable[str], folders: Collection[str] = ()) -> dict[str, str]:
-    """Who handed in each file, as a key for limits; nothing that a student names decides it. What
-    names nobody has the key "".
+    """Who handed in each file, as a key for limits, which students can't influence by names that
+    they choose. Files that name no student have the key "".
     """
     finder = LevelFinder()
     keys = {}
@@ -383,8 +385,8 @@ def submitter_keys(names: Iterable[str], folders: Collection[str] = ()) -> dict[
 
 
 def top_archives(names: Iterable[str], folders: Collection[str] = ()) -> set[str]:
-    """The archives that lie where students' names are expected: a platform may have packed several
-    students into one.
+    """The archives at the level of students' names, into which a platform may have packed several
+    students.
     """
     entries = LevelFinder().entries(names, folders)
     return {entry.path for entry in entries if entry.is_archive and not entry.is_folder}

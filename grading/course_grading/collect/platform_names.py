@@ -1,8 +1,8 @@
-"""The names that platforms give to what a student handed in, and to their downloads.
+"""Parse the names that platforms give to submissions and downloads.
 
-Only a platform's own part of a name is read: who handed in, when, and the number of the attempt.
-The part that a student chose (the file's own name) is returned apart, and decides nothing about
-whose it is. Times, attempts and file names are never part of a student's id.
+Only the platform's part of a name identifies the student: who handed in, when, and the number of
+the attempt. The part that a student chose (the original file name) is returned separately, and does
+not affect the owner. Times, attempts and file names are never part of a student's id.
 """
 
 import re
@@ -23,7 +23,7 @@ _CANVAS = re.compile(
 _MOODLE = re.compile(
     r"(?P<name>.*?)_(?P<user>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)", re.DOTALL
 )
-# Blackboard: Lesson 1_ann_attempt_2026-05-01-10-20-30_01_pixels.ipynb; its own .txt has no file.
+# Blackboard: Lesson 1_ann_attempt_2026-05-01-10-20-30_01_pixels.ipynb, or .txt without a file.
 _BLACKBOARD = re.compile(
     r"(?P<who>.+?)_attempt_(?P<time>\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)(?:_(?P<file>.+)|\.txt)?",
     re.DOTALL,
@@ -38,7 +38,7 @@ _EXCHANGE = re.compile(
 )
 _GRADESCOPE = re.compile(r"submission_(?P<number>\d+)")
 
-# How the platforms name a whole download; the rest of the name is the course's and the exercise's.
+# The platforms' names of whole downloads, which also contain the course and the assignment.
 _DOWNLOADS = {
     "Canvas": re.compile(r"submissions(?:[ _-]*\(?\d+\)?)?", re.IGNORECASE),
     "Moodle": re.compile(r".+-.+-\d+(?: \(\d+\))?", re.DOTALL),
@@ -47,7 +47,7 @@ _DOWNLOADS = {
     "Gradescope": re.compile(r"assignment_\d+_export"),
 }
 
-# Folders that hold students, or that students make: never the name of one.
+# Folders that contain students, or that students create: never a student's name.
 _COLLECTION = re.compile(
     r"(?:class(?:es)?|courses?|cohort|section|submitted|submissions?|inbound|received|uploads?"
     r"|downloads?|collected|hand(?:ed)?[ _-]?ins?|late|on[ _-]?time|inbox|week|woche|semaine|semana"
@@ -55,7 +55,7 @@ _COLLECTION = re.compile(
     r"(?:[ _-]*#?\d+)?",
     re.IGNORECASE,
 )
-# What students put before or behind a file's name, or call a folder of their own.
+# Words that students add to file names, or give to folders.
 _OWN_WORD = re.compile(
     r"(?:copy|copy[ _-]of|kopie|kopie[ _-]von|copia|copia[ _-]de|copie[ _-]de|final|fixed|finished"
     r"|done|old|new|older|newer|newest|latest|first|second|third|last|draft|backup|bak|original"
@@ -70,10 +70,10 @@ _OWN_WORD = re.compile(
 
 @dataclass(frozen=True)
 class PlatformEntry:
-    """What a platform's name for a file or folder says.
+    """The parts of a platform's name for a file or folder.
 
-    ``shown`` names the student; ``ids`` are all that may stand in a roster. ``time`` is the text of
-    when it was handed in, in the platform's format. ``file`` is the part that the student chose.
+    ``shown`` names the student; ``ids`` are names by which a roster may list the student. ``time``
+    is when it was handed in, in the platform's format. ``file`` is the part that the student chose.
     """
 
     platform: str
@@ -84,7 +84,7 @@ class PlatformEntry:
     attempt: int | None = None
     lesson: str = ""
     file: str = ""
-    full: str = field(default="", compare=False)  # what must be the same for all attempts
+    full: str = field(default="", compare=False)  # the part common to all attempts of a student
 
 
 def without_archive_suffix(name: str) -> str:
@@ -93,19 +93,21 @@ def without_archive_suffix(name: str) -> str:
 
 
 def is_archive_name(name: str) -> bool:
-    """Whether a name is that of an archive which is opened."""
+    """Whether a file name is that of a supported archive."""
     return _ARCHIVE.search(name) is not None
 
 
 def parse_entry(name: str) -> PlatformEntry | None:
-    """What the name of a file or folder says, if it is one that a platform gives.
+    """Parse the name of a file or folder; None if no platform gave it.
 
     Raises:
         ValueError: if it can be read in two ways.
     """
     if match := _MOODLE.fullmatch(name):
         if name.count("_assignsubmission_") > 1:
-            raise ValueError("its name holds Moodle's mark twice, so that it names two students")
+            raise ValueError(
+                "its name contains '_assignsubmission_' twice, so it names two students"
+            )
         person, user = match["name"], match["user"]
         ids = frozenset({person, user})
         return PlatformEntry("Moodle", f"{person}_{user}", ids, file=match["file"])
@@ -152,14 +154,14 @@ def is_collection_name(name: str) -> bool:
 
 
 def is_own_word(name: str) -> bool:
-    """Whether students use a name for files and folders of their own: ``final``, ``Copy of``."""
+    """Whether a name is a word that students add to file names: ``final``, ``Copy of``."""
     name = name.strip(" _-.()")
     return not name or _OWN_WORD.fullmatch(name) is not None or is_collection_name(name)
 
 
 def is_download(name: str, children: Iterable[str]) -> bool:
-    """Whether a folder or archive is a platform's whole download: by its own name, and by the names
-    of all that it holds.
+    """Whether a folder or archive is a platform's whole download, by its name and the names of its
+    contents.
     """
     stem = without_archive_suffix(name)
     if platform_of(name):
@@ -175,7 +177,7 @@ def is_download(name: str, children: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class GradescopeSubmission:
-    """Who made one of Gradescope's submissions, by email or id, and when."""
+    """A Gradescope submission: its students, by email or id, and its time."""
 
     students: tuple[str, ...]
     ids: tuple[frozenset[str], ...]
@@ -196,7 +198,7 @@ def read_gradescope_metadata(path: Path) -> dict[str, GradescopeSubmission]:
     try:
         content = yaml.load(path.read_text("utf-8"), Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"it is no YAML: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"it is invalid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise ValueError("it lists no submissions")
     submissions = {}

@@ -1,11 +1,11 @@
-"""Why a file or submission was not graded: a record for a person, never a silent zero."""
+"""Problems: files and submissions that were not graded, reported instead of a silent 0."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-MAX_ALIKE = 3  # problems of one student with the same reason that are listed one by one
-MAX_KINDS = 10  # reasons that are listed for one student
+MAX_ALIKE = 3  # similar problems of one student that are listed individually
+MAX_KINDS = 10  # different reasons that are listed for one student
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Problem:
 
 
 def summarise(problems: Iterable[Problem], submitter: Callable[[Problem], str]) -> list[Problem]:
-    """The problems in their order, except that those of one student that are alike are counted
-    after the first few: ten thousand broken files of one must not bury the others' lines.
+    """The problems in order of first occurrence, with similar problems of one student counted after
+    the first few: ten thousand broken files of one student must not hide the others' problems.
 
     Args:
-        problems: all of them.
-        submitter: whose problem one is, as a key.
+        problems: all problems.
+        submitter: a key for the student whose problem it is.
     """
     alike: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:

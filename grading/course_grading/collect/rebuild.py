@@ -4,7 +4,7 @@ Everything else comes from the release, so lost metadata, outputs, moved and del
 matter. A cell is identified by its grade id, its cell id, or the marker that the build wrote into
 its source (``quiz.answer("name"`` or ``# Exercise: name``). Cells that were copied, split, merged,
 moved or changed to another type are recognised. Functions, imports and constants that the learner
-added come along with the exercises that use them.
+added are copied with the exercises that use them.
 """
 
 import ast
@@ -33,11 +33,11 @@ _MARKERS = {
 }
 _CHECK = re.compile(r"^# Check: [a-z0-9-]+ \(run this cell\)", re.M)
 _ASSIGNMENT = re.compile(r"^answer\b", re.M)
-# lines of an answer cell that hold no answer
+# lines of an answer cell that contain no answer
 _EMPTY = re.compile(r"^[ \t]*(#.*|quiz\.answer\((?=[^\n]*\banswer\b)[^\n]*\))$", re.M)
-_MAX_PARSED = 20_000  # characters: Python's parser is not safe on hostile megabytes
-# Characters of added cells that are looked at, and seconds of CPU time for it: real notebooks need
-# a tenth of either.
+_MAX_PARSED = 20_000  # characters: hostile megabytes can hang or crash Python's parser
+# Limits for reading added cells, in characters and in seconds of CPU time; real notebooks need at
+# most a tenth.
 _MAX_ADDED = 200_000
 _MAX_SECONDS = 5.0
 _BUILTINS = frozenset(dir(builtins)) | frozenset(kernel_names())
@@ -46,9 +46,9 @@ _BUILTINS = frozenset(dir(builtins)) | frozenset(kernel_names())
 def rebuild(submitted, release):
     """The released notebook with the learner's answer and exercise cells in it.
 
-    A cell that is not found stays as released: blank. Of several copies, the last one with work in
-    it counts, as it would in Python. An exercise brings along the cells that the learner added and
-    that it needs.
+    A cell that is not found stays blank, as released. Of several copies the last one that contains
+    work counts, as it would in Python. The cells that the learner added and that an exercise needs
+    are copied into it.
 
     Returns:
         The rebuilt notebook, and the grade ids of the cells that were not found.
@@ -83,13 +83,13 @@ def rebuild(submitted, release):
             missing.append(grade_id)
     if len(missing) == len(blanks):
         raise ValueError(
-            "none of the lesson's answer or exercise cells is in it: is it another notebook?"
+            "it contains none of the lesson's answer or exercise cells: is it the right notebook?"
         )
     return notebook, missing
 
 
 def item_names(notebook) -> set[str]:
-    """The names of the questions and exercises that a notebook seems to hold."""
+    """The names of the questions and exercises in a notebook, by cell ids and markers."""
     names = {
         name
         for cell in notebook.cells
@@ -112,7 +112,7 @@ def _cell_ids(cell) -> set[str]:
 
 
 def _candidates(cells: list, grade_id: str, id: str, name: str, kind: str) -> Iterator[list]:
-    """The cells that may be the one with this grade id, most reliable evidence first."""
+    """Lists of cells that may be the one with this grade id, most reliable evidence first."""
     yield [cell for cell in cells if _grade_id(cell) == grade_id]
     yield [cell for cell in cells if id in _cell_ids(cell)]
     with_marker = [cell for cell in cells if name in _MARKERS[kind].findall(cell.source)]
@@ -121,7 +121,7 @@ def _candidates(cells: list, grade_id: str, id: str, name: str, kind: str) -> It
 
 
 def _answer(cells: list, name: str, released: str) -> str | None:
-    """The released answer cell with the learner's literal in it; None if no cell has work in it.
+    """The released answer cell with the learner's literal in it; None if no cell contains work.
 
     Only the literal is taken, so a lost ``quiz.answer(...)`` line costs nothing. A source without a
     literal is returned as it is, for manual grading.
@@ -156,7 +156,7 @@ def _before_call(source: str, name: str) -> str:
 
 
 def _exercise(cells: list, name: str, released: str) -> str | None:
-    """The last copy with work in it, or None; the parts of a split cell count as one copy."""
+    """The last copy that contains work, or None; the parts of a split cell count as one copy."""
     copies: list[str] = []
     for cell in cells:
         source = _own_part(cell.source, name)
@@ -180,8 +180,8 @@ def _own_part(source: str, name: str) -> str:
 
 
 class _AddedCode:
-    """What a learner added to a notebook, for exercises that use it: the statements of cells of
-    their own, and the definitions that they wrote into the lesson's cells.
+    """The code that a learner added to a notebook and exercises may use: all statements of added
+    cells, and the definitions added to cells of the lesson.
     """
 
     def __init__(self, submitted: list, release: list):
@@ -211,12 +211,12 @@ class _AddedCode:
             self._cells.append((position, tree))
 
     def add_to(self, source: str, cells: list, released: str) -> str:
-        """An exercise's source with the added code that it needs, in the notebook's order.
+        """The source of an exercise with the added code that it needs, in the notebook's order.
 
         Args:
-            source: the exercise, empty if none was found.
-            cells: the submitted cells that it comes from.
-            released: the exercise as released: what it defines is needed.
+            source: the source of the exercise; empty if its cell was not found.
+            cells: the submitted cells that contain it.
+            released: the released source of the exercise, which binds the names that are needed.
         """
         try:
             exercise = _parse(source) if len(source) <= _MAX_PARSED else ast.Module([], [])
@@ -227,14 +227,14 @@ class _AddedCode:
         except PARSE_ERRORS:
             return source
         if needed and source and exercise.body and not _is_plain(source):
-            source = ast.unparse(exercise)  # its magics may stand in its first line only
+            source = ast.unparse(exercise)  # cell magics are valid only in the first line
         return "\n\n".join(part for part in (*before, source, *after) if part)
 
     def _needed(self, exercise: ast.Module, wanted: frozenset[str]) -> list[NumberedStatement]:
-        """The added statements that an exercise needs which has to define ``wanted``."""
+        """The added statements that an exercise needs so that it defines ``wanted``."""
         defined = {name for node in exercise.body for name in bound_names(node)}
         missing = wanted - defined
-        # what the lesson defines comes from the release, and the exercise from its cell
+        # keep the release's bindings, and the exercise's own
         kept = (self._released_names | defined) - missing
         cells, futures, star_imports = [], [], []
         for position, tree in self._cells:
@@ -265,15 +265,15 @@ class _AddedCode:
 
 
 def _is_solution(ids: set[str], source: str) -> bool:
-    """Whether a submitted cell is one in which the learner answers."""
+    """Whether a submitted cell is an answer cell or an exercise cell."""
     if ids:
         return any(id.endswith(("-answer", "-code")) for id in ids)
     return any(marker.search(source) for marker in _MARKERS.values())
 
 
 def _only_defines(node: ast.stmt) -> bool:
-    """Whether a statement is a definition, an import or a constant: such a statement of a learner
-    in a cell of the lesson counts, and no other.
+    """Whether a statement is a definition, an import or a constant, the only statements that a
+    learner can add to a cell of the lesson.
     """
     if isinstance(node, ast.Assign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -295,7 +295,7 @@ def _is_plain(source: str) -> bool:
 
 
 def _parse(source: str) -> ast.Module:
-    """A cell's syntax tree, without what is not Python; empty if it can't be read at all."""
+    """A cell's syntax tree without invalid statements; empty if it can't be parsed at all."""
     try:
         return parse_what_can_be(source)
     except PARSE_ERRORS:

@@ -1,10 +1,10 @@
-"""Find submissions: which file is whose, for which lesson, and which of several counts.
+"""Find submissions: the student and lesson of each file, and which of several files counts.
 
 Accepted are a folder of ``student/NN_name.ipynb``, nbgrader's
 ``submitted/student/NN_name/NN_name.ipynb`` and its exchange's inbound folder, flat files called
 ``student_NN_name.ipynb``, and the downloads of Canvas, Moodle, Blackboard, Brightspace and
-Gradescope, unpacked or not, several beside each other or in folders for each week; zips inside are
-opened too. Whose a file is, is decided in :mod:`.owners`.
+Gradescope, unpacked or not, also several side by side or in folders for each week; nested archives
+are opened too. :mod:`.owners` identifies the owners.
 """
 
 import re
@@ -24,8 +24,8 @@ from course_grading.collect.owners import MAX_NAME_BYTES, Entry, Student
 from course_grading.collect.problems import Problem, summarise
 from course_grading.collect.timestamps import TIMESTAMP, HandedIn, read_handed_in, read_timestamp
 
-MAX_NOTEBOOKS = 200  # of one student in one folder or archive; the others are listed
-MAX_SECONDS = 60.0  # that reading one student's notebooks may take before they are graded
+MAX_NOTEBOOKS = 200  # of one student in one folder or archive; more are only reported
+MAX_SECONDS = 60.0  # for reading one student's notebooks before grading
 _EXCHANGE = "nbgrader's exchange"
 
 __all__ = ["Lessons", "Submission", "find", "notes", "released_lessons"]
@@ -33,12 +33,12 @@ __all__ = ["Lessons", "Submission", "find", "notes", "released_lessons"]
 
 @dataclass(frozen=True)
 class Submission:
-    """One file of one student for one lesson; ``name`` is its path in what was submitted.
+    """One file of one student for one lesson; ``name`` is its path in the submissions.
 
-    ``handed_in`` is when, as the platform says; ``is_marked_late`` whether the platform's name for
-    it says that it is late. For what a group handed in, ``submitter`` is the student who did, and
-    ``handed_in_by`` says so in words (see :mod:`.groups`). ``content`` is what :meth:`read` returns
-    if it must not be read later.
+    ``handed_in`` is when it was handed in, by the platform; ``is_marked_late`` whether the
+    platform's name for it says that it is late. For a group, ``submitter`` is the student who
+    handed it in, and ``handed_in_by`` a description (see :mod:`.groups`). ``content`` holds the
+    bytes if the file may change before :meth:`read` is called.
     """
 
     student: str
@@ -54,7 +54,7 @@ class Submission:
 
     @property
     def timestamp(self) -> str | None:
-        """When it was handed in, as nbgrader reads it, in UTC; None if that is not known."""
+        """When it was handed in, in nbgrader's format and in UTC; None if unknown."""
         return self.handed_in.timestamp if self.handed_in else None
 
     def read(self) -> bytes:
@@ -62,7 +62,7 @@ class Submission:
 
         Raises:
             OSError: if it can't be opened.
-            ValueError: if it is too large, or is not the file any more that was found.
+            ValueError: if it is too large, or was replaced since it was found.
         """
         if self.content is not None:
             return self.content
@@ -78,22 +78,25 @@ def find(
     roster: Collection[str] | None = None,
     zone: ZoneInfo | None = None,
 ) -> tuple[list[Submission], list[Problem]]:
-    """Every submission among files; where a student has several for a lesson, the newest.
+    """The submissions among files; if a student has several for a lesson, the newest.
 
     Args:
         handed_in: the files, from :func:`.archives.open_submissions`, or a folder.
-        lessons: the released lessons, ``NN_name``. If it maps them to what they ask for, from
+        lessons: the released lessons, ``NN_name``. If it is a mapping from
             :func:`released_lessons`, a file that has lost its name and metadata is identified by
-            its content, and an untouched copy of the release never wins over a worked one.
-        roster: the ids of the class's students, if they are known: others are listed, not graded.
-        zone: the time zone of platforms' times that name none, if it is known.
+            its content, and a copy that contains work is preferred to an untouched one.
+        roster: the ids of the class's students, if known: others are reported, not graded.
+        zone: the time zone of times without a zone, if known.
+
+    Returns:
+        The submissions, and the problems of all other files.
     """
     found = list_files(handed_in) if isinstance(handed_in, Path) else handed_in
     return _Search(found, lessons, roster, zone).run()
 
 
 def notes(found: Iterable[Submission]) -> list[Problem]:
-    """What a person should know about when submissions were handed in."""
+    """Remarks for the instructor about the times of submissions."""
     remarks = []
     for submission in found:
         reason = submission.handed_in.note if submission.handed_in else ""
@@ -105,7 +108,7 @@ def notes(found: Iterable[Submission]) -> list[Problem]:
         if reason:
             remark = Problem(submission.student, submission.lesson, submission.name, reason)
             remarks.append(remark)
-    # the same about a whole class is one remark
+    # one remark for the whole class
     zoneless = [remark for remark in remarks if "names no time zone" in remark.reason]
     if len(zoneless) > 1:
         remarks = [remark for remark in remarks if remark not in set(zoneless)]
@@ -116,7 +119,7 @@ def notes(found: Iterable[Submission]) -> list[Problem]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A file that may count, and whose."""
+    """A file that may be the one to grade."""
 
     submission: Submission
     attempt: Attempt
@@ -140,7 +143,7 @@ class _Search:
         self.zone = zone
         self.finder = owners.LevelFinder(lessons, roster or ())
         self.problems: list[Problem] = []
-        self.keys: dict[str, str] = {}  # whose problem one is, by file
+        self.keys: dict[str, str] = {}  # file -> key of its owner, for summarising problems
         self._facts: dict[str, NotebookFacts] = {}
         self._seconds: dict[str, float] = defaultdict(lambda: MAX_SECONDS)
         self._metadata: dict[str, dict[str, platform_names.GradescopeSubmission]] = {}
@@ -176,10 +179,10 @@ class _Search:
         shown = student if len(student.encode()) <= MAX_NAME_BYTES else student[:40]
         self.problems.append(Problem(shown, lesson, name, reason))
 
-    # ---- whose ----
+    # ---- owners ----
 
     def _owned(self, entries: list[Entry]) -> list[tuple[Entry, list[Student]]]:
-        """The entries with their students; a group has several, and what names nobody is listed."""
+        """The entries with their students, several for a group; others are reported."""
         usernames = self._blackboard_usernames(entries)
         owned = []
         for entry in entries:
@@ -212,8 +215,8 @@ class _Search:
                 if error or not self._lesson(entry.path, entry.path):
                     return f"{reason} ({error})" if error else reason
             return (
-                "no student is named: put it in a folder with the student's name, and give the "
-                "folder around that"
+                "no student is named: put it in a folder named after the student, and give the "
+                "parent folder of that"
             )
         return _holds_none(entry)
 
@@ -228,9 +231,9 @@ class _Search:
             "",
             "",
             entry.path,
-            f"{entry.name!r} is Gradescope's number, not a student, and "
-            f"{platform_names.GRADESCOPE_METADATA} beside it does not say whose it is: download "
-            "the submissions again, with that file",
+            f"{entry.name!r} is Gradescope's number, not a student, and no "
+            f"{platform_names.GRADESCOPE_METADATA} beside it names the student: download the "
+            "submissions again, with that file",
         )
         return []
 
@@ -246,8 +249,8 @@ class _Search:
         return self._metadata[name]
 
     def _blackboard_usernames(self, entries: list[Entry]) -> dict[str, str]:
-        """Users' names by what stands before ``_attempt_``, from Blackboard's own text files: a
-        user's name may hold the character that separates it from the exercise's name.
+        """User names by the text before ``_attempt_``, from Blackboard's text files: a user name
+        may contain the character that separates it from the assignment's name.
         """
         usernames = {}
         for entry in entries:
@@ -264,7 +267,7 @@ class _Search:
         return usernames
 
     def _archive_refusal(self, entries: list[Entry], students: set[Student]) -> str:
-        """Why one archive can't be taken for that of a class; empty if it can."""
+        """Why an archive can't be graded as that of a class; empty if it can."""
         if not self.archive:
             return ""
         stem = platform_names.without_archive_suffix(self.archive)
@@ -280,16 +283,16 @@ class _Search:
             return ""
         names = ", ".join(sorted(repr(student.shown) for student in students)[:6]) or "nobody"
         return (
-            f"it is ambiguous whether {self.archive!r} is what one student handed in or holds the "
-            f"class: in it are {names}. If it is one student's, put it into a folder and give "
-            "that; if it holds the class, unpack it and give the folder, or rename it to "
+            f"it is ambiguous whether {self.archive!r} is one student's submission or contains the "
+            f"class: it contains {names}. If it is one student's, put it into a folder and give "
+            "that; if it contains the class, unpack it and give the folder, or rename it to "
             "submissions.zip"
         )
 
     def _accepted(
         self, owned: list[tuple[Entry, list[Student]]]
     ) -> list[tuple[Entry, list[Student]]]:
-        """The entries whose students are unambiguous and on the roster; others are listed."""
+        """The entries whose students are unambiguous and on the roster; others are reported."""
         reasons = owners.look_alikes({s for _, students in owned for s in students}, self.roster)
         accepted = []
         for entry, students in owned:
@@ -307,21 +310,21 @@ class _Search:
                 accepted.append((entry, kept))
         return accepted
 
-    # ---- which lesson ----
+    # ---- lessons ----
 
     def _notebooks(self, entry: Entry, students: list[Student]) -> Iterator[tuple[str, str]]:
-        """The notebooks of an entry, each with its lesson; others are listed."""
+        """The notebooks of an entry, each with its lesson; others are reported."""
         student = students[0].id if students else ""
         names = [name for name in entry.names if files.is_notebook(name)]
         only = len(names) == 1
         if len(names) > MAX_NOTEBOOKS:
-            names.sort(key=self._interest)
+            names.sort(key=self._relevance)
             self._report(
                 student,
                 "",
                 names[MAX_NOTEBOOKS],
                 f"and {len(names) - MAX_NOTEBOOKS - 1:,} more: a student's notebooks beyond the "
-                f"first {MAX_NOTEBOOKS} are not looked at",
+                f"first {MAX_NOTEBOOKS} are ignored",
             )
             names = names[:MAX_NOTEBOOKS]
         for name in names:
@@ -344,10 +347,10 @@ class _Search:
             else:
                 yield name, lesson
 
-    def _interest(self, name: str) -> tuple:
-        """Which of a student's many notebooks are looked at first."""
-        named = self.finder.lesson_in(PurePosixPath(name).name) is None
-        return named, name.count("/"), -attempts.modification_time(self.files[name]), name
+    def _relevance(self, name: str) -> tuple:
+        """A sort key: the most relevant of a student's many notebooks first."""
+        is_unnamed = self.finder.lesson_in(PurePosixPath(name).name) is None
+        return is_unnamed, name.count("/"), -attempts.modification_time(self.files[name]), name
 
     def _lesson(self, name: str, student: str) -> str | None:
         named = self.finder.lesson_in(PurePosixPath(name).name)
@@ -369,7 +372,7 @@ class _Search:
             self._seconds[student] -= time.monotonic() - started
         return self._facts[name]
 
-    # ---- when, and which one counts ----
+    # ---- times and attempts ----
 
     def _candidate(self, entry: Entry, student: Student, name: str, lesson: str) -> _Candidate:
         path = self.files[name]
@@ -399,9 +402,7 @@ class _Search:
         return _Candidate(submission, attempt, about.full if about else "")
 
     def _handed_in(self, entry: Entry, name: str, lesson: str) -> HandedIn | None:
-        """When a file was handed in, where the platform wrote it: never from inside what a student
-        made.
-        """
+        """When a file was handed in, from the platform's data, never from a student's files."""
         about = entry.platform
         if about is None:
             if not entry.is_folder or entry.is_archive:
@@ -436,11 +437,11 @@ class _Search:
         return None
 
     def _counting(self, student: str, lesson: str, group: list[_Candidate]) -> Iterator[Submission]:
-        """The one that counts, if there is one; the others are listed."""
+        """The submission to grade, if it is unambiguous; the others are reported."""
         kinds = sorted({candidate.same_for_all_attempts for candidate in group} - {""})
         if len(kinds) > 1:
             reason = (
-                f"{kinds[0]!r} and {kinds[1]!r} may be two students who are both called "
+                f"{kinds[0]!r} and {kinds[1]!r} may be two students who are both named "
                 f"{student!r}: put them into folders with their names"
             )
             for candidate in group:
@@ -456,10 +457,10 @@ class _Search:
             if candidate.submission is not newest:
                 self._report(student, lesson, candidate.submission.name, reason)
 
-    # ---- what is missing ----
+    # ---- missing notebooks ----
 
     def _list_missing(self, owned: list[tuple[Entry, list[Student]]]) -> None:
-        """List the students of whom there is no notebook."""
+        """Report the students without a notebook."""
         by_student: dict[str, list[Entry]] = defaultdict(list)
         for entry, students in owned:
             for student in students:
@@ -474,7 +475,7 @@ class _Search:
 
 def _name_problem(student: Student) -> str:
     if not student.id:
-        return "no student is named: put it in a folder with the student's name"
+        return "no student is named: put it in a folder named after the student"
     if len(student.id.encode()) > MAX_NAME_BYTES:
         return "the student's name is too long for a folder: shorten it"
     return ""
@@ -486,18 +487,18 @@ def _below(entry: Entry, name: str) -> list[str]:
 
 
 def _is_beside(name: str) -> bool:
-    """Whether a platform puts a file beside the submissions."""
+    """Whether a file is one that platforms put beside the submissions."""
     return name in (platform_names.GRADESCOPE_METADATA, "index.html", TIMESTAMP)
 
 
 def _holds_none(entry: Entry, is_folder: Callable[[str], bool] = lambda name: False) -> str:
     if not entry.is_folder and not entry.is_archive:
-        return "it is no notebook"
+        return "it is not a notebook"
     names = [
         name
         for name in entry.names
         if name != entry.path and not is_folder(name) and not name.endswith(f"/{TIMESTAMP}")
     ]
     if not names:
-        return "it holds no notebook"
-    return f"it holds no notebook, only {', '.join(names[:9])}"
+        return "it contains no notebook"
+    return f"it contains no notebook, only {', '.join(names[:9])}"

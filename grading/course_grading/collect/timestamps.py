@@ -1,7 +1,7 @@
-"""When something was handed in: what a platform wrote down, as a time in UTC.
+"""Parse when a submission was handed in, from a platform's text to a time in UTC.
 
-nbgrader reads a zone that it does not know as UTC, in silence, and ``+0200`` as 200 seconds. So
-every text is read here, and what nbgrader is given is in UTC.
+nbgrader silently reads an unknown time zone as UTC, and ``+0200`` as 200 seconds. So every text is
+parsed here, and nbgrader gets times in UTC.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 TIMESTAMP = "timestamp.txt"  # nbgrader's
 _MAX_LENGTH = 100  # characters; a date is shorter
-# RFC 5322 gives these to North America; elsewhere some stand for other zones.
+# RFC 5322 defines these as North American; some are also abbreviations of other zones.
 _RFC_5322 = {
     name: timedelta(hours=hours)
     for name, hours in {
@@ -28,12 +28,12 @@ _RFC_5322 = {
 
 @dataclass(frozen=True)
 class HandedIn:
-    """When something was handed in.
+    """When a submission was handed in.
 
     Args:
-        time: in UTC; None if the text is no time or names a zone that is not known.
-        source: where the platform wrote it.
-        note: what a person should know about it; empty if nothing.
+        time: in UTC; None if the text is no date, or its zone is unknown.
+        source: where the text was found.
+        note: a remark for the instructor; may be empty.
     """
 
     time: datetime | None
@@ -42,21 +42,21 @@ class HandedIn:
 
     @property
     def timestamp(self) -> str | None:
-        """The time as nbgrader reads it."""
+        """The time in nbgrader's format."""
         return f"{self.time:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time else None
 
 
 def read_handed_in(
     text: str, source: str, *, assume_utc: bool = True, zone: zoneinfo.ZoneInfo | None = None
 ) -> HandedIn:
-    """The time in a platform's text.
+    """Parse a platform's text.
 
     Args:
         text: for example ``"2026-07-01 23:30:00.000000 CEST"`` or ``"May 1, 2026 1020 AM"``.
-        source: where it was found, for messages.
-        assume_utc: whether a time without a zone is in UTC by definition, as in nbgrader's
-            ``timestamp.txt``; otherwise it is in ``zone``.
-        zone: the class's time zone; None if it is not set: then UTC is assumed, with a note.
+        source: where the text was found, for messages.
+        assume_utc: whether a time without a zone is in UTC, as in nbgrader's ``timestamp.txt``;
+            otherwise it is in ``zone``.
+        zone: the class's time zone; if it is None, UTC is assumed, with a note.
     """
     shown = text[:40]
     try:
@@ -75,12 +75,12 @@ def read_handed_in(
         return HandedIn(
             None,
             source,
-            f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is not "
-            "known or stands for several: write the offset instead, for example +0200",
+            f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is unknown "
+            "or ambiguous: write the offset instead, for example +0200",
         )
     if assume_utc:
         return HandedIn(time.replace(tzinfo=UTC), source)
-    if zone is not None:  # of a time that occurs twice, the earlier one, in favour of the students
+    if zone is not None:  # an ambiguous time is the earlier one, in the students' favour
         with contextlib.suppress(OverflowError, ValueError):
             return HandedIn(time.replace(tzinfo=zone, fold=0).astimezone(UTC), source)
     note = f"{source} names no time zone: read as UTC. Set time_zone in grading/due_dates.toml"
@@ -88,7 +88,7 @@ def read_handed_in(
 
 
 def _parse(text: str) -> tuple[datetime, str]:
-    """The time of a text, with its zone if that is known; otherwise also the zone's name."""
+    """The time in a text, with its zone if that is known; and the name of an unknown zone."""
     from dateutil import parser
 
     if len(text) > _MAX_LENGTH:
@@ -96,9 +96,9 @@ def _parse(text: str) -> tuple[datetime, str]:
     # Blackboard: 2026-05-01-10-20-30; Brightspace: 1020 AM
     text = re.sub(r"^(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)$", r"\1 \2:\3:\4", text.strip())
     text = re.sub(r"\b(\d{1,2})(\d\d) ([AP]M)\b", r"\1:\2 \3", text, flags=re.IGNORECASE)
-    # dateutil reads UTC+3 as POSIX does: three hours behind UTC.
+    # dateutil reads UTC+3 as POSIX does, as three hours behind UTC: drop the name.
     text = re.sub(r"\b(?:UTC|GMT)([+-]\d)", r"\1", text)
-    # Two defaults: a text that lacks a part of the date is no date.
+    # If two defaults give different results, a part of the date is missing.
     first, second = (
         parser.parse(text, default=default, ignoretz=True)
         for default in (datetime(2000, 1, 1), datetime(2001, 2, 2))
@@ -119,14 +119,14 @@ def _parse(text: str) -> tuple[datetime, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", parser.UnknownTimezoneWarning)
         time = parser.parse(text, tzinfos=offset_of)
-    unread = re.search(r"[A-Za-z]{2,}$", text)  # a word that dateutil passed over
+    unread = re.search(r"[A-Za-z]{2,}$", text)  # a word that dateutil may have skipped
     if time.tzinfo is None and unread and unread[0].upper() not in ("AM", "PM", "TZ"):
         zones.append(unread[0])
     return time, zones[0] if zones else ""
 
 
 def _offset(name: str, time: datetime) -> timedelta | None:
-    """The offset of a zone's abbreviation at a time; None if it is unknown or has several."""
+    """The offset of a zone's abbreviation at a time; None if it is unknown or ambiguous."""
     if name.upper() in ("UTC", "GMT", "Z", "UT"):
         return timedelta(0)
     if name in _RFC_5322:

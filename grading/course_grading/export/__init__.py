@@ -1,1 +1,1 @@
-"""Export the gradebook's scores to Canvas, Moodle and Gradescope."""
+"""Export scores, feedback and questions to Canvas, Moodle and Gradescope."""

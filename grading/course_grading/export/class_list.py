@@ -1,9 +1,8 @@
-"""The class: who is in it, in ``workspace/roster.csv``, one readable form for every platform.
+"""The class list, ``workspace/roster.csv``, in the same format for every platform.
 
 ``course class --roster FILE`` writes it from the platform's own export. Its first columns are the
-course's (``COLUMNS``), and the platform's own follow, so that it serves as the roster of exports,
-too. It may be edited; what an instructor wrote into it stays when the platform's file is read
-again.
+course's (``COLUMNS``). The platform's columns follow, so that it is also the roster of exports. It
+may be edited; groups, sections and extensions are kept when the platform's file is imported again.
 """
 
 import csv
@@ -27,10 +26,10 @@ from course_grading.export.roster import (
 )
 
 COLUMNS = ("student_id", "first_name", "last_name", "email", "section", "group", "extension_days")
-# the platforms' columns that may identify a student, the one that is used as id first
+# the platforms' columns that may identify a student; the first one present becomes the id
 _IDS = ("SIS Login ID", "Username", "Email address", "Email", "SIS User ID", "ID number", "SID")
 _OTHER_IDS = ("ID", "Student", "Full name", "Name", "Full Name")
-_OWN = {  # the course's columns, by those of the platforms
+_OWN = {  # the course's column -> the platforms' columns for it
     "first_name": ("First name",),
     "last_name": ("Last name",),
     "email": ("Email address", "Email"),
@@ -43,7 +42,7 @@ _EDITABLE = ("group", "section", "extension_days")
 
 @dataclass(frozen=True)
 class Member:
-    """A student of the class. ``extension_days`` holds for every lesson, None if there is none."""
+    """A student of the class. ``extension_days`` applies to every lesson; None if there is none."""
 
     id: str
     first_name: str = ""
@@ -62,8 +61,8 @@ class Member:
 
 @dataclass(frozen=True)
 class NotHandedIn:
-    """A student of the class of whom nothing is graded for a lesson. ``note`` says what is known
-    of something that was handed in and could not be graded; it is empty if there is nothing.
+    """A student of the class without a graded submission of a lesson. ``note`` describes a
+    submission that could not be graded, if there is one.
     """
 
     student: str
@@ -76,7 +75,7 @@ class ClassList:
     """The class of a workspace, searchable by the ids of submissions.
 
     Raises:
-        RosterError: if ``workspace/roster.csv`` can't be used.
+        RosterError: if ``workspace/roster.csv`` is invalid.
     """
 
     def __init__(self, path: Path):
@@ -89,7 +88,7 @@ class ClassList:
         return [member.id for member in self.members]
 
     def find(self, student: str) -> Member | None:
-        """The student with this id in the gradebook, which may be the platform's name of a
+        """The student with this id in the gradebook, which may be a name from a platform's
         download; None if there is none, or more than one.
         """
         try:
@@ -103,8 +102,8 @@ class ClassList:
         """The groups that hand in together.
 
         Args:
-            students: ids that the gradebook or a submission has for students: a member may have the
-                platform's name of a download.
+            students: ids of the gradebook or of submissions, which may be names from a platform's
+                download. The groups list members under these ids.
         """
         ids: dict[str, str] = {}
         for student in students:
@@ -122,18 +121,20 @@ class ClassList:
         ]
 
     def id_of(self, student: str) -> str:
-        """The id in the class list of a student of the gradebook; their own if there is none."""
+        """The class list's id of a student of the gradebook; the same id if the student is not on
+        it.
+        """
         member = self.find(student)
         return member.id if member else student
 
     def not_handed_in(
         self, handed_in: Iterable[tuple[str, str]], problems: Iterable[Problem] = ()
     ) -> list[NotHandedIn]:
-        """Of whom nothing is graded for a lesson of which somebody's work is; by lesson.
+        """The students without a graded submission, for each lesson with any graded submission.
 
         Args:
             handed_in: student and lesson of every graded submission.
-            problems: what was handed in and is not graded.
+            problems: the problems of submissions that were not graded.
         """
         by_lesson: dict[str, set[str]] = {}
         for student, lesson in handed_in:
@@ -148,7 +149,7 @@ class ClassList:
                 member.id,
                 lesson,
                 member.name,
-                # a file that is no notebook names no lesson
+                # a problem without a lesson, such as a file that is no notebook
                 notes.get((member.id, lesson)) or notes.get((member.id, ""), ""),
             )
             for lesson, ids in sorted(by_lesson.items())
@@ -157,7 +158,7 @@ class ClassList:
         ]
 
     def fill_names(self, book: Gradebook) -> None:
-        """Give nbgrader's students their names and addresses, which formgrader shows."""
+        """Set the names and email addresses of nbgrader's students, which formgrader shows."""
         for student in book.db.query(Student):
             member = self.find(student.id)
             if member is not None and member.name:
@@ -167,17 +168,17 @@ class ClassList:
 
 
 def load(workspace: Path) -> ClassList | None:
-    """The class of a workspace; None if it has no ``roster.csv``.
+    """The class list of a workspace; None if there is no ``roster.csv``.
 
     Raises:
-        RosterError: if the file can't be used; the message says why.
+        RosterError: if the file is invalid; the message says why.
     """
     path = workspace / "roster.csv"
     return ClassList(path) if path.is_file() else None
 
 
 def extension_days(members: ClassList | None, students: Iterable[str]) -> dict[str, float]:
-    """The extension for every lesson of those of these students who have one."""
+    """The extensions, which apply to every lesson, of the students who have one."""
     days = {}
     for student in students if members else ():
         member = members.find(student) if members else None
@@ -190,10 +191,10 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
     """Write ``workspace/roster.csv`` from a platform's roster.
 
     Returns:
-        The class, and what the instructor should know, a sentence each.
+        The class list, and messages for the instructor.
 
     Raises:
-        RosterError: if the file can't be used, or two students would have the same id.
+        RosterError: if the file is invalid, or two students would have the same id.
     """
     target = workspace / "roster.csv"
     platform = Roster(source, "your platform", (OWN_COLUMN, *_IDS, *_OTHER_IDS))
@@ -204,8 +205,8 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
     twice = [id for id, count in Counter(row["student_id"] for row in rows).items() if count > 1]
     if twice:
         raise RosterError(
-            f"{source} has these students more than once: {', '.join(sorted(twice))}. Remove the "
-            f"doubles, or add a column {OWN_COLUMN} with an id of its own for each row"
+            f"{source} lists these students more than once: {', '.join(sorted(twice))}. Remove the "
+            f"duplicates, or add a column {OWN_COLUMN} with a unique id in each row"
         )
     messages = []
     if former is not None:
@@ -233,14 +234,14 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
 
 
 def _about_groups(members: ClassList) -> list[str]:
-    """What groups mean: a tutorial group of two must not become one that hands in together."""
+    """Messages on groups: a tutorial group must not be taken for one that hands in together."""
     groups = members.groups(())
     sizes = Counter(member.group for member in members.members if member.group)
     large = sorted(name for name, size in sizes.items() if size > MAX_MEMBERS)
     messages = []
     if groups:
         messages.append(
-            f"{len(groups)} groups hand in together: what one member hands in counts for all of "
+            f"{len(groups)} groups hand in together: one member's submission counts for all of "
             "them. If they don't, empty the column group"
         )
     if large:
@@ -250,7 +251,7 @@ def _about_groups(members: ClassList) -> list[str]:
     return messages
 
 
-# columns that say nothing more once the course's own are filled in; exports need the others
+# columns that are redundant once the course's are filled in; exports need the others
 _CONSUMED = ("First name", "Last name", "Section", "group_name", "Groups", "Extension")
 
 
@@ -267,7 +268,7 @@ def _normal_row(row: dict[str, str], source: Path) -> dict[str, str]:
         normal["first_name"], normal["last_name"] = first.strip(), last.strip()
     id = next((row[n] for n in (OWN_COLUMN, *_IDS, *_OTHER_IDS) if row.get(n)), "")
     id = id or f"{normal['first_name']} {normal['last_name']}"
-    # as in the names of folders: see collect.submissions
+    # safe for folder names, as in collect.owners
     normal["student_id"] = re.sub(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+', "_", id.strip()).strip("_")
     return normal
 
@@ -290,6 +291,6 @@ def _member(row: dict[str, str], path: Path) -> Member:
 
 
 def _is_test_student(row: dict[str, str]) -> bool:
-    """Whether it is the student that Canvas adds for the teacher's own view."""
+    """Whether it is the test student of Canvas's student view."""
     name = row.get("Student", "").replace(" ", "")
     return name == "Student,Test" and not row.get("SIS User ID")

@@ -1,4 +1,4 @@
-"""What the platforms call their columns in other languages and versions. (codespell skips this
+"""The names of the platforms' columns in other languages and versions. (codespell skips this
 file: its words are not English.)
 """
 
@@ -50,5 +50,5 @@ _ENGLISH = {
 
 
 def english(column: str) -> str:
-    """The English name of a column; an unknown one as it is."""
+    """The English name of a column; unknown names are unchanged."""
     return _ENGLISH.get(_key(column), column)

@@ -1,10 +1,10 @@
-"""Feedback pages in the zip that Moodle and Canvas take back, one for each lesson.
+"""Write feedback pages into a zip for each lesson, which Moodle or Canvas imports.
 
-Moodle (*Upload multiple feedback files in a zip*) wants a folder for each student with the name of
-the folder that it handed out: ``Ada Lovelace_1234567_assignsubmission_file``; see
+Moodle (*Upload multiple feedback files in a zip*) expects a folder for each student, named as in
+its download: ``Ada Lovelace_1234567_assignsubmission_file``; see
 ``mod/assign/feedback/file/importziplib.php`` in https://github.com/moodle/moodle. Canvas (*Upload
-Submissions*) wants the start of the file names that it handed out,
-``lovelaceada_101_98765_``, of which it reads the two numbers.
+Submissions*) expects the prefix of the file names in its download, ``lovelaceada_101_98765_``, and
+reads the two numbers.
 """
 
 import re
@@ -34,10 +34,10 @@ def write(
         out: the folder to write to.
 
     Returns:
-        The files, and which pages are not in them and why, a sentence each.
+        The files, and for each missing page the reason in a sentence.
 
     Raises:
-        ExportError: if no page can be named as the platform wants it.
+        ExportError: if no page can be named as the platform expects.
     """
     pages: dict[str, dict[str, Path]] = {}
     left_out = []
@@ -46,11 +46,11 @@ def write(
         original = originals.find(workspace, student, lesson)
         name = _entry_name(platform, student, lesson, original.file if original else "")
         if not page.is_file():
-            left_out.append(f"{student} ({lesson}): there is no feedback page yet")
+            left_out.append(f"{student} ({lesson}): it has no feedback page yet")
         elif not name:
             left_out.append(
-                f"{student} ({lesson}): it was not handed in as a download from {platform} names "
-                "it, so the number that it needs is not known"
+                f"{student} ({lesson}): its file is not named as in a download from {platform}, so "
+                "the platform's number is unknown"
             )
         elif name in pages.setdefault(lesson, {}):
             left_out.append(f"{student} ({lesson}): another student has the same name {name}")
@@ -59,8 +59,8 @@ def write(
     if not any(pages.values()):
         reasons = "; ".join(left_out[:3]) or "nothing is graded"
         raise ExportError(
-            f"no feedback can be sent back to {platform}: {reasons}. Grade the zip file that "
-            f"{platform} gives, or pass the pages in feedback/ on yourself"
+            f"no feedback can be exported to {platform}: {reasons}. Grade the zip file from "
+            f"{platform}, or distribute the pages in feedback/ yourself"
         )
     out.mkdir(parents=True, exist_ok=True)
     written = []
@@ -77,13 +77,13 @@ def write(
 
 
 def _entry_name(platform: str, student: str, lesson: str, file: str) -> str:
-    """The name of a page in the zip; empty if it can't be made."""
+    """The name of a page in the zip; empty if the platform's number is unknown."""
     if platform == "moodle":
         match = _MOODLE.search(file)
         if match:
             return f"{match['start']}_assignsubmission_file/{lesson}.html"
         own = _MOODLE_STUDENT.fullmatch(student)
-        if own:  # Moodle reads the number; a name must not hold "_"
+        if own:  # Moodle reads the number; a name must not contain "_"
             name = own["name"].replace("_", " ")
             return f"{name}_{own['id']}_assignsubmission_file/{lesson}.html"
         return ""

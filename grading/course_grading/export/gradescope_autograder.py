@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""The course's autograder for Gradescope: it reports recorded scores and runs nothing of a
-submission.
+"""An autograder for Gradescope that only reports recorded scores; it runs no submitted code.
 
-:mod:`.platforms` copies this file, which needs nothing but Python, into the zip for Gradescope.
+:mod:`.platforms` copies this file, which needs only Python's standard library, into the zip.
 There it reads the submitters from ``submission_metadata.json`` and writes ``results/results.json``.
 Formats: https://gradescope-autograders.readthedocs.io/en/latest/specs/ and .../submission_metadata/
 """
@@ -13,12 +12,11 @@ from pathlib import Path
 
 
 def report(root: Path) -> None:
-    """Write the result of the submission that Gradescope has put under ``root``.
+    """Write the recorded score of the submission under ``root``.
 
     Raises:
         SystemExit: if the submitters have no recorded score, or different ones. Gradescope then
-            shows that the autograder failed, which somebody will investigate; a 0 would look like a
-            score.
+            shows that the autograder failed, whereas a 0 would look like a score.
     """
     scores = json.loads((root / "source" / "scores.json").read_text(encoding="utf-8"))
     submission = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Export scores to Canvas, Moodle and Gradescope, as export plugins of nbgrader.
+"""Export plugins of nbgrader for Canvas, Moodle and Gradescope.
 
 ``course export --to canvas`` uses them, and so does nbgrader's own command::
 
@@ -6,8 +6,8 @@
 
 All scores come from nbgrader's gradebook, so they include manual scores, extra credit and late
 penalties. The platform's roster identifies the students; without ``--roster`` it is ``roster.csv``
-in the course directory. A column ``student_id`` may be added to it, with the name under which a
-student's work was handed in. Students who are not in the roster are listed in a second file.
+in the course directory. You may add a column ``student_id`` to it, with the student's id in the
+gradebook. Students who are not in the roster are listed in a second file.
 """
 
 import csv
@@ -33,17 +33,15 @@ from course_grading.export.roster import (
 from course_grading.gradebook import scores
 from course_grading.gradebook.scores import Total
 
-# a row of the roster, and the totals of its student by lesson
+# a row of the roster, and the student's totals by lesson
 Row = tuple[dict[str, str], dict[str, Total]]
 Unmatched = tuple[Total, str]  # a submission that is not exported, and why
 
 
 class PlatformExportPlugin(ExportPlugin):
-    """What the three platforms have in common: scores are matched with the roster, and every score
-    without a row is reported.
+    """Base class: matches scores with the roster, and reports every score without a row.
 
-    After :meth:`export`, ``written`` holds the files and ``messages`` what the instructor should
-    know.
+    After :meth:`export`, ``written`` holds the files, and ``messages`` those for the instructor.
     """
 
     platform = ""
@@ -55,12 +53,12 @@ class PlatformExportPlugin(ExportPlugin):
     )
 
     def export(self, gradebook: Gradebook) -> None:
-        """Write the platform's file to ``self.to``, and a list of what could not be matched to
-        another file in the same folder.
+        """Write the platform's file to ``self.to``, and a list of unmatched submissions to another
+        file in the same folder.
 
         Raises:
-            ExportError: if there is nothing to export, if the roster can't be used, or if a
-                submission is left out.
+            ExportError: if there is nothing to export, the roster is invalid, or a submission is
+                left out.
         """
         self.messages: list[str] = []
         self.written: list[Path] = []
@@ -70,7 +68,7 @@ class PlatformExportPlugin(ExportPlugin):
         missing = sorted(set(lessons) - {total.lesson for total in totals})
         if missing or not totals:
             raise ExportError(
-                f"the gradebook holds no submission of {', '.join(missing) or 'this course'}: "
+                f"the gradebook has no submission of {', '.join(missing) or 'this course'}: "
                 "grade first"
             )
         try:
@@ -87,8 +85,7 @@ class PlatformExportPlugin(ExportPlugin):
         provisional = sorted({total.student for total in totals if total.provisional})
         if provisional:
             self.messages.append(
-                f"not final, because something is still to be graded by hand: "
-                f"{', '.join(provisional)}"
+                f"not final, because manual grading is not finished: {', '.join(provisional)}"
             )
         self._write_unmatched(unmatched, len(totals), output, roster)
         for message in self.messages:
@@ -97,14 +94,14 @@ class PlatformExportPlugin(ExportPlugin):
             self.log.info("Written: %s", path)
 
     def match(self, totals: list[Total], roster: Roster) -> tuple[list[Row], list[Unmatched]]:
-        """The roster's rows that have a score, in the roster's order, and the totals without a row
-        of their own.
+        """The roster's rows with scores, in the roster's order, and the totals that match no row,
+        or the same row.
         """
         by_row: dict[int, dict[str, list[Total]]] = defaultdict(lambda: defaultdict(list))
         unmatched = []
         for total in totals:
             if not total.graded:
-                unmatched.append((total, "nothing of it is graded yet"))
+                unmatched.append((total, "not graded yet"))
                 continue
             try:
                 by_row[self.find(total.student, roster)][total.lesson].append(total)
@@ -119,14 +116,14 @@ class PlatformExportPlugin(ExportPlugin):
                     single[lesson] = same_lesson[0]
                     continue
                 students = " and ".join(total.student for total in same_lesson)
-                reason = f"{students} are both {describe_row(row)} in the roster"
+                reason = f"{students} match the same row of the roster, {describe_row(row)}"
                 unmatched += [(total, reason) for total in same_lesson]
             if single:
                 rows.append((row, single))
         return rows, unmatched
 
     def find(self, student: str, roster: Roster) -> int:
-        """The number of a student's row; a platform may recognise the names in its own downloads.
+        """The index of a student's row; platforms may recognise the names in their downloads.
 
         Raises:
             LookupError: if there is none, or more than one.
@@ -134,7 +131,7 @@ class PlatformExportPlugin(ExportPlugin):
         return roster.find(student)
 
     def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
-        """Write what the platform imports, and return the files."""
+        """Write the platform's file, and return the paths."""
         raise NotImplementedError
 
     def _resolve_path(self, given: str, default: str) -> Path:
@@ -143,7 +140,7 @@ class PlatformExportPlugin(ExportPlugin):
             return Path(given)
         root = getattr(getattr(self.parent, "coursedir", None), "root", None)
         if root is None:
-            raise ExportError(f"say where {default} is: there is no course directory to look in")
+            raise ExportError(f"give the path of {default}: there is no course directory")
         return Path(root) / default
 
     def _write_unmatched(
@@ -164,9 +161,9 @@ class PlatformExportPlugin(ExportPlugin):
         rest = f"the others are in {output}" if self.written else "nothing else was written"
         raise ExportError(
             f"not exported: {len(unmatched)} of {total_count} submissions, of {listed}. {path} "
-            f"lists them with the reason; {rest}. A student who is not in {roster.path} needs a "
-            f"row in it: add a column {OWN_COLUMN} with the name under which the work was handed "
-            "in."
+            f"lists them with the reason; {rest}. A student who is not found in {roster.path} "
+            f"needs a row there: add a column {OWN_COLUMN} with the id in the first column of "
+            f"{path.name}."
         )
 
 
@@ -176,7 +173,7 @@ class CanvasExportPlugin(PlatformExportPlugin):
     The first columns are ``Student, ID, SIS User ID, SIS Login ID, Section``, followed by one
     column per lesson; a first row ``Points Possible`` holds the maximum scores. Canvas finds a
     student by ``ID`` or else by the two SIS ids. It finds an assignment by the number after its
-    title, which is taken from the roster, or by the title; if it finds none, it offers to create
+    title, which is taken from the roster, or by the title; otherwise it offers to create
     one. An empty field means no grade, and Canvas shows all changes before it saves them.
 
     Sources: "How do I import grades in the Gradebook?" in Canvas's Instructor Guide; a summary of
@@ -191,8 +188,8 @@ class CanvasExportPlugin(PlatformExportPlugin):
     id_columns = ("SIS Login ID", "SIS User ID", "ID", "Student")
 
     def find(self, student: str, roster: Roster) -> int:
-        """By the roster, or by the file names in a download from Canvas:
-        ``lovelaceada_4321_98765_01_pixels.ipynb``, of which ``lovelaceada_4321`` names the student.
+        """Search the roster, also for names in a download from Canvas:
+        ``lovelaceada_4321`` of ``lovelaceada_4321_98765_01_pixels.ipynb``.
         """
         try:
             return roster.find(student)
@@ -222,9 +219,9 @@ class MoodleExportPlugin(PlatformExportPlugin):
     the upload, set *Map from* to the first column and *Map to* to its kind (``Email address``,
     ``ID number`` or ``Username``), and map each lesson to its grade item. The grade item's maximum
     must be the one in the message; Moodle refuses more than 100 % unless the site allows it. An
-    empty field means no grade. A row that Moodle can't find stops the whole import, and a row
-    without an id could be taken for the row above it; therefore the first column is one that is
-    filled in for every exported student.
+    empty field means no grade. An unknown student stops the whole import, and Moodle could take a
+    row without an id for the row above; so the first column is one that is filled in for every
+    exported student.
 
     Sources: https://docs.moodle.org/405/en/Grade_import (its notes on mapping, on the case of email
     addresses and on grades above 100 %), compared with ``grade/import/csv/classes/load_data.php``
@@ -237,7 +234,7 @@ class MoodleExportPlugin(PlatformExportPlugin):
     id_columns = (*_IDS, "Full name")
 
     def find(self, student: str, roster: Roster) -> int:
-        """By the roster, or by the full name in the folder names of a download from Moodle:
+        """Search the roster, also for full names in folder names of a download from Moodle:
         ``Ada Lovelace_1234567``.
         """
         try:
@@ -262,7 +259,7 @@ class MoodleExportPlugin(PlatformExportPlugin):
             )
         id_column = complete[0]
         max_scores = _max_scores(rows)
-        grade_items = [f"{lesson} {_format(points)}" for lesson, points in max_scores.items()]
+        grade_items = [f"{lesson} {_format(maximum)}" for lesson, maximum in max_scores.items()]
         self.messages.append(
             f"in Moodle, map from and to {id_column}; the grade items need these maximum grades: "
             + ", ".join(grade_items)
@@ -275,12 +272,12 @@ class MoodleExportPlugin(PlatformExportPlugin):
 class GradescopeExportPlugin(PlatformExportPlugin):
     """For each lesson, a zip that Gradescope accepts as the autograder of a programming assignment.
 
-    Gradescope documents no import of scores from a table: scores come from graders on its own
-    pages, or from an autograder, which writes ``results.json``. This autograder holds the recorded
-    scores by email address and runs nothing. In Gradescope, create a programming assignment worth
-    the lesson's points (with extra credit, allow scores above the maximum), upload the zip under
-    *Configure Autograder*, and run it on all submissions. ``self.to`` is a folder. The roster is
-    Gradescope's own, with a column ``Email``.
+    Gradescope documents no import of scores from a table: scores come from manual grading on its
+    site, or from an autograder, which writes ``results.json``. This autograder contains the
+    recorded scores by email address, and runs no submitted code. In Gradescope, create a
+    programming assignment worth the lesson's points (with extra credit, allow scores above the
+    maximum), upload the zip under *Configure Autograder*, and run it on all submissions.
+    ``self.to`` is a folder. The roster is Gradescope's own, with a column ``Email``.
 
     Sources: https://gradescope-autograders.readthedocs.io/en/latest/specs/ and
     https://guides.gradescope.com/hc/en-us/articles/22066635961357-Grading-a-Programming-Assignment
@@ -336,7 +333,7 @@ def _write_autograder(path: Path, results: dict[str, dict]) -> Path:
 
 
 def _max_scores(rows: list[Row]) -> dict[str, float]:
-    """The maximum score of each lesson with a submission, in order."""
+    """The maximum score of each lesson with a submission, ordered by lesson."""
     return dict(
         sorted((lesson, total.max_score) for _, totals in rows for lesson, total in totals.items())
     )
@@ -347,7 +344,7 @@ def _score_fields(totals: dict[str, Total], lessons: dict[str, float]) -> list[s
 
 
 def _assignment_title(lesson: str, columns: list[str]) -> str:
-    """A lesson's column in Canvas: the roster's, with its number, or else the lesson's name."""
+    """A lesson's column in Canvas: from the roster, with its number, or else the lesson's name."""
     pattern = re.compile(rf"{re.escape(lesson)}( \(\d+\))?")
     return next((column for column in columns if pattern.fullmatch(column)), lesson)
 

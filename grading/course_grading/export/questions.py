@@ -1,5 +1,5 @@
-"""The questions of lessons in the form that quizzes of other platforms need: HTML, pictures and the
-credit of each option. ``questions_qti``, ``questions_moodle`` and ``questions_gift`` write it.
+"""Convert the questions of lessons for quizzes of other platforms: HTML, images and the credit of
+each option. ``questions_qti``, ``questions_moodle`` and ``questions_gift`` write the files.
 """
 
 import functools
@@ -31,30 +31,30 @@ _MEDIA_TYPES = {
     ".webp": "image/webp",
     ".svg": "image/svg+xml",
 }
-# what XML 1.0 cannot hold, not even escaped
+# characters that XML 1.0 does not allow, not even escaped
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture; its name is a hash of its content, so that equal pictures are stored once."""
+class Image:
+    """An image. Its name is a hash of its content, so that equal images are stored once."""
 
     name: str
     media_type: str
     data: bytes
 
 
-PictureLink = Callable[[Picture], str]  # what a format writes as the picture's ``src``
+ImageLink = Callable[[Image], str]  # the ``src`` of an image in a format
 
 
 @dataclass(frozen=True)
 class RichText:
-    """HTML and the pictures that it shows. Formulas are LaTeX between ``\\(`` and ``\\)``, or
+    """HTML with its images. Formulas are LaTeX between ``\\(`` and ``\\)``, or
     ``\\[`` and ``\\]``, which the MathJax of Canvas and Moodle renders.
     """
 
     html: str
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class QuizOption:
 
 @dataclass(frozen=True)
 class QuizValue:
-    """A value of a question for a number: the right one, or one that a misconception leads to.
+    """A value of a numerical question: the right one, or the result of a misconception.
 
-    ``margin`` is how far an answer may be from it.
+    ``margin`` is the absolute tolerance.
     """
 
     value: Fraction
@@ -83,11 +83,11 @@ class QuizValue:
 @dataclass(frozen=True)
 class QuizQuestion:
     """A question. ``identifier`` depends only on the names of lesson and question, so that a
-    platform can recognise the question when it is imported again.
+    platform recognises the question when it is imported again.
 
-    ``kind`` is ``"choice"``, ``"number"`` or ``"order"``. A number has ``values``, the right one
-    first; an order has its steps as ``options``, as they are shown, and ``sequence``, the letters
-    in the right order.
+    ``kind`` is ``"choice"``, ``"number"`` or ``"order"``. A numerical question has ``values``, the
+    right one first. An ordering question has its steps as ``options``, in the order shown, and
+    ``sequence``, their letters in the right order.
     """
 
     identifier: str
@@ -105,8 +105,8 @@ class QuizQuestion:
         return self.kind == "choice" and sum(option.right for option in self.options) > 1
 
     def credit(self, option: QuizOption) -> Fraction:
-        """What ticking this option adds to the score, as a share of the points. The sum over the
-        ticked options, but at least 0, is the course's own score (``course_lib.quiz.scoring``).
+        """The credit for ticking this option, as a share of the points. The sum over the ticked
+        options, but at least 0, is the course's score (``course_lib.quiz.scoring``).
         """
         same_kind = sum(other.right == option.right for other in self.options)
         if option.right:
@@ -114,13 +114,13 @@ class QuizQuestion:
         return Fraction(-1, same_kind) if self.multiple else Fraction(0)
 
     @property
-    def pictures(self) -> dict[str, Picture]:
-        """All pictures of the question by name."""
+    def images(self) -> dict[str, Image]:
+        """All images of the question by name."""
         texts = [self.text]
         for option in self.options:
             texts += [option.text, option.feedback]
         texts += [value.feedback for value in self.values]
-        return {picture.name: picture for text in texts for picture in text.pictures}
+        return {image.name: image for text in texts for image in text.images}
 
 
 @dataclass(frozen=True)
@@ -134,22 +134,22 @@ class Bank:
 
 @dataclass(frozen=True)
 class Banks:
-    """The banks of an export, and what the instructor should know about them."""
+    """The question banks of an export, and messages for the instructor."""
 
     banks: list[Bank]
     messages: list[str] = field(default_factory=list)
 
 
-def read_banks(folder: Path, lessons: list[str], link: PictureLink) -> Banks:
-    """Read the questions of these lessons, or of all in the folder if none is named.
+def read_banks(folder: Path, lessons: list[str], link: ImageLink) -> Banks:
+    """Read the questions of these lessons, or of all lessons in the folder if none is named.
 
     Args:
         folder: a folder of lesson sources, such as ``solutions/``.
         lessons: names ``NN_name``; empty for all.
-        link: gives the ``src`` of a picture in the HTML.
+        link: returns the ``src`` of an image in the HTML.
 
     Raises:
-        ExportError: if a lesson or a picture is missing, or there is no question.
+        ExportError: if a lesson or an image is missing, or there are no questions.
         SourceError: for a mistake in a lesson's source.
     """
     paths = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.md"))}
@@ -157,7 +157,7 @@ def read_banks(folder: Path, lessons: list[str], link: PictureLink) -> Banks:
         raise ExportError(f"{folder} has no lesson NN_name.md: give the folder with --solutions")
     for lesson in lessons:
         if lesson not in paths:
-            raise ExportError(f"{folder} has no lesson {lesson!r}. There are: {', '.join(paths)}")
+            raise ExportError(f"{folder} has no lesson {lesson!r}. Its lessons: {', '.join(paths)}")
     banks: list[Bank] = []
     messages: list[str] = []
     for name in sorted(set(lessons or paths)):
@@ -167,19 +167,19 @@ def read_banks(folder: Path, lessons: list[str], link: PictureLink) -> Banks:
         else:
             messages.append(f"{name} has no questions")
     if not banks:
-        raise ExportError("nothing was exported: there is no question in these lessons")
+        raise ExportError("nothing was exported: these lessons have no questions")
     return Banks(banks, messages)
 
 
-def _read_bank(path: Path, link: PictureLink, messages: list[str]) -> Bank:
+def _read_bank(path: Path, link: ImageLink, messages: list[str]) -> Bank:
     lesson = read_lesson(path)
     questions = []
     for question in lesson.questions:
         if question.kind == "point":
             messages.append(
-                f"{lesson.name}, question {question.name}: left out, because no format has a "
-                "question for a place in a figure that Moodle and Canvas import: ask it there as "
-                "a hotspot or drag-and-drop question"
+                f"{lesson.name}, question {question.name}: left out, because Moodle and Canvas "
+                "import hotspot questions from none of these formats: create it there as a "
+                "hotspot or drag-and-drop question"
             )
             continue
         renderer = _Renderer(f"{lesson.name}, question {question.name}", path.parent, link)
@@ -203,7 +203,7 @@ def _convert(question: Question, lesson: str, renderer: "_Renderer") -> QuizQues
         unit = f" in {question.unit}, without the unit" if question.unit else ""
         text += f"\n\n(Answer with a number{unit}.)"
     if question.kind == "order":
-        text += "\n\n(Give each step its place: 1 is the first one.)"
+        text += "\n\n(Number the steps in the right order: 1 is the first.)"
     return QuizQuestion(
         _make_identifier(lesson, question.name),
         question.name.replace("-", " ").capitalize(),
@@ -217,7 +217,7 @@ def _convert(question: Question, lesson: str, renderer: "_Renderer") -> QuizQues
 
 
 def _convert_values(question: Question, renderer: "_Renderer") -> tuple[QuizValue, ...]:
-    """The values of a question for a number; none for other kinds."""
+    """The values of a numerical question; none for other kinds."""
     if question.kind != "number":
         return ()
     ordered = sorted(question.options, key=lambda option: not option.right)  # as in the key
@@ -228,32 +228,32 @@ def _convert_values(question: Question, renderer: "_Renderer") -> tuple[QuizValu
 
 
 def decimal(value: Fraction) -> str:
-    """A number as a decimal that every platform reads: no thousands, no exponent."""
+    """A number in decimal notation that every platform reads: no separators, no exponent."""
     text = f"{float(value):.15g}"
     return format(Decimal(text), "f") if "e" in text else text
 
 
 def ordered_steps(question: QuizQuestion) -> RichText:
-    """The steps of an order in the right order, with why each stands there."""
+    """The steps of an ordering question in the right order, with their explanations."""
     by_letter = {option.letter: option for option in question.options}
     steps = [by_letter[letter] for letter in question.sequence]
-    rows = "".join(f"<li>{step.text.html}: {step.feedback.html}</li>" for step in steps)
-    pictures = [p for step in steps for text in (step.text, step.feedback) for p in text.pictures]
-    return RichText(f"<ol>{rows}</ol>", tuple(pictures))
+    items = "".join(f"<li>{step.text.html}: {step.feedback.html}</li>" for step in steps)
+    images = [p for step in steps for text in (step.text, step.feedback) for p in text.images]
+    return RichText(f"<ol>{items}</ol>", tuple(images))
 
 
-def differing_orders(question: QuizQuestion, where: str) -> list[str]:
-    """A message on an order: other platforms count places, not pairs."""
+def differing_orders(question: QuizQuestion, platform: str) -> list[str]:
+    """A message on an ordering question, whose partial credit differs on other platforms."""
     if question.kind != "order":
         return []
     return [
-        f"{question.identifier}: {where} has it as a matching question, which gives credit for "
-        "each step at its place; the course counts pairs of steps in the right order"
+        f"{question.identifier}: in {platform} it is a matching question, which gives credit for "
+        "each step in its place; the course gives credit for pairs of steps in the right order"
     ]
 
 
 def _make_identifier(lesson: str, name: str) -> str:
-    """An identifier that begins with a letter, as XML ids must; an over-long one ends in a hash."""
+    """An identifier, with a letter first, as XML requires; long ones end in a hash."""
     identifier = f"question-{lesson}-{name}"
     if len(identifier) <= MAX_IDENTIFIER:
         return identifier
@@ -262,76 +262,76 @@ def _make_identifier(lesson: str, name: str) -> str:
 
 
 class _Renderer:
-    """Renders the Markdown of one question and collects its pictures.
+    """Renders the Markdown of one question and collects its images.
 
     Args:
         where: lesson and question, for messages.
-        folder: the folder that paths of pictures are relative to.
+        folder: the folder to which paths of images are relative.
+        link: returns the ``src`` of an image.
     """
 
-    def __init__(self, where: str, folder: Path, link: PictureLink):
+    def __init__(self, where: str, folder: Path, link: ImageLink):
         self.where = where
         self.folder = folder
         self.link = link
         self.messages: list[str] = []
 
     def render(self, text: str) -> RichText:
-        """HTML of paragraphs, lists and other blocks."""
+        """Render blocks, such as paragraphs and lists."""
         return self._finish(_markdown().parse(text))
 
     def render_inline(self, text: str) -> RichText:
-        """HTML of a line, without a paragraph around it."""
+        """Render a line, without a paragraph around it."""
         return self._finish(_markdown().parseInline(text))
 
     def _finish(self, tokens: list["Token"]) -> RichText:
-        pictures = []
+        images = []
         for token in _walk(tokens):
             if token.type == "image":
                 if not token.content.strip():
                     self.messages.append(
-                        f"{self.where}: a picture has no text for those who can't see it: "
-                        "write ![text](path)"
+                        f"{self.where}: an image has no alt text: write ![alt text](path)"
                     )
-                picture = self._read_picture(str(token.attrs["src"]))
-                if picture:
-                    token.attrs["src"] = self.link(picture)
-                    pictures.append(picture)
+                image = self._read_image(str(token.attrs["src"]))
+                if image:
+                    token.attrs["src"] = self.link(image)
+                    images.append(image)
         markdown = _markdown()
         html = markdown.renderer.render(tokens, markdown.options, {})
         if character := _NOT_IN_XML.search(html):
             raise ExportError(
-                f"{self.where}: the text holds the control character {character[0]!r}, which no "
+                f"{self.where}: the text contains the control character {character[0]!r}, which no "
                 "platform accepts: delete it"
             )
-        return RichText(html.strip(), tuple(pictures))
+        return RichText(html.strip(), tuple(images))
 
-    def _read_picture(self, source: str) -> Picture | None:
-        """The picture; None for one on the web, which stays there."""
+    def _read_image(self, source: str) -> Image | None:
+        """Read an image; None for a URL, which is kept as it is."""
         if re.match(r"(https?:)?//", source):
-            self.messages.append(f"{self.where}: the picture {source} stays on the web")
+            self.messages.append(f"{self.where}: the image {source} is linked, not included")
             return None
         try:
             data, media_type = self._read_source(source)
         except OSError as error:
             raise ExportError(
-                f"{self.where}: the picture {source} can't be read ({error.strerror}): its path is "
+                f"{self.where}: the image {source} can't be read ({error.strerror}): its path is "
                 f"relative to {self.folder}"
             ) from error
         except ValueError as error:
             raise ExportError(
-                f"{self.where}: the picture {source[:60]} can't be read ({error}): correct it"
+                f"{self.where}: the image {source[:60]} can't be read ({error}): correct its URL"
             ) from error
         suffixes = [suffix for suffix, known in _MEDIA_TYPES.items() if known == media_type]
         if not suffixes:
             raise ExportError(
-                f"{self.where}: the picture {source[:60]} is of a kind that browsers don't show: "
+                f"{self.where}: the image {source[:60]} has a format that no browser shows: "
                 f"use one of {', '.join(_MEDIA_TYPES)}"
             )
         digest = hashlib.sha256(data).hexdigest()[:16]
-        return Picture(f"{digest}{suffixes[0]}", media_type, data)
+        return Image(f"{digest}{suffixes[0]}", media_type, data)
 
     def _read_source(self, source: str) -> tuple[bytes, str]:
-        """A picture's bytes and media type, which is empty for an unknown kind of file."""
+        """An image's bytes and media type, which is empty for an unknown file format."""
         if source.startswith("data:"):
             with urllib.request.urlopen(source) as response:
                 return response.read(), response.headers.get_content_type()
@@ -346,7 +346,7 @@ def _markdown() -> "MarkdownIt":
 
     # As in course_lib.quiz.question_bank: an author's HTML is shown, never interpreted.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    # "$5 and $6" are prices: a formula begins and ends without a space, and beside no digit.
+    # "$5 and $6" are prices: a formula does not begin or end with a space or next to a digit.
     markdown.use(
         dollarmath_plugin,
         allow_labels=False,
@@ -356,7 +356,7 @@ def _markdown() -> "MarkdownIt":
         renderer=_delimit_formula,
     )
     accept = markdown.validateLink
-    # markdown-it accepts embedded pictures of every usual kind except SVG.
+    # markdown-it accepts data URIs of the usual image formats except SVG.
     markdown.validateLink = lambda url: url.startswith("data:image/svg+xml") or accept(url)  # type: ignore[method-assign]
     return markdown
 

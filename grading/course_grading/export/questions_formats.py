@@ -6,14 +6,14 @@ from pathlib import Path
 
 from course_grading.errors import ExportError
 from course_grading.export import questions_gift, questions_moodle, questions_qti
-from course_grading.export.questions import Bank, PictureLink, read_banks
+from course_grading.export.questions import Bank, ImageLink, read_banks
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a format writes pictures, and its writer, which returns the path and messages."""
+    """A format: how it links images, and its writer, which returns the path and messages."""
 
-    link: PictureLink
+    link: ImageLink
     write: Callable[[list[Bank], Path], tuple[Path, list[str]]]
 
 
@@ -27,21 +27,23 @@ FORMATS = {
 def export_questions(
     name: str, solutions: Path, lessons: list[str], out: Path
 ) -> tuple[Path, list[str]]:
-    """Write the questions of lessons, of all if none is named, into an existing folder.
+    """Write the questions of lessons, by default of all, into an existing folder.
 
     Args:
         name: ``qti``, ``moodle`` or ``gift``.
         solutions: the folder of the lessons' sources.
+        lessons: names ``NN_name``; empty for all.
+        out: the folder to write to.
 
     Returns:
-        the file's path, and what the instructor should know.
+        The file's path, and messages for the instructor.
 
     Raises:
-        ExportError: for an unknown format, a missing lesson or picture, or if there is no question.
+        ExportError: for an unknown format, a missing lesson or image, or if there is no question.
         SourceError: for a mistake in a lesson's source.
     """
     if name not in FORMATS:
-        raise ExportError(f"there is no format {name!r} for questions: choose {', '.join(FORMATS)}")
+        raise ExportError(f"unknown format {name!r} for questions: choose {', '.join(FORMATS)}")
     found = read_banks(solutions, lessons, FORMATS[name].link)
     path, messages = FORMATS[name].write(found.banks, out)
     return path, [*found.messages, *messages]

@@ -1,7 +1,7 @@
 """Write questions in the GIFT format: *Question bank > Import > GIFT format* in Moodle.
 
-GIFT holds neither points nor files: points are written into comments, pictures into the text.
-Moodle XML holds both.
+GIFT supports neither points nor files, unlike Moodle XML: points are written into comments, and
+images are embedded as data URIs.
 
 Sources: https://docs.moodle.org/405/en/GIFT_format, compared with
 ``question/format/gift/format.php`` (numerical and matching questions too) of https://github.com/moodle/moodle
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course_grading.export.questions import (
     Bank,
-    Picture,
+    Image,
     QuizOption,
     QuizQuestion,
     RichText,
@@ -26,20 +26,20 @@ from course_grading.export.questions_moodle import (
 )
 
 FILE_NAME = "questions-gift.txt"
-# A blank line would end the question, so line ends are escaped too.
+# A blank line would end the question, so newlines are escaped too.
 _ESCAPES = str.maketrans({**{c: f"\\{c}" for c in "\\~=#{}:"}, "\n": r"\n"})
 
 
-def link(picture: Picture) -> str:
-    """The source of a picture: the picture itself, as a data URI."""
-    return f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode('ascii')}"
+def link(image: Image) -> str:
+    """The ``src`` of an image: a data URI."""
+    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
 
 
 def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
     """Write the file into a folder; returns its path and messages."""
     parts = []
     messages = [
-        "GIFT holds no points: Moodle gives every question 1. Set them in the quiz (a comment "
+        "GIFT has no points: in Moodle every question gets 1. Set them in the quiz (a comment "
         "above each question states them), or use --questions moodle"
     ]
     for bank in banks:
@@ -49,14 +49,16 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
             messages += inexact_fractions(question)
             messages += differing_orders(question, "GIFT")
             if question.kind == "order":
-                messages.append(f"{question.identifier}: GIFT's matching has no explanations")
+                messages.append(
+                    f"{question.identifier}: matching questions in GIFT have no explanations"
+                )
     path = folder / FILE_NAME
     path.write_text("\n".join(parts), encoding="utf-8", newline="\n")
     return path, messages
 
 
 def escape(text: str) -> str:
-    """Text in which none of GIFT's own characters has its meaning."""
+    """Escape GIFT's special characters."""
     return text.translate(_ESCAPES)
 
 
@@ -74,7 +76,7 @@ def _format_question(question: QuizQuestion) -> str:
 
 
 def _format_answers(question: QuizQuestion) -> list[str]:
-    if question.kind == "number":  # value:tolerance; no credit is full credit
+    if question.kind == "number":  # value:tolerance; without %0% it gets full credit
         return [
             f"\t={'' if value.right else '%0%'}{decimal(value.value)}:{decimal(value.margin)}"
             f"#{_format_text(value.feedback)}"

@@ -1,7 +1,7 @@
 """Write questions as Moodle XML: *Question bank > Import > Moodle XML format*.
 
-Each lesson becomes a category. Pictures are stored in the question, and an option's fraction gives
-the course's own score: Moodle adds the fractions of the ticked options, from 0 to 100 %.
+Each lesson becomes a category. Images are stored in the question. The options' fractions
+reproduce the course's score: Moodle adds the fractions of the ticked options, from 0 to 100 %.
 
 Sources: https://docs.moodle.org/405/en/Moodle_XML_format, compared with
 ``question/format/xml/format.php`` (also for numerical and matching questions),
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from course_grading.export.questions import (
     Bank,
-    Picture,
+    Image,
     QuizQuestion,
     RichText,
     decimal,
@@ -26,7 +26,7 @@ from course_grading.export.questions import (
 
 FILE_NAME = "questions-moodle.xml"
 COURSE = "From Pixels to Stable Diffusion"
-# Moodle's own list, in per cent; it refuses any other fraction.
+# The fractions that Moodle allows, in per cent.
 FRACTIONS = (
     *("100", "90", "83.33333", "80", "75", "70", "66.66667", "60", "50", "40", "33.33333", "30"),
     *("25", "20", "16.66667", "14.28571", "12.5", "11.11111", "10", "5", "0"),
@@ -35,9 +35,9 @@ _TYPES = {"choice": "multichoice", "number": "numerical", "order": "matching"}
 _ROUNDING = Fraction(1, 10**7)  # of the list above
 
 
-def link(picture: Picture) -> str:
-    """The source of a picture: Moodle replaces the token by the address of the question's files."""
-    return f"@@PLUGINFILE@@/{picture.name}"
+def link(image: Image) -> str:
+    """The ``src`` of an image: Moodle replaces the token by the URL of the question's files."""
+    return f"@@PLUGINFILE@@/{image.name}"
 
 
 def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
@@ -57,13 +57,13 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
 
 
 def category_path(bank: Bank) -> str:
-    """A lesson's category below one of the course; a slash in a name is doubled."""
+    """The path of a lesson's category, below the course's; a slash in a name is doubled."""
     names = [name.replace("/", "//") for name in (COURSE, bank.title)]
     return "/".join(["$course$", "top", *names])
 
 
 def nearest_fraction(credit: Fraction) -> str:
-    """The allowed fraction, in per cent, that is nearest to a share of the points."""
+    """The allowed fraction, in per cent, nearest to a share of the points."""
     nearest = min(FRACTIONS, key=lambda text: abs(Fraction(text) / 100 - abs(credit)))
     return f"-{nearest}" if credit < 0 and nearest != "0" else nearest
 
@@ -98,7 +98,7 @@ def _add_question(quiz: ET.Element, question: QuizQuestion) -> None:
     _add_text(element, "generalfeedback", RichText(""))
     settings = {
         "defaultgrade": f"{question.points:g}",
-        "penalty": "0.3333333",  # Moodle's default; it counts only with several tries
+        "penalty": "0.3333333",  # Moodle's default; used only with multiple tries
         "hidden": "0",
         "idnumber": question.identifier,
     }
@@ -112,7 +112,7 @@ def _add_question(quiz: ET.Element, question: QuizQuestion) -> None:
 def _add_choice(element: ET.Element, question: QuizQuestion) -> None:
     settings = {
         "single": str(not question.multiple).lower(),
-        # Explanations may name options by their letters.
+        # Explanations may refer to options by letter.
         "shuffleanswers": "false",
         "answernumbering": "ABCD",
         "showstandardinstruction": "1",
@@ -128,7 +128,7 @@ def _add_choice(element: ET.Element, question: QuizQuestion) -> None:
 
 
 def _add_number(element: ET.Element, question: QuizQuestion) -> None:
-    """A numerical question: Moodle takes the first answer whose tolerance the number is within."""
+    """Add a numerical question: Moodle takes the first answer whose tolerance fits."""
     for value in question.values:
         fraction = "100" if value.right else "0"
         answer = ET.SubElement(element, "answer", fraction=fraction, format="moodle_auto_format")
@@ -136,11 +136,11 @@ def _add_number(element: ET.Element, question: QuizQuestion) -> None:
         _add_text(answer, "feedback", value.feedback)
         ET.SubElement(answer, "tolerance").text = decimal(value.margin)
     for name, text in (("unitgradingtype", "0"), ("unitpenalty", "0.1"), ("showunits", "3")):
-        ET.SubElement(element, name).text = text  # no unit is asked for
+        ET.SubElement(element, name).text = text  # without units
 
 
 def _add_order(element: ET.Element, question: QuizQuestion) -> None:
-    """A matching question: each step belongs to its place."""
+    """Add a matching question: each step matches its place."""
     ET.SubElement(element, "shuffleanswers").text = "true"
     for name in ("correctfeedback", "partiallycorrectfeedback", "incorrectfeedback"):
         _add_text(element, name, ordered_steps(question))
@@ -151,10 +151,10 @@ def _add_order(element: ET.Element, question: QuizQuestion) -> None:
 
 
 def _add_text(parent: ET.Element, name: str, text: RichText) -> ET.Element:
-    """Add an element with HTML and the files that it shows."""
+    """Add an element with HTML and its images."""
     element = ET.SubElement(parent, name, format="html")
     ET.SubElement(element, "text").text = text.html
-    for picture in {picture.name: picture for picture in text.pictures}.values():
-        file = ET.SubElement(element, "file", name=picture.name, path="/", encoding="base64")
-        file.text = base64.b64encode(picture.data).decode("ascii")
+    for image in {image.name: image for image in text.images}.values():
+        file = ET.SubElement(element, "file", name=image.name, path="/", encoding="base64")
+        file.text = base64.b64encode(image.data).decode("ascii")
     return element

@@ -1,17 +1,17 @@
 """Write questions as a QTI 1.2 package: in Canvas, *Settings > Import Course Content > QTI .zip
 file*.
 
-Each lesson is an assessment: Canvas makes a quiz of it, and a question bank of the same name.
-Questions are written as Canvas's own exports write them, because Canvas keeps only which options
-are right; credit for some of several right options is its own: 1 / right for each right option
-ticked, less the same for each wrong one.
+Each lesson is an assessment, which Canvas imports as a quiz and a question bank of the same name.
+Questions are written as in Canvas's exports. Canvas keeps only which options are right, and has its
+own rule for partial credit: each right option ticked gives 1 / (number of right options), and each
+wrong one takes as much off.
 
 Sources: IMS Question & Test Interoperability 1.2,
 https://www.imsglobal.org/question/qtiv1p2/imsqti_asi_bindv1p2.html, and IMS Content Packaging,
 compared with ``gems/plugins/qti_exporter`` and
 ``app/models/quizzes/quiz_question/multiple_answers_question.rb`` of
 https://github.com/instructure/canvas-lms and with https://github.com/instructure/QTIMigrationTool,
-which Canvas imports with
+Canvas's importer
 """
 
 import xml.etree.ElementTree as ET
@@ -21,7 +21,7 @@ from pathlib import Path
 from course_grading.export import questions_qti_kinds
 from course_grading.export.questions import (
     Bank,
-    Picture,
+    Image,
     QuizOption,
     QuizQuestion,
     differing_orders,
@@ -31,28 +31,28 @@ from course_grading.export.questions_qti_kinds import add_material
 FILE_NAME = "questions-qti.zip"
 _QTI = "http://www.imsglobal.org/xsd/ims_qtiasiv1p2"
 _PACKAGE = "http://www.imsglobal.org/xsd/imsccv1p1/imscp_v1p1"
-_PICTURES = "pictures"
+_IMAGES = "pictures"  # the same folder as in earlier exports
 _RESPONSE = "response1"
 
 
-def link(picture: Picture) -> str:
-    """The source of a picture: Canvas replaces the token by the address of the package's files."""
-    return f"$IMS-CC-FILEBASE$/{_PICTURES}/{picture.name}"
+def link(image: Image) -> str:
+    """The ``src`` of an image: Canvas replaces the token by the URL of the package's files."""
+    return f"$IMS-CC-FILEBASE$/{_IMAGES}/{image.name}"
 
 
 def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
     """Write the package into a folder; returns its path and messages."""
-    pictures = {
-        name: picture
+    images = {
+        name: image
         for bank in banks
         for question in bank.questions
-        for name, picture in question.pictures.items()
+        for name, image in question.images.items()
     }
-    files = {"imsmanifest.xml": _serialize(_make_manifest(banks, sorted(pictures)))}
+    files = {"imsmanifest.xml": _serialize(_make_manifest(banks, sorted(images)))}
     for bank in banks:
         files[_assessment_path(bank)] = _serialize(_make_assessment(bank))
-    for name, picture in sorted(pictures.items()):
-        files[f"{_PICTURES}/{name}"] = picture.data
+    for name, image in sorted(images.items()):
+        files[f"{_IMAGES}/{name}"] = image.data
     path = folder / FILE_NAME
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -69,7 +69,7 @@ def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
 
 
 def _differing_credit(banks: list[Bank]) -> list[str]:
-    """A message on questions whose partial credit in Canvas is not the course's."""
+    """A message on questions whose partial credit in Canvas differs from the course's."""
     names = []
     for question in (question for bank in banks for question in bank.questions):
         right = sum(option.right for option in question.options)
@@ -78,8 +78,9 @@ def _differing_credit(banks: list[Bank]) -> list[str]:
     if not names:
         return []
     return [
-        "Canvas takes off as much for a wrong option as it gives for a right one. These have more "
-        f"of one than of the other, so partial credit differs from the course's: {', '.join(names)}"
+        "Canvas takes off as much for a wrong option as it gives for a right one. In these "
+        "questions the numbers of right and wrong options differ, so the partial credit differs "
+        f"from the course's: {', '.join(names)}"
     ]
 
 
@@ -96,7 +97,7 @@ def _assessment_path(bank: Bank) -> str:
     return f"{_assessment_id(bank)}/{_assessment_id(bank)}.xml"
 
 
-def _make_manifest(banks: list[Bank], pictures: list[str]) -> ET.Element:
+def _make_manifest(banks: list[Bank], images: list[str]) -> ET.Element:
     manifest = ET.Element("manifest", xmlns=_PACKAGE, identifier="course-questions")
     metadata = ET.SubElement(manifest, "metadata")
     ET.SubElement(metadata, "schema").text = "IMS Content"
@@ -105,9 +106,9 @@ def _make_manifest(banks: list[Bank], pictures: list[str]) -> ET.Element:
     resources = ET.SubElement(manifest, "resources")
     for bank in banks:
         _add_resource(resources, _assessment_id(bank), "imsqti_xmlv1p2", _assessment_path(bank))
-    for name in pictures:
+    for name in images:
         identifier = f"picture-{name.partition('.')[0]}"
-        _add_resource(resources, identifier, "webcontent", f"{_PICTURES}/{name}")
+        _add_resource(resources, identifier, "webcontent", f"{_IMAGES}/{name}")
     return manifest
 
 
@@ -119,7 +120,7 @@ def _add_resource(resources: ET.Element, identifier: str, kind: str, path: str) 
 def _make_assessment(bank: Bank) -> ET.Element:
     root = ET.Element("questestinterop", xmlns=_QTI)
     assessment = ET.SubElement(root, "assessment", ident=_assessment_id(bank), title=bank.title)
-    # Without it Canvas makes a practice quiz, which has no grade.
+    # Without it Canvas creates a practice quiz, which is not graded.
     _add_metadata(assessment, {"qmd_assessmenttype": "Examination"})
     section = ET.SubElement(assessment, "section", ident=f"{_assessment_id(bank)}-section")
     for question in bank.questions:
@@ -147,7 +148,7 @@ def _add_item(section: ET.Element, question: QuizQuestion) -> None:
     if question.kind == "order":
         questions_qti_kinds.add_order(item, question)
         return
-    # Canvas takes digits as the ids of its answers.
+    # Canvas uses numbers as the ids of answers.
     idents = {str(number): option for number, option in enumerate(question.options, 1)}
     _add_presentation(item, question, idents)
     _add_processing(item, question, idents)
@@ -173,8 +174,8 @@ def _add_presentation(
 def _add_processing(
     item: ET.Element, question: QuizQuestion, idents: dict[str, QuizOption]
 ) -> None:
-    """Each option's feedback, then the score of the right answer: Canvas lets the last condition
-    that names an option decide whether it is right.
+    """Add each option's feedback, then the score of the right answer: in Canvas the last condition
+    that names an option determines whether it is right.
     """
     processing = questions_qti_kinds.add_processing(item)
     for ident in idents:

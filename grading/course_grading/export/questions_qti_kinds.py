@@ -1,6 +1,6 @@
-"""The parts of a QTI 1.2 item, and the items of questions for a number and for an order.
+"""The elements of a QTI 1.2 item, and the items of numerical and ordering questions.
 
-They are written as Canvas writes its own numerical and matching questions, see
+They are written as in Canvas's exports of numerical and matching questions; see
 :mod:`.questions_qti` for the sources.
 """
 
@@ -18,7 +18,7 @@ def add_material(parent: ET.Element, text: RichText) -> None:
 
 
 def add_processing(item: ET.Element) -> ET.Element:
-    """Add the place for conditions, with a score from 0 to 100."""
+    """Add the response processing, with a score from 0 to 100."""
     processing = ET.SubElement(item, "resprocessing")
     ET.SubElement(
         ET.SubElement(processing, "outcomes"),
@@ -32,12 +32,12 @@ def add_processing(item: ET.Element) -> ET.Element:
 
 
 def add_condition(processing: ET.Element, carry_on: str) -> ET.Element:
-    """Add a condition; ``carry_on`` is ``"Yes"`` if the next ones are tried too."""
+    """Add a condition; ``carry_on`` is ``"Yes"`` if later conditions are evaluated too."""
     return ET.SubElement(processing, "respcondition", {"continue": carry_on})
 
 
 def add_number(item: ET.Element, question: QuizQuestion) -> None:
-    """A numerical question. The feedback on a misconception's value comes before the score."""
+    """Add a numerical question. The conditions of misconceptions come before the right value's."""
     presentation = ET.SubElement(item, "presentation")
     add_material(presentation, question.text)
     response = ET.SubElement(presentation, "response_str", ident=_RESPONSE, rcardinality="Single")
@@ -64,7 +64,7 @@ def add_number(item: ET.Element, question: QuizQuestion) -> None:
 
 
 def add_order(item: ET.Element, question: QuizQuestion) -> None:
-    """A matching question: each step belongs to its place, which is worth an equal share."""
+    """Add a matching question: each step matches its place, for an equal share of the points."""
     presentation = ET.SubElement(item, "presentation")
     add_material(presentation, question.text)
     steps = {str(number): option for number, option in enumerate(question.options, 1)}
@@ -94,6 +94,6 @@ def add_order(item: ET.Element, question: QuizQuestion) -> None:
 
 
 def decimal_share(count: int, last: bool) -> str:
-    """A step's share of 100 with two decimals; the last one makes the sum exact."""
+    """A step's share of 100 with two decimals; the last step's makes the sum exact."""
     share = round(100 / count, 2)
     return f"{100 - share * (count - 1) if last else share:.2f}"

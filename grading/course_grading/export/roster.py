@@ -1,4 +1,4 @@
-"""Read a platform's roster, and match the student ids of submissions with it."""
+"""Read a platform's roster, and match submissions' student ids with its rows."""
 
 import csv
 import io
@@ -20,12 +20,12 @@ _CANVAS_DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)(?:_\d+)?
 class Roster:
     """The rows of a roster, searchable by student.
 
-    Columns have their English names, as the platform's present version writes them.
+    Columns are translated to the English names of the platform's current version.
 
     Args:
         path: a CSV file with commas, semicolons or tabs: the platform's own export.
         platform: the platform's name, for messages.
-        id_columns: the columns that may identify a student; those that the file lacks are ignored.
+        id_columns: the columns that may identify a student; missing ones are ignored.
 
     Raises:
         RosterError: if the file is missing, is not UTF-8, or has none of these columns.
@@ -37,7 +37,7 @@ class Roster:
         if "Student" in id_columns and "Student" not in header and "Last name" in header:
             header, lines = _with_student_column(header, lines)
         present = [column for column in id_columns if column in header]
-        # a name alone may be spread over two columns
+        # the full name may be in two columns
         named = {"First name", "Last name"} <= set(header) and "Full name" in id_columns
         if not present and not named:
             raise RosterError(
@@ -57,7 +57,7 @@ class Roster:
         ]
         own = [OWN_COLUMN] if OWN_COLUMN in header else []
         self._id_columns = [*own, *present]
-        # the exact spelling first: ann.lee is not ann_lee
+        # exact matches before normalised ones: ann.lee is not ann_lee
         self._indexes = [
             self._index(columns, spelling)
             for columns in (own, present)
@@ -75,7 +75,7 @@ class Roster:
         return spelling, index
 
     def find(self, student: str) -> int:
-        """The number of a student's row.
+        """The index of a student's row.
 
         Raises:
             LookupError: if there is none, or more than one; the message says so.
@@ -84,10 +84,10 @@ class Roster:
             numbers = index.get(spelling(student), set())
             if numbers:
                 return self.single(numbers)
-        raise LookupError("not in the roster" + self._hint_at_zeros(student))
+        raise LookupError("not in the roster" + self._leading_zeros_hint(student))
 
     def single(self, numbers: Iterable[int]) -> int:
-        """The only one of these rows.
+        """The only index of these.
 
         Raises:
             LookupError: if there is none, or more than one.
@@ -100,8 +100,8 @@ class Roster:
         rows = ", ".join(describe_row(self.rows[number]) for number in numbers)
         raise LookupError(f"{len(numbers)} rows of the roster match: {rows}")
 
-    def _hint_at_zeros(self, student: str) -> str:
-        """Why a number may not be found: Excel drops the zeros at its start."""
+    def _leading_zeros_hint(self, student: str) -> str:
+        """A hint for an id whose leading zeros Excel has dropped; else empty."""
         if not student.isdigit():
             return ""
         for row in self.rows:
@@ -109,7 +109,7 @@ class Roster:
                 value = row[column]
                 if value.isdigit() and value.lstrip("0") == student.lstrip("0"):
                     return (
-                        f", but {column} {value} is: the zeros in front were lost, as in Excel. "
+                        f", but {column} {value} is: Excel may have dropped the leading zeros. "
                         "Export the roster again and don't save it from Excel, or format the "
                         "column as text"
                     )
@@ -121,11 +121,11 @@ def read_table(
 ) -> tuple[list[str], list[list[str]]]:
     """The header, with English column names, and the rows of a CSV file.
 
-    Separators are found; a byte-order mark, empty lines before the header and Excel's line
-    ``sep=;`` are skipped. A column is translated only where the file has no column of that name.
+    The separator is detected; a byte-order mark, blank lines before the header and Excel's line
+    ``sep=;`` are skipped. A column's name is translated only if the file has no such column yet.
 
     Raises:
-        RosterError: if the file is missing or is not UTF-8 (or UTF-16 with its mark).
+        RosterError: if the file is missing or is not UTF-8 (or UTF-16 with a byte-order mark).
     """
     if not path.is_file():
         raise RosterError(
@@ -158,7 +158,7 @@ def read_table(
 def _with_student_column(
     header: list[str], lines: list[list[str]]
 ) -> tuple[list[str], list[list[str]]]:
-    """Canvas's newer exports have two columns of names in place of ``Student``."""
+    """Add the column ``Student``, which newer exports of Canvas split into two."""
     last = header.index("Last name")
     first = header.index("First name") if "First name" in header else None
 
@@ -170,8 +170,8 @@ def _with_student_column(
 
 
 def find_canvas_download(student: str, roster: Roster) -> int | None:
-    """The row of a name in a download from Canvas, ``lovelaceada_101_98765``: number and name must
-    belong to the same row.
+    """The row of a name in a download from Canvas, ``lovelaceada_101_98765``: id and name must be
+    in the same row.
     """
     download = _CANVAS_DOWNLOAD.fullmatch(student)
     if not download:
@@ -185,7 +185,7 @@ def find_canvas_download(student: str, roster: Roster) -> int | None:
 
 
 def find_by_full_name(student: str, roster: Roster) -> list[int]:
-    """The rows with the full name in a folder's name in a download from Moodle,
+    """The rows whose full name is in a folder's name in a download from Moodle,
     ``Ada Lovelace_1234567``.
     """
     name = normalise_name(re.sub(r"_\d+$", "", student))
@@ -208,17 +208,17 @@ def _exact(name: str) -> str:
 
 
 def normalise_name(name: str) -> str:
-    """A name without differences of case, punctuation and Unicode form; collecting submissions,
-    too, replaces what a file name can't hold by ``_``.
+    """A name normalised in case, punctuation and Unicode form; like submissions' file names, with
+    ``_`` for other characters.
     """
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", name)).strip("_").casefold()
 
 
 def describe_row(row: dict[str, str]) -> str:
-    """A row in a message: its first three non-empty fields."""
+    """A row's first three non-empty fields, for a message."""
     return " / ".join([field for field in row.values() if field][:3])
 
 
 def _is_points_row(row: dict[str, str]) -> bool:
-    """Whether it is the row of maximum scores that Canvas exports above the students."""
+    """Whether it is Canvas's row of maximum scores above the students."""
     return describe_row(row).startswith("Points Possible")

@@ -1,1 +1,1 @@
-"""nbgrader's gradebook: configuration, recording results, feedback pages, the audit, scores."""
+"""nbgrader's gradebook: configuration, recording of results, feedback pages, audit, scores."""

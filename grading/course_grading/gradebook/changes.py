@@ -1,6 +1,4 @@
-"""What is different after a run, for whom, and why: the comparison of two states of the
-gradebook.
-"""
+"""Compare two states of the gradebook: what changed, for whom, and why."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ from course_grading.gradebook.state import State, SubmissionState
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that has changed about one submission since the last run.
+    """One change of one submission since the last run.
 
     ``what`` is ``score``, ``late``, ``due``, ``manual grading``, or an item with ``score of``,
     ``comment on`` or ``reply on`` before it.
@@ -25,14 +23,14 @@ class Change:
 
 
 def compare(before: State, after: State) -> list[Change]:
-    """What has changed about every submission that was graded before; by lesson and student."""
+    """The changes of every submission that was graded before, by lesson and student."""
     changes = []
     for student, lesson in sorted(before.keys() | after.keys(), key=lambda key: key[::-1]):
         old, new = before.get((student, lesson)), after.get((student, lesson))
         if old is None:
             continue
         if new is None:
-            reason = "it is not in the gradebook any more"
+            reason = "no longer in the gradebook"
             change = Change(student, lesson, "score", _number(old.score), "", reason)
             changes.append(change)
             continue

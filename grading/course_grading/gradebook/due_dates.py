@@ -1,6 +1,6 @@
-"""Due dates and extensions from one readable file, ``grading/due_dates.toml``::
+"""Due dates and extensions, from ``grading/due_dates.toml``::
 
-    time_zone = "Europe/Berlin"       # also of platforms' times that name none
+    time_zone = "Europe/Berlin"       # also for platforms' times without a zone
 
     [due]
     01_pixels = 2026-10-31 23:59:00
@@ -9,10 +9,10 @@
     [extensions.ada]
     01_pixels = 2026-11-07            # until the end of this day
 
-    [handed_in.bob]                   # where the platform says "late" and no time
+    [handed_in.bob]                   # if the platform marks work as late, without a time
     01_pixels = 2026-11-01 08:30:00
 
-Every run brings them into nbgrader's gradebook. What the file does not name stays as it is there.
+Every run applies them to nbgrader's gradebook; dates that the file does not name are kept there.
 """
 
 import json
@@ -40,9 +40,9 @@ _EXAMPLE = "for example 2026-10-31 23:59:00, or 2026-10-31 for the end of that d
 
 @dataclass(frozen=True)
 class DueDates:
-    """Due dates by lesson, and extended ones by student and lesson; in UTC, without a time zone,
-    as nbgrader keeps them. ``handed_in`` is when the instructor says that something was handed in,
-    ``zone`` the class's time zone, None if the file names none.
+    """Due dates by lesson, and extended ones by student and lesson, as naive times in UTC like
+    nbgrader's. ``handed_in`` are times of submissions that the instructor gives; ``zone`` is the
+    class's time zone, None if the file names none.
     """
 
     due: dict[str, datetime] = field(default_factory=dict)
@@ -52,15 +52,15 @@ class DueDates:
 
 
 def path_of(workspace: Path) -> Path:
-    """The file of a workspace; it need not exist."""
+    """The file of due dates of a workspace; it need not exist."""
     return workspace.resolve().with_name(NAME)
 
 
 def read(workspace: Path, lessons: list[str]) -> DueDates:
-    """The file's contents; nothing if there is no file.
+    """Read the file; without a file the result is empty.
 
     Raises:
-        DueDateError: if something in it is wrong; the message says what to write.
+        DueDateError: if the file is invalid; the message says what to write.
     """
     path = path_of(workspace)
     if not path.is_file():
@@ -68,11 +68,11 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DueDateError(f"{path} is not TOML: {error}. A date is written {_EXAMPLE}") from error
+        raise DueDateError(f"{path} is invalid TOML: {error}. Write a date {_EXAMPLE}") from error
     unknown = content.keys() - {*_ZONE_NAMES, "due", "extensions", "handed_in"}
     if unknown:
         raise DueDateError(
-            f"{path}: {', '.join(sorted(unknown))} means nothing here: the file has time_zone, "
+            f"{path}: unknown setting {', '.join(sorted(unknown))}: the file has time_zone, "
             "[due], [extensions.STUDENT] and [handed_in.STUDENT]"
         )
     zone = _zone(content, path)
@@ -86,9 +86,11 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
             where = f"{path}: [extensions.{student}] {lesson}"
             extended[student, lesson] = _read_time(value, zone, where)
             if lesson not in due:
-                raise DueDateError(f"{where}: the lesson needs a due date under [due], too")
+                raise DueDateError(f"{where}: the lesson also needs a due date under [due]")
             if extended[student, lesson] < due[lesson]:
-                raise DueDateError(f"{where} is before the due date of the class")
+                raise DueDateError(
+                    f"{where} is before the due date of the class: write a later one"
+                )
     handed_in = {}
     for student, dates in _table(content, "handed_in", path).items():
         for lesson, value in _table({student: dates}, student, path).items():
@@ -97,13 +99,13 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
     for lesson in dict.fromkeys([*due, *(lesson for _, lesson in handed_in)]):
         if lesson not in lessons:
             raise DueDateError(
-                f"{path}: {lesson} is not a released lesson. There are: {', '.join(lessons)}"
+                f"{path}: {lesson} is not a released lesson. Released: {', '.join(lessons)}"
             )
     return DueDates(due, extended, handed_in, zone)
 
 
 def read_zone(workspace: Path) -> ZoneInfo:
-    """The class's time zone; UTC if the file does not name a valid one, which :func:`read` says."""
+    """The class's time zone; UTC if the file names no valid one, which :func:`read` reports."""
     try:
         path = path_of(workspace)
         return _zone(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
@@ -112,7 +114,7 @@ def read_zone(workspace: Path) -> ZoneInfo:
 
 
 def apply_handed_in(found: Iterable[Submission], dates: DueDates) -> list[Submission]:
-    """The submissions with the times that the instructor says."""
+    """The submissions with the times that the instructor gives."""
     applied = []
     for submission in found:
         time = dates.handed_in.get((submission.student, submission.lesson))
@@ -126,7 +128,7 @@ def apply_handed_in(found: Iterable[Submission], dates: DueDates) -> list[Submis
 def _table(content: dict, name: str, path: Path) -> dict:
     table = content.get(name, {})
     if not isinstance(table, dict):
-        raise DueDateError(f"{path}: {name} is a table: write [{name}] on a line of its own")
+        raise DueDateError(f"{path}: {name} is not a table: write [{name}] on its own line")
     return table
 
 
@@ -144,21 +146,21 @@ def _zone(content: dict, path: Path) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise DueDateError(
-            f"{path}: there is no time zone {name!r}: write Continent/City, for example "
+            f"{path}: unknown time zone {name!r}: write Continent/City, for example "
             '"America/New_York", or "UTC"'
         ) from None
 
 
 def _read_time(value: object, zone: ZoneInfo, where: str) -> datetime:
-    """A time in UTC, without a time zone.
+    """Convert a time to a naive time in UTC.
 
-    A time that occurs twice, when summer time ends, is the later one, in favour of the students.
+    An ambiguous time, at the end of summer time, is the later one, in the students' favour.
     """
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value) if len(value) <= 10 else datetime.fromisoformat(value)
         except ValueError:
-            raise DueDateError(f"{where} is {value!r}, not a date: write it {_EXAMPLE}") from None
+            raise DueDateError(f"{where} is {value!r}, not a date: write {_EXAMPLE}") from None
     if isinstance(value, datetime):
         local = value if value.tzinfo else value.replace(tzinfo=zone, fold=1)
     elif isinstance(value, date):
@@ -181,18 +183,18 @@ def apply(
     extension_days: dict[str, float] | None = None,
     members: ClassList | None = None,
 ) -> None:
-    """Bring due dates and extensions into the gradebook.
+    """Apply due dates and extensions to the gradebook.
 
-    What was brought in before and has been deleted from the file is taken back.
+    Those that an earlier run applied, and that were deleted from the file since, are removed.
 
     Args:
         book: nbgrader's gradebook.
         workspace: nbgrader's course directory.
-        dates: what the file says.
-        extension_days: the extension of students for every lesson, by their ids in the gradebook.
-            A date in the file comes before it.
-        members: the class, whose ids the file may use in place of those of the gradebook, which
-            may be a platform's names of downloads.
+        dates: the contents of the file.
+        extension_days: students' extensions for every lesson, by their ids in the gradebook. A date
+            in the file takes precedence.
+        members: the class, whose ids the file may use instead of the gradebook's, which may come
+            from a platform's downloads.
     """
     extended = {(_id(student, members), n): t for (student, n), t in dates.extended.items()}
     applied = _read_applied(workspace)
@@ -231,8 +233,8 @@ def _id(student: str, members: ClassList | None) -> str:
 def find_doubts(
     book: Gradebook, workspace: Path, dates: DueDates, members: ClassList | None = None
 ) -> list[str]:
-    """What may be a mistake: extensions of unknown students, and due dates of lessons for which
-    nothing says when they were handed in.
+    """Likely mistakes: extensions of unknown students, and due dates of lessons whose submissions
+    have no time.
     """
     submissions = list(book.db.query(SubmittedAssignment).join(Assignment))
     known = {_id(submission.student_id, members) for submission in submissions}
@@ -254,7 +256,7 @@ def find_doubts(
             continue
         originals_of = (originals.find(workspace, s.student_id, assignment.name) for s in timeless)
         if any(original is not None and original.is_marked_late for original in originals_of):
-            continue  # the platform tells by its names who was late, and who was not
+            continue  # the platform's names say who was late
         doubts.append(
             f"{assignment.name} has a due date, but nothing says when {len(timeless)} of "
             f"{len(own)} submissions were handed in (Moodle's download, for example, does not): "

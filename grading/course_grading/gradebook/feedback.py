@@ -1,6 +1,4 @@
-"""Feedback pages: nbgrader makes them in separate processes while the gradebook takes the next
-result.
-"""
+"""Feedback pages: nbgrader makes them in worker processes while the next results are recorded."""
 
 import collections
 import functools
@@ -16,7 +14,7 @@ from course_grading.gradebook.record import raise_on_failure
 
 __all__ = ["FeedbackPages", "make_page", "page_path", "read_fingerprint"]
 
-# Requests that may wait, per process: a large class needs no more memory than a small one.
+# Queued requests per process, so that memory does not grow with the class.
 MAX_WAITING = 4
 
 
@@ -57,7 +55,7 @@ class FeedbackPages:
         self.failures: list[tuple[str, str, str]] = []
 
     def request(self, student: str, lesson: str) -> None:
-        """Have a page made; blocks while too many requests wait."""
+        """Queue a page; blocks while the queue is full."""
         while len(self.waiting) >= self.max_waiting:
             self._finish_first()
         try:
@@ -67,7 +65,7 @@ class FeedbackPages:
         self.waiting.append((student, lesson, future))
 
     def wait(self) -> Iterator[tuple[str, str, str]]:
-        """Wait for all pages; student, lesson and reason of those that could not be made."""
+        """Wait for all pages; return student, lesson and reason of each failure."""
         while self.waiting:
             self._finish_first()
         return iter(self.failures)
@@ -80,7 +78,7 @@ class FeedbackPages:
         student, lesson, future = self.waiting.popleft()
         try:
             reason = future.result() if future else make_page(self.workspace, student, lesson)
-        except BrokenProcessPool:  # somebody ended a process: make it in this one
+        except BrokenProcessPool:  # a worker was killed: make the page in this process
             reason = make_page(self.workspace, student, lesson)
         if reason:
             self.failures.append((student, lesson, reason))

@@ -1,8 +1,7 @@
-"""What a student reads: a page with scores, messages and comments, and nothing of the lesson around
-them.
+"""The feedback page for a student: scores, messages and comments, without the rest of the lesson.
 
-It holds everything that it shows, so it can be read without a network, and it is at most
-``MAX_BYTES`` long. Its fingerprint says what the gradebook held when it was made.
+It is self-contained, so it can be read offline, and at most ``MAX_BYTES`` long. Its fingerprint
+identifies the state of the gradebook from which it was made.
 """
 
 import re
@@ -19,17 +18,18 @@ from course_grading.gradebook.state import ItemState, SubmissionState
 from course_grading.reports.templates import render
 
 MAX_BYTES = 60_000
-_CODE_LIMITS = (20_000, 5_000, 2_000, 500)  # characters of each exercise, the first that fits
-_MAX_TEXT = 4_000  # characters of a question, an answer, a message
+_CODE_LIMITS = (20_000, 5_000, 2_000, 500)  # characters of each exercise; the first that fits
+_MAX_TEXT = 4_000  # characters of a question, an answer or a message
 _FINGERPRINT = re.compile(rb'<meta name="course-fingerprint" content="([0-9a-f]+)">')
-# raw HTML in a question is shown as text
-# No raw HTML: what stands in a question is displayed, never executed.
+# Raw HTML in a question is escaped, and shown as text.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 @dataclass(frozen=True)
 class Part:
-    """One question or exercise on the page. ``question`` is HTML, ``left_out`` in characters."""
+    """One item on the page. ``question`` is HTML; ``left_out`` is the number of characters of
+    ``work`` that were cut off.
+    """
 
     name: str
     item: ItemState
@@ -55,7 +55,7 @@ def render_page(notebook, entry: SubmissionState) -> str:
 
     Args:
         notebook: nbgrader's copy of the graded notebook.
-        entry: what the gradebook says about it.
+        entry: its state in the gradebook.
     """
     page = ""
     for limit in _CODE_LIMITS:
@@ -99,24 +99,24 @@ def _read_parts(notebook, entry: SubmissionState, limit: int) -> list[Part]:
         texts = [output.get("text", "") for output in cell.get("outputs", [])]
         code = sources.get(f"{name}-code")
         work = record.work_of(sources, name)
-        most = limit if code is not None else _MAX_TEXT
+        max_length = limit if code is not None else _MAX_TEXT
         parts.append(
             Part(
                 name=name,
                 item=entry.items[name],
                 question=_markdown.render(sources.get(f"{name}-question", "")[:_MAX_TEXT]),
-                work=work[:most],
+                work=work[:max_length],
                 is_code=code is not None,
                 message="".join(texts).strip()[:_MAX_TEXT],
-                left_out=max(0, len(work) - most),
+                left_out=max(0, len(work) - max_length),
             )
         )
     return parts
 
 
 def _format_time(time: str | None, zone: str) -> str:
-    """A time, which is in UTC, in the class's time zone: ``31 October 2026, 23:59 Europe/Berlin
-    (UTC+01:00)``; empty if it is not known.
+    """Format a UTC time in the class's time zone: ``31 October 2026, 23:59 Europe/Berlin
+    (UTC+01:00)``; empty if it is None.
     """
     if time is None:
         return ""
@@ -131,7 +131,7 @@ def _offset(time: datetime) -> str:
 
 
 def _late_by(entry: SubmissionState) -> str:
-    """By how much it was late, in its two largest units."""
+    """How late it was handed in, in the two largest units."""
     if not entry.late or entry.handed_in is None or entry.due is None:
         return ""
     late = datetime.fromisoformat(entry.handed_in) - datetime.fromisoformat(entry.due)

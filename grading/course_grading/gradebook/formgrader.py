@@ -1,23 +1,24 @@
-"""Where nbgrader's formgrader shows an item of a submission."""
+"""Links to an item of a submission in nbgrader's formgrader."""
 
 from pathlib import Path
 
 from course_grading.collect import notebooks
 
-# where it is, started as docs/instructors.md says
+# the URL of formgrader, if it is started as in docs/instructors.md
 ADDRESS = "http://localhost:8888/formgrader/submissions"
 
 
 def read_places(workspace: Path, lesson: str) -> dict[str, str]:
-    """Where each item is in formgrader's page of a submission, as the end of an address, by item;
-    empty if the release can't be read.
+    """The place of each item on formgrader's page of a submission, as query and fragment of its
+    URL, by item; empty if the release can't be read.
 
-    An address ends with formgrader's own ``index``, which it keeps for the next submission, and
-    with a field's id, to which a browser scrolls even where formgrader's MathJax is out of reach.
+    The query is formgrader's ``index`` of an input field, which it keeps for the next submission.
+    The fragment is the field's id, to which a browser scrolls even if formgrader can't load
+    MathJax.
 
-    Formgrader's fields are a link to the next submission; points and extra credit for a cell that
-    is graded; and a comment for a cell in which a student answers. The comment is the best one to
-    show: the question is above it, and the points are below, one Tab away.
+    Formgrader's fields are a link to the next submission; points and extra credit for each graded
+    cell; and a comment for each solution cell. The links lead to the comment: the question is above
+    it, and the points are below, one Tab away.
     """
     try:
         release = notebooks.read(workspace / "release" / lesson / f"{lesson}.ipynb")
@@ -37,10 +38,10 @@ def read_places(workspace: Path, lesson: str) -> dict[str, str]:
 
 
 def link(notebook: str, place: str = "") -> str:
-    """The address of an item.
+    """The URL of an item.
 
     Args:
         notebook: the id of nbgrader's SubmittedNotebook.
-        place: of the item, from :func:`read_places`; without it, the page opens at its top.
+        place: the item's place from :func:`read_places`; empty for the top of the page.
     """
     return f"{ADDRESS}/{notebook}/{place}"

@@ -1,4 +1,4 @@
-"""Before scores leave the gradebook: bring it up to date, and say what is not."""
+"""Before an export: bring the gradebook up to date, and report what is stale."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from course_grading.gradebook.changes import compare
 
 
 def update_dates(api, workspace: Path) -> None:
-    """Bring due dates, extensions and late penalties into the gradebook.
+    """Apply due dates, extensions and late penalties to the gradebook.
 
     Raises:
-        GradingError: if the file of due dates or the class list can't be used.
+        GradingError: if the file of due dates or the class list is invalid.
     """
     dates = due_dates.read(workspace, list(submissions.released_lessons(workspace)))
     members = class_list.load(workspace)
@@ -33,15 +33,13 @@ def update_dates(api, workspace: Path) -> None:
 
 
 def find_outdated(api, workspace: Path) -> list[str]:
-    """What an export should say: whose results were made with another answer key, and for whom the
-    feedback pages and tables show something else than the gradebook.
+    """Warnings for an export: results of another answer key, submissions without a time, and
+    students whose feedback pages and tables are stale.
     """
     messages = []
     names = [f"{student} ({lesson})" for student, lesson in _made_with_another_key(workspace)]
     if names:
-        messages.append(
-            f"graded with another answer key than today's: {_list(names)}. Run course regrade"
-        )
+        messages.append(f"graded with an outdated answer key: {_list(names)}. Run course regrade")
     with api.gradebook as book:
         current = state.read(book, workspace)
     late = [f"{student} ({lesson})" for (student, lesson), e in current.items() if e.marked_late]
@@ -54,7 +52,7 @@ def find_outdated(api, workspace: Path) -> list[str]:
     names = list(dict.fromkeys(f"{change.student} ({change.lesson})" for change in changes))
     if names:
         messages.append(
-            f"changed since the last run: {_list(names)}. course regrade brings it into the "
+            f"changed since the last run: {_list(names)}. Run course regrade to update the "
             "tables and the feedback pages"
         )
     return messages

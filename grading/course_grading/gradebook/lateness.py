@@ -1,7 +1,7 @@
-"""Late penalties: calculated anew whenever a due date, an extension, a score or the rule in
-``nbgrader_config.py`` has changed.
+"""Late penalties: recalculate them after changes of due dates, extensions, scores or the rule in
+``nbgrader_config.py``.
 
-nbgrader itself calculates a penalty only at the moment when it grades a submission.
+nbgrader itself calculates a penalty only when it grades a submission.
 """
 
 from nbgrader.api import SubmittedAssignment, SubmittedNotebook
@@ -11,12 +11,12 @@ from course_grading.gradebook import scores
 
 
 def update_penalties(api) -> list[tuple[str, str]]:
-    """Give every submission of the gradebook the penalty that nbgrader's plugin gives it today.
+    """Recalculate the penalty of every submission with nbgrader's plugin.
 
-    A lesson has one notebook, so the penalty is the submission's.
+    A lesson has one notebook, so the notebook's penalty is that of the submission.
 
     Returns:
-        The student and lesson of those whose penalty has changed.
+        Student and lesson of each submission whose penalty has changed.
     """
     rule = AssignLatePenalties(config=api.config)
     rule.init_plugin()

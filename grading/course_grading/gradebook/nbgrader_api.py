@@ -1,7 +1,7 @@
 """nbgrader's configuration and API, the same for nbgrader's own commands and for ``course``.
 
 ``grading/nbgrader_config.py`` calls :func:`configure`; ``course build`` and ``course grade`` use
-:func:`open_api`. Both therefore use one workspace and one gradebook.
+:func:`open_api`. So both use the same workspace and gradebook.
 """
 
 import functools
@@ -43,22 +43,21 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     c.RestoreCells.workspace = str(workspace)
-    # No student's code runs in nbgrader: the sandbox's results are written in place of running it.
+    # nbgrader runs no student's code: the sandbox's results are written instead.
     c.Autograde.autograde_preprocessors = [
         "course_grading.gradebook.preprocessors.WriteResults",
         "course_grading.gradebook.preprocessors.SaveResults",
         "nbgrader.preprocessors.AssignLatePenalties",
     ]
     c.WriteResults.workspace = str(workspace)
-    # Feedback goes to students: without ClearHiddenTests it would show them the hidden tests with
-    # the answers.
+    # Without ClearHiddenTests the feedback would show students the hidden tests with the answers.
     c.GenerateFeedback.exporter_class = "course_grading.gradebook.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
     ]
-    # nbgrader's default is a folder of the system that only root can write. On a shared server, set
-    # one here.
+    # nbgrader's default is a system folder that only root can write. On a shared server, change
+    # this in nbgrader_config.py.
     c.Exchange.root = str(workspace / "exchange")
 
 
@@ -88,9 +87,8 @@ def _validate(metadata: dict, schema: dict) -> None:
 
 
 def open_api(workspace: Path) -> "NbGraderAPI":
-    """nbgrader's own API on ``workspace``, created if it does not exist."""
-    # nbgrader's own commands run `alembic` by name; a virtual environment that is not activated is
-    # not on PATH.
+    """nbgrader's API for ``workspace``, which is created if it does not exist."""
+    # nbgrader runs `alembic` by name; a virtual environment that is not activated is not on PATH.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
@@ -101,7 +99,7 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     from sqlalchemy.exc import SAWarning
     from traitlets.config import Config, PyFileConfigLoader
 
-    # nbgrader's own, about itself, on every submission
+    # nbgrader's queries cause one for every submission
     warnings.filterwarnings("ignore", category=SAWarning)
 
     # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
@@ -115,7 +113,7 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     (workspace / "exchange").mkdir(parents=True, exist_ok=True)
     config = Config()
     configure(config, workspace.resolve())
-    # what the instructor sets there, such as late penalties, holds for `course grade` too
+    # the instructor's settings, such as late penalties, apply to `course grade` too
     instructor_config = workspace.resolve().with_name("nbgrader_config.py")
     if instructor_config.is_file():
         loader = PyFileConfigLoader(instructor_config.name, str(instructor_config.parent))

@@ -1,8 +1,9 @@
-"""Keep what students handed in, as it was, and say from which file and with which answer key each
-stored result was made.
+"""Keep the files that students handed in, unchanged, and record the file and the answer key of each
+stored result.
 
 ``workspace/originals/STUDENT/LESSON/`` holds every version (``SHA256.ipynb.gz``) and
-``graded.json``. With them a class can be graded again after a corrected key, without its folder.
+``graded.json``. So a class can be graded again with a corrected key, without the folder of
+submissions.
 """
 
 import gzip
@@ -18,12 +19,12 @@ _INDEX = "graded.json"
 
 @dataclass(frozen=True)
 class Original:
-    """The file that a stored result was made from.
+    """The file from which a stored result was computed.
 
-    ``file`` is its name in what was handed in, ``key`` the digest of the answer key, ``result`` the
-    result's digest. ``is_marked_late``: the platform's name for the file says that it is late.
-    ``submitter`` is the member of the student's group who handed it in, empty if nobody else did;
-    ``handed_in_by`` says so in words.
+    ``file`` is its name in the submissions, ``key`` the digest of the answer key, ``result`` the
+    digest of the result. ``is_marked_late``: the platform's name for the file says that it is late.
+    ``submitter`` is the member of the student's group who handed it in, empty if it was the
+    student; ``handed_in_by`` describes that in words.
     """
 
     student: str
@@ -44,7 +45,7 @@ def digest(data: bytes) -> str:
 
 
 def keep(workspace: Path, original: Original, data: bytes) -> None:
-    """Keep a file and note that the stored result was made from it."""
+    """Keep a file, and record that the stored result was computed from it."""
     folder = _folder(workspace, original.student, original.lesson)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{original.sha256}.ipynb.gz"
@@ -56,7 +57,7 @@ def keep(workspace: Path, original: Original, data: bytes) -> None:
 
 
 def find(workspace: Path, student: str, lesson: str) -> Original | None:
-    """What the stored result of a submission was made from; None if that is not known."""
+    """The original of a stored result; None if unknown."""
     try:
         text = (_folder(workspace, student, lesson) / _INDEX).read_text(encoding="utf-8")
         return Original(**json.loads(text))
@@ -65,10 +66,10 @@ def find(workspace: Path, student: str, lesson: str) -> Original | None:
 
 
 def read(workspace: Path, original: Original) -> bytes:
-    """The content of a file that was kept.
+    """The content of a kept file.
 
     Raises:
-        OSError: if it can't be read any more, or was changed.
+        OSError: if it can't be read, or was changed.
     """
     path = _folder(workspace, *_id(original)) / f"{original.sha256}.ipynb.gz"
     data = gzip.decompress(path.read_bytes())
@@ -78,7 +79,7 @@ def read(workspace: Path, original: Original) -> bytes:
 
 
 def find_all(workspace: Path) -> Iterator[Original]:
-    """What every stored result was made from, by student and lesson."""
+    """The originals of all stored results, ordered by student and lesson."""
     for path in sorted(workspace.glob(f"originals/*/*/{_INDEX}")):
         original = find(workspace, *path.parts[-3:-1])
         if original is not None:
@@ -94,7 +95,7 @@ def _folder(workspace: Path, student: str, lesson: str) -> Path:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all."""
+    """Write a file atomically."""
     new = path.with_name(f"{path.name}.new")
     new.write_bytes(content)
     os.replace(new, path)

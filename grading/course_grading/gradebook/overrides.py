@@ -1,12 +1,11 @@
-"""Void a question or exercise, or give everybody its points, from one readable file,
-``grading/overrides.toml``::
+"""Void a question or exercise, or give everybody its points, by ``grading/overrides.toml``::
 
     [01_pixels.how-many]
-    points = "full"            # or "void": it counts for nobody
+    points = "full"            # or "void": the item does not count
     reason = "Two options were right."
 
-Every run applies it to the whole class; the feedback shows the reason. A score that was given by
-hand is set aside as long as the item is in the file. The file also holds replies to single students
+Every run applies it to the whole class; the feedback shows the reason. A manual score is set aside
+as long as the item is in the file. The file also contains replies to single students
 (:mod:`.replies`).
 """
 
@@ -35,13 +34,13 @@ from course_grading.autograde.grade import SubmissionResult
 from course_grading.errors import OverrideError
 
 NAME = "overrides.toml"
-REPLIES = "replies"  # the table for single students
+REPLIES = "replies"  # the table of :mod:`.replies`
 _SET_ASIDE = "overrides_set_aside.json"
 
 
 @dataclass(frozen=True)
 class Override:
-    """What happens to one item: ``points`` is ``full`` or ``void``."""
+    """The override of one item: ``points`` is ``full`` or ``void``."""
 
     points: str
     reason: str
@@ -52,10 +51,10 @@ Overrides = Mapping[str, Mapping[str, Override]]
 
 
 def load(workspace: Path) -> tuple[Path, dict[str, Any]]:
-    """The file's path, and its contents as TOML gives them; empty if there is no file.
+    """The file's path, and its parsed contents; empty if there is no file.
 
     Raises:
-        OverrideError: if it is not TOML.
+        OverrideError: if it is invalid TOML.
     """
     path = workspace.resolve().with_name(NAME)
     if not path.is_file():
@@ -63,14 +62,14 @@ def load(workspace: Path) -> tuple[Path, dict[str, Any]]:
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OverrideError(f"{path} is not TOML: {error}") from error
+        raise OverrideError(f"{path} is invalid TOML: {error}") from error
 
 
 def read(workspace: Path) -> Overrides:
-    """The file's contents; nothing if there is no file.
+    """The overrides of the file; empty if there is no file.
 
     Raises:
-        OverrideError: if something in it is wrong; the message says what to write.
+        OverrideError: if the file is invalid; the message says what to write.
     """
     path, content = load(workspace)
     content.pop(REPLIES, None)
@@ -85,8 +84,8 @@ def read(workspace: Path) -> Overrides:
                 )
             if entry.get("points") not in ("full", "void"):
                 raise OverrideError(
-                    f'{where}: write points = "full" (everybody gets them) or points = "void" (it '
-                    "counts for nobody)"
+                    f'{where}: write points = "full" (everybody gets them) or points = "void" (the '
+                    "item does not count)"
                 )
             reason = entry.get("reason")
             if not isinstance(reason, str) or not reason.strip():
@@ -96,8 +95,8 @@ def read(workspace: Path) -> Overrides:
 
 
 def read_key(workspace: Path, lesson: str, overrides: Overrides, student: str = "") -> AnswerKey:
-    """The answer key of a lesson, or of a student's own variant of it; with overrides it is another
-    one, so that everything is graded again.
+    """The answer key of a lesson, or of a student's variant. Overrides change the key's digest, so
+    that everything is graded again.
 
     Raises:
         AnswerKeyError: if the key can't be read.
@@ -105,23 +104,23 @@ def read_key(workspace: Path, lesson: str, overrides: Overrides, student: str = 
     """
     key = answer_keys.read(workspace, lesson, student)
     own = overrides.get(lesson, {})
-    names = list(_points(key))
+    names = list(_max_scores(key))
     for name in own:
         if name not in names:
             raise OverrideError(
-                f"{workspace.resolve().with_name(NAME)}: {lesson} has no item {name}. There are: "
+                f"{workspace.resolve().with_name(NAME)}: {lesson} has no item {name}. Its items: "
                 f"{', '.join(names)}"
             )
     if not own:
         return key
     notebook = nbformat.reads(key.release, as_version=4)
-    marks = {name: [override.points, override.reason] for name, override in sorted(own.items())}
-    notebook.metadata["course"] = {**notebook.metadata.get("course", {}), "overrides": marks}
+    entries = {name: [override.points, override.reason] for name, override in sorted(own.items())}
+    notebook.metadata["course"] = {**notebook.metadata.get("course", {}), "overrides": entries}
     return replace(key, release=nbformat.writes(notebook))
 
 
 def apply(result: SubmissionResult, overrides: Overrides) -> SubmissionResult:
-    """The result with its overrides: points, and the reason in the message."""
+    """The result with overrides applied, and the reasons in the messages."""
     own = overrides.get(result.lesson, {})
     items = []
     for item in result.items:
@@ -136,17 +135,17 @@ def apply(result: SubmissionResult, overrides: Overrides) -> SubmissionResult:
     return replace(result, items=tuple(items)) if own else result
 
 
-def _points(key: AnswerKey) -> dict[str, float]:
-    """The points of each question and exercise."""
-    points = {question.name: question.points for question in key.questions}
-    return points | {exercise.name: exercise.points for exercise in key.exercises}
+def _max_scores(key: AnswerKey) -> dict[str, float]:
+    """The maximum score of each item."""
+    questions = {question.name: question.points for question in key.questions}
+    return questions | {exercise.name: exercise.points for exercise in key.exercises}
 
 
 def set_points(book: Gradebook, keys: Mapping[str, AnswerKey], overrides: Overrides) -> None:
-    """Give each item its points in nbgrader's gradebook, and none if it is void.
+    """Set the ``max_score`` of each item in nbgrader's gradebook, 0 if it is void.
 
-    nbgrader refuses to grade cells whose points are not the release's: while something is recorded,
-    nothing may be void.
+    nbgrader refuses to grade cells whose points differ from the release's, so call this without
+    overrides before recording results.
     """
     for cell, lesson in (
         book.db.query(GradeCell, Assignment.name)
@@ -155,18 +154,18 @@ def set_points(book: Gradebook, keys: Mapping[str, AnswerKey], overrides: Overri
         .filter(Assignment.name.in_(list(keys)))
     ):
         override = overrides.get(lesson, {}).get(cell.name)
-        points = _points(keys[lesson])
-        if cell.name in points:
+        max_scores = _max_scores(keys[lesson])
+        if cell.name in max_scores:
             void = override is not None and override.points == "void"
-            cell.max_score = 0.0 if void else points[cell.name]
+            cell.max_score = 0.0 if void else max_scores[cell.name]
     book.db.commit()
 
 
 def set_aside_manual_scores(
     book: Gradebook, workspace: Path, keys: Mapping[str, AnswerKey], overrides: Overrides
 ) -> None:
-    """Set aside what was given by hand for an item in the file, or put it back for one that no
-    longer is.
+    """Set aside the manual scores of items in the file, and restore those of items that are no
+    longer in it.
     """
     aside = _read_set_aside(workspace)
     if aside or overrides:

@@ -1,6 +1,4 @@
-"""What the course changes in nbgrader's converters: preprocessors and a page exporter, named in
-:mod:`.nbgrader_api`.
-"""
+"""Preprocessors and an exporter for nbgrader's converters, configured in :mod:`.nbgrader_api`."""
 
 import re
 from pathlib import Path
@@ -29,10 +27,9 @@ _RECORDED = re.compile(r"^quiz\.recorded\(", re.MULTILINE)
 
 
 class ClearAnswers(ClearSolutions):
-    """Clear solutions as nbgrader does, but of a question's answer cell only the literal.
+    """Clear solutions as nbgrader does, but in answer cells of questions only the literal.
 
-    nbgrader would replace the whole cell by its stub, and with it the form that the learner fills
-    in.
+    nbgrader would replace the whole cell by its stub, including the form that the learner fills in.
     """
 
     def preprocess_cell(self, cell, resources, cell_index):
@@ -43,8 +40,8 @@ class ClearAnswers(ClearSolutions):
 
 
 class RestoreCells(OverwriteCells):
-    """Restore the cells that students can't edit as nbgrader does, from the class's release; but
-    not the questions of a student who got an own variant, which has other texts and answers.
+    """Restore locked cells from the class's release, as nbgrader does, but not the questions of a
+    student's own variant, whose texts and answers differ.
     """
 
     workspace = Unicode("", help="nbgrader's course directory, which holds the variants").tag(
@@ -62,10 +59,10 @@ class RestoreCells(OverwriteCells):
 
 
 class FeedbackPage(HTMLExporter):
-    """The course's own page in place of nbgrader's, which shows the whole lesson."""
+    """The course's feedback page, instead of nbgrader's, which shows the whole lesson."""
 
     def from_notebook_node(self, nb, resources=None, **keywords):
-        # what comes before the template: preprocessors, among them the one that removes the tests
+        # only the preprocessors, one of which removes the hidden tests; no HTML template
         nb, resources = Exporter.from_notebook_node(self, nb, resources, **keywords)
         header = resources["nbgrader"]
         id = header["student"], header["assignment"]
@@ -76,8 +73,8 @@ class FeedbackPage(HTMLExporter):
 
 
 class WriteResults(NbGraderPreprocessor):
-    """In place of running a notebook, write the stored result into its check cells: a message and
-    the points.
+    """Instead of running a notebook, write the stored result into the outputs of its check cells: a
+    message and the score.
     """
 
     workspace = Unicode("", help="nbgrader's course directory, which holds the stored results").tag(
@@ -109,7 +106,7 @@ class WriteResults(NbGraderPreprocessor):
         return nb, resources
 
     def _restore_questions(self, nb, student: str, lesson: str) -> None:
-        """Show the questions that this student was asked: nbgrader has put in today's."""
+        """Restore the questions of this student's notebook, which nbgrader has overwritten."""
         path = Path(self.workspace) / "submitted" / student / lesson / f"{lesson}.ipynb"
         asked = {
             name: source
@@ -123,11 +120,11 @@ class WriteResults(NbGraderPreprocessor):
 
 
 class SaveResults(SaveAutoGrades):
-    """Save the points as nbgrader does, all or none of them, together with the digest of the
-    result; flag the answers that need manual grading.
+    """Save the scores as nbgrader does, but in one transaction, with the digest of the result; flag
+    the answers that need manual grading.
 
-    nbgrader asks for another look at every score that was given by hand. Here that is so only if
-    the answer or its automatic score has changed since.
+    nbgrader flags every manual score again. Here it is flagged only if the answer or its automatic
+    score has changed.
     """
 
     def preprocess(self, nb, resources):
@@ -140,7 +137,7 @@ class SaveResults(SaveAutoGrades):
         self.items = record.item_digests(result)
         with Gradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
-            # one commit in place of one or two per cell
+            # one commit instead of one or two per cell
             commit = session.commit
             session.commit = session.flush
             notebook = self.gradebook.find_submission_notebook(

@@ -1,9 +1,9 @@
-"""Store results: a file each under ``workspace/marked``, and nbgrader's gradebook.
+"""Store results: in files under ``workspace/marked``, and in nbgrader's gradebook.
 
-Both steps can be repeated at any time. A file is replaced in one step. The gradebook says which
-result it holds (:mod:`.recorded`). nbgrader writes its own copy of the graded notebook last, with
-the same digest in it. So a run that was killed at any moment can be resumed, and what a gradebook
-has lost is recorded again.
+Both steps are idempotent. Files are replaced atomically. The gradebook stores the digest of the
+result that it holds (:mod:`.recorded`). nbgrader writes its copy of the graded notebook last, with
+the same digest. So a run that was killed at any moment can be resumed, and results that a gradebook
+has lost are recorded again.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def result_path(workspace: Path, student: str, lesson: str) -> Path:
 
 
 def save_result(workspace: Path, result: SubmissionResult) -> None:
-    """Write a result to its file, completely or not at all."""
+    """Write a result to its file, atomically."""
     path = result_path(workspace, result.student, result.lesson)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
@@ -50,7 +50,7 @@ def load_result(workspace: Path, student: str, lesson: str) -> SubmissionResult 
 
 
 def stored_results(workspace: Path) -> Iterator[SubmissionResult]:
-    """Every stored result that can be read, by student and lesson."""
+    """Every readable stored result, ordered by student and lesson."""
     for path in sorted(workspace.glob("marked/*/*.json")):
         if not path.name.endswith(".previous.json"):
             result = load_result(workspace, path.parent.name, path.stem)
@@ -59,8 +59,8 @@ def stored_results(workspace: Path) -> Iterator[SubmissionResult]:
 
 
 def work_of(sources: Mapping[str, str], name: str) -> str:
-    """What a student wrote for a question or exercise: the code, or the literal in an answer cell,
-    or the whole cell if it holds none.
+    """A student's work for a question or exercise: the code, or the literal in an answer cell, or
+    the whole answer cell if it contains no literal.
     """
     if f"{name}-code" in sources:
         return sources[f"{name}-code"]
@@ -70,7 +70,7 @@ def work_of(sources: Mapping[str, str], name: str) -> str:
 
 
 def item_digests(result: SubmissionResult) -> dict[str, str]:
-    """A digest of the answer and the automatic score of each question and exercise."""
+    """A digest of the answer and the automatic score of each item."""
     sources = dict(result.sources)
     return {
         item.name: recorded.item_digest(
@@ -83,12 +83,12 @@ def item_digests(result: SubmissionResult) -> dict[str, str]:
 def is_recorded(
     workspace: Path, result: SubmissionResult, in_gradebook: Mapping[tuple[str, str], str]
 ) -> bool:
-    """Whether the gradebook, and nbgrader's copy of the notebook, hold exactly this result.
+    """Whether the gradebook and nbgrader's copy of the notebook hold exactly this result.
 
     Args:
         workspace: nbgrader's course directory.
         result: the result.
-        in_gradebook: what :func:`.recorded.digests` says.
+        in_gradebook: the digests from :func:`.recorded.digests`.
     """
     if in_gradebook.get((result.student, result.lesson)) != result.digest:
         return False
@@ -105,12 +105,12 @@ def record_result(api, workspace: Path, result: SubmissionResult, release: str) 
     """Write a result into nbgrader's gradebook.
 
     Raises:
-        GradebookError: if nbgrader can't; the message says why.
+        GradebookError: if nbgrader fails; the message says why.
     """
     folder = workspace / "submitted" / result.student / result.lesson
     folder.mkdir(parents=True, exist_ok=True)
     notebook = folder / f"{result.lesson}.ipynb"
-    notebook.unlink(missing_ok=True)  # it may be a link
+    notebook.unlink(missing_ok=True)  # it may be a symbolic link
     notebook.write_text(_rebuilt_notebook(result, release), encoding="utf-8")
     timestamp = folder / "timestamp.txt"
     timestamp.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def record_result(api, workspace: Path, result: SubmissionResult, release: str) 
 
 
 def archive_original(workspace: Path, result: SubmissionResult, release: str, path: Path) -> None:
-    """Copy the submission ``path`` to ``received/`` if the rebuilt notebook is about to replace it.
+    """Copy the submission ``path`` to ``received/`` if the rebuilt notebook would overwrite it.
 
     Links and special files are then removed from its folder: nbgrader would follow links next to
     the notebook.
@@ -138,13 +138,13 @@ def archive_original(workspace: Path, result: SubmissionResult, release: str, pa
 
 
 def _special_files(folder: str, names: list[str]) -> list[str]:
-    """The names in a folder that can't be copied: pipes, sockets and devices."""
+    """The files in a folder that can't be copied: pipes, sockets and devices."""
     kinds = ((name, stat.S_IFMT(os.lstat(os.path.join(folder, name)).st_mode)) for name in names)
     return [name for name, kind in kinds if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)]
 
 
 def _rebuilt_notebook(result: SubmissionResult, release: str) -> str:
-    """The released notebook with a student's work in it."""
+    """The released notebook with a student's cells in it."""
     notebook = nbformat.reads(release, as_version=4)
     sources = dict(result.sources)
     for cell in notebook.cells:
@@ -153,13 +153,13 @@ def _rebuilt_notebook(result: SubmissionResult, release: str) -> str:
 
 
 def flag_for_review(api, workspace: Path, student: str, lesson: str) -> bool:
-    """Flag an earlier grade for manual grading, because a newer attempt at grading failed.
+    """Flag an earlier grade for manual grading, because the newest submission could not be graded.
 
     The stored result is renamed to ``LESSON.previous.json``, so that the next run grades and
     records the submission again.
 
     Returns:
-        Whether there is such a grade.
+        Whether there is an earlier grade.
     """
     from nbgrader.api import MissingEntry
 
@@ -184,10 +184,10 @@ def flag_for_review(api, workspace: Path, student: str, lesson: str) -> bool:
 
 
 def raise_on_failure(result: dict, action: str) -> None:
-    """Check what nbgrader's API returned.
+    """Check the return value of nbgrader's API.
 
     Raises:
-        GradebookError: with nbgrader's reason in a sentence, if the ``action`` did not succeed.
+        GradebookError: with nbgrader's error message, if ``action`` failed.
     """
     if result["success"]:
         return

@@ -1,7 +1,7 @@
-"""Which result the gradebook holds: a table of the course's own in nbgrader's database.
+"""A table in nbgrader's database that records which results the gradebook holds.
 
-The row is written in the same transaction as the scores. A gradebook that was deleted, restored
-from a backup or had students removed therefore says itself what it lacks.
+Each row is written in the same transaction as the scores. So the missing results are known even if
+the gradebook was deleted, restored from a backup, or had students removed.
 """
 
 import hashlib
@@ -14,23 +14,23 @@ from sqlalchemy import Column, String, Text
 SubmissionId = tuple[str, str]  # a student and a lesson
 
 
-class RecordedResult(Base):  # type: ignore[misc, valid-type]  # nbgrader's types are not read
-    """The result that a submitted notebook's scores come from.
+class RecordedResult(Base):  # type: ignore[misc, valid-type]  # nbgrader has no type hints
+    """The result from which a submitted notebook's scores were recorded.
 
-    ``digest`` is the result's; ``items`` maps each question and exercise to a digest of its answer
-    and automatic score (JSON).
+    ``digest`` is the digest of the result; ``items`` maps each item to a digest of its answer and
+    automatic score (JSON).
     """
 
     __tablename__ = "course_recorded_result"
 
-    # the id of nbgrader's SubmittedNotebook, which a student who is removed and added gets anew
+    # the id of nbgrader's SubmittedNotebook; if a student is removed and added again, it is new
     notebook_id = Column(String(32), primary_key=True)
     digest = Column(String(64), nullable=False)
     items = Column(Text(), nullable=False)
 
 
 def digests(book: Gradebook) -> dict[SubmissionId, str]:
-    """The digest of each recorded result that the gradebook still holds."""
+    """The digests of the recorded results that the gradebook still holds."""
     rows = (
         book.db.query(SubmittedAssignment.student_id, Assignment.name, RecordedResult.digest)
         .select_from(RecordedResult)
@@ -47,12 +47,12 @@ def item_digest(source: str, score: float) -> str:
 
 
 def read_items(session, notebook_id: str) -> dict[str, str]:
-    """The recorded digest of each item of a submitted notebook; empty if nothing is recorded."""
+    """The recorded digest of each item of a submitted notebook; empty if there is none."""
     row = session.get(RecordedResult, notebook_id)
     return {} if row is None else json.loads(row.items)
 
 
 def write(session, notebook_id: str, digest: str, items: Mapping[str, str]) -> None:
-    """Add or replace the row of a submitted notebook, without a commit."""
+    """Insert or replace the row of a submitted notebook, without a commit."""
     content = json.dumps(items, sort_keys=True)
     session.merge(RecordedResult(notebook_id=notebook_id, digest=digest, items=content))

@@ -1,10 +1,10 @@
-"""Replies to what single students have asked about their scores, from ``grading/overrides.toml``::
+"""Replies to single students' questions about their scores, from ``grading/overrides.toml``::
 
     [replies.ada.01_pixels]
     how-many = "The border counts, too: see the picture in section 2. Your score stays."
 
-The student's next feedback page shows it below the item. It changes no score: points by hand are
-given in formgrader.
+The student's next feedback page shows it below the item. It changes no score: give manual grades in
+formgrader.
 """
 
 from pathlib import Path
@@ -13,16 +13,16 @@ from course_grading.errors import OverrideError
 from course_grading.gradebook import overrides
 from course_grading.gradebook.recorded import SubmissionId
 
-# by student and lesson, and then by item
+# submission -> item -> reply
 Replies = dict[SubmissionId, dict[str, str]]
 _FORM = 'a heading [replies.STUDENT.NN_lesson] and below it lines such as item = "..."'
 
 
 def read(workspace: Path) -> Replies:
-    """The replies; nothing if there is no file.
+    """The replies; empty if there is no file.
 
     Raises:
-        OverrideError: if something in the file is wrong; the message says what to write.
+        OverrideError: if the file is invalid; the message says what to write.
     """
     path, content = overrides.load(workspace)
     replies: Replies = {}
@@ -31,7 +31,7 @@ def read(workspace: Path) -> Replies:
             for item, text in _table(items, path, f"{student}.{lesson}").items():
                 if not isinstance(text, str) or not text.strip():
                     raise OverrideError(
-                        f"{path}: [replies.{student}.{lesson}] {item} is no text: write {_FORM}"
+                        f"{path}: [replies.{student}.{lesson}] {item} is not text: write {_FORM}"
                     )
                 replies.setdefault((student, lesson), {})[item] = text.strip()
     return replies
@@ -40,5 +40,5 @@ def read(workspace: Path) -> Replies:
 def _table(value: object, path: Path, where: str) -> dict:
     if not isinstance(value, dict):
         name = f"replies.{where}".rstrip(".")
-        raise OverrideError(f"{path}: {name} is no table: write {_FORM}")
+        raise OverrideError(f"{path}: {name} is not a table: write {_FORM}")
     return value

@@ -1,9 +1,8 @@
-"""What nbgrader's gradebook holds, as plain rows: totals for exports, single items for the
-analysis.
+"""Read scores from nbgrader's gradebook: totals for exports, single items for the analysis.
 
-One query each. nbgrader's own properties load every score of every submission with a query of its
-own, which takes minutes for a class of 1,000. The scores include manual grades and extra credit;
-late penalties are subtracted as in nbgrader's own export.
+Each function makes one query. nbgrader's properties make a query for each score of each submission,
+which takes minutes for a class of 1,000. The scores include manual grades and extra credit; late
+penalties are subtracted as in nbgrader's own export.
 """
 
 from collections.abc import Collection
@@ -29,10 +28,10 @@ _SCORED = or_(Grade.auto_score.isnot(None), Grade.manual_score.isnot(None))
 class Total:
     """One submission.
 
-    ``score`` is what counts: with manual grades and extra credit, minus ``penalty``, never below 0.
-    It is valid only if ``graded``: some cell has a score. ``earned`` is the score before the
-    penalty. ``provisional`` says that a cell waits for manual grading. The times are in UTC, None
-    where unknown; ``due`` includes the student's ``extension``.
+    ``score`` is the final score: ``earned``, with manual grades and extra credit, minus
+    ``penalty``, at least 0. It is valid only if ``graded``: some cell has a score. ``provisional``:
+    a cell needs manual grading. The times are in UTC, None where unknown; ``due`` includes the
+    student's ``extension``.
     """
 
     student: str
@@ -47,11 +46,11 @@ class Total:
     earned: float = 0.0
     extension: timedelta | None = None
     id: str = ""  # of nbgrader's SubmittedAssignment
-    name: str = ""  # the student's, "Ada Lovelace"; empty if nbgrader does not know it
+    name: str = ""  # the student's name, "Ada Lovelace"; empty if nbgrader does not have it
 
     @property
     def seconds_late(self) -> float:
-        """By how much it was handed in after its due date, 0 if it was not, or nobody knows."""
+        """The seconds after its due date; 0 if it was in time, or a time is unknown."""
         if self.handed_in is None or self.due is None:
             return 0.0
         return max(0.0, (self.handed_in - self.due).total_seconds())
@@ -66,9 +65,8 @@ class Total:
 class Item:
     """One question or exercise of one submission, with its score before penalties.
 
-    Without a score yet, ``scored`` is False and ``score`` 0. ``manual`` says that a person has to
-    look at it; ``notebook`` is the id of nbgrader's SubmittedNotebook, under which formgrader shows
-    it.
+    Without a score yet, ``scored`` is False and ``score`` 0. ``manual``: it needs manual grading.
+    ``notebook`` is the id of nbgrader's SubmittedNotebook, for links to formgrader.
     """
 
     student: str
@@ -84,7 +82,7 @@ class Item:
 def totals(
     book: Gradebook, lessons: Collection[str] = (), students: Collection[str] = ()
 ) -> list[Total]:
-    """Every submission, by lesson and student; only of the given lessons and students, if any."""
+    """Every submission, ordered by lesson and student; optionally only of some of them."""
     submission = SubmittedAssignment
     graded = exists().where(
         SubmittedNotebook.assignment_id == submission.id,
@@ -133,7 +131,7 @@ def totals(
 
 
 def items(book: Gradebook, lesson: str = "") -> list[Item]:
-    """Every question and exercise, by lesson, student and name; only of one lesson, if given."""
+    """Every item, ordered by lesson, student and name; optionally only of one lesson."""
     columns = [
         BaseCell.name,
         Grade.score,
@@ -153,9 +151,8 @@ def items(book: Gradebook, lesson: str = "") -> list[Item]:
 def query_cells(
     book: Gradebook, table: Any, columns: list[Any], student: str = "", lesson: str = ""
 ) -> Any:
-    """A query of one of nbgrader's tables by cell, with student and lesson as the first columns.
-
-    ``student``, ``lesson``: only rows of this one, if given.
+    """Query one of nbgrader's tables that refer to cells, with student and lesson as the first
+    columns; optionally only for one ``student`` or ``lesson``.
     """
     query = (
         book.db.query(SubmittedAssignment.student_id, Assignment.name, *columns)

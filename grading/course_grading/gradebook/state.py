@@ -1,6 +1,5 @@
-"""What the gradebook says about each submission, as one plain record: to notice changes, to make
-feedback pages again that show something else, and to restore what a person decided if the gradebook
-is lost.
+"""Snapshots of the gradebook, with one record for each submission: to detect changes and stale
+feedback pages, and to restore manual grades if the gradebook is lost.
 
 ``workspace/last_run.json`` holds the state after the last run.
 """
@@ -25,13 +24,13 @@ from course_grading.gradebook.recorded import SubmissionId
 
 _FILE = "last_run.json"
 _FORMAT = 1
-PAGE_VERSION = 2  # raise it, and every feedback page is made again
+PAGE_VERSION = 2  # after an increase, every feedback page is made again
 
 
 @dataclass(frozen=True)
 class ItemState:
     """One question or exercise. ``auto``, ``manual`` and ``extra`` are nbgrader's parts of the
-    score, None where not given; ``waits`` says that a person has to look at it.
+    score, None where not given; ``waits``: it is flagged for manual grading.
     """
 
     score: float
@@ -41,11 +40,11 @@ class ItemState:
     extra: float | None
     waits: bool
     comment: str = ""
-    reply: str = ""  # to what the student has asked, see gradebook.replies
+    reply: str = ""  # to a student's question, see gradebook.replies
 
     @property
     def by_hand(self) -> tuple[float | None, float | None, str]:
-        """What a person has decided."""
+        """The manual grade, extra credit and comment."""
         return self.manual, self.extra, self.comment
 
 
@@ -53,8 +52,8 @@ class ItemState:
 class SubmissionState:
     """One submission. Times are in UTC, in ISO format; ``due`` includes the ``extension``, which is
     in seconds. ``result`` and ``key`` are digests, empty if unknown. ``handed_in_by`` is for the
-    members of a group. ``zone`` is the class's time zone, in which a page shows times.
-    ``marked_late``: the platform says that it is late, and not when it was handed in.
+    members of a group. ``zone`` is the class's time zone, for feedback pages.
+    ``marked_late``: the platform marks it as late, but gives no time.
     """
 
     student: str
@@ -83,12 +82,12 @@ class SubmissionState:
 
     @property
     def waits(self) -> bool:
-        """Whether a person has to look at it."""
+        """Whether it needs manual grading, or a time."""
         return self.marked_late or any(item.waits for item in self.items.values())
 
     @property
     def fingerprint(self) -> str:
-        """A digest of everything that a feedback page shows."""
+        """A digest of all data that a feedback page shows."""
         shown = {name: value for name, value in asdict(self).items() if name != "key"}
         content = json.dumps([PAGE_VERSION, shown], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:32]
@@ -160,7 +159,7 @@ def _isoformat(time: datetime | None) -> str | None:
 
 
 def save(workspace: Path, state: State) -> None:
-    """Write the state to its file, completely or not at all."""
+    """Write the state to its file, atomically."""
     content = {"format": _FORMAT, "submissions": [asdict(entry) for entry in state.values()]}
     new = workspace / f"{_FILE}.new"
     new.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -183,33 +182,33 @@ def load(workspace: Path) -> State:
 
 
 def restore_decisions(book: Gradebook, before: State, lost: Iterable[SubmissionId]) -> None:
-    """Put back what persons had decided about submissions that the gradebook had lost: scores and
-    comments given by hand, extensions, and the due date of a lesson that was lost as a whole.
+    """Restore the decisions about submissions that the gradebook had lost: manual scores, extra
+    credit, comments, extensions, and the due date of a lesson all of whose submissions were lost.
     """
     lost = sorted(set(lost) & before.keys())
     results = recorded.digests(book)
     for student, lesson in lost:
-        former = before[student, lesson]
+        earlier = before[student, lesson]
         submission = book.find_submission(lesson, student)
-        if submission.extension is None and former.extension is not None:
-            submission.extension = timedelta(seconds=former.extension)
+        if submission.extension is None and earlier.extension is not None:
+            submission.extension = timedelta(seconds=earlier.extension)
         for notebook in submission.notebooks:
             for comment in notebook.comments:
-                item = former.items.get(comment.name.rpartition("-")[0])
+                item = earlier.items.get(comment.name.rpartition("-")[0])
                 if item is not None and item.comment and not comment.manual_comment:
                     comment.manual_comment = item.comment
             for grade in notebook.grades:
-                item = former.items.get(grade.name)
+                item = earlier.items.get(grade.name)
                 if item is None or (item.manual, item.extra) == (None, None):
                     continue
                 grade.manual_score, grade.extra_credit = item.manual, item.extra
-                unchanged = former.result == results.get((student, lesson))
+                unchanged = earlier.result == results.get((student, lesson))
                 grade.needs_manual_grade = item.waits if unchanged else True
     for lesson in {lesson for _, lesson in lost}:
-        entries = {key for key in before if key[1] == lesson}
+        ids = {id for id in before if id[1] == lesson}
         assignment = book.find_assignment(lesson)
-        if assignment.duedate is None and entries <= set(lost):
-            due = {_due_without_extension(before[key]) for key in entries}
+        if assignment.duedate is None and ids <= set(lost):
+            due = {_due_without_extension(before[id]) for id in ids}
             assignment.duedate = due.pop() if len(due) == 1 else None
     book.db.commit()
 

@@ -1,5 +1,6 @@
-"""What was handed in and could not be graded, kept from run to run until the student's work for the
-lesson is graded: a later run about other submissions must not make it look as if nothing had come.
+"""Keep the problems of ungraded submissions from run to run, until the student's work for the
+lesson is graded: otherwise, after a run on other submissions, it would seem that nothing was handed
+in.
 """
 
 import json
@@ -16,21 +17,21 @@ _NAME = "ungraded.json"
 def remember(
     workspace: Path, problems: Iterable[Problem], graded: Collection[tuple[str, str]]
 ) -> list[Problem]:
-    """Add a run's problems to those of earlier runs, and drop what is settled.
+    """Add a run's problems to those of earlier runs, and drop the resolved ones.
 
     Args:
         workspace: nbgrader's course directory.
-        problems: of the run.
-        graded: student and lesson of everything that is graded.
+        problems: the problems of this run.
+        graded: student and lesson of every graded submission.
 
     Returns:
-        The newest problem of each student and lesson of whom nothing is graded.
+        The newest problem of each student and lesson without a graded submission.
     """
     new: dict[tuple[str, str], Problem] = {}
     for problem in problems:
         if problem.student:
             new.setdefault((problem.student, problem.lesson), problem)
-    # a file of which nobody knows the lesson has an empty one
+    # the lesson is empty if it is unknown
     kept = {id: p for id, p in {**_read(workspace), **new}.items() if id not in graded}
     path = workspace / _NAME
     if kept or path.exists():

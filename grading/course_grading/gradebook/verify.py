@@ -1,6 +1,6 @@
 """Audit a run: no submission was lost, no score is missing, and the gradebook agrees with the
-stored results. What a person decided is accepted: the automatic scores, which are compared, stay
-beside it.
+stored results. Only automatic scores are compared; manual grades, which are stored separately, are
+accepted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,14 +20,14 @@ def audit(
     graded: set[SubmissionId],
     problems: Iterable[Problem],
 ) -> list[str]:
-    """What does not hold, a sentence each; an empty list if everything does.
+    """The inconsistencies, one sentence each.
 
     Args:
-        state: what the gradebook says.
+        state: the state of the gradebook.
         workspace: nbgrader's course directory.
         submissions: the submissions that were handed in.
-        graded: those that the run reports as graded.
-        problems: what it reports as not graded.
+        graded: the submissions that the run reports as graded.
+        problems: the submissions that the run reports as not graded.
     """
     findings: list[str] = []
     listed = {(problem.student, problem.lesson) for problem in problems}
@@ -42,7 +42,7 @@ def audit(
     for result in record.stored_results(workspace):
         id = result.student, result.lesson
         if id in listed and id not in graded:
-            continue  # the list says what is wrong
+            continue  # reported as a problem
         items = state[id].items if id in state else {}
         name = f"{result.lesson} of {result.student}"
         findings += [f"{name}{finding}" for finding in _compare(result, items)]
@@ -55,7 +55,7 @@ def _compare(result: SubmissionResult, items: Mapping[str, ItemState]) -> Iterat
         if recorded is None or recorded.auto is None:
             yield f": {item.name} has no score in the gradebook"
         elif abs(recorded.auto - item.score) > 1e-9:
-            yield f": {item.name} earned {item.score:g}, but the gradebook says {recorded.auto:g}"
+            yield f": {item.name} scored {item.score:g}, but the gradebook has {recorded.auto:g}"
         elif item.manual and not recorded.waits and recorded.manual is recorded.extra is None:
             yield f": {item.name} is not flagged for manual grading"
     if items.keys() - {item.name for item in result.items}:

@@ -1,1 +1,1 @@
-"""Report on a graded class: tables, item analysis and similar code."""
+"""Reports on a graded class: tables, item analysis and similar code."""

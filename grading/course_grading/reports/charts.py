@@ -11,7 +11,7 @@ from course_lib.figures.style import BLUE, MUTED, ORANGE, course_style
 
 
 def plot_totals(shares: np.ndarray) -> Figure:
-    """A histogram of the students' totals. ``shares`` is (students,), 1 for all points."""
+    """A histogram of the students' totals. ``shares`` is (students,), 1 for full marks."""
     with course_style():
         figure = Figure(figsize=(7, 2.6))
         axes = figure.subplots()

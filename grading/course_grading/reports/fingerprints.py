@@ -1,9 +1,9 @@
-"""Fingerprints of Python code that survive renaming, comments and layout, selected by winnowing.
+"""Fingerprints of Python code, invariant to names, comments and layout, selected by winnowing.
 
 Source: Schleimer, Wilkerson and Aiken (2003), "Winnowing: local algorithms for document
-fingerprinting", SIGMOD, the method of Moss. A fingerprint is the hash of a k-gram of
+fingerprinting", SIGMOD, the algorithm of Moss. A fingerprint is the hash of a k-gram of
 ``NOISE_THRESHOLD`` tokens; of every ``WINDOW_SIZE`` consecutive k-grams at least one is selected.
-Two codes that share a run of ``GUARANTEE_THRESHOLD`` tokens therefore share a fingerprint.
+So two programs that share a run of ``GUARANTEE_THRESHOLD`` tokens share a fingerprint.
 """
 
 import ast
@@ -17,9 +17,9 @@ from hashlib import blake2b
 NOISE_THRESHOLD = 8  # tokens: shorter matches are noise (the paper's k)
 WINDOW_SIZE = 4  # k-grams (the paper's w)
 GUARANTEE_THRESHOLD = NOISE_THRESHOLD + WINDOW_SIZE - 1  # tokens (the paper's t)
-# characters: an exercise has a few hundred, and ast is not safe on hostile megabytes
+# characters: an exercise has a few hundred, and hostile megabytes can hang or crash ast
 MAX_LENGTH = 20_000
-# since Python 3.12 an f-string is several tokens
+# since Python 3.12 an f-string consists of several tokens
 _STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_START", -1)}
 _SKIPPED = {
     tokenize.COMMENT,
@@ -34,17 +34,17 @@ _INDENTATION = {tokenize.INDENT: "indent", tokenize.DEDENT: "dedent"}
 
 @dataclass(frozen=True)
 class Token:
-    """A token in normalised form, and its line, from 1."""
+    """A normalised token, and its line number, from 1."""
 
     text: str
     line: int
 
 
 def tokenise(source: str) -> list[Token]:
-    """The tokens of some code, without comments, docstrings and blank lines.
+    """Normalised tokens of code, without comments, docstrings and blank lines.
 
-    Names that the code itself defines (functions, arguments, variables) all become ``v``; names of
-    libraries stay. All strings become equal. Code that is not Python is read as far as possible.
+    Names that the code itself defines (functions, arguments, variables) become ``v``; other names
+    are kept. All strings become ``s``. Invalid Python is tokenised as far as possible.
 
     Raises:
         ValueError: if the code has more than ``MAX_LENGTH`` characters.
@@ -63,21 +63,21 @@ def tokenise(source: str) -> list[Token]:
             if token.type == tokenize.NAME and not is_attribute:
                 is_own = not keyword.iskeyword(text) if own_names is None else text in own_names
                 text = "v" if is_own else text
-            # an indentation has no line of its own
+            # give INDENT and DEDENT the line of the previous token
             previous_line = bool(tokens) and token.type in _INDENTATION
             tokens.append(Token(text, tokens[-1].line if previous_line else token.start[0]))
-    except (tokenize.TokenError, SyntaxError):  # an open bracket, or inconsistent indentation
+    except (tokenize.TokenError, SyntaxError):  # an unclosed bracket, or inconsistent indentation
         pass
     return tokens
 
 
 def _names_and_docstrings(source: str) -> tuple[set[str] | None, set[tuple[int, int]]]:
-    """The names that some code defines, None if it is not Python; and where its docstrings begin
-    (line, column).
+    """The names that code defines, None if it is invalid Python; and the positions (line, column)
+    of its docstrings.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about invalid escape sequences
+            warnings.simplefilter("ignore")  # invalid escape sequences
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None, set()
@@ -104,7 +104,7 @@ def _names_and_docstrings(source: str) -> tuple[set[str] | None, set[tuple[int, 
 
 
 def hash_kgrams(tokens: list[Token]) -> list[int]:
-    """The hash of each run of ``NOISE_THRESHOLD`` tokens, the same in every run of Python."""
+    """The hash of each k-gram of ``NOISE_THRESHOLD`` tokens, the same in every Python process."""
     texts = [token.text for token in tokens]
     kgrams = (
         "\n".join(texts[start : start + NOISE_THRESHOLD])
@@ -119,8 +119,8 @@ def hash_kgrams(tokens: list[Token]) -> list[int]:
 def winnow(hashes: list[int]) -> dict[int, list[int]]:
     """The fingerprints among the hashes of :func:`hash_kgrams`, each with its positions.
 
-    In every window of ``WINDOW_SIZE`` hashes the smallest is selected, the last one if several are
-    equal; fewer hashes are a single window.
+    In every window of ``WINDOW_SIZE`` hashes the minimum is selected, the rightmost if there are
+    several; fewer hashes form one window.
     """
     fingerprints: dict[int, list[int]] = {}
     last_position = -1

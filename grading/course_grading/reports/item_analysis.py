@@ -1,8 +1,7 @@
-"""Item analysis: how difficult each question and exercise was, how well it discriminates, and which
-options were chosen.
+"""Item analysis: the difficulty and discrimination of each item, and the options that were chosen.
 
-Each page describes one lesson and one class. It is made from nbgrader's gradebook, the submitted
-answers and the instructor's notebook, which holds the questions. No student's code runs.
+Each page describes one lesson and one class. Its data are nbgrader's gradebook, the submitted
+answers, and the questions in the instructor's notebook. No student's code is run.
 """
 
 import re
@@ -20,7 +19,7 @@ from course_grading.gradebook import scores
 from course_grading.reports.templates import render
 from course_lib.quiz import scoring
 
-# Below this number discrimination is not shown: even with 30 students, the 95 % interval of a
+# With fewer students, discrimination is not shown: even with 30, the 95 % confidence interval of a
 # correlation of 0.35 includes 0.
 MIN_STUDENTS = 30
 LOW_DISCRIMINATION = 0.1
@@ -32,8 +31,8 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class QuestionText:
-    """A question in the instructor's notebook: its Markdown, its options by letter, and the right
-    letters.
+    """A choice question in the instructor's notebook: its Markdown, its options by letter, and the
+    right letters.
     """
 
     text: str
@@ -42,9 +41,9 @@ class QuestionText:
 
 
 def discriminations(points: np.ndarray) -> np.ndarray:
-    """The corrected item-total correlation of each item: with the sum of all *other* items.
+    """The corrected item-total correlation of each item, with the sum of all *other* items.
 
-    For an item that is either right or wrong this is the corrected point-biserial correlation.
+    For a dichotomous item this is the corrected point-biserial correlation.
     Source: Henrysson (1963), "Correction of item-total correlations in item analysis",
     Psychometrika 28, 211-218.
 
@@ -52,8 +51,8 @@ def discriminations(points: np.ndarray) -> np.ndarray:
         points: (students, items).
 
     Returns:
-        (items,), between -1 and 1; NaN if the item, or the sum of the others, is the same for all
-        students.
+        (items,), from -1 to 1; NaN if the item's score, or the sum of the others, is the same for
+        all students.
     """
     rest = points.sum(axis=1, keepdims=True) - points
     points_deviation = points - points.mean(axis=0)
@@ -65,8 +64,8 @@ def discriminations(points: np.ndarray) -> np.ndarray:
 
 
 def confidence_interval(r: float, students: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a correlation by Fisher's z (1921); approximate, because
-    points are not normally distributed.
+    """The 95 % confidence interval of a correlation by Fisher's z-transformation (1921), which is
+    approximate, because scores are not normally distributed.
     """
     z = np.arctanh(np.clip(r, -0.999999, 0.999999))
     half_width = 1.96 / np.sqrt(students - 3)
@@ -74,14 +73,14 @@ def confidence_interval(r: float, students: int) -> tuple[float, float]:
 
 
 def parse_questions(sources: dict[str, str]) -> dict[str, QuestionText]:
-    """The questions of an instructor's notebook by name, from its sources by grade id."""
+    """The choice questions of an instructor's notebook by name, from its sources by grade id."""
     questions = {}
     for grade_id, source in sources.items():
         name = grade_id.removesuffix("-question")
         options = {match["letter"]: match["text"] for match in _OPTION.finditer(source)}
         if name != grade_id and options and f"{name}-answer" in sources:
             if "choose=" in sources.get(name, ""):
-                continue  # an order: all of its letters are right
+                continue  # an ordering question
             text = _OPTION.sub("", source).strip()
             right = scoring.extract_answer(sources[f"{name}-answer"])
             questions[name] = QuestionText(text, options, right)
@@ -89,8 +88,8 @@ def parse_questions(sources: dict[str, str]) -> dict[str, QuestionText]:
 
 
 def chosen_options(sources: dict[str, str] | None, name: str, question: QuestionText) -> list[str]:
-    """The letters that a student chose, or ``NO_ANSWER`` or ``UNREADABLE``, or without a notebook
-    ``UNKNOWN``.
+    """The letters that a student chose; ``NO_ANSWER``, ``UNREADABLE``, or ``UNKNOWN`` without a
+    notebook.
     """
     if sources is None or f"{name}-answer" not in sources:
         return [UNKNOWN]
@@ -116,12 +115,12 @@ def write(book: Gradebook, workspace: Path, lesson: str, out: Path) -> Path:
         raise AnalysisError(
             f"the instructor's notebook of {lesson} is missing: run course build first"
         ) from error
-    items = [item for item in scores.items(book, lesson) if item.max_score]  # void ones have none
+    items = [item for item in scores.items(book, lesson) if item.max_score]  # not void
     ungraded = {item.student for item in items if not item.scored}
     items = [item for item in items if item.student not in ungraded]
     if not items:
         raise AnalysisError(
-            f"the gradebook holds no completely graded submission of {lesson}: grade first"
+            f"the gradebook has no completely graded submission of {lesson}: grade first"
         )
     students = sorted({item.student for item in items})
     max_scores = {item.name: item.max_score for item in items}
@@ -158,20 +157,20 @@ def _page_values(
     questions: dict[str, QuestionText],
     answers: dict[str, list[list[str]]],
 ) -> dict:
-    """What the template shows about the class and its items.
+    """The template's values for the class and its items.
 
     Args:
         points: (students, items), students sorted by name.
-        max_scores: the maximum of each item, in the order of the columns.
+        max_scores: the maximum score of each item, in the order of the columns.
         questions: the lesson's questions by name.
-        answers: what each student chose, by question.
+        answers: each student's chosen options, by question.
     """
     from course_grading.reports import charts
 
     student_count = len(points)
     third = student_count // 3
     totals = points.sum(axis=1)
-    ranking = np.argsort(totals, kind="stable")  # equal totals stay in the order of the names
+    ranking = np.argsort(totals, kind="stable")  # equal totals are ordered by name
     lower = set(ranking[:third].tolist())
     upper = set(ranking[student_count - third :].tolist())
     shares = points / np.array(list(max_scores.values()))
@@ -229,7 +228,7 @@ def _page_values(
 
 
 def _items_figure(items: list[dict], correlations: np.ndarray) -> str:
-    """The chart of all items that have a discrimination; empty if none has."""
+    """The chart of all items with a discrimination; empty if there are none."""
     from course_grading.reports import charts
 
     difficulty = {item["name"]: item["mean"] for item in items}
@@ -244,12 +243,12 @@ def _items_figure(items: list[dict], correlations: np.ndarray) -> str:
     return _figure_html(
         charts.plot_items(difficulty, discrimination),
         alt=f"Items by mean share of the points and discrimination: {'; '.join(descriptions)}",
-        caption="At the left and near the line: a hard item that does not show who knows more.",
+        caption="Left and near the line: a hard item that hardly discriminates between students.",
     )
 
 
 def _describe_discrimination(r: float, shares: np.ndarray) -> tuple[str, list[str]]:
-    """An item's discrimination as text, and reasons to check the item."""
+    """An item's discrimination as text, and remarks: reasons to check the item."""
     remarks = []
     if len(shares) >= MIN_STUDENTS:
         if shares.mean() > 0.95:
@@ -274,13 +273,13 @@ def _add_options(
     upper: set[int],
     lower: set[int],
 ) -> None:
-    """Add to an item which options were chosen, by whom: table rows, a figure, and remarks on wrong
-    options.
+    """Add to an item how often each option was chosen: table rows, a figure, and remarks on
+    distractors.
     """
     from markdown_it import MarkdownIt
     from markupsafe import Markup
 
-    # An author's HTML is shown as text.
+    # Raw HTML is escaped.
     markdown = MarkdownIt("commonmark", {"html": False})
     item["text"] = Markup(markdown.render(question.text))
     other_answers = [
@@ -319,12 +318,12 @@ def _options_figure(options: list[dict], third: int) -> str:
     return _figure_html(
         charts.plot_options(labels, upper, lower),
         alt=f"Bars: {'; '.join(descriptions)}.",
-        caption="A good wrong option is chosen by more of the lower third.",
+        caption="A good distractor is chosen by more of the lower third.",
     )
 
 
 def _count(selected: list[bool], upper: set[int], lower: set[int]) -> dict[str, int]:
-    students = {number for number, value in enumerate(selected) if value}
+    students = {index for index, value in enumerate(selected) if value}
     return {
         "all": len(students),
         "upper": len(students & upper),
@@ -347,7 +346,7 @@ def _histogram_text(shares: np.ndarray) -> str:
 
 
 def _submission_times(totals: list[scores.Total]) -> str:
-    """When the work was handed in, as a sentence."""
+    """A sentence about the times of submission."""
     timed = [(total.handed_in, total.due) for total in totals if total.handed_in]
     if not timed:
         return "The times of the submissions are not known."

@@ -1,8 +1,8 @@
-"""Find code answers that are nearly the same: a hint for a person, never a verdict.
+"""Find similar solutions of code exercises: a hint for the instructor, not a verdict.
 
-Answers are compared by their :mod:`.fingerprints`. Fingerprints of the released cell are ignored,
-and so are those that many students share: on a short exercise, right answers are alike. The others
-are weighted by their rarity.
+Solutions are compared by their :mod:`.fingerprints`. Fingerprints of the released cell are ignored,
+and so are those that many students share, because right solutions of a short exercise are similar.
+The others are weighted by their rarity.
 """
 
 from collections import defaultdict
@@ -27,22 +27,22 @@ from course_grading.reports.templates import render
 # A fingerprint is common if more than 5 % of the students have it, and more than 5 students.
 MAX_COMMON_SHARE = 0.05
 MAX_COMMON_STUDENTS = 5
-# A pair is listed if it shares 4 fingerprints, and half of those of the shorter answer.
+# A pair is listed if it shares 4 fingerprints, and half of the smaller set of fingerprints.
 MIN_SHARED = 4
 MIN_OVERLAP = 0.5
 MAX_PAIRS_SHOWN = 50
 
-# The exercise's cell and the hash: answers to different exercises are not compared.
+# The grade id of the exercise's cell, and the hash: different exercises are not compared.
 Fingerprint = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two students whose answers are nearly the same.
+    """Two students with similar solutions.
 
-    ``shared`` is the number of fingerprints in common, ``overlap`` their share of those of the
-    shorter answer (0 to 1), and ``rarity`` the sum of log2(students / students who have it) over
-    them.
+    ``shared`` is the number of fingerprints in common, ``overlap`` this number as a share of the
+    smaller set of fingerprints (0 to 1), and ``rarity`` the sum of log2(students / students with
+    the fingerprint) over them.
     """
 
     first: str
@@ -54,11 +54,11 @@ class Pair:
 
 @dataclass
 class SimilarityReport:
-    """The pairs to look at, rarest first, and who could not be compared.
+    """The pairs to inspect, rarest first.
 
-    ``lines`` are the lines of each fingerprint, by student. ``left_out`` are students with a
-    reason. ``undistinctive`` counts students whose answers have too few fingerprints that are not
-    common.
+    ``lines`` are the line numbers of each fingerprint, by student. ``left_out`` are students who
+    were not compared, with the reason. ``undistinctive`` is the number of students with too few
+    rare fingerprints for a comparison.
     """
 
     pairs: list[Pair]
@@ -179,9 +179,7 @@ def _side_by_side(
     lines: dict[str, dict[Fingerprint, set[int]]],
     cells: list[str],
 ) -> list[dict]:
-    """For each exercise with shared fingerprints: both codes, as lines with whether they are
-    shared.
-    """
+    """For each exercise with shared fingerprints, both solutions as ``(line, is_shared)``."""
     shared = lines[pair.first].keys() & lines[pair.second].keys()
     exercises = []
     for cell in cells:
@@ -190,8 +188,8 @@ def _side_by_side(
             continue
         sides = []
         for student in (pair.first, pair.second):
-            marked = set().union(*(lines[student][fingerprint] for fingerprint in fingerprints))
-            rows = enumerate(codes[student][cell].splitlines(), 1)
-            sides.append((student, [(text, number in marked) for number, text in rows]))
+            numbers = set().union(*(lines[student][fingerprint] for fingerprint in fingerprints))
+            texts = enumerate(codes[student][cell].splitlines(), 1)
+            sides.append((student, [(text, number in numbers) for number, text in texts]))
         exercises.append({"name": cell.removesuffix("-code"), "sides": sides})
     return exercises

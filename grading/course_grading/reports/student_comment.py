@@ -1,8 +1,9 @@
-"""One student's results as a comment in Markdown, for a platform that shows comments::
+"""Print one student's results as a Markdown comment, for a platform that shows comments::
 
     python -m course_grading.reports.student_comment grades STUDENT
 
-It says what the feedback page says about scores, and nothing about other students.
+It has the scores and messages of the feedback page. ``problems.csv`` is shown as a whole, so use it
+only where a run grades one student.
 """
 
 import csv
@@ -13,10 +14,10 @@ from course_grading.reports.markdown import inline
 
 
 def make_comment(out: Path, student: str) -> str:
-    """The comment about a student.
+    """The comment for a student.
 
     Args:
-        out: the folder that ``course grade --out`` has written.
+        out: the output folder of ``course grade --out``.
         student: the student's id.
     """
     lines = ["### Feedback", ""]
@@ -49,7 +50,7 @@ def make_comment(out: Path, student: str) -> str:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none if it was not written."""
+    """The rows of a table; empty if there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8-sig") as file:

@@ -1,7 +1,7 @@
-"""The output of a run. The tables, the summary and the pages in ``grades/`` show the whole class,
-whoever was in the folder of this run; ``grades/runs/TIME/`` keeps what this run did.
+"""Write the output of a run. The tables, the summary and the pages in ``grades/`` always cover the
+whole class; ``grades/runs/TIME/`` contains the results of this run.
 
-Tables begin with a byte-order mark, without which Excel shows accents wrongly.
+Tables begin with a byte-order mark, because without it Excel does not read them as UTF-8.
 """
 
 import csv
@@ -57,15 +57,15 @@ class _ItemRow:
 
 
 def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
-    """Write everything into the folder ``out``, created if necessary.
+    """Write all output into the folder ``out``, which is created if necessary.
 
     Args:
-        batch: what the run did.
+        batch: the results of the run.
         out: the folder.
-        time: when the run took place, by default now; it names the run's own folder.
+        time: the time of the run, by default now, after which the run's folder is named.
 
     Returns:
-        The files: the tables, the summary, the folder of feedback pages and the run's folder.
+        The paths of the tables, the summary, the folder of feedback pages and the run's folder.
     """
     out.mkdir(parents=True, exist_ok=True)
     grades, items = batch.class_grades or batch.grades, batch.class_items or batch.items
@@ -101,7 +101,7 @@ def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
 
 
 def _new_folder(runs: Path, time: datetime) -> Path:
-    """A new folder named after a time in UTC; two runs in one second get two."""
+    """Create a folder named after a time in UTC; a second run in the same second gets a number."""
     name = f"{time.astimezone(UTC):%Y-%m-%dT%H%M%SZ}"
     number = 1
     while True:
@@ -147,18 +147,18 @@ def _item_table(batch: Batch, grades: list[Grade], items: list[Item]) -> list[_I
 
 
 def _unknown_times(batch: Batch, rows: list[_ItemRow]) -> Iterator[_ItemRow]:
-    """A row for each submission that the platform calls late, without saying when it came."""
-    first = {(row.student, row.lesson): row for row in reversed(rows)}
+    """A row for each submission that the platform marks as late without a time."""
+    first_rows = {(row.student, row.lesson): row for row in reversed(rows)}
     for grade in batch.class_grades:
         id = grade.student, grade.lesson
-        if id in batch.marked_late and id in first:
+        if id in batch.marked_late and id in first_rows:
             yield replace(
-                first[id],
+                first_rows[id],
                 item="(when it was handed in)",
                 score=grade.score,
                 max_score=grade.max_score,
                 answer=(
-                    "late, says the platform; nothing was deducted. Write the time into "
+                    "marked as late by the platform; nothing was deducted. Write the time into "
                     f"[handed_in.{grade.student}] of grading/due_dates.toml"
                 ),
             )
@@ -178,12 +178,12 @@ def _write_table(
 
 
 def _as_text(value: object) -> object:
-    """A value that no spreadsheet takes for a formula: a quote before ``=1+1`` as a file name."""
+    """Prefix text such as ``=1+1`` with a quote, so that no spreadsheet runs it as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def summarise(batch: Batch) -> str:
-    """A page of Markdown: each lesson's mean and distribution, and the items most often missed."""
+    """The summary in Markdown: the distribution of each lesson's scores, and its hardest items."""
     lines = ["# Summary", ""]
     grades_by_lesson: dict[str, list[Grade]] = defaultdict(list)
     items = batch.class_items or batch.items
@@ -194,9 +194,9 @@ def summarise(batch: Batch) -> str:
             lesson, grades, [item for item in items if item.lesson == lesson]
         )
         missing = [row for row in batch.not_handed_in if row.lesson == lesson]
-        unread = [row for row in missing if row.note]
+        ungraded = [row for row in missing if row.note]
         lines += _list_students("Not handed in", [row for row in missing if not row.note])
-        lines += _list_students("Handed in, but not graded", unread)
+        lines += _list_students("Handed in, but not graded", ungraded)
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
@@ -216,7 +216,7 @@ def summarise(batch: Batch) -> str:
 
 
 def _list_students(title: str, rows: list[NotHandedIn]) -> list[str]:
-    """A paragraph with the first 50 of them; nothing if there are none."""
+    """A paragraph with the first 50 students; empty if there are none."""
     if not rows:
         return []
     names = ", ".join(inline(row.student) for row in rows[:50])
@@ -234,7 +234,7 @@ def describe_change(change: Change) -> str:
 
 
 def _summarise_lesson(lesson: str, grades: list[Grade], items: list[Item]) -> list[str]:
-    # Every lesson has points: the build refuses questions and exercises without.
+    # a lesson whose items are all void has no points
     percents = [100 * grade.score / grade.max_score for grade in grades if grade.max_score]
     percents = percents or [0.0]
     quartiles = statistics.quantiles(percents, n=4) if len(percents) > 1 else percents * 3
@@ -272,7 +272,7 @@ def _histogram(percents: list[float]) -> list[str]:
 def _item_rows(items: list[Item]) -> list[str]:
     shares_by_item: dict[str, list[float]] = defaultdict(list)
     for item in items:
-        if item.max_score:  # one that was voided has none
+        if item.max_score:  # not void
             shares_by_item[item.name].append(item.score / item.max_score)
     hardest_first = sorted(
         shares_by_item.items(), key=lambda entry: (statistics.mean(entry[1]), entry[0])
@@ -280,6 +280,6 @@ def _item_rows(items: list[Item]) -> list[str]:
     rows = []
     for name, shares in hardest_first:
         full = sum(share == 1 for share in shares)
-        none = sum(share == 0 for share in shares)
-        rows.append(f"| {name} | {100 * statistics.mean(shares):.0f} % | {full} | {none} |")
+        zero = sum(share == 0 for share in shares)
+        rows.append(f"| {name} | {100 * statistics.mean(shares):.0f} % | {full} | {zero} |")
     return rows

@@ -1,12 +1,12 @@
 """The host's side of the sandbox: start it with bubblewrap, send it jobs, receive their results.
 
-Inside there is Python with its packages, ``course_lib`` without its question bank, of the grader
-only the guest program, the course's data, an empty ``/scratch``, and no more: no home folder, no
-submissions, no answer keys, no network, no other process. What comes out is bytes of a limited
-length. ``README.md`` in this folder lists what is visible, the limits and the protocol.
+Visible inside are Python with its packages, ``course_lib`` without its question bank, the guest
+program, the course's data and an empty ``/scratch``. There is no home folder, no submission, no
+answer key, no network and no other process. The output is bytes of a limited length. ``README.md``
+in this folder lists what is visible, the limits and the protocol.
 
-As a plain user bubblewrap makes a user namespace. As root it needs none, and everything inside runs
-as a user id of its own, which owns nothing: the kernel does not hold root to a number of processes.
+For a plain user bubblewrap makes a user namespace. For root it needs none; everything inside then
+runs under a user id that owns no files, because the kernel does not enforce RLIMIT_NPROC for root.
 """
 
 import contextlib
@@ -48,16 +48,16 @@ _SYSTEM_PATHS = (
 _SCRATCH = "/scratch"
 _START = "import sys; sys.path[:0] = {}; from course_grading.sandbox.guest.main import main; main()"
 _START_TIMEOUT = 600.0  # seconds; torch takes two, on a slow network disk a minute
-_SILENCE_TIMEOUT = 600.0  # seconds; a sandbox that works sends something every five
+_SILENCE_TIMEOUT = 600.0  # seconds; a healthy sandbox sends a heartbeat every five
 _MAX_HEADER = 200  # bytes
-# The user ids that sandboxes of root use. No distribution gives these to people, and systemd uses
-# those up to 60577 and from 61184.
+# The user ids of sandboxes that root starts. No distribution gives these to users, and systemd uses
+# ids up to 60577 and from 61184.
 _USER_IDS = range(60_600, 61_100)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one job may use.
+    """The limits of one job.
 
     ``cpu_seconds`` is the CPU time of the job and all its descendants. ``wall_seconds`` is elapsed
     time, less the time that the job waited for a free processor, so that nobody loses points on a
@@ -75,13 +75,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """Run ``check``, then call ``function``, which the last of ``cells`` defines, with each case's
-    arguments, in the order of ``cases``; see :func:`pickle_arguments`. Before that each call of
+    """Run ``cells`` and ``check``, then call ``function``, which the last cell defines, for each of
+    ``cases``: a number, and arguments from :func:`pickle_arguments`. Before that each call of
     ``alone`` is made in a fork of its own, where forks are cheap.
 
-    ``renamed`` holds the functions that an earlier release of the lesson had by other names: pairs
-    of signatures, today's and the former, each a function's name and then its parameters. Functions
-    that were written for that release count too.
+    ``renamed`` holds the functions whose name or parameters differ in an earlier release of the
+    lesson, as pairs of signatures: the current and the former one, each the function's name and
+    then its parameters. Functions with the former signature are accepted too.
     """
 
     cells: Sequence[str]
@@ -93,17 +93,17 @@ class Job:
 
 
 def pickle_arguments(arguments: tuple, keywords: dict[str, Any] | None = None) -> bytes:
-    """The arguments of one call, in the form in which a job takes them."""
+    """Pickle the arguments of one call for a job."""
     return pickle.dumps((arguments, keywords or {}))
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a job ended and what it wrote.
+    """How a job ended, and its output.
 
     ``status`` is ``done``, or the limit that it exceeded: ``time``, ``memory`` or ``output``.
-    ``seconds`` is the time it took, less the time that it waited for a free processor. ``alone``
-    says whether the calls of ``Job.alone`` were made.
+    ``seconds`` is its elapsed time, less the time that it waited for a free processor. ``alone`` is
+    whether the calls of ``Job.alone`` were made.
     """
 
     status: str
@@ -113,12 +113,11 @@ class JobResult:
 
 
 class Sandbox:
-    """One sandbox, with ``modules`` imported, that does one job after the other. Threads must not
-    share it.
+    """One sandbox, with ``modules`` imported, that runs jobs one after the other. Not thread-safe.
 
     Args:
-        modules: what to import before the first job, so that no job has to.
-        limits: what each job may use.
+        modules: the modules to import before the first job.
+        limits: the limits of each job.
         trusted: do without bubblewrap. Students' code then runs with your rights, on your files.
     """
 
@@ -133,10 +132,10 @@ class Sandbox:
         self.trusted = trusted
 
     def run(self, job: Job, wall_seconds: float | None = None) -> JobResult:
-        """Do a job, in less elapsed time than the limit if ``wall_seconds`` says so.
+        """Run a job; ``wall_seconds`` may lower the limit of elapsed time.
 
         Raises:
-            SandboxError: if the sandbox can't be started, or broke twice.
+            SandboxError: if the sandbox can't be started, or failed twice.
         """
         limits = self.limits
         if wall_seconds is not None:
@@ -156,12 +155,13 @@ class Sandbox:
                 self.close()
                 if last_attempt:
                     raise SandboxError(
-                        f"the sandbox broke ({error or type(error).__name__}). {stderr}".strip()
+                        f"the sandbox failed ({error or type(error).__name__}); run course doctor. "
+                        f"{stderr}".strip()
                     ) from None
         raise AssertionError
 
     def close(self) -> None:
-        """End it and everything in it."""
+        """End the sandbox with all its processes."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -185,7 +185,7 @@ class Sandbox:
         command = [sys.executable, "-I", "-c", _START.format(self._import_path())]
         if not self.trusted:
             command = [*_control_group(self.limits), *_bubblewrap(), *command]
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -238,11 +238,11 @@ _ENVIRONMENT = {
     "TMPDIR": _SCRATCH,
     "USER": "student",  # else torch reads /etc/passwd, which is not visible
     "LANG": "C.UTF-8",
-    "COURSE_MODE": "grading",  # nothing trains
+    "COURSE_MODE": "grading",  # lessons skip training
     "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",  # the same submission gets the same result
+    "PYTHONHASHSEED": "0",  # for reproducible results
 }
 # where systemd-run finds a user's systemd
 _BUS_VARIABLES = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
@@ -255,11 +255,11 @@ def _environment() -> dict[str, str]:
 
 @functools.cache
 def _control_group(limits: Limits) -> tuple[str, ...]:
-    """The command that runs another in a control group of its own; empty where systemd can't.
+    """The command prefix that runs a command in its own control group; empty where systemd can't.
 
-    The kernel then limits all processes of a sandbox together, between two checks of the watchdog
-    too. The group may use somewhat more than a job, so that too much ends the job and not the
-    sandbox.
+    The kernel then limits all processes of a sandbox together, also between two checks of the
+    watchdog. The group's limits are above those of a job, so that exceeding them ends the job and
+    not the sandbox.
     """
     if not SYSTEMD.is_dir():
         return ()
@@ -282,7 +282,7 @@ def _control_group(limits: Limits) -> tuple[str, ...]:
 
 
 def _bubblewrap() -> list[str]:
-    """The command that isolates a program, to be followed by the program."""
+    """The command prefix that isolates a program."""
     command = ["bwrap"]
     command += [f"--unshare-{kind}" for kind in ("ipc", "pid", "net", "uts", "cgroup-try")]
     command += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
@@ -313,23 +313,23 @@ def _bubblewrap() -> list[str]:
 
 
 def visible_places() -> list[str]:
-    """The places of this machine that students' code can read: the system's programs, Python and
-    its packages.
+    """The folders and files of this machine that students' code can read: system programs, Python
+    and its packages.
     """
     return list(dict.fromkeys([*_SYSTEM_PATHS, sys.base_prefix, sys.prefix]))
 
 
 def _parent_folders(place: str) -> list[str]:
-    """Make the folders above a place such that every user may enter them: bubblewrap's own are for
-    root.
+    """Options that make the folders above a place with mode 0755; by default bubblewrap makes them
+    for root only.
     """
     parents = [str(folder) for folder in reversed(Path(place).parents) if folder != Path("/")]
     return [word for folder in parents for word in ("--perms", "0755", "--dir", folder)]
 
 
 def _visible_course_files() -> Iterable[tuple[Path, str]]:
-    """The course's files that are visible inside, each with its place: ``course_lib`` without the
-    question bank, of the grader only the guest program, and the data.
+    """The course's files that are visible inside, each with its path there: ``course_lib`` without
+    the question bank, the guest program, and the data.
     """
     for path in sorted(LIBRARY.iterdir()):
         if path.name == "quiz":
@@ -346,8 +346,8 @@ def _visible_course_files() -> Iterable[tuple[Path, str]]:
 
 
 def _installed_packages() -> list[str]:
-    """Where the course's packages would be visible as a whole, as installed from a wheel: an empty
-    folder hides each of them.
+    """The course's packages inside visible places, where a wheel installs them: an empty folder
+    must hide each of them.
     """
     hidden = []
     for place in map(Path, visible_places()):
@@ -358,16 +358,16 @@ def _installed_packages() -> list[str]:
 
 
 def _is_root_link(place: Path) -> bool:
-    """Whether a place is a link such as /lib, which the sandbox has as a link too."""
+    """Whether a place is a symbolic link such as /lib, which the sandbox copies as a link."""
     return place.is_symlink() and place.parent == Path("/")
 
 
 @functools.cache
 def unavailable_reason() -> str | None:
-    """Why students' code can't be isolated on this machine, and what would help; None if it can."""
+    """Why students' code can't be isolated on this machine, and the fix; None if it can."""
     if not sys.platform.startswith("linux"):
         return (
-            "bubblewrap isolates students' code, and works on Linux only: grade there, or in a "
+            "bubblewrap, which isolates students' code, works on Linux only: grade there, or in a "
             "Linux container"
         )
     for program in ("bwrap", "setpriv") if os.geteuid() == 0 else ("bwrap",):
@@ -394,11 +394,11 @@ def unavailable_reason() -> str | None:
 
 
 def describe_limits() -> list[str]:
-    """What the sandbox enforces on this machine, a phrase each."""
+    """What the sandbox enforces on this machine, one phrase each."""
     limits = Limits()
-    who = "as a user that owns nothing" if os.geteuid() == 0 else "in a user namespace"
+    user = "as a user that owns no files" if os.geteuid() == 0 else "in a user namespace"
     return [
-        f"no network, files read-only, no other process visible, {who}",
+        f"no network, files read-only, no other process visible, {user}",
         f"{limits.cpu_seconds} s of CPU time, {limits.memory >> 20} MiB, "
         f"{limits.processes} processes and threads, "
         f"{limits.output >> 20} MiB of output for each exercise",

@@ -150,7 +150,7 @@ def test_a_malformed_entry_is_named(tmp_path):
     for bad in ("## b\n\nText.\n", "## b\n\nFirst in [lesson 1](../notebooks/01_a.ipynb).\n"):
         with pytest.raises(BuildError, match="entry 'b' needs"):
             glossary.read(make(tmp_path, good, bad))
-    with pytest.raises(BuildError, match="two terms with the address #a"):
+    with pytest.raises(BuildError, match="two terms with the anchor #a"):
         glossary.read(make(tmp_path, good, good))
 
 

@@ -69,7 +69,7 @@ def test_two_letters_that_are_right_together_too_often_are_named() -> None:
 def test_other_kinds_do_not_count(tmp_path) -> None:
     lesson = read_lesson(write_lesson(tmp_path, NUMBER))
     report = guessing.measure([(lesson.name, lesson.questions)])
-    assert report.course is None and report.to_lines() == ["no question is a choice"]
+    assert report.course is None and report.to_lines() == ["there are no choice questions"]
 
 
 def source(name: str, count: int, right: int, fixed: bool = False) -> str:

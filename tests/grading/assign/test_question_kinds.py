@@ -108,19 +108,19 @@ def changed(source: str, old: str, new: str) -> str:
         (changed(NUMBER, "{{side**2 * 4 / 1e6}} |", "many |"), "'many' is not a number"),
         (changed(NUMBER, "{{side**2 * 4 / 1e6}} |", "401 |"), "make the tolerance smaller"),
         (changed(NUMBER, ":tolerance: 1 %", ":tolerance: some"), "the tolerance is 'some'"),
-        (changed(NUMBER, ":tolerance: 1 %", ":order: fixed"), ":order: belongs to ':kind: choice'"),
+        (changed(NUMBER, ":tolerance: 1 %", ":order: fixed"), ":order: applies to ':kind: choice'"),
         (changed(NUMBER, "{{side**4 * 4 / 1e6}}", "0"), "a share of 0 is 0"),
-        (changed(NUMBER, " | That is one row of the matrix.", ""), "needs its explanation"),
-        (changed(ORDER, "3. Call", "5. Call"), "write '3. '"),
-        (changed(ORDER, "1. Compute", "- [x] Compute"), "'1. first step | why it stands here'"),
-        (changed(ORDER, ":kind: order", ":kind: order\n:unit: MB"), ":unit: belongs"),
+        (changed(NUMBER, " | That is one row of the matrix.", ""), "needs an explanation"),
+        (changed(ORDER, "3. Call", "5. Call"), "this is step 3"),
+        (changed(ORDER, "1. Compute", "- [x] Compute"), "| why this step comes here'"),
+        (changed(ORDER, ":kind: order", ":kind: order\n:unit: MB"), ":unit: applies"),
         (re.sub(r"[34]\. .*\n", "", ORDER), "has 2 steps: give it 3 to 7"),
         (re.sub(r" \| A white.*", "", POINT), "what the figure shows"),
         (changed(POINT, "square.png", "gone.png"), "FileNotFoundError"),
         (changed(POINT, '"solutions/square.png"', '"../../etc/passwd"'), "outside the checkout"),
         (changed(POINT, '"solutions/square.png"', "3"), "give a PIL image or the path of a PNG"),
         (changed(POINT, '"solutions/square.png"', "course_lib.figures.gone()"), "AttributeError"),
-        (changed(POINT, '"solutions/square.png"', "1 +"), "not Python"),
+        (changed(POINT, '"solutions/square.png"', "1 +"), "invalid Python"),
         (changed(POINT, "90, 30, 110, 50", "90, 30, 110"), "a box is written 'x0, y0, x1, y1'"),
         (changed(POINT, "90, 30, 110, 50", "110, 30, 90, 50"), "has no area"),
         (changed(POINT, "90, 30, 110, 50", "90, 30, 330, 50"), "leaves the figure"),
@@ -157,7 +157,7 @@ def test_a_drawn_figure_is_stored_exactly(tmp_path, colours: int) -> None:
     image = Image.new("RGB", (100, 60), "white")
     for number in range(colours):
         ImageDraw.Draw(image).point((number % 100, number // 100), (number % 256, number // 256, 9))
-    png = question_figures._store(image)
+    png = question_figures._encode_png(image)
     path = tmp_path / "figure.png"
     path.write_bytes(png)
     assert Image.open(path).convert("RGB").tobytes() == image.tobytes()

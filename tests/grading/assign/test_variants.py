@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from course_grading.assign import variants
-from course_grading.assign.lesson import Lesson, QuestionPart, Row
+from course_grading.assign.lesson import Lesson, QuestionPart, SourceLine
 from course_grading.assign.source import read_lesson
 from course_grading.errors import SourceError
 
@@ -96,8 +96,8 @@ def test_equal_variants_are_checked_once(lesson, monkeypatch):
         for p in lesson.parts
         if getattr(p, "template", None) and p.template.name == "area"
     ]
-    rows = (*template.params, Row("more = draw(1, 2) if side == 10 else 0", template.line))
-    text = (*template.text, Row("{{draw('a', 'b')}}", template.line))
+    rows = (*template.params, SourceLine("more = draw(1, 2) if side == 10 else 0", template.line))
+    text = (*template.text, SourceLine("{{draw('a', 'b')}}", template.line))
     template = replace(template, params=rows, text=text)
     render, made = variants._render, []
 
@@ -155,13 +155,13 @@ MISTAKES = {
         "pixels = side**2",
         "print(side)",
         ":params: print",
-        "write assignments",
+        "write an assignment",
     ),
     "a parameter that is not Python": (
         "pixels = side**2",
         "pixels = = 2",
         ":params: pixels",
-        "not Python",
+        "invalid Python",
     ),
     "a draw of nothing": ("draw(10, 12, 20)", "draw()", ":params: side", "missing 1 required"),
     "a name that is not allowed": (
@@ -203,7 +203,7 @@ MISTAKES = {
         ":order: random",
         "':order: fixed'",
     ),
-    "a second setting": (":points: 2\n", ":points: 2\n:points: 3\n", ":points: 3", "second"),
+    "a second setting": (":points: 2\n", ":points: 2\n:points: 3\n", ":points: 3", "duplicate"),
     "a pool without a number": (":pool: compass 2\n", ":pool: compass\n", ":pool:", "name k"),
     "a pool of other points": (
         "```{question} south\n:points: 1",
@@ -215,13 +215,13 @@ MISTAKES = {
         "```{question} south\n:points: 1\n:pool: compass 2",
         "```{question} south\n:points: 1\n:pool: compass 1",
         "```{question} south",
-        "same number",
+        "same ':pool:'",
     ),
     "a pool that is too small": (
         "compass 2",
         "compass 4",
         "```{question} north",
-        "has 3 questions, but 4",
+        "has 3 questions, fewer than the 4",
     ),
     "a slot's name that is used": (
         "```{question} area",
@@ -233,7 +233,7 @@ MISTAKES = {
         "That is its edge",
         "Option B is its area, this is its edge",
         "- [ ] {{4",
-        "'Option B' is another one",
+        "'Option B' refers to a different option",
     ),
     "an option that is named by its position": (
         "- [ ] {{side}} |",

@@ -133,7 +133,7 @@ def test_a_reference_that_changes_nested_arguments_does_not_change_those_of_the_
 def test_a_reference_that_can_not_run_earns_nothing_and_says_why(capsys):
     assert points(lambda x: 2 * x, reference="def double(x):\n    return np.double(x)") == 0
     assert capsys.readouterr().out == (
-        "The reference could not run (NameError(\"name 'np' is not defined\")): did you redefine a "
+        "The reference failed (NameError(\"name 'np' is not defined\")): did you redefine a "
         "name that it needs, such as np?\n"
     )
 
@@ -146,7 +146,7 @@ def test_only_the_number_of_right_cases_is_printed(capsys):
 
     assert points(talks) == 1
     printed = capsys.readouterr()
-    assert printed.out == "2 of 4 hidden cases agree.\n" and printed.err == ""
+    assert printed.out == "2 of 4 hidden cases passed.\n" and printed.err == ""
 
 
 def test_the_cases_are_the_same_each_time():

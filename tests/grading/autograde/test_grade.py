@@ -75,13 +75,13 @@ BY_SIGN = "def double(x):\n    if np.ndim(x) and x[0] > 0:\n        {}\n    retu
 @pytest.mark.parametrize(
     ("source", "score", "message"),
     [
-        (ARRAYS.format("return 3 * x"), 0, "not the right one"),
+        (ARRAYS.format("return 3 * x"), 0, "result is wrong"),
         (ARRAYS.format("return None"), 0, "returned None"),
         (ARRAYS.format("return (2 * x)[:2]"), 0, "wrong shape"),
         (ARRAYS.format("x *= 2; return x"), 0, "0 of 4"),
-        (ARRAYS.format("raise ValueError(str(x))"), 0, "ended in ValueError"),
-        (ARRAYS.format("raise type('Hidden', (Exception,), {})(x)"), 0, "an error of its own"),
-        (ARRAYS.format("raise NotImplementedError()"), 0, "not written yet"),
+        (ARRAYS.format("raise ValueError(str(x))"), 0, "raised ValueError"),
+        (ARRAYS.format("raise type('Hidden', (Exception,), {})(x)"), 0, "a custom exception"),
+        (ARRAYS.format("raise NotImplementedError()"), 0, "not implemented yet"),
         (ARRAYS.format("import os; os._exit(0)"), 0, "ended the Python process"),
         (ARRAYS.format("\n        while True: pass"), 0, "too long"),
         (ARRAYS.format("return 'x' * 3_000_000"), 0, "returned too much"),
@@ -89,9 +89,9 @@ BY_SIGN = "def double(x):\n    if np.ndim(x) and x[0] > 0:\n        {}\n    retu
         ("def double(x):\n    return 3 * x", 0, "A visible check fails: Twice two is four"),
         ("def double(x):\n    raise KeyError(x)", 0, "A visible check fails: KeyError"),
         ("def double(x):\n    import os; os._exit(0)", 0, "Not run: before the first hidden case"),
-        ("def double(x)\n    return 2 * x", 0, "SyntaxError in its line 1"),
+        ("def double(x)\n    return 2 * x", 0, "SyntaxError in line 1 of your cell"),
         ("def twice(x):\n    return 2 * x", 0, "does not define double"),
-        ("1 / 0\ndef double(x):\n    return 2 * x", 0, "ZeroDivisionError in its line 1"),
+        ("1 / 0\ndef double(x):\n    return 2 * x", 0, "ZeroDivisionError in line 1 of your cell"),
         ("while True: pass", 0, "took too long"),
         ("def double(x):\n    print('here')\n    return np.asarray(x) * 2", 2, "4 of 4"),
         ("%matplotlib inline\ndef double(x):\n    return 2 * x", 2, "4 of 4"),
@@ -357,25 +357,25 @@ def test_a_letter_too_many_is_read(task, key, submission):
     [
         (
             f"import cv2\n{RIGHT_BODY}",
-            "Not run: your cell ends in ModuleNotFoundError in its line 1: No module named 'cv2': "
-            "the grader has only what the course installs.",
+            "Not run: your code raises ModuleNotFoundError in line 1 of your cell: "
+            "No module named 'cv2': the grader has only what the course installs.",
         ),
         (
             "def double(x):\n    return kernal * x",
-            "A visible check fails: NameError in its line 2: name 'kernal' is not defined",
+            "A visible check fails: NameError in line 2 of your cell: name 'kernal' is not defined",
         ),
         (
             ARRAYS.format("return kernal"),
-            "0 of 4 hidden cases agree. In 4 cases your function ended in NameError: "
+            "0 of 4 hidden cases passed. In 4 cases your function raised NameError: "
             "name 'kernal' is not defined.",
         ),
         (
             "raise NameError(name='not_here' + '1')",
-            "Not run: your cell ends in NameError in its line 1.",
+            "Not run: your code raises NameError in line 1 of your cell.",
         ),
         (
             ARRAYS.format("raise NameError(name='a' if x[0] > 0 else 'b')"),
-            "0 of 4 hidden cases agree. In 4 cases your function ended in NameError.",
+            "0 of 4 hidden cases passed. In 4 cases your function raised NameError.",
         ),
     ],
 )
@@ -387,7 +387,8 @@ def test_a_syntax_error_names_pythons_version(task, key, submission):
     version = ".".join(map(str, sys.version_info[:2]))
     item = grade_double(task, key, submission, "def double(x)\n    return 2 * x")
     assert item.message == (
-        f"Not run: your cell ends in SyntaxError in its line 1: the grader has Python {version}."
+        "Not run: your code raises SyntaxError in line 1 of your cell: the grader has Python "
+        f"{version}."
     )
 
 

@@ -109,7 +109,7 @@ class HereSandbox(ScriptedSandbox):
 # ---- what an outcome is worth ----
 
 
-WRONG = "the result is not the right one"
+WRONG = "the result is wrong"
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ WRONG = "the result is not the right one"
         (line(0, 6, ["tuple", 1]), WRONG, ""),
         (
             b'{"case": 0, "error": "NotImplementedError"}',
-            "your function is not written yet (NotImplementedError)",
+            "your function is not implemented yet (NotImplementedError)",
             "",
         ),
         (
             b'{"case": 0, "error": "NameError", "name": "kernal"}',
-            "your function ended in NameError",
+            "your function raised NameError",
             "name 'kernal' is not defined",
         ),
-        (b'{"case": 0, "error": "Mine"}', "your function ended in an error of its own", ""),
+        (b'{"case": 0, "error": "Mine"}', "your function raised a custom exception", ""),
         ("time", "it took too long", ""),
         ("memory", "it took too much memory", ""),
         ("output", "it returned too much", ""),
@@ -145,7 +145,7 @@ def test_a_fault_is_described(outcome, text, detail):
 @pytest.mark.parametrize("outcome", [b'{"case": 0}', b'{"case": 0, "output": ["no kind"]}'])
 def test_a_line_without_a_result_is_a_fault_but_no_sign_of_dependence(outcome):
     fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "")
-    assert fault == Fault(WRONG, is_unreadable=True)
+    assert fault == Fault("the result could not be compared", is_unreadable=True)
 
 
 def test_a_changed_argument_is_a_fault():
@@ -157,24 +157,24 @@ def test_a_changed_argument_is_a_fault():
 
 
 CASES = [((n,), 2 * n) for n in (1, 3, 5, 7)]
-A, B = Fault("it is wrong"), Fault("it ended in NameError", "name 'a' is not defined")
+A, B = Fault("it is wrong"), Fault("it raised NameError", "name 'a' is not defined")
 
 
 @pytest.mark.parametrize(
     ("faults", "score", "message"),
     [
-        ([Fault()] * 4, 2.0, "4 of 4 hidden cases agree."),
-        ([Fault(), A, Fault(), Fault()], 1.5, "3 of 4 hidden cases agree. In 1 case it is wrong."),
+        ([Fault()] * 4, 2.0, "4 of 4 hidden cases passed."),
+        ([Fault(), A, Fault(), Fault()], 1.5, "3 of 4 hidden cases passed. In 1 case it is wrong."),
         (
             [A, B, A, B],
             0.0,
-            "0 of 4 hidden cases agree. In 2 cases it ended in NameError: name 'a' is not defined. "
-            "In 2 cases it is wrong.",
+            "0 of 4 hidden cases passed. In 2 cases it is wrong. In 2 cases it raised NameError: "
+            "name 'a' is not defined.",
         ),
         (
-            [Fault(), B, Fault("it ended in NameError", "name 'b' is not defined"), Fault()],
+            [Fault(), B, Fault("it raised NameError", "name 'b' is not defined"), Fault()],
             1.0,
-            "2 of 4 hidden cases agree. In 2 cases it ended in NameError.",
+            "2 of 4 hidden cases passed. In 2 cases it raised NameError.",
         ),
     ],
 )
@@ -187,13 +187,13 @@ def test_what_a_constant_would_earn_is_subtracted_and_named():
     cases = [((0,), 0), ((0,), 0), ((1,), 2), ((2,), 4)]
     item = grade._score_exercise(EXERCISE, cases, [Fault(), Fault(), Fault(), A])
     assert item.score == 1.0 and item.message == (
-        "3 of 4 hidden cases agree. In 1 case it is wrong. 2 have one and the same result, which "
-        "alone earns nothing."
+        "3 of 4 hidden cases passed. In 1 case it is wrong. 2 cases have the same "
+        "expected result; always returning it earns no points."
     )
     full = grade._score_exercise(EXERCISE, cases, [Fault()] * 4)
-    assert (full.score, full.message) == (2.0, "4 of 4 hidden cases agree.")
+    assert (full.score, full.message) == (2.0, "4 of 4 hidden cases passed.")
     nothing = grade._score_exercise(EXERCISE, cases, [A] * 4)
-    assert nothing.message == "0 of 4 hidden cases agree. In 4 cases it is wrong."
+    assert nothing.message == "0 of 4 hidden cases passed. In 4 cases it is wrong."
 
 
 def test_a_constant_is_compared_as_the_exercise_compares():
@@ -201,10 +201,10 @@ def test_a_constant_is_compared_as_the_exercise_compares():
     exercise = replace(EXERCISE, hidden=hidden, comparison="agrees")
     cases = [((1,), 2), ((3,), 6), ((5,), 10)]  # the first two results are right in every case
     item = grade._score_exercise(exercise, cases, [Fault(), A, A])
-    assert item.message == "1 of 3 hidden cases agree. In 2 cases it is wrong."
+    assert item.message == "1 of 3 hidden cases passed. In 2 cases it is wrong."
     hidden = hidden.replace("output < 9", "output - expected in (0, 4)")
     item = grade._score_exercise(replace(exercise, hidden=hidden), cases, [Fault(), Fault(), A])
-    assert item.score == 0.0 and "2 have one and the same result" in item.message
+    assert item.score == 0.0 and "2 cases have the same expected result" in item.message
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_submission_is_graded(sandbox):
         digest=given.digest(KEY),
         items=(
             ItemResult("which", 1.0, 1.0, "Recorded: A.", "A"),
-            ItemResult("double", 2.0, 2.0, "4 of 4 hidden cases agree."),
+            ItemResult("double", 2.0, 2.0, "4 of 4 hidden cases passed."),
         ),
         sources=(
             ("double-code", "def double(x):\n    return x + x"),
@@ -356,7 +356,7 @@ def test_a_blank_exercise_and_one_that_is_gone_are_not_answered(sandbox):
         ("def double(x):\n    return x + x  # <<<<<<<", False),
     ],
 )
-def test_marks_of_a_merge_go_to_a_person_unless_it_is_python(sandbox, code, manual):
+def test_marks_of_a_merge_go_to_a_person_unless_it_parses_as_cell(sandbox, code, manual):
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert (item.score, item.manual) == (0.0 if manual else 2.0, manual)
     damaged = ItemResult("double", 0.0, 2.0, messages.DAMAGED_CODE, manual=True)
@@ -368,7 +368,7 @@ def test_what_did_not_run_is_explained(monkeypatch):
     scripted = ScriptedSandbox(JobResult("done", header, 1.0))
     monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
     item = grade_submission(task(released(code="{}[1]")), KEY).items[1]
-    message = "Not run: your cell ends in KeyError in its line 1."
+    message = "Not run: your code raises KeyError in line 1 of your cell."
     assert item == ItemResult("double", 0.0, 2.0, message)
 
 
@@ -381,9 +381,9 @@ def test_an_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(san
 
 def test_calls_of_the_check_without_a_result_fail_it():
     check = grade.visible_check.record(EXERCISE)
-    assert check is not None and grade._check_failure(check, [line(0, 4)]) is None
+    assert check is not None and grade._visible_check_error(check, [line(0, 4)]) is None
     for outcome in ("time", b"{", b'{"case": 0, "error": "KeyError"}'):
-        failure = grade._check_failure(check, [outcome])
+        failure = grade._visible_check_error(check, [outcome])
         assert isinstance(failure, grade.visible_check.CallFailedError)
 
 
@@ -408,19 +408,19 @@ def test_a_fault_is_found_as_the_exercise_compares():
 
 
 def test_long_text_with_marks_is_not_parsed():
-    assert grade._is_python("x = 1\n" * 10) and not grade._is_python("x = = 1")
-    assert grade._is_python("x" * grade._MAX_TRANSFORMED)
-    assert not grade._is_python("x" * (grade._MAX_TRANSFORMED + 1))
+    assert grade._parses_as_cell("x = 1\n" * 10) and not grade._parses_as_cell("x = = 1")
+    assert grade._parses_as_cell("x" * grade._MAX_TRANSFORMED)
+    assert not grade._parses_as_cell("x" * (grade._MAX_TRANSFORMED + 1))
 
 
 def test_what_can_not_be_rebuilt_is_a_problem():
     long = "#" * (grade.MAX_CELL_LENGTH + 1)
     expected = {
-        "its cell double-code has 200,001 characters, more than 200,000: look at it": task(
+        "its cell double-code has 200,001 characters, more than 200,000: inspect it by hand": task(
             released(code=long)
         ),
-        "none of the lesson's answer or exercise cells is in it: is it another notebook?": task(
-            new_notebook(cells=[new_code_cell("x = 1")])
+        "it contains none of the lesson's answer or exercise cells: is it the right notebook?": (
+            task(new_notebook(cells=[new_code_cell("x = 1")]))
         ),
     }
     for problem, given in expected.items():
@@ -437,7 +437,7 @@ def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
 
     monkeypatch.setattr(grade, "rebuild", nested)
     problem = grade_submission(task(released()), KEY).problem
-    assert problem == "it is nested too deeply to be a notebook: ask for it again"
+    assert problem == "it is nested too deeply to be a notebook: ask the student to resubmit"
 
 
 def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypatch):
@@ -449,13 +449,13 @@ def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypat
     code = "def double(x):\n    return kernal * x"
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert item.message == (
-        "0 of 4 hidden cases agree. In 4 cases your function ended in NameError: "
+        "0 of 4 hidden cases passed. In 4 cases your function raised NameError: "
         "name 'kernal' is not defined."
     )
 
 
-def test_cells_until_an_exercise_are_the_code_cells_up_to_it():
-    assert grade._cells_until(released(), "double-code") == [
+def test_cells_through_an_exercise_are_the_code_cells_up_to_it():
+    assert grade._cells_through(released(), "double-code") == [
         "shift = 0",
         'answer = ""',
         "quiz.recorded('which')",

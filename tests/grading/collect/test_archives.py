@@ -207,7 +207,7 @@ def test_damaged_zip_entry_is_reported(tmp_path):
         ("a.txt", "neither a folder nor a zip"),
         ("a.tar.gz", "this archive can't be opened .*Unpack it yourself and give the folder"),
         ("a.tar", "unpack it yourself and give the folder"),
-        (f"{NAME}.ipynb", "put it into a folder with the student's name"),
+        (f"{NAME}.ipynb", "put it into a folder named after the student"),
     ],
 )
 def test_only_a_folder_or_a_zip_is_accepted(name, reason, tmp_path):

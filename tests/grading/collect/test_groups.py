@@ -77,7 +77,7 @@ def test_two_different_files_need_a_person(hand_in, share):
     for problem in problems:
         assert problem.reason.startswith(
             f"bob (bob/{NAME}.ipynb) and cy (cy/{NAME}.ipynb) are in one group, 'Team 3', and "
-            "handed in different files: nobody knows which one counts."
+            "handed in different files: it is unclear which one counts."
         )
         assert "remove the others and grade again" in problem.reason
         assert "empty their column group in" in problem.reason

@@ -27,10 +27,13 @@ def test_read_accepts_every_encoding(encode, submitted, tmp_path):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"{", "ask for it again"),
-        (b"[]", "ask for it again"),
-        (b'{"cells": 3}', "ask for it again"),
-        (b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 3}', "ask for it again"),
+        (b"{", "ask the student to resubmit"),
+        (b"[]", "ask the student to resubmit"),
+        (b'{"cells": 3}', "ask the student to resubmit"),
+        (
+            b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": 3}',
+            "ask the student to resubmit",
+        ),
         (b'{"cells": [\n<<<<<<< HEAD\n=======\n>>>>>>> main\n]}', "merge conflict"),
     ],
 )

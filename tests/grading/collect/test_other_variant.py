@@ -30,7 +30,7 @@ def test_other_options_are_found(notebook, key, metadata):
                 cell["id"] = "a1b2c3"
     data = nbformat.writes(notebook).encode()
     assert other_variant.differing_questions(data, key.release) == ["how-many"]
-    assert "these questions are not those" in other_variant.describe(data, key.release)
+    assert "these questions differ from" in other_variant.describe(data, key.release)
 
 
 def test_questions_that_were_deleted_and_damaged_files_do_not_count(notebook, key):

@@ -77,7 +77,7 @@ def test_folder_whose_level_cannot_be_told_is_refused_with_what_was_seen(tmp_pat
     put(tmp_path, f"mallory/ada/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert students == {}
-    assert "it holds 'ada'" in problems["mallory"] and "ambiguous" in problems["mallory"]
+    assert "it contains 'ada'" in problems["mallory"] and "ambiguous" in problems["mallory"]
     assert find(tmp_path / "mallory")[0] == {"ada": f"ada/{NAME}.ipynb"}  # as the message says
     (tmp_path / "mallory").rename(tmp_path / "submitted")
     assert [*find(tmp_path)[0]] == ["ada"]
@@ -95,7 +95,7 @@ def test_collections_beside_students_are_refused(tmp_path):
     put(tmp_path, f"bob/{NAME}.ipynb")
     put(tmp_path, f"lab 3/{NAME}.ipynb")  # a student, for all one can tell
     students, problems = find(tmp_path)
-    assert [*students] == ["bob", "lab_3"] and "grade it by itself" in problems["late"]
+    assert [*students] == ["bob", "lab_3"] and "grade it separately" in problems["late"]
 
 
 def test_time_stamp_counts_only_where_the_platform_writes_it(tmp_path):

@@ -96,7 +96,7 @@ def test_gradescope_names_every_member_of_a_group(tmp_path):
         ("ann@uni.example", "2026-05-01 10:20:30.000000 UTC"),
         ("u2", "2026-05-01 10:20:30.000000 UTC"),
     }
-    assert problem.file.endswith("submission_9002") and "whose it is" in problem.reason
+    assert problem.file.endswith("submission_9002") and "names the student" in problem.reason
 
 
 def test_downloads_beside_each_other(tmp_path):
@@ -127,7 +127,7 @@ def test_blackboards_own_file_tells_user_names_apart(tmp_path):
         put(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30_{NAME}.ipynb")
     accepted, problems = submissions.find(tmp_path, LESSONS)
     assert accepted == [] and len(problems) == 2
-    assert "two students who are both called 'lee'" in problems[0].reason
+    assert "two students who are both named 'lee'" in problems[0].reason
     for user in ("ann_lee", "bob_lee"):
         put(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30.txt", f"Name: X ({user})\nDate: x")
     accepted, problems = submissions.find(tmp_path, LESSONS)
@@ -163,4 +163,4 @@ def test_untouched_copy_never_wins(built, submitted, release, tmp_path):
     put(tmp_path / "in", f"bob/{NAME}.ipynb", nbformat.writes(release))
     accepted, (problem,) = submissions.find(tmp_path / "in", lessons)
     assert {s.name for s in accepted} == {f"ann/{NAME}_final.ipynb", f"bob/{NAME}.ipynb"}
-    assert "the only one in which something was done" in problem.reason
+    assert "the only one that contains work" in problem.reason

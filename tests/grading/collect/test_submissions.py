@@ -39,7 +39,7 @@ def test_checkpoints_are_ignored(tmp_path):
     put(tmp_path, f"__MACOSX/ada/._{NAME}.ipynb")
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert accepted == []
-    assert [(p.file, p.reason) for p in problems] == [("ada", "it holds no notebook")]
+    assert [(p.file, p.reason) for p in problems] == [("ada", "it contains no notebook")]
 
 
 def test_files_that_cannot_be_graded_are_reported_with_a_reason(tmp_path):
@@ -103,9 +103,9 @@ def test_folders_and_files_without_a_notebook_are_reported(tmp_path):
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert [submission.student for submission in accepted] == ["ada"]
     assert [(p.file, p.reason) for p in problems] == [
-        ("bob", "it holds no notebook, only bob/work.pdf"),
-        ("eve", "it holds no notebook"),
-        ("loose.zip", "it holds no notebook"),
+        ("bob", "it contains no notebook, only bob/work.pdf"),
+        ("eve", "it contains no notebook"),
+        ("loose.zip", "it contains no notebook"),
     ]
 
 

@@ -31,8 +31,8 @@ def test_times_are_read(text, time):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("2026-07-01 23:30 IST", "'IST' is not known or stands for several"),
-        ("2026-07-01 23:30 XYZ", "'XYZ' is not known"),
+        ("2026-07-01 23:30 IST", "'IST' is unknown or ambiguous"),
+        ("2026-07-01 23:30 XYZ", "'XYZ' is unknown or ambiguous"),
         ("yesterday", "which is not a date"),
         ("10", "which is not a date"),
         ("0001-01-01 00:00:00 +1400", "which is not a date"),

@@ -84,7 +84,7 @@ def test_what_was_edited_stays_and_new_and_gone_are_named(take, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("student_id,first_name\nada,Ada\nada,Eva\n", "ada. Remove the doubles"),
+        ("student_id,first_name\nada,Ada\nada,Eva\n", "ada. Remove the duplicates"),
         ("student_id,extension_days\nada,soon\n", "'soon': write a number of days"),
         ("colour\nred\n", "none of the columns"),
         ("student_id,Email\n,\n", "names no student"),
@@ -104,9 +104,9 @@ def test_who_has_not_handed_in(take):
     broken = Problem("turingalan_102", "02_other", "x.ipynb", "the file is empty")
     (alan,) = members.not_handed_in(handed_in, [broken])
     assert alan.note == "handed in, but not graded: x.ipynb: the file is empty"
-    no_notebook = Problem("turingalan_102", "", "x.py", "it is no notebook")
+    no_notebook = Problem("turingalan_102", "", "x.py", "it is not a notebook")
     (alan,) = members.not_handed_in(handed_in, [no_notebook])
-    assert alan.note == "handed in, but not graded: x.py: it is no notebook"
+    assert alan.note == "handed in, but not graded: x.py: it is not a notebook"
 
 
 def test_formgrader_shows_names(take, built):

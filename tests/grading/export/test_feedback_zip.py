@@ -65,9 +65,9 @@ def test_pages_have_the_names_that_the_platform_reads(
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == [name]
         assert archive.read(name).decode() == f"page of {student}"
-    assert left_out.startswith(f"eve ({NAME}): it was not handed in as a download from")
+    assert left_out.startswith(f"eve ({NAME}): its file is not named as in a download from")
 
 
 def test_without_any_number_the_reason_is_named(graded, tmp_path):
-    with pytest.raises(ExportError, match="Grade the zip file that moodle gives"):
+    with pytest.raises(ExportError, match="Grade the zip file from moodle"):
         feedback_zip.write(tmp_path, "moodle", [graded("ada", "ada/x.ipynb")], tmp_path)

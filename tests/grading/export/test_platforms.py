@@ -100,7 +100,7 @@ def test_totals_equal_nbgraders(workspace):
 def test_student_without_a_roster_row_is_reported(workspace, export, tmp_path):
     record_scores(workspace, {"ada": FULL_SCORES, "grace": {**FULL_SCORES, "double": 0.5}})
     with pytest.raises(
-        ExportError, match="not exported: 1 of 2 submissions, of grace.*not in .*roster.csv"
+        ExportError, match="not exported: 1 of 2 submissions, of grace.*not found in .*roster.csv"
     ):
         export("canvas", CANVAS)
     assert [row[0] for row in read_csv(tmp_path / "out" / "canvas.csv")[2:]] == ["Lovelace, Ada"]
@@ -123,7 +123,7 @@ def test_two_submissions_of_one_student_are_reported(workspace, export, tmp_path
     with pytest.raises(ExportError, match="not exported: 2 of 3 submissions, of ada, u1"):
         export("canvas", CANVAS)
     assert (
-        "ada and u1 are both Lovelace, Ada"
+        "ada and u1 match the same row of the roster, Lovelace, Ada"
         in (tmp_path / "out" / "canvas-unmatched.csv").read_text()
     )
     assert [row[0] for row in read_csv(tmp_path / "out" / "canvas.csv")[2:]] == ["Turing, Alan"]
@@ -141,10 +141,10 @@ def test_ungraded_submission_is_not_exported_as_zero(workspace, export, tmp_path
     record_scores(workspace, {"ada": {}, "u2": {"double": 1.0}})
     with pytest.raises(ExportError, match="not exported: 1 of 2 submissions, of ada"):
         export("canvas", CANVAS)
-    assert "nothing of it is graded yet" in (tmp_path / "out" / "canvas-unmatched.csv").read_text()
+    assert "not graded yet" in (tmp_path / "out" / "canvas-unmatched.csv").read_text()
     plugin, path = export("canvas", CANVAS, student=["u2"])
     assert read_csv(path)[2][-1] == "1"
-    assert plugin.messages == ["not final, because something is still to be graded by hand: u2"]
+    assert plugin.messages == ["not final, because manual grading is not finished: u2"]
 
 
 def test_names_of_canvas_downloads_are_recognised(workspace, export):

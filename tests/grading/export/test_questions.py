@@ -426,7 +426,7 @@ def test_identifiers_do_not_depend_on_the_order_and_are_short(tmp_path):
     "text, message",
     [
         ("![a](missing.png)", "missing.png can't be read"),
-        ("![a](private.txt)", "browsers don't show"),
+        ("![a](private.txt)", "no browser shows"),
         ("![a](a%00b.png)", "correct it"),
         ("![a](data:image/png;base64,A)", "correct it"),
         ("a \x01 b", "control character"),
@@ -446,9 +446,9 @@ def test_a_picture_on_the_web_or_without_text_is_reported(tmp_path):
     assert 'src="https://example.org/a.png"' in read_moodle_xml(path)[0].text
     where = "01_nasty, question one"
     assert messages == [
-        f"{where}: a picture has no text for those who can't see it: write ![text](path)",
-        f"{where}: the picture https://example.org/a.png stays on the web",
-        f"{where}: the picture //example.org/b.png stays on the web",
+        f"{where}: an image has no alt text: write ![alt text](path)",
+        f"{where}: the image https://example.org/a.png is linked, not included",
+        f"{where}: the image //example.org/b.png is linked, not included",
     ]
 
 
@@ -490,7 +490,7 @@ def test_command_exports_chosen_lessons_of_a_private_folder(command, nasty, tmp_
     write_lesson(nasty, "\nNo question.\n", "03_none")
     arguments = ["--questions", "gift", "--solutions", nasty]
     code, output = command(*arguments, "--lesson", "02_other", "--lesson", "03_none")
-    assert code == 0 and "03_none has no questions" in output and "holds no points" in output
+    assert code == 0 and "03_none has no questions" in output and "has no points" in output
     (read,) = read_gift((tmp_path / "out" / "questions-gift.txt").read_text(encoding="utf-8"))
     assert read.identifier == "question-02_other-one"
 
@@ -500,10 +500,10 @@ def test_command_exports_chosen_lessons_of_a_private_folder(command, nasty, tmp_
     [
         ([], "give --to PLATFORM"),
         (["--to", "canvas", "--questions", "qti"], "give --to PLATFORM"),
-        (["--to", "canvas", "--solutions", "s"], "--solutions to --questions FORMAT"),
-        (["--questions", "qti", "--roster", "r.csv"], "--roster belongs to --to PLATFORM"),
+        (["--to", "canvas", "--solutions", "s"], "--solutions with --questions FORMAT"),
+        (["--questions", "qti", "--roster", "r.csv"], "--roster with --to PLATFORM"),
         (["--questions", "word"], "choose qti, moodle, gift"),
-        (["--questions", "qti", "--lesson", "09_none"], "There are: 01_sample"),
+        (["--questions", "qti", "--lesson", "09_none"], "Its lessons: 01_sample"),
         (["--questions", "qti", "--solutions", "nowhere"], "nowhere has no lesson"),
     ],
 )
@@ -519,4 +519,4 @@ def test_a_lesson_with_a_mistake_is_reported_with_file_and_line(command, nasty):
     assert code == 1 and "01_nasty.md:" in output and "needs points" in output
     source.write_text(HEADER + "# Lesson 1\n", "utf-8")
     code, output = command("--questions", "qti", "--solutions", nasty)
-    assert code == 1 and "there is no question in these lessons" in output
+    assert code == 1 and "these lessons have no questions" in output

@@ -49,13 +49,13 @@ def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
         ('timezone = "UTC"\n[due]\n02_other = 2026-10-31\n', "02_other is not a released lesson"),
         (f'timezone = "UTC"\n[due]\n{NAME} = 31\n', "is 31, not a date"),
         (f'timezone = "UTC"\n[due]\n{NAME} = "31.10.2026"\n', "not a date: write it for example"),
-        (f'timezone = "UTC"\n[due]\n{NAME} = 31.10.2026\n', "is not TOML.*A date is written"),
+        (f'timezone = "UTC"\n[due]\n{NAME} = 31.10.2026\n', "is invalid TOML.*Write a date"),
         (f'timezone = "UTC"\n[extensions.ada]\n{NAME} = 2026-10-31\n', "due date under .due."),
         (
             f'timezone = "UTC"\n[due]\n{NAME} = 2026-10-31\n[extensions.ada]\n{NAME} = 2026-10-01',
             "before the due date",
         ),
-        ('timezone = "UTC"\n[dues]\n', "dues means nothing here"),
+        ('timezone = "UTC"\n[dues]\n', "unknown setting dues"),
         (
             f'timezone = "Europe/Berlin"\n[due]\n{NAME} = 2026-03-29 02:30:00\n',
             "02:30 does not exist in Europe/Berlin",

@@ -4,7 +4,7 @@ from course_grading.collect.problems import Problem
 from course_grading.gradebook import ungraded
 
 BROKEN = Problem("ada", "01_sample", "ada/x.ipynb", "the file is empty")
-SCRIPT = Problem("bob", "", "bob/x.py", "it is no notebook")
+SCRIPT = Problem("bob", "", "bob/x.py", "it is not a notebook")
 STRANGER = Problem("", "", "x.ipynb", "no student is named")
 
 

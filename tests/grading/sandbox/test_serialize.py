@@ -184,11 +184,11 @@ def test_forged_nesting_is_refused_below_20_levels(kind):
         return leaf
 
     deserialize(forge(20, [kind]))
-    with pytest.raises(SerializationError, match="not in the form"):
+    with pytest.raises(SerializationError, match="does not have the form"):
         deserialize(forge(21, [kind]))
     for pair in (["k", [kind]], [[kind] if kind == "tuple" else ["tuple"], 1]):
         deserialize(forge(19, ["dict", pair]))
-        with pytest.raises(SerializationError, match="not in the form"):
+        with pytest.raises(SerializationError, match="does not have the form"):
             deserialize(forge(20, ["dict", pair]))
 
 
@@ -209,17 +209,17 @@ ZERO = "AAAAAAAA8D8="  # the float64 1.0
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (["dict", 1], "a dict is pairs of keys and values"),
-        (["dict", ["k"]], "a dict is pairs of keys and values"),
+        (["dict", 1], "an item of a dict is not a pair of key and value"),
+        (["dict", ["k"]], "an item of a dict is not a pair of key and value"),
         (["dict", [["list"], 1]], "a key of a dict can't be hashed"),
         (["array", "<f8", [1], ZERO + "!"], "an array can't be read"),
         (["array", "<f8", [1], 5], "an array can't be read"),
-        (["array", "<M8", [1], ZERO], "an array's type is not one of numbers or text"),
-        (["array", 5, [1], ZERO], "an array's type is not one of numbers or text"),
-        (["array", "<U0", [0], ""], "an array's type is not one of numbers or text"),
-        (["array", "<f8", [2], ZERO], "an array's shape and its data disagree"),
-        (["array", "<f8", [1] * 33, ZERO], "an array's shape and its data disagree"),
-        (["array", "<f8", [True], ZERO], "an array's shape and its data disagree"),
+        (["array", "<M8", [1], ZERO], "an array's dtype is neither numeric nor text"),
+        (["array", 5, [1], ZERO], "an array's dtype is neither numeric nor text"),
+        (["array", "<U0", [0], ""], "an array's dtype is neither numeric nor text"),
+        (["array", "<f8", [2], ZERO], "an array's shape does not fit the size of its data"),
+        (["array", "<f8", [1] * 33, ZERO], "an array's shape does not fit the size of its data"),
+        (["array", "<f8", [True], ZERO], "an array's shape does not fit the size of its data"),
     ],
 )
 def test_the_reason_says_what_is_wrong(content, message):

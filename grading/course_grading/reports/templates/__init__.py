@@ -1,7 +1,6 @@
-"""The HTML pages, one template each, rendered to one self-contained file.
+"""HTML templates, each rendered to one self-contained page.
 
-Everything that students wrote is escaped, and each page's content security policy lets it load and
-run nothing.
+Students' text is escaped, and the content security policy forbids a page to load or run anything.
 """
 
 import functools
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def render(name: str, **values: object) -> str:
-    """Render ``name.html.j2`` with these values; a value that is missing is an error."""
+    """Render ``name.html.j2`` with these values; a missing value raises an error."""
     return _environment().get_template(f"{name}.html.j2").render(**values)
 
 

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox; the rest of the grader is not visible there."""
+"""The program inside the sandbox; the rest of the grader is not visible there."""

@@ -1,7 +1,7 @@
-"""The Python of a notebook's cell: what an IPython kernel accepts, and plain Python does not.
+"""Parse notebook cells, with IPython's extensions of Python.
 
-IPython's own input transformer handles magics, shell commands, help and prompts. What they do is
-left out: a cell is graded by the functions that it defines.
+IPython's input transformer handles magics, shell commands, help and prompts. They have no effect
+here: a cell is graded by the functions that it defines.
 """
 
 import ast
@@ -10,29 +10,29 @@ import re
 import warnings
 from typing import Any
 
-# What Python's parser raises for code that is not Python, or that is hostile.
+# The exceptions of Python's parser for invalid or hostile code.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
-# IPython accepts these without a mark where they are alone in a cell.
+# Commands that IPython accepts without a leading % (automagic).
 _COMMAND = re.compile(r"^([ \t]*)(?=(?:pip3?|conda|mamba|uv|apt|apt-get) +[a-z]+\b)", re.MULTILINE)
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.:?|In \[\d*\]:) ?", re.MULTILINE)
 _OUTPUT = re.compile(r"^Out\[\d*\]:.*$", re.MULTILINE)
-# magics that run the code which follows them
-_RUNNING = frozenset({"time", "prun", "capture", "memit", "mprun", "lprun"})
+# magics that run the code in their line or cell
+_CODE_MAGICS = frozenset({"time", "prun", "capture", "memit", "mprun", "lprun"})
 
 
 def parse_cell(source: str) -> ast.Module:
-    """A cell's syntax tree; magics and shell commands are calls of ``get_ipython()``, and ``%time``
-    and the like are the code that they run.
+    """A cell's syntax tree; magics and shell commands become calls of ``get_ipython()``, and magics
+    such as ``%time`` are replaced by the code that they run.
 
     Raises:
-        one of ``PARSE_ERRORS``: if IPython does not accept it either. The line of a
-            ``SyntaxError`` is the one in ``source``.
+        one of ``PARSE_ERRORS``: if IPython does not accept the cell either. The line number of a
+            ``SyntaxError`` refers to ``source``.
     """
     try:
         return ast.parse(source)
     except SyntaxError as error:
-        marked = _COMMAND.sub(r"\1%", source)
-        for candidate in (marked, _PROMPT.sub("", _OUTPUT.sub("", marked))):
+        with_percent = _COMMAND.sub(r"\1%", source)
+        for candidate in (with_percent, _PROMPT.sub("", _OUTPUT.sub("", with_percent))):
             try:
                 return _inline_magics(ast.parse(_transform(candidate)))
             except SyntaxError:
@@ -41,9 +41,7 @@ def parse_cell(source: str) -> ast.Module:
 
 
 def parse_what_can_be(source: str) -> ast.Module:
-    """The same for a cell with lines that even IPython refuses: without the statements that hold
-    them.
-    """
+    """The same, but without the top-level statements that IPython does not accept."""
     try:
         return parse_cell(source)
     except SyntaxError:
@@ -57,7 +55,7 @@ def parse_what_can_be(source: str) -> ast.Module:
 
 
 def _blocks(source: str) -> list[str]:
-    """The parts of a cell that begin with a line without indentation; decorators stay with what
+    """Split a cell at lines without indentation; decorators stay with the function or class that
     they decorate.
     """
     blocks: list[list[str]] = []
@@ -108,12 +106,12 @@ class _InlinedMagics(ast.NodeTransformer):
 
 
 def _code_of_magic(node: ast.expr) -> str | None:
-    """The code that a call of a magic would run; None if it runs none."""
+    """The code that a call of ``get_ipython()`` for a magic would run; None if it runs none."""
     match node:
         case ast.Call(
             ast.Attribute(ast.Call(ast.Name("get_ipython")), kind),
             [ast.Constant(str(name)), ast.Constant(str(line)), *rest],
-        ) if name in _RUNNING:
+        ) if name in _CODE_MAGICS:
             if kind == "run_line_magic":
                 return line
             if kind == "run_cell_magic" and rest and isinstance(rest[0], ast.Constant):
@@ -122,8 +120,8 @@ def _code_of_magic(node: ast.expr) -> str | None:
 
 
 class Nothing:
-    """Stands for what only a kernel has, such as its earlier outputs: every use of it is allowed,
-    does nothing, and returns nothing of value.
+    """A stub for objects that only a kernel has, such as earlier outputs: most operations are
+    allowed, and have no effect.
     """
 
     def __getattr__(self, name: str) -> "Nothing":
@@ -159,16 +157,16 @@ class Nothing:
 
 
 class Shell(Nothing):
-    """Stands for IPython's shell, as ``get_ipython()`` returns it."""
+    """A stub for IPython's shell, which ``get_ipython()`` returns."""
 
     def getoutput(self, *arguments, **keywords) -> list[str]:
-        """What a shell command writes: nothing."""
+        """The output of a shell command: none."""
         return []
 
 
 @functools.cache
 def kernel_names() -> dict[str, Any]:
-    """The names that a kernel defines for every cell, with values that do nothing."""
+    """The names that a kernel defines for every cell, as stubs."""
     nothing, shell = Nothing(), Shell()
     names: dict[str, Any] = dict.fromkeys(
         ("_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "In", "Out"), nothing

@@ -1,7 +1,8 @@
-"""Which statements of a notebook a cell needs, found without running any of them.
+"""A static backward slice of a notebook: the statements that a cell depends on.
 
-To call one function of a lesson, its figures and models need not be made again. What counts are the
-statements that bind the names which the function uses, and the statements that those need.
+So a function of a lesson can be called without drawing its figures or training its models. The
+slice consists of the statements that bind the names which the function uses, and, recursively, of
+the statements that these need.
 """
 
 import ast
@@ -10,15 +11,15 @@ from collections.abc import Iterator, Sequence
 
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORTS = ast.Import | ast.ImportFrom
-NumberedStatement = tuple[int, ast.stmt]  # the number of its cell, and the statement
+NumberedStatement = tuple[int, ast.stmt]  # the index of its cell, and the statement
 
 
 def required_statements(cells: Sequence[ast.Module], target: ast.Module) -> list[NumberedStatement]:
-    """The statements of ``cells`` that must run before ``target`` can, in order.
+    """The statements of ``cells`` that must run before ``target``, in order.
 
-    Works backwards from the names that ``target`` uses: the last statement that binds a name
-    counts, and every later one that changes its value (``model.eval()``, ``settings["a"] = 1``).
-    Names that ``target`` binds before it reads them are its own.
+    Works backwards from the names that ``target`` reads: a name needs the last statement that binds
+    it, and every later one that may change its value (``model.eval()``, ``settings["a"] = 1``).
+    Names that ``target`` binds before it reads them are not needed.
     """
     statements = [(number, node) for number, cell in enumerate(cells) for node in cell.body]
     modules = {
@@ -29,14 +30,14 @@ def required_statements(cells: Sequence[ast.Module], target: ast.Module) -> list
     }
     wanted: set[str] = set()
     for statement in reversed(target.body):
-        _go_before(statement, wanted)
+        _update_wanted(statement, wanted)
     required: list[NumberedStatement] = []
     for number, statement in reversed(statements):
         bound = set(bound_names(statement))
         changed = set(_changed_names(statement)) - modules
         if "*" in bound or not wanted.isdisjoint(bound | changed):
             required.append((number, statement))
-            _go_before(statement, wanted)
+            _update_wanted(statement, wanted)
     return required[::-1]
 
 
@@ -45,8 +46,8 @@ def touched_names(statement: ast.stmt) -> set[str]:
     return {*bound_names(statement), *_changed_names(statement)}
 
 
-def _go_before(statement: ast.stmt, wanted: set[str]) -> None:
-    """Turn the names that must be bound after a statement into those that must be bound before it.
+def _update_wanted(statement: ast.stmt, wanted: set[str]) -> None:
+    """Update ``wanted`` from the names that are needed after a statement to those needed before it.
 
     In place: a copy for each statement would take hours for hostile notebooks.
     """
@@ -63,16 +64,16 @@ def _go_before(statement: ast.stmt, wanted: set[str]) -> None:
 
 
 def global_reads(statement: ast.stmt) -> set[str]:
-    """The global names that a statement reads, inside its functions too."""
+    """The global names that a statement reads, including inside functions."""
     return global_names(ast.unparse(statement))[1]
 
 
 def global_names(source: str) -> tuple[set[str], set[str]]:
-    """The names that some code binds at its top level, and the global names that it reads, inside
-    its functions too.
+    """The names that code binds at its top level, and the global names that it reads, including
+    inside functions.
 
     Raises:
-        one of ``cell_code.PARSE_ERRORS``: if it is not Python.
+        one of ``cell_code.PARSE_ERRORS``: if it is invalid Python.
     """
     module = symtable.symtable(source, "<cell>", "exec")
     bound = {
@@ -94,7 +95,7 @@ def global_names(source: str) -> tuple[set[str], set[str]]:
 
 
 def bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The global names that a statement binds; ``*`` for those of ``from module import *``."""
+    """The global names that a statement binds; ``*`` for ``from module import *``."""
     if isinstance(statement, _DEFINITIONS):
         yield statement.name
         return

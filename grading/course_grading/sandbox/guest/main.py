@@ -1,14 +1,14 @@
 """The program that runs in the sandbox: it calls students' functions and reports their results.
 
-It imports what a lesson needs once and then forks for every job, so that a submission costs a fork
-and not an import of torch. The first process runs no student's code and never holds a job: the fork
-reads it, so no other student's work is in its memory. The fork can neither signal nor trace the
-first process, which alone talks to the host and after each job ends every other process.
+It imports a lesson's modules once and then forks for every job, so that a submission costs a fork
+and not an import of torch. The first process runs no student's code and never reads a job: only the
+fork does, so a fork inherits no other student's work. The fork can neither signal nor trace the
+first process, which alone talks to the host and ends every other process after each job.
 
 A job names the code cells of a notebook up to the exercise, the exercise's visible check, its
 function and the arguments of each case. The fork writes one JSON line for the check and one for
 each case; see :mod:`.serialize`. Forged lines gain nothing: the expected results are not in the
-sandbox, and the host repeats the visible check with the values that came out. The whole protocol is
+sandbox, and the host repeats the visible check with the returned results. The protocol is described
 in ``sandbox/README.md``.
 """
 
@@ -50,18 +50,18 @@ from course_grading.sandbox.guest.watchdog import (
     inherited_settings,
 )
 
-MISSING = "missing"  # the cells ran, but did not define the function
-RUNNING = b"running"  # sent while a job runs, so that the host knows that the sandbox is alive
-_HEARTBEAT = 5.0  # seconds between two of them
+MISSING = "missing"  # in place of an exception's name: the cells did not define the function
+RUNNING = b"running"  # the heartbeat, sent while a job runs
+_HEARTBEAT = 5.0  # seconds between two heartbeats
 _WRITABLE = ("/scratch", "/dev/shm")
 _EXERCISE_FILE, _CHECK_FILE, _EARLIER_FILE = "<the exercise>", "<its check>", "<above>"
 _OUTPUT = 3  # the file descriptor that a fork writes to
-# Between the soft limit of CPU time (SIGXCPU, which we recognise) and the hard one (SIGKILL).
+# From the soft limit of CPU time (SIGXCPU) to the hard limit (SIGKILL).
 _CPU_GRACE = 5  # seconds
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4  # linux/prctl.h
 _KEYCTL = {"x86_64": 250, "aarch64": 219}  # the system call's number
 _JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
-# imported before the first job; IPython, because cells are what an IPython kernel accepts
+# imported before the first job; IPython's transformer is for cells with magics
 _ALWAYS_IMPORTED = ("IPython.core.inputtransformer2", "course_grading.sandbox.guest.serialize")
 
 
@@ -71,10 +71,10 @@ def main() -> None:
         _leave_the_host()
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # nothing that an import or a student prints reaches the host
+    for standard in (0, 1, 2):  # output of imports and students must not reach the host
         os.dup2(null, standard)
     _set_traceable(False)
-    # the one signal that Python handles, and that could therefore be sent from inside
+    # Signals from inside reach the first process only if it handles them, as Python does SIGINT.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode = True
     for name in (*_ALWAYS_IMPORTED, *_receive(source)["modules"]):
@@ -82,7 +82,7 @@ def main() -> None:
             importlib.import_module(name)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    _seed_random_generators()  # which imports more
+    _seed_random_generators()  # also causes lazy imports
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
     _send(sink, b"ready")
@@ -91,9 +91,9 @@ def main() -> None:
 
 
 def _leave_the_host() -> None:
-    """End with the process that started this one, and have no keys of its login session."""
+    """Die with the parent process, and leave the keyring of its login session."""
     system = ctypes.CDLL(None)
-    # here and not by bubblewrap alone: changing the user clears it
+    # bubblewrap sets it too, but changing the user clears it
     system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     keyctl = _KEYCTL.get(os.uname().machine)
     if keyctl is not None:
@@ -101,7 +101,7 @@ def _leave_the_host() -> None:
 
 
 def _set_traceable(traceable: bool) -> None:
-    """Whether another process of this user may read this one's memory."""
+    """Set whether other processes of this user may read this one's memory."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(traceable), 0, 0, 0)
 
 
@@ -135,10 +135,10 @@ def _send(file: int, content: bytes | memoryview) -> None:
 
 
 def _supervise(source: int, sink: int, limits: dict) -> bool:
-    """Let a fork do the next job within its limits; send how it ended and what it wrote.
+    """Run the next job in a fork, within its limits; send its status and output.
 
     Returns:
-        Whether this sandbox is as clean as before and may do another job.
+        Whether the sandbox is as clean as before the job, and may run another.
     """
     settings = inherited_settings(), folder_settings(_WRITABLE)
     reader, writer = os.pipe()
@@ -147,14 +147,14 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
         try:
             job = _receive(source)
             _confine(writer, limits)
-            _write_all(_OUTPUT, b"!")  # from here on it can be watched
+            _write_all(_OUTPUT, b"!")  # confined: the watchdog may start
             _run_job(job)
         finally:
             os._exit(0)
     os.close(writer)
     os.read(reader, 1)
     watchdog = Watchdog(child, limits)
-    # Not a bytes object: what one student's function returned must not stay in memory for the next.
+    # A mapping, which is unmapped: one student's results must not stay in memory for the next.
     with mmap.mmap(-1, limits["output"]) as buffer, memoryview(buffer) as view:
         status, size = _collect(reader, view, watchdog, (source, sink))
         os.close(reader)
@@ -173,15 +173,15 @@ def _supervise(source: int, sink: int, limits: dict) -> bool:
 def _collect(
     reader: int, view: memoryview, watchdog: Watchdog, host: tuple[int, int]
 ) -> tuple[str, int]:
-    """Read what a fork writes until it ends or exceeds a limit. Ends the sandbox if the host has
-    ended: then its end of the pipe ``host[0]`` is closed.
+    """Read a fork's output until it ends or exceeds a limit. Ends the sandbox if the host has
+    ended, which closes the other end of the pipe ``host[0]``.
 
     Returns:
         ``done``, ``time``, ``memory`` or ``output``, and the number of bytes read.
     """
     status, size, next_heartbeat = "", 0, time.monotonic() + _HEARTBEAT
     hangup = select.poll()
-    hangup.register(host[0], 0)  # only that the other end was closed
+    hangup.register(host[0], 0)  # no events but the hang-up
     while not status:
         if hangup.poll(0):
             os._exit(1)
@@ -194,7 +194,7 @@ def _collect(
             elif size == len(view):
                 status = "output"
         elif watchdog.exited:
-            # a process that the job left behind holds the pipe open: do not wait for that one
+            # a process that the job left behind may hold the pipe open: do not wait for it
             status = "done"
         status = status or watchdog.check()
         if time.monotonic() > next_heartbeat:
@@ -204,10 +204,10 @@ def _collect(
 
 
 def _clean_up() -> bool:
-    """End every other process of the sandbox, in one step that no fork can outrun, and empty the
-    writable folders. False if something is left.
+    """Kill every other process of the sandbox in one system call, which forks can't outrun, and
+    empty the writable folders. False if something is left.
     """
-    if os.getpid() != 1:  # no sandbox: an instructor trusts these students
+    if os.getpid() != 1:  # no sandbox (--trusted)
         return True
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
@@ -225,11 +225,11 @@ def _clean_up() -> bool:
 
 
 def _confine(writer: int, limits: dict) -> None:
-    """Close what belongs to the first process, and set the limits that the kernel enforces."""
+    """Close the first process's files, and set the limits that the kernel enforces."""
     os.dup2(writer, _OUTPUT)
     os.closerange(_OUTPUT + 1, 1024)
     os.setsid()
-    _set_traceable(True)  # else neither it nor the first process could read its /proc/self
+    _set_traceable(True)  # else neither the fork nor the first process could read its /proc folder
     signal.signal(signal.SIGINT, signal.default_int_handler)
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     cpu = limits["cpu_seconds"]
@@ -250,7 +250,7 @@ def _confine(writer: int, limits: dict) -> None:
 
 
 def _write_line(line: dict) -> None:
-    # a line of its own, whatever a student's code has written before
+    # the student's code may have written an incomplete line before
     _write_all(_OUTPUT, b"\n" + json.dumps(line).encode() + b"\n")
 
 
@@ -282,15 +282,17 @@ def _run_job(job: dict) -> None:
 
 
 def _forks_are_cheap() -> bool:
-    """Whether a job may fork for a call: copying torch's page tables takes ten times as long."""
+    """Whether a job may fork for a call: with torch, copying the page tables takes ten times as
+    long.
+    """
     return "torch" not in sys.modules
 
 
 def _run_alone(function: Callable, number: int, pickled: bytes) -> None:
-    """Make a call in a process of its own, whose memory nothing after it sees."""
+    """Make a call in a fork, so that later calls see none of its changes in memory."""
     try:
         child = os.fork()
-    except OSError:  # the student's code has used up the processes
+    except OSError:  # the student's code has reached the limit of processes
         return
     if child == 0:
         try:
@@ -331,7 +333,7 @@ def _run_case(function: Callable, number: int, pickled: bytes) -> None:
 
 
 def _describe(error: BaseException, file: str) -> dict[str, Any]:
-    """An error's type, its line in a file, and the module or variable that it could not find."""
+    """An exception's type, its line in ``file``, and the module or variable that was not found."""
     name = error.name if isinstance(error, (NameError, ImportError)) else None
     return {"error": type(error).__name__, "line": _line_number(error, file), "name": name}
 
@@ -339,8 +341,8 @@ def _describe(error: BaseException, file: str) -> dict[str, Any]:
 def _run_cells(
     cells: list[str], check: str, renamed: list[tuple], names: dict, progress: dict
 ) -> None:
-    """Run the last cell, and before it those statements of the others that it and its check
-    need.
+    """Run the last cell, and before it the statements of earlier cells that it and its check need.
+    ``progress`` holds the cell that is running.
     """
     trees = []
     for number, source in enumerate(cells, 1):
@@ -349,7 +351,7 @@ def _run_cells(
         except Exception:
             if number == len(cells):
                 raise
-            trees.append(ast.Module([], []))  # another exercise: it may be broken
+            trees.append(ast.Module([], []))  # an earlier cell may be invalid
         _add_new_names(trees[-1], renamed)
     if any("get_ipython" in source for source in cells):
         _patch_ipython()
@@ -364,15 +366,15 @@ def _run_cells(
 
 
 def _patch_ipython() -> None:
-    """Let ``from IPython import get_ipython`` give the stand-in, as there is no kernel."""
+    """Make ``from IPython import get_ipython`` import the stub, as there is no kernel."""
     for name in ("IPython", "IPython.core.getipython"):
         if name in sys.modules:
             vars(sys.modules[name])["get_ipython"] = kernel_names()["get_ipython"]
 
 
 class _StatementRunner:
-    """Runs statements one after the other as a kernel does: ``await`` is allowed outside of
-    functions, and ``from __future__ import`` holds for all that follows.
+    """Runs statements one after the other as a kernel does: top-level ``await`` is allowed, and
+    ``from __future__ import`` holds for all later statements.
     """
 
     def __init__(self, names: dict):
@@ -395,7 +397,7 @@ class _StatementRunner:
 
 
 def _add_new_names(tree: ast.Module, renamed: list[tuple]) -> None:
-    """Give the functions that were written for an earlier release of the lesson their new names."""
+    """Append assignments of the current names to functions with the names of an earlier release."""
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     for (name, *_), (former_name, *_) in renamed:
         if former_name in functions and name not in functions:
@@ -403,10 +405,10 @@ def _add_new_names(tree: ast.Module, renamed: list[tuple]) -> None:
 
 
 def _accept_former_parameters(names: dict, function: str, renamed: list[tuple]) -> None:
-    """Let a function that has the parameters of an earlier release take today's as keywords."""
+    """Let a function with former parameters accept the current ones as keywords."""
     for (name, *parameters), (_, *former_parameters) in renamed:
         if name == function and callable(names.get(name)) and parameters != former_parameters:
-            with contextlib.suppress(TypeError, ValueError):  # it has no signature
+            with contextlib.suppress(TypeError, ValueError):  # no signature
                 if [*inspect.signature(names[name]).parameters] == former_parameters:
                     former_of = dict(zip(parameters, former_parameters, strict=False))
                     names[name] = _with_keywords(names[name], former_of)
@@ -429,7 +431,7 @@ def _seed_random_generators() -> None:
 
 
 def _line_number(error: BaseException, file: str) -> int | None:
-    """The line of a cell or check that an error comes from: the outermost one."""
+    """The line of ``file`` in an exception's traceback; the outermost one."""
     if isinstance(error, SyntaxError):
         return error.lineno
     trace = error.__traceback__

@@ -1,8 +1,7 @@
-"""Results on their way out of the sandbox, as data: literals, tuples, lists, dicts, arrays and
-tensors.
+"""Serialise the results that leave the sandbox: numbers, strings, containers, arrays and tensors.
 
-Arguments go in as pickles, which only the trusted side makes. Results are made by a process that
-runs a student's code, so they are JSON and rebuilt value by value: reading them runs nothing.
+Arguments enter as pickles, which only the host makes. Results come from a process that runs a
+student's code, so they are JSON and rebuilt value by value: reading them runs no code.
 """
 
 import base64
@@ -18,24 +17,24 @@ from typing import Any
 import numpy as np
 
 MAX_DEPTH = 20  # lists within lists
-# Values in one output, lists and dicts counted: an empty one takes thirty times the memory of its
+# Values in one output, including lists and dicts: an empty one takes thirty times the memory of its
 # two characters.
 MAX_VALUES = 1_000_000
-# Keys of a dict with one hash: each is compared with all the others. Honest keys have none, and
-# numbers have as many as somebody wants: k (2**61 - 1) for each k.
+# Keys of a dict with the same hash, each of which is compared with all the others: a hash-collision
+# attack, easy with integers, since k (2**61 - 1) has the hash 0 for each k.
 _MAX_COLLISIONS = 8
 _ARRAY_KINDS = "biufcSU"  # booleans, numbers and text: what an array may hold
 _ARRAY_TYPE = re.compile(rf"[<>|=]?[{_ARRAY_KINDS}][0-9]{{1,6}}")
-# a line that the guest program writes, and the number of its case
+# a line of the guest program, with the number of its case
 _LINE = re.compile(rb'^\{"(?:case": ([0-9]{1,6})|(check)"|(stopped)")[:,][^\n]*\n', re.MULTILINE)
 
 
 class SerializationError(ValueError):
-    """What came out of the sandbox is not what :func:`serialize` writes."""
+    """Output of the sandbox does not have the form that :func:`serialize` writes."""
 
 
 class UnsupportedValue:
-    """Stands for an output that is not data. It equals nothing."""
+    """Stands for an output of a type that is not serialised. It equals nothing."""
 
     def __init__(self, type_name: str):
         self.type_name = type_name
@@ -47,7 +46,7 @@ class UnsupportedValue:
 
 
 def serialize(value: Any, depth: int = 0) -> Any:
-    """A value in a form that JSON can hold; a value that is not data becomes its type's name."""
+    """A value in a form that JSON can represent; of other types, only the type's name."""
     if depth > MAX_DEPTH:
         return ["other", "nested too deeply"]
     if value is None or isinstance(value, bool):
@@ -84,20 +83,20 @@ def _serialize_array(array: np.ndarray, kind: str) -> list:
 
 
 @dataclass
-class WrittenLines:
-    """What a job wrote: its line about the check or about why nothing was run, if there is one, and
-    for each case the first line that names it. None of them has been parsed.
+class JobLines:
+    """The unparsed lines of a job's output: ``header``, about the check or why no case was called,
+    if there is one; and the first line of each case.
     """
 
     header: bytes = b""
     cases: dict[int, bytes] = field(default_factory=dict)
 
 
-def find_lines(raw: bytes, numbers: Container[int]) -> WrittenLines:
-    """The lines that the guest program wrote into ``raw``, about the cases with these numbers. A
-    student's code may have written others, so all else is skipped.
+def find_lines(raw: bytes, numbers: Container[int]) -> JobLines:
+    """Find the guest program's lines in ``raw``, of the cases with these numbers. Other lines,
+    which a student's code may have written, are skipped.
     """
-    lines = WrittenLines()
+    lines = JobLines()
     for match in _LINE.finditer(raw):
         if match[1]:
             if (number := int(match[1])) in numbers:
@@ -108,7 +107,7 @@ def find_lines(raw: bytes, numbers: Container[int]) -> WrittenLines:
 
 
 def parse_line(line: bytes) -> dict:
-    """A line's content; empty if it is damaged or holds too many values."""
+    """Parse a line; empty if it is damaged or holds too many values."""
     if line.count(b",") + line.count(b"[") + line.count(b"{") > MAX_VALUES:
         return {}
     try:
@@ -119,15 +118,15 @@ def parse_line(line: bytes) -> dict:
 
 
 def deserialize(content: Any, depth: int = 0) -> Any:
-    """The value that :func:`serialize` turned into ``content``, of plain types only.
+    """Rebuild the value that :func:`serialize` turned into ``content``.
 
     Raises:
-        SerializationError: if :func:`serialize` did not write this.
+        SerializationError: if ``content`` does not have the form that :func:`serialize` writes.
     """
     if content is None or type(content) in (bool, int, float, str):
         return content
     if not isinstance(content, list) or not content or depth > MAX_DEPTH:
-        raise SerializationError("an output is not in the form that serialize writes")
+        raise SerializationError("an output does not have the form that serialize writes")
     kind, *parts = content
     if kind in ("list", "tuple"):
         values = [deserialize(part, depth + 1) for part in parts]
@@ -145,7 +144,7 @@ def deserialize(content: Any, depth: int = 0) -> Any:
 
 def _deserialize_dict(pairs: list, depth: int) -> dict:
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise SerializationError("a dict is pairs of keys and values")
+        raise SerializationError("an item of a dict is not a pair of key and value")
     keys = [deserialize(key, depth + 1) for key, _ in pairs]
     try:
         if max(Counter(map(hash, keys)).values(), default=0) > _MAX_COLLISIONS:
@@ -168,9 +167,9 @@ def _deserialize_array(kind: str, type_string: Any, shape: Any, data: Any) -> An
         and all(type(n) is int and n >= 0 for n in shape)
     )
     if dtype is None or dtype.kind not in _ARRAY_KINDS or dtype.shape or not dtype.itemsize:
-        raise SerializationError("an array's type is not one of numbers or text")
+        raise SerializationError("an array's dtype is neither numeric nor text")
     if not valid_shape or math.prod(shape) * dtype.itemsize != len(raw):
-        raise SerializationError("an array's shape and its data disagree")
+        raise SerializationError("an array's shape does not fit the size of its data")
     array = np.frombuffer(raw, dtype).reshape(shape).copy()
     if kind == "number" and not shape:
         return array[()]
@@ -178,6 +177,6 @@ def _deserialize_array(kind: str, type_string: Any, shape: Any, data: Any) -> An
     if kind == "tensor" and torch is not None and dtype.isnative:
         try:
             return torch.from_numpy(array)
-        except TypeError:  # text, or numbers of a size that torch does not have
+        except TypeError:  # a dtype that torch does not have
             return array
     return array

@@ -1,9 +1,9 @@
-"""Holds a job to its limits of time and memory, and finds what would outlive it.
+"""Enforce a job's limits of time and memory, and find changes that would outlive it.
 
-The kernel limits the CPU time and the address space of each process. The watchdog covers what a
-limit per process misses: a tree of processes, a process that sleeps, files in memory (memfd), which
-belong to no process, and System V segments, which need none. It runs in the first process of the
-sandbox, which students' code can neither signal nor trace.
+The kernel limits the CPU time and the address space of each process. The watchdog covers what
+limits per process miss: the sum over a process tree, sleeping processes, memory files (memfd), and
+System V segments, which exist without a process. It runs in the first process of the sandbox, which
+students' code can neither signal nor trace.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # per second, the unit of /proc/PID/sta
 class Watchdog:
     """Watches one job: the process ``child`` with all its descendants.
 
-    Time is counted so that a busy machine costs nobody points. ``cpu_seconds`` limits the CPU time
-    of the whole tree. ``wall_seconds`` limits the elapsed time, less what the job's threads spent
-    waiting for a free processor: it ends a job that sleeps, and never one that only runs slowly.
-    The values are those of ``sandbox.host.Limits``.
+    A busy machine costs nobody points: ``cpu_seconds`` limits the CPU time of the process tree, and
+    ``wall_seconds`` the elapsed time, less the time that the job's threads waited for a free
+    processor. So it ends a job that sleeps, but not one that runs slowly. ``limits`` has the fields
+    of ``sandbox.host.Limits``.
     """
 
     def __init__(self, child: int, limits: dict):
@@ -45,7 +45,7 @@ class Watchdog:
         return time.monotonic() - self._started - self._waited_seconds
 
     def check(self) -> str:
-        """Why the job must end, ``time`` or ``memory``; empty if it may go on.
+        """The limit that the job exceeds, ``time`` or ``memory``; empty if none.
 
         Looks at the processes at most once per ``TICK``.
         """
@@ -56,7 +56,7 @@ class Watchdog:
                 return "time"
             if self.active_seconds > self.limits["wall_seconds"]:
                 return "time"
-            # the second is exact and slow
+            # the second sum is exact, but slow
             limit = self.limits["memory"]
             if self._memory() > limit and self._memory_counted_once() > limit:
                 return "memory"
@@ -64,8 +64,8 @@ class Watchdog:
         return ""
 
     def finish(self, status: str) -> str:
-        """End the child if it still runs; ``time`` if the kernel ended it for its CPU time, else
-        ``status``.
+        """End the child if it still runs. Return ``time`` if the kernel ended it for its CPU time,
+        else ``status``.
         """
         if not self.exited:
             os.kill(self.child, signal.SIGKILL)
@@ -73,17 +73,17 @@ class Watchdog:
         if status != "done" or not os.WIFSIGNALED(self._wait_status):
             return status
         ended_by = os.WTERMSIG(self._wait_status)
-        # SIGXCPU is the soft limit; a process that ignores it meets SIGKILL at the hard limit
+        # SIGXCPU at the soft limit; a process that ignores it gets SIGKILL at the hard limit
         overdue = ended_by == signal.SIGKILL and self._cpu_seconds > self.limits["cpu_seconds"]
         return "time" if ended_by == signal.SIGXCPU or overdue else status
 
     def _memory(self) -> int:
-        """Bytes that the job holds, at most: pages that its processes share count for each."""
+        """An upper bound on the job's memory in bytes: shared pages count for each process."""
         held = (max(0, memory_of(pid) - self._baseline) for pid in other_processes())
         return sum(held) + segment_memory()
 
     def _memory_counted_once(self) -> int:
-        """The same with each page counted once."""
+        """The job's memory in bytes, with each page counted once."""
         shares = map(proportional_memory_of, ("self", *other_processes()))
         return sum(shares) - self._baseline + segment_memory()
 
@@ -108,7 +108,7 @@ class Watchdog:
     def _increase(self, counter: str, value: float) -> float:
         before = self._last.get(counter, 0.0)
         self._last[counter] = value
-        return value - before if value >= before else value  # a new process with an old number
+        return value - before if value >= before else value  # smaller: the id was reused
 
 
 def other_processes() -> list[str]:
@@ -119,9 +119,8 @@ def other_processes() -> list[str]:
 
 
 def memory_of(pid: str) -> int:
-    """Bytes of memory that a process holds: its own, and memory files that it has open or mapped.
-
-    Memory that the first process is not allowed to read counts as over the limit.
+    """Bytes of memory that a process holds: resident pages, shared mappings, and memory files that
+    it has open or mapped. If the first process may not read this, it counts as over the limit.
     """
     try:
         thread = next(_live_threads(pid), None)
@@ -134,11 +133,11 @@ def memory_of(pid: str) -> int:
 
 
 def proportional_memory_of(pid: str) -> int:
-    """The same, each page that processes share divided among them."""
+    """The same, with each shared page divided among the processes that share it."""
     total = memory_of(pid)
     try:
-        rows = Path("/proc", pid, "smaps_rollup").read_text().splitlines()[1:]
-        sizes = {row.split(":")[0]: 1024 * int(row.split()[1]) for row in rows}
+        lines = Path("/proc", pid, "smaps_rollup").read_text().splitlines()[1:]
+        sizes = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
     except (OSError, ValueError, IndexError):  # it has just ended, or the kernel has no such file
         return total
     return total - sizes.get("Rss", 0) + sizes.get("Pss", 0)
@@ -156,9 +155,9 @@ def _pages(task: Path) -> list[int]:
 
 def _memory_of_thread(task: Path) -> int:
     total = _pages(task)[1] * resource.getpagesize()
-    for row in (task / "maps").read_text().splitlines():
-        addresses, permissions, *_ = row.split(maxsplit=2)
-        if permissions.endswith("s") or " /memfd:" in row:
+    for line in (task / "maps").read_text().splitlines():
+        addresses, permissions, *_ = line.split(maxsplit=2)
+        if permissions.endswith("s") or " /memfd:" in line:
             start, end = (int(address, 16) for address in addresses.split("-"))
             total += end - start
     for file in (task / "fd").iterdir():
@@ -173,36 +172,37 @@ def segment_memory() -> int:
 
 
 def has_system_v_objects() -> bool:
-    """Whether there are System V objects, which outlive the process that made them."""
+    """Whether there are System V objects, which outlive the process that created them."""
     return any(map(_system_v, ("shm", "msg", "sem")))
 
 
 def _system_v(kind: str) -> list[list[str]]:
     try:
-        return [row.split() for row in Path("/proc/sysvipc", kind).read_text().splitlines()[1:]]
-    except OSError:  # this kernel has none of them
+        lines = Path("/proc/sysvipc", kind).read_text().splitlines()[1:]
+        return [line.split() for line in lines]
+    except OSError:  # a kernel without this kind
         return []
 
 
 def folder_settings(folders: Iterable[str]) -> Any:
-    """What a job may change about a writable folder and the next would find changed: mode, owner
-    and extended attributes. None outside a sandbox.
+    """The settings of writable folders that would carry over to the next job: mode, owner and
+    extended attributes. None outside a sandbox.
     """
     if os.getpid() != 1:
         return None
-    found = []
+    settings = []
     for folder in folders:
         status = os.stat(folder)
         attributes = []
         with contextlib.suppress(OSError):  # a file system without them
             attributes = [(name, os.getxattr(folder, name)) for name in os.listxattr(folder)]
-        found.append((status.st_mode, status.st_uid, status.st_gid, sorted(attributes)))
-    return found
+        settings.append((status.st_mode, status.st_uid, status.st_gid, sorted(attributes)))
+    return settings
 
 
 def inherited_settings() -> Any:
-    """What any process of this user may change in the first one, and the next fork would inherit:
-    resource limits, priority, processor affinity and scheduling class. None outside a sandbox.
+    """The settings of the first process that any process of this user may change, and the next fork
+    would inherit: resource limits, priority, affinity and scheduling class. None outside a sandbox.
     """
     if os.getpid() != 1:
         return None
