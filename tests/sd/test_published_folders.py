@@ -259,7 +259,7 @@ REJECTED = {
     "sample": (setting(SCHEDULER, prediction_type="sample"), "prediction_type is 'sample'"),
     "thresholding": (
         setting(SCHEDULER, thresholding=True),
-        "thresholding is True, which the samplers here do not have. Change it to f",
+        "thresholding is True, which the samplers here do not support. Change it to f",
     ),
     "Karras": (setting(SCHEDULER, use_karras_sigmas=True), "use_karras_sigmas is True"),
     "Runge-Kutta": (setting(SCHEDULER, "skip_prk_steps"), "skip_prk_steps is False"),
@@ -311,7 +311,7 @@ def test_both_commands_accept_alike(folder, tmp_path):
         "generate", "a fox", "--weights", folder, "--sampler", "pndm", "--accept-licence",
         "--device", "cpu", "--out", tmp_path / "y.png",
     )  # fmt: skip
-    assert code == 1 and "PNDM cannot start at pure noise" in output
+    assert code == 1 and "PNDM does not support zero terminal SNR" in output
     assert "choose one of ddim, euler, dpm++" in output
 
 
