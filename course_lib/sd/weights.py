@@ -292,7 +292,7 @@ def _reject(path: Path, contents: Contents, problems: list[str]) -> None:
     if identity is not None:
         raise ValueError(f"{path} {identity}")
     raise ValueError(
-        f"{path} is not Stable Diffusion 1.x, or incomplete. {len(problems)} problems, "
+        f"{path} is not Stable Diffusion 1.x, or incomplete. Problems: {len(problems)}, "
         f"such as: {examples}."
     )
 

@@ -198,9 +198,9 @@ REJECTED = {
         mixed_versions,
         "conv_in.bias is not in diffusion_pytorch_model-0000",
     ),
-    "a shard is missing": (lost_shard, "-00002-of-00002.safetensors is missing, which diffusion"),
+    "a shard is missing": (lost_shard, "-00002-of-00002.safetensors is missing, but listed in"),
     "the index is missing": (lost_index, "Download diffusion_pytorch_model.safetensors.index.json"),
-    "the index leads out": (index_out_of_the_folder, "../x.safetensors: not in its own folder"),
+    "the index leads out": (index_out_of_the_folder, "../x.safetensors, which is outside its folder"),
     "two files": (two_variants, "Rename the file to use to diffusion_pytorch_model.safetensors"),
     "the folder around a file": (
         around_a_single_file,
@@ -265,7 +265,7 @@ REJECTED = {
     "Runge-Kutta": (setting(SCHEDULER, "skip_prk_steps"), "skip_prk_steps is False"),
     "pure noise": (
         setting(SCHEDULER, rescale_betas_zero_snr=True),
-        "that needs prediction_type v_pred",
+        "it needs prediction_type v_pred",
     ),
     "another schedule": (
         setting(SCHEDULER, "beta_schedule"),
