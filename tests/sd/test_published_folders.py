@@ -200,7 +200,7 @@ REJECTED = {
     ),
     "a shard is missing": (lost_shard, "-00002-of-00002.safetensors is missing, but listed in"),
     "the index is missing": (lost_index, "Download diffusion_pytorch_model.safetensors.index.json"),
-    "the index leads out": (index_out_of_the_folder, "../x.safetensors, which is outside its folder"),
+    "the index leads out": (index_out_of_the_folder, "../x.safetensors, which is outside"),
     "two files": (two_variants, "Rename the file to use to diffusion_pytorch_model.safetensors"),
     "the folder around a file": (
         around_a_single_file,
