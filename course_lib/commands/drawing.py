@@ -81,7 +81,7 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
     """The steps that the sampler takes for a batch.
 
     Raises:
-        ValueError: if there is no such sampler, or the schedule has no room for the steps.
+        ValueError: if there is no such sampler, or the schedule does not allow the number of steps.
     """
     if request.sampler not in SAMPLERS:
         raise ValueError(

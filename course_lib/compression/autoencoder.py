@@ -1,8 +1,8 @@
-"""A small version of Stable Diffusion's autoencoder, which a laptop can train.
+"""A small version of Stable Diffusion's autoencoder, trainable on a laptop.
 
 Half of the training images are photo crops, half are captioned pictures. The first training cycle
-uses small images, which is fast; a further cycle (``--start``) also uses photo crops of twice the
-side, closer to the size of the test photos.
+uses small images, which is fast; a further cycle (``--start``) also uses photo crops with sides
+twice as long, closer to the size of the test photos.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ CONFIG = AutoencoderConfig(
     block_out_channels=(16, 32, 64, 128),
     layers_per_block=1,
     norm_num_groups=2,
-    # 1 / 1.33, the standard deviation of the shipped model's latents of captioned pictures
+    # 1 / 1.33: the inverse standard deviation of the shipped model's latents of captioned pictures
     scaling_factor=0.75,
 )
 SIZE = 128  # pixels, the side of a training image
@@ -38,13 +38,13 @@ SIZE = 128  # pixels, the side of a training image
 LARGE_SIZE = 256
 EXAMPLES_PER_EPOCH = 2000
 EPOCHS = 12  # of the first cycle of the shipped checkpoint
-BATCH = 4  # for a fixed number of images, many small steps train better than few large ones
-LEARNING_RATE = 8e-4  # of the first cycle; a further one needs a quarter of it (see the card)
+BATCH = 4  # for a fixed number of images, many small batches train better than few large ones
+LEARNING_RATE = 8e-4  # of the first cycle; a further cycle needs a quarter of it (see the card)
 # Small enough to cause hardly any blur (arXiv:2112.10752, appendix G), large enough that latents
 # closer to each other than the noise decode to nearly the same image.
 KL_WEIGHT = 1e-4
 _INITIAL_LOGVAR = -6.0
-_MIN_SIDE = 384  # pixels: photos are not scaled down further than to this shorter side
+_MIN_SIDE = 384  # pixels: minimum shorter side of a scaled photo
 
 TEST_PHOTO_SIZE = 512  # pixels
 JPEG_BYTES = 16384  # the number of values in the latent of a test photo
@@ -90,8 +90,8 @@ class TrainingImages(Dataset):
 
 
 class MixedSizeImages(Dataset):
-    """The images of one step of a further cycle: a large photo crop, and captioned pictures with as
-    many pixels in total. In [-1, 1].
+    """The images of one step of a further cycle, in [-1, 1]: a large photo crop, and captioned
+    pictures with the same total number of pixels.
     """
 
     def __len__(self) -> int:
@@ -117,10 +117,10 @@ def photo_crop(seed: int, size: int = SIZE) -> Float[Tensor, "3 size size"]:
     shorter = min(photo.size)
     side = size * shorter / np.exp(rng.uniform(np.log(_MIN_SIDE), np.log(shorter)))
     left, top = rng.uniform(0, photo.width - side), rng.uniform(0, photo.height - side)
-    cut = photo.resize(
+    crop = photo.resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
     )
-    pixels = np.rot90(np.asarray(cut, dtype=np.float32) / 255, int(rng.integers(4)))
+    pixels = np.rot90(np.asarray(crop, dtype=np.float32) / 255, int(rng.integers(4)))
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     if rng.random() < 0.3:
@@ -209,7 +209,7 @@ def train(
     learning_rate: float = LEARNING_RATE,
     **options: Any,
 ) -> tuple[AutoencoderKL, History]:
-    """Train on new images in every epoch; further ``options`` are those of :func:`fit_new`."""
+    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
     make_loader = loader if initial_weights is None else mixed_size_loader
     return fit_new(
         make_model,
@@ -224,12 +224,12 @@ def train(
 
 
 def evaluate(model: AutoencoderKL, split: str, count: int) -> dict[str, float]:
-    """Mean quality of the decoded latent means, over the first ``count`` test images of a split.
+    """Mean reconstruction quality, from the latent means, of the first ``count`` test images.
 
     Returns:
-        ``psnr`` in dB and ``ssim``. For photos also differences in PSNR: ``above_pca`` to a linear
-        autoencoder with as many values, ``above_jpeg`` to JPEG at 16,384 bytes, and
-        ``gain_by_8_bits`` when the latents are stored with 8 bits per value.
+        ``psnr`` in dB and ``ssim``. For photos also PSNR differences: ``above_pca``, to a linear
+        autoencoder with as many values; ``above_jpeg``, to JPEG at 16,384 bytes; and
+        ``gain_by_8_bits``, of latents quantised to 8 bits over unquantised latents.
 
     Raises:
         ValueError: if the split is unknown.

@@ -1,4 +1,4 @@
-"""Image codecs with one interface: each returns the decoded image and the size in bytes."""
+"""Image codecs with a common interface: each returns the decoded image and the size in bytes."""
 
 import io
 import zlib
@@ -19,24 +19,24 @@ from course_lib.sd.vae import AutoencoderKL
 # Pillow's options for the smallest files.
 _PILLOW_OPTIONS: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
 _RANGE_BYTES = 8  # minimum and maximum of a channel, 4 bytes each
-_BATCH = 20  # images that go through the autoencoder at once
+_BATCH = 20  # images per forward pass of the autoencoder
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """The size of an encoded image, and what it decodes to."""
+    """The size of an encoded image, and the decoded image."""
 
     image: Float[Tensor, "3 height width"]  # decoded, in [0, 1]
     bytes: int
 
     @property
     def bits_per_pixel(self) -> float:
-        """The uncompressed 8-bit image has 24."""
+        """The rate; 24 for an uncompressed 8-bit RGB image."""
         return 8 * self.bytes / self.image[0].numel()
 
 
 class RateDistortion(NamedTuple):
-    """Means over several images."""
+    """Mean rate and quality over several images."""
 
     bits_per_pixel: float
     psnr: float  # dB
@@ -51,12 +51,12 @@ def to_uint8(image: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "heigh
 def pillow(
     image: Float[Tensor, "3 height width"], format: str, quality: int, **options: Any
 ) -> EncodedImage:
-    """A file written by one of Pillow's encoders.
+    """Encode with Pillow, as JPEG or WebP.
 
     Args:
         image: in [0, 1].
         format: ``"JPEG"``, with Huffman tables optimised for this image, or ``"WEBP"``, with the
-            slowest search.
+            slowest, most effective method.
         quality: 1 to 100.
         options: further options of Pillow; ``subsampling=0`` keeps the full chroma resolution of a
             JPEG.
@@ -78,7 +78,7 @@ def pillow(
 def pillow_within(
     max_bytes: int, image: Float[Tensor, "3 height width"], format: str = "JPEG"
 ) -> EncodedImage:
-    """The file of the highest quality with at most ``max_bytes`` bytes.
+    """The highest quality that takes at most ``max_bytes`` bytes.
 
     Raises:
         ValueError: if even the lowest quality takes more.
@@ -102,7 +102,7 @@ def pillow_within(
 def quantise(
     latents: Float[Tensor, "channels height width"], bits: int
 ) -> tuple[UInt8[Tensor, "channels height width"], Float[Tensor, "channels 2"]]:
-    """Whole numbers from 0 to 2^bits - 1, and the minimum and maximum of each channel.
+    """Integers from 0 to 2^bits - 1, and the minimum and maximum of each channel.
 
     Raises:
         ValueError: if ``bits`` is not 1 to 8.
@@ -162,7 +162,7 @@ def autoencoder(
     Args:
         model: on any device.
         image: in [0, 1].
-        bits: per value, 1 to 8; None stores 4-byte floats.
+        bits: per value, 1 to 8; None: not quantised, 4 bytes per value.
     """
     return pack_latent(model, encode(model, image), bits)
 
@@ -178,7 +178,7 @@ def pack_latent(
 def block_pca(
     model: BlockPCA, image: Float[Tensor, "3 height width"], bits: int | None = None
 ) -> EncodedImage:
-    """The principal components of the blocks, stored as :func:`autoencoder` stores its latents."""
+    """The blocks' PCA coefficients, quantised and compressed as in :func:`autoencoder`."""
     latents, size = _quantise_and_pack(model.encode(image), bits)
     return EncodedImage(model.decode(latents), size)
 
@@ -197,14 +197,14 @@ def _quantise_and_pack(
 def rate_distortion(
     encoded: Sequence[EncodedImage], originals: Sequence[Float[Tensor, "3 height width"]]
 ) -> RateDistortion:
-    """The rate and the distortion of one codec, as means over images.
+    """The mean rate and distortion of a codec over images.
 
     Args:
         encoded: one for each original.
         originals: in [0, 1], in the same order.
 
     Raises:
-        ValueError: if there are no images, or the numbers differ.
+        ValueError: if there are no images, or the lists differ in length.
     """
     if not encoded or len(encoded) != len(originals):
         raise ValueError(

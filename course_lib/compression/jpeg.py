@@ -1,7 +1,7 @@
-"""The lossy half of JPEG: colour transform, DCT of 8x8 blocks, quantisation (ITU-T T.81, T.871).
+"""The lossy stage of JPEG: colour transform, DCT of 8x8 blocks, quantisation (ITU-T T.81, T.871).
 
-Of the lossless half there is what comes before Huffman coding, zigzag and run lengths; the rest is
-left to Pillow.
+Of the lossless stage, only zigzag order and run-length coding are here; Huffman coding is left to
+Pillow.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _CHROMA_TABLE = """
 """
 # T.871, section 7.
 _RGB_TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-# The level shift: luma, too, is stored centred on 0.
+# The level shift centres luma on 0, like chroma.
 _LEVEL_SHIFT = torch.tensor([128.0, 0.0, 0.0])[:, None, None]
 
 
@@ -52,9 +52,9 @@ def ycbcr_to_rgb(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 hei
 
 
 def to_planes(image: Float[Tensor, "3 height width"]) -> Float[Tensor, "3 height width"]:
-    """The Y, Cb and Cr planes of an RGB image in [0, 1] as JPEG codes them.
+    """The Y, Cb and Cr planes of an RGB image in [0, 1], as coded in JPEG.
 
-    They hold whole numbers from -128 to 127; 128 is subtracted from the luma.
+    They hold integers from -128 to 127, luma after the level shift by 128.
     """
     return _round_half_up(rgb_to_ycbcr(image) * 255 - _LEVEL_SHIFT).clamp(-128, 127)
 
@@ -78,7 +78,7 @@ def from_blocks(blocks: Float[Tensor, "rows columns 8 8"]) -> Float[Tensor, "hei
 
 
 def dct_matrix(size: int = BLOCK) -> Float[Tensor, "size size"]:
-    """The orthonormal DCT matrix: row k is a cosine of k half periods (T.81, annex A.3.3)."""
+    """The orthonormal DCT matrix: row k is a cosine with k half periods (T.81, annex A.3.3)."""
     k, x = torch.arange(size)[:, None], torch.arange(size)
     waves = torch.cos((2 * x + 1) * k * torch.pi / (2 * size)) * (2 / size) ** 0.5
     waves[0] /= 2**0.5
@@ -86,7 +86,7 @@ def dct_matrix(size: int = BLOCK) -> Float[Tensor, "size size"]:
 
 
 def dct(blocks: Float[Tensor, "*count 8 8"]) -> Float[Tensor, "*count 8 8"]:
-    """The 64 DCT coefficients of each block; the first is 8 times the block's mean."""
+    """The 64 DCT coefficients of each block; the first (DC) is 8 times the block's mean."""
     waves = dct_matrix().to(blocks)
     return waves @ blocks @ waves.T
 
@@ -100,7 +100,7 @@ def inverse_dct(coefficients: Float[Tensor, "*count 8 8"]) -> Float[Tensor, "*co
 def zigzag(table: Num[Tensor, "8 8"]) -> Num[Tensor, " 64"]:
     """The 64 entries of a table, diagonal by diagonal (T.81, figure A.6).
 
-    Low frequencies come first, so that the zeros of a quantised block end up in long runs.
+    Low frequencies come first, so that the zeros of a quantised block form long runs.
     """
     down, across = torch.meshgrid(torch.arange(BLOCK), torch.arange(BLOCK), indexing="ij")
     diagonal = down + across
@@ -110,13 +110,12 @@ def zigzag(table: Num[Tensor, "8 8"]) -> Num[Tensor, " 64"]:
 
 
 def run_lengths(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of (number of zeros, the non-zero number after them); (0, 0) for zeros at the end.
+    """Pairs of (number of zeros, non-zero coefficient after them); (0, 0) if zeros end the block.
 
-    JPEG codes the quantised coefficients in this form (T.81, F.1.2.2), except that its runs have
-    at most 15 zeros.
+    JPEG codes the AC coefficients in this form (T.81, F.1.2.2), but with runs of at most 15 zeros.
 
     Args:
-        numbers: in zigzag order.
+        numbers: quantised coefficients in zigzag order.
     """
     pairs, zeros = [], 0
     for number in numbers:
@@ -145,17 +144,24 @@ def quantisation_tables(quality: int) -> Float[Tensor, "3 8 8"]:
     return ((base * percent + 50) // 100).clamp(1, 255).float().view(3, BLOCK, BLOCK)
 
 
+def quantise(
+    coefficients: Float[Tensor, "*count 8 8"], steps: Float[Tensor, "8 8"]
+) -> Float[Tensor, "*count 8 8"]:
+    """DCT coefficients divided by the quantisation steps and rounded to integers."""
+    return (coefficients / steps).round()
+
+
 def encode_block(
     pixels: Float[Tensor, "8 8"], steps: Float[Tensor, "8 8"], waves: Float[Tensor, "8 8"]
 ) -> tuple[Float[Tensor, "8 8"], Float[Tensor, "8 8"]]:
-    """The quantised coefficients of one block, and what they decode to.
+    """The quantised coefficients of one block, and the decoded block.
 
     Args:
         pixels: luma from 0 to 255.
         steps: the quantisation steps.
         waves: :func:`dct_matrix`.
     """
-    numbers = (waves @ (pixels - 128) @ waves.T / steps).round()
+    numbers = quantise(waves @ (pixels - 128) @ waves.T, steps)
     return numbers, (waves.T @ (numbers * steps) @ waves + 128).clamp(0, 255)
 
 
@@ -163,7 +169,7 @@ def encode_block(
 class QuantisedImage:
     """The contents of a JPEG file before Huffman coding."""
 
-    # Quantised coefficients of the blocks of Y, Cb and Cr; most of them are 0.
+    # Quantised coefficients of the Y, Cb and Cr blocks; most are 0.
     coefficients: tuple[Int16[Tensor, "_ _ 8 8"], ...]
     tables: Float[Tensor, "3 8 8"]  # the quantisation steps
 
@@ -186,7 +192,7 @@ def compress(
     if subsample_chroma:
         chroma = [_round_half_up(F.avg_pool2d(plane[None], 2)[0]) for plane in chroma]
     coefficients = [
-        (dct(to_blocks(plane)) / table).round().to(torch.int16)
+        quantise(dct(to_blocks(plane)), table).to(torch.int16)
         for plane, table in zip([luma, *chroma], tables, strict=True)
     ]
     return QuantisedImage(tuple(coefficients), tables)
@@ -207,5 +213,5 @@ def decompress(compressed: QuantisedImage) -> Float[Tensor, "3 height width"]:
 
 
 def _round_half_up(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Planes have 8 bits per value; the Independent JPEG Group's library rounds halves up."""
+    """Round to integers, halves up as in the Independent JPEG Group's library."""
     return (values + 0.5).floor()

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from course_lib.data import photos
 
-BLOCK = 8  # pixels; with 4 components the code is as large as the autoencoder's latent
+BLOCK = 8  # pixels; with 4 components, the code has the size of the autoencoder's latent
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class BlockPCA:
         return F.fold(values[None], size, BLOCK, stride=BLOCK)[0].clamp(0, 1)
 
     def truncate(self, components: int) -> "BlockPCA":
-        """Keep the first ``components``, which is again the optimal code of its size.
+        """Keep only the first ``components``: the optimal linear code of that size.
 
         Raises:
-            ValueError: if there are fewer components.
+            ValueError: if ``components`` is out of range.
         """
         if not 1 <= components <= len(self.components):
             raise ValueError(f"{components} components: choose 1 to {len(self.components)}.")

@@ -1,4 +1,4 @@
-"""The parts of lesson 4's own autoencoder: a linear code as a convolution, and the loss with KL."""
+"""The parts of lesson 4's autoencoder: PCA as a convolution, sampling, VAE loss, quantisation."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,11 +13,12 @@ def pca_convolution(
     """The weight and the bias of a convolution that computes a linear code of separate blocks.
 
     Args:
-        components: one pattern a row, over the 3 * side * side values of a block.
-        mean: the mean block, which the code subtracts.
+        components: one component per row, with the 3 * side * side values of a block.
+        mean: the mean block, which is subtracted first.
 
     Returns:
-        For ``F.conv2d(image, weight, bias, stride=side)``: ``components @ (block - mean)``.
+        Weight and bias such that ``F.conv2d(image, weight, bias, stride=side)`` computes
+        ``components @ (block - mean)``.
     """
     side = round((components.shape[1] / 3) ** 0.5)
     return components.view(-1, 3, side, side), -(components @ mean)
@@ -42,7 +43,7 @@ def vae_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared error plus ``weight`` times the mean KL divergence from a standard Gaussian.
 
-    Both are means over all values (Kingma and Welling, 2014, appendix B, which has sums).
+    Both are means over all values, not sums as in Kingma and Welling (2014), appendix B.
     """
     kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar)
     return F.mse_loss(decoded, images) + weight * kl.mean()
@@ -51,7 +52,7 @@ def vae_loss(
 def quantise_latent(
     latent: Float[Tensor, "channels height width"], bits: int
 ) -> tuple[Float[Tensor, "channels height width"], Float[Tensor, "channels height width"]]:
-    """The whole numbers from 0 to 2^bits - 1 of a latent, and the values that they stand for.
+    """A latent quantised to integers from 0 to 2^bits - 1, and the dequantised values.
 
     Raises:
         ValueError: if ``bits`` is not 1 to 8.

@@ -1,8 +1,8 @@
 """Hand-designed kernels: edge detectors, blur, sharpening.
 
 Sources: Prewitt, "Object enhancement and extraction" (1970), in Picture Processing and
-Psychopictorics; Sobel, "History and Definition of the so-called Sobel Operator" (2014, of a talk
-given in 1968), https://www.researchgate.net/publication/239398674; rotating an edge detector to any
+Psychopictorics; Sobel, "History and Definition of the so-called Sobel Operator" (2014, on a talk
+of 1968), https://www.researchgate.net/publication/239398674; rotating an edge detector to any
 angle: Freeman and Adelson, "The design and use of steerable filters" (1991),
 https://doi.org/10.1109/34.93808.
 """
@@ -33,7 +33,7 @@ def names() -> list[str]:
 def kernel(name: str) -> Float[Tensor, "3 3"]:
     """A 3x3 kernel by name, for cross-correlation.
 
-    Edge kernels respond positively where the right or lower side is brighter.
+    Edge kernels have a positive response where the right or lower side is brighter.
 
     Raises:
         ValueError: if there is no such kernel.
@@ -51,9 +51,9 @@ def rotated_sobel(angle: int | float) -> Float[Tensor, "3 3"]:
 
 
 def edge_responses(weights: Float[Tensor, "3 3"]) -> dict[str, tuple[float, float]]:
-    """A kernel's lowest and highest response to a sharp edge in four directions.
+    """A kernel's minimum and maximum response to sharp edges in four directions.
 
-    The edges run "vertical", "horizontal", from the top left to the bottom right ("backslash") and
+    The edges are "vertical", "horizontal", from the top left to the bottom right ("backslash") and
     from the bottom left to the top right ("slash"). The brighter side (1) is on the right or, for
     "horizontal", below; the darker one is 0.
     """

@@ -1,4 +1,4 @@
-"""Fully connected and convolutional layers from scratch, and torch's convolution for comparison.
+"""Fully connected and convolutional layers from scratch; torch's convolution for comparison.
 
 "Convolution" has its deep-learning meaning here: cross-correlation, without flipping the kernel.
 :func:`true_convolution` rotates the kernel by 180 degrees first, as in mathematics.
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-# The number of values that conv2d_im2col unfolds at a time: 8 MiB in float32, to fit in the cache.
+# conv2d_im2col unfolds this many values at a time: 8 MiB in float32, to fit into the cache.
 _VALUES_PER_CHUNK = 2**21
 
 Images = Float[Tensor, "batch in_channels height width"]
@@ -32,11 +32,11 @@ def fully_connected(
     weight: Float[Tensor, "outputs inputs"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "batch outputs"]:
-    """Every output is a weighted sum of every input: ``x @ weight.T + bias``.
+    """Every output is a weighted sum of all inputs: ``x @ weight.T + bias``.
 
     Raises:
-        ValueError: if the inputs of ``x`` and ``weight``, or the outputs of ``weight`` and
-            ``bias``, differ.
+        ValueError: if ``x`` and ``weight`` differ in the number of inputs, or ``weight`` and
+            ``bias`` in the number of outputs.
     """
     if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1]:
         raise ValueError(
@@ -58,7 +58,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
         size: input size in pixels.
         kernel: kernel size in pixels.
         stride: distance in pixels between neighbouring kernel positions.
-        padding: zeros added at each end.
+        padding: zeros added on each side.
 
     Raises:
         ValueError: if an argument is out of range, or the kernel is larger than the padded input.
@@ -82,7 +82,7 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
     Araujo et al. (2019).
 
     Args:
-        layers: (kernel, stride) of each layer, from the input on.
+        layers: (kernel, stride) of each layer, from the input.
     """
     field = 1
     jump = 1  # input pixels between neighbouring outputs of the layers so far
@@ -95,7 +95,7 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
 def conv2d_loops(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """Convolution as defined, in nested loops: each output is a sum of products. It is slow.
+    """Convolution by its definition, in nested loops: each output is a sum of products. Slow.
 
     Args:
         x: the images.
@@ -124,7 +124,7 @@ def conv2d_loops(
 def im2col(
     x: Images, kernel_height: int, kernel_width: int, stride: int = 1, padding: int = 0
 ) -> Float[Tensor, "batch window positions"]:
-    """Image to columns: each column holds the pixels under the kernel at one position.
+    """Image to columns: each column holds the window of the kernel at one position.
 
     Returns:
         One matrix per image with ``in_channels * kernel_height * kernel_width`` rows (channels
@@ -140,11 +140,11 @@ def conv2d_im2col(
 ) -> Maps:
     """Convolution as matrix multiplication: kernels as rows, windows as columns.
 
-    The basic idea is ``weight.flatten(1) @ im2col(...)``, but that spends most of its time writing
+    The basic idea is ``weight.flatten(1) @ im2col(...)``, which spends most of its time writing
     a matrix ``kernel_height * kernel_width`` times as large as the image. So only the width is
     unfolded here, into windows one pixel high. Each kernel row is multiplied by the same matrix,
     shifted down by one image row each time, and the products are summed (Cho and Brand, 2017).
-    Arguments and errors are those of :func:`conv2d_loops`.
+    Arguments and errors: see :func:`conv2d_loops`.
     """
     out_height, out_width = _check(x, weight, bias, stride, padding)
     windows = _windows(F.pad(x, (padding,) * 4), 1, weight.shape[3], 1, stride)
@@ -165,7 +165,7 @@ def conv2d_im2col(
 def conv2d(
     x: Images, weight: Kernels, bias: Bias = None, stride: int = 1, padding: int = 0
 ) -> Maps:
-    """torch's convolution. Arguments and errors are those of :func:`conv2d_loops`."""
+    """torch's convolution. Arguments and errors: see :func:`conv2d_loops`."""
     _check(x, weight, bias, stride, padding)
     return F.conv2d(x, weight, bias, stride=stride, padding=padding)
 
@@ -185,11 +185,11 @@ def true_convolution(
 def _windows(
     x: Tensor, kernel_height: int, kernel_width: int, vertical_stride: int, horizontal_stride: int
 ) -> Tensor:
-    """All windows of the kernel as a view: (batch, channels, kernel_height, kernel_width, rows,
+    """All kernel windows as a view: (batch, channels, kernel_height, kernel_width, rows,
     columns).
 
-    Moving within a window and moving to the next window are both strides over the same memory, so
-    shared pixels are not copied.
+    Steps within a window and between windows are strides over the same memory, so overlapping
+    windows share pixels without copies.
     """
     batch, channels, height, width = x.shape
     rows = output_size(height, kernel_height, vertical_stride)

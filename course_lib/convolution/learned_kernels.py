@@ -1,10 +1,10 @@
 """Kernels learned without labels, by sparse coding of photographs.
 
 A single layer encodes small patches of photographs, and the same kernels reconstruct them. The loss
-combines the reconstruction error with a sparsity penalty; edges appear nowhere in it.
+combines the reconstruction error with a sparsity penalty; it does not mention edges.
 
 Sources: Olshausen and Field, "Emergence of simple-cell receptive field properties by learning a
-sparse code for natural images" (1996), https://doi.org/10.1038/381607a0; the loss is that of Le,
+sparse code for natural images" (1996), https://doi.org/10.1038/381607a0; the loss is from Le,
 Karpenko, Ngiam and Ng, "ICA with Reconstruction Cost for Efficient Overcomplete Feature Learning"
 (2011), equation 3,
 https://proceedings.neurips.cc/paper_files/paper/2011/hash/233509073ed3432027d48b1a83f5fbd2-Abstract.html.
@@ -37,7 +37,7 @@ Kernels = Float[Tensor, "kernels channels=3 height=9 width=9"]
 
 
 def sample_patches(count: int, seed: int = 0) -> Float[Tensor, "patches 3 9 9"]:
-    """Random 9x9 patches, equally many from each embedded photo, with their mean subtracted."""
+    """Random 9x9 patches, equally many from each embedded photo, each with its mean subtracted."""
     generator = torch.Generator().manual_seed(seed)
     per_photo = math.ceil(count / len(names()))
     patches = []
@@ -67,7 +67,7 @@ class SparseAutoencoder(nn.Module):
         self.weight = nn.Parameter(torch.randn(num_kernels, inputs) / math.sqrt(inputs))
 
     def kernels(self) -> Float[Tensor, "kernels 3 9 9"]:
-        """Weights and whitening combined: the convolution kernels from pixels to codes."""
+        """The product of weights and whitening: the convolution kernels from pixels to codes."""
         return (self.weight @ self.whitening).unflatten(1, (3, SIDE, SIDE))
 
     def forward(
@@ -81,11 +81,11 @@ class SparseAutoencoder(nn.Module):
 def whitening_matrix(patches: Patches, noise: float = 0.1) -> Float[Tensor, "inputs inputs"]:
     """The matrix that decorrelates the pixels of a patch: ``(covariance + noise^2)^(-1/2)``.
 
-    Neighbouring pixels are strongly correlated: without whitening, slow changes of brightness would
+    Neighbouring pixels are strongly correlated: without whitening, low spatial frequencies would
     dominate the loss.
 
     Args:
-        patches: with mean 0 each.
+        patches: each with mean 0.
         noise: standard deviation (for pixels in [0, 1]) below which variation counts as noise.
     """
     x = patches.flatten(1)
@@ -104,11 +104,11 @@ def reconstruction_and_sparsity(
 
 @dataclass(frozen=True)
 class GaborFit:
-    """How well a single-colour Gabor function (a wave in a Gaussian window) describes each kernel.
+    """How well a single-colour Gabor function (a sinusoid in a Gaussian window) fits each kernel.
 
     ``explained`` is the fraction of a kernel's energy that the best function explains; ``grey`` the
-    fraction of grey in its colour, 0 to 1; ``angle`` the direction of the wave in degrees, 0 to 180
-    (0: vertical edges, 90: horizontal edges).
+    fraction of grey in its colour, 0 to 1; ``angle`` the direction of the sinusoid in degrees, 0 to
+    180 (0: vertical edges, 90: horizontal edges).
     """
 
     explained: Float[Tensor, " kernels"]
@@ -116,29 +116,30 @@ class GaborFit:
     angle: Float[Tensor, " kernels"]
 
     def is_oriented(self, share: float = 0.5) -> Bool[Tensor, " kernels"]:
-        """True for each kernel of which a mostly grey Gabor function explains at least ``share``.
+        """Which kernels are explained to at least ``share`` by a mostly grey Gabor function.
 
-        It is an edge, a line or several stripes; :func:`answers_with_one_sign` finds the edges.
+        They detect edges, lines or stripes; :func:`answers_with_one_sign` finds the edge detectors.
         """
         return (self.explained >= share) & (self.grey >= 0.5)
 
     def is_colour(self, share: float = 0.5) -> Bool[Tensor, " kernels"]:
-        """True for each kernel of which a coloured Gabor function explains at least ``share``."""
+        """Which kernels are explained to at least ``share`` by a coloured Gabor function."""
         return (self.explained >= share) & (self.grey < 0.5)
 
-    is_edge = is_oriented  # its name in notebooks that were handed out earlier
+    is_edge = is_oriented  # former name, in notebooks handed out earlier
 
 
 def fit_gabor(kernels: Kernels) -> GaborFit:
-    """The best Gabor function per kernel, by search over a grid.
+    """The best Gabor function per kernel, by grid search.
 
-    The grid has 12 directions, 5 wavelengths, 25 centres and 12 window shapes.
+    The grid has 12 directions, 5 wavelengths, 25 centres and 12 window shapes; each function
+    is tried with and without its mean.
     """
     # The dominant colour of each kernel, and the kernel projected onto it.
     colour, strength, pattern = torch.linalg.svd(kernels.flatten(2), full_matrices=False)
     pattern = pattern[:, 0] * strength[:, :1]
     basis, angles = _gabor_basis()
-    # Sine and cosine span a plane that contains every phase: project onto each plane.
+    # Sine and cosine span a plane with every phase: project onto each plane.
     projected_energy = (pattern @ basis).unflatten(1, (-1, 2)).pow(2).sum(2)
     explained = projected_energy / kernels.pow(2).sum((1, 2, 3))[:, None]
     best = explained.max(1)
@@ -164,8 +165,8 @@ def _gabor_basis() -> tuple[Float[Tensor, "pixels columns"], Float[Tensor, " pla
             pair = torch.stack([window * phase.cos(), window * phase.sin()], -1)
             planes.append(pair.flatten(0, 1))
             angles.append(angle)
-    # Grey kernels have mean 0 (patches do); coloured kernels need not: so each with and without
-    # its mean.
+    # Grey kernels have mean 0, as patches do; coloured kernels need not: include each function with
+    # and without its mean.
     stack = torch.stack(planes)
     stack = torch.cat([stack, stack - stack.mean(1, keepdim=True)])
     basis = torch.linalg.qr(stack).Q.permute(1, 0, 2).flatten(1)
@@ -175,21 +176,21 @@ def _gabor_basis() -> tuple[Float[Tensor, "pixels columns"], Float[Tensor, " pla
 def answers_with_one_sign(
     kernels: Kernels, angles: Float[Tensor, " kernels"]
 ) -> Bool[Tensor, " kernels"]:
-    """Which kernels answer to a sharp grey edge of their own direction with one sign.
+    """Which kernels respond to a sharp grey edge in their direction with only one sign.
 
-    The edge, dark on one side and bright on the other, passes under the kernel in steps of half a
-    pixel. The weaker of the two signs must stay below a tenth of the stronger one.
+    The edge, dark on one side and bright on the other, moves across the kernel in steps of half a
+    pixel. The peak response of the weaker sign must be below a tenth of the stronger sign's.
 
     Args:
-        kernels: with a sum of about 0 each.
+        kernels: each with a sum of about 0.
         angles: the direction across the edge in degrees, as in :class:`GaborFit`.
     """
     steps = torch.arange(SIDE) - SIDE // 2
     y, x = torch.meshgrid(steps.float(), steps.float(), indexing="ij")
     radians = angles.deg2rad()[:, None, None]
     across = x * radians.cos() + y * radians.sin()
-    places = torch.arange(-SIDE, SIDE + 0.5, 0.5)
-    edges = (across[:, None] > places[:, None, None]).float()  # kernels x places x 9 x 9
+    offsets = torch.arange(-SIDE, SIDE + 0.5, 0.5)
+    edges = (across[:, None] > offsets[:, None, None]).float()  # kernels x offsets x 9 x 9
     responses = (edges * kernels.sum(1, keepdim=True)).sum((2, 3))
     highest, lowest = responses.amax(1), -responses.amin(1)
     return torch.minimum(highest, lowest) < 0.1 * torch.maximum(highest, lowest)
@@ -201,7 +202,7 @@ def load() -> Kernels:
 
 
 def untrained_kernels(seed: int = 0) -> Kernels:
-    """64 kernels before training (random weights, same whitening), each scaled to norm 1."""
+    """64 kernels before training (random weights, the same whitening), each scaled to norm 1."""
     model, _ = _initialise(seed)
     return _normalise(model.kernels().detach())
 

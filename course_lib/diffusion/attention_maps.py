@@ -1,4 +1,4 @@
-"""Attention weights recorded from a running model: cross-attention maps, and tables of tokens."""
+"""Attention weights recorded from a running model: cross-attention maps, text self-attention."""
 
 import math
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from course_lib.sd.clip import CLIPTextModel
 from course_lib.sd.pipeline import StableDiffusion
 
-Picture = Float[Tensor, "3 height width"]
+Image = Float[Tensor, "3 height width"]
 
 
 class AttentionRecord(NamedTuple):
-    """A generated picture and its cross-attention maps."""
+    """A generated image and its cross-attention maps."""
 
-    image: Picture
+    image: Image
     tokens: list[str]  # the text of each token, including start and end tokens
     # the weight of each token at each position of the latent
     maps: Float[Tensor, "steps tokens rows columns"]
@@ -27,22 +27,24 @@ class AttentionRecord(NamedTuple):
 
 
 def record_attention(model: StableDiffusion, prompt: str, **options) -> AttentionRecord:
-    """Generate a picture and record its cross-attention maps.
+    """Generate an image and record its cross-attention maps.
 
     The weights are averaged over heads and layers; maps of coarser layers are upsampled to the size
     of the latent: Tang et al. (2022), arXiv:2210.04885, section 3. At every position and step they
-    sum to 1 over the tokens. With guidance, they are those of the conditional half of the batch.
+    sum to 1 over the tokens. With guidance, only the conditional half of the batch counts.
 
     Args:
         model: any text-to-image model.
         prompt: one prompt.
-        options: those of :meth:`StableDiffusion.generate`, for one picture.
+        options: of :meth:`StableDiffusion.generate`; ``count`` must be 1.
 
     Raises:
-        ValueError: if ``options`` ask for several pictures.
+        ValueError: if ``count`` is not 1.
     """
     if options.get("count", 1) != 1:
-        raise ValueError(f"count is {options['count']}: attention is recorded for one picture.")
+        raise ValueError(
+            f"count is {options['count']}: give 1: attention is recorded for one image."
+        )
     maps, timesteps = [], []
     with _keep_attention_weights(model.unet) as layers:
 
@@ -84,9 +86,10 @@ def _to_maps(
 
 
 def maps_by_word(record: AttentionRecord) -> dict[str, Float[Tensor, "rows columns"]]:
-    """The maps, averaged over the steps, by word.
+    """The maps by word, averaged over the steps.
 
-    ``"end tokens"`` is the sum of the maps of all end tokens. A repeated word gets trailing spaces.
+    ``"end tokens"`` is the sum of the maps of all end tokens. A repeated word gets trailing
+    spaces, so that keys are unique.
     """
     maps = record.maps.mean(0)
     first_end = record.tokens.index(record.tokens[-1])
@@ -100,9 +103,9 @@ def maps_by_word(record: AttentionRecord) -> dict[str, Float[Tensor, "rows colum
 
 
 def object_to_background_ratios(record: AttentionRecord) -> list[float]:
-    """For each token, its mean weight on the object divided by that on the background.
+    """For each token, the ratio of its mean weights on the object and on the background.
 
-    NaN if the picture has no object or no background.
+    NaN if the image has no object or no background.
     """
     mask = object_mask(record.image).float()
     mask = F.adaptive_avg_pool2d(mask[None], record.maps.shape[-2:])[0]
@@ -113,7 +116,7 @@ def object_to_background_ratios(record: AttentionRecord) -> list[float]:
     return [float(token[on_object].mean() / token[on_background].mean()) for token in maps]
 
 
-def object_mask(image: Picture, threshold: float = 0.25) -> Bool[Tensor, "height width"]:
+def object_mask(image: Image, threshold: float = 0.25) -> Bool[Tensor, "height width"]:
     """The pixels whose colour differs from the background.
 
     Args:
@@ -133,11 +136,11 @@ def text_self_attention(
     """The self-attention weights of a text encoder, one tensor per layer; rows sum to 1.
 
     Raises:
-        ValueError: if there is more than one text.
+        ValueError: if there is not exactly one text.
     """
     if len(ids) != 1:
-        raise ValueError(f"{len(ids)} texts: give the ids of one.")
-    tables: list[Tensor] = []
+        raise ValueError(f"{len(ids)} texts: give the ids of one text.")
+    weights: list[Tensor] = []
 
     def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         q, k = (
@@ -146,7 +149,7 @@ def text_self_attention(
         )
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         causal_mask = torch.ones_like(scores, dtype=torch.bool).triu(1)
-        tables.append(scores.masked_fill(causal_mask, -math.inf).softmax(-1)[0].cpu())
+        weights.append(scores.masked_fill(causal_mask, -math.inf).softmax(-1)[0].cpu())
 
     layers = encoder.encoder["layers"]
     hooks = [layer.self_attn.register_forward_pre_hook(record) for layer in layers]
@@ -155,4 +158,4 @@ def text_self_attention(
     finally:
         for hook in hooks:
             hook.remove()
-    return tables
+    return weights

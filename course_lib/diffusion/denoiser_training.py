@@ -1,6 +1,6 @@
-"""The longer training of lesson 6's denoiser, whose weights are shipped, and its evaluation.
+"""Training and evaluation of the shipped version of lesson 6's denoiser.
 
-A lesson trains the same network for a minute, which is not enough for recognisable pictures.
+The lesson trains the same network for a minute, too short for recognisable images.
 """
 
 from pathlib import Path
@@ -26,8 +26,8 @@ LEARNING_RATE = small.LEARNING_RATE
 EMA_DECAY = 0.99
 TEST_SPLITS = {"seen": 100}
 THRESHOLDS = {"seen": {"recognised": 0.8}}
-_STEPS = 50  # of the sampler, for the evaluation
-_TIMES = range(50, 1000, 100)  # at which the error is measured
+_STEPS = 50  # of the sampler in the evaluation
+_TIMES = range(50, 1000, 100)  # timesteps at which the error is measured
 _CACHE_FILE = "denoiser-latents.safetensors"
 
 
@@ -59,9 +59,9 @@ def train(
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> tuple[small.Denoiser, History]:
-    """Train the denoiser; further ``options`` are those of :func:`fit_new`.
+    """Train the denoiser; other ``options`` are passed to :func:`fit_new`.
 
-    The latents are saved in the folder of ``checkpoint``, for resumed runs.
+    The latents are cached in the folder of ``checkpoint``, for resumed runs.
     """
     cache_file = None if checkpoint is None else Path(checkpoint).with_name(_CACHE_FILE)
     with distributed.rank_zero_first():
@@ -89,12 +89,12 @@ def train(
 
 @torch.no_grad()
 def evaluate(model: small.Denoiser, split: str, count: int) -> dict[str, float]:
-    """Measure a trained denoiser on ``count`` new pictures, and on as many that it generates.
+    """Measure a trained denoiser on ``count`` test images and ``count`` generated images.
 
     Returns:
         ``error``: the mean squared error of v over ten timesteps; always predicting 0 gives about
-        1. ``recognised``: the share of generated pictures in which the judge, which has to choose
-        one of 24 objects, sees one of those of the training.
+        1. ``recognised``: the share of generated images that the judge, which chooses among 24
+        objects, classifies as one of the training objects.
 
     Raises:
         ValueError: if the split is unknown.

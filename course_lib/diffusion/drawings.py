@@ -1,7 +1,7 @@
-"""How close is a picture to one of the drawings that a model was trained on, whatever its pose?
+"""Detects copied training drawings: the distance of an image to the nearest drawing in any pose.
 
-Each object of the course has three drawings for training. A training picture shows one of them,
-turned, scaled, moved and mirrored. So copies of a drawing are found by aligning it first.
+Each object of the course has three drawings for training. A training image shows one of them,
+rotated, scaled, shifted and mirrored. So the drawing is aligned with the image first.
 """
 
 import math
@@ -14,33 +14,33 @@ from torch.nn import functional as F
 
 from course_lib.data import sprites
 
-Picture = Float[Tensor, "3 height width"]
+Image = Float[Tensor, "3 height width"]
 
-_SIDE = 48  # pixels: pictures are compared at this side
+_SIDE = 48  # pixels: images are compared at this size
 _ANGLES = (-10, -5, 0, 5, 10)  # degrees, as in captioned pictures
-_SIZES = (0.7, 0.77, 0.84, 0.91)  # of the picture's side
-_SHIFTS = (-0.05, 0.0, 0.05)
+_SIZES = (0.7, 0.77, 0.84, 0.91)  # fractions of the image's side
+_SHIFTS = (-0.05, 0.0, 0.05)  # fractions of the image's side
 
 
 class Nearest(NamedTuple):
-    """The drawing that is nearest to a picture, in its best pose."""
+    """The drawing nearest to an image, in its best pose."""
 
     style: str
     distance: float  # root mean squared difference of the pixels, in [0, 1]
-    picture: Float[Tensor, "3 48 48"]  # the drawing in that pose, on the picture's background
+    picture: Float[Tensor, "3 48 48"]  # the drawing in that pose, on the image's background
 
 
-def nearest_drawing(picture: Picture, name: str, styles: list[str] | None = None) -> Nearest:
-    """Compare a picture with the drawings of an object, in many poses.
+def nearest_drawing(picture: Image, name: str, styles: list[str] | None = None) -> Nearest:
+    """Compare an image with the drawings of an object, in many poses.
 
     Args:
         picture: in [0, 1], an object on a plain background.
         name: the object.
-        styles: of the drawings; by default those of the training.
+        styles: of the drawings; by default all training styles.
 
     Returns:
-        The nearest one of 360 poses of each drawing. The poses are on a grid, so even a picture of
-        the drawing itself has a small distance.
+        The nearest of all drawings in 360 poses each. The poses are on a grid, so even an image of
+        a drawing itself has a small distance above 0.
     """
     small = F.interpolate(picture[None], (_SIDE, _SIDE), mode="area")[0]
     border = torch.cat([small[:, :2].flatten(1), small[:, -2:].flatten(1)], dim=1)
@@ -56,7 +56,7 @@ def nearest_drawing(picture: Picture, name: str, styles: list[str] | None = None
 
 
 def _poses(sprite: Float[Tensor, "4 _ _"]) -> Float[Tensor, "poses 4 48 48"]:
-    """The drawing in all poses, with its colours multiplied by its alpha."""
+    """The drawing in all poses, with premultiplied alpha."""
     sprite = torch.cat([sprite[:3] * sprite[3:], sprite[3:]])
     sprite = F.interpolate(sprite[None], (_SIDE, _SIDE), mode="area")
     matrices = torch.tensor(
@@ -74,7 +74,7 @@ def _poses(sprite: Float[Tensor, "4 _ _"]) -> Float[Tensor, "poses 4 48 48"]:
 
 
 def _matrix(flip: int, angle: float, size: float, x: float, y: float) -> list[list[float]]:
-    """From places in the picture to places in the drawing, both from -1 to 1."""
+    """The affine matrix from image coordinates to drawing coordinates, both in [-1, 1]."""
     cos, sin = math.cos(math.radians(angle)) / size, math.sin(math.radians(angle)) / size
     rows = [[flip * cos, -flip * sin], [sin, cos]]
     return [[*row, -2 * (row[0] * x + row[1] * y)] for row in rows]

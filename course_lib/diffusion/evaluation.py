@@ -1,4 +1,4 @@
-"""The quality of generated pictures: accuracy by the judge, distance to real pictures, copying."""
+"""The quality of generated images: accuracy by the judge, distance to real images, copying."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,10 +16,10 @@ from course_lib.diffusion import text_to_image
 from course_lib.metrics.generation import frechet_distance
 from course_lib.sd.pipeline import StableDiffusion
 
-_BATCH = 20  # pictures generated at once
+_BATCH = 20  # images generated at once
 _CAPTION_HEIGHT = 14  # pixels
 
-Pictures = Float[Tensor, "pictures 3 _ _"]
+Images = Float[Tensor, "images 3 _ _"]
 
 
 def generate(
@@ -28,8 +28,8 @@ def generate(
     *,
     sampler: str = text_to_image.SAMPLER,
     steps: int = text_to_image.STEPS,
-) -> Pictures:
-    """One picture in [0, 1] for each pair of object and colour; picture n has the seed n."""
+) -> Images:
+    """One image in [0, 1] per pair of object and colour; image n has the seed n."""
     batches = []
     for start in range(0, len(pairs), _BATCH):
         prompts = [captioned.make_caption(*pair) for pair in pairs[start : start + _BATCH]]
@@ -46,7 +46,7 @@ def generate(
 
 
 @torch.no_grad()
-def judge_features(judge: judging.Judge, images: Pictures) -> Float[Tensor, "pictures features"]:
+def judge_features(judge: judging.Judge, images: Images) -> Float[Tensor, "images features"]:
     """The judge's features of images in [0, 1], computed in batches."""
     return torch.cat([judge.features(batch) for batch in images.split(50)])
 
@@ -54,21 +54,21 @@ def judge_features(judge: judging.Judge, images: Pictures) -> Float[Tensor, "pic
 def generation_metrics(
     model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str
 ) -> dict[str, float]:
-    """Measure one generated picture per pair of object and colour with the shipped judge.
+    """Measure one generated image per pair of object and colour with the shipped judge.
 
     Returns:
         ``object, colour, both``: the shares that the judge recognises. ``frechet``: the
-        :func:`frechet_distance` to as many real pictures of the same split; ``frechet_real``: that
-        of other real pictures, a lower bound. ``nearest``: the median RMS distance to the nearest
-        of 2,000 training pictures; ``nearest_real``: that of new real pictures. Copied pictures
-        would have a far smaller ``nearest``.
+        :func:`frechet_distance` to as many real images of the same split; ``frechet_real``: the
+        distance of other real images to these, a baseline. ``nearest``: the median RMS distance
+        to the nearest of 2,000 training images; ``nearest_real``: the same for new real images.
+        Copied images would have a far smaller ``nearest``.
     """
     judge = judging.load()
     images = generate(model, pairs)
-    real = _real_pictures(split, len(pairs), first=0)
-    more_real = _real_pictures(split, len(pairs), first=len(pairs))
+    real = _real_images(split, len(pairs), first=0)
+    more_real = _real_images(split, len(pairs), first=len(pairs))
     features, real_features, more_real_features = (
-        judge_features(judge, pictures) for pictures in (images, real, more_real)
+        judge_features(judge, batch) for batch in (images, real, more_real)
     )
     return judging.accuracy(judge.classify(images), pairs) | {
         "frechet": frechet_distance(features, real_features),
@@ -94,9 +94,9 @@ def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[s
 def preview_image(
     model: text_to_image.TextToImage, count: int = 96, columns: int = 12
 ) -> Image.Image:
-    """The picture shipped next to the card: generated pictures, not selected, with captions.
+    """The preview shipped next to the card: generated images, not selected, with captions.
 
-    Prompts alternate between seen and held-out combinations; picture n has the seed n.
+    Prompts alternate between seen and held-out combinations; image n has the seed n.
     """
     by_split = [text_to_image.prompt_pairs(split, count) for split in text_to_image.TEST_SPLITS]
     pairs = [pair for row in zip(*by_split, strict=True) for pair in row][:count]
@@ -112,20 +112,20 @@ def preview_image(
     return sheet
 
 
-def _real_pictures(split: str, count: int, first: int) -> Float[Tensor, "count 3 _ _"]:
+def _real_images(split: str, count: int, first: int) -> Float[Tensor, "count 3 _ _"]:
     seeds = range(10**6 + first, 10**6 + first + count)  # not used for training
     return torch.stack(
         [captioned.captioned_picture(seed, split=split, objects=OBJECTS).image for seed in seeds]
     )
 
 
-def _nearest_training_distance(images: Pictures) -> float:
-    distances = torch.cdist(images.flatten(1), _training_pictures()) / images[0].numel() ** 0.5
+def _nearest_training_distance(images: Images) -> float:
+    distances = torch.cdist(images.flatten(1), _training_images()) / images[0].numel() ** 0.5
     return float(distances.min(1).values.median())
 
 
 @cache
-def _training_pictures() -> Float[Tensor, "count values"]:
+def _training_images() -> Float[Tensor, "count values"]:
     return torch.stack(
         [captioned.captioned_picture(seed, objects=OBJECTS).image.flatten() for seed in range(2000)]
     )

@@ -16,12 +16,12 @@ class GuidanceResult(NamedTuple):
     """Measurements at one guidance scale."""
 
     guidance: float
-    object: float  # share of pictures in which the judge sees the right object
+    object: float  # share of images in which the judge sees the right object
     colour: float  # share with the right background colour
     both: float
-    diversity: float  # mean RMS distance between pictures of the same prompt
-    latent_std: float  # standard deviation of the latents; about 1 for real pictures
-    seconds: float  # per picture
+    diversity: float  # mean RMS distance between images of the same prompt
+    latent_std: float  # standard deviation of the latents; about 1 for real images
+    seconds: float  # per image
 
 
 def measure_guidance(
@@ -34,24 +34,24 @@ def measure_guidance(
     steps: int = text_to_image.STEPS,
     seed: int = 0,
 ) -> GuidanceResult:
-    """Generate pictures at one guidance scale and measure them.
+    """Generate images at one guidance scale and measure them.
 
     Args:
         model: the text-to-image pipeline, on any device.
-        judge: names the object and the colour of each picture.
+        judge: classifies the object and the colour of each image.
         pairs: the object and background colour of each prompt.
         guidance: the guidance scale.
-        images_per_pair: the number of pictures per pair, at least 2.
+        images_per_pair: the number of images per pair, at least 2.
         steps: the number of sampling steps.
-        seed: the seed of the first picture; the initial noise is the same at every scale.
+        seed: the seed of the first image; the initial noise is the same at every scale.
 
     Raises:
-        ValueError: if there are no pairs, or fewer than two pictures per pair to compare.
+        ValueError: if there are no pairs, or fewer than two images per pair.
     """
     if images_per_pair < 2 or not pairs:
         raise ValueError(
-            f"{images_per_pair} pictures of {len(pairs)} pairs: give at least one pair, and at "
-            "least 2 pictures per pair."
+            f"{images_per_pair} images of {len(pairs)} pairs: give at least one pair, and at "
+            "least 2 images per pair."
         )
     images, final_latents, seconds = [], [], 0.0
     for index, pair in enumerate(pairs):

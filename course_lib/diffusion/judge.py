@@ -1,7 +1,7 @@
-"""A classifier that judges generated pictures: which object, and which background colour?
+"""A classifier that evaluates generated images: which object, and which background colour?
 
-It is trained on augmented captioned pictures (geometry, blur, noise), unlike the text-to-image
-model, so that both do not rely on the same artefacts of the drawings.
+Unlike the text-to-image model, it is trained with augmentation (geometry, blur, noise), so that the
+two models do not rely on the same artefacts of the drawings.
 """
 
 import math
@@ -27,15 +27,15 @@ BATCH = 16
 LEARNING_RATE = 2e-3
 TEST_SPLITS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
 THRESHOLDS = {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}
-# The training seeds start here; test pictures and those of the other models have smaller seeds.
+# The training seeds start here; test images and other models' images have smaller seeds.
 _FIRST_TRAINING_SEED = 1_000_000_000
-_BATCH = 50  # images that are classified at once
+_BATCH = 50  # images classified at once
 
-Pictures = Float[Tensor, "batch 3 height width"]
+Images = Float[Tensor, "batch 3 height width"]
 
 
 class Verdict(NamedTuple):
-    """The predicted object and background colour of a picture."""
+    """The predicted object and background colour of an image."""
 
     name: str
     colour: str
@@ -50,24 +50,24 @@ class Judge(nn.Module):
         self.object = nn.Linear(Backbone.channels[-1], len(OBJECTS))
         self.colour = nn.Linear(Backbone.channels[-1], len(COLOURS))
 
-    def features(self, images: Pictures) -> Float[Tensor, "batch 128"]:
+    def features(self, images: Images) -> Float[Tensor, "batch 128"]:
         """The pooled features of images in [0, 1]; Frechet distances are computed from them."""
         return self.backbone(images)[-1].mean((2, 3))
 
     def forward(
-        self, images: Pictures
+        self, images: Images
     ) -> tuple[Float[Tensor, "batch objects"], Float[Tensor, "batch colours"]]:
-        """The scores of all objects and of all colours; images in [0, 1]."""
+        """The logits of the objects and of the colours; images in [0, 1]."""
         features = self.features(images)
         return self.object(features), self.colour(features)
 
     @torch.no_grad()
-    def classify(self, images: Pictures) -> list[Verdict]:
+    def classify(self, images: Images) -> list[Verdict]:
         """The most likely object and colour of each image; images in [0, 1], on any device."""
         device = next(self.parameters()).device
         verdicts = []
         for batch in images.split(_BATCH):
-            objects, colours = (scores.argmax(1).tolist() for scores in self(batch.to(device)))
+            objects, colours = (logits.argmax(1).tolist() for logits in self(batch.to(device)))
             verdicts += [
                 Verdict(OBJECTS[name], COLOURS[colour])
                 for name, colour in zip(objects, colours, strict=True)
@@ -77,19 +77,19 @@ class Judge(nn.Module):
 
 def loss(
     model: Judge,
-    images: Pictures,
+    images: Images,
     names: Int64[Tensor, " batch"],
     colours: Int64[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
     """The sum of both heads' cross-entropies, on augmented images."""
-    name_scores, colour_scores = model(augment(images))
-    return F.cross_entropy(name_scores, names) + F.cross_entropy(colour_scores, colours)
+    name_logits, colour_logits = model(augment(images))
+    return F.cross_entropy(name_logits, names) + F.cross_entropy(colour_logits, colours)
 
 
-def augment(images: Pictures) -> Pictures:
-    """Random rotation (20 degrees), scale (0.8 to 1.25), shift (a tenth), blur and noise.
+def augment(images: Images) -> Images:
+    """Random rotation (up to 20 degrees), scale (0.8 to 1.25), shift (a tenth), blur and noise.
 
-    Pixels from outside the image repeat the border, which has the background's colour.
+    Pixels outside the image repeat its border, which has the background's colour.
     """
 
     def uniform(low: float | int, high: float | int) -> Float[Tensor, " batch"]:
@@ -109,11 +109,11 @@ def augment(images: Pictures) -> Pictures:
     return images + uniform(0, 0.1)[:, None, None, None] * torch.randn_like(images)
 
 
-class _TrainingPictures(Dataset):
-    """Pictures with the indices of their object and colour.
+class _TrainingImages(Dataset):
+    """Images with the class indices of their object and colour.
 
-    They include the combinations held out from the text-to-image model: otherwise the judge would
-    learn that what is on purple cannot be a fox.
+    They include the combinations held out from the text-to-image model: otherwise the judge could
+    learn that an object on purple is never a fox.
     """
 
     def __len__(self) -> int:
@@ -154,15 +154,15 @@ def train(
     learning_rate: float = LEARNING_RATE,
     **options: Any,
 ) -> tuple[Judge, History]:
-    """Train on new pictures in every epoch; further ``options`` are those of :func:`fit_new`."""
+    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
     data = resampling.loader(
-        _TrainingPictures(), EXAMPLES_PER_EPOCH, batch_size=BATCH, workers=workers
+        _TrainingImages(), EXAMPLES_PER_EPOCH, batch_size=BATCH, workers=workers
     )
     return fit_new(Judge, loss, data, epochs, learning_rate=learning_rate, label="judge", **options)
 
 
 def evaluate(model: Judge, split: str, count: int) -> dict[str, float]:
-    """The :func:`accuracy` on ``count`` real test pictures of a split.
+    """The :func:`accuracy` on ``count`` real test images of a split.
 
     Raises:
         ValueError: if the split is unknown.
@@ -180,16 +180,16 @@ def accuracy(verdicts: Sequence[Verdict], expected: Sequence[tuple[str, str]]) -
     """The shares of correct verdicts.
 
     Args:
-        verdicts: of some pictures.
-        expected: the true object and colour of each of them.
+        verdicts: one per image.
+        expected: the true object and colour of each image.
 
     Returns:
-        The shares for ``object``, ``colour`` and ``both``.
+        The accuracies for ``object``, ``colour`` and ``both``.
     """
     pairs = list(zip(verdicts, expected, strict=True))
     correct = {
         "object": [verdict.name == name for verdict, (name, _) in pairs],
         "colour": [verdict.colour == colour for verdict, (_, colour) in pairs],
-        "both": [tuple(verdict) == tuple(truth) for verdict, truth in pairs],
+        "both": [tuple(verdict) == tuple(target) for verdict, target in pairs],
     }
     return {key: sum(values) / len(values) for key, values in correct.items()}

@@ -1,4 +1,4 @@
-"""The latents of the training pictures, encoded once before the training instead of every epoch."""
+"""The latents of the training images, encoded once before training, not in every epoch."""
 
 import hashlib
 import json
@@ -28,15 +28,15 @@ def encode_dataset(
     workers: int = 0,
     cache_file: Path | None = None,
 ) -> tuple[Float[Tensor, "count 4 16 16"], list[str]]:
-    """The latents and captions of the pictures with seeds 0 to ``count - 1`` of the split "seen".
+    """The latents and captions of captioned pictures: split "seen", seeds 0 to ``count - 1``.
 
     Args:
         count: the number of pictures.
-        objects: the names of the objects that the pictures may show.
+        objects: the names of the objects in the pictures.
         device: where to encode; the latents are returned on the CPU.
-        workers: processes that render pictures ahead of time.
-        cache_file: a safetensors file, for resumed runs. It is written if it is missing, or if it
-            holds the latents of other pictures or of a different autoencoder.
+        workers: the number of processes that render pictures in advance.
+        cache_file: a safetensors file, for resumed runs. It is written if it is missing or stale
+            (other pictures or a different autoencoder).
 
     Returns:
         The encoder's means times its ``scaling_factor``. They are not sampled: the noise is small

@@ -1,4 +1,4 @@
-"""The official weights of Stable Diffusion 1.x in lesson 7: finding, checking and loading them."""
+"""Finds, checks and loads the official weights of Stable Diffusion 1.x for lesson 7."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ ENV_VARIABLE = "COURSE_SD_WEIGHTS"
 
 
 def find() -> Path | None:
-    """The folder or file that ``COURSE_SD_WEIGHTS`` names, or None if it does not exist."""
+    """The path in the environment variable ``COURSE_SD_WEIGHTS``, or None if it does not exist."""
     value = os.environ.get(ENV_VARIABLE, "")
     path = Path(value).expanduser()
     return path if value and path.exists() else None
@@ -23,7 +23,7 @@ def describe(path: Path | None, device: torch.device) -> str:
 
     Args:
         path: the result of :func:`find`.
-        device: the device of the lesson.
+        device: the device that the lesson uses.
     """
     from course_lib.sd.licence import LICENCE
     from course_lib.sd.weights import inspect
@@ -41,7 +41,7 @@ def describe(path: Path | None, device: torch.device) -> str:
         return summary
     command = to_shell("course", "sd", "generate", "a red fox in the snow", "--weights", path)
     return (
-        f"{summary}\nWithout a CUDA GPU the next cell generates nothing: a picture takes minutes "
+        f"{summary}\nWithout a CUDA GPU the next cell generates nothing: an image takes minutes "
         f"on this machine. In a terminal: {command}"
     )
 
@@ -67,7 +67,7 @@ def _instructions(device: torch.device) -> str:
 
 
 def is_usable(path: Path | None, device: torch.device) -> bool:
-    """Whether the lesson can generate pictures: it needs complete weights and a CUDA GPU."""
+    """Whether the lesson can generate images: it needs complete weights and a CUDA GPU."""
     from course_lib.sd.weights import inspect
 
     try:

@@ -1,8 +1,8 @@
 """The optimal denoiser for a known, finite set of images: a reference for trained denoisers.
 
-If the images are equally likely and no others exist, Bayes' rule gives the probability that a noisy
-image stems from each of them. The best prediction in squared error is the posterior mean: Karras et
-al. (2022), arXiv:2206.00364, appendix B.3.
+If the images are equally likely and no others exist, Bayes' rule gives each image's probability,
+given its noisy version. The best prediction in squared error is the posterior mean: Karras et al.
+(2022), arXiv:2206.00364, appendix B.3.
 """
 
 import torch
@@ -15,7 +15,7 @@ Noisy = Float[Tensor, "batch *shape"]
 
 
 class OptimalDenoiser:
-    """Called like a trained denoiser: with noisy images and a time, it returns the noise."""
+    """Has the interface of a trained denoiser: noisy images and a time to the noise."""
 
     def __init__(self, clean: Float[Tensor, "images *shape"], schedule: NoiseSchedule) -> None:
         """``clean``: all images (or latents) that exist."""
@@ -42,9 +42,9 @@ class OptimalDenoiser:
 class GaussianDenoiser:
     """The optimal denoiser for images whose values are independent and Gaussian.
 
-    Its prediction has a closed form, and is smooth in the image and in the time: it tests samplers
-    and losses without a network. The prior is a Gaussian, so the posterior mean is the mean of two
-    guesses, weighted with their precisions.
+    Its prediction has a closed form, smooth in the image and in the time, for tests of samplers and
+    losses without a network. The posterior mean is the precision-weighted mean of the prior mean
+    and of the noisy image divided by alpha.
     """
 
     def __init__(self, mean: float, std: float, schedule: NoiseSchedule) -> None:
@@ -54,7 +54,7 @@ class GaussianDenoiser:
         self.alphas_cumprod = schedule.alphas_cumprod
 
     def __call__(self, x: Noisy, t: Int[Tensor, " batch"] | int) -> Noisy:
-        """The noise in ``x``; ``t``: one time for each image, or one for all."""
+        """The noise in ``x``; ``t``: one time per image, or one for all."""
         alpha_bar = self.alphas_cumprod[torch.as_tensor(t)].to(x)
         alpha_bar = alpha_bar.view(-1, *[1] * (x.ndim - 1))
         signal = alpha_bar * self.std**2

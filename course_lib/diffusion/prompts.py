@@ -1,7 +1,7 @@
-"""What the text-to-image model makes of a prompt: the form and the words that it was trained on.
+"""Compares a prompt with the text-to-image model's training captions: form and words.
 
-The website's pages have the same rule, in ``website/web/diffusion/captions.js``; tests compare the
-two.
+The website implements the same rules in ``website/web/diffusion/captions.js``; tests compare
+both.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,16 +16,16 @@ from course_lib.sd.tokenizer import Tokenizer
 NEGATIONS = ("no", "not", "without")
 _ARTICLES = ("a", "an", "any", "the")
 _KNOWN_WORDS = {"a", "an", "on", "background", *OBJECTS, *COLOURS}
-_DEFAULT_OBJECTS = ("fox", *OBJECTS)  # the first that the prompt does not exclude
+_DEFAULT_OBJECTS = ("fox", *OBJECTS)  # the first one not excluded is used
 _DEFAULT_COLOUR = "blue"
-_MAX_TYPING_ERRORS = 2  # in a word that still counts as meant
+_MAX_TYPING_ERRORS = 2  # the maximum for a spelling correction
 
 
 class PromptCheck(NamedTuple):
-    """What the model knows of a prompt.
+    """A prompt compared with the training captions.
 
-    ``objects`` and ``colour`` are those that the prompt names, ``excluded`` the objects after a
-    word such as "no". ``unknown``: the words, in lower case, that no training caption has.
+    ``objects`` and ``colour`` are named in the prompt; ``excluded``: the objects after a negation
+    such as "no"; ``unknown``: the words, in lower case, that no training caption contains.
     """
 
     is_trained: bool  # whether the prompt is a caption that the model could have been trained on
@@ -37,10 +37,9 @@ class PromptCheck(NamedTuple):
 
 
 def check_prompt(prompt: str, tokenizer: Tokenizer) -> PromptCheck:
-    """Compare a prompt with the captions of the training.
+    """Compare a prompt with the training captions.
 
-    ``tokenizer``: that of the model; a prompt with the tokens of a caption is one, so case and
-    spaces do not matter.
+    ``tokenizer``: the model's; token ids are compared, so case and spaces do not matter.
     """
     ids = tokenizer.tokenize(prompt)
     words = [word for word in tokenizer.decode(ids).split() if regex.match(r"[\p{L}\p{N}]", word)]
@@ -59,7 +58,7 @@ def check_prompt(prompt: str, tokenizer: Tokenizer) -> PromptCheck:
 
 
 def warnings_about(prompt: str, tokenizer: Tokenizer) -> list[str]:
-    """Sentences for the user about a prompt that the model was not trained for; else none."""
+    """Warnings for the user, if the prompt is not a training caption; else an empty list."""
     check = check_prompt(prompt, tokenizer)
     if check.is_trained:
         return []
@@ -79,16 +78,16 @@ def warnings_about(prompt: str, tokenizer: Tokenizer) -> list[str]:
 
 
 def describe_difference(check: PromptCheck, verdict: Verdict) -> str:
-    """What the judge sees in a picture, where that is not what its prompt names; else ``""``."""
+    """What the judge sees in an image, if its prompt asks for something else; otherwise ``""``."""
     seen = f"the judge sees {make_caption(*verdict)}"
     if not check.objects:
         return f"{seen}."
-    right = check.objects == (verdict.name,) and check.colour in (None, verdict.colour)
-    return "" if right else f"{seen}: not what you asked."
+    correct = check.objects == (verdict.name,) and check.colour in (None, verdict.colour)
+    return "" if correct else f"{seen}: not what you asked."
 
 
 def _named_objects(words: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The known objects in the order of the words, and whether a negation excludes them."""
+    """The known objects in order, each with whether a negation excludes it."""
     negated = False
     for word in words:
         name = _known_object(word)
@@ -114,7 +113,7 @@ def _nearest_object(words: Sequence[str], objects: Sequence[str], excluded: Sequ
 
 
 def _named_colour(words: Sequence[str]) -> str | None:
-    """The colour before the last "background"; without one there the last that is named."""
+    """The colour before the last "background"; if there is none, the last colour in the prompt."""
     before = _word_before_background(words)
     if before in COLOURS:
         return before
@@ -134,14 +133,14 @@ def _word_before_background(words: Sequence[str]) -> str:
 
 
 def _correct_spelling(words: Sequence[str], names: Collection[str]) -> str | None:
-    """The name that an unknown word seems to mean, with the fewest typing errors."""
+    """The name nearest to an unknown word by edit distance, if it is close enough."""
     best, fewest = None, _MAX_TYPING_ERRORS + 1
     for word in words:
         if len(word) < 3 or word in _KNOWN_WORDS:
             continue
         for name in names:
             if abs(len(word) - len(name)) >= fewest:
-                continue  # at least that many letters are added or missing
+                continue  # a lower bound of the edit distance
             errors = _edit_distance(word, name)
             if errors < fewest and errors < len(name) / 2:
                 best, fewest = name, errors
@@ -149,7 +148,7 @@ def _correct_spelling(words: Sequence[str], names: Collection[str]) -> str | Non
 
 
 def _edit_distance(a: str, b: str) -> int:
-    """Levenshtein's distance: the number of letters to change, add or remove."""
+    """Levenshtein distance: the minimum number of letters to change, insert or delete."""
     row = list(range(len(b) + 1))
     for i, letter in enumerate(a, start=1):
         above, row = row, [i]

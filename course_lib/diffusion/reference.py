@@ -1,4 +1,4 @@
-"""What the learner writes in lessons 6 and 7: used where an exercise isn't written yet.
+"""Reference solutions of the exercises of lessons 6 and 7, used until the learner's are written.
 
 See :func:`course_lib.checks.yours_or`. The models themselves use :mod:`course_lib.sd.samplers`.
 """
@@ -14,13 +14,13 @@ AlphaBars = Float[Tensor, " times"]
 
 
 def add_noise(x0: Images, noise: Images, alpha_bars: Float[Tensor, " batch"]) -> Images:
-    """Noisy images, each with its own alpha bar in [0, 1]."""
+    """Noisy images; ``alpha_bars``: one per image, in [0, 1]."""
     alpha_bars = alpha_bars.view(-1, *[1] * (x0.ndim - 1))
     return alpha_bars.sqrt() * x0 + (1 - alpha_bars).sqrt() * noise
 
 
 def zero_terminal_snr(alpha_bars: AlphaBars) -> AlphaBars:
-    """A schedule whose last signal rate is 0: Lin et al. (2023), arXiv:2305.08891, section 3.1."""
+    """A schedule whose last alpha is 0: Lin et al. (2023), arXiv:2305.08891, section 3.1."""
     alphas = alpha_bars.sqrt()
     shifted = alphas - alphas[-1]
     return (shifted * alphas[0] / shifted[0]) ** 2
@@ -56,7 +56,7 @@ def ddim_step(x: Images, noise_pred: Images, alpha_bar: float, next_alpha_bar: f
 def sample(
     denoiser: Callable, x: Images, timesteps: Sequence[int], alpha_bars: AlphaBars
 ) -> Images:
-    """DDIM from noise to images; the last step leads to no noise at all."""
+    """DDIM from noise to images; the last step ends without noise."""
     following = [float(alpha_bars[t]) for t in timesteps[1:]] + [1.0]
     for t, next_alpha_bar in zip(timesteps, following, strict=True):
         x = ddim_step(x, denoiser(x, t), float(alpha_bars[t]), next_alpha_bar)
@@ -66,7 +66,7 @@ def sample(
 def apply_guidance(
     predictions: Float[Tensor, "twice *shape"], guidance: float
 ) -> Float[Tensor, "batch *shape"]:
-    """Classifier-free guidance; the first half is predicted without the prompts."""
+    """Classifier-free guidance; the first half of ``predictions`` is unconditional."""
     uncond, cond = predictions.chunk(2)
     return uncond + guidance * (cond - uncond)
 
@@ -74,7 +74,7 @@ def apply_guidance(
 def keep_outside(
     x: Images, known: Images, noise: Images, mask: Float[Tensor, "1 1 _ _"], alpha_bar: float
 ) -> Images:
-    """``x`` where the mask is 1; elsewhere the known latent, with noise of this timestep."""
+    """``x`` where the mask is 1; elsewhere the known latent, noised to this timestep."""
     noisy = alpha_bar**0.5 * known + (1 - alpha_bar) ** 0.5 * noise
     return mask * x + (1 - mask) * noisy
 
@@ -99,5 +99,5 @@ def attention(
 def split_heads(
     x: Float[Tensor, "batch tokens channels"], heads: int
 ) -> Float[Tensor, "batch heads tokens share"]:
-    """Equal parts of the channels for each head."""
+    """Split the channels evenly among the heads."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)

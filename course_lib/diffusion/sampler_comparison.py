@@ -1,4 +1,4 @@
-"""Samplers compared: quality, time and discretisation error, with one model and the same noise."""
+"""Compares samplers with the same model and noise: quality, time and discretisation error."""
 
 import math
 import time
@@ -18,14 +18,14 @@ from course_lib.sd.samplers import SAMPLERS
 
 
 class SamplerResult(NamedTuple):
-    """Measurements of a sampler at one number of steps."""
+    """Measurements of a sampler with a number of steps."""
 
     sampler: str
     steps: int
-    seconds: float  # per picture, including the decoder
-    accuracy: float  # share in which the judge sees the right object and colour
-    frechet: float  # Frechet distance of the judge's features to those of real pictures
-    images: Float[Tensor, "pictures 3 _ _"]
+    seconds: float  # per image, including the decoder
+    accuracy: float  # share of images in which the judge sees the right object and colour
+    frechet: float  # Frechet distance to real images, in the judge's features
+    images: Float[Tensor, "images 3 _ _"]
 
 
 def measure_sampler(
@@ -37,14 +37,14 @@ def measure_sampler(
     judge: Judge,
     real_features: Float[Tensor, "real features"] | None = None,
 ) -> SamplerResult:
-    """Generate one picture for each pair of object and colour, and measure them.
+    """Generate one image per pair of object and colour, and measure them.
 
     Args:
         model: on any device.
-        pairs: objects and colours to generate; picture n has the seed n.
+        pairs: objects and colours to generate; image n has the seed n.
         sampler, steps: as for :meth:`StableDiffusion.generate`.
-        judge: names the object and the colour of each picture.
-        real_features: the judge's features of real pictures; without them ``frechet`` is NaN.
+        judge: classifies the object and the colour of each image.
+        real_features: the judge's features of real images; without them ``frechet`` is NaN.
     """
     start = time.perf_counter()
     images = generate(model, pairs, sampler=sampler, steps=steps)
@@ -76,7 +76,7 @@ def discretisation_error(
     samplers: Sequence[str],
     reference_steps: int = 200,
 ) -> dict[str, dict[int, float]]:
-    """The distance of a sampler's result to its own result in very many steps, from the same noise.
+    """The distance of a sampler's result to its result with many more steps, from the same noise.
 
     Args:
         denoiser: as for :func:`course_lib.diffusion.small_denoiser.sample`.
@@ -86,16 +86,17 @@ def discretisation_error(
         reference_steps: the number of steps of the reference.
 
     Returns:
-        By sampler and number of steps, the root mean squared difference.
+        The root mean squared difference, by sampler and number of steps.
 
     Raises:
         ValueError: if a sampler is unknown, or ``reference_steps`` does not exceed all ``steps``.
     """
     unknown = sorted(set(samplers) - set(SAMPLERS))
-    if unknown or reference_steps <= max(steps):
+    if unknown:
+        raise ValueError(f"Unknown samplers {unknown}: choose among {', '.join(SAMPLERS)}.")
+    if reference_steps <= max(steps):
         raise ValueError(
-            f"{unknown or reference_steps}: choose among {', '.join(SAMPLERS)}, and "
-            f"reference_steps above {max(steps)}."
+            f"reference_steps is {reference_steps}: give reference_steps above {max(steps)}."
         )
     errors: dict[str, dict[int, float]] = {}
     for name in samplers:

@@ -1,4 +1,4 @@
-"""A denoiser without text that trains in about a minute: lesson 6's own.
+"""Lesson 6's denoiser: unconditional, and trained in about a minute.
 
 It is Stable Diffusion's U-Net in a small configuration. Its cross-attention gets a single token of
 zeros. It works on latents or, with a different configuration, on pixels.
@@ -35,25 +35,25 @@ LEARNING_RATE = 2e-3
 
 Images = Float[Tensor, "batch channels height width"]  # pixels in [-1, 1], or latents
 Noisy = Float[Tensor, "batch *shape"]  # images, or points in a few dimensions
-NoisePredictor = Callable[[Tensor, int], Tensor]  # noisy images and their time to the noise
+NoisePredictor = Callable[[Tensor, int], Tensor]  # (noisy images, time) to noise
 
 
 class Denoiser(nn.Module):
     """Predicts the noise in noisy images or latents at time t.
 
     Internally the U-Net predicts v (Salimans and Ho, 2022, arXiv:2202.00512), from which the noise
-    follows. So even an untrained network is right where the input is nearly all noise.
+    follows. So even an untrained network is nearly right if the input is almost pure noise.
     """
 
     def __init__(self, config: UNetConfig = CONFIG) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel(config)
-        # The initial prediction is v = 0, its mean.
+        # The initial prediction is v = 0, the mean of v.
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
     def forward(self, x: Images, t: Int64[Tensor, " batch"] | int) -> Images:
-        """The noise in ``x``; ``t``: one time for each image, or one for all."""
+        """The noise in ``x``; ``t``: one time per image, or one for all."""
         no_text = x.new_zeros(len(x), 1, self.unet.config.cross_attention_dim)
         alpha, sigma = alpha_sigma(t, x)
         return sigma * x + alpha * self.unet(x, t, no_text)
@@ -62,7 +62,7 @@ class Denoiser(nn.Module):
 def alpha_sigma(t: Int64[Tensor, " batch"] | int, reference: Tensor) -> tuple[Tensor, Tensor]:
     """The factors of the clean image and of the noise at time t.
 
-    They have the dtype and device of ``reference``, and broadcast with it.
+    They have the dtype and device of ``reference``, and shapes that broadcast with it.
     """
     alpha_bar = SCHEDULE.alphas_cumprod[torch.as_tensor(t).cpu()]
     alpha_bar = alpha_bar.view(-1, *[1] * (reference.ndim - 1))
@@ -97,9 +97,10 @@ def decode(
 
 
 def loss(model: Callable[[Tensor, Tensor], Tensor], clean: Images) -> Float[Tensor, ""]:
-    """The squared error of the predicted noise, divided by alpha, at random times.
+    """The mean squared error of v, implied by the predicted noise, at random times.
 
-    Ho et al. (2020), arXiv:2006.11239, algorithm 1. Divided by alpha, the errors are those of v.
+    Ho et al. (2020), arXiv:2006.11239, algorithm 1. The error of v is the noise's error divided by
+    alpha.
     """
     t = torch.randint(SCHEDULE.num_train_timesteps, (len(clean),), device=clean.device)
     noise = torch.randn_like(clean)
@@ -117,10 +118,10 @@ def error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -> 
 
 
 def v_error_at(denoiser: NoisePredictor, clean: Images, t: int, seed: int = 0) -> float:
-    """The mean squared error of v at time t, which a prediction of the noise implies.
+    """The mean squared error of v at time t, implied by the predicted noise.
 
-    With a given noisy image, an error of the noise is alpha times the error of v. Always predicting
-    v = 0, its mean, gives about 1 at every time.
+    The error of v is the error of the noise divided by alpha. Always predicting v = 0, its mean,
+    gives about 1 at every time.
     """
     return error_at(denoiser, clean, t, seed) / float(SCHEDULE.alphas_cumprod[t])
 
@@ -136,7 +137,7 @@ def sample(
         x: Gaussian noise, on the denoiser's device.
         sampler: a name in ``SAMPLERS``.
         steps: as in :class:`course_lib.sd.samplers.Sampler`.
-        seed: of the noise that some samplers add in every step.
+        seed: of the noise that DDPM adds in every step.
     """
     run = SAMPLERS[sampler](SCHEDULE, steps)
     generator = torch.Generator().manual_seed(seed)

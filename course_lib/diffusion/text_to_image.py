@@ -1,7 +1,7 @@
-"""Stable Diffusion at a size that a laptop can train: the official classes, small configurations.
+"""Stable Diffusion small enough to train on a laptop: same classes, smaller configurations.
 
-It generates one of 24 objects on one of ten background colours. The autoencoder is that of lesson
-4, frozen; text encoder and denoiser are trained together, on latents encoded before the training.
+It generates one of 24 objects on one of ten background colours. The autoencoder is lesson 4's,
+frozen; text encoder and denoiser are trained together, on latents encoded before training.
 """
 
 from functools import cache
@@ -27,8 +27,8 @@ from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.training import distributed
 from course_lib.training.loop import History, fit_new
 
-# The first 16,384 of CLIP's ids include every word of the captions as a single token, and need a
-# third of the embedding table.
+# With the first 16,384 of CLIP's ids, every word of the captions is a single token, and the
+# embedding table is a third as large.
 TEXT_CONFIG = CLIPTextConfig(
     vocab_size=16_384,
     max_position_embeddings=16,
@@ -46,9 +46,9 @@ UNET_CONFIG = UNetConfig(
     attention_head_dim=4,
     norm_num_groups=16,
 )
-# The model predicts v, not the noise: at the noisiest times the input is almost the noise itself,
-# so a model could predict the noise without knowing anything about the picture. Sampling with few
-# steps depends on these times. Salimans and Ho (2022), arXiv:2202.00512.
+# The model predicts v, not the noise: at the noisiest times the input is almost pure noise, so the
+# noise could be predicted without any information about the image. Sampling with few steps depends
+# on these times. Salimans and Ho (2022), arXiv:2202.00512.
 SCHEDULE = NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing")
 EXAMPLES_PER_EPOCH = 10_000
 EPOCHS = 6  # of the first cycle of the shipped checkpoint
@@ -58,7 +58,7 @@ LEARNING_RATE = 8e-4
 # The probability of training without the prompt: arXiv:2207.12598, algorithm 1.
 PROMPT_DROPOUT = 0.1
 EMA_DECAY = 0.999
-# The default settings for generating and evaluating pictures.
+# The default settings for generating and evaluating images.
 SAMPLER = "dpm++"
 STEPS = 20
 GUIDANCE = 5.0
@@ -86,9 +86,9 @@ def loss(
     clean: Float[Tensor, "batch 4 height width"],
     ids: Int64[Tensor, "batch length"],
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the prediction at random times, with random prompt dropout.
+    """Mean squared error of the predicted v at random times, with random prompt dropout.
 
-    ``clean``: scaled latents; ``ids``: the tokens of their captions.
+    ``clean``: scaled latents; ``ids``: the token ids of their captions.
     """
     dropped = torch.rand(len(ids), 1, device=ids.device) < PROMPT_DROPOUT
     ids = torch.where(dropped, _empty_prompt().to(ids.device), ids)
@@ -99,7 +99,7 @@ def loss(
 
 
 def tokenizer() -> Tokenizer:
-    """CLIP's tokenizer with the first 16,384 of its ids."""
+    """CLIP's tokenizer with only the first 16,384 ids."""
     return Tokenizer(TEXT_CONFIG.vocab_size, TEXT_CONFIG.max_position_embeddings)
 
 
@@ -125,9 +125,9 @@ def to_pipeline(model: TextToImage) -> StableDiffusion:
 
 
 def prompt_pairs(split: str, count: int) -> list[tuple[str, str]]:
-    """Pairs of object and colour for testing, each combination equally often.
+    """Test pairs of object and colour, each combination about equally often, in random order.
 
-    ``split``: ``"seen"`` combinations, or ``"new-combinations"``.
+    ``split``: a key of ``captioned.SPLITS``, such as ``"seen"`` or ``"new-combinations"``.
     """
     held_out = captioned.SPLITS[split][1]
     pairs = [
@@ -141,7 +141,7 @@ def prompt_pairs(split: str, count: int) -> list[tuple[str, str]]:
 
 
 def make_model() -> TextToImage:
-    """An untrained model. Its initial prediction is v = 0, the mean."""
+    """An untrained model. Its initial prediction is v = 0, the mean of v."""
     model = TextToImage()
     nn.init.zeros_(model.unet.conv_out.weight)
     nn.init.zeros_(model.unet.conv_out.bias)
@@ -171,9 +171,9 @@ def train(
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> tuple[TextToImage, History]:
-    """Train the model; further ``options`` are those of :func:`fit_new`.
+    """Train the model; other ``options`` are passed to :func:`fit_new`.
 
-    The latents are saved in the folder of ``checkpoint``, for resumed runs.
+    The latents are cached in the folder of ``checkpoint``, for resumed runs.
     """
     cache_file = None if checkpoint is None else Path(checkpoint).with_name(_CACHE_FILE)
     with distributed.rank_zero_first():

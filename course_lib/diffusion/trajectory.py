@@ -1,4 +1,4 @@
-"""The path from noise to a picture, step by step: for the widget and the GIF of lesson 6."""
+"""The sampling trajectory from noise to an image, for the widget and the GIF of lesson 6."""
 
 from typing import NamedTuple
 
@@ -23,16 +23,16 @@ class Frame(NamedTuple):
 def record_trajectory(
     model: StableDiffusion, prompt: str, *, steps: int = 20, guidance: float = 5.0, seed: int = 0
 ) -> list[Frame]:
-    """Generate a picture with DDIM and record every step.
+    """Generate an image with DDIM and record every step.
 
     Returns:
-        One frame for each step, and one for the result.
+        One frame before each step, and one for the result.
 
     Raises:
         ValueError: as in :meth:`StableDiffusion.generate`.
     """
     side, channels = model.unet.config.sample_size, model.vae.config.latent_channels
-    # The initial noise of ``generate`` for the same seed.
+    # The same initial noise as in ``generate``.
     latents = [gaussian((1, channels, side, side), [torch.Generator().manual_seed(seed)])]
     model.generate(
         prompt,
@@ -67,8 +67,8 @@ def solve_x0(
 ) -> Float[Tensor, "batch *shape"]:
     """The clean latent that the model predicted in a DDIM step from ``x`` to ``next_x``.
 
-    ``x = alpha * x0 + sigma * eps``, and the same holds for ``next_x`` with the next factors: two
-    equations with the unknowns x0 and eps.
+    Solves two linear equations for x0 and eps: ``x = alpha * x0 + sigma * eps``, and the same for
+    ``next_x`` with the next factors.
     """
     alpha, sigma = alpha_sigma
     next_alpha, next_sigma = next_alpha_sigma

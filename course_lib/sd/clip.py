@@ -1,7 +1,7 @@
-"""The text encoder: 77 token ids become 77 vectors, each a function of its token and those before.
+"""The text encoder: 77 token ids become 77 vectors, each depending on its token and those before.
 
-The text half of CLIP, Radford et al. (2021), arXiv:2103.00020, section 2.4. The default
-configuration is that of Stable Diffusion 1.x: the text half of CLIP ViT-L/14.
+The text half of CLIP, Radford et al. (2021), arXiv:2103.00020, section 2.4. The defaults are
+those of Stable Diffusion 1.x: the text half of CLIP ViT-L/14.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class CLIPAttention(nn.Module):
 
 
 class CLIPEncoderLayer(nn.Module):
-    """Causal self-attention, then an MLP; both residual, with layer normalisation first."""
+    """Causal self-attention, then an MLP; both residual and pre-normalised."""
 
     def __init__(self, config: CLIPTextConfig) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class CLIPEncoderLayer(nn.Module):
     def forward(self, x: Vectors) -> Vectors:
         x = x + self.self_attn(self.layer_norm1(x))
         hidden = self.mlp["fc1"](self.layer_norm2(x))
-        # CLIP's QuickGELU, an approximation: Hendrycks and Gimpel (2016), arXiv:1606.08415,
+        # QuickGELU, an approximation of GELU: Hendrycks and Gimpel (2016), arXiv:1606.08415,
         # section 2.
         return x + self.mlp["fc2"](hidden * torch.sigmoid(1.702 * hidden))
 
@@ -88,7 +88,7 @@ class CLIPTextModel(nn.Module):
                 "position_embedding": nn.Embedding(config.max_position_embeddings, width),
             }
         )
-        # As in CLIP: torch's standard deviation of 1 would swamp the residual branches.
+        # As in CLIP: torch's default standard deviation of 1 would dominate the residual branches.
         for table in self.embeddings.values():
             nn.init.normal_(table.weight, std=0.02)
         layers = nn.ModuleList(CLIPEncoderLayer(config) for _ in range(config.num_hidden_layers))
@@ -96,7 +96,7 @@ class CLIPTextModel(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width, config.layer_norm_eps)
 
     def forward(self, ids: Int[Tensor, "batch length"]) -> Vectors:
-        """The context for the U-Net: a vector for each id of ``Tokenizer.encode``.
+        """The context for the U-Net: one vector per id of ``Tokenizer.encode``.
 
         Raises:
             ValueError: if a text has more than ``max_position_embeddings`` ids.

@@ -1,4 +1,4 @@
-"""The tensors of published weights, sorted into those of the three models and others."""
+"""The tensors of published weights: those of the three models, and others."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ class Contents:
     """The tensors of a file or folder.
 
     Attributes:
-        inside: for each of our names the file and the published name.
+        inside: the tensors of the three models: by our name, the file and the published name.
         outside: the published names of all other tensors.
     """
 
@@ -30,24 +30,24 @@ class Contents:
         return [*self.outside, *(published for _, published in self.inside.values())]
 
     def shape(self, name: str) -> list[int]:
-        """The shape of the tensor that has this name in our models; empty without such a tensor."""
+        """The shape of a tensor, by our name; empty if it is missing."""
         file, published = self.inside.get(name, (None, ""))
         return [] if file is None else file.shape(published)
 
     def has(self, model: str) -> bool:
-        """Whether there are tensors of a model."""
+        """Whether there are tensors of this model."""
         return any(name.startswith(f"{model}.") for name in self.inside)
 
-    def any_name(self, *beginnings: str) -> bool:
-        """Whether a published name begins with one of these texts."""
-        return any(name.startswith(beginnings) for name in self.names)
+    def any_name(self, *prefixes: str) -> bool:
+        """Whether a published name has one of these prefixes."""
+        return any(name.startswith(prefixes) for name in self.names)
 
 
 def open_contents(path: Path) -> tuple[Contents, list[str], list[str]]:
     """The tensors at ``path``, a folder in diffusers' layout or a single file.
 
     Returns:
-        The tensors; what is there twice; and notes on what is left out.
+        The tensors, the duplicates, and notes on ignored tensors, the latter two as sentences.
 
     Raises:
         ValueError: if files are missing or damaged.
@@ -67,7 +67,7 @@ def _open_folder(path: Path) -> tuple[Contents, list[str], list[str]]:
         tensors, unusual = open_model(path, name)
         found += [(name_inside(f"{name}.{key}"), key, file) for key, file in tensors.items()]
         if unusual:
-            notes.append(f"Read from {unusual}, the only weights there.")
+            notes.append(f"Read from {unusual}, the only .safetensors file there.")
     contents, problems, outside = _collect(found)
     return contents, problems, notes + outside
 
@@ -88,12 +88,12 @@ def _collect(
 
 
 def _note_on_outside(outside: list[str]) -> list[str]:
-    """A sentence on tensors of none of the three models, grouped by the first part of a name."""
+    """A sentence on tensors outside the three models, grouped by the first part of their name."""
     groups: dict[str, int] = {}
     for name in outside:
-        if not name.endswith("embeddings.position_ids"):  # the numbers 0 to 76
-            group = re.split(r"(?<=\.)", name)[0]
-            group = group + "*" if group.endswith(".") else group
+        if not name.endswith("embeddings.position_ids"):  # always 0 to 76
+            prefix = re.split(r"(?<=\.)", name)[0]
+            group = prefix + "*" if prefix.endswith(".") else prefix
             groups[group] = groups.get(group, 0) + 1
     if not groups:
         return []

@@ -1,4 +1,4 @@
-"""What a file of weights is that is not Stable Diffusion 1.x, and what to get instead."""
+"""Recognises weights other than Stable Diffusion 1.x, and says what to get instead."""
 
 import re
 from collections.abc import Callable
@@ -11,20 +11,20 @@ _COMPLETE = "Give a file with all three models, text encoder, U-Net and autoenco
 _LORA = re.compile(r"(^|[._])lora([._]|_[AB]\b|$)|\.(hada_w1_a|lokr_w1|lora_[AB])\b")
 # Inputs of the U-Net, beyond the 4 channels of a noisy latent.
 _MODELS_BY_CHANNELS = {
-    5: "the model that also gets a depth map (depth2img)",
-    7: "an upscaler, which also gets a small image",
+    5: "depth2img, which also gets a depth map",
+    7: "an upscaler, which also gets a low-resolution image",
     8: "InstructPix2Pix, which also gets the latent of an image",
     9: "an inpainting model, which also gets a mask and a masked image",
 }
-# The length of the text vectors that the U-Net attends to.
+# The width of the U-Net's text embeddings (cross_attention_dim).
 _MODELS_BY_FEATURES = {1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 
 
 def identify(contents: Contents) -> str | None:
-    """What the weights are, and what to do, as the rest of a sentence whose subject is their path.
+    """What the weights are, and what to do: a predicate to put after their path.
 
     Returns:
-        Such as ``"is a LoRA: ... Give ..."``; None if nothing particular is found.
+        For example ``"is a LoRA: ... Give ..."``; None if they are not recognised.
     """
     for rule in _RULES:
         answer = rule(contents)
@@ -36,11 +36,11 @@ def identify(contents: Contents) -> str | None:
 def _empty(contents: Contents) -> str | None:
     if contents.names:
         return None
-    return f"holds no tensors, at most a description. {_COMPLETE}."
+    return f"holds no tensors. {_COMPLETE}."
 
 
 def _addition(contents: Contents) -> str | None:
-    """Files that change or extend a model, and are none."""
+    """Files that change or extend a model: LoRA, textual inversion, ControlNet."""
     names = contents.names
     if any(map(_LORA.search, names)):
         kind = "contains a LoRA" if contents.has("unet") else "is a LoRA"
@@ -52,8 +52,8 @@ def _addition(contents: Contents) -> str | None:
         re.match(r"emb_params|string_to_|<.+>|clip_[lg]$", n) for n in names
     ):
         return (
-            "is a textual inversion: the vectors of one word. Give the complete model that it was "
-            "made for."
+            "is a textual inversion: the embeddings of one word. Give the complete model that it "
+            "was made for."
         )
     if contents.any_name("control_model.", "controlnet_") and not contents.has("unet"):
         return (
@@ -64,7 +64,7 @@ def _addition(contents: Contents) -> str | None:
 
 
 def _other_family(contents: Contents) -> str | None:
-    """Models of other sizes and layers."""
+    """Other versions and architectures."""
     family = None
     features = contents.shape(
         "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
@@ -91,12 +91,12 @@ def _other_inputs(contents: Contents) -> str | None:
     if channels and channels[0] in _MODELS_BY_CHANNELS:
         return (
             f"is {_MODELS_BY_CHANNELS[channels[0]]}: its U-Net has {channels[0]} input channels, "
-            "not 4. Give the model for text to image."
+            "not 4. Give the text-to-image model."
         )
     return None
 
 
-def _few_bits(contents: Contents) -> str | None:
+def _quantised(contents: Contents) -> str | None:
     types = sorted({file.dtype(name) for file, name in contents.inside.values()} - {*DTYPES})
     if types and any(t.startswith(("F8", "F4", "F6", "I8", "U8", "I4")) for t in types):
         return (
@@ -116,15 +116,15 @@ def _averages_only(contents: Contents) -> str | None:
 
 
 def _one_model(contents: Contents) -> str | None:
-    """One of the three models, with names that only it has."""
-    bare = {
+    """Weights of only one or two of the three models, recognised by their names."""
+    unprefixed = {
         "vae": contents.any_name(
             "encoder.conv_in", "decoder.conv_in", "encoder.down", "decoder.up"
         ),
         "unet": contents.any_name("input_blocks.", "time_embed", "down_blocks."),
         "text_encoder": contents.any_name("text_model.", "transformer.text_model."),
     }
-    present = [model for model in _TITLES if bare[model] or contents.has(model)]
+    present = [model for model in _TITLES if unprefixed[model] or contents.has(model)]
     if not present:
         return None
     missing = [_TITLES[model] for model in _TITLES if model not in present]
@@ -146,7 +146,7 @@ _RULES: tuple[Callable[[Contents], str | None], ...] = (
     _empty,
     _other_family,
     _other_inputs,
-    _few_bits,
+    _quantised,
     _addition,
     _averages_only,
     _one_model,

@@ -1,18 +1,18 @@
-"""Names of tensors: from every published name to the one in this folder's models."""
+"""Tensor names: maps every published name to the name in this folder's models."""
 
 import re
 
 MODEL_NAMES = ("text_encoder", "unet", "vae")
-# What a tensor of the three models begins with in a single file.
-_INSIDE = (
+# The prefixes of the three models' tensors, in single files and in folders.
+_PREFIXES = (
     "cond_stage_model.transformer.",
     "model.diffusion_model.",
     "first_stage_model.",
     *(f"{name}." for name in MODEL_NAMES),
 )
-# What is stored with the models and is no part of them: the positions 0 to 76, the parts of CLIP
-# that compare texts with images, and what the autoencoder's training used.
-_OUTSIDE = re.compile(
+# Stored with the models, but not part of them: the position ids 0 to 76, CLIP's image encoder and
+# projections, and the autoencoder's training loss and averaged weights.
+_EXCLUDED = re.compile(
     r"text_encoder\.(embeddings\.position_ids|logit_scale|text_projection\..+"
     r"|visual_projection\..+|vision_model\..+) | vae\.(loss|model_ema)\..+",
     re.VERBOSE,
@@ -20,27 +20,27 @@ _OUTSIDE = re.compile(
 
 
 def _unet_block(match: re.Match) -> str:
-    """``input_blocks.N.M`` and ``output_blocks.N.M`` as a level and a place in it.
+    """Map ``input_blocks.N.M`` and ``output_blocks.N.M`` to a level and an index in it.
 
-    The blocks are numbered in threes, in the encoder after conv_in. The last part of a third block
-    changes the resolution.
+    Each level has three blocks; in the encoder, block 0 is conv_in. The last layer of a level's
+    third block changes the resolution.
     """
     direction = "down" if match[1] == "in" else "up"
-    level, place = divmod(int(match[2]) - (direction == "down"), 3)
+    level, index = divmod(int(match[2]) - (direction == "down"), 3)
     if match[4]:
         return f"{direction}_blocks.{level}.{direction}samplers.0.conv"
-    return f"{direction}_blocks.{level}.{'attentions' if int(match[3]) else 'resnets'}.{place}"
+    return f"{direction}_blocks.{level}.{'attentions' if int(match[3]) else 'resnets'}.{index}"
 
 
 def _vae_block(match: re.Match) -> str:
-    """``down.N`` and ``up.N``: the original numbers levels from the finest, in the decoder too."""
+    """Map ``down.N`` and ``up.N``: in both, the original numbers the levels from the finest."""
     direction = match[1]
     level = int(match[2]) if direction == "down" else 3 - int(match[2])
     inner = f"resnets.{match[3]}" if match[3] else f"{direction}samplers.0"
     return f"{direction}_blocks.{level}.{inner}"
 
 
-# From every published name to ours; applied in this order. Only the autoencoder has a "coder".
+# From published names to ours, applied in this order. "coder" ends only the autoencoder's parts.
 _PUBLISHED_AND_OURS = (
     # The text encoder.
     (r"^cond_stage_model\.transformer\.", "text_encoder."),
@@ -78,9 +78,9 @@ _RENAMINGS = [(re.compile(pattern), ours) for pattern, ours in _PUBLISHED_AND_OU
 
 
 def our_name(name: str) -> str:
-    """Model and path, such as ``unet.conv_in.weight``, for a published key name.
+    """The name in our models, such as ``unet.conv_in.weight``, of a published tensor.
 
-    ``name``: as in a single file, or as in a folder's file with the model's name in front.
+    ``name``: as in a single file; or as in a folder's file, prefixed with the model's name.
     """
     for pattern, replacement in _RENAMINGS:
         name = pattern.sub(replacement, name)
@@ -89,7 +89,7 @@ def our_name(name: str) -> str:
 
 def name_inside(name: str) -> str | None:
     """:func:`our_name`, or None for a tensor that belongs to none of the three models."""
-    if not name.startswith(_INSIDE):
+    if not name.startswith(_PREFIXES):
         return None
     ours = our_name(name)
-    return None if _OUTSIDE.fullmatch(ours) else ours
+    return None if _EXCLUDED.fullmatch(ours) else ours

@@ -1,6 +1,6 @@
 """Layers that the autoencoder and the U-Net share: residual blocks, resampling, self-attention.
 
-Attributes are named as in the published checkpoints: a key of such a file is a path in this code.
+Attributes are named as in the published checkpoints, so keys match without conversion.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class ResnetBlock2D(nn.Module):
-    """A residual block: two convolutions, each after group normalisation and SiLU.
+    """A residual block: two times group normalisation, SiLU and convolution.
 
     He et al. (2016), arXiv:1512.03385, with the group normalisation of Wu and He (2018),
     arXiv:1803.08494.
@@ -28,9 +28,9 @@ class ResnetBlock2D(nn.Module):
     ) -> None:
         """
         Args:
-            groups: of the normalisations; must divide both numbers of channels.
-            eps: of the normalisations.
-            time_channels: the length of the time embedding; None for a block without one.
+            groups: of the group normalisations; must divide both numbers of channels.
+            eps: of the group normalisations.
+            time_channels: the length of the time embedding; None for a block without.
         """
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, in_channels, eps)
@@ -38,7 +38,7 @@ class ResnetBlock2D(nn.Module):
         self.time_emb_proj = nn.Linear(time_channels, out_channels) if time_channels else None
         self.norm2 = nn.GroupNorm(groups, out_channels, eps)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        # The residual connection needs as many channels as the output has.
+        # A 1x1 convolution matches the channels of the residual connection to the output.
         self.conv_shortcut = (
             nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
         )
@@ -56,10 +56,10 @@ class ResnetBlock2D(nn.Module):
 
 
 class Downsample2D(nn.Module):
-    """Half the resolution, by a convolution with stride 2."""
+    """Halve the resolution with a convolution of stride 2."""
 
     def __init__(self, channels: int, padding: int = 1) -> None:
-        """``padding``: of the convolution; 0 pads one row below and one column on the right."""
+        """``padding``: of the convolution; 0 zero-pads only the bottom and the right by one."""
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
 
@@ -70,7 +70,7 @@ class Downsample2D(nn.Module):
 
 
 class Upsample2D(nn.Module):
-    """Twice the resolution, by nearest-neighbour interpolation and a convolution."""
+    """Double the resolution with nearest-neighbour interpolation and a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Upsample2D(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch channels height width"], size: Sequence[int] | None = None
     ) -> Float[Tensor, "batch channels _ _"]:
-        """``size``: height and width of the result, where the halved side was odd."""
+        """``size``: height and width of the result; by default twice the input's."""
         size = size or [2 * side for side in x.shape[-2:]]
         return self.conv(F.interpolate(x, size, mode="nearest"))
 
@@ -92,7 +92,7 @@ class ImageAttention(nn.Module):
     """
 
     def __init__(self, channels: int, *, groups: int = 32, eps: float = 1e-6) -> None:
-        """``groups`` (a divisor of ``channels``) and ``eps`` are those of the normalisation."""
+        """``groups`` (a divisor of ``channels``) and ``eps``: of the group normalisation."""
         super().__init__()
         self.group_norm = nn.GroupNorm(groups, channels, eps)
         self.to_q = nn.Linear(channels, channels)
@@ -104,7 +104,7 @@ class ImageAttention(nn.Module):
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels height width"]:
         positions = self.group_norm(x).flatten(2).transpose(1, 2)  # batch, height * width, channels
-        # With an axis for the single head: torch's ONNX exporter takes queries of four axes only.
+        # Adds an axis for the single head: torch's ONNX exporter only takes queries with four axes.
         q, k, v = (layer(positions)[:, None] for layer in (self.to_q, self.to_k, self.to_v))
         attended = self.to_out[0](F.scaled_dot_product_attention(q, k, v)[:, 0])
         return x + attended.transpose(1, 2).reshape(x.shape)

@@ -2,7 +2,7 @@
 
 LICENCE = "CreativeML OpenRAIL-M"
 LICENCE_URL = "https://huggingface.co/spaces/CompVis/stable-diffusion-license"
-# The licence in our words.
+# A summary of the licence.
 LICENCE_SUMMARY = """\
 You may use, modify and share the weights, also commercially, and you are responsible for what you
 make with them. Attachment A of the licence lists the uses that are forbidden: breaking the law;
@@ -10,7 +10,7 @@ harming minors; false statements or personal data used to harm others; defamatio
 discrimination, and exploiting people's vulnerabilities; automated decisions about people's
 rights; medical advice; the administration of justice. If you pass the weights on, these
 restrictions go with them. No safety filter checks the images that are generated here."""
-# Several, because such addresses disappear, as the first one did in 2024.
+# Several, because such pages disappear, as the original one did in 2024.
 DOWNLOAD_PAGES = (
     # Version 1.5: a folder, and single files.
     "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",

@@ -1,4 +1,4 @@
-"""Where published weights are: folders in diffusers' layout, shards, single files, a cache."""
+"""Locates published weights: folders in diffusers' layout, shards, single files, hub caches."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ _MAX_LISTED = 12
 
 
 def resolve(path: str | Path) -> Path:
-    """The folder or file to read for what was given: ``~`` is expanded, a hub's cache followed.
+    """The folder or file to read: expands ``~``, and follows the hub's cache to a snapshot.
 
     The cache's layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
 
     Returns:
         A folder that contains at least one of ``text_encoder/``, ``unet/`` and ``vae/``, or a path
-        that is no folder.
+        that is not a folder.
 
     Raises:
-        ValueError: if a folder has nothing to read; the message says what to give instead.
+        ValueError: if the folder has no weights; the message says what to give instead.
     """
     path = Path(path).expanduser()
     if not path.is_dir() or _has_models(path):
@@ -39,7 +39,7 @@ def open_model(folder: Path, name: str) -> tuple[dict[str, TensorFile], str | No
         name: ``"text_encoder"``, ``"unet"`` or ``"vae"``.
 
     Returns:
-        For each tensor's name its file; and the name of the file if it is not a usual one.
+        The file of each tensor, by name; and the name of a file with a non-standard name, or None.
 
     Raises:
         ValueError: if there are no weights, or files are missing or damaged.
@@ -48,19 +48,21 @@ def open_model(folder: Path, name: str) -> tuple[dict[str, TensorFile], str | No
     if not folder.is_dir():
         raise ValueError(_missing(folder))
     stem = "model" if name == "text_encoder" else "diffusion_pytorch_model"
-    usual = (
+    standard = (
         f"{stem}.safetensors",
         f"{stem}.safetensors.index.json",
         f"{stem}.fp16.safetensors",
         f"{stem}.safetensors.index.fp16.json",
     )
-    # A link to nothing counts: opening it then says what is wrong.
+    # Broken links are included: opening them reports the problem.
     found = [
-        folder / file for file in usual if (folder / file).is_file() or _is_dead(folder / file)
+        folder / file
+        for file in standard
+        if (folder / file).is_file() or _is_broken_link(folder / file)
     ]
     others = sorted(folder.glob("*.safetensors"))
     if not found and len(others) != 1:
-        raise ValueError(_no_weights(folder, usual[0], [file.name for file in others]))
+        raise ValueError(_no_weights(folder, standard[0], [file.name for file in others]))
     file = found[0] if found else others[0]
     if file.suffix == ".json":
         return _open_shards(file), None
@@ -69,7 +71,7 @@ def open_model(folder: Path, name: str) -> tuple[dict[str, TensorFile], str | No
 
 
 def _open_shards(index: Path) -> dict[str, TensorFile]:
-    """The tensors that an index distributes over several files."""
+    """The tensors of several shards, by their index."""
     try:
         weight_map = dict(json.loads(index.read_text("utf-8-sig"))["weight_map"])
     except (OSError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -78,18 +80,20 @@ def _open_shards(index: Path) -> dict[str, TensorFile]:
         ) from error
     files: dict[str, TensorFile] = {}
     for name in weight_map.values():
-        # An index must not lead out of its folder.
+        # An index must not refer to files outside its folder.
         if not isinstance(name, str) or Path(name).name != name or name in ("", "..", "."):
-            raise ValueError(f"{index} names the file {shown(str(name))}: not in its own folder.")
+            raise ValueError(f"{index} lists {shown(str(name))}, which is outside its folder.")
         if name not in files:
             if not (index.parent / name).is_file():
-                raise ValueError(f"{index.parent / name} is missing, which {index.name} names.")
+                raise ValueError(
+                    f"{index.parent / name} is missing, but listed in {index.name}: download it."
+                )
             files[name] = TensorFile(index.parent / name)
     contents = {name: set(file.names) for name, file in files.items()}
-    lost = [key for key, name in weight_map.items() if key not in contents[name]]
-    if lost:
+    missing = [key for key, name in weight_map.items() if key not in contents[name]]
+    if missing:
         raise ValueError(
-            f"{index}: {shown(lost[0])} is not in {weight_map[lost[0]]}, where it should be. "
+            f"{index}: {shown(missing[0])} is not in {weight_map[missing[0]]}. "
             "Download the folder's files again, all of the same version."
         )
     return {key: files[name] for key, name in weight_map.items()}
@@ -99,13 +103,13 @@ def _has_models(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in MODEL_NAMES)
 
 
-def _is_dead(path: Path) -> bool:
-    """Whether this is a link to a file that does not exist, as in an incomplete cache."""
+def _is_broken_link(path: Path) -> bool:
+    """Whether the target of a link is missing, as in an incomplete cache."""
     return path.is_symlink() and not path.exists()
 
 
 def _snapshot(folder: Path) -> Path | None:
-    """The version that a repository's folder in the hub's cache holds; None for other folders."""
+    """The snapshot in a repository's folder of the hub's cache; None for other folders."""
     if folder.name == "snapshots":
         folder = folder.parent
     snapshots = [entry for entry in sorted(folder.glob("snapshots/*")) if entry.is_dir()]
@@ -119,7 +123,7 @@ def _snapshot(folder: Path) -> Path | None:
 
 
 def _advice(folder: Path) -> str:
-    """What to give instead of a folder that has no models."""
+    """What to give instead of a folder without models."""
     files = sorted(folder.glob("*.safetensors"))
     if folder.name in MODEL_NAMES and (files or (folder / "config.json").is_file()):
         title = _TITLES[folder.name]
@@ -143,7 +147,7 @@ def _advice(folder: Path) -> str:
 
 
 def _missing(folder: Path) -> str:
-    """Why one of the three folders may be missing."""
+    """The message for a missing model folder."""
     if (folder.parent / "transformer").is_dir():
         return (
             f"{folder} is missing: {folder.parent} has transformer/ instead, as Stable Diffusion 3 "
@@ -154,17 +158,16 @@ def _missing(folder: Path) -> str:
     )
 
 
-def _no_weights(folder: Path, usual: str, others: list[str]) -> str:
-    """What a model's folder has instead of its weights."""
+def _no_weights(folder: Path, standard: str, others: list[str]) -> str:
+    """The message for a model folder without usable weights."""
     if any("-of-" in name for name in others):
-        problem = f": shards without their index. Download {usual}.index.json too"
+        problem = f": shards without their index. Download {standard}.index.json too"
     elif others:
-        problem = f". Rename the file to use to {usual}"
+        problem = f". Rename the file to use to {standard}"
     else:
         problem = ", and no .safetensors file"
-    return (
-        f"{folder}: expected {usual}, found {_contents(folder)}{problem}.{_pickle_advice(folder)}"
-    )
+    found = f"{_contents(folder)}{problem}.{_pickle_advice(folder)}"
+    return f"{folder}: expected {standard}, found {found}"
 
 
 def _pickle_advice(folder: Path) -> str:

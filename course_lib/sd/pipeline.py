@@ -1,4 +1,4 @@
-"""The pipeline: from a prompt and a seed to an image, or from an image to a changed one.
+"""The pipeline: text-to-image and image-to-image generation.
 
 Rombach et al. (2022), arXiv:2112.10752, with classifier-free guidance: Ho and Salimans (2022),
 arXiv:2207.12598.
@@ -23,7 +23,7 @@ from course_lib.sd.vae import AutoencoderKL
 class StableDiffusion:
     """The parts of Stable Diffusion, and the noise schedule that its denoiser was trained with.
 
-    Each model may have a floating-point type of its own; they are on one device.
+    The models are on the same device; each may have a different floating-point dtype.
     """
 
     tokenizer: Tokenizer
@@ -61,19 +61,19 @@ class StableDiffusion:
 
         Args:
             prompt: what the image should show.
-            negative: what it should not show: the unconditional prompt of the guidance; None is the
-                empty one.
-            image: an image in [0, 1] to change, instead of starting from noise.
-            strength: how much of ``image`` may change, from above 0 to 1, everything.
-            guidance: the guidance scale; at 1 only the prompt counts, at half the cost.
+            negative: the negative prompt, which replaces the empty prompt in the guidance; None is
+                the empty prompt.
+            image: for image-to-image: the image to start from, in [0, 1], instead of noise.
+            strength: how much of ``image`` may change, in (0, 1]; 1 is everything.
+            guidance: the guidance scale; 1 disables guidance and halves the cost.
             sampler: a name in ``SAMPLERS``.
             steps, eta: as in :class:`Sampler`.
             seed: of the first image; the next ones have ``seed + 1`` and so on. An image does not
                 depend on the others of its batch.
             count: images per prompt.
-            height, width: in pixels; by default those of ``image``, or those the denoiser was
-                trained on.
-            callback: called after every step with its index from 0, its time and the latents.
+            height, width: in pixels; by default the size of the denoiser's training images; ignored
+                with ``image``, whose size is kept.
+            callback: called after every step with its index (from 0), its time and the latents.
 
         Raises:
             ValueError: if the sampler is unknown or a number is out of range.
@@ -86,7 +86,8 @@ class StableDiffusion:
             )
         if not prompts or count < 1:
             raise ValueError(
-                f"{count} images of {len(prompts)} prompts: at least one of both is needed."
+                f"{count} images of {len(prompts)} prompts: give at least one prompt and a "
+                "count of at least 1."
             )
         run = SAMPLERS[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
         generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts) * count)]
@@ -97,7 +98,7 @@ class StableDiffusion:
         reference = self.unet.conv_in.weight  # for the denoiser's device and dtype
         for index, t in enumerate(run.timesteps):
             model_input = (x * run.input_scale(t)).to(reference)
-            # With guidance the batch holds every latent twice: unconditional, then conditional.
+            # With guidance, the batch holds every latent twice: unconditional, then conditional.
             model_input = model_input.repeat(len(context) // len(x), 1, 1, 1)
             predictions = self.unet(model_input, t, context).float().split(len(x))
             uncond, cond = predictions[0], predictions[-1]
@@ -127,7 +128,7 @@ class StableDiffusion:
     def _context(
         self, prompts: Sequence[str], negative: str, count: int, guidance: float
     ) -> Float[Tensor, "batch tokens features"]:
-        """The encoded prompt of every image; with guidance, the negative prompt's before them."""
+        """The encoded prompt of each image; with guidance, preceded by as many negative prompts."""
         reference = self.unet.conv_in.weight
         ids, _ = self.tokenizer.encode([negative, *prompts])
         texts = self.text_encoder(ids.to(reference.device)).to(reference)
@@ -142,7 +143,7 @@ class StableDiffusion:
         width: int,
         first_timestep: int,
     ) -> Float[Tensor, "batch channels rows columns"]:
-        """Gaussian noise, or the latents of ``image`` with the noise of the first step added."""
+        """Gaussian noise; with ``image``, its latents, noised to ``first_timestep``."""
         reference, config = next(self.vae.parameters()), self.vae.config
         shape = (
             len(generators),

@@ -5,7 +5,7 @@
     for t in sampler.timesteps:
         x = sampler.step(model(x * sampler.input_scale(t), t), t, x)
 
-The notation is that of ``schedule.py``. A sampler keeps state between steps: create a new one for
+Notation: see ``schedule.py``. A sampler keeps state between steps: create a new one for
 every run.
 """
 
@@ -26,55 +26,58 @@ Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 def gaussian(shape: Sequence[int], generator: Generators = None) -> Float[Tensor, "..."]:
     """Standard Gaussian noise, drawn on the CPU so that every device gets the same values.
 
-    ``generator``: one for all images, or one for each.
+    ``generator``: one for the whole batch, or a sequence with one per image.
     """
     if generator is None or isinstance(generator, torch.Generator):
         return torch.randn(*shape, generator=generator)
-    images = [torch.randn(1, *shape[1:], generator=of_image) for of_image in generator]
-    return torch.cat(images)
+    noises = [torch.randn(1, *shape[1:], generator=image_rng) for image_rng in generator]
+    return torch.cat(noises)
 
 
 class Sampler:
-    """What all samplers share: the times, and alpha and sigma at each of them.
+    """Base class: the timesteps, and alpha and sigma at each of them.
 
     Attributes:
-        timesteps: the times at which the model is called, the noisiest first.
-        next_timestep: for each of them the time that a step leads to; -1 means no noise at all.
-        initial_scale: the factor for the Gaussian noise that a run starts from.
+        timesteps: the times at which the model is called, noisiest first.
+        next_timestep: the time after the step from each timestep; -1 is the clean image.
+        initial_scale: the factor of the initial Gaussian noise (diffusers: init_noise_sigma).
     """
 
     final_timestep = -1
-    starts_at_pure_noise = False  # whether a step from pure noise, with alpha 0, is defined
-    # With alpha 0, Euler's x would be infinite. diffusers starts from this alpha_bar, too.
-    least_alpha_bar = 0.0
+    supports_zero_terminal_snr = False  # whether a step from alpha 0 is defined
+    min_alpha_bar = 0.0
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
     ) -> None:
         """
         Args:
-            steps: from pure noise to an image.
-            strength: the fraction of the steps to run, the last ones; below 1 to change an image.
-            eta: how much new noise DDIM adds, from 0, none, to 1, as much as DDPM.
+            steps: the number of steps of a full run (strength 1).
+            strength: the fraction of the steps that are run, counted from the end; below 1 for
+                image-to-image.
+            eta: the amount of noise that DDIM adds in each step: 0 is none, 1 is as much as DDPM.
 
         Raises:
-            ValueError: if no step is left to run, the schedule has no room for ``steps``, or it
-                starts at pure noise and this sampler cannot.
+            ValueError: if no step is left to run, the schedule does not allow this number of steps,
+                or it has zero terminal SNR and this sampler does not support that.
         """
         count = int(steps * strength)
         if not 0 < strength <= 1 or count < 1:
             raise ValueError(
-                f"{steps} steps at strength {strength}: take more steps, or a strength up to 1."
+                f"{steps} steps at strength {strength}: strength must be in (0, 1], and steps * "
+                "strength at least 1."
             )
-        if schedule.rescale_betas_zero_snr and not self.starts_at_pure_noise:
-            able = [name for name, kind in SAMPLERS.items() if kind.starts_at_pure_noise]
+        if schedule.rescale_betas_zero_snr and not self.supports_zero_terminal_snr:
+            supported = [
+                name for name, sampler in SAMPLERS.items() if sampler.supports_zero_terminal_snr
+            ]
             raise ValueError(
-                f"{type(self).__name__} cannot start at pure noise, as rescale_betas_zero_snr asks "
-                f"for: choose one of {', '.join(able)}."
+                f"{type(self).__name__} does not support zero terminal SNR "
+                f"(rescale_betas_zero_snr): choose one of {', '.join(supported)}."
             )
         self.schedule = schedule
         self.eta = eta
-        alphas_cumprod = schedule.alphas_cumprod.clamp(min=self.least_alpha_bar)
+        alphas_cumprod = schedule.alphas_cumprod.clamp(min=self.min_alpha_bar)
         self.alphas_cumprod = alphas_cumprod.tolist()
         self.timesteps = schedule.timesteps(steps)[-count:]
         final = -1 if schedule.set_alpha_to_one else self.final_timestep
@@ -83,16 +86,16 @@ class Sampler:
         self.initial_scale = 1 / self.input_scale(self.timesteps[0])
 
     def alpha_sigma(self, t: int) -> tuple[float, float]:
-        """The factors of the clean image and of the noise at time t."""
+        """The factors of the clean image and of the noise at time t; -1 is the clean image."""
         alpha_bar = self.alphas_cumprod[t] if t >= 0 else 1.0
         return sqrt(alpha_bar), sqrt(1 - alpha_bar)
 
     def input_scale(self, t: int) -> float:
-        """The factor for ``x`` before it goes into the model."""
+        """The factor for the model's input ``x`` (diffusers: scale_model_input)."""
         return 1.0
 
     def predict_x0_eps(self, model_output: Images, t: int, x: Images) -> tuple[Images, Images]:
-        """The clean image and the noise that the model predicts for ``x`` at time t."""
+        """The predicted clean image and noise, from the model's output for ``x`` at time t."""
         alpha, sigma = self.alpha_sigma(t)
         if self.schedule.prediction_type == "epsilon":
             return (x - sigma * model_output) / alpha, model_output
@@ -101,7 +104,7 @@ class Sampler:
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         """``x`` at the next time, from the model's output at time t.
 
-        ``generator``: of the noise that DDPM and DDIM add.
+        ``generator``: random generator for the noise that DDPM and DDIM add.
         """
         raise NotImplementedError
 
@@ -115,16 +118,16 @@ class DDPM(Sampler):
         _, eps = self.predict_x0_eps(model_output, t, x)
         beta = 1 - (alpha / next_alpha) ** 2
         mean = next_alpha / alpha * (x - beta / sigma * eps)
-        std = sqrt(beta) * next_sigma / sigma  # the smaller of the two choices in section 3.2
+        std = sqrt(beta) * next_sigma / sigma  # section 3.2: the smaller choice, beta tilde
         return mean + std * gaussian(x.shape, generator).to(x) if std else mean
 
 
 class DDIM(Sampler):
     """Song et al. (2021), arXiv:2010.02502, equation 12."""
 
-    # "set_alpha_to_one" is false in Stable Diffusion: a trace of noise remains.
+    # "set_alpha_to_one" is false in Stable Diffusion: the noise of time 0 remains.
     final_timestep = 0
-    starts_at_pure_noise = True
+    supports_zero_terminal_snr = True
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         alpha, sigma = self.alpha_sigma(t)
@@ -138,12 +141,13 @@ class DDIM(Sampler):
 class Euler(Sampler):
     """Karras et al. (2022), arXiv:2206.00364, algorithm 1 without churn: Euler's method.
 
-    Its ``x`` is ``x0 + (sigma / alpha) * eps``: that of the other samplers divided by alpha. What
-    the paper calls sigma is ``sigma / alpha`` here.
+    Its ``x = x0 + (sigma / alpha) * eps`` is in the variance-exploding parametrisation: the other
+    samplers' ``x`` divided by alpha. The paper's sigma is ``sigma / alpha`` here.
     """
 
-    starts_at_pure_noise = True
-    least_alpha_bar = 2.0**-24
+    supports_zero_terminal_snr = True
+    # With alpha 0, x would be infinite. diffusers has the same minimum.
+    min_alpha_bar = 2.0**-24
 
     def input_scale(self, t: int) -> float:
         return self.alpha_sigma(t)[0]
@@ -159,34 +163,35 @@ class Euler(Sampler):
 class DPMSolverPP(Sampler):
     """Lu et al. (2022), arXiv:2211.01095, algorithm 2: DPM-Solver++(2M)."""
 
-    starts_at_pure_noise = True
-    least_alpha_bar = 2.0**-24
-    previous: tuple[Images, float] | None = None  # x0 and lambda of the step before
+    supports_zero_terminal_snr = True
+    min_alpha_bar = 2.0**-24
+    previous: tuple[Images, float] | None = None  # x0 and lambda of the previous step
 
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         alpha, sigma = self.alpha_sigma(t)
         next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
         x0, _ = self.predict_x0_eps(model_output, t, x)
-        log_snr = log(alpha / sigma)  # lambda in the paper
+        lambda_t = log(alpha / sigma)  # half the log-SNR
         extrapolated = x0
-        # The first step has no predecessor; a step to no noise at all has an infinite length.
+        # In the last step, sigma can be 0 and lambda infinite.
         if self.previous and next_sigma:
-            previous_x0, previous_log_snr = self.previous
-            ratio = (log(next_alpha / next_sigma) - log_snr) / (log_snr - previous_log_snr)
+            previous_x0, previous_lambda = self.previous
+            ratio = (log(next_alpha / next_sigma) - lambda_t) / (lambda_t - previous_lambda)
             extrapolated = x0 + ratio / 2 * (x0 - previous_x0)
-        self.previous = x0, log_snr
+        self.previous = x0, lambda_t
         return next_alpha * extrapolated + next_sigma / sigma * (x - alpha * extrapolated)
 
 
 class PNDM(Sampler):
     """Liu et al. (2022), arXiv:2202.09778: DDIM with a linear multistep method for the noise.
 
-    Equation 12, with fewer terms in the first steps. The first step is repeated with the mean of
+    Equation 12, with fewer terms in the first steps. This variant is called PLMS: without
+    Runge-Kutta steps (diffusers: ``skip_prk_steps``). The first step is repeated with the mean of
     the noise at its two ends (Heun's method). It is the default of Stable Diffusion 1.x.
     """
 
     final_timestep = 0
-    # Adams-Bashforth weights of orders 1 to 4, for the latest noise first.
+    # Adams-Bashforth weights of orders 1 to 4, latest noise first.
     multistep_weights = (
         (1,),
         (3 / 2, -1 / 2),
@@ -194,8 +199,8 @@ class PNDM(Sampler):
         (55 / 24, -59 / 24, 37 / 24, -9 / 24),
     )
     calls = 0
-    start: Images | None = None  # x before the first step
-    history: tuple[Images, ...] = ()  # the noise of the last four times, the latest first
+    first_step_x: Images | None = None  # x before the first step
+    history: tuple[Images, ...] = ()  # the last four noise predictions, latest first
 
     def __init__(
         self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
@@ -206,14 +211,14 @@ class PNDM(Sampler):
     def step(self, model_output: Images, t: int, x: Images, generator: Generators = None) -> Images:
         _, eps = self.predict_x0_eps(model_output, t, x)
         self.calls += 1
-        if self.calls == 2:  # the corrector of the first step: again from its start
-            t, x = self.timesteps[0], self.start
+        if self.calls == 2:  # the corrector of the first step
+            t, x = self.timesteps[0], self.first_step_x
             eps = (self.history[0] + eps) / 2
         else:
-            self.start = x
+            self.first_step_x = x
             self.history = (eps, *self.history[:3])
             weights = self.multistep_weights[len(self.history) - 1]
-            eps = sum(w * past for w, past in zip(weights, self.history, strict=True))
+            eps = sum(w * past_eps for w, past_eps in zip(weights, self.history, strict=True))
         alpha, sigma = self.alpha_sigma(t)
         next_alpha, next_sigma = self.alpha_sigma(self.next_timestep[t])
         return next_alpha * (x - sigma * eps) / alpha + next_sigma * eps

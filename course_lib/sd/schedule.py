@@ -1,4 +1,4 @@
-"""The noise schedule: how much of an image and how much noise there is at every time.
+"""The noise schedule: the factors of the clean image and of the noise at every time.
 
 Notation: at time t a noisy image is ``alpha * x0 + sigma * eps``, where ``x0`` is the clean image,
 ``eps`` standard Gaussian noise, ``alpha = sqrt(alpha_bar)`` and ``sigma = sqrt(1 - alpha_bar)``.
@@ -21,7 +21,7 @@ class NoiseSchedule:
     """The amount of noise at every time; fields are named as in ``scheduler_config.json``.
 
     Raises:
-        ValueError: if a setting is unknown, or a number is out of its range.
+        ValueError: if a setting has an unknown value or is out of range.
     """
 
     num_train_timesteps: int = 1000
@@ -29,15 +29,15 @@ class NoiseSchedule:
     beta_end: float = 0.012
     # What the model predicts: "epsilon", or "v_prediction" (arXiv:2202.00512, section 4).
     prediction_type: str = "epsilon"
-    # arXiv:2305.08891, table 2: "leading" counts up from steps_offset, "trailing" down from the
-    # last time, "linspace" goes evenly from the last time to the first.
+    # arXiv:2305.08891, table 2: "leading" counts up from steps_offset, "trailing" counts down from
+    # the last time, "linspace" is evenly spaced from the last time to the first.
     timestep_spacing: str = "leading"
     steps_offset: int = 1
-    # A beta for every time, instead of those between beta_start and beta_end.
+    # A beta for every time, instead of betas between beta_start and beta_end.
     trained_betas: Sequence[float] | None = None
-    # Whether the last time is pure noise: arXiv:2305.08891, section 3.1.
+    # Zero terminal SNR: the last time is pure noise. arXiv:2305.08891, section 3.1.
     rescale_betas_zero_snr: bool = False
-    # Whether the last step of DDIM and PNDM leads to no noise at all, not to the first time.
+    # Whether the last step of DDIM and PNDM leads to the clean image, not to time 0.
     set_alpha_to_one: bool = False
 
     def __post_init__(self) -> None:
@@ -54,14 +54,14 @@ class NoiseSchedule:
         else:
             betas = torch.tensor(self.trained_betas, dtype=torch.float64)
         alpha_bar = (1 - betas).cumprod(0)
-        return _end_at_pure_noise(alpha_bar) if self.rescale_betas_zero_snr else alpha_bar
+        return _zero_terminal_snr(alpha_bar) if self.rescale_betas_zero_snr else alpha_bar
 
     def add_noise(
         self, x0: Images, noise: Images, t: Int[Tensor, " batch"] | int
     ) -> tuple[Images, Images]:
-        """Noisy images at time t, and the training target of the model.
+        """Noisy images at time t, and the model's training target: the noise or v.
 
-        ``t``: one time for each image, or one for all.
+        ``t``: one time per image, or one for all.
         """
         alpha_bar = self.alphas_cumprod[torch.as_tensor(t).cpu()].view(-1, *[1] * (x0.ndim - 1))
         alpha, sigma = alpha_bar.sqrt().to(x0), (1 - alpha_bar).sqrt().to(x0)
@@ -69,10 +69,10 @@ class NoiseSchedule:
         return alpha * x0 + sigma * noise, target
 
     def timesteps(self, steps: int) -> list[int]:
-        """The times at which the model is called, the noisiest first.
+        """The times at which the model is called, noisiest first.
 
         Raises:
-            ValueError: if the schedule has no room for so many steps.
+            ValueError: if the schedule does not allow this number of steps.
         """
         total, stride = self.num_train_timesteps, self.num_train_timesteps // max(steps, 1)
         if self.timestep_spacing == "leading":
@@ -82,7 +82,7 @@ class NoiseSchedule:
         elif self.timestep_spacing == "linspace":
             distance = (total - 1) / max(steps - 1, 1)
             times = [round(i * distance) for i in reversed(range(steps))]
-            valid = 2 <= steps <= total  # one step would start at the end, without noise
+            valid = 2 <= steps <= total  # a single step would be at time 0, without noise
         else:
             times = [round(total - i * total / steps) - 1 for i in range(steps)]
             valid = 1 <= steps <= total
@@ -94,7 +94,7 @@ class NoiseSchedule:
         return times
 
     def _fitting_steps(self) -> str:
-        """The numbers of steps that always fit, in words."""
+        """The numbers of steps that are always valid, in words."""
         total = self.num_train_timesteps
         if self.timestep_spacing == "leading":
             return f"1 to {max(total // 10, 1)} steps"
@@ -102,7 +102,7 @@ class NoiseSchedule:
 
 
 def _check_schedule(schedule: NoiseSchedule) -> None:
-    """Raise a ValueError that names the setting that is wrong."""
+    """Raise a ValueError that names the invalid setting."""
     total, betas = schedule.num_train_timesteps, schedule.trained_betas
     if schedule.prediction_type not in ("epsilon", "v_prediction"):
         raise ValueError(
@@ -126,17 +126,17 @@ def _check_schedule(schedule: NoiseSchedule) -> None:
         if not isfinite(beta) or not 0 < beta < 1:
             raise ValueError(f"{name} is {beta}: give numbers between 0 and 1, both excluded.")
     if schedule.rescale_betas_zero_snr and (total < 2 or schedule.prediction_type == "epsilon"):
-        # Section 3.2 of the paper: in pure noise, its prediction says nothing about the image.
+        # Section 3.2: at pure noise, predicted noise carries no information about the image.
         raise ValueError(
-            "rescale_betas_zero_snr is True: that needs prediction_type v_prediction, and a "
+            "rescale_betas_zero_snr is True: it needs prediction_type v_prediction, and a "
             "num_train_timesteps of at least 2."
         )
 
 
-def _end_at_pure_noise(alpha_bar: Float[Tensor, " times"]) -> Float[Tensor, " times"]:
+def _zero_terminal_snr(alpha_bar: Float[Tensor, " times"]) -> Float[Tensor, " times"]:
     """A schedule whose last alpha is 0: Lin et al. (2024), arXiv:2305.08891, algorithm 1.
 
-    The alphas are shifted by the last one, and scaled so that the first one stays.
+    The alphas are shifted by the last one, then scaled so that the first one is unchanged.
     """
     alpha = alpha_bar.sqrt()
     return ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])) ** 2

@@ -1,7 +1,7 @@
-"""The noise schedule in ``scheduler/scheduler_config.json``: used as it says, or rejected by key.
+"""The noise schedule in ``scheduler/scheduler_config.json``; unsupported settings are rejected.
 
-The file belongs to one of diffusers' schedulers, which has defaults for what is missing. The
-schedule is a property of the weights; the sampler is a choice, here the file's own by default.
+The file configures one of diffusers' schedulers, whose defaults replace missing settings. The
+schedule is a property of the weights; the sampler is a choice, by default the one in the file.
 """
 
 import json
@@ -14,7 +14,7 @@ from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.settings import read_json, reject
 from course_lib.sd.tensor_files import shown
 
-# diffusers' schedulers that sample with such a schedule, and our sampler for each.
+# diffusers' schedulers, and our sampler for each.
 _SAMPLERS = {
     "DDPMScheduler": "ddpm",
     "DDIMScheduler": "ddim",
@@ -22,6 +22,7 @@ _SAMPLERS = {
     "DPMSolverMultistepScheduler": "dpm++",
     "PNDMScheduler": "pndm",
 }
+# Schedulers with a compatible noise schedule, but without a sampler here.
 _OTHER_SCHEDULERS = (
     "DEISMultistepScheduler",
     "DPMSolverSDEScheduler",
@@ -34,7 +35,7 @@ _OTHER_SCHEDULERS = (
     "LMSDiscreteScheduler",
     "UniPCMultistepScheduler",
 )
-# What diffusers takes for a setting that is missing; then what single schedulers take instead.
+# diffusers' defaults for missing settings; below, the defaults that differ by scheduler.
 _COMMON = {
     "num_train_timesteps": 1000,
     "beta_start": 0.0001,
@@ -84,7 +85,7 @@ _FIXED: dict[str, tuple] = {
     "use_lu_lambdas": _OFF,
     "variance_type": (None, "fixed_small"),
 }
-# They count only together with a setting that must be off; clip_sample is for pixels, and diffusers
+# They only apply together with a setting that must be off; clip_sample is for pixels, and diffusers
 # turns it off for latents.
 _WITHOUT_EFFECT = (
     "clip_sample",
@@ -99,12 +100,12 @@ _SCHEDULE = ("beta_schedule", *(field.name for field in fields(NoiseSchedule)))
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """What ``scheduler_config.json`` says.
+    """The contents of ``scheduler_config.json``.
 
     Attributes:
         schedule: the noise schedule.
-        sampler: a name in ``SAMPLERS``: the file's own sampler, or one that fits the schedule.
-        notes: what was read otherwise than it is written, in sentences.
+        sampler: a name in ``SAMPLERS``: the file's sampler, or one that supports the schedule.
+        notes: sentences on settings that are ignored or replaced.
     """
 
     schedule: NoiseSchedule = NoiseSchedule()
@@ -115,11 +116,11 @@ class ScheduleSettings:
 def read_schedule(file: Path) -> ScheduleSettings:
     """The noise schedule and the sampler of a ``scheduler_config.json``.
 
-    ``steps_offset`` 0, or none at all, is read as 1: diffusers' pipeline does so, since the first
-    published files had it wrong.
+    A missing ``steps_offset``, or 0, is read as 1, as in diffusers' pipeline: the first published
+    files were wrong.
 
     Raises:
-        ValueError: if the file cannot be read, or has a setting that our samplers do not have.
+        ValueError: if the file cannot be read, or has a setting that our samplers do not support.
     """
     settings = read_json(file)
     scheduler = settings.get("_class_name")
@@ -132,7 +133,7 @@ def read_schedule(file: Path) -> ScheduleSettings:
             if key in settings and settings[key] not in allowed:
                 raise ValueError(
                     f"{file}: {key} is {shown(repr(settings[key]))}, which the samplers here do "
-                    f"not have. Change it to {json.dumps(allowed[0])} to generate without it."
+                    f"not support. Change it to {json.dumps(allowed[0])} to generate without it."
                 )
     expected = "scaled_linear"
     if (
@@ -148,12 +149,12 @@ def read_schedule(file: Path) -> ScheduleSettings:
         schedule = _build(chosen | {"steps_offset": 1})
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    sampler = _choose(scheduler, schedule)
+    sampler = _choose_sampler(scheduler, schedule)
     return ScheduleSettings(schedule, sampler, tuple(_notes(file, settings, sampler)))
 
 
 def _build(chosen: dict[str, Any]) -> NoiseSchedule:
-    """The schedule, if the settings have the right types."""
+    """The schedule; raises a ValueError if a setting has the wrong type."""
     for key, value in chosen.items():
         default = NoiseSchedule.__dataclass_fields__[key].default
         if key == "trained_betas":
@@ -163,7 +164,7 @@ def _build(chosen: dict[str, Any]) -> NoiseSchedule:
         else:
             valid = type(value) is type(default)
         if not valid:
-            raise ValueError(f"{key} is {shown(repr(value))}, expected {default!r} or the like.")
+            raise ValueError(f"{key} is {shown(repr(value))}, expected a value like {default!r}.")
     betas = chosen.get("trained_betas")
     return NoiseSchedule(**chosen | {"trained_betas": None if betas is None else tuple(betas)})
 
@@ -172,12 +173,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _choose(scheduler: str | None, schedule: NoiseSchedule) -> str:
-    """The sampler of a file: its own, or the first one that accepts the schedule."""
-    own = _SAMPLERS.get(scheduler or "", "pndm")
-    if schedule.rescale_betas_zero_snr and not SAMPLERS[own].starts_at_pure_noise:
+def _choose_sampler(scheduler: str | None, schedule: NoiseSchedule) -> str:
+    """The scheduler's sampler; DDIM if that does not support the schedule."""
+    sampler = _SAMPLERS.get(scheduler or "", "pndm")
+    if schedule.rescale_betas_zero_snr and not SAMPLERS[sampler].supports_zero_terminal_snr:
         return "ddim"
-    return own
+    return sampler
 
 
 def _notes(file: Path, settings: dict[str, Any], sampler: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""The settings in published ``config.json`` files, each one used or rejected by its name.
+"""The settings in published ``config.json`` files; none is silently ignored.
 
-A setting that diffusers or transformers knows has one of three fates: it is a field of one of our
-configurations; it must have the value that Stable Diffusion 1.x implies (``_FIXED``); or it cannot
-change an image (``_WITHOUT_EFFECT``). What neither of them knows is reported by
-:func:`unknown_settings`. The noise schedule is in ``schedule_settings.py``.
+There are three kinds of settings known to diffusers or transformers: fields of our configurations;
+settings that must have the value of Stable Diffusion 1.x (``_FIXED``); and settings that cannot
+change an image (``_WITHOUT_EFFECT``). :func:`unknown_settings` lists all others. The noise
+schedule is in ``schedule_settings.py``.
 """
 
 import json
@@ -20,7 +20,7 @@ from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
 
 _OFF = (None, False)
-# By configuration: the values that a setting may have. Any other one means another architecture.
+# By configuration: the allowed values of a setting. Any other value means another architecture.
 _FIXED: dict[type, dict[str, Collection]] = {
     CLIPTextConfig: {"hidden_act": ("quick_gelu",)},
     UNetConfig: {
@@ -71,8 +71,8 @@ _FIXED: dict[type, dict[str, Collection]] = {
 }
 _PARTLY_FIXED: dict[type, str] = {UNetConfig: "up_block_types"}  # the mirrored down_block_types
 # Dropout and initialisation are for training, token ids and labels for other tasks. In diffusers,
-# upcast_attention and force_upcast change the type of numbers, sample_size of an autoencoder its
-# tiling; add_... sizes count only with an embedding that _FIXED excludes.
+# upcast_attention and force_upcast only change the dtype, an autoencoder's sample_size only its
+# tiling; the sizes of additional embeddings only apply to embeddings that _FIXED excludes.
 _WITHOUT_EFFECT: dict[type, Collection[str]] = {
     CLIPTextConfig: (
         "add_cross_attention",
@@ -112,43 +112,43 @@ _WITHOUT_EFFECT: dict[type, Collection[str]] = {
     ),
     AutoencoderConfig: ["force_upcast", "sample_size"],
 }
-# A missing one means 8 to transformers, and neither names nor shapes of tensors reveal it.
+# transformers' default is 8, and neither names nor shapes of tensors reveal the right number.
 _REQUIRED: dict[type, Collection[str]] = {CLIPTextConfig: ("num_attention_heads",)}
 _MAX_LAYERS = 64
 _OLD_SIZE = 64
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """What a settings file holds; a byte order mark is no mistake.
+    """The contents of a settings file; a byte order mark is allowed.
 
     Raises:
         ValueError: if it cannot be read, or is not a dictionary.
     """
     if not file.is_file():
-        raise ValueError(f"{file} is missing, which holds settings: download it.")
+        raise ValueError(f"{file} is missing: download it.")
     try:
         content = json.loads(file.read_text("utf-8-sig"))
     except (OSError, RecursionError, ValueError) as error:
         raise ValueError(f"{file} should hold the settings of a model: {error}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file} should hold the settings of a model, not a {type(content)}.")
+        raise ValueError(f"{file} should hold a dictionary, not a {type(content).__name__}.")
     return content
 
 
 def read_config(config_class: type, file: Path) -> Any:
     """A published ``config.json`` as a ``CLIPTextConfig``, ``UNetConfig`` or ``AutoencoderConfig``.
 
-    Missing settings have the dataclass's defaults.
+    The dataclass's defaults replace missing settings.
 
     Raises:
-        ValueError: if the file cannot be read, or belongs to another architecture; file and setting
-            are named.
+        ValueError: if the file cannot be read, or belongs to another architecture; the message
+            names file and setting.
     """
     settings = read_json(file)
     defaults = {field.name: field.default for field in fields(config_class)}
     for key in _REQUIRED.get(config_class, ()):
         if key not in settings:
-            raise ValueError(f"{file} does not have the setting {key}: add it, such as 12.")
+            raise ValueError(f"{file} lacks {key}: add it; it is 12 in the official weights.")
     for key, allowed in _FIXED[config_class].items():
         if key in settings and not _only(settings[key], allowed):
             reject(file, key, settings[key], next(iter(allowed)))
@@ -167,7 +167,7 @@ def read_config(config_class: type, file: Path) -> Any:
 
 
 def unknown_settings(config_class: type, file: Path) -> list[str]:
-    """The settings that neither we nor diffusers and transformers know, which changes nothing."""
+    """The settings that neither we nor diffusers or transformers know; they are ignored."""
     names = {field.name for field in fields(config_class)}
     names |= {*_FIXED[config_class], *_WITHOUT_EFFECT[config_class]}
     names.add(_PARTLY_FIXED.get(config_class, ""))
@@ -177,7 +177,7 @@ def unknown_settings(config_class: type, file: Path) -> list[str]:
 def is_size_of_old_version(config_class: type, settings: dict[str, Any]) -> bool:
     """Whether ``sample_size`` is below 64 and was written by diffusers before 0.9.
 
-    It was wrong in many files of that time, and diffusers generates at 64 then:
+    It was wrong in many files of that time; diffusers replaces it by 64:
     https://github.com/huggingface/diffusers, ``pipeline_stable_diffusion.py``.
     """
     version = re.match(r"(\d{1,4})\.(\d{1,4})", str(settings.get("_diffusers_version", "")))
@@ -197,7 +197,7 @@ def reject(file: Path, key: str, value: Any, expected: Any) -> None:
 
 
 def _only(value: Any, allowed: Collection) -> bool:
-    """Whether a setting, or each entry of a list for the levels, has one of the values."""
+    """Whether a setting, or every entry of a list with one entry per level, is allowed."""
     values = value if isinstance(value, list) and value else [value]
     # 1 is equal to True, but not the same setting.
     return all(
@@ -207,14 +207,14 @@ def _only(value: Any, allowed: Collection) -> bool:
 
 
 def _single(value: Any) -> Any:
-    """A number for all levels, where a list says the same for each."""
+    """The common value of a list with one equal entry per level; other values unchanged."""
     if isinstance(value, list) and value and all(entry == value[0] for entry in value):
         return value[0]
     return value
 
 
 def _is_valid(key: str, value: Any, default: Any) -> bool:
-    """Whether a value has the type of the default, and is a size or a positive finite number."""
+    """Whether a value has the default's type, and a number is positive and in range."""
     if isinstance(default, tuple):
         entries = value if isinstance(value, list) else []
         return bool(entries) and all(_is_valid("", entry, default[0]) for entry in entries)
@@ -223,16 +223,16 @@ def _is_valid(key: str, value: Any, default: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if isinstance(default, int):
-        most = _MAX_LAYERS if "layers" in key else 10**6
-        return isinstance(value, int) and 1 <= value <= most
+        limit = _MAX_LAYERS if "layers" in key else 10**6
+        return isinstance(value, int) and 1 <= value <= limit
     return math.isfinite(value) and value > 0
 
 
 def _check_up_blocks(config_class: type, file: Path, settings: dict[str, Any]) -> None:
-    """The decoder of a U-Net must mirror its encoder."""
+    """Reject a U-Net whose decoder does not mirror its encoder."""
     key = _PARTLY_FIXED.get(config_class, "")
     down = settings.get("down_block_types")
     if key in settings and isinstance(down, list):
-        expected = [str(kind).replace("Down", "Up") for kind in reversed(down)]
+        expected = [str(block_type).replace("Down", "Up") for block_type in reversed(down)]
         if settings[key] != expected:
             reject(file, key, settings[key], expected)

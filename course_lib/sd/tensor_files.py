@@ -1,8 +1,8 @@
-"""Safetensors files: names, types and shapes from the header, and the tensors one by one.
+"""Safetensors files: names, dtypes and shapes from the header; tensors read one by one.
 
 The layout is documented at https://huggingface.co/docs/safetensors: the length of the header in 8
-bytes, the header in JSON, then the numbers. The numbers are read into memory of their own. A mapped
-file would end the process with SIGBUS if it became shorter while it is in use.
+bytes, the header in JSON, then the data. The data is copied, not memory-mapped: if a mapped file
+were truncated while in use, SIGBUS would end the process.
 """
 
 import json
@@ -15,30 +15,33 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-# The types that weights may have.
+# The supported dtypes of weights.
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-# How a file begins that is something else.
-_BEGINNINGS = (
+# Magic bytes of other file types.
+_SIGNATURES = (
     (rb"PK\x03\x04", "a pickle"),
     (rb"\x80[\x02-\x05][^\x00]", "a pickle"),  # \x80\x02\0 is the length of a header
     (rb"GGUF", "a GGUF file"),
-    (rb"version https://git-lfs", "a pointer of Git LFS instead of the file: git lfs pull gets it"),
+    (
+        rb"version https://git-lfs",
+        "a Git LFS pointer instead of the file: run git lfs pull",
+    ),
     (rb"(?i)\s*<(!doctype|html|\?xml)", "a web page"),
 )
 PICKLE_SUFFIXES = (".ckpt", ".bin", ".pt", ".pth")
 PICKLE_ADVICE = (
-    "Pickled files (.ckpt, .bin) could run code and are never read: get the .safetensors files."
+    "Pickled files (.ckpt, .bin) can run code and are never read: get the .safetensors files."
 )
 _MAX_SHOWN = 100
 
 
 def shown(name: str) -> str:
-    """A tensor's name for a message: without control characters, and not endless."""
+    """A name for a message: control characters escaped, truncated."""
     text = name.encode("unicode_escape").decode()
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
@@ -47,14 +50,14 @@ class TensorFile:
     """The header of a safetensors file, and access to its tensors.
 
     Attributes:
-        path: of the file.
-        names: of the tensors, in the order of the header.
+        path: the file.
+        names: the tensors' names, in the order of the header.
     """
 
     def __init__(self, path: Path) -> None:
         """
         Raises:
-            ValueError: if the file is no complete safetensors file; the message says what it is.
+            ValueError: if it is not a complete safetensors file; the message says what it is.
         """
         self.path = path
         try:
@@ -70,7 +73,7 @@ class TensorFile:
         self.names = list(self._header)
 
     def dtype(self, name: str) -> str:
-        """The type as the header has it, such as ``"F16"``."""
+        """The dtype as written in the header, such as ``"F16"``."""
         return self._header[name]["dtype"]
 
     def shape(self, name: str) -> list[int]:
@@ -78,7 +81,7 @@ class TensorFile:
         return list(self._header[name]["shape"])
 
     def read(self, name: str) -> Tensor:
-        """A tensor whose type is in ``DTYPES``.
+        """Read a tensor whose dtype is in ``DTYPES``.
 
         Raises:
             ValueError: if the file can't be read any more, or has become shorter.
@@ -93,8 +96,8 @@ class TensorFile:
             raise ValueError(f"{self.path} can't be read any more: {error}.") from error
         if count < len(data):
             raise ValueError(
-                f"{self.path} has become shorter since it was opened: {shown(name)} is cut off. "
-                "Let the download finish, and start again."
+                f"{self.path} has become shorter since it was opened: {shown(name)} is truncated. "
+                "Let the download finish, then try again."
             )
         dtype, shape = DTYPES[self.dtype(name)], self.shape(name)
         if not data:
@@ -107,7 +110,7 @@ def _explain(path: Path, error: Exception) -> NoReturn:
     if path.is_symlink() and not path.exists():
         found = f"a link to {path.readlink()}, which does not exist: download it again"
     elif not path.is_file():
-        found = "No such file" if not path.exists() else "no file"
+        found = "No such file" if not path.exists() else "something that is not a file"
     else:
         found = _describe(path) or str(error)
     advice = f" {PICKLE_ADVICE}" if found == "a pickle" else ""
@@ -117,14 +120,14 @@ def _explain(path: Path, error: Exception) -> NoReturn:
 
 
 def _describe(path: Path) -> str | None:
-    """What a file that is no complete safetensors file is, as far as that can be known."""
+    """What an invalid safetensors file is; None if unknown."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
             start = file.read(32)
-            for beginning, kind in _BEGINNINGS:
-                if re.match(beginning, start):
-                    return kind
+            for signature, file_type in _SIGNATURES:
+                if re.match(signature, start):
+                    return file_type
             length = int.from_bytes(start[:8], "little")
             file.seek(8)
             header = file.read(length) if length < size else b""
@@ -144,4 +147,4 @@ def _describe(path: Path) -> str | None:
         return None
     if expected < size:
         return f"{size - expected:,} bytes after its end: download it again"
-    return f"only {size:,} of its {expected:,} bytes: let the download finish, or start it again"
+    return f"only {size:,} of its {expected:,} bytes: let the download finish, or restart it"

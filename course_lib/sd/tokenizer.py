@@ -1,8 +1,8 @@
 """CLIP's tokenizer: a prompt becomes 77 token ids.
 
 Byte-pair encoding, Sennrich et al. (2016), arXiv:1508.07909, section 3.2, as in CLIP, Radford et
-al. (2021), arXiv:2103.00020, section 2.4: a word starts as its bytes, and the pair that was learned
-first is merged first.
+al. (2021), arXiv:2103.00020, section 2.4: a word starts as its bytes, and the adjacent pair of the
+lowest rank is merged first.
 """
 
 import bz2
@@ -22,11 +22,11 @@ from course_lib.sd.tokenizer_files import AddedWord, TokenizerFiles, read_tokeni
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _SPECIAL = r"<\|(?:start|end)oftext\|>"
 _WORD = r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
-# Compiled, because the words of every prompt are split by them.
+# Compiled, because they split every prompt.
 _WORDS = regex.compile(_WORD)
 _SPANS = regex.compile(f"{_SPECIAL}|{_WORD}")
-# Merges are stored as text: bytes that do not print are written as U+0100 and up. The order is that
-# of the ids.
+# Merges are stored as text: non-printable bytes are written as U+0100 and up. The order of the
+# characters is the order of their ids.
 _PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _BYTE_TO_CHAR = {byte: chr(byte) for byte in _PRINTABLE}
 _BYTE_TO_CHAR |= {
@@ -39,14 +39,14 @@ class Tokenizer:
     """Text to token ids and back.
 
     The ids are, in this order: the 256 bytes, the 256 bytes at the end of a word, one id per merge,
-    the start token and the end token; then words that were added later, as by textual inversion
-    (Gal et al., 2022, arXiv:2208.01618), each with a single id.
+    the start token and the end token; then added words, such as those of textual inversion (Gal et
+    al., 2022, arXiv:2208.01618), one id each.
 
     Attributes:
         tokens: the token of each id.
         ids: the id of each token.
-        length: the number of ids that a prompt becomes.
-        merges: the pairs of tokens that are merged, in the order of their ids.
+        length: the context length: the number of ids per prompt, with start and end token.
+        merges: the pairs of tokens that are merged, by rank.
     """
 
     def __init__(
@@ -54,16 +54,17 @@ class Tokenizer:
     ) -> None:
         """
         Args:
-            vocab_size: the number of ids; below the default, the last merges are left out. With a
-                folder, the most that it may have: the vectors of the text encoder.
-            length: the number of ids that a prompt becomes, start and end included. With a folder,
-                the most that it may say.
-            folder: a published ``tokenizer/`` whose files replace the course's own merges.
+            vocab_size: the number of ids; below the default, the last merges are left out. With
+                ``folder``, the upper limit: the number of token embeddings of the text encoder.
+            length: the context length, with start and end token. With ``folder``, the upper limit
+                of its ``model_max_length``.
+            folder: a published ``tokenizer/`` that replaces the bundled CLIP merges.
 
         Raises:
-            ValueError: if there are fewer merges, or the folder is not CLIP's tokenizer.
+            ValueError: if ``vocab_size`` or ``length`` is out of range, or the folder does not hold
+                CLIP's tokenizer.
         """
-        files = read_tokenizer(Path(folder)) if folder else _own_files(vocab_size)
+        files = read_tokenizer(Path(folder)) if folder else _bundled_files(vocab_size)
         self.merges = files.merges
         chars = list(_BYTE_TO_CHAR.values())
         self.tokens = [
@@ -73,23 +74,25 @@ class Tokenizer:
             START,
             END,
         ]
-        self._byte_tokens = len(self.tokens)
-        self.ids = {token: number for number, token in enumerate(self.tokens)}
+        self._first_added_id = len(self.tokens)
+        self.ids = {token: token_id for token_id, token in enumerate(self.tokens)}
         if files.vocab not in (None, self.ids) or len(self.ids) != len(self.tokens):
             raise ValueError(
-                f"{folder}: its {len(files.vocab or {}):,} ids are not those that its "
-                f"{len(self.merges):,} merges give. Give a folder with CLIP's own ids."
+                f"{folder}: vocabulary and merges do not match ({len(files.vocab or {}):,} ids, "
+                f"{len(self.merges):,} merges). Use the files of one model."
             )
         added = _check_added(files.added, self.ids, folder)
         self.tokens += [word.content for word in added]
-        self.ids |= {word.content: word.number for word in added}
-        right_size = vocab_size >= len(self.ids) if folder else vocab_size == len(self.ids)
-        if not right_size or length < 3:
+        self.ids |= {word.content: word.token_id for word in added}
+        if length < 3:
+            raise ValueError(f"length is {length}: give at least 3.")
+        if folder and vocab_size < len(self.ids):
             raise ValueError(
-                f"{vocab_size:,} ids, prompts of {length} ids, {folder or 'own merges'}: there are "
-                f"{len(self.ids):,} ids. Give a vocab_size of 514 to 49,408, a length of at least "
-                "3, and a folder with CLIP's own ids."
+                f"{folder}: there are {len(self.ids):,} ids, but the text encoder's vocab_size is "
+                f"{vocab_size:,}. Use the files of one model."
             )
+        if not folder and vocab_size != len(self.ids):
+            raise ValueError(f"vocab_size is {vocab_size:,}: give 514 to 49,408.")
         if files.length is not None and not 3 <= files.length <= length:
             raise ValueError(
                 f"{folder}/tokenizer_config.json: model_max_length is {files.length}, but the text "
@@ -99,22 +102,22 @@ class Tokenizer:
         self._ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self._split = _WordSplitter(added)
         self._cache = {token: [self.ids[token]] for token in (START, END)}
-        self._cache |= {self._split.key(word): [word.number] for word in added}
+        self._cache |= {self._split.key(word): [word.token_id] for word in added}
 
     def tokenize(self, prompt: str) -> list[int]:
-        """The ids of a whole prompt, without start and end; case and extra spaces are lost."""
+        """The ids of the lower-cased prompt, not truncated, without start and end token."""
         return [
-            number
+            token_id
             for word in self._split(prompt)
-            for number in self._cache.get(word) or self._merge(word)
+            for token_id in self._cache.get(word) or self._bpe(word)
         ]
 
     def encode(
         self, prompts: str | Sequence[str]
     ) -> tuple[Int64[Tensor, "batch length"], list[int]]:
-        """The text encoder's input, and for each prompt the number of ids that were cut off.
+        """The text encoder's input, and for each prompt the number of truncated ids.
 
-        A row is the start token, the ids, and end tokens up to ``length``.
+        A row is the start token, the ids, and end tokens as padding up to ``length``.
         """
         prompts = [prompts] if isinstance(prompts, str) else prompts
         tokenized = [self.tokenize(prompt) for prompt in prompts]
@@ -126,31 +129,34 @@ class Tokenizer:
         return rows, [max(len(ids) - capacity, 0) for ids in tokenized]
 
     def pieces(self, ids: Sequence[int] | Int64[Tensor, " ids"]) -> list[str]:
-        """The text of each id. The end of a word is a space; part of a character is U+FFFD."""
-        return [self._bytes(int(number)).decode(errors="replace") for number in ids]
+        """The text of each id. The end of a word is a space; an incomplete character is U+FFFD."""
+        return [self._bytes(int(token_id)).decode(errors="replace") for token_id in ids]
 
     def decode(self, ids: Sequence[int] | Int64[Tensor, " ids"]) -> str:
-        """The text of all ids together, without start and end."""
-        inner = (int(number) for number in ids if self.tokens[int(number)] not in (START, END))
+        """The text of all ids together, without start and end token."""
+        inner = (int(n) for n in ids if self.tokens[int(n)] not in (START, END))
         return b"".join(map(self._bytes, inner)).decode(errors="replace").strip()
 
-    def _bytes(self, number: int) -> bytes:
-        if number >= self._byte_tokens:
-            return self.tokens[number].encode() + b" "
-        chars = self.tokens[number].removesuffix(WORD_END)
-        return bytes(_CHAR_TO_BYTE[char] for char in chars) + b" " * (chars != self.tokens[number])
+    def _bytes(self, token_id: int) -> bytes:
+        token = self.tokens[token_id]
+        if token_id >= self._first_added_id:
+            return token.encode() + b" "
+        chars = token.removesuffix(WORD_END)
+        return bytes(_CHAR_TO_BYTE[char] for char in chars) + b" " * (chars != token)
 
-    def _merge(self, word: str) -> list[int]:
-        """The ids of a word: the pair of the lowest rank is merged until none is left."""
+    def _bpe(self, word: str) -> list[int]:
+        """The ids of a word: merge the pair of the lowest rank until no adjacent pair has one."""
         pieces = [_BYTE_TO_CHAR[byte] for byte in word.encode()]
         pieces[-1] += WORD_END
-        none = len(self.merges)
+        no_rank = len(self.merges)
         while (
-            rank := min((self._ranks.get(pair, none) for pair in pairwise(pieces)), default=none)
-        ) < none:
+            rank := min(
+                (self._ranks.get(pair, no_rank) for pair in pairwise(pieces)), default=no_rank
+            )
+        ) < no_rank:
             left, right = self.merges[rank]
             merged = pieces[:1]
-            for piece in pieces[1:]:  # every such pair of the word, from its start
+            for piece in pieces[1:]:  # all occurrences, left to right
                 if piece == right and merged[-1] == left:
                     merged[-1] += piece
                 else:
@@ -160,9 +166,10 @@ class Tokenizer:
         return self._cache[word]
 
 
-def _own_files(vocab_size: int) -> TokenizerFiles:
-    """The course's own merges, the first ones."""
+def _bundled_files(vocab_size: int) -> TokenizerFiles:
+    """The first of the bundled CLIP merges."""
     packed = paths.data_path("clip", "merges.txt.bz2").read_bytes()
+    # 512 byte tokens and 2 special tokens have no merge; line 0 is a header.
     lines = bz2.decompress(packed).decode().split("\n")[1 : max(vocab_size - 513, 1)]
     return TokenizerFiles([tuple(line.split(" ")) for line in lines if line])
 
@@ -170,40 +177,42 @@ def _own_files(vocab_size: int) -> TokenizerFiles:
 def _check_added(
     added: Sequence[AddedWord], ids: dict[str, int], folder: str | Path | None
 ) -> list[AddedWord]:
-    """The added words in the order of their ids, which must follow those of the merges."""
-    new = sorted((word for word in added if word.content not in ids), key=lambda word: word.number)
-    moved = [word for word in added if ids.get(word.content, word.number) != word.number]
-    gaps = [word for number, word in enumerate(new, len(ids)) if word.number != number]
+    """The added words by id; their ids must directly follow CLIP's own."""
+    new = sorted((w for w in added if w.content not in ids), key=lambda word: word.token_id)
+    moved = [word for word in added if ids.get(word.content, word.token_id) != word.token_id]
+    gaps = [word for token_id, word in enumerate(new, len(ids)) if word.token_id != token_id]
     if moved or gaps:
         word = (moved or gaps)[0]
         raise ValueError(
-            f"{folder}: the added word {word.content!r} has the id {word.number:,}. CLIP's own ids "
-            f"end at {len(ids) - 1:,}, and those of added words follow without a gap."
+            f"{folder}: the added word {word.content!r} has the id {word.token_id:,}. CLIP's own "
+            f"ids end at {len(ids) - 1:,}; ids of added words must follow without a gap."
         )
     return new
 
 
 class _WordSplitter:
-    """Text to words, single digits, runs of signs, and the tokens that stay whole."""
+    """Text to words, single digits, runs of punctuation and symbols, and special or added tokens,
+    which are never split.
+    """
 
     def __init__(self, added: Sequence[AddedWord]) -> None:
-        exact = [regex.escape(word.content) for word in added if not word.any_case]
-        self._whole = "|".join([_SPECIAL, *sorted(exact, key=len, reverse=True)])
-        keys = sorted((self.key(word) for word in added if word.any_case), key=len, reverse=True)
-        # Among words that begin at the same letter the longest one counts.
+        exact = [regex.escape(word.content) for word in added if not word.case_insensitive]
+        self._unsplit = "|".join([_SPECIAL, *sorted(exact, key=len, reverse=True)])
+        keys = sorted((self.key(w) for w in added if w.case_insensitive), key=len, reverse=True)
+        # Longest match first, among added words that match at the same position.
         self._added = "|".join(r"\s+".join(map(regex.escape, key.split(" "))) for key in keys)
 
     @staticmethod
     def key(word: AddedWord) -> str:
-        """How the splitter returns an added word."""
-        if not word.any_case:
+        """The form in which the splitter yields an added word."""
+        if not word.case_insensitive:
             return word.content
         return regex.sub(r"\s+", " ", _normalise(word.content))
 
     def __call__(self, prompt: str) -> Iterator[str]:
-        """In lower case, except for start and end tokens and exact words, which stay as typed."""
-        for part in regex.split(f"({self._whole})", prompt):
-            if regex.fullmatch(self._whole, part):
+        """Yield the pieces in lower case, except special tokens and case-sensitive added words."""
+        for part in regex.split(f"({self._unsplit})", prompt):
+            if regex.fullmatch(self._unsplit, part):
                 yield part
             elif self._added:
                 for piece in regex.split(f"({self._added})", _normalise(part)):
@@ -222,5 +231,5 @@ def _normalise(text: str) -> str:
 
 def _split_words(text: str) -> Iterator[str]:
     for span in _SPANS.findall(text):
-        # What becomes such a token only in lower case is three words.
+        # Special tokens match exactly: "<|StartOfText|>" is ordinary text, three pieces.
         yield from _WORDS.findall(span)

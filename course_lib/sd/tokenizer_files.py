@@ -1,7 +1,7 @@
-"""A published ``tokenizer/``: its merges, ids, added words and settings, as they are written.
+"""Reads a published ``tokenizer/``: merges, ids, added words and settings.
 
-transformers wrote ``merges.txt`` and ``vocab.json`` up to version 4, and writes ``tokenizer.json``
-since version 5: https://huggingface.co/docs/tokenizers.
+transformers writes ``merges.txt`` and ``vocab.json`` up to version 4, and ``tokenizer.json`` from
+version 5 on: https://huggingface.co/docs/tokenizers.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
-# Settings and the values that CLIP's tokenizer for Stable Diffusion 1.x implies.
+# Settings, and the values that they have in Stable Diffusion 1.x.
 _FIXED = {
     "add_prefix_space": False,
     "bos_token": _START,
@@ -27,31 +27,32 @@ _FIXED_MODEL = {
     "type": ("BPE", None),
 }
 _NORMALIZERS = ["NFC", "Replace", "Lowercase"]
-# transformers writes this number where no length is known.
+# From this value on, transformers' model_max_length means "unknown".
 _NO_LENGTH = 10**9
 
 
 @dataclass(frozen=True)
 class AddedWord:
-    """A word with an id of its own.
+    """An added token (transformers: ``AddedToken``).
 
-    ``any_case``: whether it is found in text of any case, as transformers does by default.
+    ``case_insensitive``: whether the prompt is lower-cased before matching (the default in
+    transformers, where it is called ``normalized``).
     """
 
     content: str
-    number: int
-    any_case: bool = True
+    token_id: int
+    case_insensitive: bool = True
 
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """What a tokenizer's files hold.
+    """The contents of a tokenizer's files.
 
     Attributes:
-        merges: the pairs of tokens, in their order.
+        merges: the pairs of tokens, by rank.
         vocab: the id of each token, without the added words; None if there is no such table.
-        added: start and end tokens may be among them.
-        length: the number of ids that a prompt becomes; None if the files do not say.
+        added: the added words; may include start and end token.
+        length: ``model_max_length``; None if it is unknown.
     """
 
     merges: list[tuple[str, ...]]
@@ -64,35 +65,35 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     """The files of a published tokenizer.
 
     Raises:
-        ValueError: if files are missing or damaged, or a setting is not that of CLIP's tokenizer;
-            file and setting are named.
+        ValueError: if files are missing or damaged, or a setting differs from CLIP's tokenizer;
+            the message names file and setting.
     """
-    whole = folder / "tokenizer.json"
+    single_file = folder / "tokenizer.json"
     added: dict[str, AddedWord] = {}
     try:
-        if (folder / "merges.txt").is_file() or not whole.is_file():
+        if (folder / "merges.txt").is_file() or not single_file.is_file():
             lines = (folder / "merges.txt").read_text("utf-8-sig").split("\n")[1:]
             merges = [tuple(line.split(" ")) for line in lines if line]
             vocab = _load(folder / "vocab.json")
         else:
-            merges, vocab = _read_model(whole)
+            merges, vocab = _read_model(single_file)
     except OSError as error:
         raise ValueError(
             f"{folder}: a tokenizer's folder holds merges.txt and vocab.json, or tokenizer.json. "
-            f"Here: {error}."
+            f"Download the missing files. ({error})"
         ) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{whole} is not CLIP's tokenizer: {error!r}.") from error
-    if whole.is_file():
-        _collect(added, whole, _load(whole).get("added_tokens") or [])
+        raise ValueError(f"{single_file} is not CLIP's tokenizer: {error!r}.") from error
+    if single_file.is_file():
+        _collect(added, single_file, _load(single_file).get("added_tokens") or [])
     settings = _read_settings(folder)
     decoder = settings.get("added_tokens_decoder") or {}
     if isinstance(decoder, dict):
-        entries = [{"id": number, **entry} for number, entry in decoder.items()]
+        entries = [{"id": token_id, **entry} for token_id, entry in decoder.items()]
         _collect(added, folder / "tokenizer_config.json", entries)
     if (folder / "added_tokens.json").is_file():
         words = _load(folder / "added_tokens.json")
-        entries = [{"id": number, "content": word} for word, number in words.items()]
+        entries = [{"id": token_id, "content": word} for word, token_id in words.items()]
         _collect(added, folder / "added_tokens.json", entries)
     return TokenizerFiles(merges, vocab, tuple(added.values()), settings.get("model_max_length"))
 
@@ -101,14 +102,16 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8-sig"))
     except (RecursionError, ValueError) as error:
-        raise ValueError(f"{file}, of merges.txt and vocab.json: {error}.") from error
+        raise ValueError(
+            f"{file} is not valid JSON: download the tokenizer's files again. ({error})"
+        ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file} should be a dictionary, as CLIP's own ids are.")
+        raise ValueError(f"{file} should hold a dictionary: download the tokenizer's files again.")
     return content
 
 
 def _read_model(file: Path) -> tuple[list[tuple[str, ...]], dict[str, int]]:
-    """Merges and ids of a ``tokenizer.json``."""
+    """Merges and vocabulary of a ``tokenizer.json``."""
     content = _load(file)
     model = content["model"]
     for key, allowed in _FIXED_MODEL.items():
@@ -117,7 +120,7 @@ def _read_model(file: Path) -> tuple[list[tuple[str, ...]], dict[str, int]]:
     parts = [part["type"] for part in content["normalizer"].get("normalizers", [])]
     if parts != _NORMALIZERS:
         _reject(file, "normalizer", parts, _NORMALIZERS)
-    # A merge is a text with a space up to version 0.19 of tokenizers, then a list.
+    # A merge is a string with a space up to version 0.19 of tokenizers, a list from 0.20 on.
     merges = [
         tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]
     ]
@@ -147,25 +150,28 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 
 def _collect(added: dict[str, AddedWord], file: Path, entries: list[Any]) -> None:
-    """Check added words, and put those that are not there yet into ``added``."""
+    """Check added words, and add the new ones to ``added``."""
     for entry in entries:
         try:
-            content, number = entry["content"], int(entry["id"])
+            content, token_id = entry["content"], int(entry["id"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file}: an added word without content or id: {error!r}.") from error
         if not isinstance(content, str) or not content.strip():
             _reject(file, "content of an added word", content, "<word>")
         if content in (_START, _END):
-            added.setdefault(content, AddedWord(content, number, False))
+            added.setdefault(content, AddedWord(content, token_id, False))
             continue
         for key in ("lstrip", "rstrip", "single_word"):
             if entry.get(key):
                 _reject(file, f"{key} of the added word {content!r}", entry[key], False)
         known = added.setdefault(
-            content, AddedWord(content, number, bool(entry.get("normalized", True)))
+            content, AddedWord(content, token_id, bool(entry.get("normalized", True)))
         )
-        if known.number != number:
-            raise ValueError(f"{file}: {content!r} has the id {number}, elsewhere {known.number}.")
+        if known.token_id != token_id:
+            raise ValueError(
+                f"{file}: {content!r} has the id {token_id}, elsewhere {known.token_id}. Use the "
+                "files of one model."
+            )
 
 
 def _reject(file: Path, key: str, value: Any, expected: Any) -> None:

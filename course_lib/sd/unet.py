@@ -1,7 +1,7 @@
 """The denoiser: a U-Net that predicts the noise in a latent of 4 x 64 x 64, given time and text.
 
-Rombach et al. (2022), arXiv:2112.10752, section 3.3: its feature maps attend to themselves and to
-the text. The default configuration is that of Stable Diffusion 1.x.
+Rombach et al. (2022), arXiv:2112.10752, section 3.3: self-attention within its feature maps, and
+cross-attention to the text. The defaults are those of Stable Diffusion 1.x.
 """
 
 import math
@@ -30,14 +30,14 @@ class UNetConfig:
     mirrors the encoder.
     """
 
-    sample_size: int = 64  # the side of the latents in training
+    sample_size: int = 64  # side of the training latents
     in_channels: int = 4
     out_channels: int = 4
-    # With attention, or without.
+    # One per level: with attention, or without.
     down_block_types: Sequence[str] = (*["CrossAttnDownBlock2D"] * 3, "DownBlock2D")
     block_out_channels: Sequence[int] = (320, 640, 1280, 1280)
     layers_per_block: int = 2
-    cross_attention_dim: int = 768  # the length of the text encoder's vectors
+    cross_attention_dim: int = 768  # the width of the text embeddings
     attention_head_dim: int = 8  # the number of heads, despite its published name
     norm_num_groups: int = 32
     norm_eps: float = 1e-5
@@ -80,20 +80,20 @@ class Attention(nn.Module):
             weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
             self.weights = weights.detach()
             attended = weights @ v
-        else:  # the same result, without all weights in memory at once
+        else:  # the same result, without the full weight matrix in memory
             attended = F.scaled_dot_product_attention(q, k, v)
         return self.to_out[0](attended.transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):
-    """A two-layer perceptron with GEGLU, four times as wide inside: Shazeer (2020),
+    """A two-layer perceptron with GEGLU and a hidden width of 4 x channels: Shazeer (2020),
     arXiv:2002.05202.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         gated = nn.ModuleDict({"proj": nn.Linear(channels, 8 * channels)})
-        # The published model has a dropout of 0 in the middle; without it the keys would differ.
+        # nn.Identity replaces the published model's dropout of 0, so that the keys match.
         self.net = nn.ModuleList([gated, nn.Identity(), nn.Linear(4 * channels, channels)])
 
     def forward(self, x: Positions) -> Positions:
@@ -102,7 +102,7 @@ class FeedForward(nn.Module):
 
 
 class BasicTransformerBlock(nn.Module):
-    """Self-attention, cross-attention, feed-forward: each residual, with normalisation first."""
+    """Self-attention, cross-attention, feed-forward: each residual and pre-normalised."""
 
     def __init__(self, channels: int, features: int, heads: int) -> None:
         super().__init__()
@@ -121,11 +121,11 @@ class BasicTransformerBlock(nn.Module):
 
 
 class Transformer2DModel(nn.Module):
-    """A transformer block on the positions of a feature map, with a residual."""
+    """A transformer block on the positions of a feature map, with a residual connection."""
 
     def __init__(self, channels: int, config: UNetConfig) -> None:
         super().__init__()
-        # The published model has 1e-6 here, not norm_eps.
+        # eps is 1e-6 here in the published model, not norm_eps.
         self.norm = nn.GroupNorm(config.norm_num_groups, channels, eps=1e-6)
         self.proj_in = nn.Conv2d(channels, channels, 1)
         self.proj_out = nn.Conv2d(channels, channels, 1)
@@ -135,7 +135,7 @@ class Transformer2DModel(nn.Module):
         self.transformer_blocks = nn.ModuleList([block])
 
     def forward(self, x: FeatureMap, context: Context) -> FeatureMap:
-        # batch, height * width, channels
+        # (batch, height * width, channels)
         positions = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)
         positions = self.transformer_blocks[0](positions, context)
         return x + self.proj_out(positions.transpose(1, 2).reshape(x.shape))
@@ -149,9 +149,9 @@ class UNetBlock(nn.Module):
     ) -> None:
         """
         Args:
-            in_channels: of each residual block.
-            out_channels: of every residual block.
-            attentions: the number of residual blocks, from the first, that a transformer follows.
+            in_channels: one number per residual block.
+            out_channels: the same for all residual blocks.
+            attentions: a transformer follows each of the first ``attentions`` residual blocks.
         """
         super().__init__()
         options: dict[str, Any] = {
@@ -172,7 +172,7 @@ class UNetBlock(nn.Module):
     def forward(
         self, layer: int, x: FeatureMap, time: Float[Tensor, "batch time"], context: Context
     ) -> Tensor:
-        """One residual block, and its transformer if it has one."""
+        """Residual block number ``layer``, followed by its transformer if there is one."""
         x = self.resnets[layer](x, time)
         return self.attentions[layer](x, context) if layer < len(self.attentions) else x
 
@@ -183,7 +183,7 @@ class UNet2DConditionModel(nn.Module):
     def __init__(self, config: UNetConfig = UNetConfig()) -> None:
         """
         Raises:
-            ValueError: if ``down_block_types`` and ``block_out_channels`` do not fit together, or
+            ValueError: if ``down_block_types`` and ``block_out_channels`` differ in length, or
                 the channels cannot be split into ``norm_num_groups`` groups and
                 ``attention_head_dim`` heads.
         """
@@ -225,7 +225,7 @@ class UNet2DConditionModel(nn.Module):
             channels = width
         self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, channels, config.norm_eps)
         self.conv_out = nn.Conv2d(channels, config.out_channels, 3, padding=1)
-        # The memory format in which CPUs and GPUs convolve faster.
+        # Convolutions are faster in this memory format.
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -234,12 +234,12 @@ class UNet2DConditionModel(nn.Module):
         """The noise in noisy latents, or v for a model that was trained to predict v.
 
         Args:
-            latents: of the autoencoder, times its ``scaling_factor``.
-            timesteps: in [0, 1000), one for each latent or one for all.
-            context: the text encoder's vectors, a text for each latent.
+            latents: noisy, scaled by the autoencoder's ``scaling_factor``.
+            timesteps: in [0, 1000), one per latent or one for all.
+            context: the text encoder's output, one text per latent.
 
         Raises:
-            ValueError: if the shapes do not fit the configuration or each other.
+            ValueError: if the shapes do not match the configuration or each other.
         """
         timesteps = torch.as_tensor(timesteps, device=latents.device).flatten()
         channels, features = self.config.in_channels, self.config.cross_attention_dim
@@ -272,7 +272,7 @@ class UNet2DConditionModel(nn.Module):
             for layer in range(len(block.resnets)):
                 x = block(layer, torch.cat([x, skips.pop()], dim=1), time, context)
             for upsample in block.upsamplers:
-                x = upsample(x, skips[-1].shape[-2:])  # an odd side was rounded up when halved
+                x = upsample(x, skips[-1].shape[-2:])  # downsampling rounds odd sides up
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
 
@@ -280,7 +280,8 @@ def _check_config(config: UNetConfig) -> None:
     widths, types = list(config.block_out_channels), list(config.down_block_types)
     if len(types) != len(widths) or not set(types) <= {"CrossAttnDownBlock2D", "DownBlock2D"}:
         raise ValueError(
-            f"down_block_types {types}: for each of {widths} CrossAttnDownBlock2D or DownBlock2D."
+            f"down_block_types {types}: give CrossAttnDownBlock2D or DownBlock2D for each of "
+            f"block_out_channels {widths}."
         )
     groups, heads = config.norm_num_groups, config.attention_head_dim
     unit = math.lcm(groups, heads, 2)

@@ -1,7 +1,7 @@
 """The autoencoder: an image of 3 x 512 x 512 to a latent of 4 x 64 x 64, and back.
 
 Rombach et al. (2022), arXiv:2112.10752, section 3.1 and appendix G: f = 8, 4 latent channels, a
-small Kullback-Leibler penalty. The default configuration is that of Stable Diffusion 1.x.
+small Kullback-Leibler penalty. The defaults are those of Stable Diffusion 1.x.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ class AutoencoderConfig:
     block_out_channels: Sequence[int] = (128, 256, 512, 512)
     layers_per_block: int = 2
     norm_num_groups: int = 32
-    # Brings Stable Diffusion's latents to a standard deviation of about 1.
+    # Scales Stable Diffusion's latents to a standard deviation of about 1.
     scaling_factor: float = 0.18215
 
     @property
     def factor(self) -> int:
-        """Pixels per latent position, along a side: 8 with four blocks."""
+        """The downsampling factor, pixels per latent position along a side: 8 with four blocks."""
         return 2 ** (len(self.block_out_channels) - 1)
 
 
@@ -95,7 +95,7 @@ class UpBlock(nn.Module):
 
 
 def _resnets(in_channels: int, out_channels: int, layers: int, groups: int) -> nn.ModuleList:
-    """Residual blocks, of which the first changes the number of channels."""
+    """Residual blocks; the first changes the number of channels."""
     inputs = [in_channels] + [out_channels] * (layers - 1)
     return nn.ModuleList(
         ResnetBlock2D(channels, out_channels, groups=groups) for channels in inputs
@@ -115,7 +115,7 @@ class MidBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """From an image to the mean and the log-variance of its latent, as one tensor."""
+    """From an image to the mean and log-variance of its latent, concatenated along the channels."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From a latent to an image: the mirrored encoder, with one more residual block per level."""
+    """From a latent to an image: mirrors the encoder, with one more residual block per level."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class AutoencoderKL(nn.Module):
         if indivisible:
             raise ValueError(
                 f"block_out_channels {indivisible} cannot be split into {groups} groups: choose "
-                "multiples, or another norm_num_groups."
+                f"multiples of {groups}, or another norm_num_groups."
             )
         self.config = config
         self.encoder = Encoder(config)
@@ -192,11 +192,11 @@ class AutoencoderKL(nn.Module):
         moments = 2 * config.latent_channels
         self.quant_conv = nn.Conv2d(moments, moments, 1)
         self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
-        # The memory format in which CPUs and GPUs convolve faster.
+        # Convolutions are faster in this memory format.
         self.to(memory_format=torch.channels_last)
 
     def encode(self, images: Float[Tensor, "batch channels height width"]) -> DiagonalGaussian:
-        """The distribution of the latents, smaller than the images by ``config.factor``.
+        """The distribution of the latents; each side is divided by ``config.factor``.
 
         Raises:
             ValueError: if height or width is not a multiple of ``config.factor``.
@@ -204,7 +204,8 @@ class AutoencoderKL(nn.Module):
         factor = self.config.factor
         if images.shape[-2] % factor or images.shape[-1] % factor:
             raise ValueError(
-                f"Images of {tuple(images.shape[-2:])} pixels: both must be multiples of {factor}."
+                f"Images of {tuple(images.shape[-2:])} pixels: both sides must be multiples of "
+                f"{factor}. Crop or resize them."
             )
         mean, logvar = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
         return DiagonalGaussian(mean, logvar.clamp(-30, 20))

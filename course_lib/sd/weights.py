@@ -1,9 +1,9 @@
 """Published weights: folders in diffusers' layout, and single files with the original key names.
 
-Only safetensors files, which hold names and numbers: nothing is ever unpickled. Loading is strict:
-every tensor of the three models must be present with its shape, and no other one inside them. What
-belongs to none of them, such as averaged weights or tables of the noise schedule, is left out and
-named in ``Weights.notes``.
+Only safetensors files are read: nothing is ever unpickled. Loading is strict: every tensor of the
+three models must be present with the right shape, and unknown tensors in them are rejected. Tensors
+outside the models, such as averaged weights or the noise schedule, are ignored and listed in
+``Weights.notes``.
 """
 
 import re
@@ -49,14 +49,14 @@ MODELS = {
     "unet": (UNet2DConditionModel, UNetConfig),
     "vae": (AutoencoderKL, AutoencoderConfig),
 }
-_OWN_IDS = 49_408  # of the course's own tokenizer, which is CLIP's
+_BUNDLED_VOCAB_SIZE = 49_408  # of the bundled CLIP tokenizer
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of the three models, on the meta device, and where its tensors are.
+    """One of the three models, on the meta device, and the locations of its tensors.
 
-    ``tensors``: for each key of the model its file and the key in that file.
+    ``tensors``: for each key of the model, the file and the key in that file.
     """
 
     model: nn.Module
@@ -64,32 +64,32 @@ class Part:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The smallest type that holds all tensors without rounding."""
-        types = {DTYPES[file.dtype(name)] for file, name in self.tensors.values()}
-        return reduce(torch.promote_types, types)
+        """The smallest dtype that holds all tensors without rounding."""
+        dtypes = {DTYPES[file.dtype(name)] for file, name in self.tensors.values()}
+        return reduce(torch.promote_types, dtypes)
 
     def values(self) -> Iterator[tuple[str, Tensor]]:
-        """Key and tensor in the model's shape, one after the other as they are read.
+        """Yield key and tensor, in the model's shape, reading one tensor at a time.
 
         Raises:
             ValueError: if a file has become shorter, or cannot be read any more.
         """
-        for key, empty in self.model.state_dict().items():
+        for key, meta_tensor in self.model.state_dict().items():
             file, published = self.tensors[key]
-            yield key, file.read(published).reshape(empty.shape)
+            yield key, file.read(published).reshape(meta_tensor.shape)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """All that is needed to generate, checked; the tensors are not read yet.
+    """Everything needed to generate images, checked; the tensors are not read yet.
 
     Attributes:
-        path: the folder or file that is read, which can be inside the one that was given.
+        path: the resolved folder or file.
         parts: the three models by name.
-        tokenizer: that of the folder, or the course's own.
-        schedule: the noise schedule, that of the folder or that of Stable Diffusion 1.x.
+        tokenizer: the folder's, or the bundled one.
+        schedule: the folder's noise schedule, or the one of Stable Diffusion 1.x.
         sampler: the name of the folder's sampler; ``"pndm"`` without a folder.
-        notes: what is not used, or not as it is written, in sentences.
+        notes: sentences on what is ignored or replaced.
     """
 
     path: Path
@@ -108,9 +108,9 @@ def read(path: str | Path) -> Weights:
             hub's cache, or a ``.safetensors`` file of Stable Diffusion 1.x. ``~`` is expanded.
 
     Raises:
-        ValueError: if a tensor is missing, unknown or of another shape, a setting is not that of
-            Stable Diffusion 1.x, or a file is damaged. The message says which, or what the weights
-            are instead.
+        ValueError: if a tensor is missing, unknown or of the wrong shape, a setting differs from
+            Stable Diffusion 1.x, or a file is damaged. The message names it, or says what the
+            weights are instead.
     """
     path = resolve(path)
     is_folder = path.is_dir()
@@ -135,16 +135,16 @@ def read(path: str | Path) -> Weights:
     if problems:
         _reject(path, contents, problems)
     settings = _read_schedule(path)
-    tokenizer, about_ids = _read_tokenizer(path, parts["text_encoder"].model.config)
-    notes = [*notes, *settings.notes, *about_ids]
+    tokenizer, tokenizer_notes = _read_tokenizer(path, parts["text_encoder"].model.config)
+    notes = [*notes, *settings.notes, *tokenizer_notes]
     return Weights(path, parts, tokenizer, settings.schedule, settings.sampler, tuple(notes))
 
 
 def find_sampler(path: str | Path) -> str:
-    """``Weights.sampler`` of the weights at ``path``, whose models are not looked at.
+    """``Weights.sampler`` of the weights at ``path``, without reading the models.
 
     Raises:
-        ValueError: if there are no weights, or the noise schedule is not usable.
+        ValueError: if there are no weights, or the noise schedule is invalid.
     """
     return _read_schedule(resolve(path)).sampler
 
@@ -161,12 +161,12 @@ def inspect(path: str | Path) -> dict[str, Part]:
 def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
     """The pipeline with the weights at ``path``, on the CPU, ready to generate.
 
-    A folder's own tokenizer and noise schedule are used where it has them.
+    A folder's tokenizer and noise schedule are used if there are any.
 
     Args:
         path: as for :func:`read`.
-        dtype: of the weights, such as ``torch.float16``; by default each model has that of its
-            files, and where they mix types the smallest one without rounding.
+        dtype: of the weights, such as ``torch.float16``; by default, each model has the smallest
+            dtype that holds its files' tensors without rounding.
 
     Raises:
         ValueError: as :func:`read`.
@@ -175,15 +175,15 @@ def load(path: str | Path, dtype: torch.dtype | None = None) -> StableDiffusion:
 
 
 def load_parts(weights: Weights, dtype: torch.dtype | None = None) -> StableDiffusion:
-    """The pipeline with weights that :func:`read` has checked; each set can be loaded once.
+    """The pipeline with weights that :func:`read` has checked; call it once per ``weights``.
 
     Raises:
-        ValueError: if a file has changed since, and cannot be read any more.
+        ValueError: if a file has changed since then and can't be read any more.
     """
     for part in weights.parts.values():
-        kind = dtype or part.dtype
+        target = dtype or part.dtype
         with torch.device("cpu"):
-            state = {key: value.to(kind) for key, value in part.values()}
+            state = {key: value.to(target) for key, value in part.values()}
         part.model.load_state_dict(state, strict=True, assign=True)
         part.model.to(memory_format=torch.channels_last).eval()
     return StableDiffusion(
@@ -193,31 +193,29 @@ def load_parts(weights: Weights, dtype: torch.dtype | None = None) -> StableDiff
     )
 
 
-class _WithoutDrawing(TorchFunctionMode):
-    """Initial weights are not drawn.
+class _SkipInit(TorchFunctionMode):
+    """Skip the random initialisation of weights.
 
-    On the meta device there is nothing to draw, and to find that out torch imports for seconds.
+    It does nothing on the meta device, but makes torch import modules for seconds.
     """
 
-    _DRAWS = (nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_)
+    _INITIALISERS = (nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_)
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         kwargs = kwargs or {}
-        if function in self._DRAWS:
+        if function in self._INITIALISERS:
             return args[0] if args else kwargs["tensor"]
         return function(*args, **kwargs)
 
 
 def _build(name: str, config: object | None, path: Path) -> nn.Module:
-    """A model of these sizes on the meta device, by default of the official ones."""
+    """A model on the meta device, by default with the official configuration."""
     model_class, config_class = MODELS[name]
     try:
-        with _WithoutDrawing(), torch.device("meta"):
+        with _SkipInit(), torch.device("meta"):
             return model_class(config or config_class())
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: no {name} can have the sizes in its config.json. {error}"
-        ) from error
+        raise ValueError(f"{path}: the sizes in {name}/config.json are invalid. {error}") from error
 
 
 def _notes_on_config(config_class: type, file: Path) -> list[str]:
@@ -238,17 +236,17 @@ def _notes_on_config(config_class: type, file: Path) -> list[str]:
 def _match(
     models: dict[str, nn.Module], contents: Contents, problems: list[str]
 ) -> dict[str, Part]:
-    """The tensors of each model; what is wrong is appended to ``problems``."""
+    """Find each model's tensors; append what is wrong to ``problems``."""
     unused = dict(contents.inside)
     parts = {}
     for name, model in models.items():
         parts[name] = Part(model, {})
-        for key, empty in model.state_dict().items():
+        for key, meta_tensor in model.state_dict().items():
             if f"{name}.{key}" not in unused:
                 problems.append(f"{name}.{key} is missing")
                 continue
             file, published = parts[name].tensors[key] = unused.pop(f"{name}.{key}")
-            shape, dtype = list(empty.shape), file.dtype(published)
+            shape, dtype = list(meta_tensor.shape), file.dtype(published)
             # Some files hold a linear layer as a 1 x 1 convolution.
             if file.shape(published) not in (shape, [*shape, 1, 1]) or dtype not in DTYPES:
                 problems.append(
@@ -258,13 +256,13 @@ def _match(
     problems += [f"{shown(published)} is unknown" for _, published in unused.values()]
     text, unet, vae = (models[name].config for name in MODELS)
     if unet.in_channels != vae.latent_channels or unet.out_channels != vae.latent_channels:
-        problems.append("the U-Net and the autoencoder differ in the channels of a latent")
+        problems.append("the U-Net and the autoencoder differ in the number of latent channels")
     if unet.cross_attention_dim != text.hidden_size:
-        problems.append("the U-Net and the text encoder differ in the length of a vector")
+        problems.append("the U-Net and the text encoder differ in the width of the text embeddings")
     return parts
 
 
-# Settings for numbers of layers, and where a tensor's name has the index of its layer.
+# (model, setting for the number of layers, pattern for the layer index in a tensor's name)
 _LAYERS = (
     ("text_encoder", "num_hidden_layers", r"text_encoder\.encoder\.layers\.(\d{1,3})\."),
     ("unet", "block_out_channels", r"unet\.down_blocks\.(\d{1,3})\."),
@@ -275,7 +273,7 @@ _LAYERS = (
 
 
 def _compare_layers(models: dict[str, nn.Module], contents: Contents, problems: list[str]) -> None:
-    """Report numbers of layers that differ between settings and tensors."""
+    """Append numbers of layers that differ between settings and tensors to ``problems``."""
     for name, setting, pattern in _LAYERS:
         found = {int(match[1]) for key in contents.inside if (match := re.match(pattern, key))}
         value = getattr(models[name].config, setting)
@@ -288,35 +286,35 @@ def _compare_layers(models: dict[str, nn.Module], contents: Contents, problems: 
 
 
 def _reject(path: Path, contents: Contents, problems: list[str]) -> None:
-    """Raise a ValueError that says what the weights are, or what is wrong with them."""
+    """Raise a ValueError that says what the weights are instead, or lists the problems."""
     examples = "; ".join(dict.fromkeys([*problems[:2], problems[-1]]))
     identity = identify(contents)
     if identity is not None:
         raise ValueError(f"{path} {identity}")
     raise ValueError(
-        f"{path} is not Stable Diffusion 1.x, or not complete. Problems: {len(problems)}, "
+        f"{path} is not Stable Diffusion 1.x, or incomplete. Problems: {len(problems)}, "
         f"such as: {examples}."
     )
 
 
 def _read_schedule(path: Path) -> ScheduleSettings:
-    """The folder's noise schedule and sampler, or those of Stable Diffusion 1.x."""
+    """The folder's noise schedule and sampler; by default those of Stable Diffusion 1.x."""
     file = path / "scheduler" / "scheduler_config.json"
     return read_schedule(file) if file.parent.is_dir() else ScheduleSettings()
 
 
 def _read_tokenizer(path: Path, config: CLIPTextConfig) -> tuple[Tokenizer, list[str]]:
-    """The folder's tokenizer or the course's own, and a note if vectors are never used."""
-    vectors, length = config.vocab_size, config.max_position_embeddings
+    """The folder's tokenizer or the bundled one, and a note on unused token embeddings."""
+    vocab_size, length = config.vocab_size, config.max_position_embeddings
     folder = path / "tokenizer"
     if folder.is_dir():
-        tokenizer = Tokenizer(vectors, length, folder)
+        tokenizer = Tokenizer(vocab_size, length, folder)
     else:
-        tokenizer = Tokenizer(min(vectors, _OWN_IDS), length)
-    unused = vectors - len(tokenizer.ids)
+        tokenizer = Tokenizer(min(vocab_size, _BUNDLED_VOCAB_SIZE), length)
+    unused = vocab_size - len(tokenizer.ids)
     if not unused:
         return tokenizer, []
     return tokenizer, [
-        f"The text encoder has {vectors:,} vectors, the tokenizer {len(tokenizer.ids):,} tokens: "
-        f"the last {unused:,} are never used."
+        f"The text encoder has {vocab_size:,} token embeddings, the tokenizer "
+        f"{len(tokenizer.ids):,} tokens: the last {unused:,} embeddings are never used."
     ]

@@ -2,8 +2,8 @@
 
     torchrun --standalone --nproc-per-node 4 --no-python course train tiny-sd
 
-Each batch is split across the processes. So the steps, the learning rates and the resume file are
-the same with any number of processes. ``DistributedDataParallel`` averages the gradients: Li et al.
+Each batch is split across the processes, so steps, learning rates and the resume file do not depend
+on their number. ``DistributedDataParallel`` averages the gradients: Li et al.
 (2020), arXiv:2006.15704.
 """
 
@@ -27,7 +27,7 @@ def rank() -> int:
 
 
 def local_batch_size(batch_size: int) -> int:
-    """The number of examples of each batch that this process gets.
+    """This process's share of the examples of each batch.
 
     Raises:
         ValueError: if the batch can't be split evenly.
@@ -35,7 +35,7 @@ def local_batch_size(batch_size: int) -> int:
     if batch_size % world_size():
         raise ValueError(
             f"{world_size()} processes can't divide batches of {batch_size}: "
-            "start torchrun with a divisor of it."
+            f"give torchrun --nproc-per-node a divisor of {batch_size}."
         )
     return batch_size // world_size()
 
@@ -51,10 +51,10 @@ class _Loss(nn.Module):
 
 
 def wrap_ddp(model: nn.Module, loss: Callable[..., Tensor]) -> nn.Module:
-    """``loss(model, *batch)`` as a module of the batch alone, whose gradients are averaged over all
+    """A module that maps a batch to ``loss(model, *batch)``, with gradients averaged over all
     processes.
 
-    ``DistributedDataParallel`` only sees calls of ``forward``, and some losses call parts of a
+    ``DistributedDataParallel`` only hooks ``forward``, but some losses call other methods of the
     model: so it wraps the loss, not the model.
     """
     module = _Loss(model, loss)
@@ -66,7 +66,7 @@ def wrap_ddp(model: nn.Module, loss: Callable[..., Tensor]) -> nn.Module:
 
 @contextmanager
 def rank_zero_first() -> Iterator[None]:
-    """Rank 0 runs the block before the other processes: for files that are made once."""
+    """Rank 0 runs the block before the other processes: for files that only it writes."""
     if world_size() > 1:
         _init_process_group()
     if rank() > 0:

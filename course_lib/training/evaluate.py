@@ -10,7 +10,7 @@ from torch import nn
 from course_lib.assets import checkpoints
 from course_lib.training import publish, recipes
 
-# One row per model and split: "model", "split", "examples", and a value for each metric.
+# One row per model and split: "model", "split", "examples", and the metrics.
 MetricRows = list[dict[str, Any]]
 
 
@@ -24,10 +24,10 @@ def evaluate_models(
     """Measure models on the first ``test_examples`` examples of a split, or of every split.
 
     Args:
-        names: which models; by default all that are shipped, or the one that the file
-            ``checkpoint`` is named after.
+        names: which models; by default all shipped models, or the model in the file name of
+            ``checkpoint``.
         split: by default all splits of each model.
-        test_examples: how many examples, where there are so many.
+        test_examples: the maximum number of examples per split.
         checkpoint: a safetensors file to measure instead of the shipped one.
         report_progress: called with a description of each measurement before it starts.
 
@@ -51,7 +51,7 @@ def evaluate_models(
             f"{checkpoint} holds one model: name it, "
             "as in course evaluate detector --checkpoint FILE"
         )
-    # All of them first, so that a mistake is reported at once.
+    # Load all models first, so that a mistake is reported before any evaluation.
     models = {name: load_model(name, checkpoint) for name in chosen}
     rows = []
     for name, recipe in chosen.items():
@@ -69,12 +69,11 @@ def metrics_row(name: str, split: str, examples: int, metrics: dict[str, float])
 
 
 def load_model(name: str, checkpoint: Path | None) -> nn.Module:
-    """A model with the weights of this file, or without a file its shipped weights, in evaluation
-    mode.
+    """A model with the weights of ``checkpoint``, by default its shipped weights, in eval mode.
 
     Raises:
         FileNotFoundError: if the shipped checkpoint is missing; the message names the fix.
-        ValueError: if there is no such model or file, or the weights are a different model's.
+        ValueError: if there is no such model or file, or the weights belong to a different model.
     """
     model = recipes.recipe(name).make_model()
     try:
@@ -84,7 +83,7 @@ def load_model(name: str, checkpoint: Path | None) -> nn.Module:
     except RuntimeError as error:
         shipped = f"data/checkpoints/{name}.safetensors"
         fix = (
-            "name the model that it was trained as"
+            "name the model that it belongs to"
             if checkpoint
             else f"git checkout -- {shipped} restores it"
         )
@@ -93,15 +92,15 @@ def load_model(name: str, checkpoint: Path | None) -> nn.Module:
 
 
 def metrics_table(rows: MetricRows) -> Table:
-    """A table row for each model and metric, a column for each split, and a last one for the
-    threshold and whether it is met.
+    """A row per model and metric, a column per split, and a last column with the threshold and
+    whether it is met.
     """
     splits = list(dict.fromkeys(row["split"] for row in rows))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model")
     table.add_column("metric")
     for split in splits:
-        # in two lines: 80 columns are enough
+        # in two lines, to fit into 80 columns
         table.add_column("\n".join(split.rsplit("-", 1)), justify="right")
     table.add_column("threshold", justify="right")
     for name in dict.fromkeys(row["model"] for row in rows):

@@ -1,8 +1,8 @@
-"""The training loop of every lesson: progress, mixed precision, checkpoints, clean interruption.
+"""The training loop of all lessons: progress bar, mixed precision, checkpoints, interruption.
 
     fit(model, cross_entropy, batches(images, labels), epochs=10)
 
-``loss(model, *batch)`` is a plain function that returns a scalar, so the loop fits every task of
+``loss(model, *batch)`` is a plain function that returns a scalar, so the loop suits every task of
 the course.
 """
 
@@ -30,7 +30,7 @@ Loss = Callable[..., Tensor]
 
 @dataclass
 class History:
-    """A training run: the mean loss and the score of every epoch, and its time in seconds."""
+    """A training run: mean loss and score per epoch, and the total time in seconds."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -46,7 +46,7 @@ def batches(*tensors: Tensor, size: int = 64) -> DataLoader:
     """
     if len({len(tensor) for tensor in tensors}) != 1:
         raise ValueError(
-            f"batches() needs tensors of one length, but these have {[len(t) for t in tensors]}."
+            f"batches() needs tensors of one length, not lengths {[len(t) for t in tensors]}."
         )
     return DataLoader(TensorDataset(*tensors), batch_size=size, shuffle=True)
 
@@ -56,7 +56,7 @@ def cross_entropy(
     images: Float[Tensor, "batch channels height width"],
     labels: Int64[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """The loss of a classifier: the mean of -log of the probability of the true class."""
+    """The loss of a classifier: the mean negative log-probability of the true class."""
     return F.cross_entropy(model(images), labels)
 
 
@@ -66,9 +66,9 @@ def accuracy(
     images: Float[Tensor, "count channels height width"],
     labels: Int64[Tensor, " count"],
 ) -> float:
-    """The share of images, in [0, 1], whose highest score is at the true label.
+    """The share of images whose predicted label is correct, in [0, 1].
 
-    The model keeps its training mode.
+    The model's training mode is restored.
     """
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
@@ -97,26 +97,26 @@ def fit(
     Args:
         model: moved to ``device`` and left in training mode.
         loss: ``loss(model, *batch)`` returns the scalar to minimise.
-        data: batches, each a tuple of tensors whose first dimension counts the examples.
+        data: batches: tuples of tensors whose first dimension is the batch.
         epochs: the number of passes over the data.
         learning_rate: the peak; the rate rises to it in the first 30 % of the steps and then falls
             to almost 0.
         device: where to train; by default the model's device.
-        score: called after every epoch, larger is better; the weights of the best epoch are kept.
-        checkpoint: file in which the state is saved after every epoch. If it exists, training
-            resumes from it.
+        score: called after every epoch, higher is better; the weights of the best epoch are kept.
+        checkpoint: the file to save the training state in, after every epoch. If it exists,
+            training resumes from it.
         seed: epoch ``e`` is seeded with ``seed + e``, so a resumed run gives the same result as an
             uninterrupted one.
         ema_decay: if given, the model ends with an exponential moving average of its weights:
             0.999 averages over about the last 1,000 steps. Diffusion models need it (Ho et al.,
             2020, arXiv:2006.11239, appendix B).
-        label: the text in front of the progress bar.
+        label: the description of the progress bar.
 
     Several processes started by torchrun train the model together: see
     :mod:`course_lib.training.distributed`.
 
     An interruption (Ctrl+C, the stop button) ends the training early and returns. The model then
-    has the weights of the best epoch so far, or without ``score`` the current weights.
+    has the weights of the best epoch so far; without ``score``, the current weights.
 
     Raises:
         FloatingPointError: if the loss is not finite.
@@ -130,7 +130,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=max(epochs * len(data), 1)
     )
-    scaler = _grad_scaler(device)  # float16's small gradients would round to 0 without it
+    scaler = _grad_scaler(device)  # without it, small float16 gradients would underflow to 0
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     if ema_decay is not None:
         parts["average"] = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
@@ -140,7 +140,7 @@ def fit(
         history, best = _load_state(Path(checkpoint), parts, device, seed)
 
     start, earlier_seconds = time.perf_counter(), history.seconds
-    # of the sampler: the data set itself may be endless
+    # the sampler's length: the data set itself may be endless
     examples = len(data.sampler) * distributed.world_size()
     bar = tqdm(
         total=epochs * examples,
@@ -148,7 +148,7 @@ def fit(
         disable=distributed.rank() > 0,
         desc=label,
         unit=" images",
-        file=sys.stdout,  # a notebook shows stderr as if something were wrong
+        file=sys.stdout,  # notebooks show stderr like an error
         mininterval=0.5,
     )
     try:
@@ -186,20 +186,20 @@ def _train_epoch(
     device: torch.device,
     bar: tqdm,
 ) -> Float[Tensor, ""]:
-    """One pass over the data; returns the sum of the losses of this process's examples."""
-    total = torch.zeros((), device=device)  # read once per epoch: each read waits for the GPU
+    """Train for one epoch; returns the summed losses of this process's examples."""
+    total = torch.zeros((), device=device)  # read once per epoch: reading it synchronises the GPU
     for batch in data:
         batch = [tensor.to(device) for tensor in batch]
         with autocast(device):
-            value = batch_loss(*batch)
+            loss = batch_loss(*batch)
         parts["optimizer"].zero_grad()
-        parts["scaler"].scale(value).backward()
+        parts["scaler"].scale(loss).backward()
         parts["scaler"].step(parts["optimizer"])
         parts["scaler"].update()
         parts["schedule"].step()
         if "average" in parts:
             parts["average"].update_parameters(parts["model"])
-        total += value.detach() * len(batch[0])
+        total += loss.detach() * len(batch[0])
         bar.update(len(batch[0]) * distributed.world_size())
     return total
 
@@ -214,11 +214,11 @@ def fit_new(
     initial_weights: Mapping[str, Tensor] | None = None,
     **options: Any,
 ) -> tuple[nn.Module, History]:
-    """Make a model and :func:`fit` it; returns it in evaluation mode, with the training's history.
+    """Make a model and :func:`fit` it; returns it in eval mode, with the training's history.
 
     Args:
-        make_model: makes the model; its random weights depend on ``seed`` only.
-        loss: as for :func:`fit`, like ``data``, ``epochs`` and the other ``options``.
+        make_model: makes the model; its random weights depend only on ``seed``.
+        loss, data, epochs, options: as for :func:`fit`.
         initial_weights: a state dict to start from instead of random weights, for a further cycle
             of the learning rate.
     """
@@ -231,9 +231,7 @@ def fit_new(
 
 
 def _grad_scaler(device: torch.device) -> Any:  # the class moved after torch 2.2
-    """Loss scaling where autocast uses float16 (a GPU without bfloat16); elsewhere it does
-    nothing.
-    """
+    """Loss scaling, enabled only where autocast uses float16 (GPUs without bfloat16)."""
     enabled = device.type == "cuda" and not torch.cuda.is_bf16_supported()
     # torch 2.2 only has torch.cuda.amp.GradScaler
     module = torch.amp if hasattr(torch.amp, "GradScaler") else torch.cuda.amp
@@ -244,8 +242,8 @@ def _save_state(
     path: Path, parts: dict[str, Any], history: History, best: dict | None, seed: int
 ) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
-    # Only the schedule's numbers: older versions of torch store functions in it, which a safe load
-    # rejects.
+    # Only the schedule's numbers: older versions of torch also store functions, which
+    # weights_only=True rejects.
     state["schedule"] = {
         key: state["schedule"][key] for key in ("last_epoch", "total_steps", "_step_count")
     }
@@ -265,12 +263,12 @@ def _load_state(
     if saved_steps != total_steps:
         raise ValueError(
             f"{path} belongs to a run of {saved_steps} steps, not {total_steps}: "
-            "set epochs and data back, or delete it."
+            "restore the former epochs and data, or delete it."
         )
     if state["seed"] != seed:
         raise ValueError(
             f"{path} belongs to a run with seed {state['seed']}, not {seed}: "
-            "set it back, or delete it."
+            f"give seed={state['seed']}, or delete it."
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])

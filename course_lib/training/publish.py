@@ -1,6 +1,6 @@
-"""From a trained model to the published checkpoint and its card.
+"""Publishes a trained model: checkpoint and model card.
 
-The metrics on a card are those of the stored weights, rounded to float16, not of the trained ones.
+The metrics on a card are measured with the stored weights, rounded to float16.
 """
 
 import json
@@ -16,8 +16,8 @@ from torch import nn
 from course_lib.assets import checkpoints, checksums, paths
 from course_lib.training import recipes
 
-TEST_EXAMPLES = 500  # of each split that has so many
-# The key in a card's metrics, next to the splits, of add_held_out_style's entries.
+TEST_EXAMPLES = 500  # maximum per split
+# The key of add_held_out_style's entries in a card's metrics, next to the splits.
 HELD_OUT_STYLES = "styles-in-turn"
 
 
@@ -40,32 +40,32 @@ def save_with_card(
     """Evaluate a trained model on every split and save it with its card. Returns the checkpoint's
     path.
 
-    If its recipe has a ``preview_image``, that is saved as ``NAME.webp``. A shipped card keeps the
-    entries of :func:`add_held_out_style` when it is replaced.
+    If its recipe has a ``preview_image``, it is saved as ``NAME.webp``. When a shipped card is
+    replaced, the entries of :func:`add_held_out_style` are kept.
 
     Args:
         name: one of ``recipes.names()``.
-        model: as its recipe's ``train`` returned it; it isn't changed.
-        epochs: the number of epochs that it was trained for.
+        model: as returned by its recipe's ``train``; not changed.
+        epochs: the number of training epochs.
         seed: the seed of the training.
-        minutes: the time that the training took.
+        minutes: the duration of the training.
         examples_seen: the number of training examples, over all epochs.
         command: the command that trained it; by default ``course train`` with these epochs and
             this seed.
         threads: CPU threads; by default the number that torch uses now.
-        test_examples: of each split, 500 by default; with 0 nothing is evaluated.
-        note: a sentence for the card, if something about the run was special.
-        styles: the drawing styles that it was trained on; by default all that are not held out.
+        test_examples: the maximum per split, by default 500; 0 skips the evaluation.
+        note: a remark for the card, if the run was unusual.
+        styles: the training styles of the drawings; by default all that are not held out.
         extra_entries: more entries of the card.
-        folder: where to save; by default the checkout's ``data/checkpoints``, and then
-            ``data/checksums.json`` is written again.
+        folder: where to save; by default the checkout's ``data/checkpoints``, in which case
+            ``data/checksums.json`` is updated.
 
     Raises:
         ModuleNotFoundError: if torchmetrics is needed and missing; the message names the fix.
         ValueError: if there is no such model, or neither a checkout nor a folder.
     """
     if folder is None and paths.checkout() is None:
-        raise ValueError("Only a checkout has data/checkpoints to write to: give a folder.")
+        raise ValueError("data/checkpoints exists only in a checkout: give a folder.")
     recipe, device = recipes.recipe(name), next(model.parameters()).device
     limit = TEST_EXAMPLES if test_examples is None else test_examples
     counts = {split: min(limit, count) for split, count in recipe.test_splits.items() if limit}
@@ -102,8 +102,8 @@ def save_with_card(
 def add_held_out_style(
     name: str, style: str, metrics: Mapping[str, float], *, epochs: int, command: str
 ) -> Path:
-    """Add to a shipped model's card the metrics of the same design on a style that was left out of
-    its training, with the epochs and the command of that training. Returns the card's path.
+    """Add to a shipped model's card the metrics on ``style`` of a model trained without it, with
+    epochs and command of that training. Returns the card's path.
 
     Raises:
         FileNotFoundError: if there is no shipped model of that name.
@@ -117,7 +117,7 @@ def add_held_out_style(
 
 
 def round_trip_fp16(name: str, model: nn.Module) -> nn.Module:
-    """A copy of the model on the CPU, in evaluation mode, with weights rounded to float16 as in a
+    """A copy of the model, on the CPU and in eval mode, with weights rounded to float16 as in a
     checkpoint.
     """
     copy = recipes.recipe(name).make_model()
@@ -136,7 +136,7 @@ def describe_hardware(device: torch.device, threads: int | None = None) -> str:
 
 
 def round_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics to four decimals, as on cards and in ``course evaluate --json``."""
+    """Metrics rounded to four decimals, as on cards and in ``course evaluate --json``."""
     return {metric: round(value, 4) for metric, value in metrics.items()}
 
 

@@ -1,6 +1,6 @@
 """The recipe of every model of the course, by name: how to make, train and evaluate it.
 
-Recipes are built on demand: listing the names imports neither torch nor a model.
+Recipes are built lazily: listing the names imports neither torch nor a model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Recipe:
 
     ``train`` takes ``epochs, device, workers, seed, initial_weights, learning_rate`` and
     ``checkpoint``; ``evaluate`` takes the model, a split and the number of examples. If there are
-    ``styles``, ``train``, ``evaluate`` and ``dataset_description`` also take a list of them.
+    ``styles``, ``train``, ``evaluate`` and ``dataset_description`` also take a list of styles.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Recipe:
     train: Callable[..., tuple[nn.Module, History]]
     evaluate: Callable[..., dict[str, float]]
     test_splits: Mapping[str, int]  # the number of test examples of each split
-    thresholds: Mapping[str, Mapping[str, float]]  # by split and metric, the minimum to reach
+    thresholds: Mapping[str, Mapping[str, float]]  # the minimum, by split and metric
     dataset_description: Callable[..., dict[str, Any]]  # for the card
     styles: Sequence[str] = ()  # drawing styles that can be left out of the training
     preview_image: Callable[[nn.Module], Image.Image] | None = None
@@ -64,10 +64,10 @@ def _vision(name: str) -> Recipe:
     )
 
 
-def _of_module(name: str, module: ModuleType, **others: Any) -> Recipe:
-    """The recipe whose parts are in a module, under the names that all these modules use.
+def _from_module(name: str, module: ModuleType, **others: Any) -> Recipe:
+    """A recipe from a module that defines the usual constants and functions.
 
-    ``others`` are the parts that lie elsewhere.
+    ``others``: the remaining fields of the recipe.
     """
     return Recipe(
         name=name,
@@ -85,7 +85,7 @@ def _of_module(name: str, module: ModuleType, **others: Any) -> Recipe:
 def _autoencoder(name: str) -> Recipe:
     from course_lib.compression import autoencoder
 
-    return _of_module(
+    return _from_module(
         name, autoencoder, make_model=autoencoder.make_model, evaluate=autoencoder.evaluate
     )
 
@@ -93,13 +93,13 @@ def _autoencoder(name: str) -> Recipe:
 def _judge(name: str) -> Recipe:
     from course_lib.diffusion import judge
 
-    return _of_module(name, judge, make_model=judge.Judge, evaluate=judge.evaluate)
+    return _from_module(name, judge, make_model=judge.Judge, evaluate=judge.evaluate)
 
 
 def _denoiser(name: str) -> Recipe:
     from course_lib.diffusion import denoiser_training, small_denoiser
 
-    return _of_module(
+    return _from_module(
         name,
         denoiser_training,
         make_model=small_denoiser.Denoiser,
@@ -110,7 +110,7 @@ def _denoiser(name: str) -> Recipe:
 def _text_to_image(name: str) -> Recipe:
     from course_lib.diffusion import evaluation, text_to_image
 
-    return _of_module(
+    return _from_module(
         name,
         text_to_image,
         make_model=text_to_image.make_model,

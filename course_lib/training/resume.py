@@ -11,16 +11,16 @@ import torch
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Replace the state at ``path``."""
+    """Save the state at ``path``, replacing a previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    temporary = path.with_name(path.name + ".unfinished")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state at ``path``. Only tensors and plain values are unpickled: a foreign file can't run
-    code.
+    """The state at ``path``. Only tensors and plain values are unpickled: untrusted files can't
+    run code.
 
     Raises:
         ValueError: if it is not a complete state.
@@ -34,6 +34,6 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def discard(path: Path) -> None:
-    """Delete the state, and what a killed process left of the next one."""
+    """Delete the state, and a temporary file left by a killed process."""
     for file in (path, path.with_name(path.name + ".unfinished")):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""``course train``: runs that can be stopped and resumed, evaluated and saved at their end."""
+"""``course train``: resumable training runs, then evaluation and saving."""
 
 import json
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from course_lib.training import distributed, publish, recipes
 from course_lib.training import resume as resume_state
 from course_lib.training.evaluate import MetricRows, load_model, metrics_row
 
-# The key of a card with how the initial weights were made, where the command doesn't say it.
+# The card's key for the training of the initial weights, if the command doesn't tell it.
 _INITIAL_WEIGHTS = "began with"
-_STOPPED = "stopped"  # the beginning of the note of a run that was interrupted
+_STOPPED = "stopped"  # prefix of the note of an interrupted run
 _HELD_OUT_STYLE_SPLIT = "new-backgrounds"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Whether a run finished, what to tell the user, and the metrics that it reached."""
+    """Whether a run finished, messages for the user, and the metrics."""
 
     finished: bool
     messages: tuple[str, ...]
@@ -33,7 +33,7 @@ class Run:
     """One training run, with the options of the command line.
 
     Raises:
-        OSError: if nothing can be written to the folder ``out``.
+        OSError: if the folder ``out`` is not writable.
         ValueError: if there is no such model, device or style, or nothing to resume; the message
             names the fix.
     """
@@ -46,9 +46,9 @@ class Run:
     out: Path = Path("trained")
     ship: bool = False
     resume: Path | None = None
-    learning_rate: float | None = None  # by default that of the shipped model
+    learning_rate: float | None = None  # by default as for the shipped model
     start: Path | None = None  # initial weights, for a further cycle of the learning rate
-    held_out_style: str | None = None  # a drawing style to leave out of the training, and test on
+    held_out_style: str | None = None  # a drawing style excluded from training and used for testing
 
     def __post_init__(self) -> None:
         styles = self.recipe.styles
@@ -58,13 +58,11 @@ class Run:
                 f"The learning rate is {self.learning_rate}: give --learning-rate a number above 0."
             )
         if self.held_out_style is not None and not styles:
-            raise ValueError(
-                f"The {self.name} can't be trained without a style: leave out --without."
-            )
+            raise ValueError(f"The {self.name} has no training styles: leave out --without.")
         if self.held_out_style is not None and self.held_out_style not in styles:
             raise ValueError(
                 f"{self.held_out_style!r} is not a training style: "
-                f"leave out one of {', '.join(styles)}."
+                f"give --without one of {', '.join(styles)}."
             )
         if self.start:
             load_model(self.name, self.start)  # reports a wrong file before hours of training
@@ -90,7 +88,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that repeats this run, with every number that matters."""
+        """The command that reproduces this run."""
         epochs = self.epochs or self.recipe.epochs
         options: list[object] = ["--epochs", epochs, "--seed", self.seed, "--workers", self.workers]
         if self.device:
@@ -108,12 +106,12 @@ class Run:
         return to_shell("course", "train", self.name, *options)
 
     def train(self) -> RunResult:
-        """Train, evaluate, and save the model and its card; if interrupted, the current weights.
+        """Train, evaluate, and save the model with its card; if interrupted, the current weights.
 
         Raises:
             ValueError: if the run to resume has a different number of epochs.
         """
-        previous = self._previous_training()  # first: saving may replace that card
+        previous = self._previous_training()  # read first: saving may replace this card
         epochs, recipe = self.epochs or self.recipe.epochs, self.recipe
         styles = self._other_styles() if self.held_out_style else None
         model, history = recipe.train(
@@ -175,9 +173,7 @@ class Run:
         return RunResult(True, (f"Saved: {path} and its card {path.stem}.json.",), rows)
 
     def _evaluate_held_out_style(self, model: nn.Module, card: dict[str, Any]) -> RunResult:
-        """Evaluate on the style that was left out. The model itself is never shipped; its metrics
-        may be.
-        """
+        """Evaluate on the held-out style. Only the metrics can be shipped, never the model."""
         metrics, trained_styles = (
             self.recipe.evaluate(model, _HELD_OUT_STYLE_SPLIT, publish.TEST_EXAMPLES, styles=styles)
             for styles in ([self.held_out_style], self._other_styles())
@@ -221,7 +217,7 @@ class Run:
             card = json.loads(path.read_text(encoding="utf-8"))
             stopped = card.get("note", "").startswith(_STOPPED)
             if self.resume and stopped and path.resolve().parent == self.state.resolve().parent:
-                # This run itself replaced the card when it was stopped.
+                # This run replaced the card when it was stopped.
                 return card.get(_INITIAL_WEIGHTS, {})
             keys = ["command", "seed", "epochs", "images seen", "minutes"]
             return {key: card[key] for key in keys + ["note"] * ("note" in card)}

@@ -1,7 +1,7 @@
 """The U-Net as a denoiser: it predicts the noise in a noisy image. Lesson 6 builds on it.
 
-There is only one noise level. Images are captioned ones in [-1, 1], as in diffusion models; the
-added noise is Gaussian with standard deviation ``NOISE_LEVEL``.
+The images are captioned pictures, scaled to [-1, 1] as in diffusion models. There is only one noise
+level: Gaussian noise with standard deviation ``NOISE_LEVEL``.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from course_lib.unet.model import UNet
 
 SIZE = 32  # pixels
 NOISE_LEVEL = 0.5
-TEST_SEEDS = range(1000)  # of the test images; training uses the seeds above them
+TEST_SEEDS = range(1000)  # of the test images; training uses larger seeds
 BATCH = 8
 LEARNING_RATE = 1e-2  # BatchNorm tolerates a high rate; at 4e-3 the result was worse
 BLURS = (0.4, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8, 2.2, 2.6, 3.0)  # standard deviations in pixels
@@ -77,7 +77,7 @@ def add_noise(images: Images, noise: Images, noise_level: float = NOISE_LEVEL) -
 
 
 def loss(model: nn.Module, images: Images) -> Float[Tensor, ""]:
-    """Mean squared error between the added noise and the predicted noise."""
+    """Mean squared error of the predicted noise."""
     noise = torch.randn_like(images)
     return F.mse_loss(model(add_noise(images, noise)), noise)
 
@@ -86,22 +86,22 @@ def loss(model: nn.Module, images: Images) -> Float[Tensor, ""]:
 def denoise(
     model: nn.Module, noisy: Images, noise_level: float = NOISE_LEVEL
 ) -> tuple[Images, Images]:
-    """The predicted noise, and the image without it, clamped to [-1, 1].
+    """The predicted noise, and the denoised image, clamped to [-1, 1].
 
-    The model should be in eval mode.
+    ``model``: in eval mode.
     """
     noise_pred = model(noisy)
     return noise_pred, (noisy - noise_level * noise_pred).clamp(-1, 1)
 
 
 def blur(noisy: Images, sigma: float) -> Images:
-    """A Gaussian blur of ``sigma`` pixels, in [-1, 1]: denoising without a network."""
+    """Gaussian blur with a standard deviation of ``sigma`` pixels: denoising without a network."""
     blurred = gaussian_filter(noisy.numpy(), (0, 0, sigma, sigma), mode="nearest")
     return torch.from_numpy(blurred).clamp(-1, 1)
 
 
 def best_blur(noisy: Images, images: Images) -> float:
-    """The one of ``BLURS`` with the highest PSNR on these very images: an optimistic baseline."""
+    """The sigma in ``BLURS`` with the highest PSNR on these images: an optimistic baseline."""
     return max(BLURS, key=lambda sigma: mean_psnr(blur(noisy, sigma), images))
 
 

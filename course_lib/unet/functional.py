@@ -1,7 +1,7 @@
-"""The U-Net as functions of its weights, as lesson 5's exercises write it, and its arithmetic.
+"""The U-Net as pure functions of its weights, as in lesson 5's exercises, and its arithmetic.
 
-Weights of a step are tuples: ``(weight1, bias1, weight2, bias2)`` of its two 3x3 convolutions, in
-the decoder after ``(up_weight, up_bias)`` of its 2x2 transposed convolution.
+The weights of a step are a tuple: ``(weight1, bias1, weight2, bias2)`` of its two 3x3 convolutions;
+in the decoder, ``(up_weight, up_bias)`` of its 2x2 transposed convolution come first.
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def step_weights(model: UNet) -> tuple[list[Weights], Weights, list[Weights], We
 
 
 def step_tensors(model: UNet) -> tuple[list[Weights], Weights, list[Weights], Weights]:
-    """As :func:`step_weights`, but plain tensors, without gradients."""
+    """As :func:`step_weights`, but detached tensors."""
     encoder, bottleneck, decoder, output = step_weights(model)
     return (
         [_detached(step) for step in encoder],
@@ -101,27 +101,27 @@ def _detached(weights: Weights) -> Weights:
 
 def unet_parameters(in_channels: int, out_channels: int, width: int, depth: int) -> int:
     """The number of parameters of a U-Net with biases everywhere and no normalisation."""
-    total, before = width * out_channels + out_channels, in_channels
-    for after in (width * 2**step for step in range(depth + 1)):
-        total += 9 * before * after + after + 9 * after * after + after
-        before = after
-    for after in (width * 2**step for step in range(depth)):
-        total += 4 * 2 * after * after + after  # the up-convolution
-        total += 9 * 2 * after * after + after + 9 * after * after + after
+    total, inputs = width * out_channels + out_channels, in_channels
+    for outputs in (width * 2**step for step in range(depth + 1)):
+        total += 9 * inputs * outputs + outputs + 9 * outputs * outputs + outputs
+        inputs = outputs
+    for outputs in (width * 2**step for step in range(depth)):
+        total += 4 * 2 * outputs * outputs + outputs  # the up-convolution
+        total += 9 * 2 * outputs * outputs + outputs + 9 * outputs * outputs + outputs
     return total
 
 
 def design_unet(field: int, budget: int, in_channels: int, out_channels: int) -> tuple[int, int]:
-    """The smallest depth whose bottleneck sees ``field`` pixels, and the largest width it can have.
+    """The smallest depth with the required receptive field, and the largest width in the budget.
 
     Args:
-        field: the least side of the receptive field of a value of the bottleneck, in pixels.
-        budget: the most parameters.
+        field: the minimum side of the receptive field at the bottleneck, in pixels.
+        budget: the maximum number of parameters.
         in_channels: of the images.
         out_channels: of the result.
 
     Returns:
-        depth and width; the width is 0 if not even 1 fits.
+        Depth and width; the width is 0 if even a width of 1 exceeds the budget.
     """
     depth = 0
     while bottleneck_field(depth) < field:
@@ -133,7 +133,7 @@ def design_unet(field: int, budget: int, in_channels: int, out_channels: int) ->
 
 
 def bottleneck_field(depth: int) -> int:
-    """The side of the receptive field of a value of the bottleneck, in pixels."""
+    """The side of the receptive field at the bottleneck, in pixels."""
     side, stride = 1, 1
     for _ in range(depth):
         side += 2 * 2 * stride + stride  # two 3x3 convolutions and a 2x2 pooling

@@ -16,7 +16,7 @@ Upsampling = Literal["transposed", "bilinear"]
 class DoubleConvolution(nn.Sequential):
     """Two 3x3 convolutions, each followed by ReLU.
 
-    Each unpadded convolution removes one pixel from every side.
+    Without padding, each convolution removes one pixel from every side.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class DoubleConvolution(nn.Sequential):
         padding: bool = True,
         normalisation: Normalisation = "batch",
     ) -> None:
-        """``normalisation``: between convolution and ReLU; the paper has none."""
+        """``normalisation``: between convolution and ReLU; ``"none"`` in the paper."""
         layers: list[nn.Module] = []
         for channels in (in_channels, out_channels):
             has_bias = normalisation == "none"  # BatchNorm has its own bias
@@ -54,7 +54,7 @@ class EncoderStep(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch in_channels height width"]
     ) -> tuple[Float[Tensor, "batch out_channels _ _"], Float[Tensor, "batch out_channels _ _"]]:
-        """The feature map for the skip connection, and the pooled one for the next step.
+        """The feature map for the skip connection, and the pooled feature map for the next step.
 
         Raises:
             ValueError: if the height or width before pooling is odd.
@@ -85,7 +85,7 @@ class DecoderStep(nn.Module):
     ) -> None:
         """
         Args:
-            in_channels: of the map from the step below.
+            in_channels: of the feature map from the previous step.
             out_channels: of the result.
             padding: as in :class:`UNet`.
             normalisation: as in :class:`UNet`.
@@ -100,7 +100,7 @@ class DecoderStep(nn.Module):
             self.up = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
         else:
             upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-            # Does what padding="same" does, which warns about even kernels.
+            # Equivalent to padding="same", which warns about even kernels.
             pad = nn.ZeroPad2d((0, 1, 0, 1))
             convolution = nn.Conv2d(in_channels, out_channels, 2)
             self.up = nn.Sequential(nn.Sequential(upsample, pad), convolution)
@@ -113,7 +113,7 @@ class DecoderStep(nn.Module):
         x: Float[Tensor, "batch in_channels height width"],
         skip: Float[Tensor, "batch out_channels _ _"],
     ) -> Float[Tensor, "batch out_channels _ _"]:
-        """``x``: from the step below; ``skip``: the encoder's feature map, cropped to fit."""
+        """``x``: from the previous step; ``skip``: the encoder's feature map, which is cropped."""
         x = self.up(x)
         if self.has_skip:
             x = torch.cat([centre_crop(skip, x.shape[-2], x.shape[-1]), x], dim=1)
@@ -141,7 +141,7 @@ class UNet(nn.Module):
             out_channels: of the result: one per class, without an activation.
             width: channels of the first encoder step; every further step doubles them.
             depth: number of encoder steps, and of decoder steps.
-            padding: keep the image size in every 3x3 convolution; the paper does not.
+            padding: zero-pad every 3x3 convolution, so that it keeps the size; False in the paper.
             normalisation: ``"none"`` as in the paper, or ``"batch"``.
             upsampling: ``"transposed"`` or ``"bilinear"``: see :class:`DecoderStep`.
             skips: number of skip connections, counted from the bottleneck; by default ``depth``.
@@ -165,8 +165,8 @@ class UNet(nn.Module):
         self.padding = padding
         widths = [width * 2**step for step in range(depth + 1)]
         self.encoder = nn.ModuleList(
-            EncoderStep(before, after, padding, normalisation)
-            for before, after in zip([in_channels, *widths], widths[:-1], strict=False)
+            EncoderStep(inputs, outputs, padding, normalisation)
+            for inputs, outputs in zip([in_channels, *widths], widths[:-1], strict=False)
         )
         self.bottleneck = DoubleConvolution(widths[-2], widths[-1], padding, normalisation)
         self.decoder = nn.ModuleList(
@@ -181,7 +181,7 @@ class UNet(nn.Module):
             for step in reversed(range(depth))
         )
         self.output = nn.Conv2d(width, out_channels, 1)
-        # CPUs and GPUs convolve faster in this memory format.
+        # Convolutions are faster in this memory format.
         self.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -196,7 +196,7 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "batch out_channels _ _"]:
         """
         Raises:
-            ValueError: if the size does not fit: with padding, both sides must be multiples of
+            ValueError: if the size is invalid: with padding, both sides must be multiples of
                 2^depth.
         """
         skips = []
@@ -214,7 +214,7 @@ def centre_crop(
 ) -> Float[Tensor, "batch channels height width"]:
     """The central ``height`` x ``width`` values of a feature map.
 
-    Unpadded, the encoder's maps are larger than the decoder's: the border is cut off.
+    Without padding, the encoder's feature maps are larger than the decoder's.
     """
     top = (features.shape[-2] - height) // 2
     left = (features.shape[-1] - width) // 2

@@ -1,4 +1,4 @@
-"""What a trained U-Net does when its skip connections are changed at inference, for lesson 5."""
+"""Interventions on the skip connections of a trained U-Net at inference, for lesson 5."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Maps = Float[Tensor, "batch _ _ _"]
 
 
 def encode(model: UNet, images: Maps) -> tuple[list[Maps], Maps]:
-    """The maps of the skip connections, from the finest, and the bottleneck's input."""
+    """The feature maps of the skip connections, finest first, and the bottleneck's input."""
     skips, x = [], images
     for step in model.encoder:
         skip, x = step(x)
@@ -24,13 +24,13 @@ def encode(model: UNet, images: Maps) -> tuple[list[Maps], Maps]:
 def run_with_edited_skips(
     model: UNet, images: Maps, edit: Callable[[int, Maps], Maps]
 ) -> Float[Tensor, "batch out _ _"]:
-    """The scores of a model whose skip connections carry something else.
+    """The output of a model with modified skip connections.
 
     Args:
         model: in eval mode.
-        images: as the model takes them.
-        edit: gets the level (0 is the finest) and the map of a skip connection, and returns what
-            is copied to the decoder in its place.
+        images: the model's input.
+        edit: gets the level (0 is the finest) and the feature map of a skip connection, and returns
+            its replacement.
     """
     skips, x = encode(model, images)
     x = model.bottleneck(x)

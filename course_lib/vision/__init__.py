@@ -1,1 +1,1 @@
-"""Small vision models, one module per task, imported by name."""
+"""Lesson 3's vision models, one module per task."""

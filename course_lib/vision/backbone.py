@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PYRAMID_CHANNELS = 48  # of the features that the heads use
+PYRAMID_CHANNELS = 48  # of the feature map that the heads get
 
 
 def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     """A 3x3 convolution, batch normalisation and ReLU; stride 2 halves the resolution."""
     return nn.Sequential(
-        # no bias: the normalisation has its own
+        # no bias: batch normalisation has its own
         nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(),
@@ -68,13 +68,13 @@ class Backbone(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """The backbone with a top-down path that adds coarse features to finer maps.
+    """The backbone and a top-down path that adds upsampled coarse feature maps to finer ones.
 
-    Lin et al. (2017), arXiv:1612.03144; only the finest map is returned.
+    Lin et al. (2017), arXiv:1612.03144; only the finest feature map is returned.
     """
 
     def __init__(self, stride: int = 4) -> None:
-        """``stride``: image pixels per pixel of the returned map: 2, 4, 8 or 16.
+        """``stride``: of the returned feature map, in image pixels: 2, 4, 8 or 16.
 
         Raises:
             ValueError: for any other stride.
@@ -82,7 +82,7 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         strides = (2, 4, 8, 16)
         if stride not in strides:
-            raise ValueError(f"stride is {stride}: choose 2, 4, 8 or 16, as the backbone has.")
+            raise ValueError(f"stride is {stride}: choose 2, 4, 8 or 16, a stride of the backbone.")
         self.stride = stride
         self.backbone = Backbone()
         self.finest = strides.index(stride)

@@ -28,8 +28,8 @@ def giou(first: Float[Tensor, "*any 4"], second: Float[Tensor, "*any 4"]) -> Flo
     overlap, union = _iou_and_union(first, second)
     top_left = torch.minimum(first[..., :2], second[..., :2])
     bottom_right = torch.maximum(first[..., 2:], second[..., 2:])
-    hull_area = area(torch.cat([top_left, bottom_right], dim=-1))
-    return overlap - (hull_area - union) / hull_area.clamp(min=1e-6)
+    enclosing_area = area(torch.cat([top_left, bottom_right], dim=-1))
+    return overlap - (enclosing_area - union) / enclosing_area.clamp(min=1e-6)
 
 
 def _iou_and_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

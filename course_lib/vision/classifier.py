@@ -1,4 +1,4 @@
-"""Level 1, classification: what is in the picture? One class for the whole image."""
+"""Level 1, classification: what is in the image? One class for the whole image."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -31,9 +31,9 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with the class of each scene's first object.
+    """Cross-entropy; the target is the class of each scene's first object.
 
-    ``boxes`` and ``instances`` are unused: all five losses have the same arguments.
+    ``boxes`` and ``instances`` are unused: all five losses have the same signature.
     """
     return F.cross_entropy(model(images), labels[:, 0])
 

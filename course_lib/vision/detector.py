@@ -43,7 +43,7 @@ class Detector(nn.Module):
         )
         self.head = nn.Conv2d(PYRAMID_CHANNELS, classes + 4, 1)
         self.classes = classes
-        # nearly all cells are background: start with a score of 2 %
+        # nearly all cells are background: initial scores of 2 %
         nn.init.constant_(self.head.bias[:classes], -4.0)
 
     def forward(
@@ -66,7 +66,7 @@ def assign(
 ) -> Int64[Tensor, "batch rows columns"]:
     """The index of the object assigned to each cell (given by its centre), or -1 for none.
 
-    If several objects are close to a cell, the smallest is assigned.
+    If several objects are close enough to a cell, the smallest one is assigned.
     """
     object_centres = (boxes[..., :2] + boxes[..., 2:]) / 2
     # batch x rows x columns x objects
@@ -83,7 +83,7 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Quality focal loss on all cells' scores, and GIoU loss on the boxes of assigned cells."""
+    """Quality focal loss of all cells' scores, plus GIoU loss of the assigned cells' boxes."""
     logits, predicted_boxes = model(images)
     # rounded up: the last cells may extend beyond the image
     stride = math.ceil(images.shape[-1] / logits.shape[-1])
@@ -117,7 +117,8 @@ def predict(
         model: a :class:`Detector`.
         images: in [0, 1].
         score_threshold: only boxes with a higher score are kept.
-        iou_threshold: boxes that overlap a better one of their class by more are suppressed.
+        iou_threshold: a box is suppressed if its IoU with a higher-scoring box of its class exceeds
+            this.
         max_detections: per image.
     """
     logits, boxes = model(images)

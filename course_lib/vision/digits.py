@@ -1,7 +1,7 @@
-"""Two small classifiers of 28x28 greyscale images: a fully connected and a convolutional one.
+"""Two small classifiers of 28x28 greyscale images: fully connected and convolutional.
 
-Both return logits, one per class. The convolutional one has a tenth of the parameters; it is a
-small relative of LeNet-5: LeCun et al. (1998), section II, https://doi.org/10.1109/5.726791
+Both return logits, one per class. The convolutional classifier has a tenth of the parameters; it
+resembles LeNet-5: LeCun et al. (1998), section II, https://doi.org/10.1109/5.726791
 """
 
 from jaxtyping import Float
@@ -14,7 +14,7 @@ class FullyConnectedClassifier(nn.Module):
     def __init__(self, side: int = 28, hidden: int = 128, classes: int = 10) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Flatten(),  # 1 x 28 x 28 -> 784: the layout of the pixels is lost here
+            nn.Flatten(),  # 1 x 28 x 28 -> 784: discards the spatial layout
             nn.Linear(side * side, hidden),
             nn.ReLU(),
             nn.Linear(hidden, classes),

@@ -18,8 +18,8 @@ from course_lib.vision.segmenter import semantic_map
 
 SIGMA = 4.0  # pixels: standard deviation of the Gaussian around each centre
 MIN_PIXELS = 12  # smaller groups are discarded
-WINDOW = 9  # pixels: a centre is the maximum of a square with this side
-OFFSET_SCALE = 16  # pixels per unit of the network's output, so that outputs stay near 1
+WINDOW = 9  # pixels: a centre is the maximum of a window with this side
+OFFSET_SCALE = 16  # pixels per unit of the network's output, which keeps outputs near 1
 
 
 class Instances(NamedTuple):
@@ -60,8 +60,8 @@ def centres_of_mass(
     instances: Int64[Tensor, "batch height width"], max_objects: int
 ) -> Float[Tensor, "batch objects 2"]:
     """The centre of mass (x, y) of each object's visible pixels; -10,000 for absent objects."""
-    numbers = torch.arange(1, max_objects + 1, device=instances.device)
-    masks = (instances[:, None] == numbers[:, None, None]).float()
+    instance_ids = torch.arange(1, max_objects + 1, device=instances.device)
+    masks = (instances[:, None] == instance_ids[:, None, None]).float()
     pixels = masks.sum((2, 3))
     x = (masks.sum(2) * torch.arange(instances.shape[2], device=instances.device)).sum(-1)
     y = (masks.sum(3) * torch.arange(instances.shape[1], device=instances.device)).sum(-1)
@@ -84,7 +84,7 @@ def loss(
     boxes: Float[Tensor, "batch objects 4"],
     instances: Int64[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropies of semantic map and centre heatmap (weighted), and L1 of the offsets."""
+    """Cross-entropies of semantic map and centre heatmap, plus L1 loss of the offsets, weighted."""
     semantic_logits, centre_logits, offsets = model(images)
     height, width = instances.shape[-2:]
     grid = _pixel_grid(height, width, images.device)
@@ -101,7 +101,7 @@ def loss(
     offset_loss = (offset_error * inside).sum() / inside.sum().clamp(min=1)
 
     semantic_loss = F.cross_entropy(semantic_logits, semantic_map(labels, instances))
-    # Most pixels are far from any centre: without a weight, predicting none would be optimal.
+    # Most pixels are far from any centre: without weights, predicting no centre would be optimal.
     centre_error = F.binary_cross_entropy_with_logits(
         centre_logits, centre_heatmap, reduction="none"
     )
@@ -112,7 +112,7 @@ def loss(
 def find_peaks(
     heatmap: Float[Tensor, "batch height width"], score_threshold: float, window: int = WINDOW
 ) -> Bool[Tensor, "batch height width"]:
-    """The local maxima of a heatmap within ``window`` (odd, in pixels), above a threshold."""
+    """The local maxima of a heatmap in a window (side ``window``, odd), above a threshold."""
     highest = F.max_pool2d(heatmap[:, None], window, stride=1, padding=window // 2)[:, 0]
     return (heatmap == highest) & (heatmap > score_threshold)
 
@@ -127,8 +127,8 @@ def predict(
 ) -> list[Instances]:
     """The instances in each image: foreground pixels grouped by the nearest predicted centre.
 
-    Centres are the :func:`find_peaks` of the heatmap. The class of a mask is the one with the
-    highest mean probability in it; its score is that probability times the centre's.
+    Centres are the heatmap's peaks (:func:`find_peaks`). A mask's class has the highest mean
+    probability in the mask; its score is this probability times the centre's score.
     """
     semantic_logits, centre_logits, offsets = model(images)
     heatmaps = centre_logits.sigmoid()
@@ -157,8 +157,8 @@ def _group_pixels(
         targets = _pixel_grid(height, width, heatmap.device) + offsets
         nearest = torch.cdist(targets.flatten(1).T, centres).argmin(1).view(height, width)
         foreground = semantic[0] < 0.5
-        for number, centre_score in enumerate(peak_scores[best]):
-            mask = foreground & (nearest == number)
+        for index, centre_score in enumerate(peak_scores[best]):
+            mask = foreground & (nearest == index)
             if mask.sum() >= MIN_PIXELS:
                 probability, label = semantic[1:, mask].mean(1).max(0)
                 candidates.append((label, probability * centre_score, mask))

@@ -11,11 +11,11 @@ from course_lib.vision.boxes import cell_centres, from_distances, giou
 
 
 class Localizer(nn.Module):
-    """Every cell of a 32 x 32 map votes for a class and a box, with a weight for its vote.
+    """Every cell of a 32 x 32 feature map votes for a class and a box, with a predicted weight.
 
     The weights are a softmax over all cells, so the output is always *one* class and *one* box: the
-    weighted mean of the votes. With two objects in the image it mostly fits one of them, sometimes
-    neither; level 3 solves that.
+    weighted mean of the votes. With two objects in the image, the output mostly fits one of them,
+    sometimes neither; level 3 solves this.
     """
 
     def __init__(self, classes: int = len(CLASSES)) -> None:

@@ -1,4 +1,4 @@
-"""The predictions of all five models of lesson 3 for one image, and their quality for one scene."""
+"""The predictions of lesson 3's five models for one image, and their quality for one scene."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from course_lib.vision.instances import Instances
 from course_lib.vision.tasks import LEVELS, load
 
 SCORE_THRESHOLD = 0.3  # predictions with a lower score are not shown
-IOU_THRESHOLD = 0.5  # the overlap at which a prediction matches an object
+IOU_THRESHOLD = 0.5  # the minimum IoU of a prediction and a matched object
 
 
 class Localization(NamedTuple):
@@ -65,7 +65,7 @@ def predict_all(
         ValueError: if a model is missing.
     """
     if missing := [name for name in LEVELS if name not in models]:
-        raise ValueError(f"The models lack {', '.join(missing)}: load_models() returns all five.")
+        raise ValueError(f"The models lack {', '.join(missing)}: use load_models() for all five.")
     class_probabilities = _predict(models, "classifier", image)[0]
     localizer_probabilities, box = (part[0] for part in _predict(models, "localizer", image))
     detections = _predict(models, "detector", image)[0]
@@ -91,7 +91,7 @@ def predict_all(
 
 
 def _predict(models: Mapping[str, nn.Module], name: str, image: Tensor) -> Any:
-    """A model's prediction in eval mode; its mode is restored afterwards."""
+    """A model's prediction in eval mode; its training mode is restored afterwards."""
     model = models[name]
     was_training = model.training
     if was_training:
@@ -104,11 +104,11 @@ def _predict(models: Mapping[str, nn.Module], name: str, image: Tensor) -> Any:
 
 
 def evaluate(scene: Scene, predictions: Predictions) -> dict[str, str | float]:
-    """The quality of all five predictions for one scene, each by its task's own metric.
+    """The quality of all five predictions for one scene, each by its task's metric.
 
-    ``classifier``: whether the class is present, in words. ``localizer``: IoU of the box with the
+    ``classifier``: whether the class is present, as text. ``localizer``: IoU of the box with the
     true box it overlaps most. ``detector`` and ``instances``: mean IoU of the matched objects;
-    ``... found``: the number of matched objects, in words. ``segmenter``: mean IoU over the
+    ``... found``: the number of matched objects, as text. ``segmenter``: mean IoU over the
     classes present.
 
     A prediction matches an object of the same class if their IoU is at least 0.5; see
@@ -177,13 +177,13 @@ def mask_iou(
 
 
 def _foreground_iou(semantic: Tensor, scene: Scene) -> float:
-    truth = scene.semantic
-    if UNKNOWN in scene.labels:  # no class is right: compare foreground with background only
-        semantic, truth = (semantic > 0).long(), (truth > 0).long()
+    target = scene.semantic
+    if UNKNOWN in scene.labels:  # no predicted class can be right: compare only the foreground
+        semantic, target = (semantic > 0).long(), (target > 0).long()
     ious = []
-    for value in truth.unique().tolist():
+    for value in target.unique().tolist():
         if value > 0:
-            predicted, true = semantic == value, truth == value
+            predicted, true = semantic == value, target == value
             ious.append((predicted & true).sum() / (predicted | true).sum())
     return float(torch.stack(ious).mean())
 

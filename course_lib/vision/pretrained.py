@@ -27,10 +27,10 @@ LEVELS = ("detector", "segmenter", "instances")
 
 
 class PhotoPredictions(NamedTuple):
-    """The predictions of three networks for one photo, in the photo's pixels.
+    """The predictions of three networks for one photo, at the photo's size.
 
-    ``class_names`` name the labels of ``detections`` and ``instances``, ``semantic_names`` the
-    values of ``semantic``, of which 0 is the background.
+    ``class_names`` are the names of the labels in ``detections`` and ``instances``;
+    ``semantic_names`` are the names of the values in ``semantic``, where 0 is the background.
     """
 
     source: str  # a description of the networks
@@ -42,14 +42,14 @@ class PhotoPredictions(NamedTuple):
 
 
 class PretrainedNetwork(NamedTuple):
-    """One of torchvision's networks: constructor and weights (with ``url`` and ``meta``)."""
+    """A torchvision network: constructor and weights enum (with ``url`` and ``meta``)."""
 
     build: Callable[..., nn.Module]
     weights: Any
 
     @property
     def file(self) -> Path:
-        """The path of the downloaded weights, in torch's cache; it may not exist yet."""
+        """The path of the weights in torch's cache; may not exist yet."""
         return Path(torch.hub.get_dir(), "checkpoints", Path(self.weights.url).name)
 
     @property
@@ -59,12 +59,12 @@ class PretrainedNetwork(NamedTuple):
 
 
 def networks() -> dict[str, PretrainedNetwork]:
-    """torchvision's network for each of ``LEVELS``; this downloads nothing.
+    """torchvision's network for each of ``LEVELS``, without downloading weights.
 
     Raises:
         RuntimeError: if torchvision does not work with the installed torch.
     """
-    try:  # imported here because only the learner's own photo needs them
+    try:  # imported here because only predictions for the learner's own photo need them
         from torchvision.models import detection, segmentation
     except (ImportError, RuntimeError) as problem:  # RuntimeError: built for another torch version
         raise RuntimeError(
@@ -103,11 +103,11 @@ def load(name: str) -> nn.Module:
     except OSError as problem:
         message = f"The download failed ({problem}). {_download_instructions([network])}"
         raise RuntimeError(message) from problem
-    except Exception as problem:  # the type for a corrupt file depends on the version of torch
-        if not network.file.exists():  # torch deletes a download with another hash
+    except Exception as problem:  # the exception for a corrupt file depends on torch's version
+        if not network.file.exists():  # torch deletes a download with a wrong hash
             raise RuntimeError(
-                f"The download failed: what came is not the file ({problem}). A network that asks "
-                f"for a log-in sends its own page. {_download_instructions([network])}"
+                f"The download failed: the server sent a different file ({problem}), as a log-in "
+                f"page of the network does. {_download_instructions([network])}"
             ) from problem
         raise RuntimeError(
             f"{network.file} can't be read. Delete it and run this again. ({problem})"
@@ -118,7 +118,7 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
     """A photo from a file, in [0, 1]: upright, with a longer side of at most 640 pixels.
 
     Raises:
-        ValueError: if the file doesn't exist, or can't be read as an image, for whatever reason.
+        ValueError: if the file doesn't exist, or can't be read as an image.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -135,12 +135,12 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
 def predict(
     photo: Float[Tensor, "3 height width"], *, download: bool = False, score_threshold: float = 0.5
 ) -> PhotoPredictions:
-    """The predictions of torchvision's three networks for a photo; some seconds on a CPU.
+    """The predictions of torchvision's three networks for a photo; takes seconds on a CPU.
 
     Args:
         photo: in [0, 1].
         download: whether to download missing weights.
-        score_threshold: leave out predictions with a lower score.
+        score_threshold: discards predictions with a lower score.
 
     Raises:
         RuntimeError: if weights are missing, or can't be downloaded or read.
@@ -170,17 +170,17 @@ def predict_with_course_models(
 ) -> PhotoPredictions:
     """The predictions of the course's own models, which were trained on drawn objects, not photos.
 
-    The photo is resized to about the size of the training scenes, and the predictions to the size
-    of the photo.
+    The photo is resized to about the size of the training scenes, and the predictions are resized
+    back.
 
     Args:
         photo: in [0, 1].
         models: the models of ``LEVELS`` by name, on the CPU.
-        score_threshold: leave out predictions with a lower score.
+        score_threshold: discards predictions with a lower score.
     """
     height, width = photo.shape[-2:]
     scale = scenes.SIZE / min(height, width)
-    # multiples of 16, because the backbone halves each side four times
+    # multiples of 16: the backbone halves each side four times
     small_height, small_width = (max(16, 16 * round(side * scale / 16)) for side in (height, width))
     resized = F.interpolate(
         photo[None],
@@ -215,7 +215,7 @@ def _predict_boxes(model: nn.Module, photo: Tensor, score_threshold: float) -> D
 
 @torch.no_grad()
 def _predict_masks(model: nn.Module, photo: Tensor, score_threshold: float) -> Instances:
-    """Unlike the course's model, Mask R-CNN can return overlapping masks: one for each box."""
+    """Unlike the course's model, Mask R-CNN can return overlapping masks, one per box."""
     output = model([photo])[0]
     keep = output["scores"] >= score_threshold
     masks = output["masks"][keep, 0] >= 0.5

@@ -10,7 +10,7 @@ from course_lib.vision.backbone import PYRAMID_CHANNELS, FeaturePyramid, conv_bl
 
 
 class Segmenter(nn.Module):
-    """Scores of the background and each class at half the resolution, upsampled to full size."""
+    """Logits of the background and each class at half the resolution, upsampled to full size."""
 
     def __init__(self, classes: int = len(CLASSES)) -> None:
         super().__init__()
@@ -21,16 +21,16 @@ class Segmenter(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels height width"]:
-        scores = self.head(self.tower(self.features(images)))
+        logits = self.head(self.tower(self.features(images)))
         return F.interpolate(
-            scores.float(), size=images.shape[-2:], mode="bilinear", align_corners=False
+            logits.float(), size=images.shape[-2:], mode="bilinear", align_corners=False
         )
 
 
 def semantic_map(
     labels: Int64[Tensor, "batch objects"], instances: Int64[Tensor, "batch height width"]
 ) -> Int64[Tensor, "batch height width"]:
-    """The semantic map (0 on the background, 1 + label on an object) of an instance map."""
+    """The semantic map (0 for background, 1 + label for objects) of an instance map."""
     values = F.pad(labels + 1, (1, 0))  # instance 0 is the background
     return values.gather(1, instances.flatten(1)).view_as(instances)
 

@@ -1,6 +1,6 @@
 """The five levels of lesson 3 as tasks: their models, training data, and metrics.
 
-Lesson 5's U-Nets solve level 4's task, semantic segmentation, and are here too. ``course train``
+Lesson 5's U-Nets, for level 4's task (semantic segmentation), are here too. ``course train``
 and ``course evaluate`` use this module through ``course_lib.training.recipes``.
 """
 
@@ -25,13 +25,13 @@ from course_lib.vision import classifier, detector, instances, localizer, segmen
 from course_lib.vision.boxes import iou
 
 EXAMPLES_PER_EPOCH = 2000
-# Small: for the same number of scenes, the detector learned more in many small steps.
+# Small: for a fixed number of scenes, the detector learned more with many small batches.
 BATCH_SIZE = 8
-_KEPT_SCENES = 200  # up to so many test scenes are kept for the next model
+_MAX_CACHED_SCENES = 200  # up to this many test scenes are cached for the next model
 LEARNING_RATE = 2e-3
 TEST_SPLITS = dict.fromkeys(scenes.SPLITS, len(scenes.TEST_SEEDS))
 
-# (predictions, true scenes, whether all objects are of known classes) to metrics by name
+# (predictions, target scenes, whether all objects are of known classes) to metrics by name
 Metric = Callable[[Sequence, Sequence[Scene], bool], dict[str, float]]
 
 
@@ -50,16 +50,16 @@ class VisionTask:
 
 
 def _classification_metrics(
-    predictions: Sequence[Tensor], truth: Sequence[Scene], known: bool
+    predictions: Sequence[Tensor], targets: Sequence[Scene], known: bool
 ) -> dict[str, float]:
     """``top1`` accuracy; for unknown classes, accuracy of the sprite group (``group_top1``)."""
     labels = [int(prediction.argmax()) for prediction in predictions]
     if known:
         correct = [
-            label == int(scene.labels[0]) for label, scene in zip(labels, truth, strict=True)
+            label == int(scene.labels[0]) for label, scene in zip(labels, targets, strict=True)
         ]
         return {"top1": sum(correct) / len(correct)}
-    true_groups = [sprites.group(scene.placements[0].name) for scene in truth]
+    true_groups = [sprites.group(scene.placements[0].name) for scene in targets]
     correct = [
         sprites.group(sprites.CLASSES[label]) == group
         for label, group in zip(labels, true_groups, strict=True)
@@ -68,24 +68,24 @@ def _classification_metrics(
 
 
 def _localization_metrics(
-    predictions: Sequence[tuple[Tensor, Tensor]], truth: Sequence[Scene], known: bool
+    predictions: Sequence[tuple[Tensor, Tensor]], targets: Sequence[Scene], known: bool
 ) -> dict[str, float]:
     """``box_iou``, and for known classes ``top1``."""
     predicted_boxes = torch.stack([box for _, box in predictions]).cpu()
-    true_boxes = torch.stack([scene.boxes[0] for scene in truth])
+    true_boxes = torch.stack([scene.boxes[0] for scene in targets])
     metrics = {"box_iou": float(iou(predicted_boxes, true_boxes).mean())}
     if known:
         classes = [probabilities for probabilities, _ in predictions]
-        metrics = _classification_metrics(classes, truth, known) | metrics
+        metrics = _classification_metrics(classes, targets, known) | metrics
     return metrics
 
 
 def _detection_metrics(
-    shape: str, predictions: Sequence, truth: Sequence[Scene], known: bool
+    shape: str, predictions: Sequence, targets: Sequence[Scene], known: bool
 ) -> dict[str, float]:
     """Average precision of ``shape`` ("boxes" or "masks"), with and without regard to the class."""
-    labels = [scene.labels for scene in truth]
-    shapes = [getattr(scene, shape) for scene in truth]
+    labels = [scene.labels for scene in targets]
+    shapes = [getattr(scene, shape) for scene in targets]
     merged: Sequence = predictions
     if shape == "boxes":
         merged = [_suppress_any_class(detections) for detections in predictions]
@@ -97,17 +97,17 @@ def _detection_metrics(
 
 
 def _suppress_any_class(predicted: detector.Detections) -> detector.Detections:
-    """Suppression once more, over all classes: without names, two boxes on one object are two."""
+    """Class-agnostic non-maximum suppression: removes boxes of other classes on the same object."""
     keep = nms(predicted.boxes, predicted.scores, detector.IOU_THRESHOLD)
     return detector.Detections(*(part[keep] for part in predicted))
 
 
 def _segmentation_metrics(
-    predictions: Sequence[Tensor], truth: Sequence[Scene], known: bool
+    predictions: Sequence[Tensor], targets: Sequence[Scene], known: bool
 ) -> dict[str, float]:
     """``iou_any_class`` of foreground against background, and for known classes ``miou``."""
     predicted = torch.stack([prediction.argmax(0).cpu() for prediction in predictions])
-    true = torch.stack([scene.semantic for scene in truth])
+    true = torch.stack([scene.semantic for scene in targets])
     foreground_iou = detection.foreground_iou((predicted > 0).long(), (true > 0).long(), 1)
     metrics = {"iou_any_class": foreground_iou}
     if known:
@@ -186,7 +186,7 @@ UNETS = {
     for name, skips in (("unet", 4), ("unet-deepest-skip", 1), ("unet-no-skips", 0))
 }
 MODELS = LEVELS | UNETS
-# The metrics that each shipped model must reach on photos it was not trained on.
+# The minimum metrics of each shipped model on photos it was not trained on.
 THRESHOLDS = {
     name: {"new-backgrounds": metrics}
     for name, metrics in {
@@ -261,13 +261,12 @@ def train(
 
     Args:
         name: of the model.
-        epochs: of ``examples`` scenes each; by default as many as in the first cycle of the
-            shipped checkpoint.
-        examples: scenes in an epoch, 2,000 by default.
-        workers: processes that generate scenes ahead of time.
+        epochs: number of epochs; by default as in the first cycle of the shipped checkpoint.
+        examples: scenes per epoch, 2,000 by default.
+        workers: number of processes that generate scenes in advance.
         styles: drawing styles to train on; by default all that are not held out.
         learning_rate: the peak of the one-cycle schedule.
-        options: other options of :func:`fit_new`: ``device``, ``seed``, ``initial_weights``,
+        options: passed to :func:`fit_new`: ``device``, ``seed``, ``initial_weights``,
             ``score``, ``checkpoint``.
 
     Raises:
@@ -298,7 +297,7 @@ def train(
 def _test_scenes(
     count: int, size: int, objects: tuple[int, int], split: str, styles: tuple[str, ...] | None
 ) -> list[Scene]:
-    """The first test scenes; kept, because several models are tested on the same ones."""
+    """The first test scenes; cached, because several models are tested on them."""
     data = Scenes(scenes.TEST_SEEDS[:count], size=size, objects=objects, split=split, styles=styles)
     return [data[index] for index in range(count)]
 
@@ -315,7 +314,7 @@ def evaluate(
     """A model's metrics on the first ``count`` test scenes of a split.
 
     For objects of unknown classes (split ``"unseen-objects"``), only class-agnostic metrics are
-    computed, and for level 1 whether the predicted class has the right sprite group.
+    computed, and for level 1 the accuracy of the predicted class's sprite group.
 
     Raises:
         ModuleNotFoundError: if the metric needs torchmetrics and it is not installed.
@@ -326,16 +325,18 @@ def evaluate(
         raise ValueError(
             f"There are not {count} test scenes: choose 1 to {len(scenes.TEST_SEEDS)}."
         )
-    make_scenes = _test_scenes if count <= _KEPT_SCENES else _test_scenes.__wrapped__
-    truth = make_scenes(count, size, task.objects, split, None if styles is None else tuple(styles))
-    known = all(int(scene.labels.max()) < UNKNOWN for scene in truth)
+    make_scenes = _test_scenes if count <= _MAX_CACHED_SCENES else _test_scenes.__wrapped__
+    targets = make_scenes(
+        count, size, task.objects, split, None if styles is None else tuple(styles)
+    )
+    known = all(int(scene.labels.max()) < UNKNOWN for scene in targets)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     predictions: list = []
     for begin in range(0, count, 50):
-        images = torch.stack([scene.image for scene in truth[begin : begin + 50]]).to(device)
+        images = torch.stack([scene.image for scene in targets[begin : begin + 50]]).to(device)
         batch = task.module.predict(model, images)
         predictions.extend(zip(*batch, strict=True) if isinstance(batch, tuple) else batch)
     model.train(was_training)
-    return task.metric(predictions, truth, known)
+    return task.metric(predictions, targets, known)

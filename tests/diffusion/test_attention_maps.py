@@ -75,7 +75,7 @@ def test_model_is_restored_after_an_error(model):
     with pytest.raises(ValueError, match="no sampler"):
         record_attention(model, PROMPT, sampler="none")
     assert not any(getattr(module, "keep_weights", False) for module in model.unet.modules())
-    with pytest.raises(ValueError, match="one picture"):
+    with pytest.raises(ValueError, match="one image"):
         record_attention(model, PROMPT, count=2)
 
 

@@ -7,9 +7,9 @@ from course_lib.diffusion import judge as judging
 def test_metrics_of_real_pictures(monkeypatch):
     """Real pictures in place of generated ones, and a judge that always gives the same verdict."""
     pairs = text_to_image.prompt_pairs("seen", 24)
-    real = evaluation._real_pictures("seen", 24, 500)
+    real = evaluation._real_images("seen", 24, 500)
     monkeypatch.setattr(evaluation, "generate", lambda model, pairs: real)
-    monkeypatch.setattr(evaluation, "_training_pictures", lambda: real[:12].flatten(1))
+    monkeypatch.setattr(evaluation, "_training_images", lambda: real[:12].flatten(1))
     monkeypatch.setattr(judging, "load", lambda: judging.Judge().eval())
     verdict = judging.Verdict("fox", "red")
     monkeypatch.setattr(judging.Judge, "classify", lambda self, images: [verdict] * len(images))

@@ -107,7 +107,7 @@ def use_first_call_only(sampler):
 
 def correct_from_the_end(step, sampler, model_output, t, x, generator=None):
     if sampler.calls == 1:
-        sampler.start = x
+        sampler.first_step_x = x
     return step(sampler, model_output, t, x, generator)
 
 

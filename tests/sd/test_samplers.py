@@ -250,7 +250,7 @@ def test_thousand_steps_take_every_time_once():
     "steps, strength", [(10, 0.0), (10, -1.0), (10, 1.01), (10, 0.09), (0, 1.0)]
 )
 def test_strength_that_leaves_no_step_is_rejected(steps, strength):
-    with pytest.raises(ValueError, match="take more steps, or a strength up to 1"):
+    with pytest.raises(ValueError, match="steps \\* strength at least 1"):
         DDPM(NoiseSchedule(), steps, strength)
 
 

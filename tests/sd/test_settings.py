@@ -203,9 +203,9 @@ def test_linspace_steps_lead_to_the_next_time():
 
 
 @pytest.mark.parametrize("name", ["ddpm", "pndm"])
-def test_samplers_that_cannot_start_at_pure_noise_say_so(name):
+def test_samplers_without_zero_terminal_snr_name_the_others(name):
     schedule = NoiseSchedule(prediction_type="v_prediction", rescale_betas_zero_snr=True)
-    with pytest.raises(ValueError, match="rescale_betas_zero_snr asks for: choose one of ddim"):
+    with pytest.raises(ValueError, match="zero terminal SNR .*: choose one of ddim"):
         SAMPLERS[name](schedule, 10)
 
 

@@ -217,7 +217,7 @@ def test_invalid_folder_is_rejected(folder, tmp_path, merges):
     (tmp_path / "merges.txt").write_text(merges, encoding="utf-8")
     for ids in ("{", "{}", '{"a": 0}', "[]"):
         (tmp_path / "vocab.json").write_text(ids)
-        with pytest.raises(ValueError, match="merges.txt and vocab.json|CLIP's own ids"):
+        with pytest.raises(ValueError, match="again|do not match"):
             Tokenizer(folder=tmp_path)
     (tmp_path / "vocab.json").write_bytes((folder / "vocab.json").read_bytes())
     for lines in (
@@ -225,7 +225,7 @@ def test_invalid_folder_is_rejected(folder, tmp_path, merges):
         [*merges.split("\n")[:500], "one", *merges.split("\n")[501:]],
     ):
         (tmp_path / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
-        with pytest.raises(ValueError, match="CLIP's own ids"):
+        with pytest.raises(ValueError, match="do not match"):
             Tokenizer(folder=tmp_path)
 
 
@@ -233,7 +233,7 @@ def test_invalid_folder_is_rejected(folder, tmp_path, merges):
     "sizes", [{"vocab_size": 513}, {"vocab_size": 0}, {"vocab_size": 49_409}, {"length": 2}]
 )
 def test_invalid_sizes_are_rejected(sizes):
-    with pytest.raises(ValueError, match="514 to 49,408"):
+    with pytest.raises(ValueError, match="give 514 to 49,408|length is 2: give at least 3"):
         Tokenizer(**sizes)
 
 

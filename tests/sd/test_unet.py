@@ -247,7 +247,7 @@ def test_memory_format_is_channels_last_throughout():
         ({"attention_head_dim": 3}, "choose multiples of 24"),
         (
             {"down_block_types": (WITHOUT_ATTENTION, WITHOUT_ATTENTION)},
-            r"for each of \[16, 32, 48\]",
+            r"for each of block_out_channels \[16, 32, 48\]",
         ),
         (
             {"down_block_types": (WITHOUT_ATTENTION, WITHOUT_ATTENTION, "AttnDownBlock2D")},

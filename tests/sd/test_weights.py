@@ -384,7 +384,7 @@ def test_noise_schedule_of_the_folder_is_used(folder):
         ("unet", {"cross_attention_dim": 1024}, "to_k"),
         ("unet", {"flip_sin_to_cos": False}, "flip_sin_to_cos is False, expected True"),
         ("unet", {"norm_num_groups": 0}, "norm_num_groups is 0, expected 32"),
-        ("unet", {"norm_num_groups": 5}, "no unet can have the sizes"),
+        ("unet", {"norm_num_groups": 5}, "the sizes in unet/config.json are invalid"),
         ("unet", {"down_block_types": ["DownBlock2D"]}, "up_block_types is"),
         ("text_encoder", {"hidden_act": "gelu"}, "hidden_act is 'gelu', expected 'quick_gelu'"),
         (
@@ -407,7 +407,7 @@ def test_another_architecture_is_rejected(folder, name, change, message):
     (folder / name / "config.json").write_text(json.dumps(settings(name) | change))
     with pytest.raises(ValueError, match=message) as error:
         weights.load(folder)
-    assert "Stable Diffusion 1.x" in str(error.value) or "have the sizes in" in str(error.value)
+    assert "Stable Diffusion 1.x" in str(error.value) or "the sizes in" in str(error.value)
 
 
 def test_models_that_do_not_fit_together_are_rejected(states, tmp_path, monkeypatch):
@@ -415,7 +415,9 @@ def test_models_that_do_not_fit_together_are_rejected(states, tmp_path, monkeypa
     monkeypatch.setitem(CONFIGS, "text_encoder", wide)
     torch.manual_seed(0)
     text = weights.MODELS["text_encoder"][0](wide).state_dict()
-    with pytest.raises(ValueError, match="the text encoder differ in the length of a vector"):
+    with pytest.raises(
+        ValueError, match="the text encoder differ in the width of the text embeddings"
+    ):
         weights.load(write(tmp_path / "mixed", states | {"text_encoder": text}))
 
 
@@ -505,7 +507,7 @@ def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
         # Lengths of headers that look like the beginning of a web page or of a pickle.
         (b"<" + bytes(7) + b"{" * 60, "invalid JSON in header"),
         (b"\x80\x02" + bytes(6) + b"{" * 640, "invalid JSON in header"),
-        (lfs_pointer, "a pointer of Git LFS"),
+        (lfs_pointer, "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>not found</html>", "a web page"),
         (b"GGUF\x03\x00\x00\x00", "a GGUF file"),
         (pickled.read_bytes(), "found a pickle"),

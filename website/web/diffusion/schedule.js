@@ -28,7 +28,7 @@ export class NoiseSchedule {
    * The times at which the model is called, the noisiest first.
    *
    * @param {number} steps
-   * @throws {Error} if the schedule has no room for so many steps
+   * @throws {Error} if the schedule does not allow this number of steps
    */
   timesteps(steps) {
     const { num_train_timesteps: total, timestep_spacing: spacing, steps_offset: offset } = this.config;
