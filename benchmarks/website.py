@@ -2,8 +2,8 @@
 image of 20 steps, from ``file://`` and from a server; and the size of the download.
 
 The page has the runtime and the models without a demo; in every round both pages are opened with an
-empty cache. Hosts compress scripts, so "downloaded" is the gzipped size. CPU seconds are summed over
-all of the browser's processes, and depend less on the machine's load.
+empty cache. Hosts compress scripts, so "downloaded" is the gzipped size. CPU seconds are summed
+over all of the browser's processes, and depend less on the machine's load.
 """
 
 import gzip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo: the name of its module in ``web/demos``, its accessible name (``label``), and options,
+    """A demo: the name of its module in ``web/demos``, its accessible name ``label``, and options,
     which become ``data-`` attributes.
     """
 
