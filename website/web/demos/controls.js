@@ -30,7 +30,7 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * A button; `primary` marks the one that starts the demo.
+ * A button; `primary` marks the button that starts the demo.
  *
  * @param {string} text
  * @param {(event: Event) => void} onClick

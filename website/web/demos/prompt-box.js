@@ -83,5 +83,5 @@ function markWords(sentence, unknown) {
 
 /** @template T @param {readonly T[]} values @returns {T} */
 function pickRandom(values) {
-  return values[Math.floor(Math.pickRandom() * values.length)];
+  return values[Math.floor(Math.random() * values.length)];
 }
