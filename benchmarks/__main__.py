@@ -1,7 +1,7 @@
 """Run benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
 
-Each module has ``run() -> dict`` whose ``rows`` are printed. Alternatives run alternately in the
-same process or session; the results are medians and their ratios.
+Each module has ``run() -> dict``, whose ``rows`` are printed. Alternatives are timed alternately in
+the same process or session; the results are medians and their ratios.
 """
 
 import importlib

@@ -1,5 +1,5 @@
-"""Convolution by im2col compared with torch and scipy, the loops for scale, and the time in which
-the kernel editor updates its image.
+"""Convolution by im2col compared with torch, scipy and Python loops, and the time of an update of
+the kernel editor.
 
 The goal: at most twice torch's time, faster than scipy, and an update of the editor in under
 100 ms.

@@ -1,4 +1,4 @@
-"""Generation with the shipped model, compared with diffusers' pipeline with the same weights,
+"""Image generation with the shipped model, compared with diffusers' pipeline with the same weights,
 prompts, steps and noise.
 
 The goals: one image in at most 1.5 s and sixteen in 12 s on two CPU cores, with less than 1.5 GB of

@@ -2,8 +2,8 @@
 with the shipped model's.
 
 The goal is 90 % of the shipped value, on two CPU cores. All five take half an hour;
-``COURSE_LEVELS=detector,segmenter`` selects some. The time is that of the training alone, without
-starting and evaluating. "N of M epochs": the shipped model was trained for M.
+``COURSE_LEVELS=detector,segmenter`` selects some. Only the training is timed, without start-up
+and evaluation. "N of M epochs": the shipped model was trained for M.
 """
 
 import os
@@ -12,8 +12,8 @@ from course_lib.assets import checkpoints
 from course_lib.vision import tasks
 
 MINUTES = 8.0
-# What two cores did in that time when this was written. It is fixed, because the learning rate has
-# to reach its end.
+# What two cores reached in that time when this was written. Fixed, because the learning-rate
+# schedule needs the number of epochs.
 EPOCHS = {"classifier": 8, "localizer": 12, "detector": 9, "segmenter": 8, "instances": 6}
 TEST_SCENES = 200
 SPLIT = "new-backgrounds"

@@ -1,4 +1,4 @@
-"""Scenes per second: made by the training process itself, and by one and two worker processes.
+"""Scenes per second, composed in the training process, and by one and two worker processes.
 
 The goal: one worker makes scenes faster than any of the five models trains on them, which
 benchmarks/vision.py measures.

@@ -1,13 +1,13 @@
 """The course's Stable Diffusion compared with diffusers': a step of the U-Net, and import times.
 
 All models have the same weights and inputs, and must predict the same noise before they are timed.
-"contiguous" is the memory format in which diffusers builds its models, "channels last" the one of
-ours. The naive attention below computes the whole matrix of scores, as in many hand-written
-implementations. The columns with x are ratios: our time over that of diffusers in the same dtype,
-and over that of naive attention. The goals: 1.05 of diffusers in the same format; 0.90 of it in
-bfloat16 with our format where the CPU has AMX; 0.80 of naive attention. ``COURSE_SD_WIDTH`` and
-``COURSE_SD_SIDE`` make the model smaller: 32 and 16 take seconds, the full size a quarter of an
-hour and 11 GB.
+"contiguous" is the memory format of diffusers' models, "channels last" the memory format of ours.
+The naive attention below computes the whole matrix of scores, as in many hand-written
+implementations. The columns with x are ratios: a row's time over the time of diffusers, or of naive
+attention, both contiguous and in the same dtype. The goals: 1.05 of diffusers in the same format;
+0.90 of it in bfloat16 with our format where the CPU has AMX; 0.80 of naive attention.
+``COURSE_SD_WIDTH`` and ``COURSE_SD_SIDE`` make the model smaller: 32 and 16 take seconds, the full
+size a quarter of an hour and 11 GB.
 """
 
 import math

@@ -1,11 +1,11 @@
-"""The course's U-Net compared with others on one batch, with the same input and output shapes: a
+"""The course's U-Net compared with other U-Nets on one batch, with equal input and output shapes: a
 forward pass and a training step.
 
-The others are segmentation_models_pytorch's Unet, where it is installed, and a stand-alone U-Net in
-the folder ``COURSE_PEER_UNET``: one with a package ``unet`` whose ``UNet(n_channels, n_classes)``
-is the network, such as a clone of https://github.com/milesial/Pytorch-UNet. That one has the same
-layers as ours, so the numbers of parameters must be equal. A training step is forward, loss,
-backward and AdamW; the columns with x are the ratio of our time to the peer's (the goal is 1.0).
+The peers are segmentation_models_pytorch's Unet, if it is installed, and a stand-alone U-Net in the
+folder that the environment variable ``COURSE_PEER_UNET`` names; it must contain a package ``unet``
+with ``UNet(n_channels, n_classes)``, such as a clone of https://github.com/milesial/Pytorch-UNet.
+The stand-alone U-Net has the same layers as ours, so the parameter counts must be equal. A training
+step is forward, loss, backward and AdamW. The goal of "ours / peer" is at most 1.0.
 ``COURSE_UNET_SIDE`` sets the side of the images.
 """
 
@@ -23,23 +23,25 @@ from course_lib.profiling.timing import medians
 from course_lib.unet import UNet
 
 OUT_CHANNELS = len(CLASSES) + 1
-WIDTH = 64  # as in the stand-alone one and in the paper
+BASE_CHANNELS = 64  # as in the stand-alone network and in Ronneberger et al. (2015)
 SIDE = int(os.environ.get("COURSE_UNET_SIDE", "128"))
 BATCH = 4
 REPEATS = 15
 
 
 def run() -> dict:
-    """Medians of the alternating networks on the same batch, and their ratios."""
+    """Median times of the networks, timed alternately on the same batch, and their ratios."""
     torch.manual_seed(0)
     networks, missing = _networks()
     images = torch.rand(BATCH, 3, SIDE, SIDE)
-    truth = torch.randint(0, OUT_CHANNELS, (BATCH, SIDE, SIDE))
+    targets = torch.randint(0, OUT_CHANNELS, (BATCH, SIDE, SIDE))
     shapes = {name: tuple(model(images).shape) for name, model in networks.items()}
-    if set(shapes.values()) != {(BATCH, OUT_CHANNELS, SIDE, SIDE)}:
-        raise ValueError(f"The output shapes of these networks differ: {shapes}.")
+    expected = (BATCH, OUT_CHANNELS, SIDE, SIDE)
+    if set(shapes.values()) != {expected}:
+        raise ValueError(f"Expected output shape {expected}, got {shapes}.")
     training = medians(
-        {name: _step(model.train(), images, truth) for name, model in networks.items()}, REPEATS
+        {name: _training_step(model.train(), images, targets) for name, model in networks.items()},
+        REPEATS,
     )
     with torch.no_grad():
         forward = medians(
@@ -51,8 +53,8 @@ def run() -> dict:
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "forward, ms": forward[name] * 1000,
             "training step, ms": training[name] * 1000,
-            "forward x": forward["ours"] / forward[name],
-            "training x": training["ours"] / training[name],
+            "forward time, ours / peer": forward["ours"] / forward[name],
+            "training time, ours / peer": training["ours"] / training[name],
         }
         for name, model in networks.items()
     ]
@@ -67,8 +69,8 @@ def run() -> dict:
 
 
 def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
-    """Our network and the available peers by name, and why others are missing."""
-    networks: dict[str, nn.Module] = {"ours": UNet(3, OUT_CHANNELS, width=WIDTH)}
+    """Our network and the available peers by name, and why each other peer is missing."""
+    networks: dict[str, nn.Module] = {"ours": UNet(3, OUT_CHANNELS, width=BASE_CHANNELS)}
     missing = {}
     for name, build in (
         ("segmentation_models_pytorch, resnet34", _smp),
@@ -92,20 +94,20 @@ def _smp() -> nn.Module:
 def _stand_alone() -> nn.Module:
     folder = os.environ.get("COURSE_PEER_UNET")
     if not folder:
-        raise ModuleNotFoundError("COURSE_PEER_UNET is not set")
+        raise ModuleNotFoundError("the environment variable COURSE_PEER_UNET is not set")
     sys.path.insert(0, folder)
     try:
         peer = importlib.import_module("unet").UNet(n_channels=3, n_classes=OUT_CHANNELS)
     finally:
         sys.path.remove(folder)
     count, ours = (
-        sum(weight.numel() for weight in network.parameters())
-        for network in (peer, UNet(3, OUT_CHANNELS, width=WIDTH))
+        sum(parameter.numel() for parameter in network.parameters())
+        for network in (peer, UNet(3, OUT_CHANNELS, width=BASE_CHANNELS))
     )
     if count != ours:
         raise ValueError(
-            f"The network in {folder} has {count:,} parameters and not {ours:,} like ours: "
-            "name the folder of a network with the same layers."
+            f"The network in {folder} has {count:,} parameters, ours has {ours:,}: "
+            "set COURSE_PEER_UNET to a network with the same layers."
         )
     return peer
 
@@ -114,13 +116,15 @@ def _forward(model: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     return lambda: model(images)
 
 
-def _step(model: nn.Module, images: torch.Tensor, truth: torch.Tensor) -> Callable[[], object]:
+def _training_step(
+    model: nn.Module, images: torch.Tensor, targets: torch.Tensor
+) -> Callable[[], object]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def step() -> None:
-        value = F.cross_entropy(model(images), truth)
+        loss = F.cross_entropy(model(images), targets)
         optimizer.zero_grad()
-        value.backward()
+        loss.backward()
         optimizer.step()
 
     return step

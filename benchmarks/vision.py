@@ -1,10 +1,10 @@
-"""The five models of lesson 3 compared with torchvision's nearest: speed of training and inference.
+"""The five models of lesson 3 compared with torchvision's nearest models: training and inference.
 
 All get the same 128 x 128 images and random weights, which is enough for speed. Predictions of a
-random network are meaningless, so all score thresholds are 1: removing overlapping boxes and
-grouping pixels are not timed. A training step is forward, loss, backward and AdamW on a batch of
-32; "answers/s" is for 32 images at once, and "one, ms" for a single one. The columns with x are the
-ratio of torchvision's time to ours.
+random network are meaningless, so all score thresholds are 1: non-maximum suppression and the
+grouping of pixels are not timed. A training step is forward, loss, backward and AdamW on a batch of
+32; "answers/s" is for a batch of 32, and "one, ms" for a single image. "ours / peer" is a ratio
+of times: below 1, ours is faster.
 """
 
 import time
@@ -42,7 +42,7 @@ class Network:
 
 
 def run() -> dict:
-    """Medians of the alternating networks of each level, and how long a training waits for its
+    """Median times of each level's networks, timed alternately, and how long training waits for its
     scenes.
     """
     torch.manual_seed(0)
@@ -81,8 +81,8 @@ def run() -> dict:
 
 
 def _measure_waiting(fastest: dict) -> dict:
-    """Whether one worker keeps up with the level that trains fastest: alone, and while both share
-    the cores.
+    """Whether one worker keeps up with the level that trains fastest: the worker alone, and while
+    worker and training share the cores.
     """
     name = fastest["level"]
     count = WAITING_BATCHES * BATCH
@@ -99,8 +99,8 @@ def _measure_waiting(fastest: dict) -> dict:
 
 
 def _train_from_loader(name: str) -> tuple[float, float]:
-    """Images per second of a training on fresh scenes, and the share of its time spent waiting for
-    them.
+    """Images per second of training on fresh scenes, and the fraction of the time spent waiting for
+    scenes.
 
     The first three batches, in which the worker starts and reads the photos, don't count.
     """
@@ -149,18 +149,18 @@ def _compare(level: str, networks: list[Network], batch: Batch) -> list[dict]:
             "training images/s": BATCH / training[network.name],
             "answers/s": BATCH / many[network.name],
             "one, ms": single[network.name] * 1000,
-            "training x": training[network.name] / training["ours"],
-            "answers x": many[network.name] / many["ours"],
-            "one x": single[network.name] / single["ours"],
+            "training time, ours / peer": training["ours"] / training[network.name],
+            "batch time, ours / peer": many["ours"] / many[network.name],
+            "single time, ours / peer": single["ours"] / single[network.name],
         }
         for network in networks
     ]
 
 
 def _step(network: Network, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
-    value = network.loss(batch)
+    loss = network.loss(batch)
     optimizer.zero_grad()
-    value.backward()
+    loss.backward()
     optimizer.step()
 
 
@@ -187,7 +187,7 @@ def _mobilenet(build: Callable[..., nn.Module]) -> Network:
 
 
 def _ssdlite(side: int) -> Network:
-    """The network resizes every image to ``side``: by default 320, at 128 it works on our size."""
+    """SSDlite with input images resized to ``side``: 320 is its default, 128 the course's size."""
     model = ssdlite320_mobilenet_v3_large(
         **NO_WEIGHTS, num_classes=len(CLASSES) + 1, score_thresh=1.0
     )
@@ -208,8 +208,8 @@ def _lraspp() -> Network:
     model = lraspp_mobilenet_v3_large(**NO_WEIGHTS, num_classes=len(CLASSES) + 1)
 
     def loss(batch: Batch) -> torch.Tensor:
-        truth = segmenter.semantic_map(batch.labels, batch.instances)
-        return F.cross_entropy(model(batch.images)["out"], truth)
+        targets = segmenter.semantic_map(batch.labels, batch.instances)
+        return F.cross_entropy(model(batch.images)["out"], targets)
 
     return Network(
         "lraspp_mobilenet_v3_large", model, loss, lambda images: model(images)["out"].softmax(1)
@@ -217,7 +217,7 @@ def _lraspp() -> Network:
 
 
 def _mask_rcnn() -> nn.Module:
-    with torch.device("meta"):  # only its size is needed
+    with torch.device("meta"):  # only the parameter count is needed
         return maskrcnn_resnet50_fpn(**NO_WEIGHTS, num_classes=len(CLASSES) + 1)
 
 

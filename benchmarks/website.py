@@ -1,9 +1,9 @@
-"""Text to picture in a page, in headless Chromium: from opening the page to the first picture, and
-per picture of 20 steps; from a folder (``file://``) and from a server, and what is downloaded.
+"""Text to image in headless Chromium: the time from opening the page to the first image, and per
+image of 20 steps, from ``file://`` and from a server; and the size of the download.
 
-A page of its own with the runtime and the models, without a demo around them; in every round both
-pages are opened with an empty cache. Hosts compress scripts: "downloaded" is that with gzip. CPU
-seconds are those of all of the browser's processes, and depend less on what else the machine does.
+The page has the runtime and the models without a demo; in every round both pages are opened with an
+empty cache. Hosts compress scripts, so "downloaded" is the gzipped size. CPU seconds are summed
+over all of the browser's processes, and depend less on the machine's load.
 """
 
 import gzip

@@ -1,7 +1,7 @@
-"""Draw the tiles of the website's strip "the road of one image", and the still picture of its demo:
-``uv run python docs/draw_road.py``.
+"""Draw the front page's strip of seven images (one per lesson) and the poster image of the front
+page's demo: ``uv run python docs/draw_road.py``.
 
-Each tile is what that lesson's layer, network or model makes of the same picture.
+Each tile is the output of that lesson's layer, network or model for the same image.
 """
 
 from pathlib import Path
@@ -24,56 +24,59 @@ from course_lib.vision.tasks import load
 
 FOLDER = Path(__file__).parent / "road"
 SIDE = 320  # pixels of a tile
-# Lesson 3's networks know the rocket, but no fox.
-OBJECT, HERO, COLOUR = "rocket", "fox", "purple"
+# Lesson 3's networks have a class rocket but no class fox.
+OBJECT, HERO_OBJECT, COLOUR = "rocket", "fox", "purple"
 TIMESTEP = 250  # of the noise in lesson 6's tile
 
 
-def find_picture() -> Float[Tensor, "3 128 128"]:
-    """The first training picture of the object and colour."""
-    pictures = (captioned_picture(seed, objects=[OBJECT]) for seed in range(10_000))
-    return next(picture.image for picture in pictures if picture.colour == COLOUR)
+def find_image() -> Float[Tensor, "3 128 128"]:
+    """The first training image with this object and colour."""
+    examples = (captioned_picture(seed, objects=[OBJECT]) for seed in range(10_000))
+    return next(example.image for example in examples if example.colour == COLOUR)
 
 
-def enlarge(image: Image.Image, method: Image.Resampling) -> Image.Image:
-    """The image as a tile."""
+def resize_to_tile(image: Image.Image, method: Image.Resampling) -> Image.Image:
+    """Resize an image to a tile."""
     return image.convert("RGB").resize((SIDE, SIDE), method)
 
 
-def smooth(image: Float[Tensor, "3 rows columns"]) -> Image.Image:
-    """An image in [0, 1] as a tile."""
-    return enlarge(Image.fromarray(to_uint8(image.clamp(0, 1))), Image.Resampling.BICUBIC)
+def tensor_to_tile(image: Float[Tensor, "3 rows columns"]) -> Image.Image:
+    """Convert an image in [0, 1] to a tile."""
+    return resize_to_tile(Image.fromarray(to_uint8(image.clamp(0, 1))), Image.Resampling.BICUBIC)
 
 
 def lesson_01(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """The picture in 16 by 16 pixels."""
+    """The image at 16 x 16 pixels."""
     coarse = nn.functional.avg_pool2d(image[None], 8)[0]
-    return enlarge(Image.fromarray(to_uint8(coarse)), Image.Resampling.NEAREST)
+    return resize_to_tile(Image.fromarray(to_uint8(coarse)), Image.Resampling.NEAREST)
 
 
 def lesson_02(image: Float[Tensor, "3 128 128"]) -> Image.Image:
     """The response of the Sobel kernel for vertical edges."""
     weights = kernel("vertical edges (Sobel)")[None, None]
-    # The border repeated: padding with zeros would be an edge too.
+    # Replicate padding: zero padding would create edges at the border.
     padded = nn.functional.pad(image.mean(0)[None, None], (1, 1, 1, 1), mode="replicate")
     response = nn.functional.conv2d(padded, weights)[0, 0]
     response = response / response.abs().max()
     index = ((response + 1) / 2 * 255).round().long().clamp(0, 255)
     colours = torch.from_numpy(DIVERGING_RGB.copy())[index]
-    return enlarge(Image.fromarray(colours.numpy()), Image.Resampling.BICUBIC)
+    return resize_to_tile(Image.fromarray(colours.numpy()), Image.Resampling.BICUBIC)
 
 
 def lesson_03(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """The answer of the localizer: a box and a class."""
-    tile, (label, probability, box) = smooth(image), predict_all(load_models(), image).localization
+    """The prediction of the localizer: a box and a class."""
+    tile, (label, probability, box) = (
+        tensor_to_tile(image),
+        predict_all(load_models(), image).localization,
+    )
     draw, scale = ImageDraw.Draw(tile), SIDE / image.shape[-1]
     left, top, right, bottom = (float(side) * scale for side in box)
     draw.rectangle((left, top, right, bottom), outline=PAPER, width=7)
     draw.rectangle((left + 1, top + 1, right - 1, bottom - 1), outline=BLUE, width=4)
-    words = f" {sprites.CLASSES[label]} {probability:.2f} "
-    area = draw.textbbox((left, top), words, font=font(24, bold=True), anchor="lt")
+    label_text = f" {sprites.CLASSES[label]} {probability:.2f} "
+    area = draw.textbbox((left, top), label_text, font=font(24, bold=True), anchor="lt")
     draw.rectangle((area[0], area[1], area[2], area[3] + 8), fill=BLUE)
-    draw.text((left, top + 4), words, fill=PAPER, font=font(24, bold=True), anchor="lt")
+    draw.text((left, top + 4), label_text, fill=PAPER, font=font(24, bold=True), anchor="lt")
     return tile
 
 
@@ -83,33 +86,33 @@ def lesson_04(image: Float[Tensor, "3 128 128"]) -> Image.Image:
     low, high = latent.amin((1, 2), keepdim=True), latent.amax((1, 2), keepdim=True)
     first, second, third, fourth = (latent - low) / (high - low)
     grey = torch.cat([torch.cat([first, second], 1), torch.cat([third, fourth], 1)])
-    return enlarge(Image.fromarray((grey * 255).byte().numpy()), Image.Resampling.NEAREST)
+    return resize_to_tile(Image.fromarray((grey * 255).byte().numpy()), Image.Resampling.NEAREST)
 
 
 def lesson_05(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """What the U-Net of lesson 5 takes for an object; the rest is white."""
+    """The pixels that lesson 5's U-Net segments as an object, on white."""
     mask = load("unet")(image[None])[0].argmax(0) > 0
-    return smooth(torch.where(mask, image, torch.ones_like(image)))
+    return tensor_to_tile(torch.where(mask, image, torch.ones_like(image)))
 
 
 def lesson_06(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """The picture's latent with noise, decoded."""
+    """The image's latent with noise, decoded."""
     latent = encode(autoencoder.load(), image[None])
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
     noisy, _ = SCHEDULE.add_noise(latent, noise, TIMESTEP)
-    return smooth(decode(autoencoder.load(), noisy)[0])
+    return tensor_to_tile(decode(autoencoder.load(), noisy)[0])
 
 
-def lesson_07(name: str) -> Image.Image:
-    """A picture that the model makes of the sentence, with the first seed."""
-    return smooth(generate(name))
+def lesson_07(object_name: str) -> Image.Image:
+    """An image generated from the prompt with seed 0."""
+    return tensor_to_tile(generate(object_name))
 
 
-def generate(name: str) -> Float[Tensor, "3 128 128"]:
-    """The model's picture of an object, with the settings of ``course generate`` and seed 0."""
+def generate(object_name: str) -> Float[Tensor, "3 128 128"]:
+    """Generate an image of an object, with the settings of ``course generate`` and seed 0."""
     model = text_to_image.load()
     return model.generate(
-        make_caption(name, COLOUR),
+        make_caption(object_name, COLOUR),
         steps=text_to_image.STEPS,
         guidance=text_to_image.GUIDANCE,
         sampler=text_to_image.SAMPLER,
@@ -121,12 +124,12 @@ def generate(name: str) -> Float[Tensor, "3 128 128"]:
 def main() -> None:
     """Write the tiles into ``docs/road``."""
     FOLDER.mkdir(exist_ok=True)
-    image = find_picture()
+    image = find_image()
     draw = [lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06]
     tiles = {f"{number:02}": function(image) for number, function in enumerate(draw, 1)}
     tiles["07"] = lesson_07(OBJECT)
-    # In its own size: the page enlarges it.
-    tiles["hero"] = Image.fromarray(to_uint8(generate(HERO)))
+    # Saved at the model's resolution; the page scales it.
+    tiles["hero"] = Image.fromarray(to_uint8(generate(HERO_OBJECT)))
     for name, tile in tiles.items():
         tile.save(FOLDER / f"{name}.png", optimize=True)
 

@@ -1,9 +1,9 @@
 """Quick checks of the annotations of course_lib while the tests run.
 
 With pytest's option ``--jaxtyping-packages`` every function is decorated with jaxtyping's
-``jaxtyped``. For good messages that binds the arguments of each call and checks them twice, also
-where there are no arrays whose shapes could be compared. Here beartype checks each argument and
-result once, as strictly, and jaxtyping's own decorator writes the message about wrong arguments.
+``jaxtyped``. For its error messages it binds the arguments of each call and checks them twice, even
+without array annotations. Here beartype checks each argument and result once, equally strictly, and
+jaxtyping's decorator only runs again to write the message about a wrong argument.
 """
 
 import functools
@@ -17,12 +17,12 @@ from beartype import BeartypeConf, beartype
 
 
 class _WrongArgument(TypeError):
-    """An argument of a function with arrays that is not as annotated."""
+    """An argument violates the annotation of a function with array annotations."""
 
 
 _jaxtyped = jaxtyping.jaxtyped
 _context = _jaxtyped("context")
-# As in pyproject.toml; what is wrong is a TypeError, as from jaxtyping.
+# As in pyproject.toml; a violation is a TypeError, as with jaxtyping.
 _check = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 _check_arrays = beartype(
     conf=BeartypeConf(
@@ -32,12 +32,12 @@ _check_arrays = beartype(
 
 
 def install() -> None:
-    """Check what is imported from now on in this way; without the option it changes nothing."""
+    """Replace jaxtyping's decorator for later imports; without the option this has no effect."""
     jaxtyping.jaxtyped = jaxtyped
 
 
 def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> Any:
-    """In place of jaxtyping's decorator, for functions and dataclasses."""
+    """Replaces jaxtyping's decorator for functions and dataclasses."""
     if decorated is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
     if not isinstance(decorated, types.FunctionType):
@@ -53,7 +53,7 @@ def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> A
     @functools.wraps(decorated)
     def in_own_context(*args: Any, **kwargs: Any) -> Any:
         try:
-            # The sizes of the axes that the annotations name are those of this call.
+            # Each call has its own sizes of named axes.
             with _context:
                 return checked(*args, **kwargs)
         except _WrongArgument:
@@ -63,7 +63,7 @@ def jaxtyped(decorated: Any = None, *, typechecker: Callable | None = None) -> A
 
 
 def _is_array(hint: Any) -> bool:
-    """Whether an annotation is a jaxtyping one, or has one inside."""
+    """Whether an annotation is or contains a jaxtyping annotation."""
     if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
         return True
     inner = hint if isinstance(hint, list) else typing.get_args(hint)

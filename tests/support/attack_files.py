@@ -1,7 +1,7 @@
-"""Named recipes of :mod:`.attacks` that write a file or folder which nobody wants to commit.
+"""Named recipes of :mod:`.attacks` that write files and folders unsuitable for a repository.
 
-Each takes the notebook (plain JSON), the folder of its student and the world, and returns the
-notebook if that is still to be written, else None.
+Each takes the notebook (plain JSON), the student's folder and the world. It returns the notebook if
+the caller must still write it, else None.
 """
 
 import io
@@ -50,7 +50,7 @@ def crlf(notebook, folder, world):
 
 
 def surrogates(notebook, folder, world):
-    """Half a character in every cell: JSON allows it, no file in UTF-8 can hold it."""
+    """A lone surrogate in every cell: JSON allows it, UTF-8 can't encode it."""
     for cell in notebook["cells"]:
         cell["source"] += "\n# \ud83d"
     (folder / FILE).write_text(json.dumps(notebook))
@@ -135,7 +135,7 @@ def link_beside(notebook, folder, world):
 
 
 def two_files(notebook, folder, world):
-    """The one that is newer by the times in its cells has the work; the file dates disagree."""
+    """The file with newer execution times has the work; modification times say the opposite."""
     old = released_notebook(world)
     for content, name, day in ((old, f"{LESSON} (1).ipynb", 1), (notebook, FILE, 2)):
         for cell in content["cells"]:
@@ -240,7 +240,7 @@ def zip_traversal(notebook, folder, world):
 
 
 def zip_link(notebook, folder, world):
-    """A link out of the archive, and then an entry below that link."""
+    """A symbolic link to outside the archive, and an entry below this link."""
     link = zipfile.ZipInfo("out")
     link.external_attr, link.create_system = (stat.S_IFLNK | 0o777) << 16, 3
     work = zipfile.ZipInfo(FILE)
@@ -275,7 +275,7 @@ def zip_of_many(notebook, folder, world):
 
 
 def zip_in_zip_in_zip(notebook, folder, world):
-    """Eight zips, one in the other."""
+    """Eight nested zip files."""
     inner = json.dumps(notebook).encode()
     for depth in range(8):
         outer = io.BytesIO()

@@ -1,8 +1,7 @@
-"""Named recipes of :mod:`.attacks` that damage a notebook; those of :mod:`.attack_files` write the
-submission themselves.
+"""Named recipes of :mod:`.attacks` that alter a notebook; the recipes of :mod:`.attack_files` write
+the submission themselves.
 
-Each takes the notebook (plain JSON), the folder of its student and the world, and returns the
-notebook.
+Each takes the notebook (plain JSON), the student's folder and the world, and returns the notebook.
 """
 
 import copy
@@ -174,7 +173,7 @@ def future_nbformat(notebook, folder, world):
 
 
 def colab(notebook, folder, world):
-    """No cell metadata but Colab's own, its ids, ``nbformat_minor`` 0, widget state."""
+    """Only Colab's cell metadata and ids, ``nbformat_minor`` 0, widget state."""
     for number, cell in enumerate(notebook["cells"]):
         cell.pop("id")
         cell["metadata"] = {
@@ -189,7 +188,7 @@ def colab(notebook, folder, world):
 
 
 def vscode(notebook, folder, world):
-    """nbgrader's metadata lost, new ids, the formatter's quotes."""
+    """No nbgrader metadata, new ids, quotes changed by a formatter."""
     for number, cell in enumerate(notebook["cells"]):
         cell["id"], cell["metadata"] = f"{number:08x}", {"vscode": {"languageId": "python"}}
         cell["source"] = (
@@ -199,9 +198,7 @@ def vscode(notebook, folder, world):
 
 
 def copied(notebook, folder, world):
-    """Every cell twice; the work was done in the second, which lost its metadata, as a paste
-    does.
-    """
+    """Every cell twice; the work is in the second copy, which has no metadata, as after pasting."""
     worked = copy.deepcopy(notebook["cells"])
     blank = {cell["id"]: cell for cell in released_notebook(world)["cells"]}
     for number, cell in enumerate(worked):
@@ -211,7 +208,7 @@ def copied(notebook, folder, world):
 
 
 def split(notebook, folder, world):
-    """The exercise and an answer split in two cells; the second part has lost everything."""
+    """The exercise and an answer, each split into two cells; the second cell has no metadata."""
     notebook = _split(notebook, "double-code", "    return")
     cells = notebook["cells"]
     code = next(place for place, cell in enumerate(cells) if cell["id"] == "double-code")

@@ -1,8 +1,8 @@
 """The hostile and broken submissions of ``tests/grading/attacks``: what each hands in, what it may
 earn, and what it must not touch.
 
-One Markdown file per attack. Its heading says what it tries, a list what is expected, and its code
-blocks what its cells hold; the words after ``python`` say where a block goes::
+One Markdown file per attack: the heading says what it tries, the list what is expected, and the
+code blocks are the sources of cells. The words after ``python`` name the cells::
 
     # Read the answers from the instructor's notebook
 
@@ -21,8 +21,8 @@ they damage the notebook or make a file that nobody wants to commit.
 
 A place is a cell id of the lesson, ``top`` or ``end`` for a new cell, or ``file:NAME`` for a file
 next to the notebook. ``@WORKSPACE@`` and similar words become paths of the :class:`World`: an
-attacker knows them all. What an attack learns and must not know it publishes behind the word LEAK
-and a hyphen, spelt in two parts in its source.
+attacker knows them all. An attack prints secrets that it has read after the word LEAK and a hyphen,
+which its source spells in two parts.
 """
 
 import hashlib
@@ -151,7 +151,7 @@ def released_notebook(world: World) -> dict:
 
 
 def hand_in_honest(world: World, student: str) -> None:
-    """Hand in what earns all six points."""
+    """Hand in a notebook that earns all six points."""
     _write(_fill(released_notebook(world), _HONEST), world.handed_in / student)
 
 
@@ -196,9 +196,7 @@ def _write(notebook: dict, folder: Path) -> None:
 
 
 def snapshot(world: World) -> dict[str, str]:
-    """What no submission may change, as path -> state: compare one from before with one from
-    after.
-    """
+    """The state by path of files that no submission may change, to compare before and after."""
     roots = [
         world.canary,
         world.handed_in,
@@ -242,9 +240,7 @@ def was_contacted(world: World) -> bool:
 
 
 def leaks(world: World) -> list[Path]:
-    """Files of the workspace, apart from what was planted, that show what a submission must not
-    know.
-    """
+    """Files of the workspace, except the planted secret, that contain a leak or the secret."""
     paths = []
     for path in _walk(world.workspace):
         try:

@@ -1,4 +1,4 @@
-"""A solution of an exercise, right or wrong: what its visible check answers, and what it earns."""
+"""Tries a solution of an exercise: the visible check's message and the score on hidden cases."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ def changed(solution: str, *changes: tuple[str, str]) -> str:
 
 
 def attempt(lesson: str, name: str, source: str, names: dict[str, Any]) -> tuple[str, float]:
-    """The message of the visible check, "" if it passes, and the share of the hidden cases.
+    """The message of the visible check, "" if it passes, and the score from 0 to 1.
 
     Args:
         lesson, name: of the exercise.

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-# What Chromium keeps ready beside the page: the lists under the address bar are pages themselves,
-# and starting them in each new window takes longer than most tests. The other names are those of
-# Playwright's own list that matter here, which this one replaces.
+# The features to disable. The pop-ups of the address bar are pages too, and starting them in each
+# new window takes longer than most tests. The flag replaces Playwright's own list, so its relevant
+# names are repeated here.
 _FEATURES = (
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",

@@ -1,4 +1,4 @@
-"""The ``course`` command as a process of its own, in the small course."""
+"""The ``course`` command in a separate process, on the small course."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ main()
 
 
 def course_command(built: Path) -> list[str]:
-    """The words of the command, to be followed by its arguments."""
+    """The command line without its arguments."""
     return [sys.executable, "-c", _PROGRAM, str(built)]
 
 
 def environment() -> dict[str, str]:
-    """This environment, in which new processes find the packages that this one uses."""
+    """This process's environment, with the checkout's packages on ``PYTHONPATH``."""
     places = os.pathsep.join(map(str, (ROOT, ROOT / "grading", ROOT / "website")))
     return {**os.environ, "PYTHONPATH": places, "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""What a reader meets on an HTML page."""
+"""A parser for the tags and tables of an HTML page."""
 
 from html.parser import HTMLParser
 

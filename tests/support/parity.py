@@ -81,7 +81,7 @@ def transformers_clip(config: CLIPTextConfig) -> nn.Module:
 
 
 def randomise(model: nn.Module, seed: int = 0) -> None:
-    """Add noise to every vector: the biases, and the scales of the norms."""
+    """Add noise to every 1-D parameter: the biases, and the scales of the norms."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -148,7 +148,7 @@ def gradient_error(
     ]
     pairs += [(our_input.grad, their_input.grad) for our_input, their_input in inputs.values()]
     if any(grad is None for pair in pairs for grad in pair):
-        raise AssertionError("something has no gradient")
+        raise AssertionError("a parameter or an input has no gradient")
     difference = max((a - b).abs().max() for a, b in pairs).item()
     return difference / max(b.abs().max() for _, b in pairs).item()
 
@@ -156,7 +156,7 @@ def gradient_error(
 def unet_inputs(
     config: UNetConfig = UNET, height: int = 12, width: int = 8, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Two random latents, their times, and seven random tokens for each."""
+    """Two random latents, their timesteps, and seven random token embeddings for each."""
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn(2, config.in_channels, height, width, dtype=dtype, generator=generator)
     context = torch.randn(2, 7, config.cross_attention_dim, dtype=dtype, generator=generator)

@@ -54,7 +54,7 @@ def course_sd(*arguments: object) -> tuple[int, str]:
 
 
 def verify_and_generate(path: Path, out: Path) -> tuple[tuple[int, str], tuple[int, str]]:
-    """What both commands say about the same weights."""
+    """Exit code and output of ``verify`` and of ``generate`` for the same weights."""
     options = ["--steps", 3, "--device", "cpu", "--accept-licence", "--out", out]
     generated = course_sd("generate", "a fox", "--weights", path, *options)
     return course_sd("verify", path), generated

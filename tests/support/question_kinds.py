@@ -1,4 +1,4 @@
-"""A lesson with a question of each kind beside choice: a number, an order, a place in a figure."""
+"""A lesson with a question of each kind: number, order, point in a figure, choice."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ tolerance = 0
 
 
 def write_figure(path: Path) -> None:
-    """The square of the question for a place."""
+    """Draw the figure of the point question."""
     image = Image.new("RGB", (320, 180), "black")
     ImageDraw.Draw(image).rectangle((100, 40, 200, 140), fill="white")
     image.save(path)

@@ -1,4 +1,4 @@
-"""Runs of our samplers and of diffusers' schedulers, on a model that is a formula.
+"""Runs of our samplers and of diffusers' schedulers, on a toy model.
 
 diffusers is imported when it is needed, so that tests are collected quickly.
 """
@@ -49,7 +49,7 @@ def random_latents(count: int = 2, seed: int = 0, dtype: torch.dtype = torch.flo
 
 
 class _Overlay:
-    """A module in which some names have another value."""
+    """A module with some attributes replaced."""
 
     def __init__(self, module: ModuleType, **names) -> None:
         self.__dict__.update(names, _module=module)
@@ -70,7 +70,7 @@ def scheduler_class(name: str) -> type:
 def comparable(dtype: torch.dtype, name: str):
     """diffusers' scheduler made comparable: with our noise, and computing in ``dtype``.
 
-    Its code names float32; with float64 asked for, that name means float64.
+    The schedulers hard-code float32, which is replaced with float64 if ``dtype`` is float64.
     """
     module = sys.modules[scheduler_class(name).__module__]
 

@@ -36,7 +36,7 @@ OPTIONS = {"sampler": text_to_image.SAMPLER, "steps": 3}
 
 
 def small_pipeline() -> StableDiffusion:
-    """The same one at every call."""
+    """A pipeline with the same random weights at every call."""
     torch.manual_seed(0)
     return StableDiffusion(
         Tokenizer(TEXT.vocab_size, TEXT.max_position_embeddings),

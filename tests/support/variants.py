@@ -50,7 +50,7 @@ Where is east on a map?
 
 
 def lesson_with(folder: Path, *questions: str) -> Path:
-    """The sample lesson, and more questions at its end."""
+    """The sample lesson with questions appended."""
     path = folder / SAMPLE.name
     path.write_text(SAMPLE.read_text() + "".join(questions))
     return path

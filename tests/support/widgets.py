@@ -1,4 +1,4 @@
-"""Reading the pictures and the accessible names of widgets."""
+"""Read the images and the accessible names of widgets."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def read_picture(widget) -> np.ndarray:
-    """The widget's picture as whole numbers of shape (height, width, 3)."""
+    """The widget's image as integers of shape (height, width, 3)."""
     return np.asarray(Image.open(io.BytesIO(widget.picture.value))).astype(int)
 
 

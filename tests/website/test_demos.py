@@ -219,7 +219,10 @@ def test_the_autoencoder_beside_jpeg(new_page: Callable[..., Page], live_site: P
     latent, jpeg = (_numbers(captions.nth(index).inner_text()) for index in (1, 2))
     assert jpeg[0] <= latent[0]  # kB
     assert latent[1] > 20  # dB
-    for mode, text in (("change channels", "the changed latent"), ("walk", "the pixels' mean")):
+    for mode, text in (
+        ("change channels", "the changed latent"),
+        ("interpolate", "interpolated pixels"),
+    ):
         page.get_by_role("radio", name=mode, exact=True).check(force=True)
         expect(page.get_by_text(text).first).to_be_visible()
         axe.assert_accessible(page)

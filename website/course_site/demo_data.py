@@ -1,7 +1,7 @@
-"""What the demos in the page need beside models: photos, drawn objects, kernels, settings.
+"""The demos' assets besides the models: photos, sprites, kernels, settings.
 
-All of it comes from ``course_lib`` and ``data``, so that the page shows what the lessons show. The
-names are those of the assets; ``models/package.py`` splits them into pieces as it does models.
+They come from ``course_lib`` and ``data``, so that a page shows the same as the lessons.
+``models/package.py`` splits them into pieces, as it does with models.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from course_lib.vision.predictions import SCORE_THRESHOLD
 from course_lib.vision.tasks import LEVELS
 
 PHOTO_SIZE = 256  # pixels
-_PICTURES = ("frog", "car", "trophy", "penguin")  # those of lesson 4's walk through the latents
+_PICTURES = ("frog", "car", "trophy", "penguin")  # as in lesson 4's interpolation of latents
 _FIT_PICTURES = 160  # for the preview
 
 
@@ -116,7 +116,7 @@ def _defaults(function: Callable) -> dict[str, float]:
 
 
 def _sprite_names() -> list[str]:
-    """The classes of lesson 3, and from each group an object that no model was trained on."""
+    """The classes of lesson 3, and one object per group that no model was trained on."""
     groups = sorted({sprites.group(name) for name in sprites.CLASSES})
     unknown = [
         next(name for name in sprites.names(group) if name not in sprites.CLASSES)
@@ -147,11 +147,11 @@ def _save(picture: Image.Image, **options: Any) -> bytes:
 
 
 def fit_preview() -> Float[Tensor, "features outputs"]:
-    """A linear decoder for previews: from 3x3 latents to the 8x8 pixels of the one in the middle.
+    """A linear decoder for previews: from a 3x3 window of latents to the centre's 8x8 pixels.
 
-    Least squares on pictures of the text-to-image model's data set. Features are 4 channels x 3
-    rows x 3 columns of the scaled latents (zeros outside), and a one; outputs are 3 channels x 8
-    rows x 8 columns in [0, 1].
+    Ridge regression on images of the text-to-image model's data set. Features are 4 channels x 3
+    rows x 3 columns of the zero-padded scaled latents, and a constant 1; outputs are 3 channels x
+    8 rows x 8 columns in [0, 1].
     """
     model = autoencoder.load()
     images = torch.stack(

@@ -1,4 +1,4 @@
-"""What stops the build of the site; each message says what happened and names the fix."""
+"""The errors of the site's build; each message says what happened and names the fix."""
 
 
 class SiteError(Exception):
@@ -6,11 +6,11 @@ class SiteError(Exception):
 
 
 class LessonFailedError(SiteError):
-    """A cell of a lesson raised an error, so its page would show something false."""
+    """A cell of a lesson raised an error."""
 
     def __init__(self, lesson: str, cell: str, error: str) -> None:
         super().__init__(f"{lesson}, cell {cell}: {error}")
 
 
 class MissingFileError(SiteError):
-    """A file that the site consists of is not there."""
+    """A source file of the site is missing."""

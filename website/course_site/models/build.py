@@ -1,4 +1,4 @@
-"""Build what pages load: the models, onnxruntime, the tokenizer's table, and the demos' files."""
+"""Build the site's assets: models, onnxruntime, the tokenizer's merges, and the demos' files."""
 
 import hashlib
 import importlib.metadata
@@ -13,13 +13,13 @@ from course_lib.diffusion import text_to_image
 from course_site import bundle, demo_data
 from course_site.models import package
 
-# The models that compute in int8, and where their last part begins, which stays in float32: in
-# int8 too, the U-Net's mean squared error was four times as large, its file a tenth smaller.
-# tests/website/test_agreement.py says what int8 costs.
+# The models that compute in int8, and the weight prefix from which on they stay in float32. With
+# this part in int8 too, the U-Net's mean squared error was four times as large and its file 10 %
+# smaller. tests/website/test_agreement.py measures the error of int8.
 INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
-# Models whose weights are in int8, and which compute in float32.
+# Models with int8 weights that compute in float32.
 INT8_WEIGHTS = ("classifier", "localizer", "detector", "segmenter", "instances")
-# All but the judge, which only tests need.
+# All models but the judge, which only tests use.
 NAMES = (
     "text-encoder",
     "unet",
@@ -35,7 +35,7 @@ _TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[str, int]:
-    """Write the models, all that runs them, and the demos' files as scripts into ``out``.
+    """Write the models, the runtime and the demos' files as scripts into ``out``.
 
     Args:
         out: the folder ``_static/assets`` of the site.
@@ -44,7 +44,7 @@ def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[s
         names: the models, of ``export.NETWORKS``.
 
     Returns:
-        For each file the bytes that its gzipped contents have.
+        The gzipped size of each file in bytes, by name.
 
     Raises:
         BundleError: if npm or esbuild fails.
@@ -60,7 +60,7 @@ def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
 
 
 def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
-    """A model's ONNX file, from the cache if nothing that it depends on has changed.
+    """A model's ONNX file, from the cache if its dependencies are unchanged.
 
     Args:
         name: of ``export.NETWORKS``.
@@ -101,7 +101,7 @@ def model_path(name: str, cache: Path, *, int8: bool | None = None) -> Path:
 
 
 def _digest(checkpoints: Sequence[str]) -> str:
-    """Changes with the checkpoints, the code of models and export, and the tools' versions."""
+    """A hash of the checkpoints, the code of models and export, and the tools' versions."""
     digest = hashlib.sha256()
     for name in checkpoints:
         digest.update(paths.data_path("checkpoints", f"{name}.safetensors").read_bytes())
@@ -116,7 +116,7 @@ def _digest(checkpoints: Sequence[str]) -> str:
 
 
 def runtime_files() -> dict[str, bytes]:
-    """What every model needs: the worker's script, onnxruntime, the settings of the pipeline."""
+    """The runtime's files: the worker's script, onnxruntime, the settings of the pipeline."""
     return {
         "worker": bundle.bundled("runtime/worker.js"),
         "onnxruntime": bundle.onnxruntime_wasm(),
@@ -125,7 +125,7 @@ def runtime_files() -> dict[str, bytes]:
 
 
 def settings() -> dict[str, Any]:
-    """The tokenizer's merges in the order of their ids, and how the shipped model was trained."""
+    """The settings of the shipped model: merges, prompt length, latents' shape, noise schedule."""
     tokenizer = text_to_image.tokenizer()
     unet = text_to_image.UNET_CONFIG
     return {

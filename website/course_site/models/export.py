@@ -1,7 +1,7 @@
-"""The shipped models as ONNX graphs in float32, with batch and image size left open.
+"""Export the shipped models as float32 ONNX graphs with dynamic batch and image sizes.
 
-Each graph is a whole step of what a page does, so that a page need not know how the course scales
-images or latents: images are in [0, 1], latents are those of the text-to-image model.
+Each graph includes pre- and post-processing, so that a page need not know how the course scales
+images or latents: images are in [0, 1], latents are scaled as for the text-to-image model.
 """
 
 import math
@@ -22,7 +22,7 @@ from course_lib.diffusion import judge, text_to_image
 from course_lib.sd.unet import Attention
 from course_lib.vision import instances, tasks
 
-# Any size: torch finds out which sizes a model takes.
+# Dynamic axes; torch.export infers their constraints.
 _BATCH = {0: torch.export.Dim.DYNAMIC}
 _BATCH_AND_SIZE = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
 
@@ -42,7 +42,7 @@ class TextEncoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """One step of the U-Net, and where each token was looked at.
+    """One step of the U-Net, with the attention map of each token.
 
     The attention maps are those of :mod:`course_lib.diffusion.attention_maps`: the mean over heads
     and layers, at the size of the latents.
@@ -182,7 +182,7 @@ class InstanceSegmenter(nn.Module):
 
 
 class Judge(nn.Module):
-    """The scores of all objects and of all colours. Only tests need it."""
+    """The scores of all objects and of all colours. Only tests use it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,11 +196,11 @@ class Judge(nn.Module):
 
 @dataclass(frozen=True)
 class Network:
-    """A model of the page: its graph's inputs and outputs, and the checkpoints that it is from."""
+    """A model to export: its graph's inputs and outputs, and its checkpoints."""
 
     build: Callable[[], nn.Module]
     checkpoints: Sequence[str]
-    # name: an example of the input, and which of its axes may have another length
+    # name: a function that makes an example input, and the input's dynamic axes
     inputs: Mapping[str, tuple[Callable[..., Any], Mapping[int, Any]]]
     outputs: Sequence[str]
 
@@ -271,9 +271,9 @@ def export(name: str, *, simplify: bool = True) -> onnx.ModelProto:
     """
     network = NETWORKS[name]
     with warnings.catch_warnings():
-        # The kept attention weights are a side effect; it is meant, and only tracing sees it.
+        # Recording the attention weights is an intended side effect.
         warnings.filterwarnings("ignore", "While compiling, we found certain side effects")
-        # Strict: the other way takes len(tensor), which the models use, for a constant.
+        # Non-strict mode would make len(tensor), which the models use, a constant.
         traced = torch.export.export(
             network.build().eval(),
             tuple(example_inputs(name).values()),
@@ -295,7 +295,7 @@ def export(name: str, *, simplify: bool = True) -> onnx.ModelProto:
 
 
 def _remove_descriptions(model: onnx.ModelProto) -> None:
-    """Remove what no runtime reads, such as the exporter's stack traces with paths of files."""
+    """Remove metadata that no runtime reads, such as the exporter's stack traces."""
     del model.metadata_props[:]
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):

@@ -1,6 +1,6 @@
-"""Binary files as scripts: the only kind of file that a page may load from ``file://``.
+"""Package binary files as scripts, because a page opened from ``file://`` can't fetch files.
 
-Each file is gzipped, written in base64, and cut into pieces, so that a page can show progress.
+Each file is gzipped, base64-encoded, and split into pieces, so that a page can show progress.
 Hosts compress scripts, so base64 costs next to nothing on the network. ``web/runtime/assets.js``
 reads them.
 """
@@ -16,14 +16,14 @@ PIECE = 1_000_000  # characters of base64; a multiple of 4, so that each piece i
 
 
 def write_assets(files: Mapping[str, bytes], folder: Path) -> dict[str, int]:
-    """Write the pieces of all files and ``manifest.js`` into a folder. The same bytes every time.
+    """Write the pieces of all files and ``manifest.js`` into a folder, reproducibly.
 
     Args:
         files: contents by name.
         folder: ``_static/assets`` of the site; created if it does not exist.
 
     Returns:
-        For each file the number of bytes that its gzipped contents have.
+        The gzipped size of each file in bytes, by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest, sizes = {}, {}

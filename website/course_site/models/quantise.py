@@ -1,12 +1,11 @@
-"""Smaller ONNX files: int8 where that cannot be seen, float16 where that loses nothing.
+"""Quantise ONNX models: to int8 where the loss is not visible, to float16 where it is zero.
 
-- int8, dynamic: weights become 8-bit integers, activations are rounded while the model runs. A
-  quarter of the bytes, and about half the time on a CPU.
-- int8 weights: each output channel of a convolution has its own step, and the weights are widened
-  again when the model runs, which costs a little time; it computes in float32. A quarter of the
-  bytes.
+- int8, dynamic: weights become 8-bit integers, activations are quantised at run time. A quarter of
+  the bytes, and about half the time on a CPU.
+- int8 weights: one scale per output channel of a convolution. The weights are dequantised at run
+  time, which takes a little time, and the model computes in float32. A quarter of the bytes.
 - float16 weights: the checkpoints are stored in float16, so most float32 weights of a graph are
-  exactly representable. They are widened again when the model is loaded; it computes in float32.
+  exactly representable. They are cast back when the model is loaded; it computes in float32.
 """
 
 import tempfile
@@ -17,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-_SMALL = 64  # values: a conversion of its own would cost more bytes than it saves
+_SMALL = 64  # values: for smaller tensors the conversion node needs more bytes than it saves
 
 
 def to_int8(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
@@ -27,7 +26,7 @@ def to_int8(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
         model: in float32.
         keep: names of nodes that stay in float32.
     """
-    # Imported here: onnxruntime takes a second, and most of the build needs nothing of it.
+    # Imported here: onnxruntime takes a second to import, and most of the build does not use it.
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
@@ -44,10 +43,10 @@ def to_int8(model: onnx.ModelProto, keep: Sequence[str]) -> onnx.ModelProto:
 
 
 def optimise(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with nodes fused as onnxruntime does when it loads one.
+    """Apply onnxruntime's graph fusions ahead of time.
 
-    An int8 graph has three times as many nodes before as after, and a browser has better things to
-    do than to fuse them at every visit. Fusions for one kind of CPU only are left out.
+    They reduce the nodes of an int8 graph to a third, and would otherwise run at every visit of a
+    page. Fusions that depend on the CPU are left out.
     """
     import onnxruntime
 
@@ -69,7 +68,7 @@ def to_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     smaller.CopyFrom(model)
     graph = smaller.graph
     read = {node.input[1] for node in graph.node if node.op_type == "Conv"}
-    widened = []
+    dequantised = []
     for tensor in [tensor for tensor in graph.initializer if tensor.name in read]:
         values = numpy_helper.to_array(tensor)
         if values.size < _SMALL:
@@ -82,15 +81,15 @@ def to_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         tensor.CopyFrom(numpy_helper.from_array(rounded, f"{name}.int8"))
         graph.initializer.append(numpy_helper.from_array(steps.astype(np.float32), f"{name}.step"))
         inputs = [f"{name}.int8", f"{name}.step"]
-        widened.append(onnx.helper.make_node("DequantizeLinear", inputs, [name], axis=0))
-    nodes = [*widened, *graph.node]
+        dequantised.append(onnx.helper.make_node("DequantizeLinear", inputs, [name], axis=0))
+    nodes = [*dequantised, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     return smaller
 
 
 def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with those float32 weights in float16 that keep their exact values."""
+    """The model with float32 weights in float16 where that is exact."""
     smaller = onnx.ModelProto()
     smaller.CopyFrom(model)
     graph = smaller.graph
@@ -113,20 +112,20 @@ def to_fp16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def sensitive_nodes(model: onnx.ModelProto, last_part: str | None = None) -> list[str]:
-    """The names of the nodes that int8 would harm most.
+    """The names of the nodes that are most sensitive to int8.
 
-    The first and the last convolution see images or latents themselves; the fully connected layers
-    of the time ("Gemm") have few weights on which everything depends. What the last layers round
-    away no later layer can make up for.
+    The first and last convolutions work on images or latents directly. The fully connected layers
+    of the time embedding ("Gemm") have few weights, but affect every layer. Rounding errors of the
+    last layers cannot be corrected by later layers.
 
     Args:
         model: in float32.
-        last_part: what the name of a weight starts with; from the first node that reads such a
-            weight on, all nodes are sensitive.
+        last_part: a prefix of weight names; all nodes from the first that reads such a weight on
+            count as sensitive.
     """
     nodes = list(model.graph.node)
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]
-    of_time = [node.name for node in nodes if node.op_type == "Gemm"]
+    time_embedding = [node.name for node in nodes if node.op_type == "Gemm"]
     reads = [last_part and any(key.startswith(last_part) for key in node.input) for node in nodes]
     last = [node.name for node in nodes[reads.index(True) :]] if last_part else []
-    return [*convolutions[:1], *convolutions[-1:], *of_time, *last]
+    return [*convolutions[:1], *convolutions[-1:], *time_embedding, *last]

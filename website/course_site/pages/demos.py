@@ -1,4 +1,4 @@
-"""Which widgets of the lessons are alive in the page, and the place that each gets there."""
+"""Replaces widgets of the lessons with live demos."""
 
 import html
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo in the page: ``name`` of its module in ``web/demos``, what it is called for readers
-    of screens, and options, which it finds as ``data-`` attributes.
+    """A demo: the name of its module in ``web/demos``, its accessible name ``label``, and options,
+    which become ``data-`` attributes.
     """
 
     name: str
@@ -28,7 +28,7 @@ DEMOS = {
 
 
 def find_demo(source: str) -> Demo | None:
-    """The demo that takes the place of the widget that a cell shows, if there is one."""
+    """The demo that replaces the widget of a cell, if there is one."""
     for function, demo in DEMOS.items():
         if re.search(rf"^{function}\(", source, re.MULTILINE):
             return demo
@@ -36,7 +36,7 @@ def find_demo(source: str) -> Demo | None:
 
 
 def render(demo: Demo, still: str) -> str:
-    """The demo's place. It holds the still picture, an HTML figure, until the visitor starts it."""
+    """The demo's section. It shows the still image, an HTML figure, until the demo starts."""
     options = "".join(
         f' data-{name}="{html.escape(value)}"' for name, value in demo.options.items()
     )

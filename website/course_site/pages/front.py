@@ -1,4 +1,4 @@
-"""The front page: the live demo, the road of one image through the lessons, and the ways in."""
+"""The front page: the live demo, the strip of one image per lesson, and ways to start."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from course_site.pages import demos, questions
 from course_site.pages.lesson import minutes
 from course_site.pages.outputs import Figures
 
-_SENTENCE = "a fox on a purple background"  # docs/draw_road.py draws the picture for it
+_SENTENCE = "a fox on a purple background"  # docs/draw_road.py generates its poster image
 _HERO = demos.Demo(
     "text-to-image", "Make a picture from a sentence, in this page", {"sentence": _SENTENCE}
 )
@@ -58,11 +58,11 @@ def make_page(root: Path, lessons: Sequence[Lesson], figures: Figures, repositor
     Args:
         root: the checkout; README.md and docs/ have words and pictures of the lessons.
         lessons: in order; those without a number are checks of what the lessons taught.
-        figures: of this page.
+        figures: writes this page's images.
         repository: the course's public address; empty if it has none yet.
 
     Raises:
-        MissingFileError: if a picture is not there.
+        MissingFileError: if an image file is missing.
     """
     still = figures.figure(
         _read(root / "docs" / "road" / "hero.png"),
@@ -110,7 +110,7 @@ def make_page(root: Path, lessons: Sequence[Lesson], figures: Figures, repositor
 
 
 def _card(root: Path, lesson: Lesson, row: re.Match | None, figures: Figures) -> _Card:
-    """A lesson that README.md does not name, such as a new one, has no picture yet."""
+    """The card of a lesson; without a picture if README.md does not list the lesson."""
     number, _, title = lesson.title.removeprefix("Lesson ").partition(" · ")
     word, alt = _ROAD.get(lesson.name, ("", ""))
     tile = root / "docs" / "road" / f"{lesson.name[:2]}.png"

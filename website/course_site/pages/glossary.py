@@ -1,4 +1,4 @@
-"""Links of lessons to the glossary: to its page, with the definition in the link."""
+"""Rewrites links to the glossary: to its page on the site, with the definition as title."""
 
 import html
 import re
@@ -21,12 +21,12 @@ def read_definitions(root: Path) -> dict[str, str]:
 
 
 def relink(markdown: str) -> str:
-    """A lesson's text whose links to the glossary lead to its page of the site."""
+    """A lesson's text with links to the glossary's page on the site."""
     return markdown.replace("(../docs/glossary.md#", "(../glossary.md#")
 
 
 def add_definitions(page: str, definitions: dict[str, str]) -> str:
-    """A page's HTML with the definition in every link to a term.
+    """A page's HTML with the definition as title of every link to a term.
 
     Without JavaScript it is the link's title. ``web/terms.js`` shows it on hover and on focus.
     """

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-# Of lossy WebP in the size in which a page shows a picture, and in a higher density, where the eye
-# sees less of it.
+# The quality of lossy WebP at the displayed size, and at a higher pixel density, where artefacts
+# are less visible.
 QUALITY, DENSE_QUALITY = 76, 50
 _LOSSLESS_LIMIT = 1.15  # lossless may be this much larger: charts and enlarged pixels stay sharp
 _FORMAT = 4  # of the files in the cache: raise it when the encoding changes
@@ -69,7 +69,7 @@ class PictureStore:
         return Picture(tuple(files), shown, height)
 
     def _keep(self, name: str, encode: Callable[[], bytes]) -> str:
-        """Have a file of this name in the folder, encoded now or in an earlier build."""
+        """Write a file of this name into the folder, from the cache or newly encoded."""
         cached = self.cache / name
         if not cached.exists():
             partial = cached.with_suffix(".part")
@@ -100,8 +100,8 @@ def _encode(image: Image.Image, quality: int = QUALITY) -> bytes:
 
 
 def _animation(image: Image.Image) -> bytes:
-    """The animation, played once: what moves for longer than five seconds would need a button to
-    stop it (WCAG 2.2.2).
+    """The animation, played once in under five seconds: a longer one would need a pause button
+    (WCAG 2.2.2).
     """
     frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
     step = min(_STEP, (4900 - _HOLD) // max(1, len(frames) - 1))

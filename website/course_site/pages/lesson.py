@@ -1,7 +1,7 @@
 """An executed lesson as a notebook that Sphinx can read.
 
-Nothing of a solution or of a hidden check gets here: an exercise shows what learners get, made by
-nbgrader as for their notebooks.
+Solutions and hidden checks are removed: an exercise shows the stub from nbgrader, as in learners'
+notebooks.
 """
 
 import html
@@ -108,9 +108,9 @@ def _exercise_cells(exercise: Exercise, notebook: str) -> list[NotebookNode]:
 
 
 def _html_cell(text: str) -> NotebookNode:
-    """HTML in the page. An output reaches it unchanged; in Markdown a blank line would end it."""
+    """HTML as a cell output, which is not changed; in Markdown a blank line would end the block."""
     output = new_output("display_data", {"text/html": text})
-    # MyST-NB leaves cells without source away; this one is removed.
+    # MyST-NB drops cells without source; "remove-input" hides this one.
     return new_code_cell("...", outputs=[output], metadata={"tags": ["remove-input"]})
 
 

@@ -2,7 +2,7 @@
 
 ``web/quiz/`` scores and records the answers in the page. What it needs is in the form: the letters
 and points in attributes, the key and the explanations in a JSON element. As in the question banks,
-base64 hides them from a glance only; self-study has no secrets.
+base64 only hides them from view; self-study needs no secrecy.
 
 Without JavaScript a form reads like a question in a book: options with letters, and the answer in a
 closed ``<details>``. It is inside ``<noscript>``, so it does not exist where JavaScript works.
@@ -49,14 +49,14 @@ def render(
     text_html: str,
     number: int | None = None,
 ) -> str:
-    """A question as a form. It has no blank line, so Markdown takes it for one block of HTML.
+    """A question as a form without blank lines, so that Markdown parses it as one HTML block.
 
     Args:
         lesson: the lesson's name, such as ``"05_unet"``.
         name: the question's name, such as ``"what-skips-do"``.
         question: its options, key, points and explanations.
         text_html: the question's text, already HTML.
-        number: which question of its lesson it is, if that is to be shown.
+        number: the question's number in its lesson, if it is shown.
 
     Raises:
         ValueError: for a malformed lesson name, if a :class:`Question` has to be packed.
@@ -88,7 +88,7 @@ def render(
 
 
 def render_progress(lesson: str, points: Mapping[str, float] | None = None) -> str:
-    """The place where the page shows "3 of 9 questions, 5 of 12 points" of a lesson.
+    """The element that shows a lesson's progress: "3 of 9 questions, 5 of 12 points".
 
     It is empty until the script fills it in.
 
@@ -196,8 +196,8 @@ def _option(identifier: str, kind: str, letter: str, text: str) -> str:
 def _printed_answer(question: PackedQuestion) -> str:
     """Key and explanations for readers without JavaScript.
 
-    Sphinx's search shows excerpts of pages, where ``<noscript>`` is an element like any other. It
-    leaves out what has the class ``headerlink``, so no excerpt gives an answer away.
+    Sphinx's search excerpts include ``<noscript>`` but leave out elements with the class
+    ``headerlink``, so no excerpt reveals an answer.
     """
     if question.kind not in ("any", "one"):
         return _printed_value(question)
@@ -230,7 +230,7 @@ def _printed_value(question: PackedQuestion) -> str:
 def _pack(question: PackedQuestion) -> str:
     """Key and explanations as a JSON string in base64.
 
-    A value of a number comes with how far an answer may be from it, a box as its four edges.
+    A number's value comes with its tolerance, a box as its four edges.
     """
     key = question.key
     content: dict = {"right": question.right, "explanations": question.explanations}

@@ -13,7 +13,7 @@ SCRIPT, STYLES = "course.js", "course.css"
 
 
 def configuration(repository: str, static: Path) -> dict[str, Any]:
-    """Sphinx's configuration. Nothing in it makes a page ask another host for anything.
+    """Sphinx's configuration. Pages send no request to another host.
 
     Args:
         repository: the course's public address; empty if it has none yet.
@@ -22,7 +22,7 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
     options: dict[str, Any] = {
         "show_toc_level": 2,
         "home_page_in_toc": True,
-        "use_download_button": False,  # what it offers is the page's source
+        "use_download_button": False,  # it offers the page's source
         "use_fullscreen_button": False,
         "pygments_light_style": "a11y-high-contrast-light",
         "pygments_dark_style": "a11y-high-contrast-dark",
@@ -61,14 +61,14 @@ def configuration(repository: str, static: Path) -> dict[str, Any]:
         "nb_execution_mode": "off",
         "nb_ipywidgets_js": {},
         "nb_merge_streams": True,
-        # IPython's magics are no Python; the highlighter then shows them as they are.
+        # IPython's magics are not Python; the highlighter then shows them as plain text.
         "suppress_warnings": ["misc.highlighting_failure"],
         "html_theme": "sphinx_book_theme",
         "html_theme_options": options,
         "html_title": TITLE,
         "html_baseurl": pages_address(repository),
         "html_math_renderer": formulas.RENDERER,
-        "html_copy_source": False,  # a notebook's source would be there as well as its page
+        "html_copy_source": False,  # would publish each page's source too
         "html_show_sourcelink": False,
         "html_sidebars": {"**": ["sbt-sidebar-nav"]},
         "html_context": {"default_mode": "auto"},

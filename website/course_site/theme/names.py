@@ -1,7 +1,7 @@
-"""A Sphinx extension: the names by which screen readers call what is in a page.
+"""A Sphinx extension that corrects accessible names.
 
-A name must contain the words that are visible (WCAG 2.5.3), so that speech-control
-software finds it by them. MyST-NB gives every folded cell another one.
+An accessible name must contain the visible text (WCAG 2.5.3), so that speech control works. MyST-NB
+gives folded cells an ``aria-label`` that does not.
 """
 
 from typing import Any
@@ -16,6 +16,6 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def _remove_names(app: Any, page: str, template: str, context: dict, doctree: Any) -> None:
-    """Leave a folded cell the name that its own words give it."""
+    """Remove the ``aria-label`` of folded cells, so that their visible text names them."""
     if "body" in context:
         context["body"] = context["body"].replace(_FOLDED, "<summary>")

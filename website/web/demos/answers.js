@@ -1,4 +1,4 @@
-/** The five answers to one scene: boxes, masks and names over its picture, and the same in words. */
+/** Shows a network's prediction for a scene: boxes, masks and labels over the image, and as text. */
 
 import { parseColour } from "./convolution.js";
 import { element } from "./controls.js";
@@ -12,10 +12,10 @@ import { detections, groupPixels, labelPosition, largest, semanticMap } from "./
  * @typedef {{objects: string[], classes: string[]}} Colours
  */
 
-const OPACITY = 0.72; // of masks
-const MIN_REGION = 25; // pixels: a smaller class in level 4 gets no label
+const MASK_OPACITY = 0.72;
+const MIN_LABEL_PIXELS = 25; // a class with fewer pixels in level 4 gets no label
 
-/** A tile with one level's answer. */
+/** A tile with one network's prediction. */
 export class Answer {
   /**
    * @param {string} name of the network
@@ -39,21 +39,21 @@ export class Answer {
 
   /**
    * @param {Outputs} outputs of the network
-   * @param {HTMLCanvasElement} scene what the network got
+   * @param {HTMLCanvasElement} scene the network's input image
    */
   show(outputs, scene) {
     this.marks.replaceChildren();
-    const pen = context(this.canvas);
+    const ctx = context(this.canvas);
     const faded = this.name === "segmenter" || this.name === "instances";
-    pen.drawImage(scene, 0, 0);
+    ctx.drawImage(scene, 0, 0);
     if (faded) {
-      pen.fillStyle = "rgba(128, 128, 128, 0.6)";
-      pen.fillRect(0, 0, this.vision.size, this.vision.size);
+      ctx.fillStyle = "rgba(128, 128, 128, 0.6)";
+      ctx.fillRect(0, 0, this.vision.size, this.vision.size);
     }
     this.words.textContent = this.draw(outputs) || "nothing found";
   }
 
-  /** Draws the answer and returns it in words. @param {Outputs} outputs */
+  /** Draws the prediction and returns it as text. @param {Outputs} outputs */
   draw(outputs) {
     const { classes, shown, detector, instances } = this.vision;
     if (this.name === "classifier") {
@@ -82,17 +82,17 @@ export class Answer {
   /** @param {Uint8Array} map */
   drawSemantic(map) {
     const { classes } = this.vision;
-    const shares = [];
+    const fractions = [];
     const counts = new Uint32Array(classes.length + 1);
     for (const value of map) counts[value] += 1;
     for (const [value, pixels] of counts.entries()) {
       if (!value || !pixels) continue; // background, or absent
       const mask = map.map((pixel) => Number(pixel === value));
       const name = classes[value - 1];
-      this.drawMask(mask, this.colours.classes[value], pixels < MIN_REGION ? "" : name);
-      shares.push(`${name} ${percent(pixels / map.length)}`);
+      this.drawMask(mask, this.colours.classes[value], pixels < MIN_LABEL_PIXELS ? "" : name);
+      fractions.push(`${name} ${percent(pixels / map.length)}`);
     }
-    return shares.length ? `of the pixels: ${shares.join(", ")}` : "";
+    return fractions.length ? `of the pixels: ${fractions.join(", ")}` : "";
   }
 
   /**
@@ -117,18 +117,18 @@ export class Answer {
    */
   drawMask(mask, colour, text) {
     const { size } = this.vision;
-    const pen = context(this.canvas);
-    const image = pen.getImageData(0, 0, size, size);
+    const ctx = context(this.canvas);
+    const image = ctx.getImageData(0, 0, size, size);
     const rgb = parseColour(colour);
     for (let pixel = 0; pixel < mask.length; pixel++) {
       if (!mask[pixel]) continue;
       const edge = isEdge(mask, pixel, size);
       for (let channel = 0; channel < 3; channel++) {
         const at = 4 * pixel + channel;
-        image.data[at] += (edge ? 1 : OPACITY) * (rgb[channel] - image.data[at]);
+        image.data[at] += (edge ? 1 : MASK_OPACITY) * (rgb[channel] - image.data[at]);
       }
     }
-    pen.putImageData(image, 0, 0);
+    ctx.putImageData(image, 0, 0);
     const { x, y } = labelPosition(mask, size);
     if (text) this.drawLabel(text, colour, (100 * x) / size, (100 * y) / size, "middle");
   }
@@ -145,7 +145,7 @@ export class Answer {
     const label = element("span", { class: `demo-tag demo-tag-${place}` }, text);
     const light = 0.299 * red + 0.587 * green + 0.114 * blue > 127;
     Object.assign(label.style, { background: colour, color: light ? "#1b1f24" : "#fff", top: `${y}%` });
-    // A label that starts far to the right grows to the left, so that it stays inside.
+    // A label near the right border is aligned to that border, so that it stays inside the tile.
     if (place !== "middle" && x > 55) label.style.right = "0";
     else label.style.left = `${x}%`;
     this.marks.append(label);
@@ -157,7 +157,7 @@ function isEdge(mask, pixel, width) {
   return [pixel - 1, pixel + 1, pixel - width, pixel + width].some((next) => !mask[next]);
 }
 
-/** @param {number} share */
-function percent(share) {
-  return `${Math.round(100 * share)}\u00a0%`;
+/** @param {number} fraction */
+function percent(fraction) {
+  return `${Math.round(100 * fraction)}\u00a0%`;
 }

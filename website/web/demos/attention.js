@@ -1,11 +1,11 @@
-/** Which word looks where: attention maps as a fog over the picture, thin where the weight is high. */
+/** Draws an attention map as a fog over the picture: transparent where the weight is high. */
 
-const SIDE = 16; // positions of the latents in both directions
-const FOG = [128, 138, 150]; // a middle grey: black and white pictures both differ from it
-const DENSITY = 0.88;
+const SIDE = 16; // height and width of the latents
+const FOG = [128, 138, 150]; // a mid grey, visible on black and on white pictures
+const MAX_OPACITY = 0.88;
 
 /**
- * The mean over steps of the summed weights of some tokens.
+ * The attention of some tokens, summed over the tokens and averaged over the steps.
  *
  * @param {readonly Float32Array[]} maps one for each step: tokens x 16 x 16
  * @param {readonly number[]} tokens
@@ -24,7 +24,7 @@ export function meanAttention(maps, tokens) {
 }
 
 /**
- * The fog's RGBA: from clear at the largest weight to dense at the smallest.
+ * RGBA of the fog: transparent at the largest weight, opaque at the smallest.
  *
  * @param {Float32Array} weights
  */
@@ -34,13 +34,13 @@ export function fogPixels(weights) {
   const pixels = new Uint8ClampedArray(4 * weights.length);
   weights.forEach((weight, i) => {
     pixels.set(FOG, 4 * i);
-    pixels[4 * i + 3] = 255 * DENSITY * (1 - (weight - low) / range);
+    pixels[4 * i + 3] = 255 * MAX_OPACITY * (1 - (weight - low) / range);
   });
   return pixels;
 }
 
 /**
- * Draws the fog, or nothing without weights. The canvas is small: the browser interpolates it.
+ * Draws the fog, or clears the canvas without weights. CSS enlarges the canvas, with interpolation.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {Float32Array | undefined} weights

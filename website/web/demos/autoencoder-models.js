@@ -1,13 +1,13 @@
-/** The two halves of the autoencoder, for square pictures. */
+/** Runs the encoder and the decoder of the autoencoder. */
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 /** @typedef {import("./models.js").Runtime} Runtime */
 
-export const FACTOR = 8; // pixels per value of a latent, in both directions
+export const FACTOR = 8; // of downsampling, in both directions
 export const CHANNELS = 4;
 
 /**
- * The scaled latents of a picture whose sides are multiples of 8.
+ * Encodes a picture whose height and width are multiples of 8 to scaled latents.
  *
  * @param {Runtime} runtime with "encoder" loaded
  * @param {Picture} picture
@@ -19,6 +19,8 @@ export async function encode(runtime, { data, height, width }) {
 }
 
 /**
+ * Decodes square latents.
+ *
  * @param {Runtime} runtime with "decoder" loaded
  * @param {Float32Array} latents scaled
  * @param {number} side of the latents

@@ -1,7 +1,7 @@
-/** Lesson 4: a picture through the latent and back, beside JPEG; its channels; a walk to another. */
+/** Lesson 4: a picture encoded and decoded, compared with JPEG; latent channels; interpolation. */
 
 import { CHANNELS, FACTOR, decode, encode } from "./autoencoder-models.js";
-import { button, choice, element, formatBytes, latest, radios, slider, startButton, statusLine } from "./controls.js";
+import { button, dropdown, element, formatBytes, coalesce, radioGroup, slider, startButton, statusLine } from "./controls.js";
 import { changeChannels, channelPicture, encodeWithin, interpolate, packedSize, psnr, quantise } from "./codec.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
@@ -35,7 +35,7 @@ class Autoencoder {
   /** @type {Float32Array | undefined} of the picture */
   latents = undefined;
   /** @type {{latents: Float32Array, picture: Picture} | undefined} the unchanged latents, decoded */
-  plain = undefined;
+  unchanged = undefined;
 
   /**
    * @param {HTMLElement} section
@@ -48,7 +48,7 @@ class Autoencoder {
     this.status = status;
     this.runtime = runtime;
     this.options = pictureOptions(data);
-    this.update = latest(() => this.compute(), (error) => status.fail(error));
+    this.update = coalesce(() => this.compute(), (error) => status.fail(error));
     this.views = ["the picture", "through the latent", "JPEG"].map(makeView);
     this.source = photoSource({
       label: "Picture",
@@ -60,10 +60,10 @@ class Autoencoder {
     });
     this.channels = Array.from({ length: CHANNELS }, (_, index) => this.makeChannel(index));
     this.weight = slider({
-      label: "Way to the other picture", min: 0, max: 1, step: 0.05, value: 0.5,
+      label: "Weight of the other picture", min: 0, max: 1, step: 0.05, value: 0.5,
       format: (value) => `${Math.round(100 * value)} %`, onInput: () => this.update(),
     });
-    this.other = choice("Other picture", this.options, this.options[1][0], () => this.useOther());
+    this.other = dropdown("Other picture", this.options, this.options[1][0], () => this.useOther());
     this.panels = this.makePanels();
   }
 
@@ -102,12 +102,12 @@ class Autoencoder {
     return { element: element("div", {}, picture, gain.field, shift.field), canvas, gain, shift };
   }
 
-  /** Puts the demo in the place of the still. */
+  /** Replaces the still image with the live demo. */
   show() {
     if (this.section.classList.contains("demo-live")) return;
     this.section.classList.add("demo-live");
-    const modes = radios("What to do with the latent", [
-      ["jpeg", "store it"], ["channels", "change channels"], ["walk", "walk"],
+    const modes = radioGroup("What to do with the latent", [
+      ["jpeg", "store it"], ["channels", "change channels"], ["walk", "interpolate"],
     ], this.mode, (mode) => this.setMode(/** @type {Mode} */ (mode)));
     const views = element("div", { class: "demo-triple" }, ...this.views.map(({ figure }) => figure));
     const { jpeg, channels, walk } = this.panels;
@@ -124,7 +124,7 @@ class Autoencoder {
     const titles = {
       jpeg: ["the picture", "through the latent", "JPEG"],
       channels: ["the picture", "the changed latent, decoded", "the latent, decoded"],
-      walk: ["from", "the latents' mean, decoded", "the pixels' mean"],
+      walk: ["the picture", "interpolated latents, decoded", "interpolated pixels"],
     }[mode];
     this.views.forEach((view, index) => (view.title.textContent = titles[index]));
     if (mode === "walk" && !this.otherLatents) this.useOther();
@@ -133,7 +133,7 @@ class Autoencoder {
 
   /** @param {Picture} picture */
   usePicture(picture) {
-    this.status.say("");
+    this.status.announce("");
     this.picture = picture;
     this.latents = undefined;
     this.show();
@@ -155,7 +155,7 @@ class Autoencoder {
     const { picture, mode } = this;
     if (!picture) return;
     this.views[0].show(picture, "");
-    if (!this.latents) this.status.note("Encoding and decoding …");
+    if (!this.latents) this.status.showQuietly("Encoding and decoding …");
     const latents = (this.latents ??= await encode(this.runtime, picture));
     if (mode === "jpeg") await this.store(picture, latents);
     if (mode === "channels") await this.change(picture, latents);
@@ -175,15 +175,15 @@ class Autoencoder {
     const jpeg = await encodeWithin((quality) => toJpeg(canvas, quality), bytes);
     const raw = formatBytes(picture.data.length);
     if (!jpeg) {
-      this.views[2].clear(`even this browser's smallest JPEG has more than ${formatBytes(bytes)}`);
-      this.status.say(`Uncompressed: ${raw}; as 8-bit latents: ${formatBytes(bytes)}.`);
+      this.views[2].clear(`this browser's smallest JPEG is larger than ${formatBytes(bytes)}`);
+      this.status.announce(`Uncompressed: ${raw}; as 8-bit latents: ${formatBytes(bytes)}.`);
       return;
     }
     const { file, quality } = jpeg;
     const reopened = squareOf(await createImageBitmap(file), SIDE);
     this.views[2].show(reopened,
       `${formatBytes(file.size)}, quality ${quality}, PSNR ${formatPsnr(reopened, picture)}`);
-    this.status.say(`Uncompressed: ${raw}; as 8-bit latents, packed: ${formatBytes(bytes)}.`);
+    this.status.announce(`Uncompressed: ${raw}; as 8-bit latents, packed: ${formatBytes(bytes)}.`);
   }
 
   /**
@@ -199,9 +199,9 @@ class Autoencoder {
     });
     const decoded = await decode(this.runtime, changed, LATENT_SIDE);
     this.views[1].show(decoded, `PSNR ${formatPsnr(decoded, picture)}`);
-    const plain = await this.decodePlain(latents);
-    this.views[2].show(plain, `PSNR ${formatPsnr(plain, picture)}`);
-    this.status.note("");
+    const unchanged = await this.decodeUnchanged(latents);
+    this.views[2].show(unchanged, `PSNR ${formatPsnr(unchanged, picture)}`);
+    this.status.showQuietly("");
   }
 
   /**
@@ -216,15 +216,15 @@ class Autoencoder {
     const mixed = { ...picture, data: interpolate(picture.data, otherPicture.data, weight) };
     this.views[1].show(decoded, "");
     this.views[2].show(mixed, `${formatPsnr(decoded, mixed)} between these two`);
-    this.status.note("");
+    this.status.showQuietly("");
   }
 
-  /** Once for each picture. @param {Float32Array} latents */
-  async decodePlain(latents) {
-    if (this.plain?.latents !== latents) {
-      this.plain = { latents, picture: await decode(this.runtime, latents, LATENT_SIDE) };
+  /** The unchanged latents, decoded once per picture. @param {Float32Array} latents */
+  async decodeUnchanged(latents) {
+    if (this.unchanged?.latents !== latents) {
+      this.unchanged = { latents, picture: await decode(this.runtime, latents, LATENT_SIDE) };
     }
-    return this.plain.picture;
+    return this.unchanged.picture;
   }
 }
 

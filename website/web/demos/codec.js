@@ -1,4 +1,4 @@
-/** Latents as a file, and JPEG files of the same size: as in course_lib/compression/codecs.py. */
+/** Compressed size of latents, and JPEG within a byte limit: as in course_lib/compression/codecs.py. */
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 
@@ -6,13 +6,13 @@ const LEVELS = 255; // of 8 bits
 const RANGE_BYTES = 8; // minimum and maximum of a channel, 4 bytes each
 
 /**
- * Whole numbers from 0 to 255 for each channel's range, and the values that they stand for.
+ * Quantises each channel to integers from 0 to 255; also returns the dequantised values.
  *
  * @param {Float32Array} latents
  * @param {number} channels
  */
 export function quantise(latents, channels) {
-  const numbers = new Uint8Array(latents.length);
+  const integers = new Uint8Array(latents.length);
   const values = new Float32Array(latents.length);
   const count = latents.length / channels;
   for (let channel = 0; channel < channels; channel++) {
@@ -20,23 +20,23 @@ export function quantise(latents, channels) {
     const low = part.reduce((least, value) => Math.min(least, value), Infinity);
     const range = part.reduce((most, value) => Math.max(most, value), -Infinity) - low;
     part.forEach((value, i) => {
-      const number = Math.round(((value - low) / Math.max(range, 1e-12)) * LEVELS);
-      numbers[channel * count + i] = number;
-      values[channel * count + i] = low + (number / LEVELS) * range;
+      const integer = Math.round(((value - low) / Math.max(range, 1e-12)) * LEVELS);
+      integers[channel * count + i] = integer;
+      values[channel * count + i] = low + (integer / LEVELS) * range;
     });
   }
-  return { numbers, values, channels };
+  return { integers, values, channels };
 }
 
 /**
- * The size in bytes of quantised latents, packed with zlib, and of their ranges.
+ * The size in bytes of quantised latents compressed with zlib, plus the channels' ranges.
  *
- * @param {{numbers: Uint8Array, channels: number}} quantised
+ * @param {{integers: Uint8Array, channels: number}} quantised
  */
-export async function packedSize({ numbers, channels }) {
-  const stream = new Blob([/** @type {BlobPart} */ (numbers)]).stream();
-  const packed = await new Response(stream.pipeThrough(new CompressionStream("deflate"))).arrayBuffer();
-  return packed.byteLength + RANGE_BYTES * channels;
+export async function packedSize({ integers, channels }) {
+  const stream = new Blob([/** @type {BlobPart} */ (integers)]).stream();
+  const compressed = await new Response(stream.pipeThrough(new CompressionStream("deflate"))).arrayBuffer();
+  return compressed.byteLength + RANGE_BYTES * channels;
 }
 
 /**
@@ -52,7 +52,7 @@ export function psnr(first, second) {
 }
 
 /**
- * The file of the highest quality with at most `maxBytes` bytes; null if even the lowest has more.
+ * The file of the highest quality with at most `maxBytes` bytes; null if no quality is small enough.
  *
  * @template {{size: number}} File
  * @param {(quality: number) => Promise<File>} encode at a quality of 0 to 100
@@ -73,7 +73,7 @@ export async function encodeWithin(encode, maxBytes) {
 }
 
 /**
- * The values between two latents.
+ * Interpolates linearly between two latents.
  *
  * @param {Float32Array} first
  * @param {Float32Array} second
@@ -84,7 +84,7 @@ export function interpolate(first, second, weight) {
 }
 
 /**
- * Each channel times its gain, plus its shift in standard deviations of the channel.
+ * Multiplies each channel by its gain and adds its shift, in standard deviations of the channel.
  *
  * @param {Float32Array} latents
  * @param {readonly {gain: number, shift: number}[]} changes one for each channel
@@ -103,7 +103,7 @@ export function changeChannels(latents, changes) {
 }
 
 /**
- * One channel of latents as a grey picture, from black at its lowest to white at its highest value.
+ * One channel of latents as a grey picture: its minimum is black, its maximum white.
  *
  * @param {Float32Array} latents
  * @param {number} channel

@@ -1,4 +1,4 @@
-/** The demos' controls: labelled inputs, buttons, and a line for what happens. */
+/** The demos' controls: labelled inputs, buttons, and a status line. */
 
 /** @typedef {Record<string, string | number | boolean | ((event: any) => void)>} Attributes */
 
@@ -20,30 +20,30 @@ export function uniqueId(prefix) {
  * @returns {HTMLElementTagNameMap[T]}
  */
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name.slice(2), value);
-    else if (value !== false) made.setAttribute(name, value === true ? "" : String(value));
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
+    else if (value !== false) node.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 /**
- * A button; `primary` for the one that starts the demo.
+ * A button; `primary` marks the button that starts the demo.
  *
  * @param {string} text
  * @param {(event: Event) => void} onClick
  * @param {Attributes} [attributes]
  */
 export function button(text, onClick, attributes = {}) {
-  const { primary, class: kind = "", ...rest } = attributes;
-  const classes = `demo-button ${primary ? "demo-primary" : ""} ${kind}`;
+  const { primary, class: extraClass = "", ...rest } = attributes;
+  const classes = `demo-button ${primary ? "demo-primary" : ""} ${extraClass}`;
   return element("button", { type: "button", class: classes.trim(), onclick: onClick, ...rest }, text);
 }
 
 /**
- * Adds the button that starts a demo, and its status line. The button stays until `open` succeeds.
+ * Adds the button that starts a demo, and its status line. The button is removed once `open` succeeds.
  *
  * @param {HTMLElement} section
  * @param {string} text
@@ -76,18 +76,18 @@ export function field(label, control, ...after) {
 }
 
 /**
- * A list to choose from.
+ * A labelled drop-down list.
  *
  * @param {string} label
  * @param {readonly (string | readonly [string, string])[]} options values, or values and texts
  * @param {string} value
  * @param {(value: string) => void} onChange
  */
-export function choice(label, options, value, onChange) {
+export function dropdown(label, options, value, onChange) {
   const select = element("select", { class: "demo-input" });
   for (const option of options) {
-    const [key, text] = typeof option === "string" ? [option, option] : option;
-    select.append(new Option(text, key, false, key === value));
+    const [optionValue, text] = typeof option === "string" ? [option, option] : option;
+    select.append(new Option(text, optionValue, false, optionValue === value));
   }
   select.addEventListener("change", () => onChange(select.value));
   return { field: field(label, select), select };
@@ -113,11 +113,11 @@ export function slider({ label, min, max, step = 1, value, format = String, onIn
     onInput?.(input.valueAsNumber);
   });
   show();
-  const whole = field(label, input);
-  whole.querySelector("label")?.after(output);
+  const wrapper = field(label, input);
+  wrapper.querySelector("label")?.after(output);
   output.htmlFor.add(input.id);
   return {
-    field: whole,
+    field: wrapper,
     input,
     /** @param {number} next */
     set(next) {
@@ -128,14 +128,14 @@ export function slider({ label, min, max, step = 1, value, format = String, onIn
 }
 
 /**
- * A group of exclusive choices, drawn as buttons in a row.
+ * A group of radio buttons in a row.
  *
  * @param {string} legend
  * @param {readonly (readonly [string, string])[]} options values and texts
  * @param {string} value
  * @param {(value: string) => void} onChange
  */
-export function radios(legend, options, value, onChange) {
+export function radioGroup(legend, options, value, onChange) {
   const name = uniqueId("demo-radios");
   const group = element("fieldset", { class: "demo-radios" }, element("legend", {}, legend));
   for (const [key, text] of options) {
@@ -152,43 +152,43 @@ export function radios(legend, options, value, onChange) {
 }
 
 /**
- * A line that says what happens, read aloud by screen readers, and a bar for progress.
+ * A status line (ARIA live region) with a progress bar.
  *
- * Messages of progress are not read aloud, or a screen reader would talk during the whole download.
+ * Progress is not announced, because a screen reader would read every update of a download.
  */
 export function statusLine() {
   const text = element("p", { class: "demo-status", role: "status" });
-  const silent = element("p", { class: "demo-status", "aria-hidden": "true" });
+  const visualOnly = element("p", { class: "demo-status", "aria-hidden": "true" });
   const bar = element("progress", { class: "demo-progress", "aria-label": "Progress" });
-  const line = element("div", { class: "demo-status-line" }, text, silent, bar);
-  bar.hidden = silent.hidden = true;
+  const line = element("div", { class: "demo-status-line" }, text, visualOnly, bar);
+  bar.hidden = visualOnly.hidden = true;
   return {
     line,
     /** @param {string} message */
-    say(message) {
-      bar.hidden = silent.hidden = true;
+    announce(message) {
+      bar.hidden = visualOnly.hidden = true;
       text.classList.remove("demo-problem");
       text.textContent = message;
     },
     /**
      * @param {string} message
-     * @param {number} share in [0, 1]
+     * @param {number} fraction in [0, 1]
      */
-    progress(message, share) {
+    progress(message, fraction) {
       text.textContent = "";
-      bar.hidden = silent.hidden = false;
-      bar.value = share;
-      silent.textContent = message;
+      bar.hidden = visualOnly.hidden = false;
+      bar.value = fraction;
+      visualOnly.textContent = message;
     },
-    /** A message that changes often, so it is not read aloud. @param {string} message */
-    note(message) {
-      this.say("");
-      silent.hidden = false;
-      silent.textContent = message;
+    /** Shows a message without announcing it: for frequent updates. @param {string} message */
+    showQuietly(message) {
+      this.announce("");
+      visualOnly.hidden = false;
+      visualOnly.textContent = message;
     },
     /** @param {unknown} error */
     fail(error) {
-      this.say(error instanceof Error ? error.message : String(error));
+      this.announce(error instanceof Error ? error.message : String(error));
       text.classList.add("demo-problem");
     },
   };
@@ -201,12 +201,12 @@ export function formatBytes(bytes) {
 }
 
 /**
- * A function that runs `work` for the latest call only, one at a time: what sliders need.
+ * Coalesce calls: while `work` runs, any number of calls causes one more run.
  *
  * @param {() => Promise<void>} work
  * @param {(error: unknown) => void} onError
  */
-export function latest(work, onError) {
+export function coalesce(work, onError) {
   let running = false;
   let again = false;
   return async () => {
@@ -233,7 +233,7 @@ export function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-/** Whether the visitor wants no movement. */
-export function reducedMotion() {
+/** Whether the browser asks for reduced motion (`prefers-reduced-motion`). */
+export function prefersReducedMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }

@@ -1,10 +1,10 @@
-/** Convolution of a grey picture with a small kernel, term by term and as a whole. */
+/** Convolution of a grey picture with a small kernel, and the colours of its response. */
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 /** @typedef {number[][]} Kernel */
 
 /**
- * Cross-correlation without padding, as torch computes it: smaller by the kernel's side less one.
+ * Cross-correlation without padding, as in torch: the output is smaller by the kernel's side - 1.
  *
  * @param {Picture} picture one channel
  * @param {Kernel} kernel
@@ -32,7 +32,7 @@ export function convolve(picture, kernel) {
 }
 
 /**
- * The pixels below the kernel, row by row, when the upper left one is at (row, column).
+ * The input window of the output pixel at (row, column), as rows.
  *
  * @param {Picture} picture one channel
  * @param {number} side of the kernel
@@ -51,7 +51,7 @@ function flat(kernel) {
 }
 
 /**
- * Whether a kernel's response has both signs around zero, so that it is drawn in two colours.
+ * Whether a kernel's response is centred on zero, so that it needs a diverging colour map.
  *
  * @param {Kernel} kernel
  */
@@ -61,8 +61,8 @@ export function isSigned(kernel) {
 }
 
 /**
- * The response at which colours saturate: a fixed share of the largest possible one, so that edits
- * can be compared. Sharp edges are rare, so the share is small.
+ * The response at which colours saturate: a quarter of the largest possible response, whatever the
+ * photo, so that kernels can be compared. Few edges are sharp enough to reach it.
  *
  * @param {Kernel} kernel
  */
@@ -71,7 +71,7 @@ export function colourLimit(kernel) {
 }
 
 /**
- * 256 RGB colours from `below` over near white to `above`.
+ * A diverging colour map: 256 RGB colours from `below` via near white to `above`.
  *
  * @param {string} below as #RRGGBB
  * @param {string} above
@@ -82,9 +82,9 @@ export function divergingColours(below, above) {
   for (let index = 0; index < 256; index++) {
     const position = (2 * index) / 255;
     const [from, to] = position < 1 ? [ends[0], ends[1]] : [ends[1], ends[2]];
-    const share = position < 1 ? position : position - 1;
+    const fraction = position < 1 ? position : position - 1;
     for (let channel = 0; channel < 3; channel++) {
-      colours[3 * index + channel] = from[channel] + share * (to[channel] - from[channel]);
+      colours[3 * index + channel] = from[channel] + fraction * (to[channel] - from[channel]);
     }
   }
   return colours;
@@ -96,7 +96,7 @@ export function parseColour(colour) {
 }
 
 /**
- * RGBA of a response: in two colours around zero if the kernel is signed, else grey.
+ * RGBA of a response: in the diverging colour map if the kernel is signed, else grey.
  *
  * @param {Picture} response
  * @param {Kernel} kernel
@@ -116,13 +116,13 @@ export function colourResponse({ data }, kernel, colours) {
   return pixels;
 }
 
-/** The index of a colour. @param {number} value in [-1, 1], clamped */
+/** The index in the colour map of a value. @param {number} value in [-1, 1], clamped */
 export function colourIndex(value) {
   return Math.floor(Math.min(Math.max(value, -1), 1) * 127.5 + 127.5);
 }
 
 /**
- * The kernel at another side: zeros around it, or its middle.
+ * Zero-pads a kernel to a larger side, or crops it to its centre.
  *
  * @param {Kernel} kernel
  * @param {number} side
@@ -134,7 +134,7 @@ export function resizeKernel(kernel, side) {
   );
 }
 
-/** A number with a true minus sign, at most two decimals. @param {number} value */
+/** A number with the minus sign U+2212 and at most two decimals. @param {number} value */
 export function formatNumber(value) {
   const text = String(Number(value.toFixed(2)));
   return text === "-0" ? "0" : text.replace("-", "−");

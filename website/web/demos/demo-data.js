@@ -1,4 +1,4 @@
-/** What the build wrote for the demos: kernels, names, colours, settings (course_site/demo_data.py). */
+/** Loads the demos' kernels, names, colours and settings, written by course_site/demo_data.py. */
 
 import { loadAsset } from "../runtime/assets.js";
 
@@ -20,6 +20,6 @@ let loaded;
 /** @returns {Promise<DemoData>} */
 export function loadDemoData() {
   loaded ??= loadAsset("demo-data").then((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
-  loaded.catch(() => (loaded = undefined)); // so that another try asks again
+  loaded.catch(() => (loaded = undefined)); // so that the next call tries again
   return loaded;
 }

@@ -1,7 +1,7 @@
-/** Lesson 3: a scene to arrange, and the answers of the five networks while it changes. */
+/** Lesson 3: a scene editor, and the predictions of the five networks for the current scene. */
 
 import { Answer } from "./answers.js";
-import { button, choice, element, latest, slider, startButton, statusLine } from "./controls.js";
+import { button, dropdown, element, coalesce, slider, startButton, statusLine } from "./controls.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
 import { photoSource } from "./photo-source.js";
@@ -10,7 +10,7 @@ import { SceneBoard } from "./scene-board.js";
 import { LIMITS, drawScene } from "./scene.js";
 
 const PHOTO_SIDE = 384; // pixels
-const TILE = 128; // pixels of a sprite
+const TILE = 128; // side of a sprite in pixels
 const MODELS = ["classifier", "localizer", "detector", "segmenter", "instances"];
 
 /** @param {HTMLElement} section */
@@ -34,7 +34,7 @@ class FiveLevels {
    * @param {import("./demo-data.js").DemoData} data
    * @param {ReturnType<typeof statusLine>} status
    * @param {import("./models.js").Runtime} runtime
-   * @param {ImageBitmap} image the sheet of sprites
+   * @param {ImageBitmap} image the sprite sheet
    */
   constructor(section, { vision, colours, photos }, status, runtime, image) {
     this.section = section;
@@ -47,7 +47,7 @@ class FiveLevels {
     this.background = element("canvas", { width: PHOTO_SIDE, height: PHOTO_SIDE });
     this.input = element("canvas", { width: vision.size, height: vision.size });
     this.answers = MODELS.map((name) => new Answer(name, vision, colours));
-    this.predict = latest(() => this.answer(), (error) => status.fail(error));
+    this.predict = coalesce(() => this.answer(), (error) => status.fail(error));
     this.board = new SceneBoard({
       placements: firstPlacements(vision.styles),
       draw: (canvas, placements) => this.draw(canvas, placements),
@@ -59,7 +59,7 @@ class FiveLevels {
       options: photos["held-out"].map((name) => /** @type {const} */ ([`photo-${name}`, name])),
       initial: `photo-${photos["held-out"][0]}`,
       onPicture: (picture) => {
-        status.say("");
+        status.announce("");
         draw(squareOf(picture, PHOTO_SIDE), this.background);
         this.show();
         this.board.redraw();
@@ -67,8 +67,8 @@ class FiveLevels {
       },
       onError: (error) => status.fail(error),
     });
-    this.object = choice("Object", this.objectNames(), "", (name) => this.board.change({ name }));
-    this.style = choice("Drawn by", this.styleNames(), "", (style) => this.board.change({ style }));
+    this.object = dropdown("Object", this.objectNames(), "", (name) => this.board.change({ name }));
+    this.style = dropdown("Drawn by", this.styleNames(), "", (style) => this.board.change({ style }));
     this.size = slider({
       label: "Size", min: LIMITS.size[0], max: LIMITS.size[1], step: 0.01, value: 0.4,
       format: (size) => `${Math.round(100 * size)} %`,
@@ -111,7 +111,7 @@ class FiveLevels {
       element("div", { class: "demo-row" }, this.adder, remove, front), selected, this.source.controls);
   }
 
-  /** Puts the demo in the place of the still. */
+  /** Replaces the still image with the live demo. */
   show() {
     if (this.section.classList.contains("demo-live")) return;
     this.section.classList.add("demo-live", "demo-five-levels");
@@ -124,7 +124,7 @@ class FiveLevels {
     this.section.append(element("div", { class: "demo-columns" }, scene, answers, this.controls));
   }
 
-  /** The controls show the selected object. */
+  /** Sets the controls to the selected object's values. */
   showSelected() {
     const { placement, placements } = this.board;
     this.adder.disabled = placements.length >= LIMITS.count;
@@ -151,7 +151,7 @@ class FiveLevels {
     drawScene(canvas, this.background, placements, this.sheet, this.vision.light);
   }
 
-  /** All five answers to the scene as it is now. */
+  /** Runs the five networks on the current scene. */
   async answer() {
     const start = performance.now();
     const { size } = this.vision;
@@ -164,7 +164,7 @@ class FiveLevels {
     }
     const time = Math.round(performance.now() - start);
     this.section.dataset.milliseconds = String(time);
-    this.status.note(`The five answers took ${time} ms.`);
+    this.status.showQuietly(`The five answers took ${time} ms.`);
   }
 }
 

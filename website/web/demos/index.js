@@ -1,4 +1,4 @@
-/** Finds the places of demos in a page and mounts each when it comes near the viewport. */
+/** Mounts each demo of a page when its section comes near the viewport. */
 
 import { mount as autoencoder } from "./autoencoder.js";
 import { mount as fiveLevels } from "./five-levels.js";
@@ -15,7 +15,7 @@ const DEMOS = {
   "text-to-image": textToImage,
 };
 
-/** Mounts all demos below `root`; an unknown one keeps its still. @param {ParentNode} root */
+/** Mounts all demos below `root`; the section of an unknown demo keeps its still image. @param {ParentNode} root */
 export function mountDemos(root = document) {
   const observer = new IntersectionObserver(
     (entries) => {

@@ -1,6 +1,6 @@
-/** Lesson 2: any kernel on any picture, and the sum below the cursor term by term. */
+/** Lesson 2: convolve a photo with any kernel, and show the products that sum to one output pixel. */
 
-import { choice, element, radios, statusLine } from "./controls.js";
+import { dropdown, element, radioGroup, statusLine } from "./controls.js";
 import {
   colourIndex,
   colourLimit,
@@ -18,7 +18,7 @@ import { draw, drawPixels, squareOf, toGrey } from "./pictures.js";
 
 const SIDE = 256; // pixels of the photo
 const PRESET = "vertical edges (Sobel)";
-const OWN = "your own";
+const CUSTOM = "your own";
 const START = { row: 98, column: 94 }; // an edge in the first photo
 
 /** @param {HTMLElement} section */
@@ -49,9 +49,9 @@ class KernelEditor {
     this.grid = element("div", { class: "demo-kernel", role: "group", "aria-label": "Kernel" });
     this.sum = element("div", { class: "demo-sum" });
     this.scale = element("p", { class: "demo-note" });
-    const names = [...Object.keys(this.presets), OWN];
-    this.preset = choice("Kernel", names, PRESET, (name) => this.usePreset(name));
-    this.size = radios("Size", [["3", "3 × 3"], ["5", "5 × 5"]], "3", (side) => {
+    const names = [...Object.keys(this.presets), CUSTOM];
+    this.preset = dropdown("Kernel", names, PRESET, (name) => this.usePreset(name));
+    this.size = radioGroup("Size", [["3", "3 × 3"], ["5", "5 × 5"]], "3", (side) => {
       this.setKernel(resizeKernel(this.kernel, Number(side)));
     });
     const options = data.photos.small.map((name) => /** @type {const} */ ([`photo-${name}`, name]));
@@ -87,7 +87,7 @@ class KernelEditor {
     return { input, output, frame, mark, stage, response };
   }
 
-  /** Puts the demo in the place of the still, once there is something to see. */
+  /** Replaces the still image with the live demo. */
   show() {
     if (this.section.classList.contains("demo-live")) return;
     const { stage, response } = this.pictures;
@@ -106,7 +106,7 @@ class KernelEditor {
 
   /** @param {import("./photo-source.js").Source} picture */
   usePicture(picture) {
-    this.status.say("");
+    this.status.announce("");
     this.photo = toGrey(squareOf(picture, SIDE));
     this.show();
     draw(this.photo, this.pictures.input);
@@ -115,7 +115,7 @@ class KernelEditor {
 
   /** @param {string} name */
   usePreset(name) {
-    if (name !== OWN) this.setKernel(resizeKernel(this.presets[name], this.kernel.length));
+    if (name !== CUSTOM) this.setKernel(resizeKernel(this.presets[name], this.kernel.length));
   }
 
   /** @param {import("./convolution.js").Kernel} kernel */
@@ -145,7 +145,7 @@ class KernelEditor {
     });
     input.addEventListener("input", () => {
       this.kernel[row][column] = Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : 0;
-      this.preset.select.value = OWN;
+      this.preset.select.value = CUSTOM;
       this.update();
     });
     return input;
@@ -200,7 +200,7 @@ class KernelEditor {
    */
   term(value, weight, limit) {
     const cell = element("span", {}, value.toFixed(2), element("b", {}, ` × ${formatNumber(weight)}`));
-    // Without the darkest colours, on which the text would be illegible.
+    // Half of the colour range: on the darkest colours the text would be illegible.
     const at = colourIndex((0.5 * value * weight) / limit) * 3;
     const [red, green, blue] = this.colours.subarray(at, at + 3);
     cell.style.background = `rgb(${red}, ${green}, ${blue})`;
@@ -214,8 +214,8 @@ class KernelEditor {
   onPointer(event, canvas) {
     const box = canvas.getBoundingClientRect();
     const shift = canvas === this.pictures.input ? (this.kernel.length - 1) / 2 : 0;
-    const at = (/** @type {number} */ share, /** @type {number} */ side) =>
-      Math.floor(share * side) - shift;
+    const at = (/** @type {number} */ fraction, /** @type {number} */ side) =>
+      Math.floor(fraction * side) - shift;
     this.moveTo(
       at((event.clientY - box.top) / box.height, canvas.height),
       at((event.clientX - box.left) / box.width, canvas.width),

@@ -1,4 +1,4 @@
-/** The models that a demo asks for, with one progress for all of their files. */
+/** Loads the models of a demo, and reports the total progress of their files. */
 
 import { openRuntime } from "../runtime/runtime.js";
 import { formatBytes } from "./controls.js";
@@ -6,7 +6,7 @@ import { formatBytes } from "./controls.js";
 /** @typedef {import("../runtime/runtime.js").Runtime} Runtime */
 
 /**
- * Adds up the progress of files that load at the same time.
+ * Sums the progress of files that load concurrently.
  *
  * @param {(loaded: number, total: number) => void} report in bytes
  * @returns {() => (loaded: number, total: number) => void} a reporter for each file
@@ -27,10 +27,10 @@ export function sumProgress(report) {
 }
 
 /**
- * Opens the page's runtime and loads models into it; at once if they are there already.
+ * Opens the page's runtime and loads models into it, unless they are already loaded.
  *
  * @param {readonly string[]} names
- * @param {{progress: (message: string, share: number) => void}} status
+ * @param {{progress: (message: string, fraction: number) => void}} status
  * @returns {Promise<Runtime>}
  */
 export async function loadModels(names, status) {

@@ -1,9 +1,9 @@
-/** Lesson 6: noise on pixels and on the latent, at any time. */
+/** Lesson 6: add noise to the pixels and to the latent at any timestep. */
 
 import { gaussian } from "../diffusion/noise.js";
 import { NoiseSchedule } from "../diffusion/schedule.js";
 import { CHANNELS, FACTOR, decode, encode } from "./autoencoder-models.js";
-import { button, choice, element, latest, slider, statusLine } from "./controls.js";
+import { button, dropdown, element, coalesce, slider, statusLine } from "./controls.js";
 import { channelPicture } from "./codec.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
@@ -13,7 +13,7 @@ import { draw, loadBitmap, squareOf } from "./pictures.js";
 
 const SIDE = 128; // pixels
 const LATENT_SIDE = SIDE / FACTOR;
-const TIME = 300; // at first
+const INITIAL_TIME = 300;
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -37,21 +37,21 @@ class Noise {
     this.section = section;
     this.status = status;
     this.schedule = new NoiseSchedule(noise.schedule);
-    // The same noise at all times: only its weight changes.
+    // The noise is fixed: the timestep only changes its weight.
     this.pixelNoise = gaussian(3 * SIDE * SIDE, 0);
     this.latentNoise = gaussian(CHANNELS * LATENT_SIDE * LATENT_SIDE, 1);
     const names = Object.entries(pictures).map(([name, caption]) => (
       /** @type {[string, string]} */ ([`picture-${name}`, caption])));
-    this.list = choice("Picture", names, names[0][0], () => this.load());
+    this.list = dropdown("Picture", names, names[0][0], () => this.load());
     this.time = slider({
-      label: "Time t", min: 0, max: noise.schedule.num_train_timesteps - 1, value: TIME,
+      label: "Time t", min: 0, max: noise.schedule.num_train_timesteps - 1, value: INITIAL_TIME,
       onInput: () => this.update(),
     });
     this.canvases = Array.from({ length: 3 }, () => element("canvas", { "aria-hidden": "true" }));
     this.numbers = element("p", { class: "demo-total", role: "status" });
     this.signal = element("span", { class: "demo-signal" });
     this.opener = button("Noise in the latent too", () => this.open(), { primary: true });
-    this.decodeLatent = latest(() => this.showLatent(), (error) => status.fail(error));
+    this.decodeLatent = coalesce(() => this.showLatent(), (error) => status.fail(error));
     this.load();
   }
 
@@ -66,7 +66,7 @@ class Noise {
     }
   }
 
-  /** Puts the demo in the place of the still. */
+  /** Replaces the still image with the live demo. */
   show() {
     if (this.section.classList.contains("demo-live")) return;
     this.section.classList.add("demo-live");
@@ -87,7 +87,7 @@ class Noise {
     this.opener.disabled = true;
     try {
       this.runtime = await loadModels(["encoder", "decoder"], this.status);
-      this.status.say("");
+      this.status.announce("");
       this.place?.remove();
       for (const figure of this.figures ?? []) figure.hidden = false;
       this.decodeLatent();
@@ -100,22 +100,22 @@ class Noise {
   update() {
     if (!this.picture) return;
     const { alpha, sigma } = this.levels();
-    // Pixels from -1 to 1, as a model without latents would get them.
+    // Pixels scaled to [-1, 1], as in a diffusion model on pixels.
     const noisy = this.picture.data.map(
       (value, i) => (alpha * (2 * value - 1) + sigma * this.pixelNoise[i]) / 2 + 0.5);
     draw({ ...this.picture, data: noisy }, this.canvases[0]);
-    const share = alpha ** 2;
-    this.signal.style.width = `${100 * share}%`;
-    this.signal.textContent = share > 0.12 ? "signal²" : "";
-    const snr = share / sigma ** 2;
+    const signal = alpha ** 2;
+    this.signal.style.width = `${100 * signal}%`;
+    this.signal.textContent = signal > 0.12 ? "signal²" : "";
+    const snr = signal / sigma ** 2;
     this.numbers.textContent =
-      `α ${alpha.toFixed(3)}, σ ${sigma.toFixed(3)}; α² + σ² = ${share.toFixed(3)} + ` +
+      `α ${alpha.toFixed(3)}, σ ${sigma.toFixed(3)}; α² + σ² = ${signal.toFixed(3)} + ` +
       `${(sigma ** 2).toFixed(3)} = 1; signal-to-noise ratio ${formatRatio(snr)} ` +
       `(${(10 * Math.log10(snr)).toFixed(1)} dB).`;
     if (this.runtime) this.decodeLatent();
   }
 
-  /** The factors of signal and noise at the chosen time. */
+  /** alpha and sigma, the factors of signal and noise, at the chosen timestep. */
   levels() {
     const alphaBar = this.schedule.alphasCumprod[this.time.input.valueAsNumber];
     return { alpha: Math.sqrt(alphaBar), sigma: Math.sqrt(1 - alphaBar) };
@@ -133,7 +133,7 @@ class Noise {
   }
 }
 
-/** The four channels side by side in two rows. @param {Float32Array} latents @returns {Picture} */
+/** The four channels as a 2 x 2 grid. @param {Float32Array} latents @returns {Picture} */
 function tileChannels(latents) {
   const side = 2 * LATENT_SIDE;
   const data = new Float32Array(side * side);

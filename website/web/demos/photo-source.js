@@ -1,6 +1,6 @@
-/** Where a demo's picture comes from: the course's photos, the visitor's own, or the camera. */
+/** Controls to choose a demo's picture: a photo of the course, an uploaded file, or the webcam. */
 
-import { button, choice, element } from "./controls.js";
+import { button, dropdown, element } from "./controls.js";
 import { loadBitmap } from "./pictures.js";
 
 /**
@@ -12,15 +12,15 @@ import { loadBitmap } from "./pictures.js";
  *   camera?: boolean,
  *   onPicture: (picture: Source, name: string) => void,
  *   onError: (error: unknown) => void,
- * }} SourceOptions `options` are names of assets and their texts; `onPicture` is called for every
- *   picture, and for every frame of the camera
+ * }} SourceOptions `options` are pairs of asset name and label; `onPicture` is called for every
+ *   chosen picture, and for every webcam frame
  */
 
-const PRIVACY = "Your pictures stay in this page: nothing is sent anywhere.";
+const PRIVACY = "Your pictures stay in your browser: nothing is uploaded.";
 
 /** @param {SourceOptions} options */
 export function photoSource({ label = "Photo", options, initial, camera, onPicture, onError }) {
-  const list = choice(label, options, initial, show);
+  const list = dropdown(label, options, initial, show);
   const file = element("input", { type: "file", accept: "image/*", hidden: true });
   file.addEventListener("change", async () => {
     const [chosen] = file.files ?? [];
@@ -30,7 +30,7 @@ export function photoSource({ label = "Photo", options, initial, camera, onPictu
     try {
       onPicture(await createImageBitmap(chosen), "your photo");
     } catch {
-      onError(new Error(`${chosen.name} is no picture that this browser can read: try a JPEG or PNG.`));
+      onError(new Error(`This browser can't read ${chosen.name}: choose a JPEG or PNG file.`));
     }
   });
   const upload = button("Your photo …", () => file.click());
@@ -55,7 +55,7 @@ export function photoSource({ label = "Photo", options, initial, camera, onPictu
 
   return {
     controls: element("div", { class: "demo-source" }, list.field, buttons, privacy),
-    /** Shows the chosen picture again. */
+    /** Loads the selected picture. */
     start: () => show(list.select.value),
   };
 }
@@ -94,7 +94,7 @@ function cameraButton(onPicture, onError) {
     const frame = () => {
       if (!stream) return;
       const { videoWidth: width, videoHeight: height } = video;
-      // A demo reads width and height, which a video element has only as attributes.
+      // Demos read width and height, which a video element does not set itself.
       if (width) onPicture(Object.assign(video, { width, height }), "the camera");
       requestAnimationFrame(frame);
     };
@@ -108,10 +108,10 @@ function cameraButton(onPicture, onError) {
 function cameraError(error) {
   const name = error instanceof DOMException ? error.name : "";
   if (name === "NotAllowedError") {
-    return new Error("The camera was not allowed. Allow it in the address bar, or take a photo.");
+    return new Error("This page may not use the camera. Allow it in the address bar, or choose a photo.");
   }
   if (name === "NotFoundError") {
-    return new Error("No camera was found. Take one of the photos, or your own.");
+    return new Error("No camera was found. Choose a photo, or upload your own.");
   }
-  return new Error("This browser gives no camera to this page. Take a photo, or your own.");
+  return new Error("This browser does not let this page use a camera. Choose a photo, or upload your own.");
 }

@@ -1,8 +1,8 @@
 /**
- * Pictures as planes of float32 numbers, as the models take them, and as pixels on a canvas.
+ * Converts pictures between float32 planes (channels x height x width) and canvas pixels.
  *
  * @typedef {{data: Float32Array, channels: number, height: number, width: number}} Picture values in
- *   [0, 1], channel by channel, row by row
+ *   [0, 1], planar (CHW)
  */
 
 import { loadAsset } from "../runtime/assets.js";
@@ -18,7 +18,7 @@ export function emptyPicture(channels, height, width) {
 }
 
 /**
- * RGBA bytes of a picture of one or three channels; values are clamped.
+ * RGBA bytes of a picture with one or three channels; values are clamped.
  *
  * @param {Picture} picture
  */
@@ -66,7 +66,7 @@ export function toGrey({ data, height, width }) {
 }
 
 /**
- * Every pixel as a square of pixels.
+ * Enlarges by an integer factor with nearest-neighbour sampling.
  *
  * @param {Uint8ClampedArray} pixels RGBA
  * @param {number} width
@@ -85,7 +85,7 @@ export function enlarge(pixels, width, height, scale) {
 }
 
 /**
- * A canvas of the picture's size, or the given one resized to it, with the picture drawn.
+ * Draws a picture on a canvas, which gets the picture's size; without a canvas on a new one.
  *
  * @param {Picture} picture
  * @param {HTMLCanvasElement} [canvas]
@@ -113,34 +113,34 @@ export function drawPixels(pixels, width, height, canvas) {
 
 /** @param {HTMLCanvasElement} canvas */
 export function context(canvas) {
-  const made = canvas.getContext("2d", { willReadFrequently: true });
-  if (!made) throw new Error("This browser can't draw on a canvas, so this demo can't run here.");
-  return made;
+  const ctx = canvas.getContext("2d", { willReadFrequently: true });
+  if (!ctx) throw new Error("This browser can't draw on a canvas, so this demo can't run here.");
+  return ctx;
 }
 
 /**
- * The centre of a picture as a square of `side` pixels.
+ * Crops the centre square and resizes it to `side` pixels.
  *
  * @param {CanvasImageSource & {width: number, height: number}} source
  * @param {number} side
- * @param {{width: number, height: number}} [size] of the source; of a video, its videoWidth
+ * @param {{width: number, height: number}} [size] of the source
  * @returns {Picture}
  */
 export function squareOf(source, side, size = source) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
-  const pen = context(canvas);
-  pen.imageSmoothingQuality = "high";
-  pen.fillStyle = "white"; // where the picture is transparent, as course_lib.data.image_files
-  pen.fillRect(0, 0, side, side);
+  const ctx = context(canvas);
+  ctx.imageSmoothingQuality = "high";
+  ctx.fillStyle = "white"; // behind transparent pixels, as in course_lib.data.image_files
+  ctx.fillRect(0, 0, side, side);
   const crop = Math.min(size.width, size.height);
   const left = (size.width - crop) / 2;
-  pen.drawImage(source, left, (size.height - crop) / 2, crop, crop, 0, 0, side, side);
-  return fromPixels(pen.getImageData(0, 0, side, side));
+  ctx.drawImage(source, left, (size.height - crop) / 2, crop, crop, 0, 0, side, side);
+  return fromPixels(ctx.getImageData(0, 0, side, side));
 }
 
 /**
- * A picture of the course, from the assets: pixels of an <img> can't be read under file://.
+ * Decodes an image asset. The pixels of an <img> can't be read under file://.
  *
  * @param {string} name of the asset
  */

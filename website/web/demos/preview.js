@@ -1,10 +1,10 @@
-/** A linear decoder: a quick preview of latents, fitted at build (course_site/demo_data.py). */
+/** A linear decoder for fast previews of latents, fitted in the build (course_site/demo_data.py). */
 
 import { loadAsset } from "../runtime/assets.js";
 import { emptyPicture } from "./pictures.js";
 
 const CHANNELS = 4;
-const FACTOR = 8; // pixels per value of a latent, in both directions
+const FACTOR = 8; // of upsampling, in both directions
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 
@@ -15,7 +15,7 @@ export async function loadPreview() {
 }
 
 /**
- * The preview of scaled latents.
+ * Decodes scaled latents with the linear decoder.
  *
  * @param {Float32Array} weights from loadPreview
  * @param {Float32Array} latents 4 x side x side
@@ -29,9 +29,9 @@ export function previewLatents(weights, latents, side = 16) {
   const patch = new Float32Array(outputs);
   for (let row = 0; row < side; row++) {
     for (let column = 0; column < side; column++) {
-      patch.set(weights.subarray(CHANNELS * 9 * outputs)); // the weights of the constant one
+      patch.set(weights.subarray(CHANNELS * 9 * outputs)); // the bias
       for (let feature = 0; feature < CHANNELS * 9; feature++) {
-        const value = valueAt(latents, side, feature, row, column);
+        const value = featureAt(latents, side, feature, row, column);
         const at = feature * outputs;
         if (value) for (let i = 0; i < outputs; i++) patch[i] += value * weights[at + i];
       }
@@ -42,15 +42,15 @@ export function previewLatents(weights, latents, side = 16) {
 }
 
 /**
- * A value of the 3x3 latents around a position; 0 outside.
+ * One feature of a position's 3x3 neighbourhood, zero-padded.
  *
  * @param {Float32Array} latents
  * @param {number} side
- * @param {number} feature channel, row and column of the neighbourhood as one number
+ * @param {number} feature flat index of (channel, row, column) in the neighbourhood
  * @param {number} row
  * @param {number} column
  */
-function valueAt(latents, side, feature, row, column) {
+function featureAt(latents, side, feature, row, column) {
   const y = row + (Math.floor(feature / 3) % 3) - 1;
   const x = column + (feature % 3) - 1;
   if (y < 0 || x < 0 || y >= side || x >= side) return 0;

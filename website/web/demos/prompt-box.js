@@ -1,12 +1,12 @@
-/** The sentence: typed, chosen, or thrown by dice; words that were never trained on are named. */
+/** The prompt field: typed, composed from lists, or random; it marks words missing in the training data. */
 
 import { COLOURS, OBJECTS, checkSentence, makeCaption } from "../diffusion/captions.js";
-import { button, choice, element, field, uniqueId } from "./controls.js";
+import { button, dropdown, element, field, uniqueId } from "./controls.js";
 
 export class PromptBox {
   /**
-   * @param {string} sentence at first
-   * @param {() => void} onSubmit when Enter is pressed
+   * @param {string} sentence the initial prompt
+   * @param {() => void} onSubmit called when Enter is pressed
    */
   constructor(sentence, onSubmit) {
     const list = uniqueId("demo-sentences");
@@ -21,12 +21,12 @@ export class PromptBox {
       oninput: () => this.check(),
     });
     const options = element("datalist", { id: list });
-    options.append(...OBJECTS.map((name) => new Option(makeCaption(name, random(COLOURS)))));
-    this.object = choice("Object", ["", ...OBJECTS], "", () => this.compose());
-    this.colour = choice("Background", ["", ...COLOURS], "", () => this.compose());
+    options.append(...OBJECTS.map((name) => new Option(makeCaption(name, pickRandom(COLOURS)))));
+    this.object = dropdown("Object", ["", ...OBJECTS], "", () => this.compose());
+    this.colour = dropdown("Background", ["", ...COLOURS], "", () => this.compose());
     for (const { select } of [this.object, this.colour]) select.options[0].text = "—";
     this.notice = element("div", { class: "demo-notice", "aria-live": "polite" });
-    this.dice = button("Surprise me", () => this.set(makeCaption(random(OBJECTS), random(COLOURS))));
+    this.randomButton = button("Surprise me", () => this.set(makeCaption(pickRandom(OBJECTS), pickRandom(COLOURS))));
     const sentenceField = field("Sentence", this.input, options);
     this.element = element("form", { class: "demo-prompt" },
       sentenceField, this.notice,
@@ -48,25 +48,25 @@ export class PromptBox {
     this.check();
   }
 
-  /** Writes the sentence of the chosen object and colour. */
+  /** Sets the sentence of the chosen object and colour, each random if none is chosen. */
   compose() {
-    const name = this.object.select.value || random(OBJECTS);
-    this.set(makeCaption(name, this.colour.select.value || random(COLOURS)));
+    const name = this.object.select.value || pickRandom(OBJECTS);
+    this.set(makeCaption(name, this.colour.select.value || pickRandom(COLOURS)));
   }
 
-  /** Names unknown words, offers the nearest sentence, and shows object and colour if both are known. */
+  /** Marks unknown words, offers the nearest known sentence, and selects the object and colour found. */
   check() {
     const { isTrained, nearest, unknown, objects, colour } = checkSentence(this.sentence);
     this.object.select.value = objects[0] ?? "";
     this.colour.select.value = colour ?? "";
     this.notice.replaceChildren();
     if (!this.sentence || isTrained) return;
-    const marked = element("p", {}, ...markWords(this.sentence, unknown));
+    const markedSentence = element("p", {}, ...markWords(this.sentence, unknown));
     const reason = unknown.length
-      ? "The model was never trained on the underlined words. It draws something, but not that. "
+      ? "The underlined words are not in the training data: the picture will not show them. "
       : "The model was trained on sentences of another form. ";
     const offer = button(nearest, () => this.set(nearest), { class: "demo-offer" });
-    this.notice.append(marked, element("p", {}, reason, "Nearest: ", offer));
+    this.notice.append(markedSentence, element("p", {}, reason, "Nearest: ", offer));
   }
 }
 
@@ -82,6 +82,6 @@ function markWords(sentence, unknown) {
 }
 
 /** @template T @param {readonly T[]} values @returns {T} */
-function random(values) {
+function pickRandom(values) {
   return values[Math.floor(Math.random() * values.length)];
 }

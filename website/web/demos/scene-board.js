@@ -1,11 +1,11 @@
-/** A scene to arrange: objects are dragged, resized and turned by pointer or keyboard. */
+/** A scene editor: objects are moved, resized and rotated by pointer or keyboard. */
 
 import { element } from "./controls.js";
 import { limit } from "./scene.js";
 
 /** @typedef {import("./scene.js").Placement} Placement */
 
-const SIDE = 256; // pixels of the canvas; more would cost time at every move
+const SIDE = 256; // pixels of the canvas; a larger one would slow down every redraw
 const HELP = "Arrow keys move, plus and minus resize, comma and full stop turn, Delete removes.";
 
 export class SceneBoard {
@@ -15,7 +15,7 @@ export class SceneBoard {
    *   draw: (canvas: HTMLCanvasElement, placements: Placement[]) => void,
    *   onChange: () => void,
    *   onSelect: () => void,
-   * }} options `draw` draws the scene; `onChange` is called after the visitor changed an object
+   * }} options `draw` draws the scene; `onChange` is called after every change
    */
   constructor({ placements, draw, onChange, onSelect }) {
     this.placements = placements;
@@ -30,7 +30,7 @@ export class SceneBoard {
     this.rebuild();
   }
 
-  /** Draws everything again, with new handles: after objects came, went or changed places. */
+  /** Recreates the handles and redraws: after objects were added, removed or reordered. */
   rebuild() {
     this.handles.replaceChildren(...this.placements.map((_, index) => this.makeHandle(index)));
     this.redraw();
@@ -89,7 +89,7 @@ export class SceneBoard {
     this.onSelect();
   }
 
-  /** Removes the selected object; the focus goes to another one. */
+  /** Removes the selected object and moves the focus to another object. */
   remove() {
     if (!this.placement) return;
     const focused = this.handles.contains(document.activeElement);
@@ -101,7 +101,7 @@ export class SceneBoard {
     this.onSelect();
   }
 
-  /** Puts the selected object in front of all others. */
+  /** Moves the selected object to the front of the z-order. */
   toFront() {
     if (!this.placement) return;
     this.placements.push(...this.placements.splice(this.selected, 1));
@@ -132,7 +132,7 @@ export class SceneBoard {
   }
 
   /**
-   * Drags the object, or its corner, until the pointer is released.
+   * Moves or resizes the object until the pointer is released.
    *
    * @param {PointerEvent} event
    * @param {boolean} resize
@@ -147,8 +147,8 @@ export class SceneBoard {
     /** @param {PointerEvent} moved */
     const move = (moved) => {
       if (resize) {
-        const reach = Math.max(moved.clientX - left - x * width, moved.clientY - top - y * width);
-        this.change({ size: (2 * reach) / width });
+        const halfSize = Math.max(moved.clientX - left - x * width, moved.clientY - top - y * width);
+        this.change({ size: (2 * halfSize) / width });
       } else {
         const dx = (moved.clientX - start.x) / width;
         this.change({ x: x + dx, y: y + (moved.clientY - start.y) / width, size });
@@ -165,7 +165,7 @@ export class SceneBoard {
   }
 
   /**
-   * Only the focused object takes the wheel, so that the page scrolls over the others.
+   * Resizes the focused object; over other objects the wheel scrolls the page.
    *
    * @param {WheelEvent} event
    */

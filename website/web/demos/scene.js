@@ -1,11 +1,11 @@
 /**
- * Scenes for lesson 3: drawn objects in front of a photo, composed as in course_lib/data/compose.py.
+ * Draws scenes of lesson 3: sprites composed on a photo, as in course_lib/data/compose.py.
  *
- * @typedef {{direction: number, falloff: number, shadow: number}} Light degrees, and shares
+ * @typedef {{direction: number, falloff: number, shadow: number}} Light direction in degrees, fractions in [0, 1]
  * @typedef {{name: string, style: string, x: number, y: number, size: number, angle: number}} Placement
- *   centre and size as shares of the image's side, angle in degrees counter-clockwise
- * @typedef {{image: CanvasImageSource, tile: number, names: string[], styles: string[]}} Sheet sprites:
- *   a row for each style, a column for each name
+ *   centre and size as fractions of the image's side, angle in degrees counter-clockwise
+ * @typedef {{image: CanvasImageSource, tile: number, names: string[], styles: string[]}} Sheet sprite
+ *   sheet: a row for each style, a column for each name
  */
 
 import { context } from "./pictures.js";
@@ -23,39 +23,39 @@ export const LIMITS = { position: [0, 1], size: [0.15, 0.7], count: 5 };
  */
 export function drawScene(canvas, background, placements, sheet, light) {
   const side = canvas.width;
-  const pen = context(canvas);
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(background, 0, 0, side, side);
-  for (const placement of placements) drawObject(pen, side, placement, sheet, light);
-  const image = pen.getImageData(0, 0, side, side);
+  const ctx = context(canvas);
+  ctx.imageSmoothingQuality = "high";
+  ctx.drawImage(background, 0, 0, side, side);
+  for (const placement of placements) drawObject(ctx, side, placement, sheet, light);
+  const image = ctx.getImageData(0, 0, side, side);
   illuminate(image.data, side, light);
-  pen.putImageData(image, 0, 0);
+  ctx.putImageData(image, 0, 0);
 }
 
 /**
- * @param {CanvasRenderingContext2D} pen
+ * @param {CanvasRenderingContext2D} ctx
  * @param {number} side of the canvas
  * @param {Placement} placement
  * @param {Sheet} sheet
  * @param {Light} light
  */
-function drawObject(pen, side, placement, sheet, light) {
+function drawObject(ctx, side, placement, sheet, light) {
   const { tile } = sheet;
   const column = sheet.names.indexOf(placement.name);
   const row = sheet.styles.indexOf(placement.style);
   const size = placement.size * side;
   const { blur, x, y } = castShadow(size, placement.angle, light);
-  pen.save();
-  pen.translate(placement.x * side, placement.y * side);
-  pen.rotate((-placement.angle * Math.PI) / 180);
-  // A black shadow drawn over the image darkens it by the share of its opacity. Canvas offsets and
-  // blur don't turn with the object.
-  pen.shadowColor = `rgba(0, 0, 0, ${light.shadow})`;
-  pen.shadowBlur = blur;
-  pen.shadowOffsetX = x;
-  pen.shadowOffsetY = y;
-  pen.drawImage(sheet.image, column * tile, row * tile, tile, tile, -size / 2, -size / 2, size, size);
-  pen.restore();
+  ctx.save();
+  ctx.translate(placement.x * side, placement.y * side);
+  ctx.rotate((-placement.angle * Math.PI) / 180);
+  // A black shadow darkens the image in proportion to its opacity. The rotation does not apply to
+  // shadow offset and blur.
+  ctx.shadowColor = `rgba(0, 0, 0, ${light.shadow})`;
+  ctx.shadowBlur = blur;
+  ctx.shadowOffsetX = x;
+  ctx.shadowOffsetY = y;
+  ctx.drawImage(sheet.image, column * tile, row * tile, tile, tile, -size / 2, -size / 2, size, size);
+  ctx.restore();
 }
 
 /**
@@ -71,7 +71,7 @@ export function castShadow(size, angle, { direction }) {
   const radius = Math.max(1, Math.round(0.05 * square)); // of the box blur
   const lamp = (direction * Math.PI) / 180;
   return {
-    // A canvas blurs by a Gaussian of half this standard deviation: equal to that of the box.
+    // shadowBlur is twice the Gaussian's standard deviation, here the box blur's.
     blur: 2 * Math.sqrt((radius * (radius + 1)) / 3),
     x: -0.08 * square * Math.cos(lamp),
     y: 0.08 * square * Math.sin(lamp),
@@ -79,7 +79,7 @@ export function castShadow(size, angle, { direction }) {
 }
 
 /**
- * Makes pixels towards the lamp brighter and the others darker, in place.
+ * Applies a linear brightness gradient in place: brighter towards the lamp, darker away from it.
  *
  * @param {Uint8ClampedArray} pixels RGBA of a square image
  * @param {number} side
@@ -99,7 +99,7 @@ export function illuminate(pixels, side, { direction, falloff }) {
 }
 
 /**
- * A placement with numbers inside their limits.
+ * Clamps position and size to their limits, and wraps the angle to [-180, 180).
  *
  * @param {Placement} placement
  * @returns {Placement}

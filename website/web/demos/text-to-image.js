@@ -1,9 +1,9 @@
-/** The front page, lessons 6 and 7: a sentence becomes a picture, step by step. */
+/** Front page, lessons 6 and 7: generate a picture from a sentence, step by step. */
 
 import { generate, wordsOf } from "../diffusion/pipeline.js";
 import { makeGif } from "./animation.js";
 import { decode } from "./autoencoder-models.js";
-import { button, choice, download, element, field, slider, statusLine } from "./controls.js";
+import { button, dropdown, download, element, field, slider, statusLine } from "./controls.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
 import { draw } from "./pictures.js";
@@ -13,8 +13,8 @@ import { Trajectory } from "./trajectory.js";
 
 const MODELS = ["text-encoder", "unet", "decoder"];
 const SENTENCE = "a fox on a blue background";
-const SIDE = 16; // of the latents
-const TOKENS = 16; // of a sentence, with start and end
+const LATENT_SIDE = 16;
+const TOKENS = 16; // per sentence, with start and end tokens
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -58,7 +58,7 @@ class TextToImage {
     const { picture, controls } = this.trajectory;
     picture.hidden = true;
     // On a phone the sentence comes first, then the picture, then the settings.
-    const buttons = element("div", { class: "demo-row" }, this.go, this.stop, this.prompt.dice);
+    const buttons = element("div", { class: "demo-row" }, this.go, this.stop, this.prompt.randomButton);
     const top = element("div", { class: "demo-controls" },
       this.prompt.element, buttons, this.status.line);
     const stage = element("div", { class: "demo-stage" }, still, picture, controls);
@@ -88,7 +88,7 @@ class TextToImage {
       this.runtime = runtime;
       this.previewWeights = weights;
       if (!this.cancelled) await this.draw(options, runtime);
-      if (this.cancelled) this.status.say("Cancelled.");
+      if (this.cancelled) this.status.announce("Cancelled.");
     } catch (error) {
       this.status.fail(error);
     } finally {
@@ -115,7 +115,7 @@ class TextToImage {
     }
   }
 
-  /** The still goes only now that a picture is there. */
+  /** Hides the still image, once the first picture can be shown. */
   showPicture() {
     this.trajectory.picture.hidden = false;
     this.section.querySelector(".demo-stage figure")?.setAttribute("hidden", "");
@@ -129,7 +129,7 @@ class TextToImage {
   finish(image, options, seconds) {
     this.showPicture();
     this.trajectory.finish(image, `The picture for “${options.prompt}”`);
-    this.status.say(`“${options.prompt}”: ${options.steps} steps in ${seconds.toFixed(1)} s.`);
+    this.status.announce(`“${options.prompt}”: ${options.steps} steps in ${seconds.toFixed(1)} s.`);
     const name = `${options.prompt.replace(/[^\p{L}\p{N}]+/gu, "-")}-${options.seed}`;
     this.after.replaceChildren(
       ...this.words(options.prompt),
@@ -140,7 +140,7 @@ class TextToImage {
     this.after.hidden = false;
   }
 
-  /** Buttons for the words and the end tokens, each with its attention. @param {string} prompt */
+  /** Buttons that show the attention of a word or of the end tokens. @param {string} prompt */
   words(prompt) {
     const words = wordsOf(prompt);
     const [last] = words.flatMap(({ tokens }) => tokens).slice(-1);
@@ -151,7 +151,7 @@ class TextToImage {
         for (const other of chips) other.setAttribute("aria-pressed", "false");
         chip.setAttribute("aria-pressed", String(!chosen));
         this.trajectory.showAttention(chosen ? [] : tokens);
-        this.status.say(chosen ? "" : this.describeAttention(word, tokens));
+        this.status.announce(chosen ? "" : this.describeAttention(word, tokens));
       }, { "aria-pressed": "false", class: "demo-chip" });
       return chip;
     });
@@ -164,20 +164,20 @@ class TextToImage {
   describeAttention(word, tokens) {
     const map = this.trajectory.attention() ?? new Float32Array(1);
     const share = map.reduce((sum, weight) => sum + weight, 0) / map.length;
-    const equal = tokens.length / TOKENS;
-    return `“${word}” has ${percent(share)} of the attention (an equal share is ${percent(equal)}). ` +
-      "The picture is clear where it has most.";
+    const equalShare = tokens.length / TOKENS;
+    return `“${word}” has ${percent(share)} of the attention (an equal share is ${percent(equalShare)}). ` +
+      "The picture is clear where its weight is highest.";
   }
 
   /** @param {Float32Array} latents @returns {Promise<import("./pictures.js").Picture>} */
   async decode(latents) {
     if (!this.runtime) throw new Error("The decoder is not loaded yet: press Generate first.");
-    return decode(this.runtime, latents, SIDE);
+    return decode(this.runtime, latents, LATENT_SIDE);
   }
 
   cancel() {
     this.cancelled = true;
-    this.status.say("Cancelling after this step.");
+    this.status.announce("Cancelling after this step.");
   }
 
   /** @param {boolean} running */
@@ -198,20 +198,20 @@ class TextToImage {
   /** @param {string} name */
   async saveGif(name) {
     try {
-      const frames = await this.trajectory.frames((share) =>
-        this.status.progress("Decoding the steps for the animation", share));
+      const frames = await this.trajectory.frames((fraction) =>
+        this.status.progress("Decoding the steps for the animation", fraction));
       const gif = makeGif(frames);
       download(new Blob([/** @type {BlobPart} */ (gif)], { type: "image/gif" }), `${name}.gif`);
-      this.status.say("The animation is saved.");
+      this.status.announce("The animation is saved.");
     } catch (error) {
       this.status.fail(error);
     }
   }
 }
 
-/** @param {number} share */
-function percent(share) {
-  return `${(100 * share).toFixed(0)}\u00a0%`;
+/** @param {number} fraction */
+function percent(fraction) {
+  return `${(100 * fraction).toFixed(0)}\u00a0%`;
 }
 
 /** @param {import("./demo-data.js").DemoData["textToImage"]} defaults */
@@ -230,6 +230,6 @@ function makeSettings({ steps, guidance, sampler }) {
       label: "Guidance", min: 1, max: 12, step: 0.5, value: guidance,
       format: (value) => (value === 1 ? "1 (none)" : String(value)),
     }),
-    sampler: choice("Sampler", [["dpm++", "DPM-Solver++"], ["ddim", "DDIM"]], sampler, () => {}),
+    sampler: dropdown("Sampler", [["dpm++", "DPM-Solver++"], ["ddim", "DDIM"]], sampler, () => {}),
   };
 }

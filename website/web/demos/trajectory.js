@@ -1,5 +1,5 @@
 /**
- * The steps of one run: shown while they arrive, scrubbed afterwards, with attention over them.
+ * The denoising steps of one run: shown as they arrive, scrubbed afterwards, with attention maps.
  *
  * @typedef {import("./pictures.js").Picture} Picture
  * @typedef {{t: number, latents: Float32Array, x0: Float32Array, attention: Float32Array}} Step
@@ -7,19 +7,19 @@
  */
 
 import { drawFog, meanAttention } from "./attention.js";
-import { button, element, latest, radios, reducedMotion, slider } from "./controls.js";
+import { button, element, coalesce, radioGroup, prefersReducedMotion, slider } from "./controls.js";
 import { draw } from "./pictures.js";
 
-const FRAME_TIME = 120; // ms per step when it plays
+const FRAME_MS = 120; // per step of the playback
 
 export class Trajectory {
   /** @type {Step[]} */
   steps = [];
   /** @type {View} */
   view = "x0";
-  /** @type {readonly number[]} the tokens whose attention lies over the picture */
+  /** @type {readonly number[]} the tokens whose attention map is shown */
   tokens = [];
-  /** @type {Map<string, Picture>} decoded pictures by step and view */
+  /** @type {Map<string, Picture>} decoded pictures by view and step */
   decoded = new Map();
   playing = 0;
 
@@ -45,7 +45,7 @@ export class Trajectory {
       onInput: () => this.show(),
     });
     this.play = button("Play", () => (this.playing ? this.stop() : this.start()));
-    const views = radios("Show", [["x0", "predicted picture"], ["latents", "noisy latents"]],
+    const views = radioGroup("Show", [["x0", "predicted picture"], ["latents", "noisy latents"]],
       "x0", (view) => {
         this.view = /** @type {View} */ (view);
         this.show();
@@ -53,10 +53,10 @@ export class Trajectory {
     this.controls = element("div", { class: "demo-scrubber" },
       element("div", { class: "demo-row" }, this.play, this.scrubber.field), views);
     this.controls.hidden = true;
-    this.refine = latest(() => this.drawDecoded(), onError);
+    this.refine = coalesce(() => this.drawDecoded(), onError);
   }
 
-  /** Empties it for a new run; the last picture stays until the first new one is there. */
+  /** Removes all steps before a new run; the last picture stays visible until the first step. */
   clear() {
     this.stop();
     this.steps = [];
@@ -67,13 +67,13 @@ export class Trajectory {
     drawFog(this.fog, undefined);
   }
 
-  /** Shows a step while it arrives. @param {Step} step */
+  /** Adds a step and shows its preview. @param {Step} step */
   add(step) {
     this.steps.push(step);
-    if (!reducedMotion()) draw(this.preview(step[this.view]), this.canvas);
+    if (!prefersReducedMotion()) draw(this.preview(step[this.view]), this.canvas);
   }
 
-  /** Ends the run with its picture. @param {Picture} image @param {string} description */
+  /** Adds the final picture and shows the controls. @param {Picture} image @param {string} description */
   finish(image, description) {
     this.image = image;
     this.canvas.setAttribute("aria-label", description);
@@ -97,13 +97,13 @@ export class Trajectory {
     if (!ready && !this.playing) this.refine();
   }
 
-  /** @param {readonly number[]} tokens whose attention to lay over the picture; none for none */
+  /** @param {readonly number[]} tokens whose attention map to show; an empty list hides the map */
   showAttention(tokens) {
     this.tokens = tokens;
     this.show();
   }
 
-  /** The map over the picture: of the shown step, or the mean of all for the finished picture. */
+  /** The attention map of the shown step; for the finished picture the mean over all steps. */
   attention() {
     if (!this.tokens.length) return undefined;
     const step = this.steps[this.index];
@@ -116,7 +116,7 @@ export class Trajectory {
     return `${this.view} ${index}`;
   }
 
-  /** Replaces the preview of the shown step by what the decoder makes of it. */
+  /** Replaces the preview of the shown step with its decoded picture. */
   async drawDecoded() {
     const { index, view } = this;
     const step = this.steps[index];
@@ -135,9 +135,9 @@ export class Trajectory {
   }
 
   /**
-   * All pictures from noise to the finished one, decoded.
+   * The decoded pictures of all steps, then the finished picture.
    *
-   * @param {(share: number) => void} onProgress in [0, 1]
+   * @param {(fraction: number) => void} onProgress in [0, 1]
    */
   async frames(onProgress) {
     const { image, steps } = this;
@@ -157,7 +157,7 @@ export class Trajectory {
       if (this.index >= this.steps.length) return this.stop();
       this.scrubber.set(this.index + 2);
       this.show();
-    }, FRAME_TIME);
+    }, FRAME_MS);
     this.show();
   }
 

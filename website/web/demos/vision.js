@@ -1,5 +1,5 @@
 /**
- * From the outputs of lesson 3's networks to answers: as in course_lib/vision.
+ * Post-processes the outputs of lesson 3's networks, as in course_lib/vision.
  *
  * @typedef {{data: Float32Array, dims: readonly number[]}} Tensor
  * @typedef {{scoreThreshold: number, iouThreshold: number, maxDetections: number}} DetectorOptions
@@ -16,7 +16,7 @@
  */
 
 /**
- * The index of the largest value, and the value.
+ * The index of the largest value as `label`, and the value as `score`.
  *
  * @param {ArrayLike<number>} values
  */
@@ -75,13 +75,13 @@ export function iou(first, second) {
   return overlap / Math.max(area(first) + area(second) - overlap, 1e-6);
 }
 
-/** Zero for inverted boxes. @param {Box} box */
+/** The area of a box; zero for an inverted box. @param {Box} box */
 function area([x0, y0, x1, y1]) {
   return Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
 }
 
 /**
- * The most probable value of each pixel: 0 background, 1 + label on an object.
+ * The most probable class of each pixel: 0 is the background, 1 + label an object.
  *
  * @param {Tensor} probabilities 1 x (1 + classes) x height x width
  */
@@ -116,10 +116,10 @@ export function groupPixels({ probabilities, heatmap, peaks, offsets }, options)
     const y = Math.floor(pixel / width) + offsets.data[count + pixel];
     masks[nearest(centres, x, y)][pixel] = 1;
   }
-  const instances = masks.flatMap((mask, number) => {
+  const instances = masks.flatMap((mask, index) => {
     if (mask.reduce((sum, value) => sum + value, 0) < options.minPixels) return [];
     const { label, score } = largest(meanProbabilities(probabilities.data, channels, mask));
-    return [{ label, score: score * centres[number].score, mask }];
+    return [{ label, score: score * centres[index].score, mask }];
   });
   return instances.sort((a, b) => b.score - a.score);
 }
@@ -147,9 +147,9 @@ function findCentres(heatmap, peaks, width, { scoreThreshold, maxInstances }) {
 function nearest(centres, x, y) {
   let best = 0;
   let shortest = Infinity;
-  centres.forEach((centre, number) => {
+  centres.forEach((centre, index) => {
     const distance = (centre.x - x) ** 2 + (centre.y - y) ** 2;
-    if (distance < shortest) [shortest, best] = [distance, number];
+    if (distance < shortest) [shortest, best] = [distance, index];
   });
   return best;
 }
@@ -174,7 +174,7 @@ function meanProbabilities(probabilities, channels, mask) {
   return means.map((sum) => sum / pixels);
 }
 
-/** The middle (x, y) of a mask's pixel furthest from its borders along rows: where a label fits. */
+/** The centre (x, y) of the longest horizontal run of a mask's pixels, where a text label fits. */
 export function labelPosition(/** @type {Uint8Array} */ mask, /** @type {number} */ width) {
   let best = { x: 0, y: 0, run: 0 };
   for (let start = 0; start < mask.length; start += width) {

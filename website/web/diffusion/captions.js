@@ -1,7 +1,6 @@
 /**
- * The sentences that the model was trained on: an object on a plain background.
- *
- * As course_lib.data.captioned and course_lib.diffusion.prompts; tests/website compares them.
+ * The captions of the training data, an object on a plain background, and the caption nearest to a
+ * prompt: as course_lib.data.captioned and course_lib.diffusion.prompts; tests/website compares them.
  */
 
 import { splitWords } from "./tokenizer.js";
@@ -17,9 +16,9 @@ export const COLOURS = [
 const NEGATIONS = ["no", "not", "without"];
 const ARTICLES = ["a", "an", "any", "the"];
 const KNOWN_WORDS = new Set(["a", "an", "on", "background", ...OBJECTS, ...COLOURS]);
-const DEFAULT_OBJECTS = ["fox", ...OBJECTS]; // the first that the sentence does not exclude
+const DEFAULT_OBJECTS = ["fox", ...OBJECTS]; // the first object that no negation excludes
 const DEFAULT_COLOUR = "blue";
-const TYPING_ERRORS = 2; // at most, in a word that still counts as meant
+const MAX_EDIT_DISTANCE = 2; // of a misspelt word that is still corrected
 
 /**
  * @typedef {{
@@ -29,9 +28,9 @@ const TYPING_ERRORS = 2; // at most, in a word that still counts as meant
  *   objects: string[],
  *   excluded: string[],
  *   colour: string | undefined,
- * }} SentenceCheck `isTrained`: whether the model could have been trained on the sentence;
- *   `nearest`: the nearest such sentence; `unknown`: the words, in lower case, that none of them
- *   has; `excluded`: the objects after a word such as "no"
+ * }} SentenceCheck `isTrained`: whether the sentence is a caption of the training data;
+ *   `nearest`: the nearest caption; `unknown`: the words, in lower case, that occur in no caption;
+ *   `excluded`: the objects after a word such as "no"
  */
 
 /** @param {string} object @param {string} colour */
@@ -45,7 +44,7 @@ function withArticle(name) {
 }
 
 /**
- * Compares a sentence with those of the training. Case and spaces do not matter.
+ * Compares a sentence with the captions of the training data. Case and spaces do not matter.
  *
  * @param {string} sentence
  * @returns {SentenceCheck}
@@ -65,7 +64,7 @@ export function checkSentence(sentence) {
   };
 }
 
-/** The known objects, each once, and those that a negation excludes. @param {string[]} words */
+/** The objects that the words name, without duplicates, and the negated objects. @param {string[]} words */
 function namedObjects(words) {
   /** @type {[Set<string>, Set<string>]} */
   const [objects, excluded] = [new Set(), new Set()];
@@ -79,7 +78,7 @@ function namedObjects(words) {
   return { objects: [...objects], excluded: [...excluded] };
 }
 
-/** The object that a word names, also in the plural. @param {string} word */
+/** The object that a word names, in the singular or plural. @param {string} word */
 function knownObject(word) {
   const forms = [word, word.replace(/s$/, ""), word.replace(/es$/, "")];
   return forms.find((form) => OBJECTS.includes(form));
@@ -92,7 +91,7 @@ function nearestObject(words, objects, excluded) {
   return DEFAULT_OBJECTS.find((name) => !excluded.includes(name)) ?? "";
 }
 
-/** The colour before the last "background"; without one there the last. @param {string[]} words */
+/** The colour before the last "background", else the last colour of the sentence. @param {string[]} words */
 function namedColour(words) {
   const before = wordBeforeBackground(words);
   if (COLOURS.includes(before)) return before;
@@ -111,28 +110,28 @@ function wordBeforeBackground(words) {
   return words[words.lastIndexOf("background") - 1] ?? "";
 }
 
-/** The name that an unknown word seems to mean. @param {string[]} words @param {string[]} names */
+/** The name with the smallest edit distance to an unknown word, if it is near enough. @param {string[]} words @param {string[]} names */
 function correctSpelling(words, names) {
-  let [best, fewest] = [/** @type {string | undefined} */ (undefined), TYPING_ERRORS + 1];
+  let [best, smallest] = [/** @type {string | undefined} */ (undefined), MAX_EDIT_DISTANCE + 1];
   for (const word of words.map((word) => [...word])) {
     if (word.length < 3 || KNOWN_WORDS.has(word.join(""))) continue;
     for (const name of names) {
-      const errors = editDistance(word, [...name]);
-      if (errors < fewest && errors < name.length / 2) [best, fewest] = [name, errors];
+      const distance = editDistance(word, [...name]);
+      if (distance < smallest && distance < name.length / 2) [best, smallest] = [name, distance];
     }
   }
   return best;
 }
 
-/** Levenshtein's distance: letters to change, add or remove. @param {string[]} a @param {string[]} b */
+/** Levenshtein distance: the number of substitutions, insertions and deletions. @param {string[]} a @param {string[]} b */
 function editDistance(a, b) {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const above = row;
     row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const change = above[j - 1] + Number(a[i - 1] !== b[j - 1]);
-      row.push(Math.min(change, above[j] + 1, row[j - 1] + 1));
+      const substituted = above[j - 1] + Number(a[i - 1] !== b[j - 1]);
+      row.push(Math.min(substituted, above[j] + 1, row[j - 1] + 1));
     }
   }
   return row[b.length];

@@ -1,4 +1,4 @@
-/** From a sentence and a seed to a picture, step by step: course_lib.sd.pipeline. */
+/** Text to image, step by step: as course_lib.sd.pipeline. */
 
 import { loadAsset } from "../runtime/assets.js";
 import { gaussian } from "./noise.js";
@@ -12,7 +12,7 @@ import { Tokenizer } from "./tokenizer.js";
  *   load(name: string): Promise<void>,
  *   run(name: string, inputs: Tensors, outputs?: readonly string[]):
  *     Promise<Record<string, {data: Float32Array, dims: number[]}>>,
- * }} Runtime as openRuntime gives it
+ * }} Runtime the interface of what openRuntime returns
  * @typedef {{
  *   prompt: string,
  *   seed: number,
@@ -20,7 +20,8 @@ import { Tokenizer } from "./tokenizer.js";
  *   guidance: number,
  *   sampler: string,
  *   noise?: Float32Array,
- * }} Options `guidance` 1 means none, at half the cost; `noise` replaces that of the seed
+ * }} Options `guidance` 1 means no guidance, at half the cost; `noise` replaces the seed's
+ *   noise
  * @typedef {{
  *   step: number,
  *   steps: number,
@@ -28,16 +29,16 @@ import { Tokenizer } from "./tokenizer.js";
  *   latents: Float32Array,
  *   x0: Float32Array,
  *   attention: Float32Array,
- * }} Step `step` counts from 0, `t` is the time of the model's input; `latents` after the step, the
- *   predicted clean latents `x0` (both 4 x 16 x 16), and the attention of each token at each
- *   position (16 tokens x 16 x 16), which sums to 1 over the tokens
+ * }} Step `step` counts from 0; `t`: the timestep of the model's input; `latents`: after the step;
+ *   `x0`: the predicted clean latents (both 4 x 16 x 16); `attention`: 16 tokens x 16 x 16, with the
+ *   sum 1 over the tokens
  * @typedef {{data: Float32Array, channels: number, height: number, width: number}} Picture
  * @typedef {{
  *   merges: string,
  *   length: number,
  *   latents: [number, number, number],
  *   schedule: import("./schedule.js").ScheduleConfig,
- * }} Settings what course_site/models/build.py writes
+ * }} Settings the JSON that course_site/models/build.py writes
  * @typedef {{
  *   tokenizer: Tokenizer,
  *   schedule: NoiseSchedule,
@@ -50,14 +51,14 @@ let loading;
 /** @type {Tokenizer | undefined} */
 let tokenizer;
 
-/** Tokenizer, schedule and sizes of the shipped model. @returns {Promise<Parts>} */
+/** Loads the tokenizer, the noise schedule and the latents' shape. @returns {Promise<Parts>} */
 export function loadParts() {
   loading ??= loadAsset("text-to-image").then((bytes) => {
     const parts = makeParts(JSON.parse(new TextDecoder().decode(bytes)));
     tokenizer = parts.tokenizer;
     return parts;
   });
-  loading.catch(() => (loading = undefined)); // so that another try asks again
+  loading.catch(() => (loading = undefined)); // so that the next call tries again
   return loading;
 }
 
@@ -71,7 +72,7 @@ export function makeParts({ merges, length, latents, schedule }) {
 }
 
 /**
- * Generates a picture. Leave the loop to cancel.
+ * Generates a picture. To cancel, break out of the loop.
  *
  * @param {Options} options
  * @param {Runtime} runtime
@@ -85,7 +86,7 @@ export async function* generate(options, runtime) {
 }
 
 /**
- * As {@link generate}, with parts and models that are there already.
+ * As {@link generate}, with parts and models that are already loaded.
  *
  * @param {Options} options
  * @param {Runtime} runtime
@@ -118,15 +119,15 @@ export async function* denoise(options, runtime, parts) {
 }
 
 /**
- * The words of a sentence with the positions of their tokens in the attention maps; words beyond
- * the tokens that the model takes are left out.
+ * The words of a sentence with the indices of their tokens in the attention maps; tokens beyond the
+ * maximum length are left out.
  *
  * @param {string} prompt
  * @returns {{word: string, tokens: number[]}[]}
  * @throws {Error} before the first {@link generate} or {@link loadParts}, which load the tokenizer
  */
 export function wordsOf(prompt) {
-  if (!tokenizer) throw new Error("The tokenizer is not loaded yet.");
+  if (!tokenizer) throw new Error("The tokenizer is not loaded yet: call loadParts first.");
   const last = tokenizer.length - 2;
   let position = 1; // after the start token
   return tokenizer
@@ -147,9 +148,9 @@ async function encodeTexts(texts, runtime, tokenizer) {
 /**
  * Classifier-free guidance: Ho and Salimans (2022), arXiv:2207.12598.
  *
- * @param {Float32Array} predictions one, or the unconditional and the conditional one
+ * @param {Float32Array} predictions the conditional one, or the unconditional before the conditional
  * @param {number} guidance
- * @param {number} length of one
+ * @param {number} length of one prediction
  */
 function guide(predictions, guidance, length) {
   const uncond = predictions.subarray(0, length);

@@ -8,13 +8,13 @@
  */
 
 /** @typedef {import("./schedule.js").NoiseSchedule} NoiseSchedule */
-/** @typedef {{x: Float32Array, x0: Float32Array}} Step `x` at the next time, and the predicted x0 */
+/** @typedef {{x: Float32Array, x0: Float32Array}} Step `x` at the next timestep, and the predicted x0 */
 
 class Sampler {
   /**
    * @param {NoiseSchedule} schedule
    * @param {number} steps
-   * @param {number} finalTimestep where the last step leads to; -1 means no noise at all
+   * @param {number} finalTimestep the timestep after the last step; -1 means no noise
    */
   constructor(schedule, steps, finalTimestep) {
     this.schedule = schedule;
@@ -24,14 +24,14 @@ class Sampler {
     this.nextTimestep = new Map(this.timesteps.map((t, index) => [t, following[index]]));
   }
 
-  /** alpha and sigma at time t and at the time after it. @param {number} t */
+  /** alpha and sigma at timestep t and at the next timestep. @param {number} t */
   factors(t) {
     const next = this.schedule.alphaSigma(this.nextTimestep.get(t) ?? -1);
     return { ...this.schedule.alphaSigma(t), nextAlpha: next.alpha, nextSigma: next.sigma };
   }
 
   /**
-   * The clean image and the noise that the model predicts for `x` at time t.
+   * The clean latents x0 and the noise eps that follow from the model's output at timestep t.
    *
    * @param {Float32Array} output of the model
    * @param {number} t
@@ -53,7 +53,7 @@ class Sampler {
 export class DDIM extends Sampler {
   /** @param {NoiseSchedule} schedule @param {number} steps */
   constructor(schedule, steps) {
-    super(schedule, steps, 0); // "set_alpha_to_one": false: a trace of noise remains
+    super(schedule, steps, 0); // as "set_alpha_to_one": false in diffusers: a little noise remains
   }
 
   /** @param {Float32Array} output @param {number} t @param {Float32Array} x @returns {Step} */
@@ -66,7 +66,7 @@ export class DDIM extends Sampler {
 
 /** Lu et al. (2022), arXiv:2211.01095, algorithm 2: DPM-Solver++(2M). */
 export class DPMSolverPP extends Sampler {
-  /** @type {{x0: Float32Array, logSnr: number} | undefined} of the step before */
+  /** @type {{x0: Float32Array, halfLogSnr: number} | undefined} of the previous step */
   previous;
 
   /** @param {NoiseSchedule} schedule @param {number} steps */
@@ -78,15 +78,15 @@ export class DPMSolverPP extends Sampler {
   step(output, t, x) {
     const { alpha, sigma, nextAlpha, nextSigma } = this.factors(t);
     const { x0 } = this.predictX0Eps(output, t, x);
-    const logSnr = Math.log(alpha / sigma); // lambda in the paper
+    const halfLogSnr = Math.log(alpha / sigma); // lambda in the paper
     let extrapolated = x0;
-    // The first step has no predecessor; a step to no noise at all has an infinite length.
+    // The first step has no predecessor. A step to sigma = 0 is infinitely long in lambda.
     if (this.previous && nextSigma) {
-      const { x0: before, logSnr: logSnrBefore } = this.previous;
-      const ratio = (Math.log(nextAlpha / nextSigma) - logSnr) / (logSnr - logSnrBefore);
+      const { x0: before, halfLogSnr: halfLogSnrBefore } = this.previous;
+      const ratio = (Math.log(nextAlpha / nextSigma) - halfLogSnr) / (halfLogSnr - halfLogSnrBefore);
       extrapolated = x0.map((value, i) => value + (ratio / 2) * (value - before[i]));
     }
-    this.previous = { x0, logSnr };
+    this.previous = { x0, halfLogSnr };
     const next = extrapolated.map(
       (value, i) => nextAlpha * value + (nextSigma / sigma) * (x[i] - alpha * value),
     );
@@ -94,5 +94,5 @@ export class DPMSolverPP extends Sampler {
   }
 }
 
-/** By the names that the course uses. */
+/** The samplers by the course's names. */
 export const SAMPLERS = { ddim: DDIM, "dpm++": DPMSolverPP };

@@ -1,4 +1,4 @@
-/** The noise schedule: course_lib.sd.samplers.NoiseSchedule, with the same names of fields. */
+/** The noise schedule: course_lib.sd.samplers.NoiseSchedule, with the same field names. */
 
 /**
  * @typedef {{
@@ -18,14 +18,14 @@ export class NoiseSchedule {
     this.alphasCumprod = cumulateAlphas(config);
   }
 
-  /** The factors of the clean image and of the noise at time t; no noise below 0. @param {number} t */
+  /** The factors of the clean latents and of the noise at timestep t; a negative t means no noise. @param {number} t */
   alphaSigma(t) {
     const alphaBar = t >= 0 ? this.alphasCumprod[t] : 1;
     return { alpha: Math.sqrt(alphaBar), sigma: Math.sqrt(1 - alphaBar) };
   }
 
   /**
-   * The times at which the model is called, the noisiest first.
+   * The timesteps at which the model is called, in descending order.
    *
    * @param {number} steps
    * @throws {Error} if the schedule does not allow this number of steps
@@ -40,13 +40,13 @@ export class NoiseSchedule {
       : indices.map((i) => roundHalfToEven(total - (i * total) / steps) - 1);
     const valid = leading ? steps * stride >= 0.9 * total && times[0] < total : steps <= total;
     if (!Number.isInteger(steps) || steps < 1 || !valid) {
-      throw new Error(`${steps} steps do not fit the ${total} times of the schedule.`);
+      throw new Error(`${steps} steps do not fit the ${total} timesteps of the schedule: give a whole number such as 20.`);
     }
     return times;
   }
 }
 
-/** alpha_bar at every time: arXiv:2006.11239, equation 4. @param {ScheduleConfig} config */
+/** alpha_bar at every timestep: arXiv:2006.11239, equation 4. @param {ScheduleConfig} config */
 function cumulateAlphas({ num_train_timesteps: total, beta_start: first, beta_end: last }) {
   // "Scaled linear": the square roots of the betas are evenly spaced.
   const [start, end] = [Math.sqrt(first), Math.sqrt(last)];
@@ -58,7 +58,7 @@ function cumulateAlphas({ num_train_timesteps: total, beta_start: first, beta_en
   });
 }
 
-/** As Python's round: halves go to the even neighbour. @param {number} value */
+/** Rounds half to even, as Python's round. @param {number} value */
 function roundHalfToEven(value) {
   const below = Math.floor(value);
   if (value - below !== 0.5) return Math.round(value);

@@ -1,5 +1,5 @@
 /**
- * CLIP's tokenizer: course_lib.sd.tokenizer, with the same ids.
+ * CLIP's tokenizer: the same token ids as course_lib.sd.tokenizer.
  *
  * Byte-pair encoding, Sennrich et al. (2016), arXiv:1508.07909, section 3.2, as in CLIP, Radford et
  * al. (2021), arXiv:2103.00020, section 2.4.
@@ -9,22 +9,22 @@ const START = "<|startoftext|>";
 const END = "<|endoftext|>";
 const WORD_END = "</w>";
 const SPECIAL = "<\\|(?:start|end)oftext\\|>";
-const SPACE = "\\p{White_Space}"; // \s has U+FEFF in JavaScript, and lacks U+0085
+const SPACE = "\\p{White_Space}"; // JavaScript's \s includes U+FEFF and excludes U+0085
 const WORD = `'(?:[stmd]|re|ve|ll)|\\p{L}+|\\p{N}|[^${SPACE}\\p{L}\\p{N}]+`;
 
-/** The characters that merges are written in, by byte: those that print, then U+0100 and up. */
+/** The character that stands for each byte in the merges: printable bytes, then U+0100 and up. */
 const BYTE_TO_CHAR = makeByteTable();
 
 export class Tokenizer {
   /**
-   * @param {string} merges one pair a line, separated by a space, in the order of their ids
-   * @param {number} length the number of ids that a prompt becomes, start and end included
+   * @param {string} merges one pair per line, separated by a space, ordered by rank
+   * @param {number} length the number of ids per prompt, with start and end tokens
    */
   constructor(merges, length) {
     const lines = merges.split("\n");
     this.length = length;
     this.ranks = new Map(lines.map((pair, rank) => [pair, rank]));
-    // The ids of bytes are in the order of the table: printable ones first.
+    // The ids of the bytes follow the table's order: printable bytes first.
     const chars = [...BYTE_TO_CHAR.values()];
     const tokens = [
       ...chars,
@@ -37,7 +37,7 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of each word of a prompt, without start and end. Words are in lower case.
+   * The lower-case words of a prompt with their ids, without start and end tokens.
    *
    * @param {string} prompt
    * @returns {{word: string, ids: number[]}[]}
@@ -47,7 +47,7 @@ export class Tokenizer {
   }
 
   /**
-   * The text encoder's input: the start token, the ids, and end tokens up to `length`.
+   * The text encoder's input: the start token, the truncated ids, and end tokens up to `length`.
    *
    * @param {string} prompt
    * @returns {BigInt64Array}
@@ -61,7 +61,7 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a word: the pair that was learned first is merged first.
+   * The ids of a word by byte-pair encoding: the pair of the lowest rank is merged first.
    *
    * @param {string} word
    */
@@ -76,7 +76,7 @@ export class Tokenizer {
     return pieces.map((piece) => this.idOf(piece));
   }
 
-  /** The neighbours that were learned first. @param {string[]} pieces */
+  /** The adjacent pair with the lowest rank, "" if there is none. @param {string[]} pieces */
   firstPair(pieces) {
     let [best, lowest] = ["", Infinity];
     for (let i = 1; i < pieces.length; i++) {
@@ -90,12 +90,12 @@ export class Tokenizer {
   /** @param {string} token */
   idOf(token) {
     const id = this.ids.get(token);
-    if (id === undefined) throw new Error(`The tokenizer's table lacks “${token}”.`);
+    if (id === undefined) throw new Error(`The vocabulary lacks the token “${token}”: the site was built incompletely.`);
     return id;
   }
 }
 
-/** Every such pair of the word, from its start, as one piece. @param {string[]} pieces @param {string} pair */
+/** Merges every occurrence of a pair, from left to right. @param {string[]} pieces @param {string} pair */
 function mergePair(pieces, pair) {
   const [left, right] = pair.split(" ");
   const merged = [pieces[0]];
@@ -107,7 +107,8 @@ function mergePair(pieces, pair) {
 }
 
 /**
- * Words, single digits and runs of signs, in lower case; start and end tokens stay as typed.
+ * Splits a prompt into lower-case words, single digits and runs of punctuation; start and end tokens
+ * are kept.
  *
  * @param {string} prompt
  * @returns {string[]}
@@ -115,15 +116,15 @@ function mergePair(pieces, pair) {
 export function splitWords(prompt) {
   return prompt.split(new RegExp(`(${SPECIAL})`, "u")).flatMap((part) => {
     if (part === START || part === END) return [part];
-    // Character by character: toLowerCase on the whole text would treat a final sigma differently.
+    // Per character: toLowerCase of the whole text would map a final sigma differently.
     const text = Array.from(part.normalize("NFC"), (char) => char.toLowerCase()).join("");
     const spans = text.match(new RegExp(`${SPECIAL}|${WORD}`, "gu")) ?? [];
-    // What becomes such a token only in lower case is three words.
+    // Text that equals a special token only in lower case is split into three words.
     return spans.flatMap((span) => span.match(new RegExp(WORD, "gu")) ?? []);
   });
 }
 
-/** @returns {Map<number, string>} */
+/** As bytes_to_unicode in CLIP's code. @returns {Map<number, string>} */
 function makeByteTable() {
   const bytes = Array.from({ length: 256 }, (_, byte) => byte);
   const prints = (/** @type {number} */ byte) =>

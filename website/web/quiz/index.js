@@ -1,4 +1,4 @@
-// Questions in the page, and the progress that they record.
+// Activates the questions and the progress displays of a page.
 
 import { mountProgress } from "./panel.js";
 import { mountQuestions } from "./questions.js";

@@ -5,24 +5,24 @@ import { countPairs, mountOrder, orderShare } from "./order.js";
 import { mountPoint } from "./point.js";
 
 /**
- * The key of a question, as course_site/pages/questions.py packs it. `values` are numbers with their
- * margins, or boxes; the first `rights` of them are right.
+ * The answer key, as course_site/pages/questions.py packs it. `values`: numbers with their tolerances,
+ * or boxes; the first `rights` boxes are right.
  *
  * @typedef {{right: string, explanations: string[], unit?: string, shown?: string, rights?: number,
  *   values?: number[][]}} Key
  */
 
 /**
- * What a kind can do. `read` throws an Error with a sentence for the visitor if an answer cannot be
- * read or is incomplete, and gives "" for none. `share` is what an answer is worth, from 0 to 1.
- * `explain` shows the feedback, `close` hides it.
+ * The interface of a kind of question. `read` returns the answer, "" if it is blank, and throws an
+ * Error with a message for the visitor if it is invalid or incomplete. `share` is the fraction of the
+ * points, from 0 to 1. `explain` shows the feedback, `close` hides it.
  *
  * @typedef {{read: () => string, show: (answer: string) => void, share: (answer: string) => number,
  *   explain: (answer: string) => void, close: () => void}} Kind
  */
 
 /**
- * The kinds with one place for feedback below their controls; null for letters.
+ * The kind of a question with one feedback element below its controls; null for choices.
  *
  * @param {HTMLFormElement} form
  * @param {Key} key
@@ -33,11 +33,11 @@ export function mountKind(form, key) {
   return make ? make(form, key, new Feedback(form)) : null;
 }
 
-/** The place for feedback: a verdict in words, a text, and what is shown on demand. */
+/** The feedback element: a verdict, an explanation, and details to unfold. */
 class Feedback {
   /** @param {HTMLFormElement} form */
   constructor(form) {
-    // Each step has an (empty) place of its own; this one is below them all.
+    // Each step has its own feedback element, which stays empty; this one is below all steps.
     this.place = /** @type {HTMLElement} */ (form.querySelector("fieldset > .course-question-feedback"));
     this.place.setAttribute("role", "group");
   }
@@ -71,7 +71,7 @@ function makeNumber(form, key, feedback) {
   /** @param {string} answer */
   const match = (answer) => {
     const typed = parseNumber(answer, key.unit) ?? NaN;
-    // as exact as the margins, which Python computes with fractions
+    // a small tolerance for rounding: Python computes the margins with exact fractions
     return (key.values ?? []).findIndex(
       ([value = NaN, margin = 0]) => Math.abs(typed - value) <= margin + 1e-12 * Math.abs(value),
     );
@@ -119,7 +119,7 @@ function makeOrder(form, key, feedback) {
       const steps = `<ol>${entries.join("")}</ol>`;
       const { inOrder, pairs } = countPairs(answer, key.right);
       const share = orderShare(answer, key.right);
-      const counted = `${inOrder} of ${pairs} pairs of steps are in the right order; half of them would be by chance.`;
+      const counted = `${inOrder} of ${pairs} pairs of steps are in the right order; a random order would have half of them right.`;
       if (share === 1) feedback.show(1, `This is the order.${steps}`);
       else feedback.show(share, counted, { summary: "Show the right order", html: steps });
     },

@@ -1,8 +1,8 @@
-// Options to choose from: one place for feedback below each of them.
+// Choice questions, with a feedback element below each option.
 
 import { score } from "./scoring.js";
 
-/** What is right and what was chosen: two things, in words. A tick beside a wrong option would look like praise. */
+/** The text says separately whether an option is right and whether it was chosen: a tick alone would be ambiguous. */
 const VERDICTS = {
   "right-chosen": { sign: "✓", words: "Right: you chose it." },
   "right-left": { sign: "!", words: "Right: you missed it." },

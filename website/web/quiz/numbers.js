@@ -1,14 +1,14 @@
-// Read a typed number: the same rules as course_lib/quiz/number_text.py, which explains them.
+// Parse a typed number: the rules of course_lib/quiz/number_text.py, which explains them.
 
 const NUMBER =
   /^([+-]?) *(\d[\d,_' ]*(?:\.\d*)?|\.\d+)(?: *(?:[eE]|(?:[x×·*]|\\times) *10 *(?:\^|\*\*)) *([+-]?\d+))? */;
 const THOUSANDS = /^[+-]?\d{1,3}([,_' ])\d{3}(\1\d{3})*$/;
 
 /**
- * The number of an answer, null for a blank one. An Error's message is a sentence for the visitor.
+ * The number that an answer states, null for a blank answer. Error messages are for the visitor.
  *
  * @param {string} answer
- * @param {string} unit what the number counts; empty for none
+ * @param {string} unit the unit that may follow the number; empty for none
  * @returns {number | null}
  */
 export function parseNumber(answer, unit = "") {
@@ -24,9 +24,9 @@ export function parseNumber(answer, unit = "") {
   if (rest.startsWith("/")) {
     rest = rest.slice(1).trim();
     match = NUMBER.exec(rest);
-    const below = match && toNumber(match);
-    if (!match || !below) throw new Error(`“${typed}” is no fraction: write it like 3/4.`);
-    value /= below;
+    const denominator = match && toNumber(match);
+    if (!match || !denominator) throw new Error(`“${typed}” is not a fraction: write it like 3/4.`);
+    value /= denominator;
     rest = rest.slice(match[0].length).trim();
   }
   if (rest && !(unit && plain(rest) === plain(unit))) {

@@ -1,7 +1,7 @@
-// Steps to put in order: ticking them one after the other gives each its place.
+// Ordering questions: each step gets the position in which it is ticked.
 
 /**
- * max(0, 2 x share of the pairs in the right order - 1), as course_lib/quiz/answers.py has it.
+ * max(0, 2 x fraction of the pairs in the right order - 1), as in course_lib/quiz/answers.py.
  *
  * @param {string} answer letters in the reader's order
  * @param {string} right the same letters in the right order
@@ -28,7 +28,7 @@ export function countPairs(answer, right) {
 }
 
 /**
- * The boxes of the steps as one control.
+ * The checkboxes of the steps as one control.
  *
  * @param {HTMLFormElement} form
  */

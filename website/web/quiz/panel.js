@@ -4,9 +4,9 @@ import { addUp, countAnswers, mergeProgress, parseProgress } from "./progress.js
 import { formatNumber, formatPoints } from "./scoring.js";
 import { loadProgress, onProgress, resetProgress, saveProgress, storageProblem } from "./storage.js";
 
-const MAX_BYTES = 2 ** 20; // an export of all questions has about 10 KB
+const MAX_BYTES = 2 ** 20; // an export of all answers has about 10 KB
 
-/** Fill in all places for progress, and keep them up to date. */
+/** Fill in all progress displays, and update them when progress changes. */
 export function mountProgress(root = document) {
   const places = [.../** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-progress]"))];
   const panels = [.../** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-progress-panel]"))];
@@ -38,7 +38,7 @@ function describe({ answered, questions, earned, points }) {
 /**
  * @param {HTMLElement} panel
  * @param {HTMLElement[]} places
- * @returns {() => void} shows the current total
+ * @returns {() => void} updates the total
  */
 function buildPanel(panel, places) {
   const total = document.createElement("p");
@@ -74,11 +74,11 @@ function buildPanel(panel, places) {
     const progress = loadProgress();
     const sums = places.map((place) => addUp(progress.lessons[place.dataset.progress ?? ""], questionsOf(place)));
     const sum = sums.reduce(
-      (all, one) => ({
-        answered: all.answered + one.answered,
-        questions: all.questions + one.questions,
-        earned: all.earned + one.earned,
-        points: all.points + one.points,
+      (total, lesson) => ({
+        answered: total.answered + lesson.answered,
+        questions: total.questions + lesson.questions,
+        earned: total.earned + lesson.earned,
+        points: total.points + lesson.points,
       }),
       { answered: 0, questions: 0, earned: 0, points: 0 },
     );
@@ -127,14 +127,14 @@ function exportProgress() {
   link.href = address;
   link.download = `pixels-to-diffusion-progress-${new Date().toISOString().slice(0, 10)}.json`;
   link.click();
-  // The browser reads the file after this task.
+  // The download starts after this function returns.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
   return link.download;
 }
 
 /**
  * @param {File} file
- * @returns {Promise<string>} what happened, as a sentence
+ * @returns {Promise<string>} the message for the status line
  */
 async function importProgress(file) {
   if (file.size > MAX_BYTES) {

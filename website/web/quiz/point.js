@@ -1,13 +1,13 @@
-// A point in a figure: clicks, arrow keys and typed coordinates, in the picture's own pixels.
+// Hotspot questions: a point set by click, arrow keys or typed coordinates, in pixels of the original image.
 
 /**
- * The figure and its two fields as one control.
+ * The figure and its two coordinate fields as one control.
  *
  * @param {HTMLFormElement} form
  */
 export function mountPoint(form) {
   const figure = /** @type {HTMLElement} */ (form.querySelector(".course-question-figure"));
-  const picture = /** @type {HTMLImageElement} */ (figure.querySelector("img"));
+  const image = /** @type {HTMLImageElement} */ (figure.querySelector("img"));
   const pin = /** @type {HTMLElement} */ (figure.querySelector(".course-question-pin"));
   const x = /** @type {HTMLInputElement} */ (form.querySelector('input[name="x"]'));
   const y = /** @type {HTMLInputElement} */ (form.querySelector('input[name="y"]'));
@@ -30,7 +30,7 @@ export function mountPoint(form) {
     form.dispatchEvent(new Event("change", { bubbles: true }));
   };
   figure.addEventListener("click", ({ clientX, clientY }) => {
-    const area = picture.getBoundingClientRect();
+    const area = image.getBoundingClientRect();
     const left = ((clientX - area.left) / area.width) * width;
     place(Math.floor(left), Math.floor(((clientY - area.top) / area.height) * height));
   });

@@ -1,11 +1,10 @@
-// Progress as data: its format, what is checked when a file is read, merging and adding up.
-// README.md describes the format.
+// The progress format, which README.md describes: validating, merging, totals.
 
 export const FORMAT = "pixels-to-diffusion-progress";
 export const VERSION = 1;
 
 /**
- * An answer that was checked: as it was given, the points earned, the question's points, and the time.
+ * A checked answer: the answer as given, its score, the maximum score, and the time.
  *
  * @typedef {{answer: string, points: number, of: number, checked: string}} Entry
  */
@@ -18,7 +17,7 @@ export function emptyProgress() {
 }
 
 /**
- * Read exported progress. An Error's message is a sentence for the visitor.
+ * Parse exported progress. Error messages are for the visitor.
  *
  * @param {string} text
  * @param {Date} now answers from the future count as given now
@@ -33,11 +32,11 @@ export function parseProgress(text, now = new Date()) {
     throw new Error("This file is not JSON. Choose a file that this site has exported.");
   }
   if (!isRecord(content) || content.format !== FORMAT) {
-    throw new Error("This file holds no progress of this course. Choose one that this site has exported.");
+    throw new Error("This file holds no progress of this course. Choose a file that this site has exported.");
   }
   if (content.version !== VERSION) {
     throw new Error(
-      `This file has version ${String(content.version)} of the format, and this page reads version ${VERSION}.`,
+      `This file has format version ${String(content.version)}, and this page reads version ${VERSION}: export it again.`,
     );
   }
   if (!isRecord(content.lessons)) throw new Error('The file is damaged: "lessons" is missing.');
@@ -76,13 +75,13 @@ function readEntry(entry, now) {
   if (typeof checked !== "string" || !/^\d{4}-\d\d-\d\dT/.test(checked)) return null;
   const time = Date.parse(checked);
   if (Number.isNaN(time)) return null;
-  // A wrong clock must not make an answer the newest for ever.
+  // Otherwise an answer given while the clock was fast would always count as the newest.
   return { answer, points, of, checked: new Date(Math.min(time, now.getTime())).toISOString() };
 }
 
 /**
- * Whether a text is an answer: letters of options, sorted; all letters of steps, in any order; a
- * number; or a point.
+ * Whether a text is a valid answer: sorted option letters; all step letters in any order; a number;
+ * or a point.
  *
  * @param {string} answer
  */
@@ -94,11 +93,11 @@ function isAnswer(answer) {
 }
 
 /**
- * Both together; of two answers to the same question the newer one stays.
+ * Merge two records of progress; of two answers to the same question the newer one is kept.
  *
  * @param {Progress} ours
  * @param {Progress} theirs
- * @returns {{progress: Progress, taken: number}} taken: how many answers of theirs are in it now
+ * @returns {{progress: Progress, taken: number}} taken: how many of their answers were merged
  */
 export function mergeProgress(ours, theirs) {
   const progress = structuredClone(ours);
@@ -116,8 +115,8 @@ export function mergeProgress(ours, theirs) {
 }
 
 /**
- * What a lesson's reader has answered. Answers to questions that the lesson no longer has, or that
- * have other points now, do not count.
+ * A lesson's totals. Answers to questions that the lesson no longer has, or whose maximum score has
+ * changed, do not count.
  *
  * @param {Record<string, Entry> | undefined} entries
  * @param {Record<string, number>} questions the points of the lesson's questions, by name

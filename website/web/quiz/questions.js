@@ -1,13 +1,13 @@
-// The questions of a page: course_site/pages/questions.py writes their forms, this file checks them.
+// Checks the question forms that course_site/pages/questions.py writes.
 
 import { mountKind } from "./kinds.js";
 import { makeLetters } from "./letters.js";
 import { describeResult } from "./scoring.js";
 import { loadProgress, recordAnswer, storageProblem } from "./storage.js";
 
-let problemIsKnown = false; // shown once per page
+let wasProblemShown = false; // the storage problem is shown once per page
 
-/** Prepare every question below an element. */
+/** Activate every question below an element. */
 export function mountQuestions(root = document) {
   for (const form of root.querySelectorAll("form.course-question")) {
     if (form instanceof HTMLFormElement && !("ready" in form.dataset)) {
@@ -50,7 +50,7 @@ class QuestionForm {
     if (!entry || !this.canShow(entry.answer)) return;
     const earned = this.score(entry.answer);
     if (earned !== entry.points || this.points !== entry.of) {
-      // The question has another key or other points since then.
+      // The question's key or maximum score has changed since then.
       recordAnswer(this.lesson, this.question, { ...entry, points: earned, of: this.points });
     }
     this.kind.show(entry.answer);
@@ -60,7 +60,7 @@ class QuestionForm {
   }
 
   /**
-   * Whether the controls can show an earlier answer: the question may have been another one then.
+   * Whether the controls can show a saved answer: the question may have changed since then.
    *
    * @param {string} answer
    */
@@ -70,7 +70,7 @@ class QuestionForm {
       try {
         return /\d/.test(answer) && this.score(answer) >= 0;
       } catch {
-        return false; // of another kind, or with another unit
+        return false; // the kind or the unit of the question has changed
       }
     }
     const isOrder = this.form.dataset.kind === "order";
@@ -102,14 +102,14 @@ class QuestionForm {
     const cancelled = isChoice && earned === 0 && [...answer].some((letter) => this.right.includes(letter));
     const lines = [describeResult(earned, this.points)];
     if (cancelled) lines.push("A wrong choice takes away what a right one earns.");
-    if (storageProblem() && !problemIsKnown) {
+    if (storageProblem() && !wasProblemShown) {
       lines.push(storageProblem());
-      problemIsKnown = true;
+      wasProblemShown = true;
     }
     this.status.textContent = lines.join(" ");
   }
 
-  /** Hide feedback to an answer that has been changed since. */
+  /** Hide the feedback when the answer changes. */
   close() {
     this.kind.close();
     delete this.form.dataset.result;
@@ -126,7 +126,7 @@ function resultName(earned, all) {
 }
 
 /**
- * The key and explanations: JSON in base64, in a JSON string.
+ * The answer key and explanations: base64-encoded JSON in a JSON string.
  *
  * @param {string} text
  * @returns {import("./kinds.js").Key}

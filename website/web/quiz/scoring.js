@@ -1,9 +1,9 @@
-// Points for an answer: the same rule as in course_lib/quiz/scoring.py.
+// The score of an answer: the rule of course_lib/quiz/scoring.py.
 
 /**
  * points x max(0, selected right / all right - selected wrong / all wrong).
  *
- * A blank answer and one that selects everything both get 0.
+ * A blank answer scores 0, and so does selecting all options.
  *
  * @param {string} selected letters such as "AC"
  * @param {string} right the letters of the right options; at least one
@@ -26,7 +26,7 @@ function share(selected, options) {
 }
 
 /**
- * Points as a reader sees them, with at most two decimals: "1.33".
+ * Points with at most two decimals: "1.33".
  *
  * @param {number} points
  */
@@ -45,7 +45,7 @@ export function formatPoints(earned, all) {
 }
 
 /**
- * The result in words, with its points: the colours of the page repeat what stands here.
+ * The result as text with its points, so that it does not depend on colour.
  *
  * @param {number} earned
  * @param {number} all

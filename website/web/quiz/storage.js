@@ -1,4 +1,4 @@
-// Progress in localStorage. Where that is blocked, full or unreadable, it lasts until the page is left.
+// Progress in localStorage. Where that is blocked, full or unreadable, progress is kept in memory.
 
 import { emptyProgress, parseProgress } from "./progress.js";
 
@@ -9,11 +9,11 @@ export const KEY = "pixels-to-diffusion-progress";
 
 /** @type {Progress | null} progress that could not be saved */
 let unsaved = null;
-/** @type {string} why it could not: a sentence, empty while all is well */
+/** @type {string} why progress could not be saved: a sentence, or "" */
 let problem = "";
 
 /**
- * All progress: of this and of other pages.
+ * The progress of all lessons.
  *
  * @returns {Progress}
  */
@@ -52,7 +52,7 @@ export function saveProgress(progress) {
 }
 
 /**
- * Save one answer, beside what other tabs have saved meanwhile.
+ * Save one answer without overwriting answers that other tabs have saved.
  *
  * @param {string} lesson
  * @param {string} question
@@ -64,7 +64,7 @@ export function recordAnswer(lesson, question, entry) {
   saveProgress(progress);
 }
 
-/** Forget all answers, also unreadable ones. */
+/** Delete all progress, including unreadable progress. */
 export function resetProgress() {
   try {
     localStorage.removeItem(KEY);
@@ -82,7 +82,7 @@ export function storageProblem() {
 }
 
 /**
- * Call a function whenever progress changes, in this tab or in another.
+ * Call a function whenever progress changes, in this tab or another tab.
  *
  * @param {() => void} listener
  */

@@ -1,8 +1,8 @@
 /**
  * Binary files of the site: models, onnxruntime's WebAssembly, pictures, tables.
  *
- * A page that was opened from a folder may load scripts and nothing else. So a file is gzipped,
- * written in base64, and cut into scripts `_static/assets/NAME.N.js`, each of which calls
+ * A page opened from `file://` can load scripts but cannot fetch files. So each file is gzipped,
+ * base64-encoded, and split into scripts `_static/assets/NAME.N.js`, each of which calls
  * `courseAsset(NAME, N, text)`; `manifest.js` calls `courseManifest` with the list of all files.
  * course_site/models/package.py writes them.
  */
@@ -16,10 +16,10 @@
 
 const TRY_AGAIN = "Check the connection, then try again.";
 
-// Read now: later, no script is the current one.
+// Read while this script runs: afterwards currentScript is null.
 const script = globalThis.document?.currentScript;
 
-/** @type {Manifest | undefined} */
+/** @type {Manifest | undefined} set by `courseManifest` */
 let received;
 /** @type {Map<string, string>} texts of pieces by "NAME.N" */
 const pieces = new Map();
@@ -40,12 +40,12 @@ Object.assign(globalThis, {
 });
 
 /**
- * The contents of a file of the site. The browser's cache keeps it; this module does not.
+ * Loads a file of the site. The browser may cache it; this module does not.
  *
  * @param {string} name
  * @param {OnProgress} [onProgress]
  * @returns {Promise<Uint8Array>}
- * @throws {Error} with a sentence for the visitor if the file does not arrive
+ * @throws {Error} with a message for the visitor if the file cannot be loaded
  */
 export function loadAsset(name, onProgress) {
   let file = loading.get(name);
@@ -66,7 +66,7 @@ export function loadAsset(name, onProgress) {
 /** @param {string} name @param {OnProgress} report @returns {Promise<Uint8Array>} */
 async function load(name, report) {
   const entry = (await loadManifest())[name];
-  if (!entry) throw new Error(`The site has no file “${name}”: it was built incompletely.`);
+  if (!entry) throw new Error(`The site has no file “${name}”: it was built incompletely. Build it again with “course site”.`);
   const total = compressedBytes(entry.pieces);
   let loaded = 0;
   report(0, total);
@@ -74,7 +74,7 @@ async function load(name, report) {
     entry.pieces.map(async (length, index) => {
       const text = await loadPiece(name, index, entry.version);
       if (text.length !== length) {
-        throw new Error(`A part of the file “${name}” is damaged. Reload the page to get it anew.`);
+        throw new Error(`A part of the file “${name}” is damaged. Reload the page to download it again.`);
       }
       loaded += compressedBytes([length]);
       report(Math.min(loaded, total), total);
@@ -84,7 +84,7 @@ async function load(name, report) {
   return inflate(texts.map(decodeBase64));
 }
 
-/** Bytes that texts of these lengths in base64 stand for. @param {number[]} lengths */
+/** The number of bytes that base64 texts of these lengths encode. @param {number[]} lengths */
 function compressedBytes(lengths) {
   return lengths.reduce((sum, length) => sum + Math.floor((length * 3) / 4), 0);
 }
@@ -95,13 +95,13 @@ function loadManifest() {
     if (!received) throw new Error("The list of the site's models is damaged. Reload the page.");
     return received;
   });
-  manifest.catch(() => (manifest = undefined)); // so that another try asks again
+  manifest.catch(() => (manifest = undefined)); // so that the next call tries again
   return manifest;
 }
 
 /** @param {string} name @param {number} index @param {string} version @returns {Promise<string>} */
 async function loadPiece(name, index, version) {
-  // The version: a new edition of the site must not be mixed with pieces that the browser kept.
+  // The version prevents the browser from combining new pieces with cached pieces of an older build.
   await loadScript(`${name}.${index}.js?${version}`, `a part of “${name}”`);
   const text = pieces.get(`${name}.${index}`) ?? "";
   pieces.delete(`${name}.${index}`);
@@ -126,13 +126,13 @@ function loadScript(file, what) {
   });
 }
 
-/** The address of the site's first folder, from which `_static` is found. */
+/** The URL of the site's root, which contains `_static`. */
 export function siteRoot() {
   const { documentElement, baseURI } = document;
-  const given = documentElement.dataset.root
+  const root = documentElement.dataset.root
     ?? document.querySelector('meta[name="course-root"]')?.getAttribute("content");
-  if (given) return new URL(given, baseURI).href;
-  // This code lies in _static/course.js.
+  if (root) return new URL(root, baseURI).href;
+  // The bundled script is _static/course.js.
   if (script instanceof HTMLScriptElement && script.src) return new URL("..", script.src).href;
   return new URL(".", baseURI).href;
 }
@@ -146,14 +146,14 @@ export function decodeBase64(text) {
 }
 
 /**
- * The contents of a gzipped file.
+ * Decompresses a gzipped file.
  *
  * @param {Uint8Array<ArrayBuffer>[]} parts
  * @returns {Promise<Uint8Array>}
  */
 export async function inflate(parts) {
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser is too old to unpack the models: use one from 2023 or later.");
+    throw new Error("This browser is too old to decompress the models: use a browser from 2023 or later.");
   }
   const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());

@@ -1,5 +1,5 @@
 /**
- * What the page and its worker say to each other. Each request gets one reply with its id.
+ * The messages between the page and its worker. Each request gets one reply with the same id.
  *
  * @typedef {{data: Float32Array | BigInt64Array, dims: readonly number[]}} TensorLike
  * @typedef {Record<string, TensorLike>} Tensors

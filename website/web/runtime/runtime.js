@@ -5,8 +5,8 @@
  *     await runtime.load("decoder", onProgress);
  *     const { image } = await runtime.run("decoder", { latents: { data, dims: [1, 4, 16, 16] } });
  *
- * course_site/models/export.py says what each model takes and gives. All errors are sentences for
- * the visitor.
+ * course_site/models/export.py describes the inputs and outputs of each model. All error messages are
+ * for the visitor.
  */
 
 import { loadAsset } from "./assets.js";
@@ -23,7 +23,7 @@ import { loadAsset } from "./assets.js";
 let opened;
 
 /**
- * The page's runtime. It is loaded by the first call; after a failure the next call tries again.
+ * The page's runtime. The first call loads it; after a failure the next call tries again.
  *
  * @param {OnProgress} [onProgress]
  * @returns {Promise<Runtime>}
@@ -38,7 +38,7 @@ export function openRuntime(onProgress) {
 async function start(onProgress) {
   if (typeof WebAssembly === "undefined" || typeof Worker === "undefined") {
     throw new Error(
-      "The models can't run here: this browser has no WebAssembly, or it is switched off.",
+      "The models can't run here: WebAssembly is missing or disabled. Use another browser, or enable it.",
     );
   }
   const [code, wasm] = await Promise.all([loadAsset("worker"), loadAsset("onnxruntime", onProgress)]);
@@ -50,7 +50,7 @@ async function start(onProgress) {
 
 export class Runtime {
   /** @type {Map<number, {resolve: (reply: Reply) => void, reject: (error: Error) => void}>} */
-  #waiting = new Map();
+  #pending = new Map();
   /** @type {Map<string, Promise<void>>} */
   #models = new Map();
   #requests = 0;
@@ -60,8 +60,8 @@ export class Runtime {
   constructor(worker) {
     this.#worker = worker;
     worker.onmessage = ({ data }) => {
-      this.#waiting.get(data.id)?.resolve(data);
-      this.#waiting.delete(data.id);
+      this.#pending.get(data.id)?.resolve(data);
+      this.#pending.delete(data.id);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -70,7 +70,7 @@ export class Runtime {
   }
 
   /**
-   * Loads a model; at once if it is there already.
+   * Loads a model, unless it is already loaded.
    *
    * @param {string} name
    * @param {OnProgress} [onProgress]
@@ -93,7 +93,7 @@ export class Runtime {
    *
    * @param {string} name
    * @param {Tensors} inputs
-   * @param {readonly string[]} [outputs] the names of those that are wanted; by default all
+   * @param {readonly string[]} [outputs] the names of the outputs to return; by default all
    * @returns {Promise<Outputs>}
    */
   async run(name, inputs, outputs) {
@@ -109,26 +109,26 @@ export class Runtime {
   async ask(action, transferred = []) {
     const id = this.#requests++;
     const reply = await new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject });
       this.#worker.postMessage({ ...action, id }, /** @type {ArrayBuffer[]} */ (transferred));
     });
     if (reply.error !== undefined) throw explain(reply.error);
     return reply;
   }
 
-  /** The worker is lost: no request is answered any more, and a new runtime may be opened. */
+  /** Rejects all pending requests and stops the worker; the next openRuntime starts a new one. */
   #fail(/** @type {Error} */ error) {
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
     this.#worker.terminate();
     opened = undefined;
   }
 }
 
-/** A sentence for the visitor. @param {string} message of the worker */
+/** Turns the worker's error message into a message for the visitor. @param {string} message */
 export function explain(message) {
   if (/memory|alloc|oom/i.test(message)) {
-    return new Error("The models found too little memory. Close other tabs, then reload this page.");
+    return new Error("There is too little memory for the models. Close other tabs, then reload this page.");
   }
   const detail = message.trim().split("\n")[0].slice(0, 200);
   return new Error(`The models can't run in this browser${detail && ` (it says: ${detail})`}.`);

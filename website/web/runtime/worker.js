@@ -1,21 +1,21 @@
-/** The worker: onnxruntime-web on one thread. It runs one request after another. */
+/** The worker: runs onnxruntime-web on one thread, and handles requests in order. */
 
 import * as ort from "onnxruntime-web/wasm";
 
 /** @typedef {import("./protocol.js").Request} Request */
 /** @typedef {import("./protocol.js").Reply} Reply */
 
-// As a page's script this file would have a Window here, so TypeScript takes it for one.
-const page = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
+// TypeScript types globalThis as a Window, but in a worker it is a DedicatedWorkerGlobalScope.
+const scope = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
 
-// course_site/models/quantise.py has fused the nodes of these: fusing again would only take time.
+// course_site/models/quantise.py has already fused the nodes of these graphs.
 const OPTIMISED = ["text-encoder", "unet", "decoder"];
 
 /** @type {Map<string, ort.InferenceSession>} */
 const sessions = new Map();
 let last = Promise.resolve();
 
-page.onmessage = (/** @type {MessageEvent<Request>} */ { data }) => {
+scope.onmessage = (/** @type {MessageEvent<Request>} */ { data }) => {
   last = last.then(() => answer(data));
 };
 
@@ -32,14 +32,14 @@ async function answer(request) {
 
 /** @param {Reply} message @param {ArrayBuffer[]} transferred */
 function reply(message, transferred) {
-  page.postMessage(message, transferred);
+  scope.postMessage(message, transferred);
 }
 
 /** @param {Request} request */
 async function perform(request) {
   switch (request.action) {
     case "open":
-      // More threads need headers that simple hosts do not send.
+      // More threads need cross-origin isolation headers, which simple hosts do not send.
       ort.env.wasm.numThreads = 1;
       ort.env.wasm.wasmBinary = request.wasm;
       ort.env.logLevel = "error";
@@ -58,7 +58,7 @@ async function perform(request) {
 /** @param {Extract<Request, {action: "run"}>} request */
 async function run({ name, inputs, outputs }) {
   const session = sessions.get(name);
-  if (!session) throw new Error(`${name} is not loaded`);
+  if (!session) throw new Error(`the model ${name} is not loaded`);
   const feeds = Object.fromEntries(
     Object.entries(inputs).map(([key, { data, dims }]) => [
       key,

@@ -1,6 +1,6 @@
 /**
  * A page for tests/website/test_agreement.py and benchmarks/website.py: the models without a demo.
- * Numbers go in and out as base64, which is much faster than lists.
+ * Tensors are passed as base64, which is much faster than arrays of numbers.
  */
 
 import { generate } from "../diffusion/pipeline.js";
@@ -35,7 +35,8 @@ async function runModel(name, inputs) {
 }
 
 /**
- * A picture, the attention of the last step, and the milliseconds of each step and of the decoder.
+ * Generates a picture; returns it, the attention of the last step, and the milliseconds of each step
+ * and of the decoder.
  *
  * @param {import("../diffusion/pipeline.js").Options} options
  */

@@ -15,23 +15,23 @@ import {
 const LATENTS = Float32Array.from({ length: 512 }, (_, i) => Math.sin(i) * (i < 256 ? 1 : 10));
 
 test("8 bits keep every value within half a step of its channel's range", () => {
-  const { numbers, values } = quantise(LATENTS, 2);
-  assert.equal(Math.min(...numbers), 0);
-  assert.equal(Math.max(...numbers), 255);
+  const { integers, values } = quantise(LATENTS, 2);
+  assert.equal(Math.min(...integers), 0);
+  assert.equal(Math.max(...integers), 255);
   const error = LATENTS.map((value, i) => Math.abs(value - values[i]));
   assert.ok(Math.max(...error.subarray(0, 256)) <= 2 / 255 / 2 + 1e-6);
   assert.ok(Math.max(...error.subarray(256)) <= 20 / 255 / 2 + 1e-5);
 });
 
-test("a constant channel survives", () => {
-  const { numbers, values } = quantise(new Float32Array(8).fill(5), 2);
-  assert.deepEqual([...numbers], Array(8).fill(0));
+test("a constant channel is restored exactly", () => {
+  const { integers, values } = quantise(new Float32Array(8).fill(5), 2);
+  assert.deepEqual([...integers], Array(8).fill(0));
   assert.deepEqual([...values], Array(8).fill(5));
 });
 
-test("the size is that of zlib, and 8 bytes for each channel's range", async () => {
+test("the size is the zlib stream and 8 bytes for each channel's range", async () => {
   const quantised = quantise(LATENTS, 2);
-  assert.equal(await packedSize(quantised), deflateSync(quantised.numbers).length + 16);
+  assert.equal(await packedSize(quantised), deflateSync(quantised.integers).length + 16);
 });
 
 test("PSNR", () => {
@@ -54,7 +54,7 @@ test("latents are interpolated, and their channels changed by gain and shift", (
   assert.deepEqual([...changed], [3, 7, 5, 5]); // standard deviations 1 and 0
 });
 
-test("a channel is drawn from its lowest to its highest value", () => {
+test("a channel is normalised from its minimum to its maximum", () => {
   const { data } = channelPicture(Float32Array.of(9, 9, 9, 9, 1, 2, 3, 5), 1, 2);
   assert.deepEqual([...data], [0, 0.25, 0.5, 1]);
 });

@@ -32,12 +32,12 @@ test("the kernel is not flipped: cross-correlation, as in torch", () => {
   assert.equal(convolve(point, [[0, 0, 7], [0, 0, 0], [0, 0, 0]]).data[0], 7);
 });
 
-test("only kernels around zero are drawn in two colours", () => {
+test("only zero-sum kernels get the diverging colour map", () => {
   assert.ok(isSigned(SOBEL));
   assert.ok(!isSigned([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]), "sharpening keeps the brightness");
   assert.ok(!isSigned([[1, 1], [1, 1]]));
   assert.equal(colourLimit(SOBEL), 2);
-  assert.equal(colourLimit([[0]]), 1, "never 0: it divides");
+  assert.equal(colourLimit([[0]]), 1, "never 0: it is a divisor");
 });
 
 test("colours: below, near white at zero, above", () => {
@@ -53,7 +53,7 @@ test("colours: below, near white at zero, above", () => {
   assert.deepEqual([...colourResponse(response, [[1]], colours)], [0, 0, 0, 255, 255, 255, 255, 255]);
 });
 
-test("a kernel grows with zeros and shrinks to its middle", () => {
+test("a kernel is zero-padded or cropped to its centre", () => {
   const large = resizeKernel(SOBEL, 5);
   assert.deepEqual(large.map((row) => row.length), [5, 5, 5, 5, 5]);
   assert.deepEqual(large[0], [0, 0, 0, 0, 0]);
@@ -61,6 +61,6 @@ test("a kernel grows with zeros and shrinks to its middle", () => {
   assert.deepEqual(resizeKernel(large, 3), SOBEL);
 });
 
-test("numbers are short, with a true minus sign", () => {
+test("numbers have at most two decimals and the minus sign U+2212", () => {
   assert.deepEqual([0.125, -1, -0.001, 2].map(formatNumber), ["0.13", "−1", "0", "2"]);
 });

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { fogPixels, meanAttention } from "../demos/attention.js";
-import { formatBytes, latest } from "../demos/controls.js";
+import { coalesce, formatBytes } from "../demos/controls.js";
 import { sumProgress } from "../demos/models.js";
 import { enlarge, fromPixels, toGrey, toPixels } from "../demos/pictures.js";
 import { previewLatents } from "../demos/preview.js";
 import { castShadow, illuminate, limit } from "../demos/scene.js";
 
-test("pictures to pixels and back", () => {
+test("pictures become pixels and back", () => {
   const data = Uint8ClampedArray.of(255, 0, 51, 255, 0, 255, 102, 255);
   const picture = fromPixels({ data, height: 1, width: 2 });
   assert.deepEqual([...toPixels(picture)], [...data]);
@@ -19,7 +19,7 @@ test("pictures to pixels and back", () => {
 
 test("a preview is linear in the 3x3 latents around a position", () => {
   const weights = new Float32Array(37 * 192);
-  weights.fill(0.25, 36 * 192); // the constant
+  weights.fill(0.25, 36 * 192); // the bias
   weights.fill(1, 5 * 192, 6 * 192); // channel 0, row 1, column 2: the right neighbour
   const latents = new Float32Array(4 * 4);
   latents[1] = 0.5; // channel 0, row 0, column 1
@@ -39,7 +39,7 @@ test("attention is averaged over steps and summed over tokens", () => {
   assert.equal(fog[7], 0);
 });
 
-test("a picture is enlarged by whole pixels", () => {
+test("a picture is enlarged by an integer factor", () => {
   const large = enlarge(Uint8ClampedArray.of(1, 1, 1, 1, 2, 2, 2, 2), 2, 1, 2);
   assert.deepEqual([...large].filter((_, i) => i % 4 === 0), [1, 1, 2, 2, 1, 1, 2, 2]);
 });
@@ -55,9 +55,9 @@ test("progress of several files is added up", () => {
   assert.deepEqual(reports, [[1, 10], [6, 30], [15, 30]]);
 });
 
-test("of many calls only the latest is worked on", async () => {
+test("calls during a run cause one more run", async () => {
   let runs = 0;
-  const work = latest(async () => {
+  const work = coalesce(async () => {
     runs += 1;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }, () => assert.fail());
@@ -68,7 +68,7 @@ test("of many calls only the latest is worked on", async () => {
   assert.equal(runs, 2);
   /** @type {unknown[]} */
   const errors = [];
-  await latest(async () => {
+  await coalesce(async () => {
     throw new Error("broken");
   }, (error) => errors.push(error))();
   assert.equal(errors.length, 1);
@@ -89,6 +89,6 @@ test("a placement stays inside its limits", () => {
   assert.deepEqual([placed.x, placed.y, placed.size, placed.angle], [1, 0, 0.7, -160]);
 });
 
-test("bytes are written as people read them", () => {
+test("byte counts have a unit and at most one decimal", () => {
   assert.deepEqual([999, 1500, 2_345_678].map(formatBytes), ["999 bytes", "1.5 kB", "2.3 MB"]);
 });

@@ -1,5 +1,5 @@
-// The sampler's parts. What course_lib gives for the same inputs is in the file that
-// COURSE_ENGINE_TABLE names; tests/website/test_engine.py writes it.
+// The parts of the text-to-image pipeline. tests/website/test_engine.py writes course_lib's results for
+// the same inputs into the file that COURSE_ENGINE_TABLE names.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -34,7 +34,7 @@ function assertClose(actual, expected, what) {
   assert.ok(error <= 1e-4 * largest, `${what}: ${error} of ${largest}`);
 }
 
-/** A model whose output depends on time and image; test_engine.py has the same. */
+/** A model whose output depends on timestep and image; test_engine.py has the same model. */
 const predict = (/** @type {Float32Array} */ x, /** @type {number} */ t) =>
   x.map((value) => Math.tanh(value) * (0.2 + t / 2000));
 
@@ -77,7 +77,7 @@ test("sentences agree with course_lib", byPytest, () => {
   }
 });
 
-test("a schedule refuses steps that do not fit", () => {
+test("a schedule rejects numbers of steps that do not fit", () => {
   const schedule = new NoiseSchedule(SCHEDULE);
   for (const steps of [0, -1, 1.5, 1001]) {
     assert.throws(() => schedule.timesteps(steps), /do not fit/);
@@ -85,7 +85,7 @@ test("a schedule refuses steps that do not fit", () => {
   assert.equal(schedule.timesteps(1)[0], 999);
 });
 
-test("unknown words are named once, in lower case", () => {
+test("unknown words are listed once, in lower case", () => {
   const { unknown } = checkSentence("A Dragon, on a dragon's blue background!");
   assert.deepEqual(unknown, ["dragon"]);
   assert.deepEqual(checkSentence("").unknown, []);
@@ -96,13 +96,14 @@ test("the tokenizer splits words, digits and punctuation", () => {
   assert.deepEqual(splitWords("<|endoftext|><|EndOfText|>"), ["<|endoftext|>", "<|", "endoftext", "|>"]);
 });
 
-/** Merges that make "fox" of its letters, and a runtime whose models give zeros. */
+/** Merges that make one token of "fox". */
 const parts = () => makeParts({ merges: "f o\nfo x</w>", length: 16, latents: [4, 2, 2], schedule: SCHEDULE });
 const zeros = (/** @type {number[]} */ ...dims) => ({
   data: new Float32Array(dims.reduce((product, length) => product * length)),
   dims,
 });
 
+/** A runtime whose models return zeros. */
 function stubRuntime() {
   /** @type {number[][]} */
   const batches = [];
@@ -124,7 +125,7 @@ function stubRuntime() {
   };
 }
 
-test("a run gives every step, then the picture; without guidance the batch is single", async () => {
+test("a run yields every step, then the picture; without guidance the batch size is 1", async () => {
   for (const guidance of [1, 5]) {
     const runtime = stubRuntime();
     const options = { prompt: "fox", seed: 0, steps: 3, guidance, sampler: "ddim" };
@@ -137,7 +138,7 @@ test("a run gives every step, then the picture; without guidance the batch is si
   }
 });
 
-test("an unknown sampler is refused", async () => {
+test("an unknown sampler is rejected", async () => {
   const options = { prompt: "fox", seed: 0, steps: 3, guidance: 1, sampler: "magic" };
   await assert.rejects(denoise(options, stubRuntime(), parts()).next(), /no sampler/);
 });

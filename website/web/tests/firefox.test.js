@@ -1,7 +1,6 @@
-// Pages in Firefox, which is driven by WebDriver BiDi. tests/website/test_firefox.py starts it and
-// names the browser (COURSE_FIREFOX), pages to open (COURSE_PAGES, a JSON list of addresses), those with
-// a question to answer (COURSE_QUESTIONS, another list) and one with the demo text-to-image
-// (COURSE_PICTURE).
+// Pages in Firefox, driven by WebDriver BiDi. tests/website/test_firefox.py runs this file and sets the
+// browser's path (COURSE_FIREFOX), the pages to open (COURSE_PAGES, a JSON list of URLs), the pages with
+// a question (COURSE_QUESTIONS, a list too) and the page with the demo text-to-image (COURSE_PICTURE).
 
 import assert from "node:assert/strict";
 import { env } from "node:process";
@@ -11,7 +10,7 @@ import puppeteer from "puppeteer-core";
 
 const { COURSE_FIREFOX, COURSE_PAGES = "[]", COURSE_QUESTIONS = "[]", COURSE_PICTURE } = env;
 const skip = COURSE_FIREFOX ? false : "run by pytest";
-const PATIENCE = 240_000; // ms, to load the models and draw a picture on a busy machine
+const TIMEOUT = 240_000; // ms, to load the models and generate a picture on a busy machine
 
 /** @type {import("puppeteer-core").Browser} */
 let browser;
@@ -24,7 +23,7 @@ before(async () => {
 after(() => browser?.close());
 
 /**
- * Open a page, do something there, and fail if it logged an error or asked another host.
+ * Open a page, run `visit`, and fail if the page logged an error or sent a request to another host.
  *
  * @param {string} address
  * @param {(page: import("puppeteer-core").Page) => Promise<void>} visit
@@ -89,7 +88,7 @@ test("a sentence becomes a picture", { skip: COURSE_PICTURE ? false : "no addres
     await button?.press("Enter");
     await page.waitForFunction(
       () => /\d steps in [\d.]+ s\.|cannot|could not/.test(document.body.innerText),
-      { timeout: PATIENCE },
+      { timeout: TIMEOUT },
     );
     const text = await page.$eval("[data-demo]", (section) => section.textContent ?? "");
     assert.match(text, /\d steps in [\d.]+ s\./);
@@ -100,7 +99,7 @@ test("a sentence becomes a picture", { skip: COURSE_PICTURE ? false : "no addres
 );
 
 /**
- * How many colours a picture has: runs in the page.
+ * The number of distinct colours of a canvas. It runs in the page.
  *
  * @param {Element} canvas
  */

@@ -21,13 +21,13 @@ function makeFile(lessons) {
 /** @param {unknown} entry */
 const readEntry = (entry) => () => parseProgress(makeFile({ "01_a": { q: entry } }), NOW);
 
-test("what is exported is read again", () => {
+test("exported progress can be parsed", () => {
   const lessons = { "01_a": { "why-not": makeEntry("2026-11-29T10:00:00.000Z") } };
   assert.deepEqual(parseProgress(makeFile(lessons), NOW).lessons, lessons);
   assert.deepEqual(parseProgress(JSON.stringify(emptyProgress()), NOW), emptyProgress());
 });
 
-test("a wrong file is refused with a sentence", () => {
+test("a wrong file is rejected with a message", () => {
   assert.throws(() => parseProgress("not json", NOW), /is not JSON/);
   assert.throws(() => parseProgress("[]", NOW), /holds no progress/);
   assert.throws(() => parseProgress("null", NOW), /holds no progress/);
@@ -61,7 +61,7 @@ test("a damaged entry names its lesson and question", () => {
   assert.throws(readEntry([]), /"q" in lesson 01_a/);
 });
 
-test("answers of every kind are read", () => {
+test("answers of every kind are parsed", () => {
   for (const answer of ["A", "BD", "CABD", "196,608", "12 MB", "-3/4", "1.5e3", "120, 45"]) {
     const entry = makeEntry("2026-11-29T10:00:00.000Z", { answer });
     assert.equal(readEntry(entry)().lessons["01_a"]?.q?.answer, answer);
@@ -71,7 +71,7 @@ test("answers of every kind are read", () => {
   }
 });
 
-test("names that are no lesson and no question are refused", () => {
+test("invalid names of lessons and questions are rejected", () => {
   const proto = '{"format": "pixels-to-diffusion-progress", "version": 1, "lessons": {"__proto__": {}}}';
   assert.throws(() => parseProgress(proto, NOW), /__proto__/);
   assert.throws(() => parseProgress(makeFile({ "01_a": { constructor_: {} } }), NOW), /constructor_/);
@@ -83,7 +83,7 @@ test("an answer from the future counts as given now", () => {
   assert.equal(progress.lessons["01_a"]?.q?.checked, NOW.toISOString());
 });
 
-test("of two answers the newer one stays, and the rest is kept", () => {
+test("of two answers the newer one is kept, and other answers are unchanged", () => {
   const older = makeEntry("2026-11-01T00:00:00.000Z", { answer: "A" });
   const newer = makeEntry("2026-11-02T00:00:00.000Z", { answer: "B" });
   const ours = { ...emptyProgress(), lessons: { "01_a": { p: older, q: newer, r: older } } };

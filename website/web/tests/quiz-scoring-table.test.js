@@ -1,5 +1,5 @@
-// Points as course_lib/quiz gives them, for every key and every answer, and numbers as it reads them: the file
-// named by COURSE_SCORING_TABLE, which tests/website/test_javascript.py writes.
+// Scores and parsed numbers must equal course_lib/quiz's: tests/website/test_javascript.py writes them into the
+// file that COURSE_SCORING_TABLE names.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const path = env.COURSE_SCORING_TABLE;
 const options = { skip: path ? false : "run by pytest" };
 const readTables = () => JSON.parse(readFileSync(path ?? "", "utf8"));
 
-test("points agree with the Python rule", options, () => {
+test("scores agree with Python", options, () => {
   /** @type {[string, string, string, number, number][]} */
   const table = readTables().letters;
   assert.ok(table.length > 1000);
@@ -23,7 +23,7 @@ test("points agree with the Python rule", options, () => {
   }
 });
 
-test("numbers are read as in Python", options, () => {
+test("numbers are parsed as in Python", options, () => {
   /** @type {[string, number | string | null][]} */
   const table = readTables().numbers;
   assert.ok(table.length > 30);
@@ -33,7 +33,7 @@ test("numbers are read as in Python", options, () => {
   }
 });
 
-test("orders are worth what they are in Python", options, () => {
+test("scores of ordering questions agree with Python", options, () => {
   /** @type {[string, string, number][]} */
   const table = readTables().orders;
   for (const [answer, right, share] of table) assert.equal(orderShare(answer, right), share, `${answer} for ${right}`);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { describeResult, formatNumber, formatPoints, score } from "../quiz/scoring.js";
 
-test("the points of an answer are the share of right options less that of wrong ones", () => {
+test("the score is the fraction of right options minus the fraction of wrong options", () => {
   assert.equal(score("BC", "BC", "ABCD", 2), 2);
   assert.equal(score("B", "BC", "ABCD", 2), 1);
   assert.equal(score("AB", "BC", "ABCD", 2), 0);

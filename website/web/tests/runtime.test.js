@@ -30,7 +30,7 @@ function open() {
   return { worker, runtime: new Runtime(/** @type {any} */ (worker)) };
 }
 
-test("pieces of a gzipped file become its contents", async () => {
+test("the pieces of a gzipped file are joined and decompressed", async () => {
   const contents = Uint8Array.from({ length: 10_000 }, (_, i) => (i * i) % 251);
   const text = gzipSync(contents).toString("base64");
   const half = 4 * Math.floor(text.length / 8);
@@ -38,13 +38,13 @@ test("pieces of a gzipped file become its contents", async () => {
   assert.deepEqual(await inflate(parts), contents);
 });
 
-test("a damaged file is refused", async () => {
+test("a damaged file is rejected", async () => {
   const bytes = Uint8Array.from(gzipSync("some text that is long enough"));
   bytes[bytes.length - 5] ^= 1; // the checksum
   await assert.rejects(inflate([bytes]));
 });
 
-test("replies find their requests, in any order", async () => {
+test("replies are matched to requests by id, in any order", async () => {
   const { worker, runtime } = open();
   const [first, second] = [runtime.run("a", {}), runtime.run("b", {})];
   await Promise.resolve();
@@ -54,7 +54,7 @@ test("replies find their requests, in any order", async () => {
   assert.deepEqual(await Promise.all([first, second]), [{ a: 1 }, { b: 2 }]);
 });
 
-test("an error of the worker is a sentence for the visitor", async () => {
+test("an error of the worker becomes a message for the visitor", async () => {
   const { worker, runtime } = open();
   const run = runtime.run("a", {});
   await Promise.resolve();
@@ -63,7 +63,7 @@ test("an error of the worker is a sentence for the visitor", async () => {
   assert.match(explain("RuntimeError: unreachable\nat …").message, /can't run .*unreachable\)\.$/);
 });
 
-test("all requests fail with the worker", async () => {
+test("all pending requests fail when the worker fails", async () => {
   const { worker, runtime } = open();
   const runs = [runtime.run("a", {}), runtime.run("b", {})];
   await Promise.resolve();

@@ -11,7 +11,7 @@ test("intersection over union", () => {
   assert.equal(iou([0, 0, 0, 0], [0, 0, 0, 0]), 0);
 });
 
-test("suppression is per class, and the order is by score", () => {
+test("suppression is per class, and detections are sorted by score", () => {
   const scores = { data: Float32Array.of(0.5, 0.9, 0.02, 0.8, 0.01, 0.3), dims: [1, 2, 1, 3] };
   const boxes = { data: Float32Array.of(0, 0, 10, 10, 0, 0, 10, 9, 50, 50, 60, 60), dims: [1, 1, 3, 4] };
   const found = detections(scores, boxes, OPTIONS);
@@ -19,13 +19,13 @@ test("suppression is per class, and the order is by score", () => {
   assert.equal(detections(scores, boxes, { ...OPTIONS, maxDetections: 1 }).length, 1);
 });
 
-test("the most probable value of each pixel", () => {
+test("the most probable class of each pixel", () => {
   const data = Float32Array.of(0.5, 0.2, 0.3, 0.7, 0.2, 0.1); // three channels of two pixels
   assert.deepEqual([...semanticMap({ data, dims: [1, 3, 1, 2] })], [0, 1]);
   assert.deepEqual(largest([1, 3, 2]), { label: 1, score: 3 });
 });
 
-test("pixels belong to the centre that they point to", () => {
+test("pixels are assigned to the centre that their offset points to", () => {
   // Eight pixels in a row, all of class 0 but the last, which is background.
   const count = 8;
   const background = [0, 0, 0, 0, 0, 0, 0, 1];
@@ -49,7 +49,7 @@ test("pixels belong to the centre that they point to", () => {
   assert.equal(groupPixels(outputs, { ...options, scoreThreshold: 0.95 }).length, 0);
 });
 
-test("a label goes to the middle of the longest row of a mask", () => {
+test("a label is placed in the middle of the longest run of a mask", () => {
   const mask = Uint8Array.of(1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1);
   assert.deepEqual(labelPosition(mask, 4), { x: 2.5, y: 1.5, run: 3 });
 });

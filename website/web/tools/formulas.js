@@ -1,8 +1,8 @@
 /// <reference types="node" />
-// Typesets formulas with MathJax when the site is built: the pages then need no script for them.
+// Typesets formulas with MathJax in the build, so that pages need no script for them.
 //
-// Standard input: JSON, an array of {tex, display}. Standard output: JSON, {css, html}, with the
-// HTML of each formula: an SVG for the eye, and MathML for screen readers.
+// Standard input: JSON, an array of {tex, display}. Standard output: JSON, {css, html}; `html` has an
+// SVG and, for screen readers, MathML for each formula.
 
 // @ts-expect-error MathJax has no type declarations.
 import MathJax from "mathjax";
@@ -19,7 +19,7 @@ async function readInput() {
 
 await MathJax.init({
   loader: { load: ["input/tex", "output/svg", "a11y/assistive-mml"] },
-  // A cache for the whole document would sit in another page than the formula.
+  // Glyphs of a global font cache might be in another page than the formula.
   svg: { fontCache: "none" },
   options: { enableAssistiveMml: true },
 });

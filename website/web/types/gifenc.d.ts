@@ -1,4 +1,4 @@
-/** gifenc has no types of its own; these are of the functions that the demos use. */
+/** gifenc ships no types. These are the types of the functions that the demos use. */
 declare module "gifenc" {
   type Palette = number[][];
   type Pixels = Uint8Array | Uint8ClampedArray;
