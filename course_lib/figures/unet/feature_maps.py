@@ -130,9 +130,9 @@ def effective_receptive_fields(
                 )
             )
             for part in inner:
-                corner, side = (part.start - 0.5,) * 2, len(part)
+                start, width = (part.start - 0.5,) * 2, len(part)
                 axes.add_patch(
-                    Rectangle(corner, side, side, fill=False, edgecolor=PAPER, linewidth=1)
+                    Rectangle(start, width, width, fill=False, edgecolor=PAPER, linewidth=1)
                 )
             axes.set_title(name)
             axes.set_xlabel(f"computed {side}×{side}\nmeasured {height}×{width}")

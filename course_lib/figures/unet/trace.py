@@ -207,7 +207,11 @@ def path_rows(operations: Sequence[Operation], level: int, row: int) -> range:
         part, step, *_ = operation.name.split(".") + [""]
         inside = part == "output" or (part == "encoder" and int(step) <= level)
         inside = inside or (part == "decoder" and int(step) >= highest)
-        ends = (POOL, f"encoder.{level}"), (UP, f"decoder.{highest}"), (BILINEAR, f"decoder.{highest}")
+        ends = (
+            (POOL, f"encoder.{level}"),
+            (UP, f"decoder.{highest}"),
+            (BILINEAR, f"decoder.{highest}"),
+        )
         ends = any(operation.kind == kind and f"{part}.{step}" == name for kind, name in ends)
         if inside and not ends and operation.kind != COPY:
             path.append(operation)
