@@ -130,10 +130,9 @@ def effective_receptive_fields(
                 )
             )
             for part in inner:
-                start, width = (part.start - 0.5,) * 2, len(part)
-                axes.add_patch(
-                    Rectangle(start, width, width, fill=False, edgecolor=PAPER, linewidth=1)
-                )
+                start, length = part.start - 0.5, len(part)
+                square = Rectangle((start, start), length, length, fill=False, edgecolor=PAPER)
+                axes.add_patch(square)
             axes.set_title(name)
             axes.set_xlabel(f"computed {side}×{side}\nmeasured {height}×{width}")
             axes.set(xticks=[], yticks=[], facecolor=FAINT)
