@@ -67,6 +67,7 @@ CLAIMS = {
         "min(falls) > 4 and max(end_shares) < 0.02",
         # the learner's own network succeeds, and the skips matter most at the border
         "small_ious['yours'] > 0.4",
+        "small_ious['batch norm'] > small_ious['no skips'] and extra[0] > extra[3]",
         "(small_predictions['yours'] != small_truth).float().mean() < small_truth.float().mean()",
         # trained equally, every skip helps; the shipped advantage is larger than the fair one
         "reached['unet'] > fair > reached['unet-deepest-skip'] > reached['unet-no-skips']",
