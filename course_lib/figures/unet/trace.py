@@ -207,13 +207,9 @@ def path_rows(operations: Sequence[Operation], level: int, row: int) -> range:
         part, step, *_ = operation.name.split(".") + [""]
         inside = part == "output" or (part == "encoder" and int(step) <= level)
         inside = inside or (part == "decoder" and int(step) >= highest)
-        ends = (
-            (POOL, f"encoder.{level}"),
-            (UP, f"decoder.{highest}"),
-            (BILINEAR, f"decoder.{highest}"),
-        )
-        ends = any(operation.kind == kind and f"{part}.{step}" == name for kind, name in ends)
-        if inside and not ends and operation.kind != COPY:
+        last = operation.kind == POOL and part == "encoder" and int(step) == level
+        first = operation.kind in (UP, BILINEAR) and int(step) == highest
+        if inside and not (last or first or operation.kind == COPY):
             path.append(operation)
     return receptive_rows(path, row)
 
