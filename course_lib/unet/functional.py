@@ -18,12 +18,19 @@ Skip = Float[Tensor, "batch _ _ _"]  # half as many channels as the maps below, 
 Weights = Sequence[Tensor]
 
 
+def two_convolutions(
+    x: Maps, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, *, padding: int = 0
+) -> Float[Tensor, "batch out _ _"]:
+    """Two 3x3 convolutions, each with ReLU: the bottleneck, and a part of every step."""
+    x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))
+    return F.relu(F.conv2d(x, weight2, bias2, padding=padding))
+
+
 def encoder_step(
     x: Maps, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, *, padding: int = 0
 ) -> tuple[Float[Tensor, "batch out _ _"], Float[Tensor, "batch out _ _"]]:
     """Two 3x3 convolutions, each with ReLU: the map for the skip connection, and it max-pooled."""
-    x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))
-    skip = F.relu(F.conv2d(x, weight2, bias2, padding=padding))
+    skip = two_convolutions(x, weight1, bias1, weight2, bias2, padding=padding)
     return skip, F.max_pool2d(skip, 2)
 
 
@@ -33,9 +40,7 @@ def decoder_step(
     """Up-convolution, the centre of ``skip`` before its channels, then two 3x3 convolutions."""
     x = F.conv_transpose2d(x, up_weight, up_bias, stride=2)
     x = torch.cat([centre_crop(skip, x.shape[-2], x.shape[-1]), x], dim=1)
-    weight1, bias1, weight2, bias2 = weights
-    x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))
-    return F.relu(F.conv2d(x, weight2, bias2, padding=padding))
+    return two_convolutions(x, *weights, padding=padding)
 
 
 def pointwise_convolution(
@@ -68,7 +73,7 @@ def unet_forward(
     for weights in encoder:
         skip, x = encoder_step(x, *weights, padding=padding)
         skips.append(skip)
-    x, _ = encoder_step(x, *bottleneck, padding=padding)
+    x = two_convolutions(x, *bottleneck, padding=padding)
     for weights in decoder:
         x = decoder_step(x, skips.pop(), *weights, padding=padding)
     return pointwise_convolution(x, *output)

@@ -15,6 +15,11 @@ from tests.support.attempts import attempt, changed, exercise
 LESSON = "05_unet"
 NAMES = {"torch": torch, "nn": nn, "F": F, "call": call, "UNet": UNet, "functional": functional}
 _FIRST = "x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))"
+_BOTTLENECK = (
+    "    weight1, bias1, weight2, bias2 = bottleneck\n"
+    "    x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))\n"
+    "    x = F.relu(F.conv2d(x, weight2, bias2, padding=padding))\n"
+)
 
 WRONG = {
     "unet-output-size": [
@@ -148,17 +153,19 @@ WRONG = {
         (
             [
                 (
-                    "x, _ = functional.encoder_step(x, *bottleneck",
-                    "_, x = functional.encoder_step(x, *bottleneck",
+                    _BOTTLENECK,
+                    "    _, x = functional.encoder_step(x, *bottleneck, padding=padding)\n",
                 )
             ],
             "",
         ),
-        ([("    x, _ = functional.encoder_step(x, *bottleneck, padding=padding)\n", "")], ""),
+        ([(_BOTTLENECK, "")], ""),
+        ([(_BOTTLENECK.split("\n", 1)[1], "")], ""),
+        ([("conv2d(x, weight1, bias1, padding=padding)", "conv2d(x, weight1, bias1)")], ""),
         ([("for weights in decoder", "for weights in decoder[::-1]")], ""),
         ([("for weights in encoder", "for weights in encoder[::-1]")], ""),
         ([("return functional.pointwise_convolution(x, *output)", "return x")], ""),
-        ([("padding=padding", "padding=0")], "padding"),
+        ([("*weights, padding=padding", "*weights, padding=0")], "padding"),
         ([("skips.append(skip)", "skips.append(x)")], ""),
         ([("skip, x = functional", "x, skip = functional")], ""),
         ([("(x, *output)", "(x, output[0], 0 * output[1])")], "other numbers"),
@@ -217,3 +224,15 @@ def test_a_wrong_solution_is_named(name, index):
 
 def test_there_are_sixty_wrong_solutions():
     assert len(CASES) >= 60
+
+
+def test_a_bottleneck_of_one_pixel_is_not_pooled():
+    """A padded network of depth 3 takes images of 8 x 8: its bottleneck has one position."""
+    network = UNet(3, 2, width=2, depth=3, normalisation="none").eval()
+    images = torch.rand(1, 3, 8, 8)
+    weights = functional.step_tensors(network)
+    scores = functional.unet_forward(images, *weights, padding=1)
+    assert torch.allclose(scores, network(images), atol=1e-5)
+    names = dict(NAMES)
+    exec(exercise(LESSON, "unet-forward").solution, names)
+    assert torch.allclose(names["unet_forward"](images, *weights, padding=1), scores, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What the text of lessons 1 to 3 claims about their measurements holds in a new run."""
+"""What the text of lessons 1 to 3 and 5 claims about their measurements holds in a new run."""
 
 import nbformat
 import pytest
@@ -70,6 +70,24 @@ CLAIMS = {
         "top1_after['without colour'] < 0.2 < 0.35 < top1_after['without shape']",
         # most offsets end near a centre, some between two
         "0.6 < (misses < 4).float().mean() < 1",
+    ],
+    "05_unet": [
+        # most errors of the trained network are at outlines; the convolutions average the pattern
+        "sum(shares[:2]) > 0.75",
+        "min(falls) > 4 and max(end_shares) < 0.02",
+        # the learner's own network succeeds, and the skips matter most at the border
+        "small_ious['yours'] > 0.4",
+        "small_ious['batch norm'] > small_ious['no skips'] and extra[0] > extra[3]",
+        "(small_predictions['yours'] != small_truth).float().mean() < small_truth.float().mean()",
+        # trained equally, every skip helps; the shipped advantage is larger than the fair one
+        "reached['unet'] > fair > reached['unet-deepest-skip'] > reached['unet-no-skips']",
+        "all(row[0] == max(row) for row in rates.values())",
+        "rates['no skips'][4] > 4 * rates['only the deepest'][4]",
+        "not monotone",
+        "[len(path) for path in paths] == [9, 26, 60, 124]",
+        # the denoiser is good near its own level only
+        "psnrs['batch norm'] > psnrs['best blur'] and above_blur[0.5] > 0",
+        "above_blur[0.1] < 0 and above_blur[2.0] < 0 and gains[0.1] < gains[0.25] < gains[0.5]",
     ],
 }
 

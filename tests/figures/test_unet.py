@@ -15,10 +15,12 @@ from course_lib.figures.unet.trace import (
     COPY,
     encoder_and_bottleneck,
     largest_valid_size,
+    path_rows,
     receptive_rows,
     trace,
 )
 from course_lib.unet import UNet
+from course_lib.unet.surgery import encode
 from course_lib.vision import tasks
 
 
@@ -285,6 +287,33 @@ def test_effective_receptive_fields_show_both_sizes():
     gradient[5:11, 4:14] = 1
     figure = maps.effective_receptive_fields({"depth 1": (gradient, range(4, 12))}, zoom=16)
     assert figure.axes[0].get_xlabel() == "computed 8×8\nmeasured 6×10"
+    fields = {"depth 1": (gradient, range(4, 12))}
+    figure = maps.effective_receptive_fields(fields, inner=[range(6, 9), range(5, 10)])
+    assert [patch.get_width() for patch in figure.axes[0].patches] == [8, 3, 5]
+    assert figure.axes[0].get_xlabel() == "computed 8×8\nmeasured 6×10"
+
+
+def test_the_field_through_one_skip_agrees_with_gradients():
+    torch.manual_seed(0)
+    model = UNet(3, 1, width=8, depth=2, normalisation="none").eval()
+    operations = trace(model, 64)
+    for level, width in ((0, 9), (1, 26)):
+        rows = path_rows(operations, level, 32)
+        x = torch.randn(10, 3, 64, 64, requires_grad=True)
+        skips, inputs = encode(model, x)
+        x_up = model.bottleneck(inputs).detach()
+        for index, step in enumerate(model.decoder):
+            skip = skips[1 - index]
+            x_up = step(x_up, skip if 1 - index == level else skip.detach())
+        model.output(x_up)[:, :, 32, 32].sum().backward()
+        reached = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+        assert len(rows) == width
+        assert rows.start <= reached.min() and reached.max() < rows.stop
+
+
+def test_joins_name_both_maps():
+    figure = layers.compare_joins({"a": (("input", 32), ("below", 32), "concatenate", 64)})
+    assert {"input: 32", "below: 32", "32 + 32 = 64"} <= set(texts(figure))
 
 
 def test_border_distance_counts_pixels():
@@ -314,6 +343,9 @@ def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     predictions = {"right": three_objects.semantic, "wrong": wrong}
     figure = maps.compare_segmentations(three_objects, predictions, {"right": "mIoU 1.00"})
     share = (wrong != three_objects.semantic).float().mean()
+    objects = {"one": (three_objects.semantic > 0).long()}
+    only = maps.compare_segmentations(three_objects, objects, {}, objects_only=True)
+    assert "0.0% of the pixels wrong" in texts(only)
     assert {
         "mIoU 1.00",
         "0.0% of the pixels wrong",

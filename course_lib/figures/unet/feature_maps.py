@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
 from course_lib.figures.hooks import record_outputs
-from course_lib.figures.style import FAINT, INK, LINE_STYLES, MUTED, RED, course_style
+from course_lib.figures.style import (
+    BLUE,
+    FAINT,
+    INK,
+    LINE_STYLES,
+    MUTED,
+    PAPER,
+    RED,
+    course_style,
+)
 from course_lib.figures.vision import annotations
 from course_lib.unet import UNet
 
@@ -89,7 +98,9 @@ def feature_map_grid(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int =
 
 
 def effective_receptive_fields(
-    fields: Mapping[str, tuple[Float[Tensor, "height width"], range]], zoom: int | None = None
+    fields: Mapping[str, tuple[Float[Tensor, "height width"], range]],
+    zoom: int | None = None,
+    inner: Sequence[range] = (),
 ) -> Figure:
     """The influence of each input pixel on one output, and the computed receptive field (dashed).
 
@@ -97,6 +108,7 @@ def effective_receptive_fields(
         fields: by name, the absolute gradient of the output with respect to the input, and the
             computed rows.
         zoom: side of the central area to show, in pixels.
+        inner: rows of further fields, drawn as thin squares: those of single paths.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -117,6 +129,10 @@ def effective_receptive_fields(
                     corner, side, side, fill=False, edgecolor=RED, linewidth=2, linestyle="--"
                 )
             )
+            for part in inner:
+                start, length = part.start - 0.5, len(part)
+                square = Rectangle((start, start), length, length, fill=False, edgecolor=PAPER)
+                axes.add_patch(square)
             axes.set_title(name)
             axes.set_xlabel(f"computed {side}×{side}\nmeasured {height}×{width}")
             axes.set(xticks=[], yticks=[], facecolor=FAINT)
@@ -131,7 +147,11 @@ def effective_receptive_fields(
 
 
 def compare_segmentations(
-    scene: Scene, predictions: Mapping[str, SemanticMap], captions: Mapping[str, str]
+    scene: Scene,
+    predictions: Mapping[str, SemanticMap],
+    captions: Mapping[str, str],
+    *,
+    objects_only: bool = False,
 ) -> Figure:
     """Each model's segmentation of a scene, and below it the wrong pixels in black.
 
@@ -139,20 +159,23 @@ def compare_segmentations(
         scene: what the models got.
         predictions: semantic maps by the model's name.
         captions: a line below each segmentation, by the model's name.
+        objects_only: all classes are one, "object"; predictions are then 0 (background) or 1.
     """
     columns = len(predictions) + 1
+    truth = (scene.semantic > 0).long() if objects_only else scene.semantic
+    named = not objects_only
     with course_style():
         figure, grid = plt.subplots(2, columns, figsize=(2.9 * columns, 6.4), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.13)
         annotations.draw_image(grid[0, 0], scene.image)
         grid[0, 0].set_title("the picture")
-        _draw_segmentation(grid[1, 0], scene, scene.semantic)
+        _draw_segmentation(grid[1, 0], scene, truth, named)
         annotations.draw_caption(grid[1, 0], "ground truth")
         for (upper, lower), (name, semantic) in zip(grid.T[1:], predictions.items(), strict=True):
-            _draw_segmentation(upper, scene, semantic)
+            _draw_segmentation(upper, scene, semantic, named)
             upper.set_title(name)
             annotations.draw_caption(upper, captions.get(name, ""))
-            wrong = semantic != scene.semantic
+            wrong = semantic != truth
             annotations.draw_image(lower, scene.image, fade=0.9)
             height, width = wrong.shape
             overlay = np.zeros((height, width, 4))
@@ -162,9 +185,12 @@ def compare_segmentations(
     return figure
 
 
-def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap) -> None:
+def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap, named: bool) -> None:
     annotations.draw_image(axes, scene.image, fade=0.8)
-    annotations.draw_semantic(axes, semantic, min_pixels=60)
+    if named:
+        annotations.draw_semantic(axes, semantic, min_pixels=60)
+    elif semantic.any():
+        annotations.draw_mask(axes, semantic > 0, BLUE)
 
 
 def border_distance(semantic: SemanticMap) -> Float[Tensor, "height width"]:
@@ -202,6 +228,8 @@ def error_rates_by_distance(
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
     """The share of wrong pixels by distance from the nearest border, a line for each model.
 
+    The scale is logarithmic, so that small shares can be compared; a share of 0 has no point.
+
     Args:
         rates: by the model's name, what :func:`error_rates_by_distance` returns first.
     """
@@ -214,7 +242,7 @@ def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
         ):
             axes.plot(
                 range(len(labels)),
-                values,
+                [value or float("nan") for value in values],
                 color=colour,
                 marker=marker,
                 linestyle=dash,
@@ -222,8 +250,8 @@ def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
                 label=name,
             )
         axes.set_xticks(range(len(labels)), labels)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.set_ylim(bottom=0)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.set(xlabel="distance from the nearest border (pixels)", ylabel="wrong pixels")
         axes.grid(axis="y", color=FAINT)
         axes.legend()

@@ -39,7 +39,7 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
     """A transposed convolution step by step: each input times the kernel, shifted and summed.
 
     Args:
-        x: 2x2, so that its four products can be drawn.
+        x: 2x2, so that its four products can be drawn. All panels have one colour scale.
         kernel: small.
         stride: the shift between the products of neighbouring inputs.
 
@@ -57,9 +57,13 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
             width_ratios=[1, 1.35, 1.35, 2],
             layout="constrained",
         )
-        draw_number_grid(panels["x"], x.numpy(), signed=True, size=12, digits=0)
+        output = _conv_transpose(x, kernel, stride).numpy()
+        limit = max(float(np.abs(output).max()), float(x.abs().max() * kernel.abs().max()))
+        draw_number_grid(panels["x"], x.numpy(), signed=True, size=12, digits=0, limit=limit)
         panels["x"].set_title("input")
-        draw_number_grid(panels["kernel"], kernel.numpy(), signed=True, size=12, digits=0)
+        draw_number_grid(
+            panels["kernel"], kernel.numpy(), signed=True, size=12, digits=0, limit=limit
+        )
         panels["kernel"].set_title("kernel")
         height, width = kernel.shape
         for index, colour in enumerate((ORANGE, BLUE, GREEN, RED)):
@@ -68,13 +72,12 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
             single[row, column] = x[row, column]
             product = _conv_transpose(single, kernel, stride).numpy()
             axes = panels[str(index)]
-            draw_number_grid(axes, product, signed=True, size=8, digits=0)
+            draw_number_grid(axes, product, signed=True, size=8, digits=0, limit=limit)
             axes.set_title(format_number(f"{x[row, column]:g}") + " × kernel", fontsize=10)
             for panel in (axes, panels["sum"]):
                 _draw_frame(panel, column * stride, row * stride, width, height, colour)
             _draw_frame(panels["x"], column, row, 1, 1, colour)
-        output = _conv_transpose(x, kernel, stride).numpy()
-        draw_number_grid(panels["sum"], output, signed=True, size=12, digits=0)
+        draw_number_grid(panels["sum"], output, signed=True, size=12, digits=0, limit=limit)
         panels["sum"].set_title("output: the sum")
     return figure
 
@@ -194,42 +197,41 @@ def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
     axes.text(3.5, y, f"{activation}: {text}", va="center", fontsize=9, color=INK)
 
 
-def compare_joins(joins: Mapping[str, tuple[int, int, str, int]]) -> Figure:
-    """Ways to join two maps: one that was kept from before, and one that was computed since.
+def compare_joins(joins: Mapping[str, tuple[tuple[str, int], tuple[str, int], str, int]]) -> Figure:
+    """Ways to join two maps. A stripe stands for 16 channels.
 
     Args:
-        joins: by name: the channels of the kept map, those of the computed one, ``"concatenate"``
-            or ``"add"``, and the channels of the result.
+        joins: by name: what the first map is and its channels, the same for the second,
+            ``"concatenate"`` or ``"add"``, and the channels of the result.
     """
     with course_style():
         figure, panels = plt.subplots(
             1, len(joins), figsize=(3.6 * len(joins), 2.9), squeeze=False, layout="constrained"
         )
-        for axes, (name, (kept, computed, how, result)) in zip(
+        for axes, (name, (first, second, how, result)) in zip(
             panels[0], joins.items(), strict=True
         ):
             axes.set(xlim=(0, 10), ylim=(0, 6.4))
             axes.axis("off")
             axes.set_title(name, fontsize=11)
-            _draw_channels(axes, 0.6, 3.6, ((kept, SKY),), f"kept: {kept}")
-            _draw_channels(axes, 0.6, 0.6, ((computed, ORANGE),), f"computed: {computed}")
+            for (text, count), y, colour in ((first, 3.6, SKY), (second, 0.6, ORANGE)):
+                right = _draw_channels(axes, 1.6, y, ((count, colour),), f"{text}: {count}")
+                arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.5}
+                axes.annotate("", (6.8, 2.9), (right + 0.25, y + 0.8), arrowprops=arrow)
             parts: tuple[tuple[int, str], ...] = ((result, MUTED),)
             text = f"{result}"
             if how == "concatenate":
-                parts = ((kept, SKY), (computed, ORANGE))
-                text = f"{kept} + {computed} = {result}"
+                parts = ((first[1], SKY), (second[1], ORANGE))
+                text = f"{first[1]} + {second[1]} = {result}"
             _draw_channels(axes, 7.0, 2.1, parts, text)
-            for y in (4.4, 1.4):
-                arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.5}
-                axes.annotate("", (6.8, 2.9), (3.2, y), arrowprops=arrow)
-            axes.text(5.0, 4.6, how, ha="center", fontsize=10, weight="bold")
+            axes.text(5.4, 4.6, how, ha="center", fontsize=10, weight="bold")
     return figure
 
 
 def _draw_channels(
     axes: Axes, left: float, bottom: float, parts: Sequence[tuple[int, str]], text: str
-) -> None:
-    """Draw a map as a row of bars, one for each 16 channels, and its number of channels below."""
+) -> float:
+    """Draw a map as a row of stripes with a text below, and return its right end."""
     for channels, colour in parts:
         for _ in range(max(1, round(channels / 16))):
             bar = Rectangle((left, bottom), 0.22, 1.6, facecolor=colour, edgecolor=INK)
@@ -237,3 +239,4 @@ def _draw_channels(
             left += 0.3
     first = left - 0.3 * sum(max(1, round(channels / 16)) for channels, _ in parts)
     axes.text((first + left) / 2, bottom - 0.15, text, ha="center", va="top", fontsize=10)
+    return left - 0.08

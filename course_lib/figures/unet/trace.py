@@ -192,6 +192,28 @@ def receptive_rows(operations: Sequence[Operation], row: int) -> range:
     return range(low, high + 1)
 
 
+def path_rows(operations: Sequence[Operation], level: int, row: int) -> range:
+    """The input rows that reach one output row through a single skip connection.
+
+    Args:
+        operations: what :func:`trace` returns for a padded network that has this skip connection.
+        level: of the skip connection; 0 is the finest.
+        row: of the output.
+    """
+    depth = sum(operation.kind == POOL for operation in operations)
+    highest = depth - 1 - level  # the index of the decoder step that gets the copy
+    path = []
+    for operation in operations:
+        part, step, *_ = operation.name.split(".") + [""]
+        inside = part == "output" or (part == "encoder" and int(step) <= level)
+        inside = inside or (part == "decoder" and int(step) >= highest)
+        last = operation.kind == POOL and part == "encoder" and int(step) == level
+        first = operation.kind in (UP, BILINEAR) and int(step) == highest
+        if inside and not (last or first or operation.kind == COPY):
+            path.append(operation)
+    return receptive_rows(path, row)
+
+
 def largest_valid_size(depth: int, padding: bool, max_size: int) -> int:
     """The largest image side up to ``max_size`` that stays even down to the bottleneck.
 
