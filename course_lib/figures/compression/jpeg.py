@@ -269,6 +269,6 @@ def compare_with_pillow(ours: Image, theirs: Image, times: int = 40, rounding: i
         _draw_caption(
             panels[2],
             f"mean {error.mean():.2f} of 255 levels, largest {error.max()};\n"
-            f"{np.mean(error <= 1):.1%} by 1 level or less",
+            f"{np.mean(error <= rounding):.1%} by {rounding} levels or less",
         )
     return figure
