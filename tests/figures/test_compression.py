@@ -154,10 +154,20 @@ def test_latent_channels_draws_each_channel_and_two_changes(model, image):
     assert "channel 3 − 2 std" in texts(figure)
 
 
-def test_latent_histograms_show_std_and_median(model, image):
+def test_latent_histograms_show_spread_and_noise_of_each_channel(model, image):
     with torch.no_grad():
         posterior = model.encode(image[None] * 2 - 1)
-    labels = texts(latents.latent_histograms(posterior))
-    assert f"means: std {posterior.mean.numpy().std():.2f}" in labels
-    median = (0.5 * posterior.logvar).exp().median()
-    assert any(f"median {median:.3f}" in label for label in labels)
+    panels = latents.latent_histograms(posterior).axes
+    labels = [text.get_text() for axes in panels for text in axes.get_legend().get_texts()]
+    noises = (0.5 * posterior.logvar).exp().mean((0, 2, 3))
+    for channel, noise in enumerate(noises):
+        spread = posterior.mean[:, channel].numpy().std()
+        assert {f"channel {channel}: {spread:.2f}", f"channel {channel}: {noise:.3f}"} <= {*labels}
+
+
+def test_differences_of_rounding_are_drawn_as_equal(image):
+    changed = image.clone()
+    changed[0, 0, 0] += 2 / 255 if image[0, 0, 0] < 0.5 else -2 / 255
+    changed[1, 4, 4] += 0.2 if image[1, 4, 4] < 0.5 else -0.2
+    drawn = figures.compare_with_pillow(changed, image).axes[2].images[0].get_array()
+    assert (drawn[0, 0] == 128).all() and (drawn[4, 4] != 128).any()

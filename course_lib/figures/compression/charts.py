@@ -55,7 +55,7 @@ def bytes_by_quality(results: Mapping[str, Mapping[int, tuple[int, float]]]) -> 
         left.set_yscale("log")
         label_log_axis(left.yaxis, unit=1000)
         left.set(xlabel="quality", ylabel="file size (kB)", title="file size")
-        right.set(xlabel="quality", ylabel="PSNR (dB)", title="image quality")
+        right.set(xlabel="quality", ylabel="PSNR (dB)", title="closeness to the photo")
         left.legend()
         for axes in panels:
             add_grid(axes)

@@ -242,28 +242,33 @@ def _draw_caption(axes: Axes, text: str) -> None:
     )
 
 
-def compare_with_pillow(ours: Image, theirs: Image, times: int = 40) -> Figure:
+def compare_with_pillow(ours: Image, theirs: Image, times: int = 40, rounding: int = 2) -> Figure:
     """The course's JPEG, Pillow's JPEG, and their amplified difference.
+
+    Decoded planes and pixels are rounded, which changes pixels by a level or two; the picture of
+    the difference leaves that out, and shows what comes from different coefficients.
 
     Args:
         ours: decoded, in [0, 1]; compared after rounding to 8 bits.
         theirs: the same image decoded from Pillow's file.
         times: how much the difference is amplified.
+        rounding: pixels that differ by at most this many levels, of 255, are drawn as equal.
     """
     difference = to_uint8(ours).astype(int) - to_uint8(theirs)
     error = np.abs(difference)
+    shown = np.where(error.max(2, keepdims=True) > rounding, difference, 0)
     with course_style():
         figure, panels = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
         draw_image(panels[0], ours)
         panels[0].set_title("ours")
         draw_image(panels[1], theirs)
         panels[1].set_title("Pillow")
-        panels[2].imshow((128 + times * difference).clip(0, 255).astype(np.uint8))
+        panels[2].imshow((128 + times * shown).clip(0, 255).astype(np.uint8))
         panels[2].axis("off")
-        panels[2].set_title(f"difference × {times}")
+        panels[2].set_title(f"difference over {rounding} levels, × {times}")
         _draw_caption(
             panels[2],
             f"mean {error.mean():.2f} of 255 levels, largest {error.max()};\n"
-            f"{np.mean(error <= 1):.1%} by 1 level or less",
+            f"{np.mean(error <= rounding):.1%} by {rounding} levels or less",
         )
     return figure

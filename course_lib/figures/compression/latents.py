@@ -145,7 +145,8 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
     """Histograms of the means and of the standard deviations that an encoder gives.
 
     Args:
-        posterior: of one or more images; there is one line for each latent channel.
+        posterior: of one or more images; there is one line for each latent channel, with the
+            spread of its means, and the mean of its standard deviations, in the legends.
     """
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
@@ -155,15 +156,18 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
         bins = np.geomspace(low * 0.98, high * 1.02, 60)
         for channel, (colour, _, dash) in zip(range(len(means)), LINE_STYLES, strict=False):
             style = {"histtype": "step", "color": colour, "linestyle": dash, "linewidth": 2}
-            left.hist(means[channel], bins=60, label=f"channel {channel}", **style)
-            right.hist(stds[channel], bins=bins, **style)
-        left.legend()
-        left.set(xlabel="mean", ylabel="values", title=f"means: std {means.std():.2f}")
+            spread, noise = means[channel].std(), stds[channel].mean()
+            left.hist(means[channel], bins=60, label=f"channel {channel}: {spread:.2f}", **style)
+            right.hist(stds[channel], bins=bins, label=f"channel {channel}: {noise:.3f}", **style)
+        for axes in (left, right):
+            axes.set_ylim(top=1.5 * axes.get_ylim()[1])  # room for the legend
+            axes.legend(ncols=2, fontsize=11)
+        left.set(xlabel="mean", ylabel="values", title="means, and their spread (std)")
         right.set_xscale("log")
         label_log_axis(right.xaxis)
         right.set(
             xlabel="standard deviation (log scale)",
             ylabel="values",
-            title=f"standard deviations: median {np.median(stds):.3f}",
+            title="noise (std), and its mean",
         )
     return figure
