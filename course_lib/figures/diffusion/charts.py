@@ -31,7 +31,7 @@ from course_lib.metrics.generation import wilson_interval
 _LINE_STYLES = ((BLUE, "o", "-"), (BLUE, "s", "--"), (BLACK, "^", ":"), (BLACK, "D", "-"))
 SAMPLER_STYLES = {"ddpm": (ORANGE, "^"), "ddim": (PURPLE, "o"), "dpm++": (GREEN, "s")}
 
-_SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (SKY, "--"))
+_SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (MUTED, "-."))
 
 
 def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Figure:
