@@ -85,7 +85,7 @@ def forward_noise(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) ->
     widget = ForwardNoise(model, pictures)
     alt = (
         f"Three images of {pictures[0].caption} with noise: its pixels, the four channels of its "
-        "latent, and that latent decoded. A bar below shows alpha bar, and the rest, which is noise."
+        "latent, and that latent decoded. A bar below shows alpha bar; the rest of it is noise."
     )
     caption = "The same amount of noise in the pixels and in the latent, and the latent decoded."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")

@@ -34,9 +34,7 @@ def gif_bytes(frames: Sequence[Frame], milliseconds: int = 220, hold: int = 2500
     for index, sheet in enumerate(sheets):
         together.paste(sheet, (0, index * sheet.height))
     palette = together.quantize(256)
-    first, *others = (
-        sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets
-    )
+    first, *others = (sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets)
     durations = [milliseconds] * len(others) + [hold]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
