@@ -34,6 +34,17 @@ def predict_x0(x: Images, model_output: Images, alpha_bar: float, prediction_typ
     return (x - sigma * model_output) / alpha
 
 
+def posterior_mean(
+    x: Float[Tensor, "batch values"], images: Float[Tensor, "count values"], alpha_bar: float
+) -> Float[Tensor, "batch values"]:
+    """The mean of all images, weighted with their probability given ``x``: Bayes' rule.
+
+    Karras et al. (2022), arXiv:2206.00364, appendix B.3. alpha_bar: above 0 and below 1.
+    """
+    distances = ((x[:, None] - alpha_bar**0.5 * images) ** 2).sum(dim=2)
+    return (-distances / (2 * (1 - alpha_bar))).softmax(dim=1) @ images
+
+
 def diffusion_loss(
     denoiser: Callable,
     x0: Images,

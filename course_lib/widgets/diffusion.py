@@ -85,7 +85,7 @@ def forward_noise(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) ->
     widget = ForwardNoise(model, pictures)
     alt = (
         f"Three images of {pictures[0].caption} with noise: its pixels, the four channels of its "
-        "latent, and that latent decoded. A bar below shows the shares of signal and noise."
+        "latent, and that latent decoded. A bar below shows alpha bar; the rest of it is noise."
     )
     caption = "The same amount of noise in the pixels and in the latent, and the latent decoded."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
@@ -172,9 +172,9 @@ def _add_bar(sheet: Image.Image, alpha_bar: float) -> Image.Image:
     if split:
         pen.rectangle((0, top, split - 1, bottom - 1), fill=BLUE)
     middle, bold = (top + bottom) / 2, font(13, bold=True)
-    if alpha_bar > 0.15:
-        pen.text((8, middle), f"signal² {alpha_bar:.2f}", fill=PAPER, font=bold, anchor="lm")
-    if alpha_bar < 0.85:
-        noise = f"noise² {1 - alpha_bar:.2f}"
+    if alpha_bar > 0.2:
+        pen.text((8, middle), f"alpha bar {alpha_bar:.2f}", fill=PAPER, font=bold, anchor="lm")
+    if alpha_bar < 0.75:
+        noise = f"1 - alpha bar: {1 - alpha_bar:.2f}"
         pen.text((sheet.width - 8, middle), noise, fill=INK, font=bold, anchor="rm")
     return extended

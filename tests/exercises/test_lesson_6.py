@@ -67,6 +67,32 @@ WRONG = {
         ([("alpha * x - sigma * model_output", "(alpha * x - sigma * model_output) / alpha")], ""),
         ([("return (x - sigma * model_output) / alpha", "pass")], "returned None"),
     ],
+    "posterior-mean": [
+        ([("alpha_bar**0.5 * images", "images")], "scale the images by 0.8"),
+        ([("alpha_bar**0.5 * images", "alpha_bar * images")], "root of alpha_bar"),
+        ([(".sum(dim=2)", ".sum(dim=2) ** 0.5")], "squared distance"),
+        ([("(1 - alpha_bar))", "(1 - alpha_bar) ** 0.5)")], "not 2 x 0.6"),
+        ([("(2 * (1 - alpha_bar))", "(1 - alpha_bar)")], "the 2 is missing"),
+        ([("(2 * (1 - alpha_bar))", "(2 * alpha_bar)")], "not alpha_bar"),
+        ([("softmax(dim=1)", "softmax(dim=0)")], "over dim 1"),
+        ([("-distances", "distances")], "farthest image"),
+        ([("weights @ images", "alpha_bar**0.5 * weights @ images")], "Scale the images only"),
+        ([("weights @ images", "images.mean(0).expand(len(x), -1)")], "plain mean"),
+        ([("weights @ images", "images[weights.argmax(1)]")], "one image alone"),
+        ([("return weights @ images", "return weights")], "one mean for each row"),
+        ([("return ", "")], "returned None"),
+        ([("x[:, None]", "x")], ""),
+        ([("    distances", "    images *= alpha_bar**0.5\n    distances")], "modified"),
+        (
+            [
+                (
+                    ".softmax(dim=1)",
+                    ".exp()\n    weights = weights / weights.sum(dim=1, keepdim=True)",
+                )
+            ],
+            "0 / 0",
+        ),
+    ],
     "diffusion-loss": [
         ([("[:, None, None, None]", "")], "shape (batch, 1, 1, 1)"),
         ([("alpha_bars[t]", "alpha_bars[:2]")], "timestep 1"),
@@ -162,5 +188,5 @@ def test_wrong_solution_is_named_and_earns_less(name, number):
     assert share < 1
 
 
-def test_sixty_wrong_solutions_are_tried():
-    assert sum(map(len, WRONG.values())) >= 60
+def test_seventy_wrong_solutions_are_tried():
+    assert sum(map(len, WRONG.values())) >= 70

@@ -125,6 +125,29 @@ def test_fields_and_paths_have_a_panel_for_each():
     assert len(ways) == 3
 
 
+def test_paths_of_the_same_noise_have_the_same_number_and_their_ends_are_in_the_figure():
+    ways = torch.randn(6, 2, 2).clamp(-2, 2)
+    ways[3, 0] = torch.tensor([4.0, 0.0])
+    figure = paths.sampling_paths(torch.randn(20, 2), {"ddim": ways, "ddpm": -ways})
+    assert texts(figure) == ["1", "1", "2", "2"] * 2
+    assert all(axes.get_xlim()[1] >= 4 for axes in figure.axes)
+
+
+def test_arrows_do_not_pass_their_goal():
+    places = torch.zeros(2, 2)
+    steps = torch.tensor([[0.1, 0.0], [3.0, 0.0]])
+    (axes,) = paths.vector_fields(torch.randn(20, 2), {5: (0.5, places, steps)}).axes
+    lengths = axes.collections[0].U
+    assert float(lengths[0]) == pytest.approx(0.1) and 0.1 < float(lengths[1]) < 1
+
+
+def test_distributions_compare_two_clouds_at_each_timestep():
+    figure = paths.distributions({t: (torch.randn(50), torch.randn(20)) for t in (900, 200)})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["t = 900", "t = 200"]
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {"data with noise", "sampled"}
+
+
 def test_quality_vs_time_has_a_line_for_each_sampler_by_steps():
     images = torch.zeros(1, 3, 8, 8)
     results = [

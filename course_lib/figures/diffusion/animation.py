@@ -28,13 +28,13 @@ def gif_bytes(frames: Sequence[Frame], milliseconds: int = 220, hold: int = 2500
         titled_images({f"t = {frame.t}": frame.image, "predicted image": frame.predicted_image})
         for frame in frames
     ]
-    # A GIF has at most 256 colours. One palette, made from the first and the last frame, prevents
-    # flicker.
-    both = Image.new("RGB", (sheets[0].width, 2 * sheets[0].height))
-    both.paste(sheets[0], (0, 0))
-    both.paste(sheets[-1], (0, sheets[0].height))
-    palette = both.quantize(256)
-    first, *others = (sheet.quantize(palette=palette) for sheet in sheets)
+    # A GIF has at most 256 colours. One palette, made from all frames, prevents flicker; without
+    # dithering, uniform areas stay uniform.
+    together = Image.new("RGB", (sheets[0].width, len(sheets) * sheets[0].height))
+    for index, sheet in enumerate(sheets):
+        together.paste(sheet, (0, index * sheet.height))
+    palette = together.quantize(256)
+    first, *others = (sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets)
     durations = [milliseconds] * len(others) + [hold]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)

@@ -31,7 +31,7 @@ from course_lib.metrics.generation import wilson_interval
 _LINE_STYLES = ((BLUE, "o", "-"), (BLUE, "s", "--"), (BLACK, "^", ":"), (BLACK, "D", "-"))
 SAMPLER_STYLES = {"ddpm": (ORANGE, "^"), "ddim": (PURPLE, "o"), "dpm++": (GREEN, "s")}
 
-_SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (SKY, "--"))
+_SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (MUTED, "-."))
 
 
 def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Figure:
@@ -76,7 +76,7 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
 def _mark_end(axes: Axes, t: int, ratio: float, colour: str) -> None:
     axes.plot(t, ratio, "o", color=colour, clip_on=False)
     axes.annotate(
-        f"{ratio:.3g}",
+        f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}",
         (t, ratio),
         (9, -4),
         textcoords="offset points",

@@ -9,14 +9,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.figures.diffusion.charts import SAMPLER_STYLES
-from course_lib.figures.style import FAINT, INK, MUTED, SKY, course_style
+from course_lib.figures.style import (
+    BLACK,
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    PAPER,
+    RED,
+    SKY,
+    add_grid,
+    course_style,
+)
 
 Points = Float[Tensor, "points 2"]
 Places = Float[Tensor, "places 2"]
 
-_LIMIT = 3.0  # of both axes
-_ARROW = 0.42  # the length of every arrow
+_LIMIT = 3.0  # of both axes, unless a path leaves them
+_ARROW = 0.42  # the greatest length of an arrow
+_PATH_COLOURS = (BLUE, ORANGE, GREEN, RED, BLACK)
 
 
 def vector_fields(
@@ -24,7 +36,7 @@ def vector_fields(
 ) -> Figure:
     """Where a denoiser points at some timesteps, and the clean points, scaled as at that timestep.
 
-    All arrows have the same length: they show directions.
+    An arrow shows the direction. It has a fixed length, but never passes the end of its step.
 
     Args:
         points: the clean points: the whole data set.
@@ -37,9 +49,11 @@ def vector_fields(
         )
         for axes, (t, (alpha, places, steps)) in zip(panels[0], fields.items(), strict=True):
             _draw_points(axes, alpha * points)
+            lengths = steps.norm(dim=1, keepdim=True)
+            arrows = torch.nn.functional.normalize(steps, dim=1) * lengths.clamp(max=_ARROW)
             axes.quiver(
                 *places.T.numpy(),
-                *_ARROW * torch.nn.functional.normalize(steps, dim=1).T.numpy(),
+                *arrows.T.numpy(),
                 color=INK,
                 angles="xy",
                 scale_units="xy",
@@ -51,28 +65,82 @@ def vector_fields(
 
 
 def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times paths 2"]]) -> Figure:
-    """The paths of samplers from noise (a ring) to their ends (a marker), a panel for each.
+    """The paths of samplers from noise to their ends, a panel for each.
+
+    Paths with the same number (and colour) begin with the same noise. The number stands in a ring
+    at the beginning and in a filled dot at the end.
 
     Args:
         points: the clean points.
-        paths: by the sampler's name, the places at every step, the noise first.
+        paths: by the sampler's name, the places at every step, the noise first; at most five paths.
     """
+    farthest = max([_LIMIT, *(float(places.abs().max()) + 0.2 for places in paths.values())])
     with course_style():
         figure, panels = plt.subplots(
-            1, len(paths), figsize=(4.6 * len(paths), 4.6), squeeze=False, layout="constrained"
+            1, len(paths), figsize=(4.6 * len(paths), 4.9), squeeze=False, layout="constrained"
         )
         for axes, (name, places) in zip(panels[0], paths.items(), strict=True):
-            colour, marker = SAMPLER_STYLES.get(name, (MUTED, "D"))
-            _draw_points(axes, points)
-            axes.plot(*places.permute(2, 0, 1).numpy(), color=colour, linewidth=1.2)
-            axes.plot(*places[0].T.numpy(), "o", color=INK, markerfacecolor="none", markersize=7)
-            axes.plot(*places[-1].T.numpy(), marker, color=colour, markersize=8)
+            _draw_points(axes, points, farthest)
+            ways = zip(places.unbind(1), _PATH_COLOURS, strict=False)
+            for number, (way, colour) in enumerate(ways, 1):
+                axes.plot(*way.T.numpy(), color=colour, linewidth=1.2, alpha=0.8)
+                _mark(axes, way[0], number, colour, filled=False)
+                _mark(axes, way[-1], number, colour, filled=True)
             axes.set_title(name)
     return figure
 
 
-def _draw_points(axes: Axes, points: Points) -> None:
+def _mark(axes: Axes, place: Float[Tensor, "2"], number: int, colour: str, filled: bool) -> None:
+    axes.text(
+        *place.tolist(),
+        str(number),
+        color=PAPER if filled else colour,
+        fontsize=10,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        zorder=4 if filled else 3,
+        bbox={
+            "boxstyle": "circle,pad=0.15",
+            "facecolor": colour if filled else PAPER,
+            "edgecolor": PAPER if filled else colour,
+            "linewidth": 1.2,
+        },
+    )
+
+
+def distributions(
+    panels: Mapping[int, tuple[Float[Tensor, " data"], Float[Tensor, " samples"]]],
+) -> Figure:
+    """How the first coordinate is distributed, of noisy data and of sampled places, by timestep.
+
+    Args:
+        panels: by the timestep, the values of noisy data, and those of the samples.
+    """
+    bins = torch.linspace(-_LIMIT, _LIMIT, 31).numpy()
+    with course_style():
+        figure, row = plt.subplots(
+            1, len(panels), figsize=(3.4 * len(panels), 3.4), squeeze=False, layout="constrained"
+        )
+        for axes, (t, (noisy, sampled)) in zip(row[0], panels.items(), strict=True):
+            axes.hist(noisy.numpy(), bins, density=True, color=SKY, label="data with noise")
+            axes.hist(
+                sampled.numpy(),
+                bins,
+                density=True,
+                histtype="step",
+                color=BLACK,
+                linewidth=1.8,
+                label="sampled",
+            )
+            axes.set(title=f"t = {t}", xlabel="first coordinate", yticks=[], xlim=(-_LIMIT, _LIMIT))
+            add_grid(axes)
+        figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_points(axes: Axes, points: Points, limit: float = _LIMIT) -> None:
     axes.plot(*points.T.numpy(), ".", color=SKY, markersize=4, alpha=0.6)
-    axes.set(xlim=(-_LIMIT, _LIMIT), ylim=(-_LIMIT, _LIMIT), aspect="equal", xticks=[], yticks=[])
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set(visible=True, color=FAINT)
