@@ -85,9 +85,9 @@ def test_guidance_costs_are_relative_to_guidance_1():
         GuidanceResult(g, 0.1 * g, 0.2 * g, 0.1 * g, 0.4 / (1 + g), 1 + g, 0.1) for g in (0, 1, 3)
     ]
     left, right = figures.guidance_tradeoff(results).axes
-    diversity, latent_std = (line.get_ydata() for line in right.lines[:2])
+    diversity, latent_std = (line.get_ydata() for line in right.lines[:2])  # diversity / std
     assert left.lines[0].get_ydata().tolist() == pytest.approx([0, 0.1, 0.3])
-    assert diversity[1] == 1
+    assert diversity.tolist() == pytest.approx([4, 1, 0.25])
     assert latent_std.tolist() == pytest.approx([0.5, 1, 2])
 
 
@@ -160,6 +160,7 @@ def test_word_attention_maps_show_each_words_share(model):
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
     for word, share in shares.items():
         assert word.strip() in labels and f"{share:.1%} of the weight" in labels
+    assert sum(label.startswith("from ") for label in labels) == len(shares)
 
 
 @torch.no_grad()

@@ -91,8 +91,10 @@ def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times path
 
 
 def _mark(axes: Axes, place: Float[Tensor, "2"], number: int, colour: str, filled: bool) -> None:
+    x, y = place.tolist()
     axes.text(
-        *place.tolist(),
+        x,
+        y,
         str(number),
         color=PAPER if filled else colour,
         fontsize=10,

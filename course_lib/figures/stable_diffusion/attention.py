@@ -175,7 +175,8 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
 def word_attention_maps(record: AttentionRecord) -> Figure:
     """The picture, and each word's attention map with the object's outline.
 
-    Below each map stands its share of the total attention weight.
+    Below each map stand its share of the total attention weight, and its minimum and maximum, to
+    which its colours are stretched.
     """
     maps = maps_by_word(record)
     total = sum(float(weights.sum()) for weights in maps.values())
@@ -186,14 +187,14 @@ def word_attention_maps(record: AttentionRecord) -> Figure:
         figure, panels = plt.subplots(
             rows,
             _COLUMNS,
-            figsize=(2.2 * _COLUMNS, 2.85 * rows),
+            figsize=(2.2 * _COLUMNS, 3.05 * rows),
             squeeze=False,
             layout="constrained",
         )
         for axes in panels.flat:
             axes.axis("off")
         panels[0, 0].imshow(record.image.clamp(0, 1).permute(1, 2, 0).numpy())
-        panels[0, 0].set_title("the picture", loc="center")
+        panels[0, 0].set_title("the image", loc="center")
         for axes, (word, weights) in zip(panels.flat[1:], maps.items(), strict=False):
             axes.imshow(
                 weights.numpy(),
@@ -205,7 +206,8 @@ def word_attention_maps(record: AttentionRecord) -> Figure:
                 axes.contour(outline, [0.5], colors="white", linewidths=1.2)
             axes.set_title(drawable(piece_text(word.strip())), loc="center", **AS_TYPED)
             share = float(weights.sum()) / total
-            axes.text(
-                width / 2, height * 1.09, f"{share:.1%} of the weight", ha="center", color=MUTED
-            )
+            note = f"{share:.1%} of the weight"
+            axes.text(width / 2, height * 1.09, note, ha="center", color=MUTED)
+            ends = f"from {float(weights.min()):.1%} to {float(weights.max()):.1%}"
+            axes.text(width / 2, height * 1.2, ends, ha="center", color=MUTED)
     return figure

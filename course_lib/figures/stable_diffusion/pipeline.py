@@ -68,9 +68,7 @@ def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
         )
         _draw_box(axes, 9.35, 0.75, "decoder", decoder_size, "#CDEBDF")
         _draw_arrow(axes, (9.35, 1.23), (9.35, 2.1), _shape(picture), "left")
-        axes.text(
-            9.35, 2.35, "the picture", ha="center", va="center", fontsize=12, fontweight="bold"
-        )
+        axes.text(9.35, 2.35, "the image", ha="center", va="center", fontsize=12, fontweight="bold")
     return figure
 
 
@@ -324,7 +322,7 @@ def timestep_mismatch(times: Sequence[int], errors: Mapping[int, Sequence[float]
 
 
 def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figure:
-    """The benefit and the cost of guidance: accuracy, and the diversity and std that it changes.
+    """What guidance changes: the accuracy, the std of the latents, and the diversity divided by it.
 
     Args:
         results: by guidance.
@@ -332,10 +330,8 @@ def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figu
             none.
     """
     scales = [result.guidance for result in results]
-    costs = {
-        "diversity": "diversity: distance between\npictures of a prompt",
-        "latent_std": "std of the latents",
-    }
+    stds = [max(result.latent_std, 1e-9) for result in results]
+    diversity = [result.diversity / std for result, std in zip(results, stds, strict=True)]
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         shares = [result.both for result in results]
@@ -351,18 +347,23 @@ def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figu
                 linewidth=0,
                 label="plausible shares",
             )
-        left.set(title="benefit", xlabel="guidance", ylabel="share of the pictures", ylim=(0, 1.05))
+        left.set(title="benefit", xlabel="guidance", ylabel="share of the images", ylim=(0, 1.05))
         left.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         # The index of the scale that is nearest to 1, where guidance changes nothing.
         reference = min(range(len(scales)), key=lambda index: abs(scales[index] - 1))
-        for (field, label), (colour, marker, dash) in zip(
-            costs.items(), ((RED, "v", "-"), (SKY, "D", "--")), strict=True
+        for label, values, colour, marker, dash in (
+            ("diversity: distance between\nimages of a prompt / std", diversity, RED, "v", "-"),
+            ("std of the latents", stds, SKY, "D", "--"),
         ):
-            values = [getattr(result, field) for result in results]
             relative = [value / max(values[reference], 1e-9) for value in values]
             right.plot(scales, relative, dash, marker=marker, color=colour, label=label)
         right.axhline(1, color=MUTED, linewidth=0.8)
-        right.set(title="cost", xlabel="guidance", ylabel="relative to guidance 1", ylim=(0, None))
+        right.set(
+            title="what else changes",
+            xlabel="guidance",
+            ylabel="relative to guidance 1",
+            ylim=(0, None),
+        )
         for axes in (left, right):
             axes.grid(axis="y", color=FAINT)
             axes.legend(loc="lower right")
