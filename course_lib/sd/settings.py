@@ -131,7 +131,7 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, RecursionError, ValueError) as error:
         raise ValueError(f"{file} should hold the settings of a model: {error}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{file} should hold a dictionary, not a {type(content).__name__}.")
+        raise ValueError(f"{file} should hold a dictionary; it holds: {type(content).__name__}.")
     return content
 
 

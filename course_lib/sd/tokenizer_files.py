@@ -35,8 +35,8 @@ _NO_LENGTH = 10**9
 class AddedWord:
     """An added token (transformers: ``AddedToken``).
 
-    ``case_insensitive``: whether the prompt is lower-cased before matching (the default in
-    transformers, where it is called ``normalized``).
+    ``case_insensitive``: whether the prompt is lower-cased before matching, the default in
+    transformers.
     """
 
     content: str

@@ -200,8 +200,8 @@ ROSTERS = {
     "no file": (None, "course class --roster"),
     "no column": ("name,id\nAda,ada\n", "no column student_id"),
     "no student": ("student_id\n", "names no student"),
-    "a path": ("student_id\nada\n../bob\n", r"roster\.csv:3: '\.\./bob' can't be"),
-    "an empty name": ("name,student_id\nAda,\n", r"roster\.csv:2: '' can't be"),
+    "a path": ("student_id\nada\n../bob\n", r"roster\.csv:3: '\.\./bob' is no valid folder name"),
+    "an empty name": ("name,student_id\nAda,\n", r"roster\.csv:2: '' is no valid folder name"),
     "a student twice": ("student_id\nada\nbob\nada\n", r"roster\.csv:4: 'ada' is on line 2 too"),
     "another encoding": ("student_id\nJosé\n".encode("latin-1"), "can't be read"),
 }

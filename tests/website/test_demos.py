@@ -100,10 +100,10 @@ def test_the_kernel_editor_takes_a_photo_and_says_when_it_is_none(
     broken = tmp_path / "notes.png"
     broken.write_text("no picture")
     page.locator("input[type=file]").set_input_files(str(broken))
-    expect(page.get_by_text("notes.png is no picture")).to_be_visible()
+    expect(page.get_by_text("This browser can't read notes.png")).to_be_visible()
     photos.picture("brick").save(tmp_path / "mine.jpg")
     page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.jpg"))
-    expect(page.get_by_text("notes.png is no picture")).to_be_hidden()
+    expect(page.get_by_text("This browser can't read notes.png")).to_be_hidden()
 
 
 def test_noise_numbers_are_those_of_the_schedule(new_page: Callable[..., Page], site: Path):

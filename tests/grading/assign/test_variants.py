@@ -116,7 +116,7 @@ def test_variants_that_draw_the_same_values_are_made_once(tmp_path, monkeypatch)
     path = lesson_with(tmp_path, AREA, POOL)
     alone = []
     for seed in range(12):
-        variants._made_of.cache_clear()
+        variants._rendered_variants.cache_clear()
         alone.append(variant(read_lesson(path), seed))
     render, made = variants._render, []
 
@@ -124,7 +124,7 @@ def test_variants_that_draw_the_same_values_are_made_once(tmp_path, monkeypatch)
         made.append(template.name)
         return render(template, *arguments)
 
-    variants._made_of.cache_clear()
+    variants._rendered_variants.cache_clear()
     lesson = read_lesson(path)
     monkeypatch.setattr(variants, "_render", count)
     assert [variant(lesson, seed) for seed in range(12)] == alone

@@ -45,10 +45,10 @@ def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
     ("text", "message"),
     [
         (f"[due]\n{NAME} = 2026-10-31\n", "names no time zone"),
-        ('timezone = "Berlin"\n', "no time zone 'Berlin'.*Continent/City"),
+        ('timezone = "Berlin"\n', "unknown time zone 'Berlin'.*Continent/City"),
         ('timezone = "UTC"\n[due]\n02_other = 2026-10-31\n', "02_other is not a released lesson"),
         (f'timezone = "UTC"\n[due]\n{NAME} = 31\n', "is 31, not a date"),
-        (f'timezone = "UTC"\n[due]\n{NAME} = "31.10.2026"\n', "not a date: write it for example"),
+        (f'timezone = "UTC"\n[due]\n{NAME} = "31.10.2026"\n', "not a date: write for example"),
         (f'timezone = "UTC"\n[due]\n{NAME} = 31.10.2026\n', "is invalid TOML.*Write a date"),
         (f'timezone = "UTC"\n[extensions.ada]\n{NAME} = 2026-10-31\n', "due date under .due."),
         (
