@@ -537,9 +537,7 @@ def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"act_fn": "gelu"}', "\udcff"])
 def test_invalid_config_is_rejected(folder, content):
     (folder / "vae" / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(
-        ValueError, match="should hold|act_fn is 'gelu'|is missing|expected floats"
-    ):
+    with pytest.raises(ValueError, match="should hold|act_fn is 'gelu'|is missing|expected floats"):
         weights.load(folder)
 
 
