@@ -9,6 +9,7 @@ import posixpath
 import re
 import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,28 +237,28 @@ class QtiItem:
     def respond(self, ticked: AbstractSet[int]) -> tuple[float, list[str]]:
         """The score, from 0 to 100, and the feedback shown, when these options are ticked."""
         chosen = {self.idents[index] for index in ticked}
-        score, shown = 0.0, []
-        for condition in self.conditions:
-            if not all(_holds(test, chosen) for test in condition.find(f"{QTI}conditionvar")):
-                continue
-            for variable in condition.findall(f"{QTI}setvar"):
-                assert variable.attrib == {"action": "Set", "varname": "SCORE"}
-                score = float(variable.text)
-            links = [e.get("linkrefid") for e in condition.findall(f"{QTI}displayfeedback")]
-            shown += [self.feedback[link] for link in links]
-            if condition.get("continue") == "No":
-                break
-        return score, shown
+        return self._respond(
+            lambda condition: all(
+                _holds(test, chosen) for test in condition.find(f"{QTI}conditionvar")
+            )
+        )
 
     def respond_number(self, typed: float) -> tuple[float, list[str]]:
         """The same when a number is typed."""
-        score, shown = 0.0, []
-        for condition in self.conditions:
+
+        def is_within(condition) -> bool:
             between = condition.find(f"{QTI}conditionvar/{QTI}or/{QTI}and")
             low, high = (float(between.find(f"{QTI}{name}").text) for name in ("vargte", "varlte"))
-            if not low <= typed <= high:
-                continue
+            return low <= typed <= high
+
+        return self._respond(is_within)
+
+    def _respond(self, holds: Callable) -> tuple[float, list[str]]:
+        """Process the conditions in their order; ``holds`` tells which ones are met."""
+        score, shown = 0.0, []
+        for condition in filter(holds, self.conditions):
             for variable in condition.findall(f"{QTI}setvar"):
+                assert variable.attrib == {"action": "Set", "varname": "SCORE"}
                 score = float(variable.text)
             links = [e.get("linkrefid") for e in condition.findall(f"{QTI}displayfeedback")]
             shown += [self.feedback[link] for link in links]
