@@ -10,7 +10,6 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from tests.support import annotations
 from tests.support.checkout import ROOT, SAMPLE
 from tests.support.order import LONGEST
 
@@ -23,7 +22,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # switch that off), each would compile torch and nbgrader again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-annotations.install()
 # On a busy machine any example may take long.
 settings.register_profile("course", deadline=None)
 settings.load_profile("course")
