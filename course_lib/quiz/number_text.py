@@ -81,7 +81,7 @@ def to_text(value: Fraction) -> str:
     if Fraction(decimal) == value:
         return decimal
     fraction = f"{value.numerator}/{value.denominator}"
-    return fraction if len(fraction) <= 20 else decimal
+    return fraction if len(fraction) <= 20 else to_text(Fraction(decimal))
 
 
 def parse_tolerance(text: str, right: str) -> tuple[Fraction, bool]:
