@@ -1,6 +1,6 @@
 """Calling a learner's function: in a visible check (:func:`call`), where what goes wrong becomes a
-sentence and not a trace, and in later cells (:func:`prefer`, :func:`yours_or`), which the library's
-function lets go on.
+sentence and not a trace, and in later cells (:func:`prefer`), where the library's function replaces
+one that doesn't work.
 
 output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
@@ -58,18 +58,24 @@ def call(
 def prefer(
     yours: Callable[..., Any], library: Callable[..., Any], *example: Any, tolerance: float = 1e-4
 ) -> Callable[..., Any]:
-    """The learner's function if it agrees with the library's on an example, else the library's.
+    """The learner's function, or the library's where the learner's doesn't work.
 
-    Prints which of the two it is, so that a later cell of a lesson never fails because of an
-    exercise.
+    A later cell of a lesson calls the result, so that it never fails because of an exercise. With
+    an example, the two functions are compared on it now; without one, the library's takes over
+    when the learner's first raises an error. A printed note says which of the two is used.
 
     Args:
         yours: what the learner wrote.
         library: a function that does the same.
         example: arguments for both.
-        tolerance: how far numbers may differ.
+        tolerance: how far numbers may differ on the example, absolutely and relatively.
+
+    Returns:
+        A function with the arguments of both.
     """
     name = getattr(yours, "__name__", "your function")
+    if not example:
+        return _with_fallback(yours, library, name)
     expected = torch.as_tensor(library(*example))
     try:
         output = torch.as_tensor(yours(*example))
@@ -77,38 +83,33 @@ def prefer(
             output.double(), expected.double(), atol=tolerance, rtol=tolerance
         )
         problem = "" if agrees else "gives another result than the library's"
-    except NotImplementedError:
-        problem = "is not written yet"
     except Exception as error:  # any error in the learner's code
-        problem = f"stopped with {type(error).__name__}"
+        problem = _describe(error)
     print(f"{name} {problem}: the library's is used." if problem else f"Using your {name}.")
     return library if problem else yours
 
 
-def yours_or(function: Callable, library: Callable) -> Callable:
-    """The learner's function, or the library's as long as the learner's raises an error.
+yours_or = prefer  # the name in notebooks that were released before both became one function
 
-    Whichever it is, the cells that follow have results to show. The first time the library has to
-    help, it prints a note.
 
-    Args:
-        function: an exercise's function.
-        library: does the same.
+def _describe(error: Exception) -> str:
+    if isinstance(error, NotImplementedError):
+        return "is not written yet"
+    return f"stopped with {type(error).__name__}: {error}"
 
-    Returns:
-        A function with the arguments of both.
-    """
-    noted: list[str] = []
 
-    @wraps(function)
+def _with_fallback(yours: Callable, library: Callable, name: str) -> Callable:
+    noted = False
+
+    @wraps(yours)
     def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal noted
         try:
-            return function(*arguments, **options)
-        except Exception as problem:  # not written yet, or not working
+            return yours(*arguments, **options)
+        except Exception as error:  # any error in the learner's code
             if not noted:
-                reason = "isn't written yet" if isinstance(problem, NotImplementedError) else None
-                noted.append(reason or f"raised {problem!r}")
-                print(f"Your {function.__name__} {noted[0]}: the library's is used here.")
+                print(f"{name} {_describe(error)}: the library's is used.")
+            noted = True
             return library(*arguments, **options)
 
     return call

@@ -7,7 +7,7 @@ https://huggingface.co/docs/safetensors
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 from safetensors import SafetensorError
@@ -33,6 +33,7 @@ class WithoutInitialisation(TorchFunctionMode):
         (init.kaiming_uniform_, init.uniform_, init.normal_, Tensor.uniform_, Tensor.normal_)
     )
 
+    @no_type_check  # called for every operation of torch: the tests' type checker would slow it
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -1,6 +1,6 @@
 """Reference solutions of the exercises of lessons 6 and 7, used until the learner's are written.
 
-See :func:`course_lib.checks.yours_or`. The models themselves use :mod:`course_lib.sd.samplers`.
+See :func:`course_lib.checks.prefer`. The models themselves use :mod:`course_lib.sd.samplers`.
 """
 
 from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 from torch import Tensor, nn
@@ -201,6 +201,7 @@ class _SkipInit(TorchFunctionMode):
 
     _INITIALISERS = (nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_)
 
+    @no_type_check  # called for every operation of torch: the tests' type checker would slow it
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         kwargs = kwargs or {}
         if function in self._INITIALISERS:
