@@ -77,6 +77,6 @@ def _measure_editor() -> dict:
     milliseconds = []
     for step in range(REPEATS):
         start = time.perf_counter()
-        editor.numbers[4].value = float(step + 1)
+        editor.weights[4].value = float(step + 1)
         milliseconds.append((time.perf_counter() - start) * 1000)
     return {"median ms": median(milliseconds), "worst ms": max(milliseconds)}

@@ -1,4 +1,4 @@
-"""The figures of the lessons. Every picture is shown by :func:`show`, with alt text."""
+"""The figures of the lessons. :func:`show` displays them with alt text and a caption."""
 
 import base64
 import html
@@ -21,7 +21,7 @@ def figure_html(
     """
     if not alt.strip() or not caption.strip():
         raise ValueError(
-            "Every picture needs alt text (what it shows) and a caption (what to notice in it)."
+            "Every figure needs alt text (what it shows) and a caption (what to notice in it)."
         )
     data = base64.b64encode(image).decode()
     size = f"width:{width}px;" if width else ""
@@ -41,7 +41,7 @@ def figure_html(
 def figure_png(figure: "Figure", dpi: int = 160) -> bytes:
     """The figure as PNG bytes, cropped to its content.
 
-    The file carries no date, so two runs give the same bytes.
+    Without the ``Software`` entry, which would record matplotlib's version.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
@@ -49,9 +49,9 @@ def figure_png(figure: "Figure", dpi: int = 160) -> bytes:
 
 
 def show(figure: "Figure", alt: str, caption: str) -> None:
-    """Show a matplotlib figure once in the notebook, with alt text and caption, and close it.
+    """Show a matplotlib figure in the notebook, with alt text and caption, and close it.
 
-    In grading mode nothing is drawn: rendering takes longer than the exercises.
+    In grading mode it is only closed: rendering would take longer than the exercises.
 
     Args:
         figure: the figure to show.

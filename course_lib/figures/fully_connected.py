@@ -33,16 +33,16 @@ LAYER_KINDS = ("fully connected", "convolution")
 def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height width"]) -> Figure:
     """Both layers as lines from input pixels to output pixels, coloured by the real weights.
 
-    Only the connections of two output pixels are coloured; all others are grey. The input is shown
-    from the front as well, where it can be recognised.
+    Only the connections of two output pixels are coloured; all others are grey. The input is also
+    shown as a flat image, in which it can be recognised.
 
     Args:
-        linear: a layer from height x width features to as many.
+        linear: with height x width input features, and as many output features.
         conv: one channel in and out, with padding that keeps the size.
         image: the input, at most 8x8 so that the lines stay distinguishable.
     """
     height, width = image.shape
-    # Two output pixels near opposite corners, one step from the border.
+    # Two output pixels near opposite corners, one pixel from the border.
     highlighted = [width + 1, (height - 2) * width + width - 2]
     with course_style():
         figure, panels = plt.subplots(
@@ -89,11 +89,11 @@ def _draw_connections(
     lines = np.stack([inputs.mean(1)[source], outputs.mean(1)[target]], axis=1)
     axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.25, zorder=1))
     for corners, values, role in ((inputs, image, "input"), (outputs, output, "output")):
-        shades = Normalize(values.min(), values.max())(values.ravel())
+        normalised = Normalize(values.min(), values.max())(values.ravel())
         axes.add_collection(
             PolyCollection(
                 corners,  # type: ignore[arg-type]
-                facecolors=plt.get_cmap("gray")(shades),
+                facecolors=plt.get_cmap("gray")(normalised),
                 edgecolors=MUTED,
                 linewidths=0.6,
                 zorder=2,
@@ -122,7 +122,7 @@ def _draw_connections(
 
 
 def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
-    """The corners of each pixel of an upright image in perspective: (pixels, 4, 2)."""
+    """The corners of each pixel of an upright image in oblique projection: (pixels, 4, 2)."""
     height, width = shape
     row, column = np.divmod(np.arange(height * width), width)
     corners = []
@@ -135,8 +135,8 @@ def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
 def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Figure:
     """Both layers as the matrix that multiplies the flattened image.
 
-    Zeros stay white. In a matrix that has some, every other entry has an outline, so that a weight
-    close to 0 does not look like a zero.
+    Zeros are white. If there are any, the nonzero entries are outlined, so that a weight close to 0
+    does not look like a zero.
     """
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.8), layout="constrained")
@@ -158,18 +158,18 @@ def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int)
             )
             axes.set(xlabel="input pixel", ylabel="output pixel")
             axes.spines[:].set_visible(True)
-            lines = np.arange(0, height * width, width)
-            axes.set_xticks(lines)
-            axes.set_yticks(lines)
+            row_starts = np.arange(0, height * width, width)
+            axes.set_xticks(row_starts)
+            axes.set_yticks(row_starts)
             figure.colorbar(colours, ax=axes, label="weight", shrink=0.75)
     return figure
 
 
 def _outline_entries(axes: Axes, matrix: np.ndarray) -> None:
-    """A thin frame around each entry that is not 0."""
-    frames = [Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in np.argwhere(matrix)]
+    """Draw a thin outline around each nonzero entry."""
+    cells = [Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in np.argwhere(matrix)]
     axes.add_collection(
-        PatchCollection(frames, facecolor="none", edgecolor=MUTED, linewidth=0.35)  # type: ignore
+        PatchCollection(cells, facecolor="none", edgecolor=MUTED, linewidth=0.35)  # type: ignore
     )
 
 
@@ -261,7 +261,7 @@ def perturbed_images(
                 axes.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-            # one word a line, so that the images are as wide as they can be
+            # One word per line leaves more width for the images.
             text = name.replace(" ", "\n")
             line[0].set_ylabel(text, rotation=0, ha="right", va="center", labelpad=10, color=INK)
         for axes, title in zip(panels[0], titles, strict=False):
@@ -302,8 +302,8 @@ def compare_accuracies(
     """Training and test accuracy of both networks on several data sets.
 
     The seeds stand side by side. Each has a hollow mark for the training images, a filled one for
-    the test images, and a line between the two. The number is the mean of the test accuracies. The
-    axis begins below the lowest mark, and shows the accuracy of guessing only if that is close.
+    the test images, and a line between the two. The number is the mean test accuracy. The y axis
+    begins just below the lowest mark; the accuracy of guessing is drawn only if it is above that.
 
     Args:
         results: by the name of the data set, then by kind of network: (training accuracy, test
@@ -316,8 +316,8 @@ def compare_accuracies(
         figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
         for group, by_kind in enumerate(results.values()):
             for index, kind in enumerate(LAYER_KINDS):
-                place = group + 0.46 * (index - 0.5)
-                _draw_seeds(axes, np.asarray(by_kind[kind]), place, kind, label=group == 0)
+                centre = group + 0.46 * (index - 0.5)
+                _draw_seeds(axes, np.asarray(by_kind[kind]), centre, kind, label=group == 0)
         if chance > floor:
             axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
             axes.text(-0.42, chance + 0.005, "guessing", color=MUTED, va="bottom")
@@ -328,8 +328,8 @@ def compare_accuracies(
     return figure
 
 
-def _draw_seeds(axes: Axes, pairs: np.ndarray, place: float, kind: str, label: bool) -> None:
-    """A pair of marks for each seed, around ``place`` on the x axis, and the mean of the tests.
+def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: bool) -> None:
+    """Draw two marks for each seed, around ``centre`` on the x axis, and the mean test accuracy.
 
     Args:
         pairs: (seeds, 2), the training and the test accuracy.
@@ -337,13 +337,13 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, place: float, kind: str, label: b
     """
     colour, marker = ROLES[kind], "os"[LAYER_KINDS.index(kind)]
     seeds = len(pairs)
-    x = place + 0.09 * (np.arange(seeds) - (seeds - 1) / 2) * 2 / max(seeds - 1, 2)
+    x = centre + 0.09 * (np.arange(seeds) - (seeds - 1) / 2) * 2 / max(seeds - 1, 2)
     axes.vlines(x, pairs[:, 1], pairs[:, 0], color=colour, linewidth=1.6, zorder=1)
     axes.plot(x, pairs[:, 0], marker, mfc=PAPER, color=colour, markersize=7)
     axes.plot(x, pairs[:, 1], marker, color=colour, markersize=7, label=kind if label else None)
     axes.annotate(
         f"{pairs[:, 1].mean():.2f}",
-        (place, pairs[:, 1].min()),
+        (centre, pairs[:, 1].min()),
         (0, -9),
         textcoords="offset points",
         color=colour,
@@ -357,10 +357,10 @@ def learned_weights(
     hidden: Float[Tensor, "units height width"],
     kernels: Float[Tensor, "kernels kernel_height kernel_width"],
 ) -> Figure:
-    """What the first layers learned: the weights of single outputs as images, and kernels.
+    """The first layers' weights as images: single hidden units, and kernels.
 
     Args:
-        hidden: the weights of some outputs of the fully connected network's first layer, as
+        hidden: the weights of some hidden units of the fully connected network's first layer, as
             images; an even number.
         kernels: the kernels of the convolution's first layer; an even number.
     """
@@ -368,11 +368,11 @@ def learned_weights(
     with course_style():
         figure = plt.figure(figsize=(1.35 * columns, 6.2), layout="constrained")
         halves = figure.subfigures(2, 1)
-        for half, kind, images, what in (
+        for half, kind, images, contents in (
             (halves[0], LAYER_KINDS[0], hidden, "the weights of single outputs"),
             (halves[1], LAYER_KINDS[1], kernels, "its first kernels"),
         ):
-            half.suptitle(f"{kind}: {what}", color=ROLES[kind], weight="bold", fontsize=12)
+            half.suptitle(f"{kind}: {contents}", color=ROLES[kind], weight="bold", fontsize=12)
             for axes, image in zip(half.subplots(2, columns).ravel(), images, strict=False):
                 limit = float(image.abs().max())
                 axes.imshow(image.numpy(), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit)

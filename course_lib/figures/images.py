@@ -16,11 +16,11 @@ _GAP, _TITLE_HEIGHT = 12, 28  # pixels
 
 def titled_images(images: Mapping[str, Float[Tensor, "3 _ _"]], side: int = 256) -> Image.Image:
     """Images in [0, 1] side by side, enlarged to ``side`` pixels, each below its title."""
-    sheet = Image.new("RGB", (len(images) * (side + _GAP) - _GAP, side + _TITLE_HEIGHT), PAPER)
-    pen = ImageDraw.Draw(sheet)
+    canvas = Image.new("RGB", (len(images) * (side + _GAP) - _GAP, side + _TITLE_HEIGHT), PAPER)
+    draw = ImageDraw.Draw(canvas)
     for index, (title, image) in enumerate(images.items()):
         left = index * (side + _GAP)
-        pen.text(
+        draw.text(
             (left, _TITLE_HEIGHT / 2),
             drawable(title),
             fill=INK,
@@ -28,8 +28,8 @@ def titled_images(images: Mapping[str, Float[Tensor, "3 _ _"]], side: int = 256)
             anchor="lm",
         )
         large = Image.fromarray(to_uint8(image)).resize((side, side), Image.Resampling.BICUBIC)
-        sheet.paste(large, (left, _TITLE_HEIGHT))
-    return sheet
+        canvas.paste(large, (left, _TITLE_HEIGHT))
+    return canvas
 
 
 def jpeg_bytes(image: Image.Image) -> bytes:
@@ -47,11 +47,11 @@ def png_bytes(image: Image.Image) -> bytes:
 
 
 def gif_bytes(frames: Sequence[Image.Image], milliseconds: int = 220, hold: int = 2500) -> bytes:
-    """Frames of one size as a looping GIF; the last one stays for ``hold`` milliseconds."""
-    both = Image.new("RGB", (frames[0].width, 2 * frames[0].height))
-    both.paste(frames[0], (0, 0))
-    both.paste(frames[-1], (0, frames[0].height))
-    palette = both.quantize(256)  # one for all frames, so that the colours don't flicker
+    """Frames of equal size as a looping GIF; the last frame stays for ``hold`` milliseconds."""
+    stacked = Image.new("RGB", (frames[0].width, 2 * frames[0].height))
+    stacked.paste(frames[0], (0, 0))
+    stacked.paste(frames[-1], (0, frames[0].height))
+    palette = stacked.quantize(256)  # one palette for all frames prevents flicker
     first, *others = (frame.quantize(palette=palette) for frame in frames)
     buffer = io.BytesIO()
     durations = [milliseconds] * len(others) + [hold]

@@ -1,4 +1,4 @@
-"""The picture with which the course begins: images that a small network makes from sentences."""
+"""The course's opening animation: images that a small network generates from sentences."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from course_lib.figures.diffusion.animation import show_gif
 from course_lib.figures.images import gif_bytes, titled_images
 from course_lib.figures.style import PAPER
 
-_SIDE, _GAP = 262, 12  # screen pixels of one image, and between two
+_SIDE, _GAP = 262, 12  # screen pixels: the side of an image, and the gap between two
 
 
 def show_promise(prompts: Sequence[str], steps: int = 10) -> None:
@@ -23,18 +23,18 @@ def show_promise(prompts: Sequence[str], steps: int = 10) -> None:
         images_from_noise(prompts, steps),
         alt=f"An animation of {len(prompts)} images that begin as coloured noise and become, step "
         f"by step: {'; '.join(prompts)}.",
-        caption="From noise to an image of the sentence above it. Each frame is one step.",
+        caption="From noise to an image of the sentence above it. Each frame is a sampling step.",
     )
 
 
 def images_from_noise(prompts: Sequence[str], steps: int = 10, seed: int = 0) -> bytes:
-    """A looping GIF, two images in a row: each goes from noise to the image of its sentence.
+    """A looping GIF, two images per row, each denoised from noise to the image of its prompt.
 
-    The networks are those of lesson 6, as they are shipped.
+    The networks are the bundled checkpoints of the course's text-to-image pipeline.
 
     Args:
         prompts: sentences such as "an owl on an orange background", an even number.
-        steps: of the sampler; a frame each.
+        steps: sampling steps; each gives a frame.
         seed: of the noise.
     """
     pipeline = text_to_image.load()
@@ -47,18 +47,18 @@ def images_from_noise(prompts: Sequence[str], steps: int = 10, seed: int = 0) ->
         seed=seed,
         callback=lambda step, time, latent: latents.append(latent.cpu()),
     )
-    frames = [_sheet(prompts, decode(pipeline.vae, latent)) for latent in latents]
+    frames = [_image_grid(prompts, decode(pipeline.vae, latent)) for latent in latents]
     return gif_bytes(frames)
 
 
-def _sheet(prompts: Sequence[str], images: torch.Tensor) -> Image.Image:
-    """The images in rows of two, each below its sentence."""
-    named = list(zip(prompts, images, strict=True))
+def _image_grid(prompts: Sequence[str], images: torch.Tensor) -> Image.Image:
+    """The images in rows of two, each below its prompt."""
+    titled = list(zip(prompts, images, strict=True))
     rows = [
-        titled_images(dict(named[first : first + 2]), _SIDE) for first in range(0, len(named), 2)
+        titled_images(dict(titled[first : first + 2]), _SIDE) for first in range(0, len(titled), 2)
     ]
     height = rows[0].height + _GAP
-    sheet = Image.new("RGB", (rows[0].width, height * len(rows)), PAPER)
+    canvas = Image.new("RGB", (rows[0].width, height * len(rows)), PAPER)
     for index, row in enumerate(rows):
-        sheet.paste(row, (0, index * height))
-    return sheet
+        canvas.paste(row, (0, index * height))
+    return canvas

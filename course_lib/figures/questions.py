@@ -1,4 +1,4 @@
-"""The figures of questions that ask for a place."""
+"""The figures of questions of kind ``point``, which ask for a place in a figure."""
 
 from PIL import Image, ImageDraw
 

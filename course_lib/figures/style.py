@@ -32,10 +32,10 @@ ROLES = {
 
 # Orange below zero, white at zero, blue above: distinct with any kind of colour vision.
 DIVERGING = LinearSegmentedColormap.from_list("diverging", [RED, "#F7F7F7", BLUE])
-# The same as a lookup table for pictures drawn with Pillow: (256, 3), uint8.
+# The same as a lookup table for images drawn with Pillow: (256, 3), uint8.
 DIVERGING_RGB = (DIVERGING(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
 
-# Colour, marker and dash of the lines of a chart: distinct without colours too.
+# Colour, marker and dash of each line of a chart: distinct even without colour.
 LINE_STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (PURPLE, "^", ":"), (INK, "D", "-."))
 
 _RC = {
@@ -98,9 +98,9 @@ def label_decades(axis: Axis) -> None:
 
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """The figures' font, DejaVu Sans, for pictures drawn with Pillow.
+    """The figures' font, DejaVu Sans, for images drawn with Pillow.
 
-    It is read from matplotlib's own files, so it is present on every system.
+    It comes with matplotlib, so it is present on every system.
     """
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)

@@ -1,4 +1,4 @@
-"""Text that somebody typed, in figures: as it was typed, never a formula or an empty box."""
+"""User-typed text in figures, drawn literally: never as mathtext or as a missing glyph."""
 
 import re
 import unicodedata
@@ -8,20 +8,20 @@ from typing import Any
 
 from course_lib.figures.style import font
 
-# For matplotlib's texts and titles: "$5 or $10" has no formula.
+# Keyword argument of matplotlib's texts and titles: "$5 or $10" is not mathtext.
 AS_TYPED: dict[str, Any] = {"parse_math": False}
-# Line breaks and other controls, marks of direction, halves of characters, unassigned ones.
-_INVISIBLE = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
+# Unicode categories: control, format, surrogate, unassigned, line and paragraph separator.
+_INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 
 
-def drawable(text: str, most: int | None = None) -> str:
-    """A text of one line with characters that the figures' font has; others by their code point.
+def drawable(text: str, max_length: int | None = None) -> str:
+    """The text on one line; characters that the figures' font lacks become their code points.
 
     ``"a fox 🦊"`` becomes ``"a fox U+1F98A"``.
 
     Args:
         text: what was typed.
-        most: cut it to this number of characters, the last of which is then an ellipsis.
+        max_length: longer results are truncated to this many characters, the last an ellipsis.
     """
     parts: list[str] = []
     for is_drawable, run in groupby(text, _is_drawable):
@@ -33,20 +33,23 @@ def drawable(text: str, most: int | None = None) -> str:
             part = f" {part}"
         parts.append(part)
     result = "".join(parts)
-    return result if most is None or len(result) <= most else f"{result[: most - 1]}…"
+    if max_length is None or len(result) <= max_length:
+        return result
+    return f"{result[: max_length - 1]}…"
 
 
 def piece_text(piece: str) -> str:
-    """The text of a token, of :meth:`Tokenizer.pieces`; "bytes" for a part of a character."""
+    """A text from :meth:`Tokenizer.pieces`, with "bytes" for an incomplete UTF-8 character."""
     return re.sub("\ufffd+", "bytes", piece)
 
 
 def _is_drawable(character: str) -> bool:
-    return unicodedata.category(character) not in _INVISIBLE and ord(character) in _characters()
+    category = unicodedata.category(character)
+    return category not in _INVISIBLE_CATEGORIES and ord(character) in _font_code_points()
 
 
 @cache
-def _characters() -> frozenset[int]:
+def _font_code_points() -> frozenset[int]:
     """The code points of the figures' font."""
     from matplotlib.ft2font import FT2Font
 

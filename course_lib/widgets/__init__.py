@@ -1,4 +1,4 @@
-"""The widgets of the lessons, each shown by :func:`show_widget` together with a still picture."""
+"""The widgets of the lessons, each displayed by :func:`show_widget` with a still picture."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 # ipywidgets gives sliders a visible description but no accessible name, and images no alt text.
-# Widgets are rendered some time after the cell has run, so the script looks for them repeatedly.
+# Widgets are rendered some time after the cell has run, so the script polls for them.
 _ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
   document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
     const label = box.querySelector(".widget-label")?.textContent;
@@ -15,7 +15,7 @@ _ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout((
     if (label) handles.forEach(handle => handle.setAttribute("aria-label", label));
   });
   document.querySelectorAll("img.widget-image:not([alt])").forEach(image => {
-    image.alt = "The picture that the controls change; the text next to it describes it.";
+    image.alt = "The image that the controls change; the text next to it describes it.";
   });
 }, wait));</script>"""
 
@@ -25,14 +25,14 @@ def show_widget(
 ) -> None:
     """Show a widget, or a still picture where no kernel runs (GitHub, nbconvert).
 
-    Both are stored in the saved notebook. The live widget carries a style rule that hides the
-    still picture; without a kernel that rule never loads, so the picture stays visible. In grading
+    Both are stored in the saved notebook. The live widget contains a CSS rule that hides the still
+    picture; without a kernel that rule never loads, so the still picture stays visible. In grading
     mode neither is shown.
 
     Args:
         widget: any ipywidgets widget.
         image: an image file that shows the widget in its initial state.
-        alt: what the picture shows.
+        alt: what the still picture shows.
         caption: one sentence about what to notice.
         mime: the type of ``image``.
     """
@@ -50,7 +50,7 @@ def show_widget(
     view = {"model_id": live.model_id, "version_major": 2, "version_minor": 0}
     hint = "Run this cell to activate the controls. Until then, a still picture is shown below."
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": hint}, raw=True)
-    # JupyterLab prints "model not found" where a widget has lost its kernel: hide that line.
+    # JupyterLab prints "model not found" where a widget's kernel is gone: hide that line.
     hide = "<style>.jp-OutputArea-output.jupyter-widgets:not(:has(*)) { display: none }</style>"
     figure = figure_html(bytes(image), alt, caption, mime=mime, width=720)
     display(HTML(f'<div id="{still}">{hide}{figure}</div>{_ACCESSIBLE_NAMES}'))

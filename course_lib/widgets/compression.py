@@ -83,7 +83,7 @@ class JpegBlocks(widgets.VBox):
 
 
 def jpeg_blocks(names: Sequence[str] | None = None) -> None:
-    """Show :class:`JpegBlocks` for some photos, by default the held-out ones."""
+    """Show :class:`JpegBlocks`, by default for the held-out photos."""
     widget = JpegBlocks(names or photos.names("held-out"))
     alt = (
         "A photo decoded from JPEG, with a frame around one block, and four tables of 64 numbers: "
@@ -99,15 +99,15 @@ class LatentWalk(widgets.VBox):
 
     Args:
         model: the autoencoder.
-        pictures: at least two, of one size.
+        pictures: at least two, of equal size.
 
     Raises:
-        ValueError: if there are fewer than two.
+        ValueError: if there are fewer than two pictures.
     """
 
     def __init__(self, model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
         if len(pictures) < 2:
-            raise ValueError(f"{len(pictures)} pictures: give at least two to walk between.")
+            raise ValueError(f"{len(pictures)} pictures: give at least two to interpolate between.")
         self._model, self._pictures = model, pictures
         self._latents = [encode(model, picture.image) for picture in pictures]
         self._std = torch.stack(self._latents).std((0, 2, 3))
@@ -131,7 +131,7 @@ class LatentWalk(widgets.VBox):
         super().__init__([ends, control_row(*self.channels), self.picture])
 
     def latent(self) -> Float[Tensor, "latents rows columns"]:
-        """The interpolated latent with its changed channels."""
+        """The interpolated latent with the changes of its channels."""
         first, second = self._latents[self.first.value], self._latents[self.second.value]
         changes = torch.tensor([slider.value for slider in self.channels]) * self._std
         return torch.lerp(first, second, self.weight.value) + changes[:, None, None]
@@ -150,11 +150,11 @@ class LatentWalk(widgets.VBox):
 
 
 def latent_walk(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
-    """Show :class:`LatentWalk`; with its arguments."""
+    """Show :class:`LatentWalk`, which documents the arguments."""
     widget = LatentWalk(model, pictures)
     alt = (
-        f"Four pictures: {pictures[0].caption}, {pictures[1].caption}, and between them the "
-        "decoded mean of their latents, and the mean of their pixels."
+        f"Four images: {pictures[0].caption}, {pictures[1].caption}, and between them the decoded "
+        "mean of their latents, and the mean of their pixels."
     )
     caption = "Half-way between two pictures, in latent space and in pixel space."
     show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
@@ -163,7 +163,7 @@ def latent_walk(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> N
 def _slider(
     name: str, value: float | int, low: int, high: int, tooltip: str
 ) -> widgets.FloatSlider:
-    """A slider that updates when released, because decoding is slower than dragging."""
+    """A slider that updates on release, because decoding is too slow to follow dragging."""
     slider = widgets.FloatSlider(
         value, min=low, max=high, step=0.05, description=name, continuous_update=False
     )
@@ -175,37 +175,37 @@ def _photo_and_tables(
     position: tuple[int, int],
     tables: Sequence[tuple[str, Block, float | None]],
 ) -> Image.Image:
-    """The photo with a frame around a block, and the tables to its right.
+    """The photo with a block outlined, and the tables to its right.
 
     Args:
         photo: in [0, 1].
         position: row and column of the block, counted in blocks.
-        tables: title, numbers, and the limit of the diverging colours; None for grey pixels.
+        tables: of each, the title, numbers, and limit of the diverging colours; None for pixels.
     """
     side = _SCALE * _PHOTO_SIZE
     width, height = side + 2 * (_GAP + _TABLE) + 1, 2 * (_TABLE + _TITLE_HEIGHT) + _GAP + 1
-    sheet = Image.new("RGB", (width, max(side, height)), PAPER)
+    canvas = Image.new("RGB", (width, max(side, height)), PAPER)
     enlarged = Image.fromarray(to_uint8(photo)).resize((side, side), Image.Resampling.NEAREST)
     block = 8 * _SCALE
     top, left = (block * index for index in position)
     ImageDraw.Draw(enlarged).rectangle(
         (left - 3, top - 3, left + block + 2, top + block + 2), outline=ORANGE, width=3
     )
-    sheet.paste(enlarged, (0, 0))
+    canvas.paste(enlarged, (0, 0))
     for index, (title, values, limit) in enumerate(tables):
         row, column = divmod(index, 2)
         x = side + _GAP + column * (_TABLE + _GAP)
         y = row * (_TABLE + _TITLE_HEIGHT + _GAP)
-        _draw_table(sheet, (x, y), title, values, limit)
-    return sheet
+        _draw_table(canvas, (x, y), title, values, limit)
+    return canvas
 
 
 def _draw_table(
-    sheet: Image.Image, corner: tuple[int, int], title: str, values: Block, limit: float | None
+    canvas: Image.Image, corner: tuple[int, int], title: str, values: Block, limit: float | None
 ) -> None:
-    """Draw 64 rounded numbers in cells: grey from 0 to 255, or coloured by sign up to ``limit``."""
-    pen, (left, top) = ImageDraw.Draw(sheet), corner
-    pen.text(
+    """Draw 64 rounded numbers in cells: grey from 0 to 255, or diverging up to ``limit``."""
+    draw, (left, top) = ImageDraw.Draw(canvas), corner
+    draw.text(
         (left, top + _TITLE_HEIGHT / 2), title, fill=INK, font=font(14, bold=True), anchor="lm"
     )
     for row, column in np.ndindex(8, 8):
@@ -217,6 +217,6 @@ def _draw_table(
             relative = min(max(value / limit, -1), 1)
             fill = tuple(DIVERGING_RGB[round(127.5 + 80 * relative)].tolist())
             ink = INK if value else MUTED
-        pen.rectangle((x, y, x + _CELL, y + _CELL), fill=fill, outline=FAINT)
+        draw.rectangle((x, y, x + _CELL, y + _CELL), fill=fill, outline=FAINT)
         centre = (x + _CELL / 2, y + _CELL / 2)
-        pen.text(centre, format_number(f"{value}"), fill=ink, font=font(12), anchor="mm")
+        draw.text(centre, format_number(f"{value}"), fill=ink, font=font(12), anchor="mm")

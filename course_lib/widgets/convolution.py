@@ -32,7 +32,7 @@ Convolution = Callable[[Tensor, Tensor], Tensor]
 
 _CELL = 44  # screen pixels per pixel of the small image
 _GAP = 12  # screen pixels between photo and output
-_TIME_LIMIT = 0.06  # seconds per picture that the editor aims at
+_TIME_LIMIT = 0.06  # target seconds per redraw
 
 
 class SlidingKernel(widgets.VBox):
@@ -66,24 +66,24 @@ class SlidingKernel(widgets.VBox):
         value = format_number(f"{self._output[row, column]:.2f}")
         self.sum.value = f"<pre>   {sum_of_products(window, self._kernel)}\n = {value}</pre>"
         pixels = (self._image * 255).byte().numpy()
-        left = _cells(self._image, pixels, (column, row, width, height), ORANGE)
+        left = _draw_cells(self._image, pixels, (column, row, width, height), ORANGE)
         limit = 1.6 * float(self._output.abs().max()) or 1.0
         colours = DIVERGING_RGB[(self._output / limit * 127.5 + 127.5).byte().numpy()]
         computed = row * self._output.shape[1] + column + 1
-        right = _cells(self._output, colours, (column, row, 1, 1), GREEN, computed)
-        both = Image.new("RGB", (left.width + _CELL + right.width, left.height), PAPER)
-        both.paste(left, (0, 0))
-        both.paste(right, (left.width + _CELL, 0))
-        self.picture.value = jpeg_bytes(both)
+        right = _draw_cells(self._output, colours, (column, row, 1, 1), GREEN, computed)
+        canvas = Image.new("RGB", (left.width + _CELL + right.width, left.height), PAPER)
+        canvas.paste(left, (0, 0))
+        canvas.paste(right, (left.width + _CELL, 0))
+        self.picture.value = jpeg_bytes(canvas)
 
 
 def sliding_kernel(image: Grey, kernel: Kernel) -> None:
-    """Show :class:`SlidingKernel`; with its arguments."""
+    """Show :class:`SlidingKernel`, which documents the arguments."""
     figure = convolution_step(image, kernel, 0, 0)
     still = figure_png(figure)
     plt.close(figure)
     alt = (
-        "A small grey image as numbers, a frame around the pixels under the kernel, the kernel, "
+        "A small grey image as numbers, an outline around the pixels under the kernel, the kernel, "
         "and its first output."
     )
     caption = "The kernel at its first position: each pixel times its weight, all summed."
@@ -102,14 +102,14 @@ class KernelEditor(widgets.VBox):
     def __init__(self, convolution: Convolution, size: int = 256) -> None:
         self._convolution, self._size = convolution, size
         preset = "vertical edges (Sobel)"
-        self.numbers = []
+        self.weights = []
         for index, value in enumerate(edge_kernels.kernel(preset).flatten().tolist()):
             position = f"row {index // 3 + 1}, column {index % 3 + 1}"
             field = widgets.FloatText(
                 value, step=0.5, description=position, layout=widgets.Layout(width="190px")
             )
             field.style.description_width = "initial"
-            self.numbers.append(add_tooltip(field, f"kernel weight in {position}"))
+            self.weights.append(add_tooltip(field, f"kernel weight in {position}"))
         self.preset = add_tooltip(
             widgets.Dropdown(options=edge_kernels.names(), value=preset, description="kernel"),
             "kernel",
@@ -121,22 +121,22 @@ class KernelEditor(widgets.VBox):
         self.message = widgets.HTML()
         with one_thread():
             self._reduce_size()
-        for field in self.numbers:
+        for field in self.weights:
             field.observe(self._update, "value")
         self.photo.observe(self._update, "value")
         self.preset.observe(self._use_preset, "value")
         self._update()
-        grid = widgets.VBox([widgets.HBox(self.numbers[first : first + 3]) for first in (0, 3, 6)])
+        grid = widgets.VBox([widgets.HBox(self.weights[first : first + 3]) for first in (0, 3, 6)])
         super().__init__(
             [widgets.HBox([self.preset, self.photo]), grid, self.picture, self.message]
         )
 
     def kernel(self) -> Float[Tensor, "3 3"]:
         """The kernel in the nine fields."""
-        return torch.tensor([field.value for field in self.numbers]).view(3, 3)
+        return torch.tensor([field.value for field in self.weights]).view(3, 3)
 
     def _reduce_size(self) -> None:
-        """Time the function on 24x24 pixels and reduce the photo to a size that is fast enough."""
+        """Time the function on 24x24 pixels, and reduce the photo if it would be too slow."""
         seconds = []
         try:
             for _ in range(3):
@@ -149,10 +149,10 @@ class KernelEditor(widgets.VBox):
         self._size = int(min(self._size, max(32, pixels**0.5)))
 
     def _use_preset(self, change: object) -> None:
-        weights = edge_kernels.kernel(self.preset.value).flatten().tolist()
-        for field in self.numbers:
+        values = edge_kernels.kernel(self.preset.value).flatten().tolist()
+        for field in self.weights:
             field.unobserve(self._update, "value")  # one update for all nine fields
-        for field, value in zip(self.numbers, weights, strict=True):
+        for field, value in zip(self.weights, values, strict=True):
             field.value = round(value, 4)
             field.observe(self._update, "value")
         self._update()
@@ -171,10 +171,10 @@ class KernelEditor(widgets.VBox):
     def _run(
         self, image: Grey, kernel: Float[Tensor, "3 3"]
     ) -> tuple[Float[Tensor, "rows columns"], str, float]:
-        """The output of the learner's function, or the library's if it fails.
+        """Run the learner's function, or the library's if that fails.
 
         Returns:
-            The output, a sentence that says whose it is and why, and the seconds it took.
+            The output, a status message, and the seconds of the call that gave the output.
         """
         start = time.perf_counter()
         expected = conv2d(image[None, None], kernel[None, None])[0, 0]
@@ -199,7 +199,7 @@ class KernelEditor(widgets.VBox):
 
 
 def kernel_editor(convolution: Convolution, size: int = 256) -> None:
-    """Show :class:`KernelEditor`; with its arguments."""
+    """Show :class:`KernelEditor`, which documents the arguments."""
     widget = KernelEditor(convolution, size)
     alt = (
         "A photo of a man with a camera, and next to it the response of Sobel's kernel for "
@@ -221,44 +221,44 @@ def _side_by_side(
     else:
         pixels = (output.clamp(0, 1) * 255).byte().numpy()
     side = max(256, image.shape[0])
-    both = Image.new("RGB", (2 * side + _GAP, side), "white")
+    canvas = Image.new("RGB", (2 * side + _GAP, side), "white")
     for index, values in enumerate(((image * 255).byte().numpy(), pixels)):
         part = Image.fromarray(values).convert("RGB")
         part = part.resize((side, side), Image.Resampling.NEAREST)
-        both.paste(part, (index * (side + _GAP), 0))
-    return both
+        canvas.paste(part, (index * (side + _GAP), 0))
+    return canvas
 
 
-def _cells(
+def _draw_cells(
     values: Grey,
     colours: np.ndarray,
-    frame: tuple[int, int, int, int],
-    frame_colour: str,
+    outline: tuple[int, int, int, int],
+    outline_colour: str,
     computed: int | None = None,
 ) -> Image.Image:
-    """A small image as large cells with numbers and a frame.
+    """A small image as large cells with numbers; some cells are outlined.
 
     Args:
         values: the numbers.
         colours: the colours of the cells, grey or RGB, uint8.
-        frame: (left, top, width, height), in cells.
-        frame_colour: of the frame.
+        outline: (left, top, width, height), in cells.
+        outline_colour: of the outline.
         computed: how many cells to fill, by default all.
     """
     height, width = values.shape
-    picture = Image.new("RGB", (width * _CELL + 1, height * _CELL + 1), PAPER)
-    pen = ImageDraw.Draw(picture)
+    canvas = Image.new("RGB", (width * _CELL + 1, height * _CELL + 1), PAPER)
+    draw = ImageDraw.Draw(canvas)
     for index, (row, column) in enumerate(np.ndindex(height, width)):
         left, top = column * _CELL, row * _CELL
         corners = (left, top, left + _CELL, top + _CELL)
-        pen.rectangle(corners, outline=FAINT)
+        draw.rectangle(corners, outline=FAINT)
         if computed is None or index < computed:
             fill = tuple(np.broadcast_to(colours[row, column], 3).tolist())
             ink = INK if sum(fill) > 384 else PAPER
-            pen.rectangle(corners, fill=fill, outline=FAINT)
+            draw.rectangle(corners, fill=fill, outline=FAINT)
             number = format_number(f"{values[row, column]:.2f}")
             centre = (left + _CELL / 2, top + _CELL / 2)
-            pen.text(centre, number, fill=ink, font=font(13), anchor="mm")
-    left, top, width, height = (_CELL * length for length in frame)
-    pen.rectangle((left, top, left + width, top + height), outline=frame_colour, width=4)
-    return picture
+            draw.text(centre, number, fill=ink, font=font(13), anchor="mm")
+    left, top, width, height = (_CELL * length for length in outline)
+    draw.rectangle((left, top, left + width, top + height), outline=outline_colour, width=4)
+    return canvas

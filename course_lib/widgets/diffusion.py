@@ -24,19 +24,19 @@ _BAR_HEIGHT = 34
 
 
 class ForwardNoise(widgets.VBox):
-    """A timestep slider, and a picture with noise added to its pixels and to its latent.
+    """A timestep slider, and an image with noise added to its pixels and to its latent.
 
     Args:
         model: the autoencoder.
-        pictures: to choose from, all of one size.
+        pictures: captioned pictures to choose from, all of equal size.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no picture.
     """
 
     def __init__(self, model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
         if not pictures:
-            raise ValueError("There is no picture to add noise to: give at least one.")
+            raise ValueError("There is no picture to add noise to: give at least one picture.")
         self._model = model
         self._images = torch.stack([picture.image for picture in pictures])
         self._latents = encode(model, self._images)
@@ -81,7 +81,7 @@ class ForwardNoise(widgets.VBox):
 
 
 def forward_noise(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
-    """Show :class:`ForwardNoise`; with its arguments."""
+    """Show :class:`ForwardNoise`, which documents the arguments."""
     widget = ForwardNoise(model, pictures)
     alt = (
         f"Three images of {pictures[0].caption} with noise: its pixels, the four channels of its "
@@ -92,7 +92,7 @@ def forward_noise(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) ->
 
 
 class SamplingScrubber(widgets.VBox):
-    """A slider and a play button for the steps of a generated picture.
+    """A slider and a play button for the sampling steps of a generated image.
 
     Args:
         frames: from :func:`course_lib.diffusion.trajectory.record_trajectory`.
@@ -105,8 +105,8 @@ class SamplingScrubber(widgets.VBox):
     def __init__(self, frames: Sequence[Frame], schedule: NoiseSchedule) -> None:
         if not frames:
             raise ValueError(
-                "There is no frame to show: give those of "
-                "course_lib.diffusion.trajectory.record_trajectory."
+                "There is no frame to show: give the frames that "
+                "course_lib.diffusion.trajectory.record_trajectory returns."
             )
         self._frames, self._alphas_cumprod = frames, schedule.alphas_cumprod.tolist()
         last = len(frames) - 1
@@ -124,7 +124,7 @@ class SamplingScrubber(widgets.VBox):
         super().__init__([widgets.HBox([self.play, self.step]), self.picture, self.message])
 
     def render(self, step: int) -> bytes:
-        """The picture of a step, as JPEG."""
+        """The image of a step, as JPEG."""
         frame = self._frames[step]
         images = {
             "latent": _grey(frame.latent),
@@ -137,19 +137,19 @@ class SamplingScrubber(widgets.VBox):
         step, last = self.step.value, len(self._frames) - 1
         self.picture.value = self.render(step)
         frame = self._frames[step]
-        time = "the result" if step == last else f"timestep {frame.t}"
+        name = "the result" if step == last else f"timestep {frame.t}"
         signal = self._alpha_bar(frame) ** 0.5
-        self.message.value = f"After {step} of {last} steps, {time}: signal {signal:.2f} of 1."
+        self.message.value = f"After {step} of {last} steps, {name}: signal {signal:.2f} of 1."
 
     def _alpha_bar(self, frame: Frame) -> float:
         return self._alphas_cumprod[frame.t] if frame.t >= 0 else 1.0
 
 
 def sampling_scrubber(frames: Sequence[Frame], schedule: NoiseSchedule) -> None:
-    """Show :class:`SamplingScrubber`; with its arguments."""
+    """Show :class:`SamplingScrubber`, which documents the arguments."""
     widget = SamplingScrubber(frames, schedule)
     alt = (
-        "Half-way from noise to a picture: the four channels of the noisy latent, the latent "
+        "Half-way from noise to an image: the four channels of the noisy latent, the latent "
         "decoded, and the clean image that the denoiser predicts from it."
     )
     caption = "The step in the middle. The predicted image is clearer than the latent."
@@ -157,24 +157,24 @@ def sampling_scrubber(frames: Sequence[Frame], schedule: NoiseSchedule) -> None:
 
 
 def _grey(latent: Float[Tensor, "channels rows columns"]) -> Float[Tensor, "3 height width"]:
-    """The channels of a latent as one grey image, with a square of pixels for each value."""
-    sheet = torch.from_numpy(tile_channels(latent)).float()
-    return sheet.repeat_interleave(8, 0).repeat_interleave(8, 1).expand(3, -1, -1)
+    """The channels of a latent as one grey image, with 8 x 8 pixels for each value."""
+    grid = torch.from_numpy(tile_channels(latent)).float()
+    return grid.repeat_interleave(8, 0).repeat_interleave(8, 1).expand(3, -1, -1)
 
 
-def _add_bar(sheet: Image.Image, alpha_bar: float) -> Image.Image:
-    """Add a bar with the shares of signal and noise in the mixture's variance."""
-    extended = Image.new("RGB", (sheet.width, sheet.height + _BAR_HEIGHT), PAPER)
-    extended.paste(sheet, (0, 0))
-    pen = ImageDraw.Draw(extended)
-    top, bottom, split = sheet.height + 10, extended.height, round(sheet.width * alpha_bar)
-    pen.rectangle((0, top, sheet.width - 1, bottom - 1), fill=ORANGE, outline=FAINT)
+def _add_bar(image: Image.Image, alpha_bar: float) -> Image.Image:
+    """Add a bar below: the shares of signal (alpha bar) and noise in the variance."""
+    canvas = Image.new("RGB", (image.width, image.height + _BAR_HEIGHT), PAPER)
+    canvas.paste(image, (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    top, bottom, split = image.height + 10, canvas.height, round(image.width * alpha_bar)
+    draw.rectangle((0, top, image.width - 1, bottom - 1), fill=ORANGE, outline=FAINT)
     if split:
-        pen.rectangle((0, top, split - 1, bottom - 1), fill=BLUE)
+        draw.rectangle((0, top, split - 1, bottom - 1), fill=BLUE)
     middle, bold = (top + bottom) / 2, font(13, bold=True)
     if alpha_bar > 0.2:
-        pen.text((8, middle), f"alpha bar {alpha_bar:.2f}", fill=PAPER, font=bold, anchor="lm")
+        draw.text((8, middle), f"alpha bar {alpha_bar:.2f}", fill=PAPER, font=bold, anchor="lm")
     if alpha_bar < 0.75:
         noise = f"1 - alpha bar: {1 - alpha_bar:.2f}"
-        pen.text((sheet.width - 8, middle), noise, fill=INK, font=bold, anchor="rm")
-    return extended
+        draw.text((image.width - 8, middle), noise, fill=INK, font=bold, anchor="rm")
+    return canvas

@@ -1,6 +1,6 @@
 """The widgets of lesson 1: classifying a shifted digit, and the cost of a layer by image size.
 
-Both draw with Pillow instead of matplotlib, so that the picture follows the slider.
+Both draw with Pillow, which is fast enough to follow the slider.
 """
 
 import math
@@ -18,7 +18,7 @@ from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES, font
 from course_lib.profiling.cost import ForwardCost, format_count, forward_cost
 from course_lib.widgets import add_tooltip, show_widget
 
-SIZE = (760, 300)  # of both pictures, in pixels
+SIZE = (760, 300)  # of both images, in pixels
 
 
 def shift_explorer(
@@ -32,7 +32,7 @@ def shift_explorer(
     Args:
         models: the trained networks by name: "fully connected" and "convolution".
         images: the images to select from, in [0, 1].
-        labels: their classes.
+        labels: the index of each image's class.
         classes: the name of each class.
     """
     index = _slider("image", 0, len(images) - 1, 0)
@@ -65,7 +65,7 @@ def shift_explorer(
 
 
 def size_explorer() -> None:
-    """Show sliders for an image's size, and the cost of a layer between two such images."""
+    """Show sliders for an image's size, and the cost of layers between two images of that size."""
     sides = [8, 16, 32, 64, 128, 256, 512, 1024]
     side = add_tooltip(
         widgets.SelectionSlider(options=sides, value=256, description="side"),
@@ -98,12 +98,12 @@ def size_explorer() -> None:
 
 
 def layer_costs(side: int, channels: int, kernel: int) -> dict[str, ForwardCost]:
-    """The cost of both layers between images of the same size and channels, without memory."""
-    numbers = channels * side * side
-    fully_connected = nn.Linear(numbers, numbers, device="meta")
+    """The cost of both layers between equally large images; the layers allocate no memory."""
+    features = channels * side * side
+    fully_connected = nn.Linear(features, features, device="meta")
     convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, device="meta")
     return {
-        "fully connected": forward_cost(fully_connected, 1, numbers),
+        "fully connected": forward_cost(fully_connected, 1, features),
         "convolution": forward_cost(convolution, 1, channels, side, side),
     }
 
@@ -115,51 +115,52 @@ def draw_predictions(
     classes: Sequence[str],
 ) -> bytes:
     """A PNG of an image in [0, 1] and of each network's class probabilities."""
-    picture, pen = _blank_picture()
+    canvas, draw = _blank_canvas()
     pixels = Image.fromarray((image * 255).byte().cpu().numpy())
-    picture.paste(pixels.resize((240, 240), Image.Resampling.NEAREST), (16, 30))
-    step = 440 / len(classes)
+    canvas.paste(pixels.resize((240, 240), Image.Resampling.NEAREST), (16, 30))
+    spacing = 440 / len(classes)
     for row, (name, values) in enumerate(probabilities.items()):
         bottom, colour = 122 + 140 * row, ROLES.get(name, INK)
-        pen.text((290, bottom - 110), name, fill=colour, font=font(15, bold=True))
-        pen.line((290, bottom, 740, bottom), fill=MUTED)
+        draw.text((290, bottom - 110), name, fill=colour, font=font(15, bold=True))
+        draw.line((290, bottom, 740, bottom), fill=MUTED)
         for index, probability in enumerate(values.tolist()):
-            left, middle = 296 + step * index, 296 + step * (index + 0.4)
+            left, middle = 296 + spacing * index, 296 + spacing * (index + 0.4)
             top = bottom - round(84 * probability)
-            pen.rectangle((left, top, left + 0.8 * step, bottom), fill=colour)
-            pen.text((middle, bottom + 4), classes[index][:5], fill=INK, font=font(13), anchor="ma")
+            draw.rectangle((left, top, left + 0.8 * spacing, bottom), fill=colour)
+            name_of_class = classes[index][:5]
+            draw.text((middle, bottom + 4), name_of_class, fill=INK, font=font(13), anchor="ma")
             if index == label:
-                radius = 0.46 * step
-                pen.ellipse(
+                radius = 0.46 * spacing
+                draw.ellipse(
                     (middle - radius, bottom + 1, middle + radius, bottom + 22),
                     outline=INK,
                     width=2,
                 )
-    return png_bytes(picture)
+    return png_bytes(canvas)
 
 
 def draw_costs(costs: Mapping[str, ForwardCost]) -> bytes:
-    """A PNG with a bar for the memory of each layer, on a scale from 1 byte to 1 exabyte."""
-    picture, pen = _blank_picture()
+    """A PNG with a bar for each layer's memory, on a log scale from 1 byte to 1 exabyte."""
+    canvas, draw = _blank_canvas()
     left, width = 20, 680
-    pen.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=font(15, bold=True))
+    draw.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=font(15, bold=True))
     for power, unit in zip(
         range(0, 19, 3), ("1 B", "1 kB", "1 MB", "1 GB", "1 TB", "1 PB", "1 EB"), strict=True
     ):
         x = left + width * power / 18
-        pen.line((x, 46, x, 262), fill=FAINT)
-        pen.text((x, 268), unit, fill=MUTED, font=font(13), anchor="ma" if power else "la")
+        draw.line((x, 46, x, 262), fill=FAINT)
+        draw.text((x, 268), unit, fill=MUTED, font=font(13), anchor="ma" if power else "la")
     for row, (name, cost) in enumerate(costs.items()):
         top = 82 + 100 * row
         length = width * min(math.log10(cost.bytes), 18) / 18
-        pen.text((left, top - 28), name, fill=ROLES[name], font=font(15, bold=True))
-        pen.rectangle((left, top, left + length, top + 28), fill=ROLES[name])
+        draw.text((left, top - 28), name, fill=ROLES[name], font=font(15, bold=True))
+        draw.rectangle((left, top, left + length, top + 28), fill=ROLES[name])
         text = (
             f"{format_count(cost.parameters)} parameters, {format_count(cost.bytes, 'B')}, "
             f"{format_count(cost.flops)} FLOPs per pass"
         )
-        pen.text((left, top + 34), text, fill=INK, font=font(14))
-    return png_bytes(picture)
+        draw.text((left, top + 34), text, fill=INK, font=font(14))
+    return png_bytes(canvas)
 
 
 def _slider(name: str, low: int, high: int, value: int, step: int = 1) -> widgets.IntSlider:
@@ -176,6 +177,6 @@ def _probabilities(
     return model(image[None].to(device)).softmax(1)[0].float().cpu()
 
 
-def _blank_picture() -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    picture = Image.new("RGB", SIZE, PAPER)
-    return picture, ImageDraw.Draw(picture)
+def _blank_canvas() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    canvas = Image.new("RGB", SIZE, PAPER)
+    return canvas, ImageDraw.Draw(canvas)

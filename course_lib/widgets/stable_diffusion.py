@@ -51,33 +51,33 @@ class TokenizerDemo(widgets.VBox):
         paragraphs = []
         for name, tokenizer in self._tokenizers.items():
             ids = tokenizer.tokenize(typed)
-            capacity = tokenizer.length - 2  # without start and end
+            capacity = tokenizer.length - 2  # without the start and end tokens
             text = f"{html.escape(name)}: {len(ids)} tokens of at most {capacity}"
             if len(ids) > capacity:
-                text += f"; the last {len(ids) - capacity} are cut off"
+                text += f"; the last {len(ids) - capacity} are truncated"
             boxes = _token_boxes(tokenizer, ids, capacity)
             paragraphs.append(f'<p style="margin:0.8em 0 0.2em">{text}</p>{boxes}')
         self.boxes.value = "".join(paragraphs)
 
 
 def _token_boxes(tokenizer: Tokenizer, ids: list[int], capacity: int) -> str:
-    """Tokens as boxes in HTML; those beyond the capacity are dashed and without colour."""
+    """Tokens as HTML boxes; truncated tokens have a dashed border and no colour."""
     boxes = []
     for index, (piece, token_id) in enumerate(zip(tokenizer.pieces(ids), ids, strict=True)):
         text = html.escape(piece_text(piece).replace(" ", "·"))
-        background, line = TOKEN_COLOURS[index % len(TOKEN_COLOURS)], "solid"
+        background, border = TOKEN_COLOURS[index % len(TOKEN_COLOURS)], "solid"
         if index >= capacity:
-            background, line = PAPER, "dashed"
+            background, border = PAPER, "dashed"
         style = (
             "display:inline-block;margin:2px;padding:2px 6px;text-align:center;"
-            f"border:1px {line} {MUTED};background:{background};color:{INK}"
+            f"border:1px {border} {MUTED};background:{background};color:{INK}"
         )
         boxes.append(f'<span style="{style}">{text}<br><small>{token_id}</small></span>')
     return f"<div>{''.join(boxes)}</div>"
 
 
 def tokenizer_demo(tokenizers: Mapping[str, Tokenizer]) -> None:
-    """Show :class:`TokenizerDemo`; with its argument."""
+    """Show :class:`TokenizerDemo`, which documents the argument."""
     widget = TokenizerDemo(tokenizers)
     figure = token_boxes(next(iter(tokenizers.values())), [widget.text.value])
     image = figure_png(figure)
@@ -90,7 +90,7 @@ class WordMaps(widgets.VBox):
     """Controls for a word and a sampling step, and the word's attention map in that step.
 
     Args:
-        record: a picture and its attention maps.
+        record: an image and its attention maps.
     """
 
     def __init__(self, record: AttentionRecord) -> None:
@@ -123,7 +123,7 @@ class WordMaps(widgets.VBox):
         step, word = self.step.value, piece_text(self.word.value.strip())
         weights = self._maps[step][self.word.value]
         images = {
-            "the picture": self._record.image,
+            "the image": self._record.image,
             f"“{word}”, t = {self._record.timesteps[step]}": _to_rgb(weights),
         }
         self.picture.value = jpeg_bytes(titled_images(images, _SIDE))
@@ -135,20 +135,20 @@ class WordMaps(widgets.VBox):
 
 
 def word_maps(record: AttentionRecord) -> None:
-    """Show :class:`WordMaps`; with its argument."""
+    """Show :class:`WordMaps`, which documents the argument."""
     widget = WordMaps(record)
-    alt = "A picture, and next to it the attention map of a word, from dark blue to bright yellow."
+    alt = "An image, and next to it the attention map of a word, from dark blue to bright yellow."
     caption = "One word in one step: bright where it has the highest weight."
     show_widget(widget, widget.picture.value, alt, caption, "image/jpeg")
 
 
 class GuidanceSlider(widgets.VBox):
-    """Controls for prompt, guidance and seed; the generated picture and the judge's verdict.
+    """Controls for prompt, guidance and seed; the generated image and the judge's classification.
 
     Args:
-        model: generates the pictures.
-        judge: names the object and the colour in them.
-        steps: of the sampler.
+        model: generates the images.
+        judge: classifies their object and colour.
+        steps: sampling steps.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class GuidanceSlider(widgets.VBox):
             widgets.Dropdown(options=list(COLOURS), value="purple", description="background"),
             "background colour",
         )
-        # They update when released, because generation is slower than dragging.
+        # The sliders update on release, because generation is too slow to follow dragging.
         self.guidance = add_tooltip(
             widgets.FloatSlider(
                 text_to_image.GUIDANCE,
@@ -208,15 +208,15 @@ class GuidanceSlider(widgets.VBox):
 
 
 def guidance_slider(model: StableDiffusion, judge: Judge, steps: int = text_to_image.STEPS) -> None:
-    """Show :class:`GuidanceSlider`; with its arguments."""
+    """Show :class:`GuidanceSlider`, which documents the arguments."""
     widget = GuidanceSlider(model, judge, steps)
-    alt = f"A picture generated for the prompt “{make_caption('fox', 'purple')}”."
+    alt = f"An image generated for the prompt “{make_caption('fox', 'purple')}”."
     caption = f"The result for the prompt at guidance {text_to_image.GUIDANCE:g}."
     show_widget(widget, widget.picture.value, alt, caption, "image/jpeg")
 
 
 def _to_rgb(weights: Float[Tensor, "rows columns"]) -> Float[Tensor, "3 rows columns"]:
-    """A map in colours, scaled from its lowest to its highest value."""
+    """An attention map in colours, scaled from its lowest to its highest value."""
     low, high = float(weights.min()), float(weights.max())
     scaled = (weights - low) / (high - low) if high - low > 1e-9 else torch.zeros_like(weights)
     rgb = plt.get_cmap("cividis")(scaled.numpy())[..., :3].astype(np.float32)

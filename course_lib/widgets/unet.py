@@ -1,4 +1,4 @@
-"""The widgets of lesson 5: a U-Net that is built and drawn anew, and surgery on its skips."""
+"""The widgets of lesson 5: a builder of U-Nets, and surgery on skip connections."""
 
 import io
 from functools import lru_cache
@@ -57,8 +57,8 @@ class RenderedUNet(NamedTuple):
 class UNetBuilder(widgets.VBox):
     """Controls for a U-Net's depth, width, convolutions and skip connections, and its drawing.
 
-    The networks live on torch's ``meta`` device, where they have shapes but no values, so even a
-    large one costs nothing.
+    The networks are on torch's ``meta`` device, where tensors have shapes but no values, so even a
+    large network takes no memory.
     """
 
     def __init__(self) -> None:
@@ -93,8 +93,8 @@ def unet_builder() -> None:
     """Show :class:`UNetBuilder`, initially with the paper's U-Net."""
     widget = UNetBuilder()
     alt = (
-        "A U-Net drawn as a U: boxes for its maps, arrows for convolutions, pooling, upsampling "
-        "and copies."
+        "A U-Net drawn as a U: boxes for its feature maps, arrows for convolutions, pooling, "
+        "upsampling and copies."
     )
     caption = "Numbers above the boxes are channels, numbers below are sides in pixels."
     show_widget(widget, widget.picture.value, alt, caption)
@@ -127,18 +127,18 @@ def _describe(operations: list[Operation]) -> str:
     _, in_height, in_width = operations[0].input_shape
     _, out_height, out_width = operations[-1].output_shape
     channels, height, width = down[-1].output_shape
-    # Of a value in the middle, so that the border cuts off nothing.
+    # For a value in the middle, whose receptive field the border truncates least.
     field = len(receptive_rows(down, height // 2))
-    total = sum(operation.parameters for operation in operations)
+    parameters = sum(operation.parameters for operation in operations)
     bottleneck = sum(
         operation.parameters for operation in down if operation.name.startswith("bottleneck")
     )
     copies = sum(operation.kind == COPY for operation in operations)
     return (
         f"Input {in_height} × {in_width} pixels, output {out_height} × {out_width}. "
-        f"{total:,} parameters, {bottleneck / total:.0%} of them in the bottleneck. Its maps are "
-        f"{channels} × {height} × {width}; the receptive field of each value is {field} × {field} "
-        f"pixels. Skip connections: {copies}."
+        f"{parameters:,} parameters, {bottleneck / parameters:.0%} of them in the bottleneck. Its "
+        f"feature maps are {channels} × {height} × {width}; the receptive field of each value is "
+        f"{field} × {field} pixels. Skip connections: {copies}."
     )
 
 
@@ -146,12 +146,12 @@ SURGERY = ("its own map", "zeros", "the other scene's map")
 
 
 class SkipSurgery(widgets.VBox):
-    """A control for each skip connection of a trained U-Net, and what the network then predicts.
+    """A control for each skip connection of a trained U-Net, and the network's new prediction.
 
     Args:
         model: a trained U-Net, on the CPU, in eval mode.
-        scene: what the model segments.
-        other: a scene of the same size, whose maps a skip connection can carry.
+        scene: the scene to segment.
+        other: a scene of the same size, whose feature maps a skip connection can carry.
     """
 
     def __init__(self, model: UNet, scene: Scene, other: Scene) -> None:
@@ -161,7 +161,7 @@ class SkipSurgery(widgets.VBox):
         self.levels = [
             add_tooltip(
                 widgets.Dropdown(options=SURGERY, description=f"level {level}"),
-                f"what the skip connection of level {level} carries; 0 is the finest",
+                f"what the skip connection of level {level} carries; 0 has the highest resolution",
             )
             for level in range(model.depth)
         ]
@@ -178,26 +178,26 @@ class SkipSurgery(widgets.VBox):
 
     def _update(self, change: object = None) -> None:
         with one_thread():
-            scores = run_with_edited_skips(self._model, self._scene.image[None], self._edit)
-        prediction = scores.argmax(1)[0]
-        right = float((prediction == self._scene.semantic).float().mean())
+            logits = run_with_edited_skips(self._model, self._scene.image[None], self._edit)
+        prediction = logits.argmax(1)[0]
+        accuracy = float((prediction == self._scene.semantic).float().mean())
         predictions = {"with these skips": prediction}
-        captions = {"with these skips": f"{right:.1%} of the pixels right"}
+        captions = {"with these skips": f"{accuracy:.1%} of the pixels right"}
         figure = compare_segmentations(self._scene, predictions, captions)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_DPI)
         plt.close(figure)
         self.picture.value = buffer.getvalue()
-        carried = ", ".join(f"level {n}: {box.value}" for n, box in enumerate(self.levels))
-        self.message.value = f"{right:.1%} of the pixels are right. {carried}."
+        carried = ", ".join(f"level {level}: {box.value}" for level, box in enumerate(self.levels))
+        self.message.value = f"{accuracy:.1%} of the pixels are right. {carried}."
 
 
 def skip_surgery(model: UNet, scene: Scene, other: Scene) -> None:
-    """Show :class:`SkipSurgery`; with its arguments."""
+    """Show :class:`SkipSurgery`, which documents the arguments."""
     widget = SkipSurgery(model, scene, other)
     alt = (
         "A scene, its ground truth, the network's prediction, and its wrong pixels in black. "
-        "Initially every skip connection carries its own map."
+        "Initially every skip connection carries its own feature map."
     )
     caption = "What the trained network predicts when its skip connections carry something else."
     show_widget(widget, widget.picture.value, alt, caption)

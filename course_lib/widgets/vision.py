@@ -24,12 +24,12 @@ from course_lib.widgets import add_tooltip, control_row, picture_widget, show_wi
 from course_lib.widgets.vision_tiles import TILE, draw_tiles, scene_position
 
 _LIGHT = Light(direction=60.0, falloff=0.2, shadow=0.4)
-_REDRAW_DELAY = 0.02  # seconds in which changes are collected before one redraw
+_REDRAW_DELAY = 0.02  # seconds in which changes are coalesced into one redraw
 # Lowest, highest, step, number format, and tooltip.
 _SLIDERS = {
-    "x": (0.1, 0.9, 0.01, ".2f", "horizontal position, as a share of the picture"),
-    "y": (0.1, 0.9, 0.01, ".2f", "vertical position, as a share of the picture"),
-    "size": (0.15, 0.7, 0.01, ".2f", "size of the object, as a share of the picture"),
+    "x": (0.1, 0.9, 0.01, ".2f", "horizontal position, as a share of the image's side"),
+    "y": (0.1, 0.9, 0.01, ".2f", "vertical position, as a share of the image's side"),
+    "size": (0.15, 0.7, 0.01, ".2f", "size of the object, as a share of the image's side"),
     "angle": (-180.0, 180.0, 1.0, ".0f", "rotation in degrees, counter-clockwise"),
 }
 _MOUSE_HINT = (
@@ -79,15 +79,15 @@ class SceneEditor(widgets.VBox):
     """Up to three objects in front of a photo, their controls, and the predictions of five models.
 
     Args:
-        models: all five, as ``predictions.load_models`` returns them.
+        models: all five models, from ``predictions.load_models``.
     """
 
     def __init__(self, models: Mapping[str, nn.Module]) -> None:
         self._models = models
         self._placements = _initial_placements()
-        self._filling = False  # while the program changes the controls
+        self._filling_controls = False  # ignore the changes that _fill_controls makes
         self._redraw_pending = False
-        # Mouse and object positions (x, y, x, y) when the button was pressed.
+        # Mouse position and object position (x, y, x, y) when the button was pressed.
         self._drag_start: tuple[float, float, float, float] | None = None
         # The placements and the photo of the current predictions.
         self._predicted_input: tuple[tuple[Placement, ...], str] | None = None
@@ -139,7 +139,7 @@ class SceneEditor(widgets.VBox):
     def update_object(self, **changes: Any) -> None:
         """Change the selected object's ``name``, ``style``, ``x``, ``y``, ``size`` or ``angle``.
 
-        Numbers are limited to the range of the sliders.
+        Numbers are clamped to the range of the sliders.
         """
         for attribute, value in changes.items():
             if attribute in _SLIDERS:
@@ -150,7 +150,7 @@ class SceneEditor(widgets.VBox):
         self._fill_controls()
 
     def redraw(self) -> None:
-        """Run the models if the scene has changed, and draw the picture."""
+        """Run the models if the scene has changed, and draw the image."""
         self._redraw_pending = False
         start = time.perf_counter()
         model_seconds = 0.0
@@ -163,12 +163,12 @@ class SceneEditor(widgets.VBox):
                 model_seconds = time.perf_counter() - model_start
                 self._predicted_input = model_input
             metrics = evaluate(self.scene, self.predictions)
-            # The scene leaves out hidden objects.
+            # scene.placements omits fully hidden objects.
             placement = self._placements[self.selected.value]
             visible = list(self.scene.placements)
             selected = visible.index(placement) if placement in visible else None
-            picture = draw_tiles(self.scene, self.predictions, metrics, selected)
-            self.picture.value = jpeg_bytes(picture)
+            tiles = draw_tiles(self.scene, self.predictions, metrics, selected)
+            self.picture.value = jpeg_bytes(tiles)
         seconds = time.perf_counter() - start
         self.message.value = (
             f"{_in_words(self.predictions)}<br>{seconds * 1000:.0f} ms for this picture, "
@@ -178,14 +178,14 @@ class SceneEditor(widgets.VBox):
     def _fill_controls(self) -> None:
         """Show the selected object's attributes in the controls."""
         placement = self._placements[self.selected.value]
-        self._filling = True
+        self._filling_controls = True
         self.object_name.value, self.style.value = placement.name, placement.style
         for attribute, slider in self.sliders.items():
             slider.value = getattr(placement, attribute)
-        self._filling = False
+        self._filling_controls = False
 
     def _edit(self, change: object = None) -> None:
-        if not self._filling:
+        if not self._filling_controls:
             values = {attribute: slider.value for attribute, slider in self.sliders.items()}
             self.update_object(name=self.object_name.value, style=self.style.value, **values)
             self._request_redraw()
@@ -196,7 +196,7 @@ class SceneEditor(widgets.VBox):
         self._request_redraw()
 
     def _request_redraw(self, change: object = None) -> None:
-        """Redraw soon, once for all changes until then; immediately without an event loop."""
+        """Schedule one redraw for all changes until then; without an event loop, redraw now."""
         if self._redraw_pending:
             return
         try:
@@ -208,7 +208,7 @@ class SceneEditor(widgets.VBox):
             loop.call_later(_REDRAW_DELAY, self.redraw)
 
     def _watch_mouse(self) -> Any:
-        """Watch the mouse on the picture if ipyevents is installed; otherwise return None."""
+        """Watch the mouse on the image if ipyevents is installed; otherwise return None."""
         try:
             from ipyevents import Event
         except ImportError:
@@ -223,7 +223,7 @@ class SceneEditor(widgets.VBox):
         return events
 
     def on_mouse(self, event: Mapping[str, Any]) -> None:
-        """Handle a mouse event on the picture: dragging moves, the wheel resizes or rotates.
+        """Handle a mouse event on the image: dragging moves, the wheel resizes or rotates.
 
         Args:
             event: from ipyevents: ``type``, ``dataX`` and ``dataY`` in pixels of the image,
@@ -251,7 +251,7 @@ class SceneEditor(widgets.VBox):
             self._drag_start = None
 
     def _select_at(self, x: float, y: float) -> None:
-        """Select the object that is visible at a position, if there is one."""
+        """Select the object that is visible at a position, if any."""
         height, width = self.scene.image.shape[-2:]
         row, column = min(int(y * height), height - 1), min(int(x * width), width - 1)
         hits = self.scene.masks[:, row, column].nonzero().flatten().tolist()
@@ -260,13 +260,13 @@ class SceneEditor(widgets.VBox):
 
 
 def scene_editor(models: Mapping[str, nn.Module]) -> None:
-    """Show :class:`SceneEditor`; with its argument. In grading mode nothing is shown."""
+    """Show :class:`SceneEditor`, which documents the argument; in grading mode, show nothing."""
     if mode() == "grading":
         return
     editor = SceneEditor(models)
     objects = captions.join_names([placement.name for placement in editor.placements()])
     alt = (
-        f"Six pictures of one scene with {objects}: the scene itself, and the predictions of the "
+        f"Six images of one scene with {objects}: the scene itself, and the predictions of the "
         "five models drawn on it."
     )
     caption = "One scene and five predictions, each with its level's own metric."
@@ -289,7 +289,7 @@ def _background(photo: str) -> Float[np.ndarray, "height width 3"]:
 
 
 def _in_words(predictions: Predictions) -> str:
-    """The five predictions as text, for readers who can't see the picture."""
+    """The five predictions as text, for readers who can't see the image."""
     located = predictions.localization
     box = f"a box around {class_name(located.label)} ({located.probability:.0%})"
     boxes = ", ".join(map(class_name, predictions.detections.labels.tolist())) or "nothing"

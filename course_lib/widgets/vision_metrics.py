@@ -1,4 +1,4 @@
-"""The sliders of lesson 3: the threshold of suppression, and that of a detector's score."""
+"""The sliders of lesson 3: the IoU threshold of suppression, and a detector's score threshold."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,8 +24,8 @@ class SuppressionExplorer(widgets.VBox):
     """A slider for the IoU above which a box is suppressed, and the boxes that remain.
 
     Args:
-        scene: what the detector got.
-        detections: without suppression.
+        scene: its image is the detector's input.
+        detections: the detections before suppression.
         suppress: ``suppress(boxes, scores, iou_threshold)`` returns the indices of the kept boxes,
             as the exercise asks for; it is called for each class.
     """
@@ -49,9 +49,9 @@ class SuppressionExplorer(widgets.VBox):
         labels, scores, boxes = self._detections
         kept: list[int] = []
         for label in labels.unique().tolist():
-            own = (labels == label).nonzero().flatten()
-            chosen = self._suppress(boxes[own], scores[own], self.threshold.value)
-            kept += own[list(map(int, chosen))].tolist()
+            members = (labels == label).nonzero().flatten()
+            remaining = self._suppress(boxes[members], scores[members], self.threshold.value)
+            kept += members[list(map(int, remaining))].tolist()
         return kept
 
     def _update(self, change: object = None) -> None:
@@ -73,7 +73,7 @@ class SuppressionExplorer(widgets.VBox):
 
 
 def suppression_explorer(scene: Scene, detections: Detections, suppress: Suppress) -> None:
-    """Show :class:`SuppressionExplorer`; with its arguments."""
+    """Show :class:`SuppressionExplorer`, which documents the arguments."""
     widget = SuppressionExplorer(scene, detections, suppress)
     show_widget(
         widget,
@@ -85,11 +85,11 @@ def suppression_explorer(scene: Scene, detections: Detections, suppress: Suppres
 
 
 class ThresholdExplorer(widgets.VBox):
-    """A slider for the score below which boxes are discarded, and the point that it selects.
+    """A slider for a score threshold, and the point that it selects on the precision-recall curve.
 
     Args:
-        scores: the scores of many boxes, of several scenes together.
-        correct: whether each of them is a true positive.
+        scores: the scores of the boxes of several scenes.
+        correct: whether each box is a true positive.
         objects: the number of objects in these scenes.
     """
 
@@ -98,7 +98,7 @@ class ThresholdExplorer(widgets.VBox):
     ) -> None:
         order = scores.argsort(descending=True)
         self._scores = scores[order].numpy()
-        self._true = np.cumsum(correct[order].numpy())
+        self._true_positives = np.cumsum(correct[order].numpy())
         self._objects = objects
         self.threshold = add_tooltip(
             widgets.FloatSlider(
@@ -113,17 +113,18 @@ class ThresholdExplorer(widgets.VBox):
         super().__init__([self.threshold, self.picture, self.message])
 
     def counts(self) -> tuple[int, int]:
-        """How many boxes remain at the threshold, and how many of them are true positives."""
+        """The number of boxes that remain at the threshold, and of true positives among them."""
         kept = int((self._scores >= self.threshold.value).sum())
-        return kept, int(self._true[kept - 1]) if kept else 0
+        return kept, int(self._true_positives[kept - 1]) if kept else 0
 
     def _update(self, change: object = None) -> None:
-        kept, true = self.counts()
-        precision, recall = true / max(kept, 1), true / self._objects
+        kept, correct = self.counts()
+        precision, recall = correct / max(kept, 1), correct / self._objects
         ranks = np.arange(1, len(self._scores) + 1)
         with course_style():
             figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-            axes.plot(self._true / self._objects, self._true / ranks, color=BLUE)
+            recalls, precisions = self._true_positives / self._objects, self._true_positives / ranks
+            axes.plot(recalls, precisions, color=BLUE)
             axes.plot(recall, precision, "o", color=GREEN, markersize=13, markeredgecolor=INK)
             text = f"score ≥ {self.threshold.value:.2f}"
             axes.annotate(
@@ -135,15 +136,16 @@ class ThresholdExplorer(widgets.VBox):
         self.picture.value = figure_png(figure, dpi=90)
         plt.close(figure)
         self.message.value = (
-            f"{kept} boxes: {true} true and {kept - true} false positives, {self._objects - true} "
-            f"objects missed. Precision {precision:.2f}, recall {recall:.2f}."
+            f"{kept} boxes: {correct} true and {kept - correct} false positives, "
+            f"{self._objects - correct} objects missed. Precision {precision:.2f}, recall "
+            f"{recall:.2f}."
         )
 
 
 def threshold_explorer(
     scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
 ) -> None:
-    """Show :class:`ThresholdExplorer`; with its arguments."""
+    """Show :class:`ThresholdExplorer`, which documents the arguments."""
     widget = ThresholdExplorer(scores, correct, objects)
     show_widget(
         widget,

@@ -1,6 +1,6 @@
-"""The picture of lesson 3's scene editor: a scene and five predictions as tiles, drawn with Pillow.
+"""The image of lesson 3's scene editor: a scene and five predictions as tiles.
 
-Pillow is fast enough to redraw while an object is dragged.
+It is drawn with Pillow, which is fast enough to redraw while an object is dragged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from course_lib.vision.tasks import LEVELS
 
 TILE, GAP, HEADER, FOOTER = 256, 14, 24, 28  # screen pixels
 COLUMNS = 3
-_MIN_PIXELS = 25  # of a class that is labelled
+_MIN_PIXELS = 25  # classes with fewer pixels are not labelled
 _SEMANTIC_RGB = np.array([to_rgb(colour) for colour in SEMANTIC_COLOURS], dtype=np.float32)
 
 
@@ -38,16 +38,16 @@ def draw_tiles(
     metrics: Mapping[str, str | float],
     selected: int | None,
 ) -> Image.Image:
-    """The scene with a frame around the selected object, and the five predictions with metrics.
+    """The scene with the selected object outlined, and the five predictions with metrics.
 
     Args:
-        scene: what the models got.
+        scene: its image is the models' input.
         predictions: of all five models.
         metrics: what ``predictions.evaluate`` returns.
-        selected: index of the object in the scene; None for no frame.
+        selected: index of the object in the scene; None for no outline.
     """
-    picture = Image.new("RGB", (COLUMNS * (TILE + GAP) - GAP, 2 * (HEADER + TILE + FOOTER)), PAPER)
-    pen = ImageDraw.Draw(picture)
+    canvas = Image.new("RGB", (COLUMNS * (TILE + GAP) - GAP, 2 * (HEADER + TILE + FOOTER)), PAPER)
+    draw = ImageDraw.Draw(canvas)
     titles = ["Your scene", *(f"{task.level} · {task.question}" for task in LEVELS.values())]
     footers = [
         f"objects: {len(scene.labels)}",
@@ -62,8 +62,8 @@ def draw_tiles(
         for detection in zip(labels.tolist(), scores.tolist(), boxes, strict=True)
     ]
     box_colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
-    found = predictions.instances
-    mask_colours = matched_colours(scene, found.labels, mask_iou(found.masks, scene.masks))
+    instances = predictions.instances
+    mask_colours = matched_colours(scene, instances.labels, mask_iou(instances.masks, scene.masks))
     localized = predictions.localization
     tiles = (
         _scene_tile(photo, scene, selected),
@@ -75,20 +75,20 @@ def draw_tiles(
     )
     for index, (tile, title, footer) in enumerate(zip(tiles, titles, footers, strict=True)):
         left, top = tile_corner(index)
-        pen.text((left, top - 6), title, fill=INK, font=font(15, bold=True), anchor="ls")
-        picture.paste(tile, (left, top))
-        pen.text((left + TILE / 2, top + TILE + 5), footer, fill=INK, font=font(13), anchor="ma")
-    return picture
+        draw.text((left, top - 6), title, fill=INK, font=font(15, bold=True), anchor="ls")
+        canvas.paste(tile, (left, top))
+        draw.text((left + TILE / 2, top + TILE + 5), footer, fill=INK, font=font(13), anchor="ma")
+    return canvas
 
 
 def tile_corner(index: int) -> tuple[int, int]:
-    """The upper left pixel (x, y) of a tile in the picture."""
+    """The upper left pixel (x, y) of a tile in the image."""
     row, column = divmod(index, COLUMNS)
     return column * (TILE + GAP), row * (HEADER + TILE + FOOTER) + HEADER
 
 
 def scene_position(x: float | int, y: float | int) -> tuple[float, float] | None:
-    """The position in the scene, as a share of its side, of a pixel; None between tiles."""
+    """The scene position, in [0, 1), of a pixel (x, y) of the image; None between tiles."""
     for index in range(1 + len(LEVELS)):
         left, top = tile_corner(index)
         if left <= x < left + TILE and top <= y < top + TILE:
@@ -104,9 +104,9 @@ def _to_tile(pixels: Float[np.ndarray, "height width 3"]) -> Image.Image:
 def _scene_tile(photo: Image.Image, scene: Scene, selected: int | None) -> Image.Image:
     tile = photo.copy()
     if selected is not None:
-        pen, corners = ImageDraw.Draw(tile), _to_tile_pixels(scene.boxes[selected], scene)
-        pen.rectangle(corners, outline=INK, width=3)
-        pen.rectangle(corners, outline=PAPER, width=1)
+        draw, corners = ImageDraw.Draw(tile), _to_tile_pixels(scene.boxes[selected], scene)
+        draw.rectangle(corners, outline=INK, width=3)
+        draw.rectangle(corners, outline=PAPER, width=1)
     return tile
 
 
@@ -127,15 +127,15 @@ def _box_tile(
     photo: Image.Image, detections: Sequence[Localization], colours: Sequence[str], scene: Scene
 ) -> Image.Image:
     tile = photo.copy()
-    pen = ImageDraw.Draw(tile)
+    draw = ImageDraw.Draw(tile)
     boxes = [
         (detection, colour, _to_tile_pixels(detection.box, scene))
         for detection, colour in zip(detections, colours, strict=True)
     ]
     boxes.reverse()  # the most confident on top
     for _, colour, (x0, y0, x1, y1) in boxes:
-        pen.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=INK, width=5)
-        pen.rectangle((x0, y0, x1, y1), outline=colour, width=3)
+        draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=INK, width=5)
+        draw.rectangle((x0, y0, x1, y1), outline=colour, width=3)
     for detection, colour, (x0, y0, x1, _) in boxes:
         text = f"{class_name(detection.label)} {detection.probability:.0%}"
         _draw_tag(tile, (x0 + x1) / 2, y0 - 10 if y0 > 20 else y0 + 10, text, colour)
@@ -176,10 +176,10 @@ def _tag_position(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float]
 def _draw_tag(
     tile: Image.Image, x: float | int, y: float | int, text: str, colour: str, size: int = 13
 ) -> None:
-    """Draw text on a coloured background, centred at a position but inside the tile."""
-    pen, letters = ImageDraw.Draw(tile), font(size, bold=size > 13)
-    half_width, half_height = letters.getlength(text) / 2 + 3, size * 0.65 + 1
+    """Draw text on a coloured background, centred at a position but kept inside the tile."""
+    draw, tag_font = ImageDraw.Draw(tile), font(size, bold=size > 13)
+    half_width, half_height = tag_font.getlength(text) / 2 + 3, size * 0.65 + 1
     x = min(max(x, half_width), TILE - half_width)
     y = min(max(y, half_height), TILE - half_height)
-    pen.rectangle((x - half_width, y - half_height, x + half_width, y + half_height), fill=colour)
-    pen.text((x, y), text, fill=text_colour(colour), font=letters, anchor="mm")
+    draw.rectangle((x - half_width, y - half_height, x + half_width, y + half_height), fill=colour)
+    draw.text((x, y), text, fill=text_colour(colour), font=tag_font, anchor="mm")

@@ -149,7 +149,7 @@ def test_attention_heads_are_labelled_with_tokens(model):
     table = text_self_attention(model.text_encoder, ids)[0][:, :3, :3]
     figure = attention.attention_heads(table, ["<|startoftext|>", "a", "fox"])
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["start", "a", "fox"]
-    with pytest.raises(ValueError, match="one for each token"):
+    with pytest.raises(ValueError, match="one name for each token"):
         attention.attention_heads(table, ["a"])
 
 

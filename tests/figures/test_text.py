@@ -58,7 +58,7 @@ def test_what_the_font_lacks_is_named_by_its_code_point(text, expected):
 
 
 def test_a_long_text_is_cut():
-    assert drawable("a" * 9, most=5) == "aaaa…" and drawable("aaaaa", most=5) == "aaaaa"
+    assert drawable("a" * 9, max_length=5) == "aaaa…" and drawable("aaaaa", max_length=5) == "aaaaa"
 
 
 def texts_of(figure) -> list[str]:

@@ -92,7 +92,7 @@ def test_still_pictures_with_alt_text_are_shown(model, pictures, displayed, monk
     jpeg_blocks()
     latent_walk(model, pictures)
     assert '<img alt="A photo decoded from JPEG' in displayed[1].data
-    assert '<img alt="Four pictures: ' in displayed[3].data
+    assert '<img alt="Four images: ' in displayed[3].data
     monkeypatch.setenv("COURSE_MODE", "grading")
     jpeg_blocks()
     assert len(displayed) == 4

@@ -49,7 +49,7 @@ def test_editor_calls_the_learners_function():
     editor = KernelEditor(record, size=64)
     assert "Your function runs." in editor.message.value
     before = read_picture(editor)
-    editor.numbers[4].value = 3.0
+    editor.weights[4].value = 3.0
     assert kernels[-1][1, 1] == 3 and (read_picture(editor) != before).any()
     assert before.shape == (256, 2 * 256 + 12, 3)
 
@@ -118,9 +118,9 @@ def test_editor_accepts_numpy_outputs():
 
 def test_every_control_has_a_name(patch):
     editor, sliding = KernelEditor(convolve, size=64), SlidingKernel(patch, SOBEL)
-    assert_distinct_names(*editor.numbers, editor.preset, editor.photo)
+    assert_distinct_names(*editor.weights, editor.preset, editor.photo)
     assert_distinct_names(sliding.row, sliding.column)
-    assert len({field.description for field in editor.numbers}) == 9
+    assert len({field.description for field in editor.weights}) == 9
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lesson 7's widgets respond to their controls, and show a static image with alt text."""
+"""Lesson 7's widgets respond to their controls, and show a still picture with alt text."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def test_tokenizer_demo_shows_the_tokens_of_each_tokenizer():
             assert f">{token_id}</small>" in widget.boxes.value
     widget.text.value = "a b c d e"
     assert "full: 5 tokens of at most 75<" in widget.boxes.value
-    assert "short: 5 tokens of at most 3; the last 2 are cut off" in widget.boxes.value
+    assert "short: 5 tokens of at most 3; the last 2 are truncated" in widget.boxes.value
     assert widget.boxes.value.count("dashed") == 2
     widget.text.value = ""
     assert "full: 0 tokens" in widget.boxes.value
@@ -102,8 +102,8 @@ def test_still_pictures_with_alt_text_are_shown(model, judge, record, displayed,
     word_maps(record)
     guidance_slider(model, judge, steps=2)
     assert '<img alt="The prompt “a red fox' in displayed[1].data
-    assert '<img alt="A picture, and next to it the attention map' in displayed[3].data
-    assert '<img alt="A picture generated for' in displayed[5].data
+    assert '<img alt="An image, and next to it the attention map' in displayed[3].data
+    assert '<img alt="An image generated for' in displayed[5].data
     monkeypatch.setenv("COURSE_MODE", "grading")
     word_maps(record)
     assert len(displayed) == 6

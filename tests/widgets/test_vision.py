@@ -195,7 +195,7 @@ def _descendants(box) -> list:
 
 def test_a_still_picture_with_alt_text_is_shown(models, displayed, monkeypatch):
     widgets.scene_editor(models)
-    assert '<img alt="Six pictures of one scene with ' in displayed[1].data
+    assert '<img alt="Six images of one scene with ' in displayed[1].data
     monkeypatch.setenv("COURSE_MODE", "grading")
     widgets.scene_editor(models)
     assert len(displayed) == 2

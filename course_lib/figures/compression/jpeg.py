@@ -55,15 +55,15 @@ def dct_basis() -> Figure:
     with course_style():
         figure, axes = plt.subplots(figsize=(6, 6.2), layout="constrained")
         gap, side = 2, jpeg.BLOCK + 2
-        sheet = np.full((jpeg.BLOCK * side - gap,) * 2, np.nan)
+        canvas = np.full((jpeg.BLOCK * side - gap,) * 2, np.nan)
         for down, across in np.ndindex(jpeg.BLOCK, jpeg.BLOCK):
             basis = torch.outer(rows[down], rows[across]).numpy()
-            sheet[down * side : down * side + 8, across * side : across * side + 8] = (
+            canvas[down * side : down * side + 8, across * side : across * side + 8] = (
                 basis / np.abs(basis).max()
             )
-        # The first one is constant: pure white would be invisible on the white background.
-        pixels = plt.get_cmap("gray")(0.5 + sheet / 2.3)
-        pixels[np.isnan(sheet)] = 1
+        # The first function is constant: pure white would be invisible on the white background.
+        pixels = plt.get_cmap("gray")(0.5 + canvas / 2.3)
+        pixels[np.isnan(canvas)] = 1
         axes.imshow(pixels)
         ticks = np.arange(jpeg.BLOCK) * side + 3.5
         axes.set_xticks(ticks, range(jpeg.BLOCK))
@@ -90,7 +90,7 @@ def dct_reconstruction(
     Args:
         block: the pixels.
         counts: how many coefficients to use in each panel, diagonal by diagonal.
-        photo: where the block is from; it is drawn first, with a frame around the block.
+        photo: contains the block; it is drawn first, with an outline at 8 pixels from the block.
         position: row and column of the block in the photo, counted in blocks.
 
     Raises:
@@ -109,12 +109,12 @@ def dct_reconstruction(
             axes = figure.add_subplot(grid[:, :2])
             draw_image(axes, photo)
             row, column = position
-            frame = (8 * column - 8, 8 * row - 8)
-            axes.add_patch(Rectangle(frame, 24, 24, fill=False, edgecolor=ORANGE, linewidth=2.5))
+            corner = (8 * column - 8, 8 * row - 8)
+            axes.add_patch(Rectangle(corner, 24, 24, fill=False, edgecolor=ORANGE, linewidth=2.5))
             axes.set_title("the photo, and the block")
-        places = [grid[index // 4, 2 + index % 4] for index in range(len(counts) + 1)]
-        for place, title, count in zip(places, [*titles, "the block"], [*counts, 0], strict=True):
-            axes = figure.add_subplot(place)
+        cells = [grid[index // 4, 2 + index % 4] for index in range(len(counts) + 1)]
+        for cell, title, count in zip(cells, [*titles, "the block"], [*counts, 0], strict=True):
+            axes = figure.add_subplot(cell)
             lowest = torch.zeros(64)
             lowest[order[:count]] = coefficients.flatten()[order[:count]]
             shown = jpeg.inverse_dct(lowest.view(8, 8)) if count else block
@@ -139,8 +139,8 @@ def block_tables(image: Image, row: int, column: int, quality: int) -> Figure:
     blocks = jpeg.to_blocks(jpeg.to_planes(image)[_LUMA] + 128)
     if not (0 <= row < blocks.shape[0] and 0 <= column < blocks.shape[1]):
         raise ValueError(
-            f"Block ({row}, {column}): there are {blocks.shape[0]} rows of {blocks.shape[1]} "
-            "blocks."
+            f"There is no block ({row}, {column}): choose one of the {blocks.shape[0]} rows of "
+            f"{blocks.shape[1]} blocks, counted from 0."
         )
     pixels = blocks[row, column]
     coefficients = jpeg.dct(pixels - 128)
@@ -171,8 +171,8 @@ def _draw_table(
         axes: where to draw.
         values: the numbers.
         title: of the table.
-        colouring: "grey" for pixels, "plain", or the limit of the diverging colours, where 0 means
-            the largest number except the first.
+        colouring: "grey" for pixels, "plain", or the limit of the diverging colours; 0 sets it to
+            the largest AC coefficient.
     """
     numbers = values.numpy()
     if colouring == "grey":
@@ -245,13 +245,13 @@ def _draw_caption(axes: Axes, text: str) -> None:
 def compare_with_pillow(ours: Image, theirs: Image, times: int = 40, rounding: int = 2) -> Figure:
     """The course's JPEG, Pillow's JPEG, and their amplified difference.
 
-    Decoded planes and pixels are rounded, which changes pixels by a level or two; the picture of
-    the difference leaves that out, and shows what comes from different coefficients.
+    Rounding decoded planes and pixels changes values by one or two levels. The difference image
+    omits such small differences, and so shows the effect of different coefficients.
 
     Args:
         ours: decoded, in [0, 1]; compared after rounding to 8 bits.
         theirs: the same image decoded from Pillow's file.
-        times: how much the difference is amplified.
+        times: the factor by which the difference is amplified.
         rounding: pixels that differ by at most this many levels, of 255, are drawn as equal.
     """
     difference = to_uint8(ours).astype(int) - to_uint8(theirs)

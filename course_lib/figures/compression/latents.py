@@ -1,4 +1,4 @@
-"""The figures of lesson 4 about codes: galleries, principal components and latents."""
+"""The figures of lesson 4 about PCA and latents, and galleries of images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -39,8 +39,8 @@ def gallery(
     counts |= {len(columns)} if columns else set()
     if len(counts) != 1 or counts == {0}:
         raise ValueError(
-            f"Rows, columns and notes of {sorted(counts)}: give the same number of each, and at "
-            "least one."
+            f"Rows, columns and notes have lengths {sorted(counts)}: give the same number of each, "
+            "and at least one."
         )
     (count,) = counts
     first = next(iter(rows.values()))[0]
@@ -84,7 +84,7 @@ def principal_components(pca: BlockPCA) -> Figure:
     """The mean block, and each component added to grey and subtracted from it.
 
     Args:
-        pca: with a few components; the share of the variance is written above each.
+        pca: with a few components; each is titled with its explained variance ratio.
     """
     count = len(pca.components)
     with course_style():
@@ -107,12 +107,12 @@ def principal_components(pca: BlockPCA) -> Figure:
 
 
 def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.0) -> Figure:
-    """An image, its latent's channels as maps, and the image decoded after changing one channel.
+    """An image, the channels of its latent, and the images decoded after changing one channel.
 
     Args:
         model: the autoencoder.
         image: in [0, 1].
-        change: what is added to the channel, in standard deviations of the channel in this latent.
+        change: added to and subtracted from the channel, in units of its std in this latent.
     """
     latents = encode(model, image)
     std = latents.std((1, 2))
@@ -122,7 +122,7 @@ def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.
             3, count + 1, figsize=(11, 3 * 11 / (count + 1) + 0.5), layout="constrained"
         )
         draw_image(panels[0, 0], image)
-        panels[0, 0].set_title("the picture")
+        panels[0, 0].set_title("the image")
         draw_image(panels[1, 0], decode(model, latents))
         panels[1, 0].set_title("decoded")
         panels[2, 0].axis("off")
@@ -142,11 +142,11 @@ def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.
 
 
 def latent_histograms(posterior: DiagonalGaussian) -> Figure:
-    """Histograms of the means and of the standard deviations that an encoder gives.
+    """Histograms of the means and of the standard deviations of an encoder's posterior.
 
     Args:
-        posterior: of one or more images; there is one line for each latent channel, with the
-            spread of its means, and the mean of its standard deviations, in the legends.
+        posterior: of one or more images. Each latent channel is a line; the legends give the
+            standard deviation of its means, and the mean of its standard deviations.
     """
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")

@@ -33,8 +33,8 @@ class Stage(NamedTuple):
 def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
     """Record the output shapes of the model's modules for one image, in running order.
 
-    A copy of the model runs on the device ``meta``, where tensors have shapes but no values: even
-    the largest model needs no time and no memory.
+    A copy of the model runs on the device ``meta``, where tensors have shapes but no values, so the
+    forward pass takes almost no time and memory.
 
     Args:
         model: on any device; it is left unchanged.
@@ -132,5 +132,5 @@ def _draw_row(axes: Axes, stages: list[Stage], middle: float, size: int) -> None
 
 
 def _height(shape: tuple[int, ...], size: int) -> float:
-    # The square root keeps coarse maps visible.
+    # The square root keeps low-resolution feature maps visible.
     return _IMAGE_HEIGHT * (shape[-2] / size) ** 0.5

@@ -1,4 +1,4 @@
-"""The figures of lesson 2 about kernels. Their numbers are computed by the kernels they show."""
+"""The figures of lesson 2 about kernels; their numbers are computed with the kernels shown."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -46,7 +46,7 @@ def draw_number_grid(
         signed: whether to use the diverging colours, with white at zero.
         size: font size of the numbers, in points; 0 writes none.
         digits: after the decimal point; 0 writes numbers in their shortest form.
-        limit: the value of the strongest colour; by default the largest of ``values``.
+        limit: the absolute value with the strongest colour; by default the largest of ``values``.
     """
     limit = float(np.abs(values).max()) if limit is None else limit
     # The darkest colours are left out, or dark text would be illegible on them.
@@ -71,7 +71,7 @@ def format_number(number: str) -> str:
 
 
 def sum_of_products(window: Tensor, kernel: Tensor) -> str:
-    """The sum that gives one output pixel as text: a line per kernel row, without zero weights."""
+    """One output pixel's sum of products as text: a line per kernel row, zero weights omitted."""
     lines = []
     for pixels, weights in zip(window.tolist(), kernel.tolist(), strict=True):
         terms = [
@@ -89,8 +89,8 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
     Args:
         image: in [0, 1], about 8x10 so that its numbers are legible.
         kernel: smaller than the image.
-        row: of the output pixel that is being computed.
-        column: of the same pixel.
+        row: the row of the output pixel to compute.
+        column: its column.
 
     Raises:
         ValueError: if there is no such output pixel.
@@ -99,7 +99,8 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
     output = conv2d(image[None, None], kernel[None, None])[0, 0]
     if not (0 <= row < output.shape[0] and 0 <= column < output.shape[1]):
         raise ValueError(
-            f"Output pixel ({row}, {column}) is outside the output of {tuple(output.shape)}."
+            f"Output pixel ({row}, {column}) is outside the output of {tuple(output.shape)}: "
+            "choose a smaller row or column, from 0."
         )
     window = image[row : row + height, column : column + width]
     with course_style():
@@ -117,8 +118,8 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
         panels["kernel"].set_title("kernel")
         _draw_partial_output(panels["output"], output, row * output.shape[1] + column + 1)
         panels["output"].set_title("output so far")
-        _draw_frame(panels["image"], column, row, width, height, ORANGE)
-        _draw_frame(panels["output"], column, row, 1, 1, GREEN)
+        _draw_outline(panels["image"], column, row, width, height, ORANGE)
+        _draw_outline(panels["output"], column, row, 1, 1, GREEN)
         value = format_number(f"{output[row, column]:.2f}")
         text = f"   {sum_of_products(window, kernel)}\n = {value}"
         heading = f"output pixel (row {row}, column {column})"
@@ -133,7 +134,7 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
 def _draw_weights(axes: Axes, kernel: Kernel, top: int, left: int) -> None:
     """Write each weight of a kernel below the pixel that it multiplies."""
     for row, column in np.ndindex(*kernel.shape):
-        text = format_number(f"×{kernel[row, column]:g}".lstrip("×"))
+        text = format_number(f"{kernel[row, column]:g}")
         axes.text(
             left + column,
             top + row + 0.32,
@@ -148,9 +149,9 @@ def _draw_weights(axes: Axes, kernel: Kernel, top: int, left: int) -> None:
 
 
 def _draw_partial_output(axes: Axes, output: Grey, count: int) -> None:
-    """Draw an output of which only the first ``count`` pixels have been computed.
+    """Draw only the first ``count`` pixels of an output.
 
-    The colours are those of the whole output, so that a value has the same colour at every step.
+    The whole output sets the colour scale, so that a value has the same colour at every step.
     """
     partial = output.clone()
     partial.view(-1)[count:] = 0
@@ -161,7 +162,7 @@ def _draw_partial_output(axes: Axes, output: Grey, count: int) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=8.5)
 
 
-def _draw_frame(
+def _draw_outline(
     axes: Axes,
     left: int,
     top: int,
@@ -269,7 +270,7 @@ def row_profile(photo: Grey, kernel: Kernel, row: int, columns: slice) -> Figure
     Args:
         photo: in [0, 1].
         kernel: 3x3.
-        row: the row of the photo, not at its border.
+        row: the row of the photo, at least 6 rows from the border.
         columns: the part of the row to show.
     """
     response = conv2d(photo[None, None], kernel[None, None], padding=1)[0, 0, row, columns].numpy()
@@ -337,10 +338,10 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
     """Where the kernel is applied: a dot at its centre for each output pixel.
 
     Args:
-        settings: (image size, kernel size, stride, padding) of each panel. A pixel has the same
-            size in all of them.
+        settings: (image size, kernel size, stride, padding) of each panel. All panels have the
+            same scale.
     """
-    reach = max(size + 2 * padding for size, _, _, padding in settings) / 2 + 0.2
+    half = max(size + 2 * padding for size, _, _, padding in settings) / 2 + 0.2
     cells = LinearSegmentedColormap.from_list("cells", [SKY, PAPER])
     with course_style():
         figure, panels = plt.subplots(
@@ -368,11 +369,11 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
             y: np.ndarray
             x, y = np.meshgrid(centres, centres)
             axes.plot(x.ravel(), y.ravel(), "o", color=GREEN, markersize=6)
-            _draw_frame(axes, 0, 0, kernel, kernel, ORANGE)
+            _draw_outline(axes, 0, 0, kernel, kernel, ORANGE)
             if count > 1:
-                _draw_frame(axes, stride, 0, kernel, kernel, ORANGE, linewidth=1.5)
+                _draw_outline(axes, stride, 0, kernel, kernel, ORANGE, linewidth=1.5)
             middle = (len(padded) - 1) / 2
-            axes.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
+            axes.set(xlim=(middle - half, middle + half), ylim=(middle + half, middle - half))
             axes.spines[:].set_visible(False)
             axes.set_title(
                 f"kernel {kernel}x{kernel}, stride {stride},\n"

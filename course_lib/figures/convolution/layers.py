@@ -36,10 +36,10 @@ _LEVEL_HEIGHT = 1.5  # of a layer in the drawing of a receptive field
 
 @torch.no_grad()
 def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width"]) -> Figure:
-    """A real layer as a table of kernels: input channels are columns, output channels rows.
+    """A layer as a table of its kernels: input channels are columns, output channels rows.
 
     Args:
-        layer: few channels in and out, so that the numbers are legible.
+        layer: with few input and output channels, so that the numbers are legible.
         image: in [0, 1], with as many channels as the layer takes.
     """
     out_channels, in_channels = layer.weight.shape[:2]
@@ -126,7 +126,7 @@ def _draw_cross_section(axes: Axes, layers: Sequence[tuple[int, int]], pixels: i
         count = (len(below) - kernel) // stride + 1
         centres = [below[start * stride : start * stride + kernel].mean() for start in range(count)]
         positions.append(np.array(centres))
-    fields = [{len(positions[-1]) // 2}]  # of each level, from the input to the output
+    fields = [{len(positions[-1]) // 2}]  # receptive field of each level, input first
     for kernel, stride in reversed(layers):
         fields.insert(0, {index * stride + step for index in fields[0] for step in range(kernel)})
     for level, (xs, field) in enumerate(zip(positions, fields, strict=True)):
@@ -200,7 +200,7 @@ def compare_kernels(
     Args:
         photo: grey, in [0, 1]; a learned kernel of three channels gets it as red, green and blue.
         pairs: by direction, the two kernels.
-        crop: top, left and side of the part of the responses that is shown, enlarged.
+        crop: top, left and side of the crop of the responses, which is shown enlarged.
     """
     with course_style():
         figure, table = plt.subplots(
@@ -227,7 +227,7 @@ def compare_kernels(
 
 
 def _crop(image: Grey, top: int, left: int, side: int) -> Grey:
-    """A square part of an image, moved or reduced where it does not fit."""
+    """A square crop of an image, shifted or shrunk where it does not fit."""
     height, width = image.shape
     top, left = min(top, max(height - side, 0)), min(left, max(width - side, 0))
     return image[top : top + side, left : left + side]
@@ -238,7 +238,7 @@ def im2col_diagram(
     columns: Float[Tensor, "window positions"],
     kernel: Float[Tensor, "side side"],
 ) -> Figure:
-    """An image, its im2col matrix, and kernel times matrix, each window in a colour of its own.
+    """An image, its im2col matrix, and kernel times matrix, each window in its own colour.
 
     Args:
         image: 4x4, of small whole numbers.
@@ -248,7 +248,7 @@ def im2col_diagram(
     colours = (INK, GREEN, PURPLE, "#B37700")  # red and blue are signs in this lesson
     height, positions = columns.shape
     row = kernel.reshape(1, -1)
-    middle = height - 3  # the row and the product stand at this height, below the image
+    middle = height - 3  # the y coordinate of the row and the product, below the image
     matrix_left = height + 1
     product_left = matrix_left + positions + 1
     with course_style():
@@ -262,15 +262,16 @@ def im2col_diagram(
             axes.text(x, middle + 0.5, sign, ha="center", va="center", fontsize=18, color=INK)
         for index, colour in enumerate(colours):
             top, left = divmod(index, image.shape[1] - kernel.shape[1] + 1)
-            inset = 0.05 + 0.07 * index  # so that the four frames don't cover each other
+            inset = 0.05 + 0.07 * index  # so that the four outlines don't overlap
             size = kernel.shape[0] - 2 * inset
-            for corner, width, tall in (
+            for corner, outline_width, outline_height in (
                 ((left + inset, top + inset), size, size),
                 ((matrix_left + index + 0.08, 0.06), 0.84, height - 0.12),
                 ((product_left + index + 0.08, middle + 0.06), 0.84, 0.88),
             ):
-                frame = Rectangle(corner, width, tall, fill=False, edgecolor=colour, linewidth=2.6)
-                axes.add_patch(frame)
+                outline = Rectangle(corner, outline_width, outline_height, fill=False)
+                outline.set(edgecolor=colour, linewidth=2.6)
+                axes.add_patch(outline)
         axes.set(xlim=(-0.1, product_left + positions + 0.1), ylim=(height + 0.1, -1.2))
         axes.set_aspect("equal")
         axes.axis("off")
@@ -285,22 +286,22 @@ def _draw_cells(
     title: str,
     colours: Sequence[str] = (),
 ) -> None:
-    """A small matrix as cells of side 1, in a drawing whose y axis points down."""
+    """Draw a small matrix as cells of side 1, on axes whose y axis points down."""
     for row, column in np.ndindex(*values.shape):
         cell = Rectangle((left + column, top + row), 1, 1, fill=False, edgecolor=FAINT)
         axes.add_patch(cell)
         text = f"{values[row, column]:g}".replace("-", "−")
         colour = colours[column] if colours else INK
-        place = (left + column + 0.5, top + row + 0.5)
-        axes.text(*place, text, ha="center", va="center", color=colour, fontsize=13)
+        centre = (left + column + 0.5, top + row + 0.5)
+        axes.text(*centre, text, ha="center", va="center", color=colour, fontsize=13)
     axes.text(left, top - 0.15, title, ha="left", va="bottom", fontsize=11, weight="bold")
 
 
 def activation_and_pooling(stages: Mapping[str, Float[Tensor, "height width"]]) -> Figure:
-    """Feature maps after each of several steps, with their sizes; signed maps in two colours.
+    """A photo and the feature maps after each of several steps, with their sizes.
 
     Args:
-        stages: by the name of the step; the first is a photo in [0, 1].
+        stages: by the name of the step; the first is a photo in [0, 1], the others are signed.
     """
     with course_style():
         figure, panels = plt.subplots(

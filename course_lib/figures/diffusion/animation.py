@@ -12,7 +12,7 @@ from course_lib.figures.images import titled_images
 
 
 def gif_bytes(frames: Sequence[Frame], milliseconds: int = 220, hold: int = 2500) -> bytes:
-    """The frames as a looping animation: the decoded latent, and the predicted clean image.
+    """The frames as a looping GIF: the decoded latent, and the predicted clean image.
 
     Args:
         frames: at least two.
@@ -24,17 +24,17 @@ def gif_bytes(frames: Sequence[Frame], milliseconds: int = 220, hold: int = 2500
     """
     if len(frames) < 2:
         raise ValueError(f"{len(frames)} frames: an animation needs at least two.")
-    sheets = [
+    images = [
         titled_images({f"t = {frame.t}": frame.image, "predicted image": frame.predicted_image})
         for frame in frames
     ]
     # A GIF has at most 256 colours. One palette, made from all frames, prevents flicker; without
     # dithering, uniform areas stay uniform.
-    together = Image.new("RGB", (sheets[0].width, len(sheets) * sheets[0].height))
-    for index, sheet in enumerate(sheets):
-        together.paste(sheet, (0, index * sheet.height))
-    palette = together.quantize(256)
-    first, *others = (sheet.quantize(palette=palette, dither=Image.Dither.NONE) for sheet in sheets)
+    stacked = Image.new("RGB", (images[0].width, len(images) * images[0].height))
+    for index, image in enumerate(images):
+        stacked.paste(image, (0, index * image.height))
+    palette = stacked.quantize(256)
+    first, *others = (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)
     durations = [milliseconds] * len(others) + [hold]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)

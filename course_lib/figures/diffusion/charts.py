@@ -27,7 +27,7 @@ from course_lib.figures.style import (
 )
 from course_lib.metrics.generation import wilson_interval
 
-# The networks are blue, what needs no network is black; distinct by markers and dashes too.
+# Networks are blue, baselines without a network black; distinct by marker and dash too.
 _LINE_STYLES = ((BLUE, "o", "-"), (BLUE, "s", "--"), (BLACK, "^", ":"), (BLACK, "D", "-"))
 SAMPLER_STYLES = {"ddpm": (ORANGE, "^"), "ddim": (PURPLE, "o"), "dpm++": (GREEN, "s")}
 
@@ -38,11 +38,11 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
     """The signal rate at every timestep, and the ratio of noise to signal with its end values.
 
     Args:
-        alphas_cumprod: by the schedule's name, at most four: alpha_bar at every timestep, from 0 to
-            below 1. Where it is 0, the ratio is infinite and not drawn.
+        alphas_cumprod: by the schedule's name, at most four: alpha_bar at every timestep, in
+            [0, 1). Where it is 0, the ratio is infinite and not drawn.
 
     Raises:
-        ValueError: if there is none, or an alpha_bar is not from 0 to below 1.
+        ValueError: if there is no schedule, or an alpha_bar is outside [0, 1).
     """
     if not alphas_cumprod or any(
         bool((alpha_bar < 0).any() or (alpha_bar >= 1).any())
@@ -92,15 +92,15 @@ def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]
 
     Args:
         times: timesteps.
-        errors: by the denoiser's name, at most four, an error for each timestep. Larger ones than
-            1.3 leave the figure at the top.
+        errors: by the denoiser's name, at most four, an error for each timestep. Errors above 1.3
+            are outside the axes.
 
     Raises:
         ValueError: if a denoiser does not have one error for each timestep.
     """
     if not errors or any(len(values) != len(times) for values in errors.values()):
         raise ValueError(
-            f"{len(times)} times: give at least one denoiser, and an error for each time."
+            f"{len(times)} timesteps: give at least one denoiser, and an error for each timestep."
         )
     with course_style():
         figure, axes = plt.subplots(figsize=(9, 4.4), layout="constrained")
@@ -136,7 +136,7 @@ def accuracy_by_steps(results: Sequence[SamplerResult]) -> Figure:
         for index, sampler in enumerate(samplers):
             row = [result for result in results if result.sampler == sampler]
             colour, marker = SAMPLER_STYLES.get(sampler, (SKY, "P"))
-            # next to each other, so that the bars don't overlap
+            # Shifted horizontally, so that the error bars don't overlap.
             offset = 0.16 * (index - (len(samplers) - 1) / 2)
             shares = torch.tensor([100 * result.accuracy for result in row])
             low, high = 100 * torch.tensor([_interval(result) for result in row]).T
@@ -163,11 +163,11 @@ def _interval(result: SamplerResult) -> tuple[float, float]:
 
 
 def quality_vs_time(results: Sequence[SamplerResult], floor: float) -> Figure:
-    """The judge's accuracy and the Fréchet distance against seconds, a line for each sampler.
+    """The judge's accuracy and the Fréchet distance against seconds per image, by sampler.
 
     Args:
         results: of any samplers and numbers of steps.
-        floor: the Fréchet distance between two sets of real pictures of the same size.
+        floor: the Fréchet distance between two equally large sets of real images.
 
     Raises:
         ValueError: if there is no result.
@@ -202,12 +202,12 @@ def quality_vs_time(results: Sequence[SamplerResult], floor: float) -> Figure:
                     )
         left, right = panels
         left.set(ylabel="correct, in %", title="accuracy, by the judge", ylim=(-4, 109))
-        right.set(ylabel="Fréchet distance", title="distance to real pictures", yscale="log")
+        right.set(ylabel="Fréchet distance", title="distance to real images", yscale="log")
         right.axhline(floor, color=MUTED, linestyle="--", linewidth=1.4)
         right.margins(y=0.12)
         label_log_axis(right.yaxis)
         for axes in panels:
-            axes.set(xlabel="seconds per picture (log scale)", xscale="log")
+            axes.set(xlabel="seconds per image (log scale)", xscale="log")
             label_log_axis(axes.xaxis)
             add_grid(axes)
         right.legend()

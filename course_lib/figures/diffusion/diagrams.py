@@ -26,15 +26,15 @@ from course_lib.figures.style import (
 
 Image = Float[Tensor, "3 height width"]
 Latent = Float[Tensor, "channels rows columns"]
-# Every component keeps its colour; its name is written in the diagram too.
+# Each component has the same colour in all diagrams, and is labelled with its name too.
 COLOURS = {"text encoder": PURPLE, "U-Net": BLUE, "decoder": GREEN, "sampler and the rest": ORANGE}
 
-_SIDE = 1.9  # of a picture in the diagram
-_PITCH = 3.3  # from one picture to the next
+_SIDE = 1.9  # of an image in the diagram
+_SPACING = 3.3  # from the left edge of an image to the next
 
 
 def tile_channels(latent: Latent) -> Float[np.ndarray, "height width"]:
-    """The channels of a latent in a grid of two columns, in [0, 1], with 0 as mid grey.
+    """The channels of a latent in a grid of two columns, scaled from ±3 std to [0, 1] and clipped.
 
     Raises:
         ValueError: if the number of channels is odd.
@@ -43,11 +43,11 @@ def tile_channels(latent: Latent) -> Float[np.ndarray, "height width"]:
     if channels % 2:
         raise ValueError(f"{channels} channels don't fill two columns: give an even number.")
     values = (0.5 + latent / (6 * float(latent.std().clamp(min=1e-6)))).clamp(0, 1).numpy()
-    sheet = np.ones((channels // 2 * (height + 1) - 1, 2 * width + 1))
+    canvas = np.ones((channels // 2 * (height + 1) - 1, 2 * width + 1))
     for index, channel in enumerate(values):
         top, left = index // 2 * (height + 1), index % 2 * (width + 1)
-        sheet[top : top + height, left : left + width] = channel
-    return sheet
+        canvas[top : top + height, left : left + width] = channel
+    return canvas
 
 
 def latent_diffusion_diagram(
@@ -58,7 +58,7 @@ def latent_diffusion_diagram(
     decoded: Image,
     times: Sequence[int],
 ) -> Figure:
-    """The diagram of latent diffusion: five pictures, and the four steps between them.
+    """The diagram of latent diffusion: five tensors as images, and the four steps between them.
 
     Args:
         image: the input, in [0, 1].
@@ -70,12 +70,12 @@ def latent_diffusion_diagram(
     """
     latent_shape = " x ".join(map(str, clean.shape))
     image_shape = " x ".join(map(str, image.shape))
-    pictures = (
-        ("picture", image_shape, image),
+    tensors = (
+        ("image", image_shape, image),
         ("latent", latent_shape, clean),
         (f"noisy, t = {times[0]}", latent_shape, noisy),
         ("denoised", latent_shape, denoised),
-        ("picture", image_shape, decoded),
+        ("image", image_shape, decoded),
     )
     steps = ("1 encode", "2 add\nnoise", f"3 denoise\nU-Net,\n{len(times)} times", "4 decode")
     with course_style():
@@ -85,17 +85,17 @@ def latent_diffusion_diagram(
         axes.axis("off")
         axes.add_patch(_box(3.12, -0.95, 8.86, 3.7, FAINT, 0.5))
         axes.text(7.55, -0.72, "latent space", ha="center", color=MUTED)
-        for index, (title, shape, tensor) in enumerate(pictures):
-            left = _PITCH * index
+        for index, (title, shape, tensor) in enumerate(tensors):
+            left = _SPACING * index
             middle = left + _SIDE / 2
             _draw_tensor(axes, tensor, left)
             axes.text(middle, 2.05, title, ha="center", va="bottom", weight="bold", fontsize=10.5)
             axes.text(middle, -0.12, shape, ha="center", va="top", color=MUTED, fontsize=9.5)
         for index, step in enumerate(steps):
-            middle = _PITCH * index + 2.6
+            middle = _SPACING * index + 2.6
             _draw_arrow(axes, (middle - 0.55, 0.62), (middle + 0.55, 0.62))
             axes.text(middle, 0.8, step, ha="center", va="bottom", fontsize=9.5, linespacing=1.15)
-        middle = _PITCH * 2 + 2.6  # of the third arrow
+        middle = _SPACING * 2 + 2.6  # of the third arrow
         axes.add_patch(
             FancyArrowPatch(
                 (middle + 0.35, 0.45),
@@ -111,21 +111,21 @@ def latent_diffusion_diagram(
 
 
 def sampling_loop(seconds: Mapping[str, Sequence[float]], total: float) -> Figure:
-    """A diagram of the components with their number of calls, and a bar of their times.
+    """A diagram of the components with their number of calls, and a stacked bar of their times.
 
     Args:
-        seconds: of every call, by component, from
+        seconds: by component, the seconds of each call, from
             :func:`course_lib.profiling.cost.time_calls`.
         total: seconds of the whole generation.
 
     Raises:
-        ValueError: if the components take longer than the whole.
+        ValueError: if the components take longer than ``total``.
     """
     times = {name: sum(calls) for name, calls in seconds.items()}
     rest = total - sum(times.values())
     if rest < 0:
         raise ValueError(
-            f"The parts take {total - rest:.2f} s of {total:.2f} s: time the whole around them."
+            f"The calls take {total - rest:.2f} s of {total:.2f} s: time the total around them all."
         )
     with course_style():
         figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 5.2), height_ratios=[3, 1.2])
@@ -161,7 +161,7 @@ def _draw_loop(axes: Axes, labels: Mapping[str, str]) -> None:
     _draw_component(axes, 4.5, 0.35, "sampler", COLOURS["sampler and the rest"])
     axes.text(0.1, 2.35, "prompt", va="center")
     axes.text(3.2, 0.75, "noise", va="center")
-    axes.text(9.9, 0.75, "picture", va="center", weight="bold")
+    axes.text(9.9, 0.75, "image", va="center", weight="bold")
     for start, end in (
         ((1.15, 2.35), (1.85, 2.35)),
         ((3.5, 2.35), (4.45, 2.35)),

@@ -1,4 +1,4 @@
-"""Diffusion in two dimensions: where a denoiser points, and the paths that samplers take."""
+"""Diffusion in two dimensions: vector fields of a denoiser, and paths of samplers."""
 
 from collections.abc import Mapping
 
@@ -24,35 +24,36 @@ from course_lib.figures.style import (
 )
 
 Points = Float[Tensor, "points 2"]
-Places = Float[Tensor, "places 2"]
+Positions = Float[Tensor, "positions 2"]
 
 _LIMIT = 3.0  # of both axes, unless a path leaves them
-_ARROW = 0.42  # the greatest length of an arrow
+_MAX_ARROW_LENGTH = 0.42
 _PATH_COLOURS = (BLUE, ORANGE, GREEN, RED, BLACK)
 
 
 def vector_fields(
-    points: Points, fields: Mapping[int, tuple[float, Places, Places]], title: str = "t = {}"
+    points: Points, fields: Mapping[int, tuple[float, Positions, Positions]], title: str = "t = {}"
 ) -> Figure:
-    """Where a denoiser points at some timesteps, and the clean points, scaled as at that timestep.
+    """A denoiser's vector field at some timesteps, and the clean points scaled by alpha.
 
-    An arrow shows the direction. It has a fixed length, but never passes the end of its step.
+    All arrows have the same length, except those of shorter steps, which end with the step.
 
     Args:
         points: the clean points: the whole data set.
-        fields: by the timestep: alpha there, places, and the step from each of them.
+        fields: by timestep: its alpha, positions, and the step from each position.
         title: of a panel; ``{}`` is the timestep.
     """
     with course_style():
         figure, panels = plt.subplots(
             1, len(fields), figsize=(3.4 * len(fields), 3.7), squeeze=False, layout="constrained"
         )
-        for axes, (t, (alpha, places, steps)) in zip(panels[0], fields.items(), strict=True):
+        for axes, (t, (alpha, positions, steps)) in zip(panels[0], fields.items(), strict=True):
             _draw_points(axes, alpha * points)
             lengths = steps.norm(dim=1, keepdim=True)
-            arrows = torch.nn.functional.normalize(steps, dim=1) * lengths.clamp(max=_ARROW)
+            directions = torch.nn.functional.normalize(steps, dim=1)
+            arrows = directions * lengths.clamp(max=_MAX_ARROW_LENGTH)
             axes.quiver(
-                *places.T.numpy(),
+                *positions.T.numpy(),
                 *arrows.T.numpy(),
                 color=INK,
                 angles="xy",
@@ -65,33 +66,33 @@ def vector_fields(
 
 
 def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times paths 2"]]) -> Figure:
-    """The paths of samplers from noise to their ends, a panel for each.
+    """The paths of samplers from noise to samples, a panel for each sampler.
 
     Paths with the same number (and colour) begin with the same noise. The number stands in a ring
     at the beginning and in a filled dot at the end.
 
     Args:
         points: the clean points.
-        paths: by the sampler's name, the places at every step, the noise first; at most five paths.
+        paths: by sampler, the positions of at most five paths at every step, the noise first.
     """
-    farthest = max([_LIMIT, *(float(places.abs().max()) + 0.2 for places in paths.values())])
+    limit = max([_LIMIT, *(float(positions.abs().max()) + 0.2 for positions in paths.values())])
     with course_style():
         figure, panels = plt.subplots(
             1, len(paths), figsize=(4.6 * len(paths), 4.9), squeeze=False, layout="constrained"
         )
-        for axes, (name, places) in zip(panels[0], paths.items(), strict=True):
-            _draw_points(axes, points, farthest)
-            ways = zip(places.unbind(1), _PATH_COLOURS, strict=False)
-            for number, (way, colour) in enumerate(ways, 1):
-                axes.plot(*way.T.numpy(), color=colour, linewidth=1.2, alpha=0.8)
-                _mark(axes, way[0], number, colour, filled=False)
-                _mark(axes, way[-1], number, colour, filled=True)
+        for axes, (name, positions) in zip(panels[0], paths.items(), strict=True):
+            _draw_points(axes, points, limit)
+            coloured = zip(positions.unbind(1), _PATH_COLOURS, strict=False)
+            for number, (path, colour) in enumerate(coloured, 1):
+                axes.plot(*path.T.numpy(), color=colour, linewidth=1.2, alpha=0.8)
+                _mark(axes, path[0], number, colour, filled=False)
+                _mark(axes, path[-1], number, colour, filled=True)
             axes.set_title(name)
     return figure
 
 
-def _mark(axes: Axes, place: Float[Tensor, "2"], number: int, colour: str, filled: bool) -> None:
-    x, y = place.tolist()
+def _mark(axes: Axes, position: Float[Tensor, "2"], number: int, colour: str, filled: bool) -> None:
+    x, y = position.tolist()
     axes.text(
         x,
         y,
@@ -114,10 +115,10 @@ def _mark(axes: Axes, place: Float[Tensor, "2"], number: int, colour: str, fille
 def distributions(
     panels: Mapping[int, tuple[Float[Tensor, " data"], Float[Tensor, " samples"]]],
 ) -> Figure:
-    """How the first coordinate is distributed, of noisy data and of sampled places, by timestep.
+    """Histograms of the first coordinate of noisy data and of samples, by timestep.
 
     Args:
-        panels: by the timestep, the values of noisy data, and those of the samples.
+        panels: by timestep, the first coordinates of the noisy data, and of the samples.
     """
     bins = torch.linspace(-_LIMIT, _LIMIT, 31).numpy()
     with course_style():

@@ -24,7 +24,7 @@ def attention_by_hand(
     k: Float[Tensor, "keys key_channels"],
     v: Float[Tensor, "values value_channels"],
 ) -> Figure:
-    """Scaled dot-product attention number by number, with the first query's row framed.
+    """Scaled dot-product attention number by number, with the first query's row outlined.
 
     Args:
         q: a few queries.
@@ -148,7 +148,7 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
     """
     if weights.shape[1:] != (len(names), len(names)):
         raise ValueError(
-            f"weights {tuple(weights.shape)} for {len(names)} names: give one for each token."
+            f"weights {tuple(weights.shape)} for {len(names)} names: give one name for each token."
         )
     labels = [drawable(piece_text(name.strip("<|>").replace("oftext", ""))) for name in names]
     with course_style():
@@ -173,10 +173,10 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
 
 
 def word_attention_maps(record: AttentionRecord) -> Figure:
-    """The picture, and each word's attention map with the object's outline.
+    """The image, and each word's attention map with the object's outline.
 
-    Below each map stand its share of the total attention weight, and its minimum and maximum, to
-    which its colours are stretched.
+    Below each map are its share of the total attention weight, and its minimum and maximum, the
+    limits of its colour scale.
     """
     maps = maps_by_word(record)
     total = sum(float(weights.sum()) for weights in maps.values())

@@ -35,21 +35,21 @@ TOKEN_COLOURS = ("#CDE7F7", "#FBE6BC", "#CDEBDF", "#F0D9E6")  # alternating
 
 @torch.no_grad()
 def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
-    """From prompt to picture: components with parameter counts, arrows with tensor shapes."""
+    """From prompt to image: components with parameter counts, arrows with tensor shapes."""
     weight = model.unet.conv_in.weight  # for the device and dtype of the models
     ids, _ = model.tokenizer.encode(prompt)
     context = model.text_encoder(ids.to(weight.device))
     side = model.unet.config.sample_size
     latent = torch.zeros(1, model.unet.config.in_channels, side, side).to(weight)
     prediction = model.unet(latent, 0, context)
-    picture = model.vae.decode(latent)
+    image = model.vae.decode(latent)
     vocabulary = f"{len(model.tokenizer.tokens):,} tokens"
     decoder_size = _count(model.vae.decoder, model.vae.post_quant_conv)
     with course_style():
         figure, axes = plt.subplots(figsize=(11.5, 4.1), layout="constrained")
         axes.set(xlim=(0, 11.5), ylim=(0, 4.1), aspect="equal")
         axes.axis("off")
-        label = f"“{drawable(prompt, most=110)}”"
+        label = f"“{drawable(prompt, max_length=110)}”"
         axes.text(0.1, 3.75, label, fontsize=11, va="center", **AS_TYPED)
         _draw_arrow(axes, (0.95, 3.55), (0.95, 2.98))
         _draw_box(axes, 0.95, 2.5, "tokenizer", vocabulary, FAINT)
@@ -67,7 +67,7 @@ def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
             7.95, 0.42, "after the\nlast step", ha="center", va="top", fontsize=10, color=MUTED
         )
         _draw_box(axes, 9.35, 0.75, "decoder", decoder_size, "#CDEBDF")
-        _draw_arrow(axes, (9.35, 1.23), (9.35, 2.1), _shape(picture), "left")
+        _draw_arrow(axes, (9.35, 1.23), (9.35, 2.1), _shape(image), "left")
         axes.text(9.35, 2.35, "the image", ha="center", va="center", fontsize=12, fontweight="bold")
     return figure
 
@@ -114,7 +114,7 @@ def _draw_arrow(
 
 
 def _shape(tensor: Tensor) -> str:
-    """The shape without the batch."""
+    """The shape without the batch dimension."""
     return " × ".join(str(side) for side in tensor.shape[1:])
 
 
@@ -128,7 +128,7 @@ def token_boxes(tokenizer: Tokenizer, prompts: Sequence[str]) -> Figure:
     with course_style():
         figure, axes = plt.subplots(figsize=(10, 0.95 * len(prompts) + 0.1), layout="constrained")
         for line, prompt in enumerate(prompts):
-            label = f"“{drawable(prompt, most=42)}”"
+            label = f"“{drawable(prompt, max_length=42)}”"
             axes.text(0, -line, label, ha="left", va="center", fontsize=11, **AS_TYPED)
             _draw_tokens(axes, tokenizer, tokenizer.tokenize(prompt), -line)
         axes.set(xlim=(-0.1, 10), ylim=(0.5 - len(prompts), 0.5))
@@ -163,12 +163,12 @@ def _draw_tokens(axes: Axes, tokenizer: Tokenizer, ids: list[int], y: int) -> No
 def similarity_matrix(
     words: Sequence[str], similarity: Float[Tensor, "words words"], last: int = 10
 ) -> Figure:
-    """The cosine similarities of words as a coloured table, without the diagonal.
+    """The cosine similarities of words as a heatmap, without the diagonal.
 
     Args:
         words: the labels.
-        similarity: of each word to each.
-        last: how many words at the end belong to the framed block.
+        similarity: of each word (row) to each word (column).
+        last: outline the block of this many words at the end.
     """
     values, count = similarity.numpy().copy(), len(words)
     np.fill_diagonal(values, np.nan)
@@ -192,9 +192,9 @@ def object_colour_table(
     colours: Sequence[str],
     similarity: Float[Tensor, "objects colours"],
 ) -> Figure:
-    """The cosine similarities of objects (rows) and colours (columns), sorted by the best colour.
+    """The cosine similarities of objects (rows) and colours (columns) as a heatmap.
 
-    The best colour of each object has a frame.
+    The rows are sorted by the object's most similar colour, which is outlined.
     """
     best = similarity.argmax(1)
     order = sorted(range(len(objects)), key=lambda row: (int(best[row]), -similarity[row].max()))
@@ -216,7 +216,7 @@ def object_colour_table(
 def embedding_similarity(
     embeddings: Float[Tensor, "times channels"], farthest: int = 300
 ) -> Figure:
-    """The embeddings of all timesteps as a table, and their mean similarity by distance.
+    """The embeddings of all timesteps as a heatmap, and their mean similarity by distance.
 
     Args:
         embeddings: one for each timestep.
@@ -254,9 +254,9 @@ def _draw_embeddings(axes: Axes, embeddings: Float[Tensor, "times channels"]) ->
 def timestep_embeddings(
     embeddings: Float[Tensor, "times channels"], marked: Sequence[int] = (100, 500, 900)
 ) -> Figure:
-    """The embeddings of all timesteps as a table, and the similarity of some to all others.
+    """The embeddings of all timesteps as a heatmap, and the similarity of some to all others.
 
-    Only released copies of lesson 7 call it, by the former name in :mod:`course_lib.renamed`.
+    Kept for released copies of lesson 7, which use its former name in :mod:`course_lib.renamed`.
 
     Args:
         embeddings: one for each timestep.
@@ -322,12 +322,12 @@ def timestep_mismatch(times: Sequence[int], errors: Mapping[int, Sequence[float]
 
 
 def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figure:
-    """What guidance changes: the accuracy, the std of the latents, and the diversity divided by it.
+    """The effect of guidance on accuracy, the latents' std, and diversity divided by that std.
 
     Args:
-        results: by guidance.
-        count: the number of pictures at each guidance, for the interval of the accuracy; 0 for
-            none.
+        results: one for each guidance scale.
+        count: the number of images at each guidance scale, for the confidence interval of the
+            accuracy; 0 draws no interval.
     """
     scales = [result.guidance for result in results]
     stds = [max(result.latent_std, 1e-9) for result in results]

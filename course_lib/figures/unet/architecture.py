@@ -41,14 +41,14 @@ _ARROW_LENGTH, _ROW_GAP = 0.38, 1.0
 
 
 def architecture(model: UNet, size: int) -> Figure:
-    """The whole network as a U: a box for every map, an arrow for every operation.
+    """The whole network as a U: a box for every feature map, an arrow for every operation.
 
-    The number above a box counts its channels, the one below is its side in pixels. Boxes are wider
-    with more channels and taller with finer maps, but not in proportion, so that small ones stay
-    visible.
+    The number above a box is its number of channels, the number below is its side in pixels. Boxes
+    are wider with more channels and taller with higher resolution, but not in proportion, so that
+    small boxes stay visible.
 
     Args:
-        model: any U-Net; only its shapes count.
+        model: any U-Net; only its shapes matter.
         size: the side of the input in pixels.
 
     Raises:
@@ -77,7 +77,7 @@ def architecture(model: UNet, size: int) -> Figure:
 
 
 def _layout(operations: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
-    """The positions of boxes and arrows: a row per level, with the finest level on top."""
+    """The positions of boxes and arrows: a row per level, the highest-resolution level on top."""
     levels = _levels(operations)
     max_side = operations[0].input_shape[1]
     max_channels = max(operation.output_shape[0] for operation in operations)
@@ -103,7 +103,7 @@ def _layout(operations: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
             current.label_x = (new.left + current.right) / 2
             continue
         if operation.kind in (CONV, OUTPUT):
-            # Longer arrows in the lowest row make room for the labels of the shortest copy above.
+            # Longer arrows in the lowest row make room to label the skip connection above.
             stretch = 1.35 if level == max(levels) else 1
             new.x = current.right + _ARROW_LENGTH * stretch + new.width / 2
             start = (current.right + 0.03, current.y)
@@ -153,16 +153,16 @@ def _vertical_arrow(operation: Operation, current: Box, new: Box) -> Arrow:
 
 
 def _draw_arrow_label(axes: Axes, arrow: Arrow) -> None:
-    """Write what an arrow does to the size, so that it is readable without its colour."""
+    """Label an arrow, so that its meaning does not depend on colour."""
     operation, (x, y) = arrow.operation, arrow.start
     input_side, output_side = operation.input_shape[1], operation.output_shape[1]
     colour = ARROW_STYLES[operation.kind].colour
-    label: dict[str, Any] = {"color": colour, "fontsize": 8.5, "ha": "center"}
+    text_style: dict[str, Any] = {"color": colour, "fontsize": 8.5, "ha": "center"}
     if operation.kind == COPY:
-        axes.text(arrow.middle_x, y + 0.05, "copy", va="bottom", **label)
+        axes.text(arrow.middle_x, y + 0.05, "copy", va="bottom", **text_style)
         if input_side != output_side:
             crop = f"{input_side}² → {output_side}²"
-            axes.text(arrow.middle_x, y - 0.06, crop, va="top", **label)
+            axes.text(arrow.middle_x, y - 0.06, crop, va="top", **text_style)
     elif operation.kind in (POOL, UP, BILINEAR):
         pooling = operation.kind == POOL
         factor = f"÷{input_side // output_side}" if pooling else f"×{output_side // input_side}"
@@ -177,7 +177,7 @@ def _draw_arrow_label(axes: Axes, arrow: Arrow) -> None:
             weight="bold",
         )
     elif operation.kind == OUTPUT:
-        axes.text(arrow.middle_x, y + 0.1, "1×1", va="bottom", **label)
+        axes.text(arrow.middle_x, y + 0.1, "1×1", va="bottom", **text_style)
 
 
 def _draw_part_names(axes: Axes, boxes: Sequence[Box], arrows: Sequence[Arrow]) -> None:
@@ -196,9 +196,11 @@ def _draw_part_names(axes: Axes, boxes: Sequence[Box], arrows: Sequence[Arrow]) 
         axes.text(arrow.start[0] + offset, y, name, ha=ha, va="center", weight="bold")
 
 
-def _draw_legend(axes: Axes, descriptions: dict[str, str], x: float, y: float, step: float) -> None:
+def _draw_legend(
+    axes: Axes, descriptions: dict[str, str], x: float, y: float, spacing: float
+) -> None:
     for index, (kind, description) in enumerate(descriptions.items()):
-        left = x + index * step
+        left = x + index * spacing
         draw_arrow(axes, kind, (left, y), (left + 0.45, y))
         if len(description) > 18:
             description = description.replace(", ", ",\n", 1)

@@ -66,7 +66,7 @@ def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], tit
         _draw_description(axes, arrow)
     for box in boxes:
         draw_box(axes, box, font_size=10)
-    # The copies that start in this block, at the maps before its pooling.
+    # The skip connections that start in this block, at the feature map before its pooling.
     sources = [operation.input_shape for operation in members if operation.kind == POOL]
     for copy in operations:
         if copy.kind == COPY and copy.input_shape in sources:
@@ -79,7 +79,7 @@ def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], tit
 
 
 def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], list[Arrow]]:
-    """Boxes and arrows; heights are relative to the network's input, as in the whole drawing."""
+    """Boxes and arrows; heights are relative to the network's input, as in :func:`architecture`."""
     shapes = [shape for member in members for shape in (member.input_shape, member.output_shape)]
     max_channels = max(shape[0] for shape in shapes)
 
@@ -98,7 +98,7 @@ def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], lis
             current.x = copy.right + current.width / 2
             current.above = f"{copy.shape[0]} + {current.shape[0]}"
             current.label_x = copy.right
-            # The copy has moved in front: the arrow of the up-sampled channels passes over it.
+            # The copy is drawn before the upsampled channels: their arrow passes over it.
             arrows[-1] = replace(arrows[-1], end=(current.left - 0.02, arrows[-1].end[1]))
             start, end = (copy.x, copy.top + 0.85), (copy.x, copy.top + 0.3)
             arrows.append(Arrow(operation, start, end))
@@ -112,7 +112,7 @@ def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], lis
 
 
 def _draw_description(axes: Axes, arrow: Arrow) -> None:
-    """Write what an arrow does above it, and its module and parameters below it."""
+    """Write an arrow's operation above it, and its module and parameters below it."""
     operation, (x, y) = arrow.operation, arrow.start
     colour = ARROW_STYLES[operation.kind].colour
     if operation.kind == COPY:

@@ -1,4 +1,4 @@
-"""A U-Net as plain boxes, a picture for a question, without text."""
+"""A U-Net as plain boxes without text, as a figure for a question."""
 
 from PIL import Image, ImageDraw
 
@@ -11,17 +11,17 @@ DECODER = ((255, 110, 285, 140), (315, 70, 340, 120), (370, 20, 390, 100))
 
 
 def u_of_boxes(marked: int) -> Image.Image:
-    """Three levels, 410 x 180 pixels; a box of the decoder is orange.
+    """Three levels and the bottleneck, 410 x 180 pixels; a box of the decoder is orange.
 
     Args:
         marked: the index of the orange box in ``DECODER``, from the deepest.
     """
-    picture = Image.new("RGB", (410, 180), PAPER)
-    pen = ImageDraw.Draw(picture)
-    path = [*ENCODER, BOTTLENECK, *DECODER]
-    centres = [((x0 + x1) // 2, (y0 + y1) // 2) for x0, y0, x1, y1 in path]
-    pen.line(centres, fill=FAINT, width=3)
-    for index, box in enumerate(path):
+    canvas = Image.new("RGB", (410, 180), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    boxes = [*ENCODER, BOTTLENECK, *DECODER]
+    centres = [((x0 + x1) // 2, (y0 + y1) // 2) for x0, y0, x1, y1 in boxes]
+    draw.line(centres, fill=FAINT, width=3)
+    for index, box in enumerate(boxes):
         fill = ORANGE if index == len(ENCODER) + 1 + marked else SKY
-        pen.rectangle(box, fill=fill, outline=INK, width=2)
-    return picture
+        draw.rectangle(box, fill=fill, outline=INK, width=2)
+    return canvas

@@ -1,4 +1,4 @@
-"""The elements of lesson 5's drawings: boxes for maps, and an arrow for each kind of operation.
+"""The elements of lesson 5's drawings: boxes for feature maps, arrows for operations.
 
 Lengths are inches.
 """
@@ -24,12 +24,12 @@ _LAYER_NAMES = {"BatchNorm2d": "batch norm", "ReLU": "ReLU"}
 
 @dataclass(frozen=True)
 class ArrowStyle:
-    """How an arrow is drawn: distinct by its line and direction too, not only by its colour."""
+    """How an arrow is drawn: distinct by dash or width too, not only by colour."""
 
     colour: str
     dash: str | tuple
     width: float
-    label: str
+    label: str  # ``{k}`` stands for the kernel size
 
 
 # The hues of the paper's legend, in shades that colour-blind readers can distinguish.
@@ -45,7 +45,7 @@ ARROW_STYLES = {
 
 @dataclass
 class Box:
-    """A map, drawn around its centre, with a label above and one below, both at ``label_x``."""
+    """A feature map, by its centre, with a label above and a label below, both at ``label_x``."""
 
     shape: Shape
     x: float
@@ -76,7 +76,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An operation, from one map to another."""
+    """The arrow of an operation, from its input to its output."""
 
     operation: Operation
     start: tuple[float, float]
@@ -88,12 +88,12 @@ class Arrow:
 
 
 def map_height(side: int, max_side: int) -> float:
-    """The height of a map by its side in pixels; the finest map is the tallest."""
+    """The height of a feature map's box by its side in pixels."""
     return max(MAX_HEIGHT * (side / max_side) ** 0.6, 0.1)
 
 
 def map_width(channels: int, max_channels: int) -> float:
-    """The width of a map by its number of channels."""
+    """The width of a feature map's box by its number of channels."""
     return 0.05 + _MAX_WIDTH * (channels / max_channels) ** 0.5
 
 
@@ -112,7 +112,7 @@ def blank_axes(figure: Figure, xlim: tuple[float, float], ylim: tuple[float, flo
 
 
 def draw_box(axes: Axes, box: Box, font_size: float | int = 9) -> None:
-    """Draw a map with its two labels; copied maps are white and hatched."""
+    """Draw a feature map with its two labels; copies are white and hatched."""
     style: dict[str, Any] = {"facecolor": _MAP_COLOUR, "edgecolor": INK}
     if box.is_copy:
         style = {"facecolor": PAPER, "edgecolor": MUTED, "hatch": "////"}
@@ -154,7 +154,7 @@ def draw_arrow(
 
 
 def describe_operations(operations: Sequence[Operation]) -> dict[str, str]:
-    """A description of each kind of operation that occurs, from the modules themselves."""
+    """By kind, a description of the first such operation, from its recorded modules."""
     descriptions: dict[str, str] = {}
     for operation in operations:
         label = ARROW_STYLES[operation.kind].label.format(k=operation.kernel)

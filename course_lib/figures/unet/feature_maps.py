@@ -51,7 +51,7 @@ def feature_maps(
 ) -> dict[str, Float[Tensor, "_ _ _"]]:
     """The output of every step by its name, from the first encoder step to the last decoder step.
 
-    The output of an encoder step is the one before pooling, which is copied to the decoder.
+    An encoder step's output is taken before pooling, as the skip connection copies it.
     """
     modules: dict[str, nn.Module] = {
         f"encoder {index}": step.convolutions for index, step in enumerate(model.encoder)
@@ -62,7 +62,7 @@ def feature_maps(
 
 
 def feature_map_grid(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int = 3) -> Figure:
-    """A column for each step with its channels of highest variance, each scaled to black and white.
+    """A column for each step with its channels of highest variance, each scaled to its own range.
 
     Args:
         maps: what :func:`feature_maps` returns.
@@ -108,7 +108,7 @@ def effective_receptive_fields(
         fields: by name, the absolute gradient of the output with respect to the input, and the
             computed rows.
         zoom: side of the central area to show, in pixels.
-        inner: rows of further fields, drawn as thin squares: those of single paths.
+        inner: the rows of further receptive fields (of single paths), drawn as thin squares.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -156,26 +156,26 @@ def compare_segmentations(
     """Each model's segmentation of a scene, and below it the wrong pixels in black.
 
     Args:
-        scene: what the models got.
+        scene: its image is the models' input.
         predictions: semantic maps by the model's name.
         captions: a line below each segmentation, by the model's name.
-        objects_only: all classes are one, "object"; predictions are then 0 (background) or 1.
+        objects_only: merge all classes into "object"; predictions are then 0 (background) or 1.
     """
     columns = len(predictions) + 1
-    truth = (scene.semantic > 0).long() if objects_only else scene.semantic
-    named = not objects_only
+    target = (scene.semantic > 0).long() if objects_only else scene.semantic
+    show_names = not objects_only
     with course_style():
         figure, grid = plt.subplots(2, columns, figsize=(2.9 * columns, 6.4), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.13)
         annotations.draw_image(grid[0, 0], scene.image)
-        grid[0, 0].set_title("the picture")
-        _draw_segmentation(grid[1, 0], scene, truth, named)
+        grid[0, 0].set_title("the image")
+        _draw_segmentation(grid[1, 0], scene, target, show_names)
         annotations.draw_caption(grid[1, 0], "ground truth")
         for (upper, lower), (name, semantic) in zip(grid.T[1:], predictions.items(), strict=True):
-            _draw_segmentation(upper, scene, semantic, named)
+            _draw_segmentation(upper, scene, semantic, show_names)
             upper.set_title(name)
             annotations.draw_caption(upper, captions.get(name, ""))
-            wrong = semantic != truth
+            wrong = semantic != target
             annotations.draw_image(lower, scene.image, fade=0.9)
             height, width = wrong.shape
             overlay = np.zeros((height, width, 4))
@@ -185,9 +185,9 @@ def compare_segmentations(
     return figure
 
 
-def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap, named: bool) -> None:
+def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap, show_names: bool) -> None:
     annotations.draw_image(axes, scene.image, fade=0.8)
-    if named:
+    if show_names:
         annotations.draw_semantic(axes, semantic, min_pixels=60)
     elif semantic.any():
         annotations.draw_mask(axes, semantic > 0, BLUE)
@@ -207,15 +207,15 @@ def border_distance(semantic: SemanticMap) -> Float[Tensor, "height width"]:
 
 
 def error_rates_by_distance(
-    truth: Sequence[SemanticMap], predictions: Sequence[SemanticMap]
+    targets: Sequence[SemanticMap], predictions: Sequence[SemanticMap]
 ) -> tuple[list[float], list[float]]:
-    """Errors by distance from a border, for each of ``DISTANCE_BINS``.
+    """Error rates by distance from the nearest border, for each of ``DISTANCE_BINS``.
 
     Returns:
         The share of wrong pixels in each bin, and each bin's share of all wrong pixels.
     """
-    distance = torch.stack([border_distance(semantic) for semantic in truth])
-    wrong = torch.stack(list(predictions)) != torch.stack(list(truth))
+    distance = torch.stack([border_distance(semantic) for semantic in targets])
+    wrong = torch.stack(list(predictions)) != torch.stack(list(targets))
     bins = [
         (distance > low) & (distance <= high)
         for low, high in pairwise([*DISTANCE_BINS, float("inf")])
@@ -231,7 +231,7 @@ def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
     The scale is logarithmic, so that small shares can be compared; a share of 0 has no point.
 
     Args:
-        rates: by the model's name, what :func:`error_rates_by_distance` returns first.
+        rates: by the model's name, the first result of :func:`error_rates_by_distance`.
     """
     labels = [f"{low}–{high}" if low else f"up to {high}" for low, high in pairwise(DISTANCE_BINS)]
     labels.append(f"over {DISTANCE_BINS[-1]}")

@@ -27,7 +27,7 @@ from course_lib.figures.style import (
 
 Grey = Float[Tensor, "height width"]
 Kernel = Float[Tensor, "kernel_height kernel_width"]
-# The lowest and the highest value that an activation can give.
+# The lower and the upper bound of each activation's outputs.
 ACTIVATION_RANGES = {
     "none": (-np.inf, np.inf),
     "tanh": (-1.0, 1.0),
@@ -39,8 +39,8 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
     """A transposed convolution step by step: each input times the kernel, shifted and summed.
 
     Args:
-        x: 2x2, so that its four products can be drawn. All panels have one colour scale.
-        kernel: small.
+        x: 2x2, because each of its four products gets a panel. All panels share one colour scale.
+        kernel: small, so that its numbers are legible.
         stride: the shift between the products of neighbouring inputs.
 
     Raises:
@@ -48,7 +48,7 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
     """
     if x.shape != (2, 2):
         raise ValueError(
-            f"x is {tuple(x.shape)}: give 2 x 2 numbers, their four products are drawn."
+            f"x is {tuple(x.shape)}: give 2 x 2 numbers, one for each of the four panels."
         )
     with course_style():
         figure, panels = plt.subplot_mosaic(
@@ -75,8 +75,8 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
             draw_number_grid(axes, product, signed=True, size=8, digits=0, limit=limit)
             axes.set_title(format_number(f"{x[row, column]:g}") + " × kernel", fontsize=10)
             for panel in (axes, panels["sum"]):
-                _draw_frame(panel, column * stride, row * stride, width, height, colour)
-            _draw_frame(panels["x"], column, row, 1, 1, colour)
+                _draw_outline(panel, column * stride, row * stride, width, height, colour)
+            _draw_outline(panels["x"], column, row, 1, 1, colour)
         draw_number_grid(panels["sum"], output, signed=True, size=12, digits=0, limit=limit)
         panels["sum"].set_title("output: the sum")
     return figure
@@ -86,7 +86,7 @@ def _conv_transpose(x: Grey, kernel: Kernel, stride: int) -> Float[Tensor, "rows
     return F.conv_transpose2d(x[None, None], kernel[None, None], stride=stride)[0, 0]
 
 
-def _draw_frame(axes: Axes, left: int, top: int, width: int, height: int, colour: str) -> None:
+def _draw_outline(axes: Axes, left: int, top: int, width: int, height: int, colour: str) -> None:
     axes.add_patch(
         Rectangle(
             (left - 0.44, top - 0.44),
@@ -107,7 +107,7 @@ def normalised_maps(
 
     Args:
         maps: by their headings.
-        captions: by the heading, a line below.
+        captions: by the heading, a line below the map.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -125,10 +125,10 @@ def normalised_maps(
 
 
 def clipping_error(target: Tensor, activation: str) -> tuple[float, float]:
-    """What an activation's limited range costs for a target.
+    """The error that an activation's bounded outputs cause for a target.
 
     Returns:
-        The share of the target's values outside the range, and the smallest possible mean squared
+        The share of the target's values outside the bounds, and the smallest possible mean squared
         error.
 
     Raises:
@@ -181,9 +181,9 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
 def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
     """Draw the range of an activation as a bar, hatched if it does not cover the target."""
     share, error = clipping_error(target, activation)
-    range_low, range_high = ACTIVATION_RANGES[activation]
+    low, high = ACTIVATION_RANGES[activation]
     spread = float(target.max() - target.min())
-    excess = range_high - range_low > 1.2 * spread and float(target.abs().max()) <= 1
+    excess = high - low > 1.2 * spread and float(target.abs().max()) <= 1
     colour, hatch, text = BLUE, "", "reaches every value"
     if error > 1e-9:
         rms = error**0.5
@@ -191,24 +191,23 @@ def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
         text = f"misses {share:.0%} of the values, off by at least {rms:.2f} (RMS)"
     elif excess:
         text = "reaches every value, and others that never occur"
-    low, high = ACTIVATION_RANGES[activation]
     left, right = max(low, -3.2), min(high, 3.2)
     axes.barh(y, right - left, 0.2, left, color=FAINT, edgecolor=colour, hatch=hatch, linewidth=1.2)
     axes.text(3.5, y, f"{activation}: {text}", va="center", fontsize=9, color=INK)
 
 
 def compare_joins(joins: Mapping[str, tuple[tuple[str, int], tuple[str, int], str, int]]) -> Figure:
-    """Ways to join two maps. A stripe stands for 16 channels.
+    """Ways to join two feature maps. A stripe stands for 16 channels.
 
     Args:
-        joins: by name: what the first map is and its channels, the same for the second,
-            ``"concatenate"`` or ``"add"``, and the channels of the result.
+        joins: by name: the first feature map's label and channels, the second's, the operation
+            (``"concatenate"`` or ``"add"``), and the channels of the result.
     """
     with course_style():
         figure, panels = plt.subplots(
             1, len(joins), figsize=(3.6 * len(joins), 2.9), squeeze=False, layout="constrained"
         )
-        for axes, (name, (first, second, how, result)) in zip(
+        for axes, (name, (first, second, operation, result)) in zip(
             panels[0], joins.items(), strict=True
         ):
             axes.set(xlim=(0, 10), ylim=(0, 6.4))
@@ -220,18 +219,18 @@ def compare_joins(joins: Mapping[str, tuple[tuple[str, int], tuple[str, int], st
                 axes.annotate("", (6.8, 2.9), (right + 0.25, y + 0.8), arrowprops=arrow)
             parts: tuple[tuple[int, str], ...] = ((result, MUTED),)
             text = f"{result}"
-            if how == "concatenate":
+            if operation == "concatenate":
                 parts = ((first[1], SKY), (second[1], ORANGE))
                 text = f"{first[1]} + {second[1]} = {result}"
             _draw_channels(axes, 7.0, 2.1, parts, text)
-            axes.text(5.4, 4.6, how, ha="center", fontsize=10, weight="bold")
+            axes.text(5.4, 4.6, operation, ha="center", fontsize=10, weight="bold")
     return figure
 
 
 def _draw_channels(
     axes: Axes, left: float, bottom: float, parts: Sequence[tuple[int, str]], text: str
 ) -> float:
-    """Draw a map as a row of stripes with a text below, and return its right end."""
+    """Draw a feature map as a row of stripes with a text below; return its right edge."""
     for channels, colour in parts:
         for _ in range(max(1, round(channels / 16))):
             bar = Rectangle((left, bottom), 0.22, 1.6, facecolor=colour, edgecolor=INK)

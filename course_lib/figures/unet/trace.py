@@ -20,12 +20,12 @@ CONV, COPY, POOL, UP, BILINEAR, OUTPUT = "conv", "copy", "pool", "up", "bilinear
 
 @dataclass(frozen=True)
 class Operation:
-    """One arrow of the U.
+    """An operation of the network, drawn as an arrow of the U.
 
-    ``name`` is the module's path. ``input_shape`` and ``output_shape`` are those of one image's
-    maps; of a copy, those before and after the crop. ``kernel`` is the side of the window, 0 if
-    there is none. ``followed_by`` names the activations and normalisations that belong to it;
-    ``parameters`` includes theirs.
+    ``name`` is the module's path. ``input_shape`` and ``output_shape`` are the shapes of one
+    image's feature maps; of a copy, before and after the crop. ``kernel`` is the kernel size, 0 if
+    there is no kernel. ``followed_by`` names the normalisation and activation layers that follow;
+    ``parameters`` includes their parameters.
     """
 
     kind: str
@@ -44,7 +44,7 @@ def trace(model: UNet, size: int) -> list[Operation]:
     large model takes milliseconds. The model is left unchanged.
 
     Raises:
-        ValueError: if the model can't take images of this size; with the model's own message.
+        ValueError: if the model can't take images of this size.
     """
     operations: list[Operation] = []
     hooks = [
@@ -119,7 +119,7 @@ def _copy_hooks(name: str, step: DecoderStep, operations: list[Operation]) -> li
     """The hooks that record a copy, which is not a module.
 
     Its input is the second argument of the decoder step; its output is what the step's convolutions
-    get in addition to the upsampled maps.
+    get in addition to the upsampled feature map.
     """
     skip_shapes: list[Shape] = []
 
@@ -163,7 +163,7 @@ def receptive_rows(operations: Sequence[Operation], row: int) -> range:
     https://doi.org/10.23915/distill.00021).
 
     Args:
-        operations: what :func:`trace` returns, or its first part.
+        operations: what :func:`trace` returns, or its first operations.
         row: of the output.
     """
     low = high = row
@@ -180,7 +180,7 @@ def receptive_rows(operations: Sequence[Operation], row: int) -> range:
         elif operation.kind == UP:
             low, high = low // 2, high // 2
         elif operation.kind == BILINEAR:
-            # The 2x2 convolution reaches one pixel further, the interpolation both neighbours.
+            # The convolution adds kernel - 1 rows; the interpolation reads the two nearest rows.
             low, high = (low - 1) // 2, (high + kernel) // 2
         elif operation.kind == POOL:
             low, high = low * kernel, high * kernel + kernel - 1
@@ -193,11 +193,11 @@ def receptive_rows(operations: Sequence[Operation], row: int) -> range:
 
 
 def path_rows(operations: Sequence[Operation], level: int, row: int) -> range:
-    """The input rows that reach one output row through a single skip connection.
+    """The receptive field of one output row through a single skip connection, in input rows.
 
     Args:
         operations: what :func:`trace` returns for a padded network that has this skip connection.
-        level: of the skip connection; 0 is the finest.
+        level: of the skip connection; 0 has the highest resolution.
         row: of the output.
     """
     depth = sum(operation.kind == POOL for operation in operations)
@@ -215,10 +215,10 @@ def path_rows(operations: Sequence[Operation], level: int, row: int) -> range:
 
 
 def largest_valid_size(depth: int, padding: bool, max_size: int) -> int:
-    """The largest image side up to ``max_size`` that stays even down to the bottleneck.
+    """The largest image side up to ``max_size`` whose feature maps are even before every pooling.
 
     Raises:
-        ValueError: if ``max_size`` is too small for any.
+        ValueError: if ``max_size`` is smaller than the smallest such side.
     """
     factor = 2**depth
     if padding:

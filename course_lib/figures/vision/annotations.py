@@ -28,7 +28,7 @@ from course_lib.figures.style import (
     YELLOW,
 )
 
-# One colour per object, by its index: neighbours differ in lightness too.
+# One colour per object, by its index: consecutive colours differ in lightness too.
 OBJECT_COLOURS = (ORANGE, BLUE, YELLOW, PURPLE, GREEN, SKY, RED)
 # One colour per class: a hue for each group, in three shades. Regions are labelled with their class
 # as well, because twelve colours are hard to distinguish.
@@ -55,7 +55,7 @@ def class_colour(label: int) -> str:
 
 
 def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[str]:
-    """A colour for each object: the hue of its class, lighter or darker for further ones of it."""
+    """Each object's colour: the class colour, lighter or darker for later objects of the class."""
     seen: Counter[int] = Counter()
     colours = []
     for label in map(int, labels):
@@ -71,10 +71,10 @@ def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[st
 def matched_colours(
     scene: Scene, labels: Int64[Tensor, " predicted"], overlaps: Float[Tensor, "predicted objects"]
 ) -> list[str]:
-    """A colour for each prediction: that of the true object it overlaps most, if of its class.
+    """The colour of the true object of its class that each prediction overlaps most.
 
-    Otherwise the colour of its class. So an object has the same colour in all figures, whatever the
-    order of the predictions.
+    Without such an object, it is the class colour. So an object has the same colour in all figures,
+    whatever the order of the predictions.
 
     Args:
         scene: the true objects.
@@ -246,14 +246,14 @@ def draw_semantic(
         colour = SEMANTIC_COLOURS[value]
         draw_mask(axes, mask, colour)
         regions, count = ndimage.label(mask.numpy())
-        for number in range(1, count + 1):
-            region = regions == number
+        for region_id in range(1, count + 1):
+            region = regions == region_id
             if region.sum() >= min_pixels:
                 draw_tag(axes, *innermost_pixel(region), class_name(value - 1), colour, ha="center")
 
 
 def innermost_pixel(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
-    """The pixel (x, y) furthest from a mask's outline, which lies inside masks of any shape."""
+    """The centre (x, y) of the pixel furthest from a mask's outline: inside masks of any shape."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     return float(column) + 0.5, float(row) + 0.5

@@ -45,7 +45,7 @@ def iou_diagram(
         second: likewise.
 
     Raises:
-        ValueError: if one of them is not a box.
+        ValueError: if a box has no positive width or height.
     """
     boxes = [torch.as_tensor(corners, dtype=torch.float32) for corners in (first, second)]
     for box in boxes:
@@ -66,7 +66,7 @@ def iou_diagram(
             )
             x0, y0, x1, y1 = shared.tolist()
             axes.annotate(
-                f"intersection\n{_area_in_words(shared)}",
+                f"intersection\n{_area_formula(shared)}",
                 ((x0 + x1) / 2, (y0 + y1) / 2),
                 (1.04, 0.5),
                 textcoords="axes fraction",
@@ -81,7 +81,7 @@ def iou_diagram(
             # The upper box is labelled above, the lower one below.
             upper = box is (box_1 if box_1[1] <= box_2[1] else box_2)
             axes.annotate(
-                f"{name}: {_area_in_words(box)}",
+                f"{name}: {_area_formula(box)}",
                 box[:2].tolist() if upper else box[2:].tolist(),
                 (0, 5 if upper else -6),
                 textcoords="offset points",
@@ -112,7 +112,7 @@ def _draw_rectangle(axes: Axes, box: Tensor, **style) -> None:
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **style))
 
 
-def _area_in_words(box: Tensor) -> str:
+def _area_formula(box: Tensor) -> str:
     x0, y0, x1, y1 = box.tolist()
     return f"{x1 - x0:g}·{y1 - y0:g} = {(x1 - x0) * (y1 - y0):g}"
 
@@ -122,17 +122,17 @@ def precision_recall_curve(
 ) -> Figure:
     """The precision-recall curve of a list of detections, with its average precision (AP).
 
-    AP is the exact area under the envelope: the best precision at each recall or a higher one.
-    Everingham et al. (2010), https://doi.org/10.1007/s11263-009-0275-4, section 4.2, sample the
-    envelope at 11 recalls instead, COCO at 101.
+    AP is the exact area under the envelope: at each recall, the highest precision at this recall or
+    above. Everingham et al. (2010), https://doi.org/10.1007/s11263-009-0275-4, section 4.2, sample
+    the envelope at 11 recalls instead, COCO at 101.
 
     Args:
         scores: the confidence of each detection.
-        correct: whether each detection matches an object that was not matched before.
+        correct: whether each detection is a true positive: matches an object not matched before.
         positives: the number of objects.
 
     Raises:
-        ValueError: if the two lists differ in length, or the number of objects is too small.
+        ValueError: if the lists differ in length, or true positives outnumber the objects.
     """
     if len(scores) != len(correct) or positives < max(1, sum(map(bool, correct))):
         raise ValueError(
@@ -228,8 +228,8 @@ def generalisation_gap(
         for row, (metric, values) in enumerate(results.items()):
             if metric in chance:
                 axes.plot([chance[metric]] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
-                at = (chance[metric], row)
-                axes.annotate("guessing", at, (5, 0), textcoords="offset points", va="center")
+                xy = (chance[metric], row)
+                axes.annotate("guessing", xy, (5, 0), textcoords="offset points", va="center")
             axes.plot(
                 [min(values.values()), max(values.values())],
                 [row, row],
@@ -241,7 +241,7 @@ def generalisation_gap(
             for split, value in values.items():
                 colour, marker = styles[split]
                 column = splits.index(split)
-                # Shifted vertically, or equal values would hide each other.
+                # Shifted vertically, so that equal values don't hide each other.
                 y = row + 0.15 * (column - (len(splits) - 1) / 2)
                 axes.scatter(
                     value, y, s=70, color=colour, marker=marker, edgecolor="white", linewidth=0.8

@@ -28,7 +28,7 @@ _ARROW_SPACING = 5  # pixels
 
 @torch.no_grad()
 def localizer_votes(model: localizer.Localizer, scene: Scene) -> Figure:
-    """How level 2 combines votes: the weight of each cell, the largest votes, and their mean."""
+    """How level 2 combines votes: each cell's weight, the largest votes, and the weighted mean."""
     scores, boxes, weights = (part[0].cpu() for part in model.votes(_batch(model, scene)))
     label = int((scores * weights[..., None]).sum((0, 1)).argmax())
     prediction = (boxes * weights[..., None]).sum((0, 1))
@@ -77,13 +77,13 @@ def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figur
 
     Args:
         scene: an image with its true boxes.
-        assigned: the index of the object of each cell, -1 for none, as ``detector.assign`` gives.
+        assigned: the index of each cell's object, -1 for none, from ``detector.assign``.
 
     Raises:
         ValueError: if no cell has an object.
     """
-    own = (assigned >= 0).nonzero().tolist()
-    if not own:
+    positive = (assigned >= 0).nonzero().tolist()
+    if not positive:
         raise ValueError("No cell has an object: give a scene with at least one.")
     colours = object_colours(scene.labels)
     stride = scene.image.shape[-1] / assigned.shape[1]
@@ -93,13 +93,13 @@ def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figur
             annotations.draw_image(axes, scene.image, fade=0.6)
             for corners in scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
-        for row, column in own:
+        for row, column in positive:
             corner, colour = (column * stride, row * stride), colours[int(assigned[row, column])]
             cell = Rectangle(corner, stride, stride, facecolor=colour, edgecolor=INK, linewidth=0.6)
             left.add_patch(cell)
         left.set_title("the object of each cell")
-        annotations.draw_caption(left, f"{len(own)} of {assigned.numel():,} cells have one")
-        row, column = own[-1]  # of the object that reaches furthest down
+        annotations.draw_caption(left, f"{len(positive)} of {assigned.numel():,} cells have one")
+        row, column = positive[-1]  # in the lowest row
         index = int(assigned[row, column])
         x, y = (column + 0.5) * stride, (row + 0.5) * stride
         x0, y0, x1, y1 = scene.boxes[index].tolist()
@@ -116,11 +116,11 @@ def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figur
 
 @torch.no_grad()
 def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.2) -> Figure:
-    """How level 5 groups pixels: its centres, its offsets, where they end, and the masks.
+    """How level 5 groups pixels: centre heatmap, offsets, their end points, and masks.
 
     Args:
         model: an ``InstanceSegmenter``.
-        scene: what the model gets.
+        scene: its image is the model's input.
         score_threshold: centres and instances with a lower score are left out.
     """
     images = _batch(model, scene)
@@ -131,8 +131,8 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
     rows, columns = np.nonzero((semantic_logits.softmax(0)[0] < 0.5).numpy())
     dx, dy = offsets[:, rows, columns].numpy()
     instance_map = np.zeros(heatmap.shape, dtype=int)  # 0 none, k the k-th mask
-    for number, mask in enumerate(found.masks.cpu().numpy(), start=1):
-        instance_map[mask] = number
+    for instance_id, mask in enumerate(found.masks.cpu().numpy(), start=1):
+        instance_map[mask] = instance_id
     overlaps = mask_iou(found.masks.cpu(), scene.masks)
     palette = np.array([MUTED, *matched_colours(scene, found.labels.cpu(), overlaps)])
     colours = palette[instance_map[rows, columns]]
@@ -198,7 +198,7 @@ def cutout(
     Args:
         image: in [0, 1].
         foreground: the opacity of each pixel, in [0, 1].
-        background: in [0, 1]; a checkerboard by default, the usual sign of transparency.
+        background: in [0, 1]; by default a checkerboard, the convention for transparency.
 
     Raises:
         ValueError: if the three differ in height or width.
@@ -214,7 +214,7 @@ def cutout(
     with course_style():
         figure, panels = plt.subplots(1, 3, figsize=(10, 3.7), layout="constrained")
         annotations.draw_image(panels[0], image)
-        panels[0].set_title("the picture")
+        panels[0].set_title("the image")
         annotations.draw_image(panels[1], foreground.expand(3, -1, -1))
         panels[1].set_title("foreground probability")
         annotations.draw_image(panels[2], blended)

@@ -26,8 +26,8 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
     """A detector's boxes in one scene at several stages of its training; ground truth is dashed.
 
     Args:
-        scene: what the detector got.
-        detections: by the title of the stage, what the detector found in ``scene.image``.
+        scene: its image is the detector's input.
+        detections: the detections in ``scene.image``, by the title of the stage.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -50,12 +50,12 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
 
 
 def _best_of_each_object(scene: Scene, detections: Detections) -> set[int]:
-    """For each object, the most confident box that covers at least a third of it."""
+    """The index of the most confident box with an IoU above 1/3, for each object that has one."""
     best = set()
     for true_box in scene.boxes:
         overlaps = iou(detections.boxes, true_box.expand(len(detections.boxes), 4))
-        near = (overlaps > 1 / 3).nonzero().flatten().tolist()
-        best |= set(near[:1])  # they are sorted by score
+        matching = (overlaps > 1 / 3).nonzero().flatten().tolist()
+        best |= set(matching[:1])  # boxes are sorted by score
     return best
 
 

@@ -26,9 +26,9 @@ from course_lib.vision.tasks import LEVELS
 
 
 def ground_truth(scene: Scene) -> Figure:
-    """A scene four times: plain, with boxes and names, by class, and by object."""
+    """A scene in four panels: the image, its boxes with names, each pixel's class and object."""
     titles = (
-        "the picture",
+        "the image",
         "boxes and classes",
         "the class of each pixel",
         "the object of each pixel",
@@ -56,7 +56,7 @@ def five_predictions(
     The ground truth is thin and dashed, predictions are bold.
 
     Args:
-        scene: what the models got.
+        scene: its image is the models' input.
         predictions: what ``predictions.predict_all`` returned for ``scene.image``.
         metrics: what ``predictions.evaluate`` returns; computed here if left out.
     """
@@ -66,7 +66,7 @@ def five_predictions(
         figure.get_layout_engine().set(h_pad=0.14)  # room for the captions
         panels = grid.ravel()
         annotations.draw_image(panels[0], scene.image)
-        panels[0].set_title("The picture")
+        panels[0].set_title("The image")
         for name, corners in zip(
             annotations.object_names(scene), scene.boxes.tolist(), strict=True
         ):
@@ -83,7 +83,7 @@ def five_predictions(
 
 
 def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
-    """A level's own metric in words, from what ``predictions.evaluate`` returns."""
+    """A level's metric with its name, from what ``predictions.evaluate`` returns."""
     value = metrics[level]
     if isinstance(value, str):
         return value
@@ -93,8 +93,8 @@ def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
         "segmenter": "foreground mIoU",
     }
     text = f"{names.get(level, 'mean mask IoU')} {value:.2f}"
-    matched = metrics.get(f"{level} found", "")
-    return f"found {matched}, {text}" if matched else text
+    found = metrics.get(f"{level} found", "")
+    return f"found {found}, {text}" if found else text
 
 
 def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predictions) -> None:
@@ -144,13 +144,13 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
     """Detections before and after non-maximum suppression, in the colours of the objects.
 
     Args:
-        scene: what the detector got.
+        scene: its image is the detector's input.
         before_and_after: without suppression,
             ``detector.predict(model, images, iou_threshold=1.0, max_detections=1000)[0]``, and
             with it, ``detector.predict(model, images)[0]``.
 
     Raises:
-        ValueError: if these are not two.
+        ValueError: if there are not exactly two.
     """
     if len(before_and_after) != 2:
         raise ValueError(

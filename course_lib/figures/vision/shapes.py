@@ -22,7 +22,7 @@ Shape = tuple[int, ...]  # without the batch
 _WIDTH, _TOP, _ROW_HEIGHT = 22, 1.5, 2.2
 _FEATURES_X, _HEAD_X, _HEAD_WIDTH, _OUTPUT_X = 8.2, 10.6, 3.4, 14.6
 _PYRAMID_START, _PYRAMID_END = 1.0, 6.8
-_PYRAMID_DEPTH = 4.6  # of the pyramid's middle below the backbone's
+_PYRAMID_OFFSET = 4.6  # from the backbone's middle down to the pyramid's
 _NUMBER_WORDS = ("one", "two", "three", "four", "five")
 # The meaning of each output tensor, in the order in which the model returns them.
 _MEANINGS = {
@@ -36,7 +36,7 @@ _MEANINGS = {
 
 @dataclass
 class ShapeTrace:
-    """The shapes that one image takes on its way through a model."""
+    """The tensor shapes of one image's forward pass through a model."""
 
     backbone: list[Shape]
     features: Shape  # the input of the head
@@ -46,7 +46,7 @@ class ShapeTrace:
 
 @torch.no_grad()
 def trace_shapes(model: nn.Module, size: int = 128) -> ShapeTrace:
-    """Run a model on an empty image and record the shapes that its modules return."""
+    """Run a model on an image of zeros and record the shapes that its modules return."""
     backbone = next(module for module in model.modules() if isinstance(module, Backbone))
     children = list(model.named_children())
     with_backbone = {
@@ -96,7 +96,7 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
     on_pyramid = [rows[name] for name, trace in traces.items() if len(trace.features) == 3]
     # The backbone on the first row, the pyramid below it: their arrows cross no label.
     middle = _TOP + _ROW_HEIGHT / 2 + 0.4
-    pyramid_y = max(middle + _PYRAMID_DEPTH, sum(on_pyramid) / max(len(on_pyramid), 1))
+    pyramid_y = max(middle + _PYRAMID_OFFSET, sum(on_pyramid) / max(len(on_pyramid), 1))
     bottom = max(_TOP + _ROW_HEIGHT * len(traces), pyramid_y + 1.3 if on_pyramid else middle + 3)
     backbone = "the backbone"
     if len(traces) > 1:
@@ -130,11 +130,11 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
 
 @torch.no_grad()
 def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
-    """How a feature pyramid is built, on a real image: the mean of the channels of each map.
+    """How a feature pyramid is built from a real image: each feature map's mean over channels.
 
-    Above the backbone's maps from fine to coarse; below, from coarse to fine, each map of the
-    pyramid: the enlarged coarser one plus the backbone's, brought to as many channels by a
-    convolution with a 1 x 1 kernel.
+    Above are the backbone's feature maps, the highest resolution on the left. Each feature map of
+    the pyramid below is the sum of the upsampled feature map on its right and a 1 x 1 convolution
+    of the feature map above it.
 
     Args:
         model: one of lesson 3's models with a ``FeaturePyramid``.
@@ -152,10 +152,10 @@ def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
         figure, table = plt.subplots(2, len(maps), figsize=(2.4 * len(maps), 5.7))
         figure.subplots_adjust(0.01, 0.01, 0.99, 0.91, wspace=0.42, hspace=0.56)
         for line, (name, features, role) in zip(table, rows, strict=True):
-            for axes, part in zip(line, features, strict=True):
-                axes.imshow(part[0].mean(0).numpy(), cmap="gray")
+            for axes, feature_map in zip(line, features, strict=True):
+                axes.imshow(feature_map[0].mean(0).numpy(), cmap="gray")
                 axes.set(xticks=[], yticks=[])
-                axes.set_title(f"{name}\n{format_shape(_shape(part))}", color=ROLES[role])
+                axes.set_title(f"{name}\n{format_shape(_shape(feature_map))}", color=ROLES[role])
         for index in range(len(maps)):
             between = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
             arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 2}
@@ -182,7 +182,7 @@ def format_shape(shape: Shape) -> str:
 
 
 def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> tuple[list[float], float]:
-    """Draw the image and the backbone's maps; returns their middles from the left, and the end."""
+    """Draw the image and the backbone's feature maps; return the x of their centres and the end."""
     x, centres = 0.2, []
     for index, shape in enumerate(maps):
         colour = ROLES["convolution"] if index else ROLES["input"]
@@ -196,14 +196,14 @@ def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> tuple[list[f
 
 
 def _draw_pyramid(axes: Axes, centres: list[float], middle: float, y: float) -> None:
-    """Draw the feature pyramid as a box below the backbone, fed by each of its maps."""
+    """Draw the feature pyramid as a box below the backbone, with an arrow from each feature map."""
     width = _PYRAMID_END - _PYRAMID_START
     axes.add_patch(
         Rectangle((_PYRAMID_START, y - 1.1), width, 2.2, facecolor=ROLES["output"], alpha=0.25)
     )
     text = (
         "feature pyramid: each map gets 48\nchannels by a 1×1 convolution; the\n"
-        "coarser one, enlarged, is added to it"
+        "coarser map is enlarged and added"
     )
     axes.text(_PYRAMID_START + width / 2, y, text, ha="center", va="center", fontsize=9)
     for x in centres:
@@ -250,13 +250,13 @@ def _draw_stack(
     colour: str,
     max_height: float = 2.9,
 ) -> float:
-    """Draw a map as a stack of sheets, taller for finer maps, deeper for more channels.
+    """Draw a feature map as a stack of sheets: taller with higher resolution, deeper with channels.
 
     Returns:
         Its width.
     """
     channels, height, _ = shape
-    side = max_height * (height / size) ** 0.5  # the square root keeps coarse maps visible
+    side = max_height * (height / size) ** 0.5  # the square root keeps low resolutions visible
     sheets, step = max(2, round(channels**0.5 / 1.5)), 0.06
     for sheet in range(sheets):
         corner = (x + sheet * step, y - side / 2 + (sheet - sheets / 2) * step)
