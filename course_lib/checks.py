@@ -1,6 +1,6 @@
-"""Calling a learner's function: in a visible check (:func:`call`), where what goes wrong becomes a
-sentence and not a trace, and in later cells (:func:`prefer`, :func:`yours_or`), which the library's
-function lets go on.
+"""Call a learner's function safely: in a visible check (:func:`call`), where an error becomes one
+sentence instead of a traceback, and in later cells (:func:`prefer`, :func:`yours_or`), which fall
+back to the library's function.
 
 output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
@@ -30,8 +30,8 @@ def call(
         keywords: its keyword arguments.
 
     Raises:
-        AssertionError: if the function stops with an error, returns nothing, or returns another
-            type; the message says so in words and ends with the hint.
+        AssertionError: if the function raises an error, returns None where a type is required, or
+            returns another type; the message is one sentence.
         NotImplementedError: if the function is not written yet.
     """
     name = getattr(function, "__name__", "your function")
@@ -60,14 +60,14 @@ def prefer(
 ) -> Callable[..., Any]:
     """The learner's function if it agrees with the library's on an example, else the library's.
 
-    Prints which of the two it is, so that a later cell of a lesson never fails because of an
-    exercise.
+    So a mistake in an exercise does not break later cells of the lesson. Prints which of the two
+    is used.
 
     Args:
         yours: what the learner wrote.
         library: a function that does the same.
         example: arguments for both.
-        tolerance: how far numbers may differ.
+        tolerance: absolute and relative, as in ``torch.allclose``.
     """
     name = getattr(yours, "__name__", "your function")
     expected = torch.as_tensor(library(*example))
@@ -76,7 +76,7 @@ def prefer(
         agrees = output.shape == expected.shape and torch.allclose(
             output.double(), expected.double(), atol=tolerance, rtol=tolerance
         )
-        problem = "" if agrees else "gives another result than the library's"
+        problem = "" if agrees else "gives a different result from the library's"
     except NotImplementedError:
         problem = "is not written yet"
     except Exception as error:  # any error in the learner's code
@@ -86,17 +86,16 @@ def prefer(
 
 
 def yours_or(function: Callable, library: Callable) -> Callable:
-    """The learner's function, or the library's as long as the learner's raises an error.
+    """The learner's function; the library's replaces it in every call that raises an error.
 
-    Whichever it is, the cells that follow have results to show. The first time the library has to
-    help, it prints a note.
+    So the following cells always have results to show. The first replacement prints a note.
 
     Args:
         function: an exercise's function.
-        library: does the same.
+        library: the library's implementation of it.
 
     Returns:
-        A function with the arguments of both.
+        A function with the same arguments.
     """
     noted: list[str] = []
 
