@@ -1,7 +1,7 @@
 """From Pixels to Stable Diffusion: the library of the lessons.
 
-Importing this package loads nothing heavy: torch and matplotlib are imported by the modules that
-need them, so that the command line and the collection of tests start at once.
+Importing this package imports no heavy dependency: the modules that need torch or matplotlib import
+them, so that the command line and test collection start at once.
 """
 
 import os
@@ -16,10 +16,10 @@ Value = TypeVar("Value")
 
 
 def mode() -> Mode:
-    """How a lesson runs, from the environment variable ``COURSE_MODE``.
+    """The run mode of the lessons, from the environment variable ``COURSE_MODE``.
 
     ``grading`` trains nothing and loads the shipped checkpoints; ``quick`` (the default) trains
-    just long enough to show the effect; ``full`` trains everything as for the shipped checkpoints.
+    just long enough to show the effect; ``full`` trains as long as for the shipped checkpoints.
 
     Raises:
         ValueError: for any other value of ``COURSE_MODE``.
@@ -35,8 +35,8 @@ def mode() -> Mode:
 def progress() -> None:
     """Show, below a notebook's cell, what you have done in each lesson and where to go on.
 
-    It reads the notebooks as they are saved, in the working folder. It is a table where HTML can be
-    shown, and text elsewhere. ``course progress`` shows the same in a terminal.
+    Reads the saved notebooks of the working folder. Displays an HTML table, or text where HTML is
+    not supported. ``course progress`` shows the same in a terminal.
     """
     from course_lib.learner import table
 
@@ -46,8 +46,8 @@ def progress() -> None:
 def by_mode(*, quick: Value, full: Value, grading: Value) -> Value:
     """The value for the current :func:`mode`: a size, a number of steps or a time limit.
 
-    A lesson gives its sizes as ``by_mode(quick=400, full=4000, grading=20)``: few in the mode in
-    which learners run it, more with ``COURSE_MODE=full``, almost none where it is only graded.
+    A lesson gives its sizes as ``by_mode(quick=400, full=4000, grading=20)``: few by default, more
+    with ``COURSE_MODE=full``, almost none in grading.
     """
     return {"grading": grading, "quick": quick, "full": full}[mode()]
 

@@ -1,6 +1,6 @@
-"""Calling a learner's function: in a visible check (:func:`call`), where what goes wrong becomes a
-sentence and not a trace, and in later cells (:func:`prefer`), where the library's function replaces
-one that doesn't work.
+"""Call a learner's function safely: in a visible check (:func:`call`), where an error becomes one
+sentence instead of a traceback, and in later cells (:func:`prefer`), where the library's function
+replaces one that doesn't work.
 
 output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
@@ -30,8 +30,8 @@ def call(
         keywords: its keyword arguments.
 
     Raises:
-        AssertionError: if the function stops with an error, returns nothing, or returns another
-            type; the message says so in words and ends with the hint.
+        AssertionError: if the function raises an error, returns None where a type is required, or
+            returns another type; the message is one sentence.
         NotImplementedError: if the function is not written yet.
     """
     name = getattr(function, "__name__", "your function")
@@ -60,18 +60,18 @@ def prefer(
 ) -> Callable[..., Any]:
     """The learner's function, or the library's where the learner's doesn't work.
 
-    A later cell of a lesson calls the result, so that it never fails because of an exercise. With
-    an example, the two functions are compared on it now; without one, the library's takes over
-    when the learner's first raises an error. A printed note says which of the two is used.
+    So a mistake in an exercise does not break later cells of the lesson. With an example, the two
+    functions are compared on it at once. Without one, the library's replaces the learner's in every
+    call that raises an error. Prints which of the two is used.
 
     Args:
         yours: what the learner wrote.
         library: a function that does the same.
         example: arguments for both.
-        tolerance: how far numbers may differ on the example, absolutely and relatively.
+        tolerance: of the comparison: absolute and relative, as in ``torch.allclose``.
 
     Returns:
-        A function with the arguments of both.
+        A function with the same arguments.
     """
     name = getattr(yours, "__name__", "your function")
     if not example:
@@ -82,7 +82,7 @@ def prefer(
         agrees = output.shape == expected.shape and torch.allclose(
             output.double(), expected.double(), atol=tolerance, rtol=tolerance
         )
-        problem = "" if agrees else "gives another result than the library's"
+        problem = "" if agrees else "gives a different result from the library's"
     except Exception as error:  # any error in the learner's code
         problem = _describe(error)
     print(f"{name} {problem}: the library's is used." if problem else f"Using your {name}.")

@@ -1,13 +1,11 @@
-"""The ``course`` command: the registration of its commands, each of which imports what it needs
-when it runs.
-"""
+"""The ``course`` command: registers its subcommands, which import their dependencies lazily."""
 
 import typer
 from course_grading import commands as grading
 from course_site import commands as website
 
 from course_lib.commands import doctor, generate, lab, progress, stable_diffusion, train
-from course_lib.console import write_what_fits
+from course_lib.console import escape_unencodable
 
 app = typer.Typer(
     help=(
@@ -40,5 +38,5 @@ app.add_typer(stable_diffusion.app, name="sd")
 
 def main() -> None:
     """The entry point."""
-    write_what_fits()
+    escape_unencodable()
     app()

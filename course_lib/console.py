@@ -1,4 +1,4 @@
-"""How commands stop when they can't continue: one sentence that names the fix, and no traceback."""
+"""Warnings and errors of commands: one sentence that names the fix, without a traceback."""
 
 import importlib.util
 import shlex
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 
 def stderr() -> "Console":
-    """Where commands say what is not their result."""
+    """The console for warnings, errors and progress; results go to stdout."""
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True)
 
 
 def warn(message: str) -> None:
-    """Say what the user should know; the command continues."""
+    """Print a warning; the command continues."""
     stderr().print(message, style="yellow", markup=False, highlight=False)
 
 
 def fail(message: str) -> NoReturn:
-    """End the command with this message."""
+    """Print an error and end the command with exit code 1."""
     stderr().print(f"course: {message}", style="bold red", markup=False, highlight=False)
     raise typer.Exit(1)
 
 
-def write_what_fits() -> None:
-    """Let output escape the characters that the console or the log file cannot show.
+def escape_unencodable() -> None:
+    """Escape characters that the console or log file cannot encode.
 
-    Those of Windows often have 256 characters (cp1252); by default Python would stop at another.
+    By default Python raises an error, for example on Windows, where the encoding is often cp1252.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -44,13 +44,13 @@ def write_what_fits() -> None:
 
 
 def to_shell(*words: object) -> str:
-    """Words as they are typed into a shell of this system, quoted where they need it."""
+    """Words as a command line for a shell of this system, quoted where necessary."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def require_modules(*modules: str, extra: str = "lab") -> None:
-    """Fail if one of these modules, which the extra installs, is missing."""
+    """Fail if a module is missing; the message names the extra that installs it."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         fail(
@@ -60,7 +60,7 @@ def require_modules(*modules: str, extra: str = "lab") -> None:
 
 
 def require_checkout() -> Path:
-    """The root of the clone; fail outside of one."""
+    """The root of the clone; fails outside a clone."""
     root = paths.checkout()
     if root is None:
         fail(

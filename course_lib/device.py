@@ -15,10 +15,10 @@ def best_device() -> torch.device:
 
 
 def resolve_device(name: str | None) -> torch.device:
-    """The device of this name, or without a name the fastest one.
+    """The device with this name; by default the fastest one.
 
     Raises:
-        ValueError: if it can't be used.
+        ValueError: if this machine can't use it.
     """
     if name is None:
         return best_device()
@@ -26,7 +26,7 @@ def resolve_device(name: str | None) -> torch.device:
         return torch.zeros((), device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f"The device {name!r} cannot be used here: choose cpu, or leave it out."
+            f"The device {name!r} cannot be used here: choose cpu, or give no device."
         ) from error
 
 
@@ -44,7 +44,7 @@ def setup(seed: int = 0) -> torch.device:
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """Mixed precision on CUDA (bfloat16, or float16 on older GPUs); on other devices no effect."""
+    """Mixed precision on CUDA (bfloat16, or float16 on older GPUs); no effect on other devices."""
     if device.type != "cuda":
         return contextlib.nullcontext()
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

@@ -1,8 +1,8 @@
-"""Former names of modules and functions, so that notebooks of earlier releases keep running.
+"""Deprecated names of modules and functions, so that notebooks of earlier releases keep running.
 
-Learners keep their notebooks, and students hand in what was released before a renaming. A former
-name works as before, and a ``DeprecationWarning`` names the new one. The tables hold what the
-lessons imported; a name inside the course itself is simply renamed.
+Learners keep their notebooks, and students may submit one that was released before a renaming. A
+former name works as before, with a ``DeprecationWarning`` that names the new one. The table has
+only names that lessons imported: a name used only inside the course needs no alias.
 """
 
 import functools
@@ -15,9 +15,9 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# A former module -> the module that has its names now, both without ``course_lib.``, then the names
-# that have changed, ``former=new``; a new name with dots is a path below ``course_lib``. Some of
-# these modules are packages now.
+# One row per module: ``former -> new`` if it moved, both without ``course_lib.``, then its renamed
+# attributes, ``former=new``; a new name with dots is a path below ``course_lib``. An indented line
+# continues a row. Some of these modules are packages now.
 _TABLE = """
 checkpoints -> assets.checkpoints: card=read_card
 compression.autoencoder: EPOCH=EXAMPLES_PER_EPOCH PIECE=SIZE model=make_model
@@ -121,7 +121,7 @@ _AFFECTED = {_PACKAGE + module for module in [*MODULES, *NAMES]}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes former modules, and adds former names to modules that exist."""
+    """Creates former modules, and adds former attributes to existing modules."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in _AFFECTED:
@@ -137,7 +137,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install() -> None:
-    """Let ``import`` find former names too."""
+    """Install the import hook for former names; idempotent."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
@@ -156,7 +156,7 @@ def _add_former_names(spec: ModuleSpec) -> None:
 
 
 def _former_attribute(module: str, name: str) -> Any:
-    """What a former name stands for; called where a module has no such attribute."""
+    """The object with a former name; the ``__getattr__`` of its module."""
     former = f"{module}.{name}"
     missing = AttributeError(f"module {module!r} has no attribute {name!r}")
     path = module.removeprefix(_PACKAGE)
@@ -171,7 +171,7 @@ def _former_attribute(module: str, name: str) -> Any:
         value = pkgutil.resolve_name(_PACKAGE + new)
     except AttributeError:
         raise missing from None
-    message = f"{former} is now {_PACKAGE}{new}: this notebook is of an earlier release"
+    message = f"{former} is now {_PACKAGE}{new}: this notebook is from an earlier release"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
     return value
 

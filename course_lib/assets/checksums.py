@@ -1,4 +1,4 @@
-"""The SHA-256 of every embedded file, in ``data/checksums.json``.
+"""The SHA-256 of every bundled file, in ``data/checksums.json``.
 
 ``python -m course_lib.assets.checksums`` updates it after a deliberate change under ``data/``.
 """
@@ -9,22 +9,22 @@ from pathlib import Path
 
 from course_lib.assets import paths
 
-# Only what is embedded: the scripts and tables next to it may change.
-_EMBEDDED = {".png", ".jpg", ".webp", ".npz", ".safetensors", ".json", ".txt", ".gz", ".bz2"}
+# Bundled files only: the scripts and tables next to them may change.
+_SUFFIXES = {".png", ".jpg", ".webp", ".npz", ".safetensors", ".json", ".txt", ".gz", ".bz2"}
 _NAME = "checksums.json"
 
 
 def write() -> Path:
     """Write ``data/checksums.json``; returns its path."""
     root = paths.data_path()
-    sums = {name: _sha256(root / name) for name in embedded_files()}
+    sums = {name: _sha256(root / name) for name in bundled_files()}
     path = root / _NAME
     path.write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8", newline="\n")
     return path
 
 
 def verify() -> list[str]:
-    """The problems with the embedded files, one sentence each; empty if all are intact."""
+    """The problems with the bundled files, one sentence each; empty if all checksums match."""
     try:
         sums = json.loads(paths.data_path(_NAME).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -42,15 +42,15 @@ def verify() -> list[str]:
             )
     return problems + [
         f"{name} is not in {_NAME}. Run: python -m course_lib.assets.checksums"
-        for name in sorted(set(embedded_files()) - set(sums))
+        for name in sorted(set(bundled_files()) - set(sums))
     ]
 
 
-def embedded_files() -> list[str]:
-    """The files below ``data/`` that have a checksum, as ``"photos/coffee.png"``, sorted."""
+def bundled_files() -> list[str]:
+    """The files below ``data/`` that have a checksum, such as ``"photos/coffee.png"``, sorted."""
     root = paths.data_path()
     names = (
-        path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in _EMBEDDED
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in _SUFFIXES
     )
     return sorted(name for name in names if name != _NAME)
 

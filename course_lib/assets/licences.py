@@ -1,4 +1,4 @@
-"""The authors and licences of the embedded files: the table in ``data/LICENSES.md``, as data."""
+"""The authors and licences of the bundled files, parsed from the table in ``data/LICENSES.md``."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from course_lib.assets import paths
 
 @dataclass(frozen=True)
 class Credit:
-    """One row of the table. ``file`` is below ``data/``, as ``"photos/coffee.png"``."""
+    """One row of the table. ``file`` is relative to ``data/``, such as ``"photos/coffee.png"``."""
 
     file: str
     origin: str
@@ -26,17 +26,17 @@ def read_credits() -> list[Credit]:
     """
     rows = []
     for line in paths.data_path("LICENSES.md").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("| `"):  # text, or the head of the table
+        if not line.startswith("| `"):  # text, or the table's header
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) != 5:
-            raise ValueError(f"data/LICENSES.md: give this row the five cells of the table: {line}")
+            raise ValueError(f"data/LICENSES.md: give this row the header's five cells: {line}")
         rows.append(Credit(cells[0].strip("`"), *cells[1:]))
     return rows
 
 
 def files_to_credit() -> list[str]:
-    """The embedded files that need a row: all but the cards of the checkpoints."""
+    """The bundled files that need a row: all but the cards of the checkpoints."""
     names = json.loads(paths.data_path("checksums.json").read_text(encoding="utf-8"))
     return [
         name for name in names if not (name.startswith("checkpoints/") and name.endswith(".json"))

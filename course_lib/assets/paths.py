@@ -1,4 +1,4 @@
-"""Where the embedded files are: in the checkout's ``data/``, or in the copy inside the wheel."""
+"""Where the bundled files are: in the checkout's ``data/``, or in the copy inside the wheel."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def checkout() -> Path | None:
 
 
 def data_path(*parts: str) -> Path:
-    """The path of an embedded file, for example ``data_path("photos", "coffee.png")``.
+    """The path of a bundled file, for example ``data_path("photos", "coffee.png")``.
 
     Raises:
         FileNotFoundError: if the file is missing; the message names the fix.
@@ -29,5 +29,5 @@ def data_path(*parts: str) -> Path:
 
 
 def how_to_restore(name: str) -> str:
-    """What brings back an embedded file that is missing, such as ``"photos/coffee.png"``."""
-    return f"git checkout -- data/{name}" if checkout() else "install the course again"
+    """How to restore a missing bundled file, such as ``"photos/coffee.png"``."""
+    return f"git checkout -- data/{name}" if checkout() else "reinstall the course"

@@ -1,4 +1,4 @@
-"""``course doctor``: what this machine can do for the course, and how to fix what is missing."""
+"""``course doctor``: whether this machine can run the course, and how to fix each problem."""
 
 import json
 import os
@@ -19,10 +19,10 @@ _REINSTALL = "in the clone: uv sync --extra lab --reinstall"
 
 @dataclass(frozen=True)
 class Finding:
-    """One checked item: its name, its state on this machine, whether that suffices, and the fix if
-    not.
+    """The result of one check: its name, the state found, whether it suffices, and otherwise the
+    fix.
 
-    ``required`` is False where the course runs without it. ``details`` are for ``--json`` only.
+    ``required`` is False if the course runs without it. ``details`` are for ``--json`` only.
     """
 
     name: str
@@ -36,20 +36,20 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check what this machine can do, and say how to fix what is missing."""
+    """Check whether this machine can run the course, and how to fix each problem."""
     findings = examine()
-    missing = [finding for finding in findings if finding.required and not finding.ok]
+    failed = [finding for finding in findings if finding.required and not finding.ok]
     if as_json:
-        report = {"ok": not missing, "findings": [asdict(finding) for finding in findings]}
+        report = {"ok": not failed, "findings": [asdict(finding) for finding in findings]}
         print(json.dumps(report, indent=2))
     else:
         _print_table(findings)
         print(
-            "Something that the course needs is missing."
-            if missing
+            "A check that the course requires has failed: see its fix."
+            if failed
             else "This machine can run the course."
         )
-    raise typer.Exit(1 if missing else 0)
+    raise typer.Exit(1 if failed else 0)
 
 
 def _print_table(findings: list[Finding]) -> None:
@@ -63,13 +63,13 @@ def _print_table(findings: list[Finding]) -> None:
         if finding.ok:
             table.add_row("[green]ok[/]", finding.name, finding.state, "")
         else:
-            mark = "[red]missing[/]" if finding.required else "[yellow]optional[/]"
+            mark = "[red]failed[/]" if finding.required else "[yellow]warning[/]"
             table.add_row(mark, finding.name, finding.state, finding.fix)
     Console().print(table)
 
 
 def examine() -> list[Finding]:
-    """Run all checks, the most basic first. Never raises: a failed check is a finding too."""
+    """Run all checks, the most basic first. Never raises: an error in a check is a finding too."""
     findings: list[Finding] = []
     for check in (
         _python,
@@ -86,7 +86,7 @@ def examine() -> list[Finding]:
     ):
         try:
             findings += check()
-        except Exception as error:  # one failed check must not abort the report
+        except Exception as error:  # an error in one check must not abort the report
             name = check.__name__.strip("_")
             state = f"{type(error).__name__}: {error}"
             findings.append(Finding(name, state, False, True, _REINSTALL))
@@ -100,7 +100,7 @@ def _python() -> list[Finding]:
 
 
 def _packages() -> list[Finding]:
-    """The installed versions, against the bounds that the course declares."""
+    """The installed versions, checked against the declared version specifiers."""
     from packaging.requirements import Requirement
 
     try:
@@ -155,14 +155,14 @@ def _data() -> list[Finding]:
     from course_lib.assets import checksums
 
     problems = checksums.verify()
-    state = "; ".join(problems) or "intact by checksum"
-    # Git restores what is missing; a file that only it believes to be unchanged, it leaves.
-    fix = "in the clone: delete data/, then git checkout -- data. Elsewhere: install again"
+    state = "; ".join(problems) or "checksums match"
+    # git checkout restores deleted files, but skips a changed file that its index takes for clean.
+    fix = "in the clone: delete data/, then git checkout -- data; elsewhere: reinstall the course"
     return [Finding("data and checkpoints", state, not problems, True, fix)]
 
 
 def _licences() -> list[Finding]:
-    """The number of embedded files per licence; the credit of each file is in the details."""
+    """The number of bundled files per licence; the credit of each file is in the details."""
     from course_lib.assets import licences
 
     credits = {credit.file: credit for credit in licences.read_credits()}
@@ -171,7 +171,7 @@ def _licences() -> list[Finding]:
     counts = Counter(credits[file].licence for file in files if file in credits)
     state = ", ".join(f"{count} {licence}" for licence, count in counts.most_common())
     state += f"; none for {', '.join(missing)}" if missing else "; credits in data/LICENSES.md"
-    fix = "add a row for each of these files to data/LICENSES.md"
+    fix = "maintainers: add a row for each of these files to data/LICENSES.md"
     details = tuple(asdict(credits[file]) for file in files if file in credits)
     return [Finding("licences of the data", state, not missing, False, fix, details)]
 
@@ -198,16 +198,16 @@ def _extension() -> list[Finding]:
     state = "extension enabled" if ok else "extension not enabled"
     fix = (
         f"{_REINSTALL}; if it was disabled: jupyter labextension enable {name}. "
-        "Until then type the letters"
+        "Until then, type the answer in the cell"
     )
-    return [Finding("questions save a click", state, ok, False, fix)]
+    return [Finding("quiz extension (saves ticked answers)", state, ok, False, fix)]
 
 
 def _nbgrader() -> list[Finding]:
     try:
         version = metadata.version("nbgrader")
     except metadata.PackageNotFoundError:
-        fix = "for instructors: uv sync --extra lab"
+        fix = "for instructors only: uv sync --extra lab"
         return [Finding("grading", "nbgrader is not installed", False, False, fix)]
     in_environment = os.path.join(os.path.dirname(sys.executable), "alembic")
     ok = bool(shutil.which("alembic") or shutil.which(in_environment))
@@ -216,7 +216,7 @@ def _nbgrader() -> list[Finding]:
 
 
 def _sandbox() -> list[Finding]:
-    """Whether students' code can be run in a sandbox here, and which limits that enforces."""
+    """Whether students' code can be run in a sandbox here, and its limits."""
     from course_grading.sandbox import host
 
     why_not = host.unavailable_reason()

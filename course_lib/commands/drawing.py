@@ -1,7 +1,7 @@
-"""Pictures drawn one batch after the other, each checked before anybody sees it.
+"""Images generated batch by batch, each checked before it is written.
 
-Memory for ``--count 50`` is that of a few pictures. A picture whose values are not finite, which a
-file shows as black, is an error.
+``--count 50`` needs no more memory than one batch. An image with values that are not finite, which
+a file would show as black, is an error.
 """
 
 import os
@@ -17,8 +17,8 @@ from course_lib.console import stderr
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import SAMPLERS
 
-_BATCH_PIXELS = 2**16  # drawn at once: four pictures of 128 x 128, or one that is larger
-# What torch says on the CPU of Linux and of Windows, on CUDA and MPS, and of sizes beyond 64 bits.
+_BATCH_PIXELS = 2**16  # per batch: four images of 128 x 128, or one larger image
+# In torch's errors: on the CPU (Linux, Windows), on CUDA and MPS, and for sizes beyond 64 bits.
 _MEMORY_MESSAGES = (
     "can't allocate memory",
     "not enough memory",
@@ -29,7 +29,7 @@ _MEMORY_MESSAGES = (
 
 @dataclass(frozen=True)
 class Request:
-    """What to draw: the arguments of :meth:`StableDiffusion.generate` without seeds."""
+    """The arguments of :meth:`StableDiffusion.generate`, without the seeds."""
 
     prompt: str
     width: int
@@ -45,16 +45,16 @@ class Request:
 def draw(
     model: StableDiffusion, request: Request, seeds: range
 ) -> Iterator[tuple[int, Float[Tensor, "3 height width"]]]:
-    """Each seed with its picture in [0, 1], with a progress bar.
+    """Each seed with its image in [0, 1], generated when asked for; shows a progress bar.
 
     Raises:
-        FloatingPointError: if a picture is not finite, or black or white in every pixel.
-        MemoryError: if a picture of this size certainly does not fit in memory.
-        ValueError: if the model can't draw it; the message names the option.
+        FloatingPointError: if an image is not finite, or consists of 0 and 1 only.
+        MemoryError: if the device's memory is below the lower bound for one image.
+        ValueError: if the model does not support an option; the message names it.
     """
     steps = _count_steps(model, request)
     available = _total_memory(model.unet.conv_in.weight.device)
-    if available is not None and _least_memory(model, request) > available:
+    if available is not None and _memory_lower_bound(model, request) > available:
         raise MemoryError
     size = max(_BATCH_PIXELS // (request.width * request.height), 1)
     batches = [seeds[start : start + size] for start in range(0, len(seeds), size)]
@@ -62,26 +62,26 @@ def draw(
         task = progress.add_task(request.sampler, total=steps * len(batches))
         for batch in batches:
             after_step = _StepCheck(batch, request.guidance, lambda: progress.advance(task))
-            pictures = model.generate(
+            images = model.generate(
                 **vars(request), seed=batch[0], count=len(batch), callback=after_step
             )
-            for seed, picture in zip(batch, pictures, strict=True):
-                _check_picture(picture, seed, request.guidance)
-                yield seed, picture
+            for seed, image in zip(batch, images, strict=True):
+                _check_image(image, seed, request.guidance)
+                yield seed, image
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is not enough memory."""
+    """Whether an error means that memory ran out."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in _MEMORY_MESSAGES)
     )
 
 
 def _count_steps(model: StableDiffusion, request: Request) -> int:
-    """The steps that the sampler takes for a batch.
+    """The number of sampling steps for a batch.
 
     Raises:
-        ValueError: if there is no such sampler, or the schedule does not allow the number of steps.
+        ValueError: if there is no such sampler, or the schedule can't have so many steps.
     """
     if request.sampler not in SAMPLERS:
         raise ValueError(
@@ -94,7 +94,7 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
     except ValueError as error:
         most = total // 10 if schedule.timestep_spacing == "leading" else total
         raise ValueError(
-            f"{request.steps} steps do not fit the {total} times of this model: "
+            f"{request.steps} steps do not fit the {total} timesteps of this model: "
             f"give a number of --steps from 1 to {most}."
         ) from error
     strength = 1.0 if request.image is None else request.strength
@@ -103,7 +103,7 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
 
 @dataclass(frozen=True)
 class _StepCheck:
-    """Called after every step of a batch: stops at latents that are not finite."""
+    """Called after every sampling step: raises an error if latents are not finite."""
 
     seeds: range
     guidance: float
@@ -116,25 +116,25 @@ class _StepCheck:
             raise _not_finite(self.seeds[finite.index(False)], self.guidance)
 
 
-def _check_picture(picture: Tensor, seed: int, guidance: float) -> None:
-    # After an overflow in the decoder, clamping leaves nothing but 0 and 1.
-    if not picture.isfinite().all() or not ((picture > 0) & (picture < 1)).any():
+def _check_image(image: Tensor, seed: int, guidance: float) -> None:
+    # After an overflow in the decoder, clamping leaves only 0 and 1.
+    if not image.isfinite().all() or not ((image > 0) & (image < 1)).any():
         raise _not_finite(seed, guidance)
 
 
 def _not_finite(seed: int, guidance: float) -> FloatingPointError:
     return FloatingPointError(
-        f"The picture of seed {seed} was not written: its values are too large or not numbers, so "
+        f"The image of seed {seed} was not written: its values are too large or not numbers, so "
         f"it would be black or white. Give a smaller --guidance than {guidance:g}, or --device "
         "cpu, or check that the weights are intact."
     )
 
 
-def _least_memory(model: StableDiffusion, request: Request) -> int:
-    """The bytes that a picture takes at least.
+def _memory_lower_bound(model: StableDiffusion, request: Request) -> int:
+    """The bytes that one image needs at least; the real need is several times as much.
 
-    They are those of input and output of the convolution with the largest images, in the
-    autoencoder or, with guidance, in the denoiser. The real need is several times as much.
+    Counts the input and output of the convolution with the largest feature maps: in the decoder, or
+    in the denoiser with guidance.
     """
     decoder = getattr(model.vae.config, "block_out_channels", (0,))[0]
     denoiser = 2 * model.unet.config.block_out_channels[0] / model.vae.config.factor**2
@@ -143,7 +143,7 @@ def _least_memory(model: StableDiffusion, request: Request) -> int:
 
 
 def _total_memory(device: torch.device) -> int | None:
-    """The bytes of memory of the device, or None where the system does not say."""
+    """The device's memory in bytes; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     try:

@@ -1,4 +1,4 @@
-"""``course generate``, and what it shares with ``course sd generate``: from a prompt to files."""
+"""``course generate``, and its code shared with ``course sd generate``: from a prompt to files."""
 
 import math
 import re
@@ -22,15 +22,15 @@ _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 def generate(
     prompt: Annotated[
-        str, typer.Argument(help='What the image shows, as "a fox on a purple background".')
+        str, typer.Argument(help='What the image shows, such as "a fox on a purple background".')
     ],
     out: Annotated[
-        Path, typer.Option(help="The image file; of several, each has its seed in its name.")
+        Path, typer.Option(help="The image file; with --count, every name ends with its seed.")
     ] = Path("x.png"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="From noise to image.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
     guidance: Annotated[
-        float, typer.Option(help="How strongly the prompt counts; 1 halves the work.")
+        float, typer.Option(help="Guidance scale; 1 ignores --negative and halves the time.")
     ] = 5.0,
     negative: Annotated[str, typer.Option(help="What the image must not show.")] = "",
     sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "dpm++",
@@ -38,19 +38,19 @@ def generate(
         int, typer.Option(min=1, help="The number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
-        Path | None, typer.Option(help="Change this image instead; it is cut to 128x128.")
+        Path | None, typer.Option(help="An image to change, cropped to 128x128.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="How much --image may change, at most 1.")] = 0.8,
+    strength: Annotated[float, typer.Option(help="How much --image may change, up to 1.")] = 0.8,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
     ] = None,
 ) -> None:
-    """Generate an image from a sentence with the course's own Stable Diffusion."""
+    """Generate an image from a prompt with the course's own text-to-image model."""
     from course_lib.assets import checkpoints
 
     if not checkpoints.is_shipped("tiny-sd"):
         fail(
-            "the weights of tiny-sd are missing: course train tiny-sd --ship makes them, "
+            "the weights of tiny-sd are missing: course train tiny-sd --ship trains them, "
             "which takes hours on a CPU"
         )
 
@@ -78,7 +78,7 @@ def generate(
         count=count,
         guidance=guidance,
         negative=negative,
-        examine=lambda model, picture: _verdict(prompt, model, picture),
+        examine=lambda model, result: _describe_mismatch(prompt, model, result),
     )
 
 
@@ -96,19 +96,19 @@ def generate_files(
     count: int,
     guidance: float,
     negative: str,
-    examine: Callable[["StableDiffusion", "torch.Tensor"], str] = lambda model, picture: "",
+    examine: Callable[["StableDiffusion", "torch.Tensor"], str] = lambda model, result: "",
 ) -> None:
-    """Generate images and write them to files, each as soon as it is drawn.
+    """Generate images and write each to its file as soon as it is finished.
 
-    The options are those of both commands. What can't be done ends the command with one sentence;
-    the images that were written stay.
+    The keyword arguments are the options of both commands. An error ends the command with one
+    sentence; images already written stay.
 
     Args:
         load_model: called after the options were checked.
         prompt: what the images show.
-        out: the file; of several, each has its seed in its name.
-        examine: what there is to say about an image of this model, 3 x height x width in [0, 1], or
-            ``""``.
+        out: the image file; with a ``count`` above 1, every name ends with its seed.
+        examine: called with the model and an image, 3 x height x width in [0, 1]; returns a remark
+            for the user, or ``""``.
     """
     from course_lib.commands import drawing
 
@@ -119,7 +119,7 @@ def generate_files(
         width, height = _parse_size(size)
         with stderr().status("loading the weights"):
             model = load_model()
-        _warn_of_ignored_words(model, prompt, negative, guidance)
+        _warn_of_ignored_options(model, prompt, negative, guidance)
         pixels = None
         if image is not None:
             pixels = _read_image(image.expanduser(), width, height, model.vae.config.factor)
@@ -137,8 +137,8 @@ def generate_files(
             sampler=sampler,
             steps=steps,
         )
-        pictures = drawing.draw(model, request, range(seed, seed + count))
-        _write(pictures, out, count > 1, lambda picture: examine(model, picture))
+        images = drawing.draw(model, request, range(seed, seed + count))
+        _write(images, out, count > 1, lambda result: examine(model, result))
     except (ValueError, OSError, FloatingPointError) as error:
         fail(str(error))
     except (MemoryError, RuntimeError) as error:
@@ -146,14 +146,13 @@ def generate_files(
             raise
         pixels_each = f"{width} x {height}" if width else "the model's own number of"
         fail(
-            f"there is not enough memory for {count} x {pixels_each} pixels (--count, width and "
-            "height), though they are drawn in small batches: choose a smaller size, or close "
-            "other programs"
+            f"there is not enough memory for {count} x {pixels_each} pixels, even in batches: "
+            "choose a smaller size, or close other programs"
         )
 
 
 def _check_options(out: Path, *, seed: int, count: int, guidance: float, strength: float) -> None:
-    """Refuse what no model can do, before any is loaded."""
+    """Reject options that are invalid for every model, before a model is loaded."""
     suffixes = (".png", ".jpg", ".jpeg", ".webp")
     if out.suffix.lower() not in suffixes or not out.parent.is_dir() or out.is_dir():
         fail(f"{out} cannot be written: give a .png in a folder that exists")
@@ -168,30 +167,30 @@ def _check_options(out: Path, *, seed: int, count: int, guidance: float, strengt
         )
 
 
-def _warn_of_ignored_words(
+def _warn_of_ignored_options(
     model: "StableDiffusion", prompt: str, negative: str, guidance: float
 ) -> None:
-    _, cut = model.tokenizer.encode([prompt, negative])
-    for name, count in zip(("prompt", "negative prompt"), cut, strict=True):
+    _, truncated = model.tokenizer.encode([prompt, negative])
+    for name, count in zip(("prompt", "negative prompt"), truncated, strict=True):
         if count:
             warn(f"The {name} is too long: its last {count} tokens were ignored.")
     if negative and guidance == 1:
-        warn("Without guidance the negative prompt does nothing: give another --guidance than 1.")
+        warn("With --guidance 1 the negative prompt has no effect: give a higher --guidance.")
 
 
 def _write(
-    pictures: "Iterable[tuple[int, torch.Tensor]]",
+    images: "Iterable[tuple[int, torch.Tensor]]",
     out: Path,
     several: bool,
     examine: Callable[["torch.Tensor"], str],
 ) -> None:
-    """Write each picture when it comes; at the end, print the files and what there is to say."""
+    """Write each image as soon as it is generated; at the end, print the paths and the remarks."""
     written: list[tuple[Path, str]] = []
     try:
-        for seed, picture in pictures:
+        for seed, image in images:
             path = out.with_name(f"{out.stem}-{seed}{out.suffix}") if several else out
-            _write_image(picture, path)
-            written.append((path, examine(picture)))
+            _write_image(image, path)
+            written.append((path, examine(image)))
     finally:
         for path, remark in written:
             print(path)
@@ -199,11 +198,11 @@ def _write(
                 warn(f"{path.name}: {remark}")
 
 
-def _verdict(prompt: str, model: "StableDiffusion", picture: "torch.Tensor") -> str:
-    """What the judge sees in a picture, where it is not what the prompt names."""
+def _describe_mismatch(prompt: str, model: "StableDiffusion", image: "torch.Tensor") -> str:
+    """How the judge's verdict on an image differs from the prompt; empty if it does not."""
     from course_lib.diffusion import prompts
 
-    (verdict,) = _judge().classify(picture[None])
+    (verdict,) = _judge().classify(image[None])
     return prompts.describe_difference(prompts.check_prompt(prompt, model.tokenizer), verdict)
 
 
@@ -223,7 +222,7 @@ def _parse_size(size: str | None) -> tuple[int | None, int | None]:
 
 
 def _read_image(path: Path, width: int | None, height: int | None, factor: int) -> "torch.Tensor":
-    """An image in [0, 1], cropped around its centre to this size; by default to the largest
+    """An image in [0, 1], scaled and cropped around its centre to this size; by default the largest
     multiple of ``factor`` that fits in it.
     """
     from PIL import ImageOps

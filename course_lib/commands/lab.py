@@ -11,17 +11,17 @@ import typer
 from course_lib.console import fail, require_checkout, require_modules
 from course_lib.learner import summary
 
-# No news, and no instructor's menus: page_config.json
+# page_config.json disables JupyterLab's announcements and nbgrader's instructor menus.
 _SETTINGS = Path(__file__).parent / "jupyterlab"
 
 
 def lab(
     lesson: Annotated[
         str | None,
-        typer.Argument(help="Its number or its name; by default the one in which you stopped."),
+        typer.Argument(help="The lesson's number or name; by default the one where you stopped."),
     ] = None,
     browser: Annotated[
-        bool, typer.Option(help="Open it in the browser, or only print the address.")
+        bool, typer.Option(help="Open the browser, or only print the address.")
     ] = True,
     port: Annotated[
         int,
@@ -34,7 +34,7 @@ def lab(
     require_modules("jupyterlab", "ipykernel", "notebook")
     root = require_checkout()
     notebook, cell, where = _resume(root, lesson)
-    # The course's own start of JupyterLab adds a cell to the address; see that module.
+    # lab_server starts JupyterLab with the cell in its addresses.
     module = "course_lib.commands.lab_server" if cell else "jupyterlab"
     arguments = [
         sys.executable,
@@ -63,7 +63,7 @@ def _resume(root: Path, lesson: str | None) -> tuple[str, str, str]:
     """The notebook to open, the id of the cell where the learner stopped, and its section in words;
     the last two are empty if the lesson has not been begun, or is finished.
 
-    What can't be read about the learner's work never keeps JupyterLab from starting.
+    An unreadable notebook or record never keeps JupyterLab from starting.
     """
     folder = root / "notebooks"
     notebook = _find_notebook(root, lesson) if lesson is not None else ""

@@ -1,8 +1,7 @@
-"""JupyterLab with a cell in the addresses that it opens and prints.
+"""JupyterLab that opens and prints addresses with a cell as their fragment, ``#cell-id=...``.
 
-JupyterLab scrolls to the cell that an address names after ``#cell-id=``, at the start with the help
-of ``labextension/``. Its own setting ``default_url`` can't hold that part: it would stand before
-the server's token.
+JupyterLab scrolls to that cell; at the start only with ``labextension/``. Its own setting
+``default_url`` can't hold the fragment: the server would append its token after it.
 """
 
 from typing import Any
@@ -14,24 +13,24 @@ from traitlets import Unicode
 
 
 class LessonServer(ServerApp):
-    """A server whose addresses end with a cell."""
+    """A server whose addresses end with a cell fragment."""
 
     cell = Unicode("", config=True, help="The id of the cell to scroll to.")
 
     def _get_urlparts(
         self, path: str | None = None, include_token: bool = False, ip: str | None = None
     ) -> ParseResult:
-        """The parts of an address. With the token it is one that a person opens."""
+        """The parts of an address; only an address with the token, for a browser, has the cell."""
         parts = super()._get_urlparts(path=path, include_token=include_token, ip=ip)
         return parts._replace(fragment=f"cell-id={self.cell}") if include_token else parts
 
     def _write_browser_open_file(self, url: str, fh: Any) -> None:
-        """Write the page that the browser opens at the start."""
+        """Write the page that redirects the browser to the first address."""
         super()._write_browser_open_file(f"{url}#cell-id={self.cell}", fh)
 
 
 class LessonLab(LabApp):
-    """JupyterLab on such a server."""
+    """JupyterLab on a :class:`LessonServer`."""
 
     serverapp_class = LessonServer
 

@@ -21,11 +21,11 @@ def progress(
     lesson: Annotated[str | None, typer.Option(help="Only this lesson, item by item.")] = None,
     checks: Annotated[
         bool,
-        typer.Option("--checks", help="Run the hidden checks of exercises that have changed."),
+        typer.Option("--checks", help="Run hidden checks of exercises changed since the last run."),
     ] = False,
     import_file: Annotated[
         Path | None,
-        typer.Option("--import", help="Add the answers in a file that the website exported."),
+        typer.Option("--import", help="Import answers from a file that the website exported."),
     ] = None,
     folder: Folder = None,
     as_json: Json = False,
@@ -41,9 +41,9 @@ def progress(
     if checks:
         recorded = _load(place)
         notebooks, _ = files.find(place)
-        for one in [name] if name else sorted(notebooks):
-            if one in notebooks:
-                _grade(one, notebooks[one], recorded, quiet)
+        for lesson_name in [name] if name else sorted(notebooks):
+            if lesson_name in notebooks:
+                _grade(lesson_name, notebooks[lesson_name], recorded, quiet)
                 record.save(place, recorded)
     found = summary.read(place, name)
     if as_json:
@@ -60,7 +60,7 @@ def check(
 ) -> None:
     """Grade one of your lessons: every question and exercise, with its hidden checks.
 
-    It ends with 0 if all is right, and with 1 if something is not.
+    The exit code is 0 if everything is right, otherwise 1.
     """
     from rich.console import Console
 
@@ -69,7 +69,7 @@ def check(
     notebooks, problems = files.find(place)
     if name not in notebooks:
         reasons = [f"{file}: {why}" for file, why in problems.items() if name in file]
-        fail(f"{place} holds no notebook of {name} to check. {' '.join(reasons)}".strip())
+        fail(f"{place} contains no notebook of lesson {name}. {' '.join(reasons)}".strip())
     recorded = _load(place)
     graded = _grade(name, notebooks[name], recorded, quiet)
     record.save(place, recorded)
@@ -95,7 +95,7 @@ def check(
 
 
 def _grade(lesson: str, notebooks: list[files.Notebook], recorded: Record, console: Any) -> list:
-    """Grade a lesson, in the sandbox if there is one; what it found is in ``recorded``."""
+    """Grade a lesson, in the sandbox if available; store the results in ``recorded``."""
     require_modules("nbgrader", "jupytext")
     root = require_checkout()
     from course_grading.errors import GradingError
@@ -104,7 +104,7 @@ def _grade(lesson: str, notebooks: list[files.Notebook], recorded: Record, conso
 
     reason = self_check.isolation()
     if reason and any(cell.solves and cell.has_work for one in notebooks for cell in one.cells):
-        console.print(f"Your own code runs as you, without a sandbox: {reason}.", style="yellow")
+        console.print(f"Your code runs as your user, without a sandbox: {reason}.", style="yellow")
 
     def report(exercise: str) -> None:
         console.print(f"{lesson}: checking {exercise}")
@@ -120,7 +120,7 @@ def _grade(lesson: str, notebooks: list[files.Notebook], recorded: Record, conso
 def _place(folder: Path | None) -> Path:
     place = folder or files.folder()
     if not place.is_dir():
-        fail(f"{place} is not a folder: give the one with your notebooks")
+        fail(f"{place} is not a folder: give the folder of your notebooks")
     return place
 
 
@@ -139,7 +139,7 @@ def _load(place: Path) -> Record:
 
 
 def _import(path: Path, place: Path) -> str:
-    """Add the answers of an exported file to ``progress.json``, and say what was new."""
+    """Add the answers of an exported file to ``progress.json``; report how many were taken."""
     recorded = _load(place)
     try:
         if path.stat().st_size > record.MAX_BYTES:

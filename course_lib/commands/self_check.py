@@ -1,8 +1,8 @@
-"""Grading for a learner who studies alone: the grader of classes, on the learner's own notebook.
+"""Grading in self-study: the classroom grader, run on the learner's own notebook.
 
-The answer key is made from the lesson's source, as ``course build`` makes it, and kept in the
-user's cache folder. What the hidden checks found is kept in ``progress.json`` with a digest of the
-code that decides it, so that only changed exercises run again.
+The answer key is built from the lesson's source, as by ``course build``, and cached in the user's
+cache folder. ``progress.json`` stores the results of hidden checks with a digest of the code that
+they depend on, so that only changed exercises run again.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from course_grading.autograde.answer_keys import AnswerKey
     from course_grading.autograde.grade import ItemResult
 
-_SECRET = b"self-study"  # the hidden cases are the same for everybody who studies alone
+_SECRET = b"self-study"  # not secret: the hidden cases are the same for everybody in self-study
 _INSTRUCTOR = re.compile(r"[:.] your instructor will look at it\.", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Graded:
-    """One question or exercise as the grader sees it. ``message`` is empty if all is right."""
+    """The grader's result for a question or an exercise; ``message`` is empty if all is right."""
 
     kind: str
     name: str
@@ -60,12 +60,12 @@ def grade(
     trusted: bool,
     report: Callable[[str], None] = lambda text: None,
 ) -> list[Graded]:
-    """Grade a lesson and note in ``recorded`` what the hidden checks found.
+    """Grade a lesson, and store the results of its hidden checks in ``recorded``.
 
     Args:
         root: the clone.
         lesson: the lesson's name.
-        notebooks: the learner's notebooks of it, the one that counts first in front.
+        notebooks: the learner's notebooks of the lesson, in order of priority.
         recorded: answers from the website, and earlier results; the caller saves it.
         trusted: run the learner's code without a sandbox, with the learner's rights.
         report: called with the name of an exercise before its hidden checks run.
@@ -113,7 +113,7 @@ def grade(
 
 
 def answer_key(source: Path) -> "AnswerKey":
-    """The answer key of a lesson's source, from the cache if it was made before.
+    """The answer key of a lesson's source, cached.
 
     Raises:
         GradingError: if the source has a mistake.
@@ -122,15 +122,15 @@ def answer_key(source: Path) -> "AnswerKey":
     from course_grading.autograde import answer_keys
 
     cache = platformdirs.user_cache_path("pixels-to-diffusion") / "keys"
-    place = cache / f"{__version__}-{_grader_digest()}-{_digest_of(source)}"
-    if not place.is_dir():
+    cached = cache / f"{__version__}-{_grader_digest()}-{_digest_of(source)}"
+    if not cached.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            made = Path(folder, "made")
-            _write_notebooks(source, made)
-            with contextlib.suppress(OSError):  # another process was quicker
-                made.rename(place)
-    return answer_keys.read(place, source.stem)
+            built = Path(folder, "built")
+            _write_notebooks(source, built)
+            with contextlib.suppress(OSError):  # a race: another process was first
+                built.rename(cached)
+    return answer_keys.read(cached, source.stem)
 
 
 def _write_notebooks(source: Path, folder: Path) -> None:
@@ -153,7 +153,7 @@ def _write_notebooks(source: Path, folder: Path) -> None:
 
 
 def _grader_digest() -> str:
-    """A digest of what makes a key of a source: this module and the grader."""
+    """A digest of the code that builds an answer key: this module and the grader."""
     import course_grading
 
     hashed = hashlib.sha256(Path(__file__).read_bytes())
@@ -191,12 +191,12 @@ def _graded_earlier(name: str, result: CheckedExercise) -> Graded:
 
 
 def plain_message(message: str) -> str:
-    """A message of the grader for somebody who has no instructor."""
+    """A grader's message without references to an instructor."""
     return _INSTRUCTOR.sub(".", message)
 
 
 def _order(notebook: Notebook, graded: dict[str, Graded]) -> Iterator[str]:
-    """The names of the items in the order of the notebook; then those that it lacks."""
+    """The names of the items in the notebook's order, then the items missing from it."""
     found = dict.fromkeys(
         name for cell in notebook.cells for name in (cell.answers, cell.solves) if name in graded
     )

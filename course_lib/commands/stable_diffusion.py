@@ -75,7 +75,7 @@ def generate(
         Path, typer.Option(help="The folder with the weights, or the single .safetensors file.")
     ],
     out: Annotated[
-        Path, typer.Option(help="The image file; several images get their seeds in their names.")
+        Path, typer.Option(help="The image file; with --count, every name ends with its seed.")
     ] = Path("x.png"),
     steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 25,
     guidance: Annotated[
@@ -85,7 +85,7 @@ def generate(
     negative: Annotated[str, typer.Option(help="What the image should not show.")] = "",
     sampler: Annotated[
         str | None,
-        typer.Option(help="ddpm, ddim, euler, dpm++ or pndm; by default that of the weights."),
+        typer.Option(help="ddpm, ddim, euler, dpm++ or pndm; by default the one in the weights."),
     ] = None,
     size: Annotated[
         str | None,
@@ -159,7 +159,7 @@ def _summarise(parts: dict[str, "Part"]) -> tuple["Table", list[str]]:
 
 
 def _confirm_licence() -> None:
-    """Show the licence and ask for consent; stop where there is nobody to ask."""
+    """Show the licence and ask for consent; fail if the terminal is not interactive."""
     from rich.console import Console
 
     Console(stderr=True, soft_wrap=True).print(
@@ -177,11 +177,11 @@ def _is_interactive() -> bool:
 
 
 def _describe(weights: "Weights", given: Path) -> list[str]:
-    """What is read besides the three models, and what is not used; a line each."""
+    """One line each on the tokenizer, the noise schedule, the path and what is not used."""
     schedule = weights.schedule
     lines = [
         f"tokenizer: {len(weights.tokenizer.ids):,} tokens, prompts of {weights.tokenizer.length}",
-        f"noise schedule: {schedule.num_train_timesteps:,} times, {schedule.prediction_type}, "
+        f"noise schedule: {schedule.num_train_timesteps:,} timesteps, {schedule.prediction_type}, "
         f"{schedule.timestep_spacing}; sampler {weights.sampler}",
     ]
     if weights.path != given:
@@ -190,7 +190,7 @@ def _describe(weights: "Weights", given: Path) -> list[str]:
 
 
 def _own_sampler(weights: Path) -> str:
-    """The sampler that the weights name; it ends the command if they cannot be read."""
+    """The sampler that the weights name; fails if they cannot be read."""
     from course_lib.sd.weights import find_sampler
 
     try:
@@ -200,7 +200,7 @@ def _own_sampler(weights: Path) -> str:
 
 
 def _require_weights(weights: Path) -> Path:
-    """The path without ``~``, which shells do not expand in ``--weights=~/sd``."""
+    """The path with ``~`` expanded (shells don't in ``--weights=~/sd``); fails if it is missing."""
     weights = weights.expanduser()
     if not weights.exists():
         pages = "\n  ".join(DOWNLOAD_PAGES)
@@ -212,7 +212,7 @@ def _require_weights(weights: Path) -> Path:
 
 
 def _load(weights: Path, device: str | None) -> "StableDiffusion":
-    """The weights on the device; on CUDA in 16 bits: half the memory, and faster."""
+    """The pipeline on the device; on CUDA in float16: half the memory, and faster."""
     import torch
 
     from course_lib.device import resolve_device

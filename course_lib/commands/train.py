@@ -17,22 +17,22 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Of 2,000 examples each, for tiny-sd 10,000; "
-            "by default as many as the first cycle of the shipped model had.",
+            help="Epochs of 2,000 examples (tiny-sd: 10,000); "
+            "by default as many as in the first training cycle of the shipped model.",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that make examples ahead of time.")
+        int, typer.Option(min=0, help="Processes that generate examples ahead of time.")
     ] = 1,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**63 - 1, help="Of the initial weights and of the examples."),
+        typer.Option(min=0, max=2**63 - 1, help="The seed of the initial weights and examples."),
     ] = 0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="The file of a stopped run, to continue it.")
+        Path | None, typer.Option(help="Continue a stopped run from this file.")
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -52,12 +52,12 @@ def train(
         "trained"
     ),
     ship: Annotated[
-        bool, typer.Option("--ship", help="Replace the checkout's own checkpoint instead.")
+        bool, typer.Option("--ship", help="Replace the clone's shipped checkpoint instead.")
     ] = False,
 ) -> None:
-    """Train a model of the lessons and evaluate it. Ctrl+C stops it without losing anything."""
+    """Train a model of the lessons and evaluate it. --resume continues a run stopped by Ctrl+C."""
     require_modules("torchmetrics", "pycocotools", extra="metrics")
-    # A shell expands "~" after a space, and leaves --out=~/models as it is.
+    # Shells expand "~" after a space, but not in --out=~/models.
     out = out.expanduser()
     resume, start = resume and resume.expanduser(), start and start.expanduser()
     if ship:

@@ -83,9 +83,9 @@ def is_held_out(name: str, colour: str) -> bool:
 
 @cache
 def _combinations(objects: tuple[str, ...], held_out: bool | None) -> list[tuple[str, str]]:
-    """The pairs of object and colour; ``held_out``: as in ``SPLITS``.
+    """The pairs of object and colour; ``held_out`` as in ``SPLITS``.
 
-    Cached: to find them takes ten times as long as to draw a small picture.
+    Cached: finding them takes ten times as long as drawing a small picture.
     """
     return [
         (name, colour)
@@ -123,7 +123,7 @@ def captioned_picture(
     combinations = _combinations(tuple(objects or sprites.names()), held_out)
     if not combinations:
         raise ValueError(
-            f"None of the objects {list(objects or [])} has a combination in the split {split!r}."
+            f"The split {split!r} has no picture of {list(objects or [])}: choose other objects."
         )
     # The order of the random draws is part of the data set: changing it changes every picture.
     name, colour = combinations[rng.integers(len(combinations))]

@@ -1,6 +1,6 @@
 """Composing scenes: objects pasted onto a background, with exact labels for each of them.
 
-Classes, boxes, masks and the caption are known exactly, because the objects were placed there.
+Classes, boxes, masks and the caption follow from the placements, so they need no annotation.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def compose(
 ) -> Scene:
     """Paste objects onto a background, from back to front, and derive the ground truth.
 
-    Objects of which no pixel is visible are left out of the scene.
+    Objects without a visible pixel are left out of the scene.
     """
     light = light or Light()
     image = np.array(background, dtype=np.float32)
@@ -138,7 +138,7 @@ def _owner_map(
 
 @lru_cache(256)
 def _render_sprite(placement: Placement, width: int, height: int) -> tuple[np.ndarray, int, int]:
-    """The scaled, rotated and flipped sprite, and the position of its upper left pixel (x, y).
+    """The scaled, rotated and flipped sprite, and the position of its top left pixel (x, y).
 
     RGBA in [0, 1] with premultiplied alpha: interpolating straight alpha leaves dark fringes.
     """
@@ -146,18 +146,18 @@ def _render_sprite(placement: Placement, width: int, height: int) -> tuple[np.nd
     tile = _reduced_tile(placement.name, placement.style, 1 if side > 80 else 2 if side > 40 else 4)
     angle = np.deg2rad(placement.angle)
     cos, sin = np.cos(angle), np.sin(angle)
-    # half the side of the square that holds the rotated sprite
-    reach = int(np.ceil(side / 2 * (abs(cos) + abs(sin)))) + 1
-    left = round(placement.x * width) - reach
-    top = round(placement.y * height) - reach
-    # Pillow wants the inverse map: from an output pixel, relative to the centre, to the tile.
+    # half the side of the square that contains the rotated sprite
+    half = int(np.ceil(side / 2 * (abs(cos) + abs(sin)))) + 1
+    left = round(placement.x * width) - half
+    top = round(placement.y * height) - half
+    # Pillow expects the inverse map: from an output pixel, relative to the centre, to the tile.
     scale, centre = tile.width / side, tile.width / 2
     mirror = -1 if placement.flip else 1
     to_x = scale * mirror * np.array([cos, -sin])
     to_y = scale * np.array([sin, cos])
-    matrix = [*to_x, centre - to_x.sum() * reach, *to_y, centre - to_y.sum() * reach]
+    matrix = [*to_x, centre - to_x.sum() * half, *to_y, centre - to_y.sum() * half]
     rendered = tile.transform(
-        (2 * reach, 2 * reach), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+        (2 * half, 2 * half), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
     )
     return np.asarray(rendered, dtype=np.float32) / 255, left, top
 
@@ -171,7 +171,7 @@ def _reduced_tile(name: str, style: str, factor: int) -> Image.Image:
 def _clip_to_image(
     patch: np.ndarray, left: int, top: int, width: int, height: int
 ) -> tuple[slice, slice, np.ndarray]:
-    """The part of a patch inside the image, and where it goes: rows, columns, part."""
+    """The rows and columns of the image that a patch covers, and the patch cropped to them."""
     patch_height, patch_width = patch.shape[:2]
     rows = slice(min(max(top, 0), height), max(min(top + patch_height, height), 0))
     columns = slice(min(max(left, 0), width), max(min(left + patch_width, width), 0))
@@ -187,9 +187,9 @@ def _cast_shadow(image: np.ndarray, sprite: np.ndarray, left: int, top: int, lig
     blur = max(1, round(0.05 * len(sprite)))
     alpha = Image.fromarray(np.pad((sprite[..., 3] * 255).astype(np.uint8), 2 * blur))
     soft = np.asarray(alpha.filter(ImageFilter.BoxBlur(blur)), dtype=np.float32)[..., None] / 255
-    angle, reach = np.deg2rad(light.direction), 0.08 * len(sprite)
-    left += round(-reach * np.cos(angle)) - 2 * blur
-    top += round(reach * np.sin(angle)) - 2 * blur
+    angle, offset = np.deg2rad(light.direction), 0.08 * len(sprite)
+    left += round(-offset * np.cos(angle)) - 2 * blur
+    top += round(offset * np.sin(angle)) - 2 * blur
     height, width, _ = image.shape
     rows, columns, part = _clip_to_image(soft, left, top, width, height)
     image[rows, columns] *= 1 - light.shadow * part

@@ -1,7 +1,7 @@
 """Small labelled greyscale images: scanned digits (bundled) and Fashion-MNIST (downloaded).
 
-Both come as :class:`LabelledImages`. A transformation of lesson 1 is here too: shifting every image
-by some pixels.
+Both are :class:`LabelledImages`. :func:`shift`, which moves every image by some pixels, belongs to
+lesson 1.
 
 Sources: Alpaydin and Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine
 Learning Repository, https://doi.org/10.24432/C50P49 (scikit-learn bundles its test part); Xiao,
@@ -177,13 +177,13 @@ def _overlap(size: int, offset: int) -> tuple[slice, slice]:
 def shuffle_pixels(
     images: Float[Tensor, "*batch height width"], seed: int = 0
 ) -> Float[Tensor, "*batch height width"]:
-    """The images with permuted pixels, by the same permutation for every image of a size and seed.
+    """The images with permuted pixels; the permutation depends on the image size and the seed only.
 
-    Notebooks that were handed out before lesson 1 wrote this in a cell import it.
+    Kept for notebooks of earlier releases, which import it.
 
     Args:
         images: any number of images, height and width last.
-        seed: of the permutation.
+        seed: the seed of the permutation.
     """
     pixels = images.flatten(-2)
     order = torch.randperm(pixels.shape[-1], generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Images from files that somebody else made: read as a viewer shows them, or refused in a sentence.
+"""Image files of users: read as an image viewer shows them, or rejected with one sentence.
 
 Pillow's ``convert("RGB")`` alone clips grey images of 16 bits and of floating-point numbers, and
 turns transparent parts black: python-pillow/Pillow issues 2574 and 3011.
@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-# The value of white: of 16 bits, and of floating-point numbers the first that no pixel exceeds.
+# The value of white in 16-bit images; in floating-point images, the first that no pixel exceeds.
 _WHITE_16_BITS = 65535
 _WHITES_FLOAT = (1, 255, _WHITE_16_BITS)
 
@@ -21,19 +21,19 @@ _WHITES_FLOAT = (1, 255, _WHITE_16_BITS)
 def read_image(path: str | Path) -> Image.Image:
     """An image file in mode RGB, upright, with white where it is transparent.
 
-    Grey values of 16 bits or of floating-point numbers are scaled to 8 bits. White is 65,535 in the
-    former; in the latter 1, 255 or 65,535, whichever is the first that no pixel exceeds.
+    16-bit and floating-point grey values are scaled to 8 bits. White is 65,535 in 16-bit images; in
+    floating-point images, the first of 1, 255 and 65,535 that no pixel exceeds, or the maximum.
 
     Raises:
         ValueError: if the file is missing, or can't be read as an image; the message says why.
     """
     path = Path(path)
     if not path.is_file():
-        kind = "a folder, not an image" if path.is_dir() else "not there"
-        raise ValueError(f"{path} is {kind}: give an image file, such as a JPEG or PNG.")
+        problem = "is a folder, not an image" if path.is_dir() else "does not exist"
+        raise ValueError(f"{path} {problem}: give an image file, such as a JPEG or PNG.")
     try:
         with warnings.catch_warnings():
-            # Warnings are for those who serve strangers: this file is the user's own.
+            # Pillow warns of large or odd files, which matters to servers; this one is the user's.
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 return _to_rgb(ImageOps.exif_transpose(opened))
@@ -48,7 +48,7 @@ def read_image(path: str | Path) -> Image.Image:
         ) from problem
     except _NotFinite as problem:
         raise ValueError(f"{path.name} has values that are not finite: save it again.") from problem
-    except Exception as problem:  # a damaged file ends in almost any type, SyntaxError included
+    except Exception as problem:  # a damaged file can raise almost any type, even SyntaxError
         raise ValueError(
             f"{path.name} can't be read as an image. Save it as JPEG or PNG and try again."
         ) from problem
@@ -61,7 +61,7 @@ def to_tensor(image: Image.Image) -> Float[Tensor, "3 height width"]:
 
 
 class _NotFinite(Exception):
-    """There are pixels without a value."""
+    """A pixel is infinite or not a number."""
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -70,15 +70,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(grey).convert("RGB")
     if image.mode.lower() in ("rgba", "la", "pa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(ground, image).convert("RGB")
+        background = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(background, image).convert("RGB")
     return image.convert("RGB")
 
 
 def _to_8_bits(
     values: Shaped[np.ndarray, "height width"], is_16_bits: bool
 ) -> UInt8[np.ndarray, "height width"]:
-    """Grey values from 0 to white as 0 to 255."""
+    """Grey values from 0 to white, scaled to 0 to 255."""
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise _NotFinite

@@ -1,4 +1,4 @@
-"""Embedded photographs: small ones for convolutions, large ones for compression and backgrounds.
+"""Bundled photographs: small ones for convolutions, large ones for compression and backgrounds.
 
 All are CC0, CC-BY or in the public domain: data/LICENSES.md gives the origin, author and link of
 each.

@@ -38,7 +38,7 @@ class _EpochSampler(RandomSampler):
 
     A ``DataLoader`` draws its workers' base seed from its generator: with persistent workers in the
     first epoch only, otherwise in every epoch. So :func:`loader` gives it a separate generator, and
-    the sampler draws one number instead, always.
+    the sampler instead always draws one number.
 
     In distributed training every process draws the same indices and keeps its own share; then each
     process continues with its own random numbers.
@@ -52,7 +52,7 @@ class _EpochSampler(RandomSampler):
         rank, world_size = distributed.rank(), distributed.world_size()
         # truncated, so that all processes take the same number of steps
         local_indices = list(indices)[rank::world_size][: len(self)]
-        # an offset that no epoch's seed has
+        # an offset above the number of epochs: no two processes or epochs have the same seed
         torch.manual_seed(torch.initial_seed() + 2**16 * rank)
         return iter(local_indices)
 

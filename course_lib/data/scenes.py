@@ -20,7 +20,7 @@ from course_lib.data.compose import Light, Placement, Scene, compose, visible_fr
 
 SIZE = 128  # pixels; the training size of lesson 3's models
 MAX_OBJECTS = 5  # per scene
-# split: (photos, styles, True: objects of CLASSES, False: of the same groups, never trained on)
+# split: (photos, styles, whether the objects are of CLASSES; if not, no model is trained on them)
 SPLITS = {
     "seen": ("train", "train", True),
     "new-backgrounds": ("held-out", "train", True),

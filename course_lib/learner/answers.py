@@ -9,9 +9,8 @@ from course_lib.quiz.question_bank import PackedQuestion
 
 @dataclass(frozen=True)
 class Mark:
-    """What an answer earns. ``recorded`` is the answer as it counts, the same for two answers that
-    mean the same. ``problem`` says why it can't be read, in the words that the answer cell uses;
-    empty if it can.
+    """The score of an answer. ``recorded`` is its normalised form, the same for equivalent answers.
+    ``problem`` is the answer cell's message about an answer that can't be read; empty if it can.
     """
 
     earned: float
@@ -20,7 +19,7 @@ class Mark:
 
 
 def mark(question: PackedQuestion, answer: str) -> Mark:
-    """The points of an answer, by the rule of the notebooks and the grader.
+    """The points of an answer, scored as in the notebooks and the grader.
 
     Args:
         question: the question, from the lesson's question bank.

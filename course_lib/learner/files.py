@@ -1,8 +1,8 @@
-"""The notebooks of a learner: found in a folder, read, and put together by lesson.
+"""The notebooks of a learner: found in a folder, read, and merged by lesson.
 
 A lesson's work may be in several files: ``NN_name.ipynb`` itself, ``NN_name.mine-1.ipynb`` that
-``course build`` kept, a download from Colab. The lesson's own file counts first; what is blank in
-it is taken from the copies, the latest first, so that an update loses nothing.
+``course build`` kept, a download from Colab. The lesson's own file has priority; its blank cells
+are filled from the copies, the latest first, so that an update loses nothing.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ _STUB = "raise NotImplementedError()"  # what nbgrader puts in the place of a so
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a notebook. ``output`` is the text that its outputs print, and ``error`` the name
-    and message of the exception that ended its last run; both empty if there is none. ``run`` is
-    its execution count, None if it has not been run.
+    """A cell of a notebook. ``output`` is the text of its outputs, and ``error`` the name and
+    message of the exception that ended its last run; both empty if there is none.
+    ``execution_count`` is None if it has not been run.
     """
 
     id: str
@@ -37,30 +37,30 @@ class Cell:
     nbgrader: dict[str, Any] = field(default_factory=dict)
     output: str = ""
     error: str = ""
-    run: int | None = None
+    execution_count: int | None = None
 
     @property
     def answers(self) -> str:
-        """The name of the question that this cell answers; empty for another cell."""
+        """The name of the question that this cell answers; empty for other cells."""
         match = _ANSWER.search(self.source)
-        return match["name"] if match else self._part("-answer")
+        return match["name"] if match else self._name_from_id("-answer")
 
     @property
     def solves(self) -> str:
-        """The name of the exercise that is written in this cell; empty for another cell."""
+        """The name of the exercise that is written in this cell; empty for other cells."""
         match = _EXERCISE.search(self.source)
-        return match["name"] if match else self._part("-code")
+        return match["name"] if match else self._name_from_id("-code")
 
     @property
     def checks(self) -> str:
-        """The name of the exercise that this cell checks; empty for another cell."""
+        """The name of the exercise that this cell checks; empty for other cells."""
         match = _CHECK.search(self.source)
         return match["name"] if match else ""
 
     @property
     def asks(self) -> str:
-        """The name of the question whose text this cell holds; empty for another cell."""
-        return "" if self.is_code else self._part("-question")
+        """The name of the question whose text this cell contains; empty for other cells."""
+        return "" if self.is_code else self._name_from_id("-question")
 
     @property
     def points(self) -> float | None:
@@ -87,14 +87,14 @@ class Cell:
         code = [line for line in self.source.splitlines() if not line.lstrip().startswith("#")]
         return bool("".join(code).strip()) and _STUB not in self.source
 
-    def _part(self, suffix: str) -> str:
+    def _name_from_id(self, suffix: str) -> str:
         for name in (self.nbgrader.get("grade_id"), self.id):
             if isinstance(name, str) and name.endswith(suffix):
                 return name.removesuffix(suffix)
         return ""
 
     def _checksum(self) -> str:
-        """The checksum that nbgrader's release wrote into the cell if it is as released."""
+        """nbgrader's checksum of the cell; equal to the stored one while the cell is unchanged."""
         flags = [str(bool(self.nbgrader.get(key))) for key in ("grade", "solution", "locked")]
         parts = [self.source, "code", *flags, str(self.nbgrader.get("grade_id"))]
         return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
@@ -102,8 +102,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Notebook:
-    """A learner's notebook. ``path`` is its file, ``modified`` the file's time of change in seconds
-    since 1970, ``document`` the JSON that the file holds.
+    """A learner's notebook. ``path`` is its file, ``modified`` the file's modification time in
+    seconds since 1970, ``document`` its JSON content.
     """
 
     path: Path
@@ -114,13 +114,13 @@ class Notebook:
 
     @property
     def has_work(self) -> bool:
-        """Whether the learner has answered or written anything in it, or run a cell."""
-        return any(cell.has_work or cell.run is not None for cell in self.cells)
+        """Whether the learner has answered or written anything in the notebook, or run a cell."""
+        return any(cell.has_work or cell.execution_count is not None for cell in self.cells)
 
 
 def folder() -> Path:
-    """The folder with the learner's notebooks: the working folder, its ``notebooks``, or that of
-    the clone, the first that holds a lesson's notebook; if none does, the last that exists.
+    """The folder with the learner's notebooks: of the working folder, its ``notebooks`` and the
+    clone's, the first that contains a lesson's notebook; if none does, the last that exists.
     """
     here, checkout, known = Path.cwd(), paths.checkout(), lessons()
     candidates = [here, here / "notebooks", *([checkout / "notebooks"] if checkout else [])]
@@ -140,10 +140,10 @@ def read(path: Path, known: Iterable[str] = ()) -> Notebook:
 
     Args:
         path: the file.
-        known: the lessons' names, for a notebook that does not state its own.
+        known: the lessons' names, to recognise one in the file name if no cell states it.
 
     Raises:
-        ValueError: if it is no notebook of a lesson; the message says why.
+        ValueError: if it is not a notebook of a lesson; the message says why.
         OSError: if it can't be opened.
     """
     stat = path.stat()
@@ -158,15 +158,15 @@ def read(path: Path, known: Iterable[str] = ()) -> Notebook:
     named = [lesson for lesson in known if lesson in path.name]
     lesson = next(iter([*begun, *named]), "")
     if not lesson:
-        raise ValueError("it is no lesson of this course")
+        raise ValueError("it is not a lesson of this course")
     if any(cell.answers and "choose=" in cell.source for cell in cells):
         raise ValueError("it is a classroom release, which its instructor grades")
     return Notebook(path, lesson, cells, stat.st_mtime, document)
 
 
 def find(place: Path) -> tuple[dict[str, list[Notebook]], dict[str, str]]:
-    """A folder's notebooks by lesson, the one that counts first in front; and why others are left
-    out, by file name.
+    """A folder's notebooks by lesson, in order of priority; and by file name, why other notebooks
+    are left out.
     """
     known = lessons()
     found: dict[str, list[Notebook]] = {}
@@ -185,7 +185,7 @@ def find(place: Path) -> tuple[dict[str, list[Notebook]], dict[str, str]]:
 
 
 def combine(notebooks: list[Notebook]) -> Notebook:
-    """The first notebook, with the work of the others where it is blank: sources and outputs."""
+    """The first notebook, with its blank cells filled from the others: sources and outputs."""
     first = notebooks[0]
     cells = list(first.cells)
     document = json.loads(json.dumps(first.document))
@@ -199,7 +199,7 @@ def combine(notebooks: list[Notebook]) -> Notebook:
                 cells[number] = replace(copies[-1], id=cell.id, nbgrader=cell.nbgrader)
                 document["cells"][number]["source"] = copies[-1].source
                 if cell.solves:
-                    _take_check(cells, cell.solves, other)
+                    _copy_check_outputs(cells, cell.solves, other)
                 break
     return replace(first, cells=tuple(cells), document=document)
 
@@ -217,8 +217,8 @@ def with_answer(notebook: Notebook, question: str, answer: str) -> Notebook:
 
 
 def digest(notebook: Notebook, exercise: str) -> str:
-    """A SHA-256 of the learner's code that decides whether an exercise is right: its cell, the
-    exercises above it, and all cells that the learner added or changed.
+    """A SHA-256 of the learner's code that decides whether an exercise is right: its cell and,
+    above it, the other exercises and all cells that the learner added or changed.
     """
     parts = []
     for cell in notebook.cells:
@@ -232,21 +232,23 @@ def digest(notebook: Notebook, exercise: str) -> str:
 
 
 def _is_released(cell: Cell) -> bool:
-    """Whether a code cell is as the lesson has it: then its id is made of its source, or nbgrader
-    locked it.
+    """Whether a code cell is unchanged since the release: it is a set-up, check or locked cell, or
+    its id is still the hash of its source.
     """
     if cell.nbgrader.get("locked") or cell.id == "setup" or cell.checks:
         return True
     return cell.id[:12] == hashlib.sha256(cell.source.encode()).hexdigest()[:12]
 
 
-def _take_check(cells: list[Cell], exercise: str, other: Notebook) -> None:
-    """Take the check's saved outputs from the notebook in which the exercise was written."""
+def _copy_check_outputs(cells: list[Cell], exercise: str, other: Notebook) -> None:
+    """Copy the check's saved outputs from the notebook in which the exercise was written."""
     checks = [cell for cell in other.cells if cell.checks == exercise]
     for number, cell in enumerate(cells):
         if cell.checks == exercise and checks:
             saved = checks[-1]
-            cells[number] = replace(cell, output=saved.output, error=saved.error, run=saved.run)
+            cells[number] = replace(
+                cell, output=saved.output, error=saved.error, execution_count=saved.execution_count
+            )
 
 
 def _parse_cell(cell: dict[str, Any]) -> Cell:
@@ -263,7 +265,7 @@ def _parse_cell(cell: dict[str, Any]) -> Cell:
         nbgrader=nbgrader if isinstance(nbgrader, dict) else {},
         output="".join(_text(o.get("text", "")) for o in outputs),
         error=errors[-1].strip(": ") if errors else "",
-        run=count if isinstance(count, int) else None,
+        execution_count=count if isinstance(count, int) else None,
     )
 
 

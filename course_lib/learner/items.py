@@ -1,4 +1,4 @@
-"""A lesson's questions and exercises, and where the learner stands with each."""
+"""A lesson's questions and exercises, and the learner's state in each."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -20,11 +20,11 @@ _MAX_TITLE = 90  # characters
 class Item:
     """A question or an exercise of a lesson.
 
-    ``earned`` are the points that are certain, ``pending`` those of an exercise that is written but
+    ``earned`` are points that are certain, ``pending`` points of an exercise that is written but
     whose hidden checks have not been run. ``state`` is ``open`` (nothing is written), ``written``
     (not checked yet), ``passing`` (the visible checks passed), ``wrong``, ``partly`` or ``right``.
     ``message`` says what is wrong, ``place`` where the answer comes from: ``notebook``, ``site`` or
-    nothing. ``cell`` is the id of the cell in which to work.
+    empty. ``cell`` is the id of the cell to work in.
     """
 
     kind: Literal["question", "exercise"]
@@ -42,16 +42,16 @@ class Item:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the item is right."""
         return self.state == "right"
 
 
 @dataclass(frozen=True)
 class LessonProgress:
-    """A lesson: its name, its title, and its items in the order in which they stand.
+    """The progress in a lesson: its name, its title, and its items in the notebook's order.
 
-    ``file`` is the notebook in which to work, ``modified`` the time of its last change; empty and 0
-    if there is none. ``started`` says whether anything in it was answered, written or run.
+    ``file`` is the notebook to work in, ``modified`` the time of the last change; empty and 0 if
+    there is none. ``started`` says whether anything was answered, written or run.
     """
 
     name: str
@@ -68,12 +68,12 @@ class LessonProgress:
 
     @property
     def points(self) -> float:
-        """The points that the lesson gives."""
+        """The maximum points of the lesson."""
         return sum(item.points for item in self.items)
 
     @property
     def earned(self) -> float:
-        """The points that are certain."""
+        """The points that are certain, without pending points."""
         return sum(item.earned for item in self.items)
 
     @property
@@ -100,14 +100,14 @@ def read_lesson(
     checked: dict[str, CheckedExercise] | None = None,
     source_digest: str = "",
 ) -> LessonProgress:
-    """Where the learner stands with a lesson.
+    """The learner's progress in a lesson.
 
     Args:
         lesson: its name.
-        notebooks: the learner's notebooks of it, the one that counts first in front.
+        notebooks: the learner's notebooks of the lesson, in order of priority.
         site: answers from the website; they count where the notebook has none.
-        checked: what the hidden checks found.
-        source_digest: of the lesson's source, if it is known; results for another one don't count.
+        checked: the results of the hidden checks.
+        source_digest: of the lesson's source, if known; results for another source do not count.
     """
     bank = question_bank.load(lesson, question_bank.FOLDER)
     if not notebooks:
@@ -197,10 +197,10 @@ def _exercise(
         state = _state(checked.points, checked.of)
         message = "" if state == "right" else checked.message
         return replace(item, earned=checked.points, pending=0.0, state=state, message=message)
-    if check is None or check.run is None or (cell.run or 0) > check.run:
-        return replace(item, message="Its check cell has not been run since it was written.")
+    if check is None or (ran := check.execution_count) is None or (cell.execution_count or 0) > ran:
+        return replace(item, message="Its check cell has not been run since the code was written.")
     if check.error or f"✓ {name}:" not in check.output:
-        message = f"Its check cell ends in {_shorten(check.error)}"
+        message = f"Its check cell failed: {_shorten(check.error)}"
         return replace(item, state="wrong", pending=0.0, message=message)
     return replace(item, state="passing", message="Its hidden checks have not been run.")
 
@@ -214,7 +214,7 @@ def _state(earned: float, points: float) -> State:
 def _differences(
     progress: LessonProgress, bank: dict[str, PackedQuestion], site: dict[str, SiteAnswer]
 ) -> list[str]:
-    """Where the notebook and the website have different answers."""
+    """Notes on questions with different answers in the notebook and on the website."""
     notes = []
     for item in progress.of("question"):
         if item.place != "notebook" or not item.answer or item.name not in site:
@@ -234,7 +234,7 @@ def _headings(source: str) -> list[str]:
 
 
 def _question_title(cell: Cell | None, name: str) -> str:
-    """The first sentences of a question's text, without its heading and markup."""
+    """The first paragraph of a question's text below its heading, shortened, without markup."""
     paragraphs = [part for part in cell.source.split("\n\n") if part.strip()] if cell else []
     return _shorten(_plain(paragraphs[1])) if len(paragraphs) > 1 else name
 

@@ -1,9 +1,9 @@
-"""``progress.json``, a small file beside the notebooks: answers given on the website, and what the
-hidden checks found.
+"""``progress.json``, a small file in the notebooks' folder: answers from the website, and results
+of the hidden checks.
 
 It has the format of the website's export (website/web/quiz/README.md), so the website's front page
-can import it. ``exercises`` is an additional key, which the website ignores. The file never takes
-the place of an answer in a notebook: where a notebook holds an answer, that one counts.
+can import it. ``exercises`` is an additional key, which the website ignores. Where the notebook has
+an answer too, the notebook's counts.
 """
 
 import json
@@ -27,7 +27,7 @@ _MAX_ANSWER = 1000  # characters
 
 @dataclass(frozen=True)
 class SiteAnswer:
-    """An answer that was checked on the website; ``checked`` is its time (ISO 8601, UTC)."""
+    """An answer with ``points`` of ``of``; ``checked`` is its time on the website (ISO 8601)."""
 
     answer: str
     points: float
@@ -42,10 +42,10 @@ class SiteAnswer:
 
 @dataclass(frozen=True)
 class CheckedExercise:
-    """What the hidden checks found in an exercise: the points, and the message for the learner.
+    """The result of an exercise's hidden checks: ``points`` of ``of``, and a message for learners.
 
-    ``digest`` is that of the learner's code, ``lesson`` that of the lesson's source: when either
-    has changed, the result no longer counts.
+    ``digest`` is of the learner's code, ``lesson`` of the lesson's source: when either has changed,
+    the result is stale.
     """
 
     digest: str
@@ -57,7 +57,7 @@ class CheckedExercise:
 
 @dataclass
 class Record:
-    """The content of the file, by lesson and name."""
+    """The content of ``progress.json``, by lesson and by name of the question or exercise."""
 
     answers: dict[str, dict[str, SiteAnswer]] = field(default_factory=dict)
     exercises: dict[str, dict[str, CheckedExercise]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def load(folder: Path) -> Record:
 
 
 def save(folder: Path, record: Record) -> Path:
-    """Write the record, whole or not at all, and return its path."""
+    """Write the record atomically, and return its path."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -103,14 +103,14 @@ def save(folder: Path, record: Record) -> Path:
 
 
 def parse(text: str, now: datetime | None = None) -> Record:
-    """What the website exported; as a whole or not at all.
+    """The answers in a file that the website exported; one malformed entry rejects the file.
 
     Args:
         text: the file's content.
-        now: answers from the future count as given now.
+        now: the current time; an answer's later time is replaced by it.
 
     Raises:
-        ValueError: if it is not such a file; the message is a sentence for the learner.
+        ValueError: if the file is malformed; the message is a sentence for the learner.
     """
     now = now or datetime.now(UTC)
     try:
@@ -140,10 +140,10 @@ def parse(text: str, now: datetime | None = None) -> Record:
 
 
 def merge(ours: Record, theirs: Record) -> int:
-    """Add the other record's answers; of two to the same question the later one stays.
+    """Add the other record's answers; of two answers to the same question, the later one stays.
 
     Returns:
-        How many answers of ``theirs`` are in ``ours`` now that were not there before.
+        The number of answers taken from ``theirs``.
     """
     taken = 0
     for lesson, answers in theirs.answers.items():
@@ -157,7 +157,7 @@ def merge(ours: Record, theirs: Record) -> int:
 
 
 def _parse_entry(entry: Any, now: datetime) -> SiteAnswer | None:
-    """One answer; None if it is malformed. Its letters are judged with the question, elsewhere."""
+    """One answer; None if it is malformed. Whether it suits its question is checked elsewhere."""
     if not isinstance(entry, dict):
         return None
     answer, checked = entry.get("answer"), entry.get("checked")
@@ -169,7 +169,7 @@ def _parse_entry(entry: Any, now: datetime) -> SiteAnswer | None:
     if not isinstance(checked, str):
         return None
     try:
-        # a wrong clock must not make it the newest for ever
+        # a clock that is wrong must not make this answer the latest for ever
         time = min(datetime.fromisoformat(checked).astimezone(UTC), now)
     except (ValueError, OverflowError):
         return None

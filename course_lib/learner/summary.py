@@ -1,4 +1,4 @@
-"""All lessons of a learner together."""
+"""The learner's progress in all lessons."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ from course_lib.learner.items import Item, LessonProgress
 
 @dataclass(frozen=True)
 class Progress:
-    """Every lesson of the course, and why notebooks of the folder are left out."""
+    """The progress in every lesson, and notes, such as why a notebook is left out."""
 
     folder: Path
     lessons: list[LessonProgress]
@@ -22,8 +22,8 @@ class Progress:
     def current(self) -> LessonProgress | None:
         """The lesson to go on with; None if all is right.
 
-        It is the one worked in last, if something in it is open; else the next one with something
-        left, after the last lesson the first.
+        It is the lesson changed last, if an item in it is open or unchecked; otherwise the next
+        unfinished one, after the last lesson the first unfinished one.
         """
         unfinished = [lesson for lesson in self.lessons if not lesson.is_done]
         started = [lesson for lesson in self.lessons if lesson.started]
@@ -37,7 +37,7 @@ class Progress:
 
     @property
     def again(self) -> list[tuple[LessonProgress, Item]]:
-        """What was answered or written and is not right, in the course's order."""
+        """The items that are wrong or partly right, in the course's order."""
         return [
             (lesson, item)
             for lesson in self.lessons
@@ -46,7 +46,7 @@ class Progress:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain data, for programs."""
+        """The progress as plain data for JSON."""
         current = self.current
         return {
             "folder": str(self.folder),
@@ -64,13 +64,13 @@ def read(folder: Path | None = None, lesson: str = "") -> Progress:
 
     Args:
         folder: the folder of the notebooks; by default the one that :func:`files.folder` finds.
-        lesson: read this one only.
+        lesson: read only this lesson.
     """
-    place = folder or files.folder()
-    found, problems = files.find(place)
+    folder = folder or files.folder()
+    found, problems = files.find(folder)
     notes = [f"{name} does not count: {reason}." for name, reason in problems.items()]
     try:
-        recorded = record.load(place)
+        recorded = record.load(folder)
     except ValueError as error:
         recorded = record.Record()
         notes.append(f"{error}.")
@@ -85,7 +85,7 @@ def read(folder: Path | None = None, lesson: str = "") -> Progress:
         )
         for name in names
     ]
-    return Progress(place, lessons, notes)
+    return Progress(folder, lessons, notes)
 
 
 def _lesson_as_json(lesson: LessonProgress) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def find_lesson(text: str) -> str:
 
 
 def next_cell(lesson: LessonProgress) -> str:
-    """The id of the cell to go on with; empty if the lesson has not been begun."""
+    """The id of the cell to go on with; empty if the lesson has not been started."""
     item = lesson.next_item
     return item.cell if item and lesson.started else ""
 

@@ -8,7 +8,7 @@ from course_lib.learner import summary
 from course_lib.learner.items import Item, LessonProgress
 from course_lib.learner.summary import Progress
 
-WORDS = {
+_STATE_LABELS = {
     "open": "not done",
     "written": "written, not checked",
     "passing": "visible checks pass",
@@ -18,9 +18,9 @@ WORDS = {
 }
 _MAX_AGAIN = 12  # items that the overview lists
 _HEADERS = ("Lesson", "Questions", "Exercises", "Points")
-# No colour carries a meaning; borders and text have the colours of the page, light or dark.
+# Colour carries no meaning; borders and text have the colours of the page, light or dark.
 _STYLE = (
-    # The doubled class outweighs the rules that editors have for tables.
+    # The doubled class raises the specificity above the editors' rules for tables.
     "table.course-progress-table.course-progress-table{border-collapse:collapse;margin:.5em 0;"
     "color:inherit;font:inherit;table-layout:auto}"
     ".course-progress-table caption{text-align:left;font-weight:bold;padding:.3em 0;color:inherit}"
@@ -33,10 +33,10 @@ _STYLE = (
 
 
 def as_lines(progress: Progress, *, every_item: bool = False) -> Iterator[str]:
-    """The overview as text: a row for each lesson, what to look at again, and what comes next.
+    """The overview as text: a row for each lesson, what to look at again, and where to go on.
 
     Args:
-        progress: what is shown.
+        progress: the progress to show.
         every_item: list every question and exercise too.
     """
     rows = [list(_HEADERS), *(_row(lesson) for lesson in progress.lessons)]
@@ -66,7 +66,7 @@ def as_lines(progress: Progress, *, every_item: bool = False) -> Iterator[str]:
 
 
 def check_lines(progress: LessonProgress, graded: Sequence[Any]) -> Iterator[str]:
-    """What ``course check`` prints: a row for each item, its message below it, and the sum.
+    """What ``course check`` prints: a row for each item, its message below it, and the total.
 
     Args:
         progress: the lesson.
@@ -95,7 +95,7 @@ def show(progress: Progress | None = None) -> None:
     """Display the overview as a cell's output, with plain text where HTML is not supported.
 
     Args:
-        progress: what is shown; by default read from the working folder.
+        progress: the progress to show; by default read from the working folder.
     """
     from IPython.display import display
 
@@ -175,7 +175,7 @@ def _item_line(item: Item) -> str:
 
 def _result(item: Item) -> str:
     points = f"{_number(item.earned)} of {_number(item.points)}"
-    return f"{WORDS[item.state]}, {points}"
+    return f"{_STATE_LABELS[item.state]}, {points}"
 
 
 def _where(lesson: LessonProgress, item: Item) -> str:

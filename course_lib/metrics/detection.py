@@ -14,14 +14,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 _NO_OBJECTS = (
-    "There is no object in any of these pictures, and {metric} is undefined there: "
-    "give pictures of which at least one holds an object."
+    "None of these images contains an object, so {metric} is undefined: "
+    "give at least one image with an object."
 )
 
 
 @runtime_checkable
 class ScoredPredictions(Protocol):
-    """The objects predicted in one picture; they also have ``boxes`` or ``masks``."""
+    """The objects predicted in one image; they also have ``boxes`` or ``masks``."""
 
     labels: Int64[Tensor, " predicted"]
     scores: Float[Tensor, " predicted"]
@@ -38,20 +38,20 @@ def average_precision(
     in [0, 1].
 
     Args:
-        predictions: one per picture; with ``boxes`` (pixels) or ``masks``, like ``shapes``.
-        labels: the true class of every object of each picture.
-        shapes: their true boxes or masks.
-        by_class: average over classes. Without, all objects count as one class, so that wrong
+        predictions: one per image; with ``boxes`` (pixels) or ``masks``, like ``shapes``.
+        labels: the true class of every object of each image.
+        shapes: the true boxes or masks of each image.
+        by_class: average over classes. If False, all objects count as one class, so that wrong
             labels don't matter.
 
     Raises:
         ModuleNotFoundError: without torchmetrics; the message names the fix.
-        ValueError: if the three differ in length, or no picture has an object.
+        ValueError: if the three differ in length, or no image has an object.
     """
     if not len(predictions) == len(labels) == len(shapes):
         raise ValueError(
             f"{len(predictions)} predictions, {len(labels)} label lists, "
-            f"{len(shapes)} shape lists: must agree."
+            f"{len(shapes)} shape lists: give one of each per image."
         )
     if not any(len(label) for label in labels):
         raise ValueError(_NO_OBJECTS.format(metric="average precision"))
@@ -78,31 +78,31 @@ def average_precision(
         warnings.simplefilter("ignore")  # the backends warn about their own imports
         result = metric.compute()
     names = {"map": "map", "map50": "map_50", "map75": "map_75"}
-    # -1 if no masks were predicted at all
+    # torchmetrics returns -1 if no masks were predicted at all
     return {name: max(float(result[key]), 0.0) for name, key in names.items()}
 
 
 def foreground_iou(
     predicted: Int64[Tensor, "batch height width"],
-    truth: Int64[Tensor, "batch height width"],
+    targets: Int64[Tensor, "batch height width"],
     classes: int,
 ) -> float:
-    """Mean intersection over union (IoU) of the classes that occur in the truth, over the pixels of
-    all pictures together.
+    """Mean intersection over union (IoU) of the classes that occur in the targets, over the pixels
+    of all images together.
 
     Class 0, the background, is left out.
 
     Raises:
         ModuleNotFoundError: without torchmetrics; the message names the fix.
-        ValueError: if the truth is all background.
+        ValueError: if the targets are all background.
     """
-    present = truth.unique()
+    present = targets.unique()
     present = present[present > 0]
     if not len(present):
         raise ValueError(_NO_OBJECTS.format(metric="IoU of the foreground"))
     module = _import_torchmetrics("torchmetrics.functional.classification")
     class_iou = module.multiclass_jaccard_index(
-        predicted, truth, num_classes=classes + 1, average="none"
+        predicted, targets, num_classes=classes + 1, average="none"
     )
     return float(class_iou[present].mean())
 
@@ -129,8 +129,8 @@ def exact_average_precision(
 
     Args:
         scores: the confidence of each box.
-        correct: whether it is a true positive.
-        objects: the number of true objects, at least 1.
+        correct: whether each box is a true positive.
+        objects: the number of ground-truth objects, at least 1.
     """
     is_correct = correct[scores.argsort(descending=True)].double()
     precision = is_correct.cumsum(0) / torch.arange(1, len(is_correct) + 1)

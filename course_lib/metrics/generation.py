@@ -1,4 +1,4 @@
-"""How close the distribution of generated images is to that of real ones."""
+"""Metrics of generated images: the distance of two distributions, and a confidence interval."""
 
 from math import sqrt
 
@@ -28,24 +28,24 @@ def frechet_distance(
 
 
 def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval of a share that is plausible after ``right`` of ``count`` trials.
+    """Wilson's confidence interval of a proportion, after ``right`` of ``count`` trials.
 
-    Unlike the share plus or minus its standard error, it has a width at 0 % and at 100 % too, and
+    Unlike the proportion plus or minus ``z`` standard errors, it has a width at 0 % and 100 %, and
     stays within 0 and 1. Wilson (1927), "Probable inference, the law of succession, and statistical
     inference", Journal of the American Statistical Association 22.
 
     Args:
         right: the number of successes, from 0 to ``count``.
         count: the number of trials, 1 or more.
-        z: 1.96 for an interval that holds the true share in about 95 % of all such experiments.
+        z: the quantile of the normal distribution; 1.96 for a confidence level of 95 %.
 
     Raises:
         ValueError: if the numbers are out of range.
     """
     if count < 1 or not 0 <= right <= count:
-        raise ValueError(f"{right} of {count}: give a count of 1 or more, and 0 to that many.")
-    share, weight = right / count, z**2 / count
-    middle = share + weight / 2
-    half_width = z * sqrt(share * (1 - share) / count + weight / count / 4)
+        raise ValueError(f"{right} of {count}: give a count from 1, and right from 0 to count.")
+    proportion, weight = right / count, z**2 / count
+    middle = proportion + weight / 2
+    half_width = z * sqrt(proportion * (1 - proportion) / count + weight / count / 4)
     low, high = ((middle + sign * half_width) / (1 + weight) for sign in (-1, 1))
     return max(low, 0.0), min(high, 1.0)

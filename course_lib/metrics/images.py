@@ -23,7 +23,7 @@ def ssim(
     Compares means, contrasts and their correlation in a Gaussian window of standard deviation 1.5
     pixels, with the paper's constants; the mean over pixels and channels.
     """
-    # Imported here: with scipy, it takes about a sixth of the time in which a picture is generated.
+    # Imported lazily: with scipy, the import takes a sixth of the time that generates an image.
     from skimage.metrics import structural_similarity
 
     return float(

@@ -1,7 +1,7 @@
 """What a layer or a network costs: parameters, FLOPs and memory, counted on the real module.
 
-Counting needs no memory: on torch's ``meta`` device a module has shapes and no values, so that even
-a layer of 17 GB can be counted.
+On torch's ``meta`` device a module has shapes and no values, so that counting needs no memory, even
+for a layer of 17 GB.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def forward_cost(module: nn.Module, *input_shape: int) -> ForwardCost:
 
     Args:
         module: on any device. On ``meta`` nothing is computed and no memory is needed.
-        input_shape: the shape of its input, with the batch:
+        input_shape: the shape of its input, with the batch dimension:
             ``forward_cost(nn.Conv2d(1, 1, 3), 1, 1, 28, 28)``.
     """
     weights = list(module.parameters())
@@ -155,7 +155,7 @@ def as_matrix(layer: nn.Module, *input_shape: int) -> Float[Tensor, "outputs inp
 
     Args:
         layer: a fully connected layer, a convolution, or any other linear module.
-        input_shape: the shape of one input, without the batch: ``as_matrix(conv, 1, 8, 8)``.
+        input_shape: the shape of one input, without batch dimension: ``as_matrix(conv, 1, 8, 8)``.
     """
     count = int(np.prod(input_shape))
     unit_inputs = torch.eye(count).view(count, *input_shape)

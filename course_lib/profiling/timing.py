@@ -1,5 +1,5 @@
-"""Fair timing: functions that are compared run alternately, so that a slow moment affects all of
-them.
+"""Fair timing: the calls of compared functions alternate, so that a temporary slowdown affects all
+of them.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ def medians(functions: Mapping[str, Callable[[], object]], repeats: int = 15) ->
 
 @torch.no_grad()
 def forward_seconds(module: nn.Module, *input_shape: int, repeats: int = 31) -> float:
-    """The median time of one forward pass in seconds, after two to warm up, on the module's device.
+    """The median seconds of a forward pass on the module's device, after two warm-up passes.
 
-    A CPU uses one thread: for a small layer, starting several takes longer than the work.
+    On the CPU it uses one thread: for a small layer, starting several takes longer than the work.
 
     Raises:
         ValueError: if the module is on the ``meta`` device, where nothing can run.
@@ -55,8 +55,8 @@ def forward_seconds(module: nn.Module, *input_shape: int, repeats: int = 31) -> 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside the block torch uses one thread: in small operations, waiting for a second one takes
-    longer than the work.
+    """Inside the block torch uses one thread: in small operations, synchronising several threads
+    takes longer than the work.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -67,7 +67,7 @@ def one_thread() -> Iterator[None]:
 
 
 def synchronized_time(device: torch.device) -> float:
-    """The time in seconds at which the device has finished all its work."""
+    """The current time in seconds, after a CUDA device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -4,10 +4,10 @@ A learner's answer is a string literal in the source of its cell, so it survives
 restarts, downloads from Colab, and re-execution by nbgrader. README.md describes the data flow.
 
 ==================  ===========================================================================
-``quiz.begin``      in the set-up cell: sets the lesson
-``quiz.pass_over``  in the set-up cell: *Run All* goes past exercises that are not written yet
+``quiz.begin``      in the set-up cell: sets the notebook's lesson
+``quiz.pass_over``  in the set-up cell: *Run All* continues past exercises that are not written yet
 ``quiz.answer``     in an answer cell: shows the answer boxes and, in self-study, the feedback
-``quiz.recorded``   in a question's check cell: prints the recorded answer where it is graded
+``quiz.recorded``   in a question's check cell: prints the recorded answer in grading mode
 ``quiz.score``      in the instructor's hidden test: returns the points
 ``quiz.passed``     in an exercise's check cell: confirms that all its checks passed
 ==================  ===========================================================================

@@ -1,8 +1,8 @@
-"""What an answer may look like, and what it is worth: one :class:`AnswerFormat` and one
-:class:`Key` for each question. Notebooks and grader share them.
+"""The format of an answer and its score: one :class:`AnswerFormat` and one :class:`Key` for each
+question. Notebooks and grader share them.
 
 ====================  =============================  ==========================
-kind                  an answer                      as the text of a format
+kind                  an answer                      its format as text
 ====================  =============================  ==========================
 letters, several      ``"AC"``                       ``any of ABCD``
 letters, one          ``"B"``                        ``one of ABC``
@@ -34,10 +34,10 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels, the edges i
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """The form of an answer: nothing in it is secret.
+    """The format of an answer; it reveals nothing about the key.
 
-    ``letters`` are those of options or steps, ``unit`` is that of a number, and ``size`` a figure's
-    width and height in pixels.
+    ``kind`` is one of ``KINDS``. ``letters`` are those of the options or steps, ``unit`` is that of
+    a number, and ``size`` the width and height of a figure in pixels.
     """
 
     kind: str
@@ -73,7 +73,7 @@ class AnswerFormat:
 
     @property
     def example(self) -> str:
-        """An answer of this form, for the places where one is typed."""
+        """An example of an answer, to show where one is typed."""
         examples = {"number": "a number, e.g. 1,500", "point": "x, y, e.g. 120, 45"}
         if self.kind == "order":
             return f"letters in order, e.g. {self.letters[::-1]}"
@@ -81,7 +81,7 @@ class AnswerFormat:
 
     def parse(self, answer: object) -> str:
         """The answer as it is recorded: ``"AC"``, ``"196,608"``, ``"CABD"``, ``"120, 45"``; empty
-        for a blank one. Reading the result again gives the same.
+        if it is blank. Idempotent.
 
         Raises:
             ValueError: for an invalid answer; the message tells the learner what to type instead.
@@ -97,8 +97,8 @@ class AnswerFormat:
         return scoring.parse(answer, self.letters, multiple=self.kind == "any")
 
     def is_readable(self, answer: str) -> bool:
-        """Whether an answer that :meth:`parse` refuses can be read all the same: it has one letter
-        too many or too few. What can't be read is for a person.
+        """Whether an answer that :meth:`parse` rejects has valid letters only, but too many or too
+        few. Any other rejected answer is left to a person.
         """
         if self.kind == "order":
             answer = _STEP_SEPARATORS.sub("", answer)
@@ -111,11 +111,11 @@ class AnswerFormat:
 
 @dataclass(frozen=True)
 class Key:
-    """The key of a question.
+    """The answer key of a question.
 
-    ``right`` and ``wrong`` are letters; the right order of the letters; or values, for numbers
-    ``"196,608; 65,536"`` and for points boxes ``"10, 10, 90, 40; 5, 50, 20, 60"``. The wrong ones
-    are those that the author explains.
+    ``right`` and ``wrong`` are letters; for an order ``right`` is the right order of all letters.
+    For a number they are values, ``"196,608; 65,536"``, and for a point boxes,
+    ``"10, 10, 90, 40; 5, 50, 20, 60"``; the wrong ones are those that the author explains.
     """
 
     format: AnswerFormat
@@ -126,7 +126,7 @@ class Key:
 
     @staticmethod
     def make(right: str, wrong: str, points: float, choose: str = "", tolerance: str = "") -> "Key":
-        """The key that a hidden test states. Without ``choose`` the question has letters."""
+        """The key that a hidden test states. Without ``choose`` the question is a choice."""
         if choose:
             return Key(AnswerFormat.from_text(choose), right, wrong, points, tolerance)
         letters = "".join(sorted(right + wrong))
@@ -156,11 +156,11 @@ class Key:
 
     @functools.cached_property
     def margins(self) -> list[tuple[Fraction, Fraction]]:
-        """The values of a number, and how far from each an answer may be."""
+        """The values of a number, each with the largest accepted difference of an answer."""
         return list(_margins(self))
 
     def match(self, recorded: str) -> int | None:
-        """The index in ``values`` of the one that a number or a point is; None for any other."""
+        """The index in ``values`` of the value or box that an answer matches; None without one."""
         if self.format.kind == "point":
             x, y = (float(part) for part in recorded.split(","))
             boxes = [parse_box(text) for text in self.values]
@@ -173,7 +173,7 @@ class Key:
         return hits.index(True) if True in hits else None
 
     def is_right(self, recorded: str) -> bool:
-        """Whether a number or a point is a right one."""
+        """Whether a number or a point matches a right value or box."""
         index = self.match(recorded)
         return index is not None and index <= self.right.count(";")
 
@@ -185,7 +185,7 @@ def _margins(key: Key) -> tuple[tuple[Fraction, Fraction], ...]:
     for text in key.values:
         value = number_text.parse_number(text, key.format.unit) or Fraction(0)
         margin = tolerance * abs(value) if relative else tolerance
-        # A recorded number has at least 12 digits: more than anybody types.
+        # to_text rounds a long fraction to 12 significant digits: the recorded number may differ.
         is_exact = Fraction(f"{float(value):.12g}") == value
         rounding = Fraction(0) if is_exact else Fraction(1, 10**11)
         pairs.append((value, margin + abs(value) * rounding))
@@ -193,16 +193,16 @@ def _margins(key: Key) -> tuple[tuple[Fraction, Fraction], ...]:
 
 
 def order_share(recorded: str, right: str) -> float:
-    """max(0, 2 x share of the pairs of steps in the right order - 1), Kendall's tau.
+    """Kendall's tau, at least 0: max(0, 2 x share of the pairs of steps in the right order - 1).
 
-    An order by chance has half of its pairs right, which is worth nothing. Kendall, "A New Measure
-    of Rank Correlation", Biometrika 30 (1938), https://doi.org/10.1093/biomet/30.1-2.81.
+    A random order has half of its pairs right on average, which earns nothing. Kendall, "A New
+    Measure of Rank Correlation", Biometrika 30 (1938), https://doi.org/10.1093/biomet/30.1-2.81.
     """
     if sorted(recorded) != sorted(right):
         return 0.0
-    place = {letter: number for number, letter in enumerate(recorded)}
-    pairs = [(a, b) for number, a in enumerate(right) for b in right[number + 1 :]]
-    in_order = sum(place[a] < place[b] for a, b in pairs)
+    position = {letter: index for index, letter in enumerate(recorded)}
+    pairs = [(a, b) for index, a in enumerate(right) for b in right[index + 1 :]]
+    in_order = sum(position[a] < position[b] for a, b in pairs)
     return max(0.0, 2 * in_order / len(pairs) - 1)
 
 
@@ -210,7 +210,7 @@ def parse_box(text: str) -> Box:
     """A box ``"x0, y0, x1, y1"`` in pixels.
 
     Raises:
-        ValueError: if it is no such box, or has no area.
+        ValueError: if the text is malformed, or the box has no area.
     """
     try:
         x0, y0, x1, y1 = (float(part) for part in text.split(","))
@@ -228,13 +228,13 @@ def _parse_order(answer: object, letters: str) -> str:
             f'answer = "{letters}"'
         )
     text = _STEP_SEPARATORS.sub("", unicodedata.normalize("NFKC", answer))
-    scoring.parse(text, letters)  # refuses other characters, with the right words
+    scoring.parse(text, letters)  # rejects other characters with a suitable message
     typed = text.upper()
     if not typed:
         return ""
     twice = sorted({letter for letter in typed if typed.count(letter) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)} stands there more than once: write each letter once.")
+        raise ValueError(f"{', '.join(twice)} occurs more than once: write each letter once.")
     missing = [letter for letter in letters if letter not in typed]
     if missing:
         raise ValueError(f"{', '.join(missing)} is missing: write all {len(letters)} letters.")
@@ -252,10 +252,10 @@ def _parse_point(answer: object, size: tuple[int, int]) -> tuple[float, float] |
     match = _COORDINATES.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"{text!r} is no place in the figure: write x and y in pixels, such as 120, 45."
+            f"{text!r} is not a point in the figure: write x and y in pixels, such as 120, 45."
         )
     x, y = float(match[1]), float(match[2])
     for name, value, length in (("x", x, size[0]), ("y", y, size[1])):
         if value >= length:
-            raise ValueError(f"{name} = {value:g} is outside the figure: 0 to {length - 1}.")
+            raise ValueError(f"{name} = {value:g} is outside the figure: give 0 to {length - 1}.")
     return x, y

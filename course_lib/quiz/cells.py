@@ -24,20 +24,20 @@ _records: dict[str, _RecordedAnswer] = {}
 
 
 def begin(lesson: str) -> None:
-    """Set the lesson of this notebook."""
+    """Set the notebook's lesson, whose question bank :func:`answer` reads in self-study."""
     global _lesson
     _lesson = lesson
 
 
 def answer(name: str, answer: object, choose: str | None = None) -> None:
-    """Record the answer to a question and show its boxes.
+    """Record the answer to a question and show its answer boxes.
 
     Args:
         name: the question's name.
         answer: the answer as a string, ``"AC"`` or ``"196,608"``; blank for no answer.
-        choose: in a classroom release, the answer's format, such as ``"any of ABCD"``, see
-            :class:`course_lib.quiz.answers.AnswerFormat`; no question bank is read and no feedback
-            is shown. None in self-study.
+        choose: in a classroom release, the answer's format: ``"any of ABCD"`` for one or more of
+            these letters, see :class:`course_lib.quiz.answers.AnswerFormat` for the others; no
+            question bank is read and no feedback is shown. None in self-study.
 
     Raises:
         ValueError: for a question that the lesson doesn't have, or a malformed ``choose``.
@@ -68,10 +68,10 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
 
 
 def recorded(name: str) -> None:
-    """Print the recorded answer to a question, where it is graded.
+    """Print the recorded answer to a question, in grading mode only.
 
-    In a notebook that a learner works in, nothing is printed. The boxes above say what is recorded,
-    and change with every click; an output of this cell would be that of an earlier run.
+    Elsewhere the answer boxes above show what is recorded. They change with every click, so an
+    output of this cell could be stale.
     """
     if course_lib.mode() == "grading":
         print(_records[name].message if name in _records else _NO_ANSWER)
@@ -80,8 +80,8 @@ def recorded(name: str) -> None:
 def score(
     name: str, right: str, wrong: str, points: float, choose: str = "", tolerance: str = ""
 ) -> float:
-    """Points for the recorded answer, see :class:`course_lib.quiz.answers.Key`; 0 if it is missing
-    or invalid.
+    """Points for the recorded answer, 0 if it is missing or invalid; the other arguments are those
+    of :meth:`course_lib.quiz.answers.Key.make`.
     """
     key = Key.make(right, wrong, points, choose, tolerance)
     return key.grade(_records[name].answer) if name in _records else 0.0
@@ -93,7 +93,7 @@ def passed(name: str) -> None:
 
 
 def _message_without_format(answer: object) -> str:
-    """The message on an answer whose format is not known: letters are sorted."""
+    """The message about an answer whose format is unknown; letters are sorted."""
     try:
         letters = scoring.parse(answer)
     except ValueError as error:
@@ -104,7 +104,7 @@ def _message_without_format(answer: object) -> str:
 
 
 def _literal(answer: object) -> str:
-    """What stands in the cell, for the boxes: also an answer that could not be read."""
+    """The answer as typed in the cell, even if invalid, truncated; empty if it is not a string."""
     return answer[:60] if isinstance(answer, str) else ""
 
 

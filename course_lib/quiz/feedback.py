@@ -1,8 +1,8 @@
 """Feedback on an answer in self-study: what is right, and what the learner chose.
 
-These are two things, so they are two words in two boxes: *right* or *wrong* is about the option,
-*chosen* or *left out* about the learner. There is no tick, which beside a wrong option would look
-like praise. Colours repeat what the words say.
+Two tags show them: *right* or *wrong* is about the option, *chosen* or *left out* about the
+learner. There is no tick mark: at a wrong option that was left out, it would look like praise.
+Colours only repeat the words.
 """
 
 import html
@@ -19,7 +19,7 @@ _CHOICES = {  # (right, chosen)
 
 
 def option(question: PackedQuestion, letter: str, recorded: str) -> str:
-    """The feedback below an option of a choice; empty without an answer, and for an order."""
+    """The feedback below an option of a choice; empty without an answer and for other kinds."""
     if not recorded or question.kind not in ("any", "one"):
         return ""
     right, chosen = letter in question.right, letter in recorded
@@ -33,7 +33,7 @@ def option(question: PackedQuestion, letter: str, recorded: str) -> str:
 
 
 def render(question: PackedQuestion, recorded: str) -> str:
-    """The feedback below the controls, for a number, an order or a point; empty for a choice."""
+    """The feedback below the controls, for a number, an order or a point; empty for other kinds."""
     if not recorded:
         return ""
     if question.kind == "order":
@@ -44,7 +44,7 @@ def render(question: PackedQuestion, recorded: str) -> str:
 
 
 def areas(question: PackedQuestion, recorded: str) -> str:
-    """The right places, drawn over the figure; the page shows them with the right answer."""
+    """The right boxes, drawn over the figure; hidden until the page shows the right answer."""
     if not recorded:
         return ""
     width, height = question.format.size
@@ -60,7 +60,7 @@ def areas(question: PackedQuestion, recorded: str) -> str:
 
 
 def _value(question: PackedQuestion, recorded: str) -> str:
-    """What the typed value says; the right one is behind a button, so that one can try again."""
+    """The feedback on a value; the right one is collapsed, so that the learner can try again."""
     key = question.key
     index = key.match(recorded)
     if key.is_right(recorded):
@@ -71,7 +71,7 @@ def _value(question: PackedQuestion, recorded: str) -> str:
     elif question.kind == "point":
         text = "The place asked for is elsewhere in the figure."
     else:
-        text = "This is not the value, and none that the course has an explanation for."
+        text = "The course has no explanation for this value."
     what = "place" if question.kind == "point" else "value"
     value = "" if question.kind == "point" else f"<b>{_right_value(question)}</b>: "
     return _block(
@@ -87,9 +87,9 @@ def _right_value(question: PackedQuestion) -> str:
 
 def _order(question: PackedQuestion, recorded: str) -> str:
     right = question.right
-    place = {letter: number for number, letter in enumerate(recorded)}
-    pairs = [(a, b) for number, a in enumerate(right) for b in right[number + 1 :]]
-    in_order = sum(place[a] < place[b] for a, b in pairs)
+    position = {letter: index for index, letter in enumerate(recorded)}
+    pairs = [(a, b) for index, a in enumerate(right) for b in right[index + 1 :]]
+    in_order = sum(position[a] < position[b] for a, b in pairs)
     entries = []
     for letter in right:
         index = question.letters.index(letter)
@@ -102,8 +102,8 @@ def _order(question: PackedQuestion, recorded: str) -> str:
     return _block(
         "wrong",
         f"<p>{_tag(verdict)} {in_order} of {len(pairs)} pairs of steps are in the right order; "
-        "half of them would be by chance.</p><details><summary>Show the right order</summary>"
-        f"{steps}</details>",
+        "a random order would have half of them right.</p>"
+        f"<details><summary>Show the right order</summary>{steps}</details>",
     )
 
 

@@ -1,7 +1,7 @@
 """The controls of the answer boxes, for each kind of answer; all of them are native inputs.
 
-Where a text or the figure is not known, as in a classroom release, the place for it is empty: the
-JupyterLab extension fills it in from the question's own cell.
+If the texts or the figure are unknown, as in a classroom release, their elements stay empty: the
+JupyterLab extension fills them in from the question's own cell.
 """
 
 import html
@@ -16,7 +16,7 @@ def render(format: AnswerFormat, shown: str, question: PackedQuestion | None, re
 
     Args:
         format: the answer's format.
-        shown: what the controls show: the recorded answer, or a text that could not be read.
+        shown: what the controls show: the recorded answer, or a text that could not be parsed.
         question: texts and figure; None if they are not known here.
         recorded: the recorded answer, to which feedback is given; empty for none.
     """
@@ -40,7 +40,7 @@ def _number(format: AnswerFormat, shown: str) -> str:
 
 
 def _options(format: AnswerFormat, recorded: str, question: PackedQuestion | None) -> str:
-    """One row per option or step: its box, letter and text, and below it the feedback."""
+    """One row per option or step: its input, letter and text, and the feedback below it."""
     rows = []
     for index, letter in enumerate(format.letters):
         text = question.options[index] if question else ""

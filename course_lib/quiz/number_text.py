@@ -1,8 +1,8 @@
 """Read the number that a learner typed: ``196,608``, ``1.5e3``, ``1 500``, ``3/4``, ``12 MB``.
 
-What has one meaning is accepted however it is written. What has two, such as ``0,5``, is refused
-with a message that says what to type: a number that was read wrongly costs points, a refused one
-waits for the learner or for a person.
+An unambiguous number is accepted in any notation. An ambiguous one, such as ``0,5``, is rejected
+with a message that says what to type: a misread number costs points, a rejected one waits for the
+learner or for a person.
 """
 
 import functools
@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"\d*")
 
 
 def parse_number(answer: object, unit: str = "") -> Fraction | None:
-    """The number of an answer, exactly; None for a blank one.
+    """The exact number in an answer; None for a blank answer.
 
     Accepted are a decimal point, thousands separated by commas, spaces, underscores or
     apostrophes, powers of ten (``1.5e3``, ``1.5 x 10^3``), fractions (``3/4``), a leading ``=`` or
@@ -32,10 +32,10 @@ def parse_number(answer: object, unit: str = "") -> Fraction | None:
 
     Args:
         answer: the learner's answer; anything but a string is invalid.
-        unit: what the number counts, such as ``"MB"``; empty for none.
+        unit: the unit of the number, such as ``"MB"``; empty for none.
 
     Raises:
-        ValueError: for what is no number or has two meanings; the message says what to type.
+        ValueError: if the answer is no number or is ambiguous; the message says what to type.
     """
     if not isinstance(answer, str):
         raise ValueError(
@@ -46,9 +46,9 @@ def parse_number(answer: object, unit: str = "") -> Fraction | None:
     return _parse(answer, unit)
 
 
-@functools.lru_cache(maxsize=1024)  # a question's values are compared with one another
+@functools.lru_cache(maxsize=1024)  # a question's values are parsed again for every comparison
 def _parse(answer: str, unit: str) -> Fraction | None:
-    # Normalised, 10 to the power 3 would be 103, and one and a half 11/2.
+    # NFKC would turn 10 with a superscript 3 into 103, and 1 with a one-half sign into 11/2.
     if any(unicodedata.category(character) == "No" for character in answer):
         raise ValueError(
             f"{answer.strip()!r} has a raised digit or a fraction sign: write 10^3, 1e3 or 1/2."
@@ -65,16 +65,19 @@ def _parse(answer: str, unit: str) -> Fraction | None:
         )
     value, rest = _value(match), text[match.end() :].strip()
     if rest.startswith("/"):
-        below = _NUMBER.match(rest[1:].strip())
-        if below is None or not _value(below):
-            raise ValueError(f"{answer.strip()!r} is no fraction: write it like 3/4.")
-        value, rest = value / _value(below), rest[1:].strip()[below.end() :].strip()
+        denominator = _NUMBER.match(rest[1:].strip())
+        if denominator is None or not _value(denominator):
+            raise ValueError(f"{answer.strip()!r} is not a fraction: write it like 3/4.")
+        value, rest = value / _value(denominator), rest[1:].strip()[denominator.end() :].strip()
     _check_unit(answer, rest, unit)
     return value
 
 
 def to_text(value: Fraction) -> str:
-    """A number as it is recorded and shown: ``196,608``, ``0.25``, ``3/7``. It can be read back."""
+    """A number as it is recorded and shown: ``196,608``, ``0.25``, ``3/7``.
+
+    A fraction of more than 20 characters is rounded to 12 digits. The text can be parsed again.
+    """
     if value.denominator == 1:
         return f"{value.numerator:,}" if abs(value) < 10**15 else f"{float(value):.15g}"
     decimal = f"{float(value):.12g}"
@@ -88,12 +91,12 @@ def parse_tolerance(text: str, right: str) -> tuple[Fraction, bool]:
     """A tolerance and whether it is relative.
 
     Args:
-        text: ``"1 %"``, or an absolute number; empty for the default, which is exact for an
-            integer and else 0.5 %.
+        text: ``"1 %"``, or an absolute number; empty for the default, which is 0 for an integer and
+            otherwise 0.5 %.
         right: the right value as its author writes it, which decides the default.
 
     Raises:
-        ValueError: if it is neither, or negative.
+        ValueError: if the text is malformed or negative.
     """
     if not text.strip():
         return Fraction(0) if re.fullmatch(r"[^.eE/]*", right) else Fraction(1, 200), True
@@ -116,8 +119,8 @@ def _value(match: re.Match) -> Fraction:
         if whole.count(",") == 1 and not point:
             example = digits.replace(",", ".", 1)
             raise ValueError(
-                f"{digits!r} has two meanings: write {example} with a decimal point if the comma "
-                "is one; thousands are groups of three digits, 1,500."
+                f"{digits!r} has two meanings: write {example} if the comma is a decimal point; "
+                "thousands are groups of three digits, 1,500."
             )
         raise ValueError(f"{digits!r} is not a number: thousands are groups of three, 1,500.")
     if whole.startswith("0") and not _PLAIN.fullmatch(whole):
@@ -131,7 +134,7 @@ def _value(match: re.Match) -> Fraction:
 
 
 def _check_unit(answer: str, rest: str, unit: str) -> None:
-    """Check what stands after the number: nothing, or the question's unit."""
+    """Check that nothing, or only the question's unit, follows the number."""
     if not rest or _same_unit(rest, unit):
         return
     text = answer.strip()

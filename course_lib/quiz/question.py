@@ -18,8 +18,8 @@ _STEPS = (3, 7)
 class Option:
     """One option; ``text`` and ``explanation`` are inline Markdown.
 
-    In a question for a number ``text`` is a value, in one for an order a step, and in one for a
-    point a box ``x0, y0, x1, y1``; ``right`` is false for the values and boxes of misconceptions.
+    In a number question ``text`` is a value, in an ordering question a step, and in a point
+    question a box ``x0, y0, x1, y1``; ``right`` is false for values and boxes of misconceptions.
     """
 
     text: str
@@ -29,10 +29,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Figure:
-    """The figure of a question for a point: PNG bytes, and what it shows, in words.
+    """The figure of a point question: a PNG file as bytes, and its alt text.
 
     Raises:
-        ValueError: if it is no PNG, or has no alt text.
+        ValueError: if it is not a PNG, or has no alt text.
     """
 
     png: bytes
@@ -40,7 +40,7 @@ class Figure:
 
     def __post_init__(self) -> None:
         if self.png[:8] != b"\x89PNG\r\n\x1a\n" or len(self.png) < 24:
-            raise ValueError("the figure is no PNG: give a PIL image or the path of a PNG")
+            raise ValueError("the figure is not a PNG: give a PIL image or the path of a PNG")
         if not self.alt.strip():
             raise ValueError(
                 "the figure has no alt text: write ':figure: expression | what it shows'"
@@ -60,12 +60,12 @@ class Question:
     """A question; ``text`` is Markdown.
 
     ``kind`` is ``"choice"``, ``"number"``, ``"order"`` or ``"point"``. The options of a choice and
-    the steps of an order are lettered A, B, C... in the given order. ``sequence`` is the right
-    order of the steps' letters, ``unit`` and ``tolerance`` belong to a number, ``figure`` to a
+    the steps of an order are lettered A, B, C... in the given order. ``sequence`` is the letters of
+    the steps in the right order. ``unit`` and ``tolerance`` are only for a number, ``figure`` for a
     point.
 
     Raises:
-        ValueError: if the question can't be asked so; the message says what to change.
+        ValueError: if the question is invalid; the message says what to change.
     """
 
     name: str
@@ -104,14 +104,14 @@ class Question:
 
     @functools.cached_property
     def right(self) -> str:
-        """The right letters, sorted; for an order in that order; else the right values."""
+        """The right letters, sorted; for an order in that order; otherwise the right values."""
         if self.kind == "order":
             return self.sequence
         return self._marked(right=True)
 
     @functools.cached_property
     def wrong(self) -> str:
-        """The letters of the wrong options, sorted; else the values that are explained."""
+        """The letters of the wrong options, sorted; otherwise the explained wrong values."""
         return "" if self.kind == "order" else self._marked(right=False)
 
     @property
@@ -121,18 +121,18 @@ class Question:
 
     @property
     def answer_format(self) -> AnswerFormat:
-        """What an answer may look like."""
+        """The format of an answer."""
         if self.kind == "number":
             return AnswerFormat("number", unit=self.unit)
         if self.kind == "point":
-            assert self.figure is not None  # as checked above
+            assert self.figure is not None  # checked by __post_init__
             return AnswerFormat("point", size=self.figure.size)
         kind = "order" if self.kind == "order" else "any" if self.multiple else "one"
         return AnswerFormat(kind, letters=self.letters)
 
     @property
     def key(self) -> Key:
-        """What an answer is worth."""
+        """The answer key."""
         tolerance = self.tolerance
         if self.kind == "number" and not tolerance:
             tolerance = "0.5 %" if number_text.parse_tolerance("", self._right_text)[0] else "0"
@@ -184,7 +184,7 @@ def _check_choice(question: Question) -> None:
         raise ValueError(f"Question {name} has no right option: mark at least one with [x].")
     if not question.wrong:
         raise ValueError(
-            f"Question {name} has no wrong option: selecting all would always be right."
+            f"Question {name} has no wrong option: add one, or selecting all would always be right."
         )
 
 
@@ -201,7 +201,7 @@ def _check_number(question: Question) -> None:
         raise ValueError(f"Question {name}: {error}") from error
     if key.tolerance.endswith("%") and number_text.parse_number(question.right) == 0:
         raise ValueError(
-            f"Question {name}: a share of 0 is 0: give an absolute tolerance, ':tolerance: 0.5'."
+            f"Question {name}: a percentage of 0 is 0: give an absolute one, ':tolerance: 0.5'."
         )
     for number, value in enumerate(key.values):
         if key.match(question.answer_format.parse(value)) != number:
@@ -219,7 +219,7 @@ def _check_order(question: Question) -> None:
         )
     if sorted(question.sequence) != list(LETTERS[:count]):
         raise ValueError(
-            f"Question {question.name}: the order {question.sequence!r} is incomplete."
+            f"Question {question.name}: the order {question.sequence!r} must have each step once."
         )
 
 
@@ -241,7 +241,7 @@ def _check_point(question: Question) -> None:
     for (x0, y0, x1, y1), option in boxes:
         if x0 < 0 or y0 < 0 or x1 >= width or y1 >= height:
             raise ValueError(
-                f"Question {name}: the box {option.text!r} leaves the figure, which has "
+                f"Question {name}: the box {option.text!r} exceeds the figure: keep it within "
                 f"{width} x {height} pixels."
             )
     area = sum((x1 - x0) * (y1 - y0) for (x0, y0, x1, y1), option in boxes if option.right)
@@ -256,5 +256,5 @@ def _check_point(question: Question) -> None:
             if option.right != other_option.right and not apart:
                 raise ValueError(
                     f"Question {name}: the boxes {other_option.text!r} and {option.text!r} "
-                    "overlap, but only one is right."
+                    "overlap, but only one is right: separate them."
                 )

@@ -34,7 +34,7 @@ class PackedQuestion:
 
     ``kind`` is ``"any"`` (select all that apply), ``"one"`` (single choice), ``"number"``,
     ``"order"`` or ``"point"``. The last three have their format in ``choose``, their key in
-    ``key_encoded`` (base64), and a point its ``figure`` (a PNG in base64) with its ``alt`` text.
+    ``key_encoded`` (base64), and a point its ``figure`` (a PNG in base64) and ``alt`` text.
     """
 
     kind: str
@@ -55,12 +55,12 @@ class PackedQuestion:
 
     @property
     def format(self) -> AnswerFormat:
-        """What an answer may look like."""
+        """The format of an answer."""
         return AnswerFormat.from_text(self.choose or f"{self.kind} of {self.letters}")
 
     @property
     def key(self) -> Key:
-        """What an answer is worth."""
+        """The answer key."""
         tolerance = self._key.get("tolerance", "")
         return Key(self.format, self.right, self.wrong, self.points, tolerance)
 
@@ -70,8 +70,8 @@ class PackedQuestion:
 
     @property
     def right(self) -> str:
-        """The letters of the right options, sorted, found by hashing each letter; of other kinds
-        what :class:`Key` has.
+        """The letters of the right options, sorted, found by hashing each letter; for other kinds
+        as in :class:`Key`.
         """
         if self.key_encoded:
             return self._key["right"]
@@ -81,14 +81,14 @@ class PackedQuestion:
 
     @property
     def wrong(self) -> str:
-        """The letters of the wrong options, sorted; of other kinds what :class:`Key` has."""
+        """The letters of the wrong options, sorted; for other kinds as in :class:`Key`."""
         if self.key_encoded:
             return self._key["wrong"]
         return "".join(letter for letter in self.letters if letter not in self.right)
 
     @property
     def explanations(self) -> list[str]:
-        """One explanation per option or step, as HTML; of a number or a point one for each of the
+        """One explanation per option or step, as HTML; for a number or a point, one for each of the
         key's ``values``.
         """
         return json.loads(base64.b64decode(self.explanations_encoded))
@@ -155,13 +155,13 @@ def _encode(text: str) -> str:
 
 @functools.cache
 def _markdown() -> "MarkdownIt":
-    """Renders the text of authors. Formulas get the delimiters that MathJax finds everywhere."""
+    """A renderer for the authors' Markdown; formulas get MathJax's default inline delimiters."""
     from markdown_it import MarkdownIt
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
     # No raw HTML: an author's text is displayed, never executed.
     markdown = MarkdownIt("commonmark", {"html": False})
-    # "$5 and $6" are prices: a formula begins and ends without a space, and beside no digit.
+    # "$5 and $6" are prices: no space inside a formula's delimiters, and no digit next to them.
     markdown.use(
         dollarmath_plugin, allow_space=False, allow_digits=False, renderer=_delimit_formula
     )

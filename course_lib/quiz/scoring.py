@@ -49,13 +49,13 @@ def parse(answer: object, letters: str = LETTERS, multiple: bool = True) -> str:
     chosen = "".join(sorted({character.upper() for character in typed}))
     if not multiple and len(chosen) > 1:
         raise ValueError(
-            f"{_join(chosen)} are {len(chosen)} letters, but this question has one right option."
+            f"{_join(chosen)} are {len(chosen)} letters, but only one option is right: type one."
         )
     return chosen
 
 
 def is_readable(answer: str, letters: str = LETTERS) -> bool:
-    """Whether an answer consists of letters of the question's options, be it one too many."""
+    """Whether an answer has only letters of the question's options, even if there are too many."""
     try:
         parse(answer, letters)
     except ValueError:
@@ -119,7 +119,7 @@ def extract_answer(source: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"the answer cell is not Python: {error}") from None
     values: list[ast.expr | None] = []
-    is_changed = False  # since the last of them
+    is_changed = False  # since the last of these assignments
     for statement in body:
         assigned = [value for name, value in _assignments(statement) if name == "answer"]
         is_changed = not assigned and (is_changed or _may_bind_answer(statement))

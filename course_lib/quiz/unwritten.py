@@ -1,12 +1,12 @@
-"""Let *Run All* go past an exercise that is not written yet.
+"""Let *Run All* continue past an exercise that is not written yet.
 
-An exercise's stub raises ``NotImplementedError()``. In a notebook that somebody works in, the cell
-that calls it shows a note in place of a traceback and counts as done, so that the cells below run.
-A cell that then misses a name of such a cell shows a note too. Every other error stays an error.
+An exercise's stub raises ``NotImplementedError()``. In an interactive notebook, the cell that calls
+it shows a note instead of a traceback and counts as done, so that the cells below run. A later cell
+that needs a name from such a cell shows a note too. Every other error stays an error.
 
 Where a program runs the notebook (nbgrader's validation and autograding, nbclient), nothing
-changes: there an unwritten exercise must fail. Such programs take no input from a keyboard, which
-is how they are recognised.
+changes: there an unwritten exercise must fail. Such programs don't allow input from stdin, which is
+how they are recognised.
 """
 
 import ast
@@ -25,12 +25,12 @@ _STUB = "raise NotImplementedError()"
 
 @dataclass
 class _Notes:
-    """What one kernel has passed over: the names that its cells would have made, and for each the
-    function that is missing.
+    """The skipped cells of one kernel: the names that they would have bound, each with the function
+    that is not written.
     """
 
     missing: dict[str, str] = field(default_factory=dict)
-    passed: BaseException | None = None  # the error of the running cell, if it was passed over
+    skipped: BaseException | None = None  # the error of the running cell, if the cell is skipped
 
     def handle(
         self, shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType
@@ -40,16 +40,16 @@ class _Notes:
         if not function or not _is_interactive(shell):
             shell.showtraceback((kind, error, trace))
             return
-        self.passed = error
+        self.skipped = error
         for name in _made_names(shell, error):
             self.missing.setdefault(name, function)
         _show_note(function, error)
 
     def finish(self, result: Any) -> None:
-        """After a cell: one that was passed over has not failed."""
-        if self.passed is not None and result.error_in_exec is self.passed:
+        """After a cell: clear the error of a skipped cell, so that *Run All* continues."""
+        if self.skipped is not None and result.error_in_exec is self.skipped:
             result.error_in_exec = None
-        self.passed = None
+        self.skipped = None
 
     def _find_unwritten(self, error: BaseException, trace: TracebackType) -> str:
         """The function whose stub raised the error, or that would have made a missing name."""
@@ -62,7 +62,7 @@ class _Notes:
 
 
 def pass_over() -> None:
-    """Install the notes in this kernel; without one, or in grading, nothing happens."""
+    """Install the error handler in this kernel; no effect outside IPython or in grading mode."""
     try:
         from IPython.core.getipython import get_ipython
     except ModuleNotFoundError:
@@ -81,12 +81,12 @@ def pass_over() -> None:
 
 
 def _is_interactive(shell: Any) -> bool:
-    """Whether somebody sits at the notebook: its kernel was offered a keyboard."""
+    """Whether the notebook is interactive: the client allows input from stdin."""
     return bool(getattr(getattr(shell, "kernel", None), "_allow_stdin", False))
 
 
 def _made_names(shell: Any, error: BaseException) -> set[str]:
-    """The names that the running cell binds at its top level, and that do not exist now."""
+    """The names that the running cell assigns and that do not exist yet."""
     try:
         tree = ast.parse(shell.transform_cell(shell.user_ns.get("_ih", [""])[-1]))
     except (SyntaxError, ValueError):

@@ -1,7 +1,7 @@
 (() => {
   // Keys without a modifier belong to the boxes: in JupyterLab's command mode "d d" would delete the
-  // cell. The capture phase on the window runs before the editor's own listeners. The figure's own
-  // arrow keys are handled here, because nothing below hears of them.
+  // cell. The capture phase on the window runs before the editor's own listeners. The figure's arrow
+  // keys are dispatched here, because stopPropagation() keeps the event from the figure.
   const stopPlainKeys = (event) => {
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
     if (!plain || !event.target.closest?.(".course-quiz")) return;
@@ -13,7 +13,7 @@
   if (!window.courseQuizKeys) window.addEventListener("keydown", stopPlainKeys, true);
   window.courseQuizKeys = true;
 
-  // Each kind of answer: read() gives the literal that the controls stand for, show(literal) sets them.
+  // Each kind of answer: read() returns the controls' state as a literal, show(literal) sets the controls.
   const letters = (box) => {
     const inputs = [...box.querySelectorAll("input")];
     const { kind } = box.dataset;
@@ -84,7 +84,7 @@
     };
     figure.addEventListener("click", (event) => {
       const area = figure.querySelector("img").getBoundingClientRect();
-      // image pixels, whatever the size on the screen
+      // image pixels, independent of the size on the screen
       place([
         Math.floor(((event.clientX - area.left) / area.width) * size[0]),
         Math.floor(((event.clientY - area.top) / area.height) * size[1]),
@@ -156,7 +156,7 @@
       controls.show(literal);
       updateStatus(true);
     });
-    // Where the kernel does not know the question's texts, the editor sends what its cell shows.
+    // Where the kernel does not know the question's texts, the editor sends those of the question's cell.
     box.addEventListener("course-quiz-texts", ({ detail: { texts, figure, alt } }) => {
       for (const [letter, nodes] of Object.entries(texts))
         box.querySelector(`.course-quiz-text[data-letter="${letter}"]`)?.replaceChildren(...nodes);

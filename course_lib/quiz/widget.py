@@ -1,8 +1,8 @@
 """The answer boxes below an answer cell, as self-contained HTML that needs no kernel.
 
 ``widget.css`` and ``widget.js`` are part of every output, so saved notebooks need no other files.
-When a box is ticked, the script asks the editor by an event to rewrite the literal in the cell (see
-``labextension``); if no editor responds, the status line says what to type.
+When a box is ticked, the script dispatches an event that asks the editor to rewrite the literal in
+the cell (see ``labextension``); if no editor responds, the status line says what to type.
 """
 
 import html
@@ -33,8 +33,7 @@ class View:
     """The state shown by the boxes.
 
     ``recorded`` is the recorded answer, ``message`` the text about what was recorded, ``literal``
-    what stands in the cell, which may be unreadable; ``question`` is None if no feedback may be
-    given.
+    the string in the cell, even if invalid; ``question`` is None if no feedback may be given.
     """
 
     name: str

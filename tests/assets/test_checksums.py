@@ -12,7 +12,7 @@ from course_lib.assets import checksums, paths
 from tests.support.checkout import ROOT
 
 
-def test_embedded_files_are_intact():
+def test_bundled_files_are_intact():
     assert checksums.verify() == []
 
 

@@ -13,10 +13,10 @@ from course_lib.commands import doctor
 ALLOWED = {"public domain", "CC0-1.0", "CC-BY-4.0", "CC-BY-2.0", "MIT", "Apache-2.0", "OFL-1.1"}
 
 
-def test_every_embedded_file_has_one_row_in_the_licence_table():
+def test_every_bundled_file_has_one_row_in_the_licence_table():
     rows = Counter(credit.file for credit in licences.read_credits())
     assert max(rows.values()) == 1
-    for file in checksums.embedded_files():
+    for file in checksums.bundled_files():
         is_card = file.startswith("checkpoints/") and file.endswith(".json")
         assert rows[file] == (0 if is_card else 1), f"data/LICENSES.md: {file}"
 

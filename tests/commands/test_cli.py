@@ -1,4 +1,4 @@
-"""The ``course`` command: every mistake of a user ends in one sentence that names the fix, never in
+"""The ``course`` command: every user error ends in one sentence that names the fix, never in
 a traceback.
 """
 
@@ -191,7 +191,7 @@ def test_doctor_prints_a_table(course_command, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL, BAD])
     result = course_command("doctor")
     assert result.exit_code == 1
-    assert "reinstall torch" in output(result) and "is missing" in output(result)
+    assert "reinstall torch" in output(result) and "has failed" in output(result)
     monkeypatch.setattr(doctor, "examine", lambda: [GOOD, OPTIONAL])
     result = course_command("doctor")
     assert result.exit_code == 0 and "can run the course" in output(result)

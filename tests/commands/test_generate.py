@@ -1,4 +1,4 @@
-"""``course generate``: a right picture or a sentence, and never a black picture without a word."""
+"""``course generate`` writes a valid image or prints a message, and never writes a black image."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from course_lib.assets import checkpoints
 from course_lib.cli import app
 from course_lib.commands import drawing
 from course_lib.commands import generate as command
-from course_lib.console import to_shell, write_what_fits
+from course_lib.console import escape_unencodable, to_shell
 from course_lib.diffusion import text_to_image
 from course_lib.diffusion.judge import Verdict
 from tests.support.small_sd import small_pipeline
@@ -22,7 +22,7 @@ PROMPT = "a fox on a blue background"
 
 
 class StubJudge:
-    """Sees the same in every picture."""
+    """Classifies every image as the same."""
 
     verdict = Verdict("fox", "blue")
 
@@ -32,7 +32,7 @@ class StubJudge:
 
 @pytest.fixture
 def model(monkeypatch):
-    """The pipeline that the command uses: of tiny sizes."""
+    """A tiny pipeline, used by the command instead of the shipped one."""
     pipeline = small_pipeline()
     monkeypatch.setattr(text_to_image, "load", lambda: pipeline)
     monkeypatch.setattr(checkpoints, "is_shipped", lambda name: True)
@@ -48,7 +48,7 @@ def judge(monkeypatch):
 
 @pytest.fixture
 def generate(model, judge, tmp_path, monkeypatch):
-    """Run ``course generate`` in an empty folder: exit code, and all that it printed."""
+    """Run ``course generate`` in an empty folder; returns its exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, prompt=PROMPT):
@@ -60,7 +60,7 @@ def generate(model, judge, tmp_path, monkeypatch):
     return run
 
 
-def test_a_trained_prompt_is_drawn_without_a_word(generate, tmp_path):
+def test_a_known_prompt_prints_no_warning(generate, tmp_path):
     code, printed = generate()
     assert code == 0 and "x.png" in printed
     assert "Nearest" not in printed and "judge" not in printed
@@ -68,7 +68,7 @@ def test_a_trained_prompt_is_drawn_without_a_word(generate, tmp_path):
         assert image.size == (128, 128) and np.asarray(image).std() > 0
 
 
-def test_another_prompt_is_named_and_the_judge_says_what_it_sees(generate, judge):
+def test_an_unknown_prompt_warns_and_the_judge_reports_the_mismatch(generate, judge):
     code, printed = generate(prompt="a red car on a green background")
     assert code == 0 and "Nearest: “a car on a green background”." in printed
     assert "x.png: the judge sees a fox on a blue background: not what you asked." in printed
@@ -81,7 +81,7 @@ def test_another_prompt_is_named_and_the_judge_says_what_it_sees(generate, judge
     _, printed = generate(prompt=f"{PROMPT} {'very ' * 100}")
     assert "The prompt is too long" in printed
     _, printed = generate("--negative", "a dog", "--guidance", 1)
-    assert "Without guidance the negative prompt does nothing" in printed
+    assert "With --guidance 1 the negative prompt has no effect" in printed
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,21 @@ def test_another_prompt_is_named_and_the_judge_says_what_it_sees(generate, judge
         (["--seed", 2**64], "--seed 18446744073709551616 with --count 1 cannot be used"),
         (["--seed", 2**64 - 1, "--count", 2], "from 0 to 18446744073709551615, which is 2^64"),
         (["--out", "folder.png"], "folder.png cannot be written"),
-        (["--steps", 1001], "1001 steps do not fit the 1000 times of this model: give a number"),
-        (["--image", "gone.png"], "gone.png is not there: give an image file"),
+        (
+            ["--steps", 1001],
+            "1001 steps do not fit the 1000 timesteps of this model: give a number",
+        ),
+        (["--image", "gone.png"], "gone.png does not exist: give an image file"),
     ],
 )
-def test_what_cannot_be_done_ends_in_a_sentence(generate, tmp_path, arguments, message):
+def test_invalid_options_end_with_one_sentence(generate, tmp_path, arguments, message):
     (tmp_path / "folder.png").mkdir()
     code, printed = generate(*arguments)
     assert code == 1 and message in printed
     assert not (tmp_path / "x.png").exists()
 
 
-def test_the_largest_seed_is_drawn(generate):
+def test_the_largest_seed_is_accepted(generate):
     assert generate("--seed", 2**64 - 1)[0] == 0
 
 
@@ -125,10 +128,10 @@ def too_large_in_the_decoder(model):
 @pytest.mark.parametrize(
     "damage", [not_a_number, too_large_in_the_denoiser, too_large_in_the_decoder]
 )
-def test_a_picture_without_values_is_not_written(generate, model, tmp_path, damage):
+def test_an_image_that_is_not_finite_is_not_written(generate, model, tmp_path, damage):
     damage(model)
     code, printed = generate("--seed", 5)
-    assert code == 1 and "The picture of seed 5 was not written: its values are" in printed
+    assert code == 1 and "The image of seed 5 was not written: its values are" in printed
     assert not (tmp_path / "x.png").exists()
 
 
@@ -138,7 +141,7 @@ def test_an_overflow_by_guidance_is_named(generate, tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_many_pictures_are_drawn_in_batches(generate, model, monkeypatch, tmp_path):
+def test_many_images_are_generated_in_batches(generate, model, monkeypatch, tmp_path):
     sizes, forward = [], model.unet.forward
 
     def record(latents, *arguments):
@@ -147,7 +150,7 @@ def test_many_pictures_are_drawn_in_batches(generate, model, monkeypatch, tmp_pa
 
     monkeypatch.setattr(model.unet, "forward", record)
     code, _ = generate("--count", 10)
-    assert code == 0 and max(sizes) == 8  # four pictures, with guidance
+    assert code == 0 and max(sizes) == 8  # four images, twice because of guidance
     assert len(list(tmp_path.glob("x-*.png"))) == 10
 
 
@@ -162,7 +165,7 @@ def test_many_pictures_are_drawn_in_batches(generate, model, monkeypatch, tmp_pa
         RuntimeError("Storage size calculation overflowed with sizes"),
     ],
 )
-def test_what_was_drawn_before_memory_ran_out_is_kept(
+def test_images_written_before_memory_ran_out_are_kept(
     generate, model, monkeypatch, tmp_path, error
 ):
     draw, runs = model.generate, iter(range(10))
@@ -185,7 +188,7 @@ def test_a_size_that_cannot_fit_is_refused_before_the_system_ends_the_process(
     monkeypatch.setattr(drawing, "_total_memory", lambda device: 10**5)
     code, printed = generate()
     assert code == 1 and "not enough memory for 1 x 128 x 128 pixels" in printed
-    # Input and output of the last convolution: 8 channels of 128 x 128 numbers of 4 bytes.
+    # Input and output of the last convolution: 8 channels of 128 x 128 values of 4 bytes.
     monkeypatch.setattr(drawing, "_total_memory", lambda device: 2 * 8 * 128 * 128 * 4)
     assert generate()[0] == 0
 
@@ -195,7 +198,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
     assert not drawing.ran_out_of_memory(ValueError("out of memory"))
 
 
-def test_the_users_folder_may_be_written_as_a_tilde(generate, monkeypatch, tmp_path):
+def test_a_tilde_is_expanded(generate, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert generate("--out=~/y.png")[0] == 0
@@ -203,10 +206,10 @@ def test_the_users_folder_may_be_written_as_a_tilde(generate, monkeypatch, tmp_p
     assert (tmp_path / "z.png").exists()
 
 
-def test_a_console_without_a_character_stops_nothing(monkeypatch):
+def test_unencodable_characters_are_escaped(monkeypatch):
     console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", console)
-    write_what_fits()
+    escape_unencodable()
     print("狐.png")
     console.flush()
     assert console.buffer.getvalue().strip() == b"\\u72d0.png"

@@ -1,4 +1,4 @@
-"""The day of an instructor, command by command: class, grade, due dates, export, regrade."""
+"""An instructor's commands in sequence: class, grade, due dates, export, regrade."""
 
 import csv
 from pathlib import Path

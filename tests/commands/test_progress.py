@@ -16,7 +16,7 @@ from tests.support import learner as work
 
 @pytest.fixture
 def learner(built, monkeypatch, tmp_path):
-    """The notebooks' folder of the small course; keys are cached in a folder of the test."""
+    """The notebooks' folder of the small course; answer keys are cached in a temporary folder."""
     monkeypatch.setattr(question_bank, "FOLDER", built / "course_lib" / "quiz" / "bank")
     monkeypatch.setattr(paths, "checkout", lambda: built)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -45,14 +45,14 @@ def text(result) -> str:
 
 
 def outcomes(result) -> dict[str, tuple[float, str]]:
-    """What ``course check --json`` found: points and message of each item."""
+    """What ``course check --json`` prints: points and message of each item."""
     report = json.loads(result.stdout)
     return {item["name"]: (item["earned"], item["message"]) for item in report["items"]}
 
 
 @pytest.fixture
 def without_sandbox(monkeypatch):
-    """A machine without bubblewrap: exercises run as the learner."""
+    """A machine without bubblewrap: exercises run with the learner's rights."""
     monkeypatch.setattr(host, "unavailable_reason", lambda: "bubblewrap is not installed")
 
 
@@ -112,7 +112,7 @@ def test_check_gives_every_item_a_message(run, learner, notebook, without_sandbo
     assert found["how-many"][0] == 0 and "not one of the letters" in found["how-many"][1]
     assert found["double"][0] == 0 and "hidden cases" in found["double"][1]
     assert not [message for _, message in found.values() if "instructor" in message]
-    assert "runs as you, without a sandbox: bubblewrap is not installed" in text(result)
+    assert "runs as your user, without a sandbox: bubblewrap is not installed" in text(result)
     shown = run("check", "sample")
     assert shown.exit_code == 1 and "0 of 3 questions and exercises are right" in text(shown)
 
@@ -197,7 +197,7 @@ def test_check_names_what_is_missing(run, learner, notebook):
     result = run("check", "1")
     assert result.exit_code == 1 and "can't be read as a notebook" in text(result)
     notebook.unlink()
-    assert "holds no notebook of 01_sample" in text(run("check", "1"))
+    assert "contains no notebook of lesson 01_sample" in text(run("check", "1"))
     (learner / record.NAME).write_text("{")
     assert "move it away" in text(run("progress", "--checks"))
 
@@ -211,7 +211,7 @@ def test_a_mistake_in_the_lesson_is_named(run, learner, notebook):
 
 
 def test_the_answer_key_agrees_with_the_build(learner):
-    """``course check`` makes the key without a gradebook; it is the one that classes have."""
+    """``course check`` builds the key without a gradebook; it equals the key of a class."""
     from course_grading.autograde import answer_keys
 
     root = learner.parent

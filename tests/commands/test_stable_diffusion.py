@@ -1,4 +1,4 @@
-"""``course sd generate``: from weights in a folder to an image file, and the messages for mistakes.
+"""``course sd generate``: from weights in a folder to an image file, and its error messages.
 
 ``course sd verify`` is tested in ``tests/sd/test_weights.py``.
 """
@@ -17,7 +17,7 @@ from tests.support.tiny_sd import pipeline_pair, write_tokenizer
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The tiny pipeline as diffusers writes it."""
+    """A tiny pipeline, saved by diffusers."""
     folder = tmp_path_factory.mktemp("weights")
     _, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
     theirs.save_pretrained(folder)
@@ -48,7 +48,7 @@ def generate(folder, tmp_path, monkeypatch):
     return run
 
 
-def test_image_is_the_one_of_the_pipeline(generate, folder, tmp_path):
+def test_image_equals_the_pipelines_image(generate, folder, tmp_path):
     out = tmp_path / "fox.png"
     arguments = ["--seed", 3, "--guidance", 4, "--negative", "blurry", "--sampler", "dpm++"]
     code, output = generate("--out", out, *arguments, "--size", "48x32")
@@ -76,7 +76,7 @@ def test_several_images_have_their_seeds_in_their_names(generate, tmp_path):
     generate("--seed", 6)  # writes x.png in the current folder
     with Image.open(tmp_path / "x.png") as alone, Image.open(tmp_path / "x-6.png") as in_batch:
         difference = (to_tensor(alone) - to_tensor(in_batch)).abs().max()
-    assert difference < 1.5 / 255  # a batch may round differently
+    assert difference < 1.5 / 255  # in a batch, rounding may differ
 
 
 def test_image_is_changed(generate, tmp_path):

@@ -29,7 +29,7 @@ WEIGHTS = "trained/classifier.safetensors"
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """The command in an empty folder, with epochs of four scenes and three test scenes of each
+    """Run the command in an empty folder, with four scenes per epoch and three test scenes per
     split.
     """
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def course(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Ctrl+C in the given step of the classifier's training."""
+    """Press Ctrl+C in the given step of the classifier's training."""
     original_loss = classifier.loss
 
     def set_up(at):
@@ -66,7 +66,7 @@ def interrupt(monkeypatch):
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A checkout to ship to, with the embedded data of the real one."""
+    """A checkout for --ship, with links to the bundled data of the real one."""
     root, data = tmp_path / "clone", paths.data_path()
     for folder in ("data/checkpoints", "solutions"):
         (root / folder).mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_ship_replaces_the_checkpoint_and_its_checksum(course, monkeypatch, clon
     assert card["hardware"].endswith("2 threads")
     sums = read_json(clone / "data" / "checksums.json")
     assert {"checkpoints/classifier.safetensors", "checkpoints/classifier.json"} <= set(sums)
-    # The entries of held-out styles belong to the design: they stay when its model is replaced.
+    # Entries of held-out styles describe the recipe: they stay when the shipped model is replaced.
     publish.add_held_out_style(
         "classifier", "noto", {"top1": 0.5}, epochs=4, command="course train"
     )
@@ -232,7 +232,7 @@ def test_start_trains_from_given_weights(course, tmp_path):
     second = checkpoints.read(tmp_path / "more" / "classifier.safetensors")
     card = read_json(tmp_path / "more" / "classifier.json")
     assert f"--start {WEIGHTS}" in card["command"]
-    # Three steps: near the given weights, and not near those of a different seed.
+    # After three steps: near the given weights, and far from those of a different seed.
     weights = "backbone.stages.0.0.weight"
     assert 0 < (first[weights] - second[weights]).abs().mean() < 0.1 * first[weights].abs().mean()
     refused = course("train", "detector", "--start", WEIGHTS, code=1)
@@ -246,7 +246,7 @@ def test_card_covers_all_training_cycles(course, tmp_path, interrupt):
     path.write_text(json.dumps(first | {"minutes": 7.0}))
     second = (*TRAIN, "--epochs", 3, "--seed", 6, "--start", WEIGHTS)
     interrupt(at=2)
-    # This replaces the weights with which it started.
+    # This overwrites the weights from which the run started.
     stopped = course(*second, code=130)
     command = f"course train classifier --epochs 3 --seed 6 --workers 0 --start {WEIGHTS}"
     assert f"To resume it: {command} --resume trained/classifier.resume" in output(stopped)
@@ -381,7 +381,7 @@ def random_segmenter(tmp_path):
 
 
 def test_evaluate_prints_json(course, random_segmenter):
-    """The file's name says which model it is; there is one object per split, and no other text."""
+    """The file name selects the model; the output is one object per split, without other text."""
     arguments = ("--checkpoint", random_segmenter, "--count", 2, "--json")
     rows = json.loads(course("evaluate", *arguments).stdout)
     assert [(row["model"], row["split"], row["examples"]) for row in rows] == [

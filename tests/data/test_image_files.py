@@ -109,7 +109,7 @@ def test_unreadable_files_end_in_a_sentence(tmp_path, name):
 
 
 def test_missing_files_folders_and_no_memory_end_in_a_sentence(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="gone.png is not there: give an image file"):
+    with pytest.raises(ValueError, match="gone.png does not exist: give an image file"):
         read_image(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="is a folder, not an image"):
         read_image(tmp_path)

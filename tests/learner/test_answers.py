@@ -1,4 +1,4 @@
-"""Every kind of question is scored as in the answer cell and in the grader."""
+"""Every kind of question earns the same points as in the answer cell and the grader."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Questions and exercises: what counts as done, and what the learner reads about the rest."""
+"""Questions and exercises: which state they have, and the message about each that is not right."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""``progress.json`` and the website's exported file: one format, read on both sides."""
+"""``progress.json`` and the website's exported file: the same format, read by both."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def exported(**questions: dict) -> str:
 
 
 def node(script: str, text: str) -> str:
-    """Run a module that may use the page's own code; the text is its standard input."""
+    """Run a script that can use the website's ``progress`` module, with ``text`` as its input."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed: install the package nodejs")
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_refused_as_a_whole(text, reason):
         record.parse(text, NOW)
 
 
-def test_the_later_of_two_answers_stays_and_the_future_is_now():
+def test_the_later_of_two_answers_stays_and_a_future_time_becomes_now():
     ours = record.parse(exported(a=entry("A", LATE), b=entry("A", EARLY)), NOW)
     theirs = record.parse(exported(a=entry("B", EARLY), b=entry("B", LATE), c=entry()), NOW)
     assert record.merge(ours, theirs) == 2
@@ -117,7 +117,7 @@ def test_answers_of_the_site_count_where_the_notebook_has_none(learner, notebook
     assert "how-many: the notebook's answer A counts, not the website's B." in progress.notes
 
 
-def test_points_in_the_file_are_not_believed(learner):
+def test_points_in_the_file_are_ignored(learner):
     record.save(learner, record.parse(exported(which_letters=entry("BD"))))
     assert summary.read(learner).lessons[0].earned == 0
 
@@ -129,6 +129,6 @@ def test_answers_without_any_notebook(learner, notebook):
     assert (progress.earned, progress.points, progress.file) == (3, 4, "")
 
 
-def test_a_damaged_record_is_a_note_and_no_crash(learner):
+def test_a_damaged_record_becomes_a_note(learner):
     (learner / record.NAME).write_text("{")
     assert "move it away" in summary.read(learner).notes[0]

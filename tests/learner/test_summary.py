@@ -35,7 +35,7 @@ def current(folder) -> tuple[str, str]:
 
 
 def finish(notebook) -> None:
-    """Answer and write everything, wrongly."""
+    """Do every question and exercise, all of them wrong."""
     work.answer(notebook, "which-letters", "BD")
     work.answer(notebook, "how-many", "A")
     work.solve(notebook, work.WRONG)
@@ -57,7 +57,7 @@ def test_the_lesson_worked_in_last_is_the_one_to_go_on_with(two_lessons, learner
     assert current(learner) == ("02_second", "how-many-answer")
 
 
-def test_times_of_untouched_notebooks_mean_nothing(two_lessons, learner):
+def test_times_of_untouched_notebooks_are_ignored(two_lessons, learner):
     first, second = two_lessons
     work.answer(first, "which-letters", "AC")
     work.set_time(first, 1000)
@@ -65,7 +65,7 @@ def test_times_of_untouched_notebooks_mean_nothing(two_lessons, learner):
     assert current(learner) == ("01_sample", "how-many-answer")
 
 
-def test_running_a_cell_is_a_beginning(two_lessons, learner):
+def test_running_a_cell_starts_the_lesson(two_lessons, learner):
     _, second = two_lessons
     work.edit(second, setup={"execution_count": 1})
     assert current(learner) == ("02_second", "which-letters-answer")
@@ -77,11 +77,11 @@ def test_after_a_finished_lesson_comes_the_next(two_lessons, learner):
     assert current(learner) == ("02_second", "")
     finish(second)
     work.set_time(first, 1000)
-    name, cell = current(learner)  # what is wrong remains
+    name, cell = current(learner)  # the wrong answers are left
     assert (name, cell) == ("01_sample", "which-letters-answer")
 
 
-def test_nothing_is_left_when_all_is_right(learner, notebook):
+def test_no_lesson_is_current_when_all_is_right(learner, notebook):
     from course_lib.learner import files, record
 
     work.answer(notebook, "which-letters", "AC")
@@ -112,7 +112,7 @@ def test_one_lesson_item_by_item(learner, notebook):
 
 
 class _Tags(html.parser.HTMLParser):
-    """Collects elements, and checks that each is closed."""
+    """Collects the elements, and checks that each is closed."""
 
     def __init__(self, text: str):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Nothing that a learner did is lost: after a restart, on another machine, in Colab, after an
+"""A learner's work is never lost: after a restart, on another machine, in Colab, after an
 update of the lesson.
 """
 
@@ -13,7 +13,7 @@ from tests.support import learner as work
 
 
 def outcome(folder) -> list[tuple[str, str, float]]:
-    """Where the learner stands with each item: its name, state and points."""
+    """The name, state and points of each item."""
     (lesson,) = summary.read(folder).lessons
     return [(item.name, item.state, item.earned) for item in lesson.items]
 

@@ -61,7 +61,7 @@ def test_average_precision_refuses_invalid_lists():
     predictions = [predict((1, 0.9, FIRST))]
     with pytest.raises(ValueError, match="1 predictions, 2 label lists"):
         detection.average_precision(predictions, [torch.tensor([2])] * 2, [torch.tensor([FIRST])])
-    with pytest.raises(ValueError, match="no object in any.* at least one holds"):
+    with pytest.raises(ValueError, match="None of these images.* at least one image"):
         detection.average_precision(predictions, [torch.zeros(0).long()], [torch.zeros(0, 4)])
 
 
@@ -72,7 +72,7 @@ def test_foreground_iou_by_hand():
     # the background.
     assert detection.foreground_iou(predicted, truth, 3) == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert detection.foreground_iou(truth, truth, 3) == 1
-    with pytest.raises(ValueError, match="no object in any.* at least one holds"):
+    with pytest.raises(ValueError, match="None of these images.* at least one image"):
         detection.foreground_iou(predicted, torch.zeros_like(truth), 3)
 
 

@@ -109,7 +109,7 @@ def test_only_the_command_line_imports_the_website():
     assert importers("course_site") == {"course_lib.cli"}
 
 
-def test_stable_diffusion_imports_only_itself_and_the_paths_of_embedded_files():
+def test_stable_diffusion_imports_only_itself_and_the_paths_of_bundled_files():
     for module, imported in import_graph().items():
         if module.startswith("course_lib.sd"):
             others = {name for name in imported if not name.startswith("course_lib.sd")}

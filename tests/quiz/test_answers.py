@@ -38,14 +38,14 @@ def test_numbers_are_read_however_they_are_written(text, value) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0,5", "write 0.5 with a decimal point"),
+        ("0,5", "write 0.5 if the comma is a decimal point"),
         ("0,500", "write a decimal point, 0.500"),
-        ("1,50", "write 1.50 with a decimal point"),
+        ("1,50", "write 1.50 if the comma is a decimal point"),
         ("1.500.000", "more than one decimal point"),
         ("1.500,5", "more than one decimal point"),
         ("10²", "raised digit"),
         ("1½", "fraction sign"),
-        ("1/0", "no fraction"),
+        ("1/0", "not a fraction"),
         ("1e999", "exponent 999"),
         ("12 GB", "counted in MB"),
         ("5k", "counted in MB"),
@@ -131,7 +131,7 @@ def test_orders_are_read(text: str) -> None:
     ("text", "message", "readable"),
     [
         ("CAB", "D is missing: write all 4 letters", True),
-        ("CABDA", "A stands there more than once", True),
+        ("CABDA", "A occurs more than once", True),
         ("CABX", "'X' is not one of the letters", False),
         ("1234", "'1' is not one of the letters", False),
         (None, "not text", False),
@@ -184,8 +184,8 @@ def test_places_are_read(text: str, recorded: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["120", "a, b", "640, 1", "1, 480", "-1, 5", "1, 2, 3", "1,5, 3"])
-def test_what_is_no_place_in_the_figure_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="place in the figure|outside the figure"):
+def test_an_invalid_point_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a point in the figure|outside the figure"):
         POINT.parse(text)
     assert not POINT.is_readable(text)
 

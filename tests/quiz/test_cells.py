@@ -187,7 +187,7 @@ def test_answer_recorded_and_score(
         assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == points
     quiz.answer("growth", "AB")
     assert shown[-1].message == (
-        "Not recorded: A, B are 2 letters, but this question has one right option."
+        "Not recorded: A, B are 2 letters, but only one option is right: type one."
     )
     quiz.passed("output-size")
     out, err = capsys.readouterr()

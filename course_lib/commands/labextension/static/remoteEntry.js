@@ -1,12 +1,12 @@
-// Scrolls to the cell that the address names, "#cell-id=NAME", when JupyterLab starts.
+// Scrolls to the cell in the address's fragment, "#cell-id=NAME", when JupyterLab starts.
 //
 // JupyterLab does so itself for a link in an open notebook, but at the start it reads the address before
-// the notebook is open. A prebuilt extension written by hand, as course_lib/quiz/labextension is; in a
-// block, because the scripts of all extensions share their names.
+// the notebook is open. A prebuilt extension written by hand, like course_lib/quiz/labextension; in a
+// block, because the scripts of all extensions share one global scope.
 
 {
-  const PATIENCE = 180_000; // ms; a busy machine may need that long to open a notebook
-  const STEADY = 10; // times in a row that the cell has to be in view: the cells above it grow as they are drawn
+  const TIMEOUT = 180_000; // ms; a busy machine may need that long to open a notebook
+  const STABLE_CHECKS = 10; // in view this often in a row: the cells above grow while they are rendered
 
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -17,7 +17,7 @@
 
   const showCell = async (notebook, id, isWanted) => {
     const index = notebook.widgets.findIndex((cell) => cell.model.id === id);
-    for (let seen = 0; index >= 0 && seen < STEADY && isWanted() && !notebook.isDisposed; ) {
+    for (let seen = 0; index >= 0 && seen < STABLE_CHECKS && isWanted() && !notebook.isDisposed; ) {
       seen = isInView(notebook.widgets[index].node) ? seen + 1 : 0;
       if (!seen) {
         notebook.deselectAll();
@@ -30,12 +30,12 @@
 
   const plugin = {
     id: "pixels-to-diffusion-resume:plugin",
-    description: "Scrolls to the cell that the address names",
+    description: "Scrolls to the cell in the address's fragment",
     autoStart: true,
     activate: async (app) => {
       const [, id] = /^#cell-id=(.+)$/.exec(window.location.hash) ?? []; // JupyterLab will remove it
       if (!id) return;
-      const end = Date.now() + PATIENCE;
+      const end = Date.now() + TIMEOUT;
       let isTouched = false; // from then on the learner decides what is in view
       for (const kind of ["wheel", "keydown", "pointerdown"])
         window.addEventListener(kind, () => (isTouched = true), { capture: true, once: true });

@@ -3,7 +3,7 @@
 // A prebuilt extension written by hand: no node, no bundler. The boxes (course_lib/quiz/widget.js) send
 // a "course-quiz-answer" event. preventDefault() tells them that the extension handled it, and a
 // "course-quiz-literal" event sends them the literal in the cell: the cell source is authoritative.
-// Boxes without texts (a classroom release) get those of the question's cell in "course-quiz-texts".
+// Boxes without option texts (a classroom release) get the texts of the question's cell in "course-quiz-texts".
 
 const LITERAL = /^(answer\s*=\s*)(["'])([^"'\\\n]*)\2/m;
 
@@ -36,7 +36,7 @@ const plugin = {
         cell.model.sharedModel.updateSource(start, start + current.length, answer); // can be undone
     };
 
-    // The source of the locked cell with the question: by its id, or else the nearest one above.
+    // The source of the question's locked cell: found by its id, otherwise the nearest Markdown cell above.
     const findQuestion = ({ notebook, index }, question) => {
       const models = Array.from(notebook.widgets, (cell) => cell.model).filter((model) => model.type === "markdown");
       const named = models.find((model) =>
@@ -47,7 +47,7 @@ const plugin = {
       return "";
     };
 
-    // Markdown as nodes, made by the editor's own renderer, which removes what is not safe.
+    // Renders inline Markdown to nodes with the editor's own renderer, which sanitises it.
     const renderInline = async (notebook, text) => {
       const renderer = notebook.rendermime.createRenderer("text/markdown");
       await renderer.renderModel({
