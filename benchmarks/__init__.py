@@ -1,1 +1,1 @@
-"""Measurements against peers: ``uv run python -m benchmarks [NAME ...]``."""
+"""Benchmarks of the course and its peers: ``uv run python -m benchmarks [NAME ...]``."""

@@ -1,7 +1,7 @@
 """Run benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
 
-Each module has ``run() -> dict``, whose ``rows`` are printed. Alternatives are timed alternately in
-the same process or session; the results are medians and their ratios.
+Each module has ``run() -> dict``, whose ``rows`` are printed. The course's code and its peers are
+timed alternately in the same run; the results are medians and their ratios.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
-# By name only: minutes (sd with 11 GB) to an hour; "pages" needs a built site.
+# Run only by name: they take minutes to an hour. "sd" needs 11 GB, "pages" a built site.
 LONG = ("attacks", "grading", "learning", "pages", "sd", "website")
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,12 +25,12 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"Which: {', '.join(NAMES + LONG)}; "
-            f"by default all except {', '.join(LONG)}, which are long or need a built site."
+            help=f"The benchmarks to run: {', '.join(NAMES + LONG)}; "
+            f"by default all except {', '.join(LONG)}, which take long or need a built site."
         ),
     ] = None,
 ) -> None:
-    """Measure, print and save as JSON in benchmarks/results/."""
+    """Run benchmarks, print their tables, and save them as JSON in benchmarks/results/."""
     console = Console(width=160)
     for name in names or NAMES:
         if name not in NAMES + LONG:

@@ -1,19 +1,18 @@
-"""The hostile and broken submissions of ``tests/grading/attacks`` against vanilla
-``nbgrader autograde``.
+"""The malicious and broken submissions of ``tests/grading/attacks``, graded by
+``nbgrader autograde`` itself.
 
 One batch per attack: an honest student, the attack, another honest student, graded by nbgrader with
-its own configuration. All of it runs in a bubblewrap of its own (no network, the system read-only,
-a scratch folder) under limits of resources and time, so that what nbgrader lets through hits
-canaries. ``COURSE_ATTACKS=reading,ending-loop`` chooses groups or single attacks; an interrupted
-run can be resumed. nbgrader gets zip files as they were submitted, and notebooks under the name
-they have.
+its default configuration. Each batch runs in bubblewrap (no network, read-only system, a scratch
+folder) with limits on resources and time, so that an attack that nbgrader does not stop reaches
+only canaries. ``COURSE_ATTACKS=reading,ending-loop`` selects groups or single attacks; an
+interrupted run can be resumed. Zip files are not unpacked, and notebooks are not renamed.
 
 =================  ================================================================================
-gained points      more points than the visible work earned
-lost honest work   points that honest work in a damaged notebook earned and did not get
-did harm           something outside changed, read, contacted or left running, or another student's
-                   points changed
-stopped the batch  the student after it was not graded, or the batch did not end
+gained points      a higher score than the visible work earned
+lost honest work   a lower score than the honest work in a damaged notebook earned
+did harm           something outside the submission was changed, read or contacted, a process was
+                   left running, or another student's score changed
+stopped the batch  the student after the attack was not graded, or nbgrader did not exit
 =================  ================================================================================
 """
 
@@ -34,39 +33,41 @@ from tests.support import attacks
 from tests.support.attacks import LESSON, Attack, World
 
 ROOT = Path(__file__).resolve().parents[1]
-# one file per attack: delete them to measure again
-DONE = Path(__file__).parent / "results" / "attacks"
-SECONDS = 240  # for one batch of three; an honest one takes 15
-MEMORY, FILE, PROCESSES = 8 * 2**30, 80 * 2**30, 2000  # of one process; a file may be sparse
+# one cached result per attack: delete them to measure again
+RESULTS = Path(__file__).parent / "results" / "attacks"
+TIMEOUT = 240  # seconds for a batch of three submissions; an honest batch takes 15
+# limits of one process, in bytes except the last; a file may be sparse
+MAX_MEMORY, MAX_FILE_SIZE, MAX_PROCESSES = 8 * 2**30, 80 * 2**30, 2000
 FIRST, LAST = "a-honest", "z-honest"
 
 
 def run() -> dict:
-    """Measure every attack; the rows are sums by group, ``attacks`` holds one entry each."""
+    """Measure the selected attacks; ``rows`` counts effects by group, ``attacks`` lists each."""
     names = os.environ.get("COURSE_ATTACKS", "").split(",")
-    chosen = [
+    selected = [
         attack
         for attack in attacks.load_attacks()
         if names == [""] or attack.name in names or attack.group in names
     ]
     with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
         template = Path(folder) / "template"
-        _build(template)
+        _build_checkout(template)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             results = list(
                 pool.map(
-                    lambda attack: _measure(attack, template, Path(folder) / attack.name), chosen
+                    lambda attack: _measure(attack, template, Path(folder) / attack.name), selected
                 )
             )
     groups = {
         attack.group: [r for r in results if r["attack"].startswith(f"{attack.group}-")]
-        for attack in chosen
+        for attack in selected
     }
-    rows = [_sum(group, part) for group, part in groups.items()]
-    return {"rows": [*rows, _sum("all", results)], "attacks": results, "seconds allowed": SECONDS}
+    rows = [_count_effects(group, members) for group, members in groups.items()]
+    rows.append(_count_effects("all", results))
+    return {"rows": rows, "attacks": results, "seconds allowed": TIMEOUT}
 
 
-def _sum(group: str, results: list[dict]) -> dict:
+def _count_effects(group: str, results: list[dict]) -> dict:
     return {
         "group": group,
         "submissions": len(results),
@@ -81,8 +82,8 @@ def _sum(group: str, results: list[dict]) -> dict:
     }
 
 
-def _build(folder: Path) -> None:
-    """A miniature checkout with the sample lesson, built."""
+def _build_checkout(folder: Path) -> None:
+    """Build a minimal checkout with the sample lesson."""
     from course_grading.assign.build import build
 
     for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
@@ -93,18 +94,18 @@ def _build(folder: Path) -> None:
 
 
 def _measure(attack: Attack, template: Path, scratch: Path) -> dict:
-    """The stored result of an earlier, interrupted run, else a new one."""
+    """The cached result of an earlier run, or a new result, which is cached."""
     source = (attacks.FOLDER / f"{attack.name}.md").read_bytes()
-    path = DONE / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
+    path = RESULTS / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
     if not path.is_file():
         result = _measure_isolated(attack, template, scratch)
-        DONE.mkdir(parents=True, exist_ok=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result))
     return json.loads(path.read_text())
 
 
 def _measure_isolated(attack: Attack, template: Path, scratch: Path) -> dict:
-    """Measure one attack in a bubblewrap where only ``scratch`` can be written."""
+    """Measure one attack in bubblewrap, where only ``scratch`` is writable."""
     scratch.mkdir()
     shutil.copytree(template, scratch / "course")
     ignore = shutil.ignore_patterns("__pycache__")
@@ -130,7 +131,7 @@ def _measure_isolated(attack: Attack, template: Path, scratch: Path) -> dict:
             stderr=log,
         )
         try:
-            process.wait(SECONDS + 60)
+            process.wait(TIMEOUT + 60)
         except subprocess.TimeoutExpired:
             process.kill()  # --die-with-parent ends everything inside
             process.wait()
@@ -140,30 +141,31 @@ def _measure_isolated(attack: Attack, template: Path, scratch: Path) -> dict:
         result = {
             "gained": 0,
             "lost": 0,
-            "harm": ["no process was left to report"],
-            "stopped": "everything was killed",
+            "harm": ["the measuring process wrote no result"],
+            "stopped": "the measuring process was killed",
         }
     subprocess.run(["chmod", "-R", "u+rwX", scratch], check=False, capture_output=True)
-    # shutil.rmtree can't: some paths are 2,000 folders deep
+    # shutil.rmtree fails: some paths are 2,000 folders deep
     subprocess.run(["rm", "-rf", scratch], check=False)
     return {"attack": attack.name, "tries": attack.description, **result}
 
 
 def _isolate(scratch: Path) -> list[str]:
-    """The command that isolates a program, to be followed by the program."""
-    command = ["prlimit", f"--as={MEMORY}", f"--fsize={FILE}", f"--nproc={PROCESSES}", "--core=0"]
+    """The command prefix that isolates a program."""
+    command = ["prlimit", f"--as={MAX_MEMORY}", f"--fsize={MAX_FILE_SIZE}"]
+    command += [f"--nproc={MAX_PROCESSES}", "--core=0"]
     command += ["bwrap", "--unshare-all", "--ro-bind", "/", "/"]
     command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for path in sorted({str(path) for path in (sys.prefix, sys.base_prefix, ROOT)}):
         command += ["--ro-bind", path, path]
-    # root could otherwise make the read-only system writable again
+    # with capabilities, root could remount the read-only system writable
     command += ["--cap-drop", "ALL"]
     command += ["--bind", str(scratch), str(scratch), "--chdir", str(scratch)]
     return [*command, "--die-with-parent", "--new-session"]
 
 
 def _run_inside(name: str, scratch: Path) -> None:
-    """What runs in the bubblewrap: plant, hand in, let nbgrader grade, and judge."""
+    """Run in bubblewrap: plant canaries, submit, run nbgrader, and write the effects."""
     (attack,) = [attack for attack in attacks.load_attacks() if attack.name == name]
     world = attacks.make_world(
         scratch / "world", scratch / "course/grading/workspace", scratch / "lib/course_lib"
@@ -185,27 +187,27 @@ def _run_inside(name: str, scratch: Path) -> None:
     seconds = round(time.monotonic() - start, 1)
     survivors = attacks.surviving_processes(world)
     if survivors:
-        time.sleep(4)  # they get time to do what they are meant to
+        time.sleep(4)  # time for their effects to appear
     scores = {student: _score(world, student) for student in (FIRST, attack.name, LAST)}
-    result = _judge(attack, world, before, survivors, scores, stopped)
+    result = _effects(attack, world, before, survivors, scores, stopped)
     content = json.dumps({**result, "scores": scores, "seconds": seconds})
     (scratch / "result.json").write_text(content)
 
 
 def _autograde(world: World) -> str:
-    """Run nbgrader as an instructor does; why it did not come to an end, or an empty string."""
+    """Run ``nbgrader autograde``; why it did not exit by itself, or an empty string."""
     environment = {**os.environ, "COURSE_MODE": "grading", "COURSE_CANARY": world.secret}
     command = [sys.executable, "-m", "nbgrader", "autograde", LESSON]
     process = subprocess.Popen(
         command, cwd=world.workspace, env=environment, start_new_session=True
     )
     try:
-        code = process.wait(SECONDS)
+        code = process.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return f"it had not ended after {SECONDS} s"
-    return f"it was killed by signal {-code}" if code < 0 else ""
+        return f"nbgrader was still running after {TIMEOUT} s"
+    return f"nbgrader was killed by signal {-code}" if code < 0 else ""
 
 
 def _score(world: World, student: str) -> float | None:
@@ -219,11 +221,11 @@ def _score(world: World, student: str) -> float | None:
             grades = [g for notebook in submission.notebooks for g in notebook.grades]
             scored = any(g.auto_score is not None or g.manual_score is not None for g in grades)
             return submission.score if scored else None
-    except Exception:  # the attack may have left anything there
+    except Exception:  # the attack may have corrupted the database in any way
         return None
 
 
-def _judge(
+def _effects(
     attack: Attack, world: World, before: dict, survivors: list, scores: dict, stopped: str
 ) -> dict:
     score = scores[attack.name]
@@ -241,7 +243,7 @@ def _judge(
     if attacks.was_contacted(world):
         harm.append("connected to a port")
     if attacks.leaks(world):
-        harm.append("learned what it must not know")
+        harm.append("read the secret or an answer key")
     if survivors:
         harm.append(f"left {len(survivors)} processes running")
     if scores[FIRST] != 6:

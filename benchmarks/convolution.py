@@ -1,7 +1,7 @@
-"""Convolution by im2col compared with torch, scipy and Python loops, and the time of an update of
+"""The im2col convolution compared with torch, scipy and Python loops, and the time of an update of
 the kernel editor.
 
-The goal: at most twice torch's time, faster than scipy, and an update of the editor in under
+The goals: at most twice torch's time, faster than scipy, and an update of the editor in less than
 100 ms.
 """
 
@@ -17,14 +17,14 @@ from course_lib.widgets.convolution import KernelEditor
 
 # images, channels, kernels, side of the image, side of the kernel
 CASES = [(1, 1, 1, 512, 3), (1, 1, 1, 512, 7), (16, 64, 64, 64, 3)]
-LOOPS_CASE = (1, 1, 1, 64, 3)  # the loops would take minutes on the others
+LOOPS_CASE = (1, 1, 1, 64, 3)  # the loops would take minutes on the other cases
 REPEATS = 31
 EDITOR_MILLISECONDS = 100
 
 
 def run() -> dict:
-    """Medians in milliseconds of alternating runs with two threads, their ratios, and whether the
-    goal is met.
+    """Median times of alternating runs with two threads, their ratios, and whether the goals are
+    met.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -68,8 +68,8 @@ def _measure(case: tuple[int, int, int, int, int]) -> dict:
 
 
 def _measure_editor() -> dict:
-    """The time from a changed number to the new image at 256x256, with the library's im2col in the
-    place of the learner's function.
+    """The time from a change of a kernel weight to the new image at 256x256, with the library's
+    im2col instead of the learner's function.
     """
     editor = KernelEditor(
         lambda image, kernel: conv2d_im2col(image[None, None], kernel[None, None])[0, 0], size=256

@@ -2,7 +2,7 @@
 prompts, steps and noise.
 
 The goals: one image in at most 1.5 s and sixteen in 12 s on two CPU cores, with less than 1.5 GB of
-memory. The memory is the peak of a process that only generates one image, or sixteen.
+memory. The peak memory is measured in a process that only generates one image, or sixteen.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ print(peak * (1 if sys.platform == "darwin" else 1024))
 
 
 def run() -> dict:
-    """Medians of alternating runs, and the peak memory in bytes."""
+    """Median times of alternating runs, and the peak memory."""
     model = text_to_image.load()
     pipeline = _diffusers_pipeline(model)
     rows = []
@@ -46,14 +46,14 @@ def run() -> dict:
         seconds = medians(functions, REPEATS)
         rows += [
             {
-                "pictures": count,
-                "by": name,
-                "seconds": taken,
-                "x of diffusers": taken / seconds["diffusers"],
+                "images": count,
+                "pipeline": name,
+                "seconds": time,
+                "x of diffusers": time / seconds["diffusers"],
                 "largest difference, of 255": difference * 255,
                 "peak memory, MB": round(_peak_memory(count) / 1e6) if name == "ours" else "",
             }
-            for name, taken in seconds.items()
+            for name, time in seconds.items()
         ]
     return {
         "rows": rows,
@@ -73,7 +73,7 @@ def _generate(model: StableDiffusion, prompts: list[str]) -> Tensor:
 
 
 def _generate_with_diffusers(pipeline: Any, model: StableDiffusion, prompts: list[str]) -> Tensor:
-    """The prompts are encoded by our text encoder: transformers has none of this size."""
+    """Encode the prompts with our text encoder, and generate images with diffusers' pipeline."""
     with torch.no_grad():
         context = model.text_encoder(model.tokenizer.encode(["", *prompts])[0])
     return pipeline(
@@ -111,7 +111,7 @@ def _diffusers_pipeline(model: StableDiffusion) -> Any:
         beta_schedule="scaled_linear",
         prediction_type=model.schedule.prediction_type,
         timestep_spacing=model.schedule.timestep_spacing,
-        steps_offset=1,  # the pipeline asks for it; "trailing" does not use it
+        steps_offset=1,  # the pipeline requires it; "trailing" does not use it
     )
     pipeline = diffusers.StableDiffusionPipeline(
         vae=vae,
@@ -128,10 +128,10 @@ def _diffusers_pipeline(model: StableDiffusion) -> Any:
 
 
 def _peak_memory(count: int) -> int:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", MEMORY_SCRIPT, str(count)],
         capture_output=True,
         text=True,
         check=True,
     )
-    return int(done.stdout)
+    return int(process.stdout)

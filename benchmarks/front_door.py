@@ -1,8 +1,8 @@
-"""The first minutes of a newcomer: the README's first two commands in a clean clone, and a cold
-start of lesson 1.
+"""Start-up time: the README's first two commands in a clean clone, and a cold start of JupyterLab
+on lesson 1.
 
 The package cache is warm, as after any earlier install; the clone, its environment and the
-browser's profile are new. ``course lab`` runs alternately with plain ``jupyter lab`` on the same
+browser's profile are new. ``course lab`` is timed alternately with ``jupyter lab`` on the same
 file.
 """
 
@@ -32,22 +32,22 @@ BROWSER_FLAGS = [
 
 
 def run() -> dict:
-    """Measure both and return the rows."""
+    """Time the README's commands, both ways to start JupyterLab, and ``import course_lib``."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "course"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         start_command, test_command = readme_commands(clone)
         first_start = lab_start(f"{start_command} --no-browser", clone)
-        # The browser tests start JupyterLab too: this times the command as a newcomer runs it.
+        # All tests, including the browser tests, as a new user runs them.
         start = time.perf_counter()
         subprocess.run(
             ["bash", "-c", test_command], cwd=clone, check=True, stdout=subprocess.DEVNULL
         )
         test_seconds = time.perf_counter() - start
-        programs = clone / ".venv" / "bin"
+        bin_folder = clone / ".venv" / "bin"
         commands = {
-            "course lab": f"{programs}/course lab --no-browser",
-            "jupyter lab": f"{programs}/jupyter lab --no-browser --allow-root "
+            "course lab": f"{bin_folder}/course lab --no-browser",
+            "jupyter lab": f"{bin_folder}/jupyter lab --no-browser --allow-root "
             f"--LabApp.default_url=/lab/tree/{lesson_one(clone)}",
         }
         starts: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
@@ -56,8 +56,8 @@ def run() -> dict:
                 starts[name].append(lab_start(command, clone))
     stages = list(first_start)
     medians_by_name = {
-        name: {stage: statistics.median(start[stage] for start in times) for stage in stages}
-        for name, times in starts.items()
+        name: {stage: statistics.median(times[stage] for times in repeats) for stage in stages}
+        for name, repeats in starts.items()
     }
     ours, peer = medians_by_name.values()
     empty = dict.fromkeys(stages, "")
@@ -73,7 +73,7 @@ def run() -> dict:
             **{stage: ours[stage] / peer[stage] for stage in stages},
         },
         {
-            "what": "import course_lib, more than Python's own start",
+            "what": "import course_lib, without Python's start-up",
             **empty,
             "lesson rendered": import_seconds(),
         },
@@ -82,7 +82,7 @@ def run() -> dict:
 
 
 def import_seconds(repeats: int = 21) -> float:
-    """The additional time that Python takes to start with ``import course_lib``, from medians."""
+    """The time of ``import course_lib``: the difference of the medians with and without it."""
 
     def run_python(code: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
@@ -106,8 +106,8 @@ def lesson_one(clone: Path) -> str:
 
 
 def lab_start(command: str, clone: Path) -> dict[str, float]:
-    """Seconds from the command to the printed address, to the loaded page, and to the rendered
-    lesson 1.
+    """Seconds from the start of the command until the address is printed, until the page is loaded,
+    and until lesson 1 is rendered.
     """
     from playwright.sync_api import sync_playwright
 
@@ -127,12 +127,12 @@ def lab_start(command: str, clone: Path) -> dict[str, float]:
 
 @contextlib.contextmanager
 def run_server(command: str, folder: Path) -> Iterator[str]:
-    """Run a command that starts JupyterLab until the end of the block; yields its address."""
-    hidden = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
+    """Run a command that starts JupyterLab, and kill it at the end of the block; yields its URL."""
+    removed = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
     process = subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name not in hidden},
+        env={name: value for name, value in os.environ.items() if name not in removed},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,21 +1,20 @@
-"""``course grade`` compared with vanilla ``nbgrader autograde`` and ``otter run``, on the same
-submissions.
+"""``course grade`` compared with ``nbgrader autograde`` and ``otter run`` on the same submissions.
 
-Every submission is a release in which some answers and exercises are right, as the author wrote
-them, and the rest blank; all graders must give each the same points before anything is reported. In
-each of three rounds ours grades all submissions, and nbgrader and otter a part of them, one after
-another: they need half a minute for one, while ours takes some seconds to start and is meant for
-many. nbgrader grades with its own configuration, one submission at a time, which is all it can;
-``otter run`` takes one submission, and as many run at a time as there are cores. Ours also writes
-the feedback pages and the audit. "x ours" says how many submissions ours grades while another
-grader grades one (the targets: 8 times nbgrader's throughput on two cores, 20 where no exercise
-needs torch).
+A submission is a release in which some cells have the reference solution and the others are blank.
+All graders must give the same scores, otherwise the benchmark fails. In each of three rounds
+``course grade`` grades all submissions; nbgrader and otter grade a third of the first 24, since
+they need up to half a minute for each. nbgrader has its default configuration and grades one
+submission at a time; ``otter run`` grades one submission, and one process runs per core. ``course
+grade`` also writes the feedback pages and runs the audit. "x ours" is a grader's time per
+submission divided by the time of ``course grade`` (the goals: 8 for nbgrader on two cores, 20 if no
+exercise needs torch).
 
-Then ours alone on 10, 100 and 1,000 copies of one submission: neither the seconds per submission
-nor the coordinator's memory should grow. otter is not a dependency of the course:
-``uv run --with otter-grader python -m benchmarks grading``. ``COURSE_SUBMISSIONS`` (100),
-``COURSE_PEERS`` (24, what nbgrader and otter grade of them), ``COURSE_COPIES`` (10,100,1000) and
-``COURSE_LESSONS`` (02,sample) make it shorter; with the defaults it takes an hour.
+Then ``course grade`` alone grades 10, 100 and 1,000 copies of one submission: neither the time per
+submission nor the coordinator's memory should grow. otter is not a dependency of the course:
+``uv run --with otter-grader python -m benchmarks grading``. The defaults take an hour; these
+environment variables make it shorter: ``COURSE_SUBMISSIONS`` (100), ``COURSE_PEERS`` (24, the
+number that nbgrader and otter grade), ``COURSE_COPIES`` (10,100,1000), ``COURSE_LESSONS``
+(02,sample).
 """
 
 import importlib.util
@@ -38,14 +37,14 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBMISSIONS = int(os.environ.get("COURSE_SUBMISSIONS", "100"))
-PEERS = int(os.environ.get("COURSE_PEERS", "24"))
+PEER_SUBMISSIONS = int(os.environ.get("COURSE_PEERS", "24"))
 COPIES = [int(count) for count in os.environ.get("COURSE_COPIES", "10,100,1000").split(",")]
 LESSONS = os.environ.get("COURSE_LESSONS", "02,sample").split(",")
-# short, and needs numpy at most: no lesson does without torch
+# needs only numpy; all lessons need torch
 SAMPLE = ROOT / "tests" / "sample" / "01_sample.md"
 ROUNDS = 3
 CORES = len(os.sched_getaffinity(0))
-TEST = '''"""One question or exercise: the hidden tests of the lesson, all or nothing."""
+OTTER_TEST = '''"""The hidden test of one question or exercise: full points or 0."""
 import ast
 from otter.test_files import test_case
 
@@ -60,16 +59,16 @@ def check(env):
 
 
 def run() -> dict:
-    """Measure; a row for each grader and lesson, then one for each number of copies."""
+    """A row for each grader and lesson, then a row for each number of copies."""
     with tempfile.TemporaryDirectory(prefix="grading-") as folder:
-        course = _Course(Path(folder))
-        rows = [row for lesson in course.lessons for row in _compare(course, lesson)]
-        rows += [_grade_copies(course, course.lessons[-1], count) for count in COPIES if count]
+        checkout = _Checkout(Path(folder))
+        rows = [row for lesson in checkout.lessons for row in _compare(checkout, lesson)]
+        rows += [_grade_copies(checkout, checkout.lessons[-1], count) for count in COPIES if count]
     return {"rows": rows, "submissions": SUBMISSIONS, "rounds": ROUNDS, "cores": CORES}
 
 
-class _Course:
-    """A built checkout, and workspaces to grade in."""
+class _Checkout:
+    """A minimal built checkout, with copies of its workspace and generated submissions."""
 
     def __init__(self, folder: Path):
         from course_grading.assign.build import build
@@ -96,17 +95,17 @@ class _Course:
         )
 
     def submissions(self, lesson: str, count: int) -> dict[str, bytes]:
-        """What each student hands in: about four answers in five are right, the others blank."""
+        """A notebook for each student: about 80 % of the cells are solved, the others blank."""
         rng = random.Random(0)
         cells = self.notebook("source", lesson).cells
-        right = {cell["id"]: _without_markers(cell.source) for cell in cells}
+        solutions = {cell["id"]: _without_markers(cell.source) for cell in cells}
         submissions = {}
-        for number in range(count):
+        for index in range(count):
             notebook = self.notebook("release", lesson)
             for cell in notebook.cells:
                 if cell.metadata.get("nbgrader", {}).get("solution") and rng.random() < 0.8:
-                    cell.source = right[cell["id"]]
-            submissions[f"student-{number:04}"] = nbformat.writes(notebook).encode()
+                    cell.source = solutions[cell["id"]]
+            submissions[f"student-{index:04}"] = nbformat.writes(notebook).encode()
         return submissions
 
 
@@ -118,27 +117,30 @@ def _without_markers(source: str) -> str:
     )
 
 
-def _compare(course: _Course, lesson: str) -> list[dict]:
-    """All graders on the same submissions, by turns."""
-    work = course.submissions(lesson, SUBMISSIONS)
+def _compare(checkout: _Checkout, lesson: str) -> list[dict]:
+    """Run all graders alternately on the same submissions."""
+    submissions = checkout.submissions(lesson, SUBMISSIONS)
     graders: dict[str, Callable] = {"course grade": _ours, "nbgrader autograde": _nbgrader}
     if importlib.util.find_spec("otter"):
         graders["otter run"] = _otter
     seconds_each: dict[str, list[float]] = {name: [] for name in graders}
     scores: dict[str, dict[str, float]] = {name: {} for name in graders}
-    students = list(work)
-    for turn in range(ROUNDS):
+    students = list(submissions)
+    for round_index in range(ROUNDS):
         for name, grader in graders.items():
-            part = students if grader is _ours else students[:PEERS][turn::ROUNDS]
-            seconds, part_scores = grader(course, lesson, {s: work[s] for s in part})
-            seconds_each[name].append(seconds / len(part))
-            scores[name] |= part_scores
+            subset = students
+            if grader is not _ours:
+                subset = students[:PEER_SUBMISSIONS][round_index::ROUNDS]
+            seconds, new_scores = grader(checkout, lesson, {s: submissions[s] for s in subset})
+            seconds_each[name].append(seconds / len(subset))
+            scores[name] |= new_scores
     ours = scores["course grade"]
     for name in graders:
-        expected = ours if name == "course grade" else {s: ours[s] for s in students[:PEERS]}
+        graded = students if name == "course grade" else students[:PEER_SUBMISSIONS]
+        expected = {student: ours[student] for student in graded}
         if scores[name] != expected:
             raise ValueError(
-                f"{name} and course grade do not give the same points: {scores[name]}, {expected}"
+                f"{name} and course grade do not give the same scores: {scores[name]}, {expected}"
             )
     medians = {name: statistics.median(seconds) for name, seconds in seconds_each.items()}
     return [
@@ -153,11 +155,11 @@ def _compare(course: _Course, lesson: str) -> list[dict]:
     ]
 
 
-def _grade_copies(course: _Course, lesson: str, count: int) -> dict:
-    """Ours on copies of one submission."""
-    (submission,) = course.submissions(lesson, 1).values()
-    copies = {f"student-{number:04}": submission for number in range(count)}
-    report = _course_grade(course, lesson, copies)
+def _grade_copies(checkout: _Checkout, lesson: str, count: int) -> dict:
+    """Run ``course grade`` on copies of one submission."""
+    (submission,) = checkout.submissions(lesson, 1).values()
+    copies = {f"student-{index:04}": submission for index in range(count)}
+    report = _course_grade(checkout, lesson, copies)
     return {
         "what": f"course grade, {lesson}, copies",
         "submissions": count,
@@ -167,14 +169,16 @@ def _grade_copies(course: _Course, lesson: str, count: int) -> dict:
     }
 
 
-def _ours(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float, dict[str, float]]:
-    report = _course_grade(course, lesson, work)
+def _ours(
+    checkout: _Checkout, lesson: str, submissions: dict[str, bytes]
+) -> tuple[float, dict[str, float]]:
+    report = _course_grade(checkout, lesson, submissions)
     return report["seconds"], report["scores"]
 
 
-def _course_grade(course: _Course, lesson: str, work: dict[str, bytes]) -> dict:
-    workspace = course.workspace()
-    for student, notebook in work.items():
+def _course_grade(checkout: _Checkout, lesson: str, submissions: dict[str, bytes]) -> dict:
+    workspace = checkout.workspace()
+    for student, notebook in submissions.items():
         folder = workspace.parent / "class" / student
         folder.mkdir(parents=True)
         (folder / f"{lesson}.ipynb").write_bytes(notebook)
@@ -182,68 +186,70 @@ def _course_grade(course: _Course, lesson: str, work: dict[str, bytes]) -> dict:
         ["-m", "benchmarks.grading", workspace.parent / "class", workspace], ROOT
     )
     report = json.loads(output.splitlines()[-1])
-    if report["wrong"] or len(report["scores"]) != len(work):
-        raise ValueError(f"course grade: {report['wrong'] or 'somebody was not graded'}")
+    if report["problems"] or len(report["scores"]) != len(submissions):
+        raise ValueError(f"course grade: {report['problems'] or 'a submission was not graded'}")
     shutil.rmtree(workspace.parent)
     return {**report, "seconds": seconds}
 
 
 def _nbgrader(
-    course: _Course, lesson: str, work: dict[str, bytes]
+    checkout: _Checkout, lesson: str, submissions: dict[str, bytes]
 ) -> tuple[float, dict[str, float]]:
     from nbgrader.api import Gradebook
 
-    workspace = course.workspace()
-    name = "pixels-to-diffusion"
+    workspace = checkout.workspace()
+    course_id = "pixels-to-diffusion"
     (workspace / "nbgrader_config.py").write_text(
         "c = get_config()\n"
         f'c.CourseDirectory.root = "{workspace}"\n'
-        f'c.CourseDirectory.course_id = "{name}"\n'
+        f'c.CourseDirectory.course_id = "{course_id}"\n'
     )
-    for student, notebook in work.items():
+    for student, notebook in submissions.items():
         folder = workspace / "submitted" / student / lesson
         folder.mkdir(parents=True)
         (folder / f"{lesson}.ipynb").write_bytes(notebook)
     seconds, _ = _run_python(["-m", "nbgrader", "autograde", lesson], workspace)
-    with Gradebook(f"sqlite:///{workspace}/gradebook.db", name) as gradebook:
+    with Gradebook(f"sqlite:///{workspace}/gradebook.db", course_id) as gradebook:
         scores = {s.student_id: s.score for s in gradebook.assignment_submissions(lesson)}
     shutil.rmtree(workspace.parent)
     return seconds, scores
 
 
-def _otter(course: _Course, lesson: str, work: dict[str, bytes]) -> tuple[float, dict[str, float]]:
-    place = Path(tempfile.mkdtemp(dir=course.folder))
-    with zipfile.ZipFile(place / "autograder.zip", "w") as archive:
+def _otter(
+    checkout: _Checkout, lesson: str, submissions: dict[str, bytes]
+) -> tuple[float, dict[str, float]]:
+    folder = Path(tempfile.mkdtemp(dir=checkout.folder))
+    autograder = folder / "autograder.zip"
+    with zipfile.ZipFile(autograder, "w") as archive:
         archive.writestr("otter_config.json", "{}")
-        for cell in course.notebook("source", lesson).cells:
+        for cell in checkout.notebook("source", lesson).cells:
             metadata = cell.metadata.get("nbgrader", {})
             if metadata.get("grade"):
                 _, _, hidden = cell.source.partition("### BEGIN HIDDEN TESTS\n")
                 source = hidden.partition("### END HIDDEN TESTS")[0]
                 name = metadata["grade_id"]
-                test = TEST.format(name=name, points=metadata["points"], source=source)
+                test = OTTER_TEST.format(name=name, points=metadata["points"], source=source)
                 archive.writestr(f"tests/{name}.py", test)
 
     def grade(student: str) -> float:
-        folder = place / student
-        folder.mkdir()
-        (folder / f"{lesson}.ipynb").write_bytes(work[student])
-        autograder = place / "autograder.zip"
+        student_folder = folder / student
+        student_folder.mkdir()
+        (student_folder / f"{lesson}.ipynb").write_bytes(submissions[student])
         command = ["-m", "otter", "run", f"{lesson}.ipynb", "-a", autograder, "--no-logo"]
-        _run_python(command, folder)
-        tests = json.loads((folder / "results.json").read_text())["tests"]
+        _run_python(command, student_folder)
+        tests = json.loads((student_folder / "results.json").read_text())["tests"]
         return sum(test.get("score", 0) for test in tests)
 
     start = time.perf_counter()
     with ThreadPoolExecutor(CORES) as pool:
-        scores = dict(zip(work, pool.map(grade, work), strict=True))
+        scores = dict(zip(submissions, pool.map(grade, submissions), strict=True))
     seconds = time.perf_counter() - start
-    shutil.rmtree(place)
+    shutil.rmtree(folder)
     return seconds, scores
 
 
 def _run_python(arguments: list, folder: Path) -> tuple[float, str]:
-    """Run Python in a folder; its seconds, and what it wrote."""
+    """Run Python in a folder; the elapsed seconds, and the standard output."""
     environment = {**os.environ, "COURSE_MODE": "grading"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -263,7 +269,7 @@ def _run_python(arguments: list, folder: Path) -> tuple[float, str]:
 
 
 def _grade_in_this_process(folder: Path, workspace: Path) -> None:
-    """What is measured of ours, in a process of its own."""
+    """Grade a folder as ``course grade`` does, and print a report as JSON."""
     from course_grading.autograde import processes
 
     processes.prepare()  # as `course grade` does
@@ -274,7 +280,7 @@ def _grade_in_this_process(folder: Path, workspace: Path) -> None:
     tables.write(batch, workspace / "grades")
     report = {
         "scores": {grade.student: grade.score for grade in batch.grades},
-        "wrong": [problem.reason for problem in batch.problems] + batch.audit_findings,
+        "problems": [problem.reason for problem in batch.problems] + batch.audit_findings,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     print(json.dumps(report))

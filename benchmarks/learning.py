@@ -1,7 +1,7 @@
-"""The metrics that each model of lesson 3 reaches from random weights in eight minutes, compared
-with the shipped model's.
+"""The metrics of each model of lesson 3 after eight minutes of training from random weights,
+compared with the shipped model's.
 
-The goal is 90 % of the shipped value, on two CPU cores. All five take half an hour;
+The goal is 90 % of the shipped model's value, on two CPU cores. All five take half an hour;
 ``COURSE_LEVELS=detector,segmenter`` selects some. Only the training is timed, without start-up
 and evaluation. "N of M epochs": the shipped model was trained for M.
 """
@@ -12,8 +12,8 @@ from course_lib.assets import checkpoints
 from course_lib.vision import tasks
 
 MINUTES = 8.0
-# What two cores reached in that time when this was written. Fixed, because the learning-rate
-# schedule needs the number of epochs.
+# Two cores completed these numbers of epochs in that time when this was written. They are fixed,
+# because the learning-rate schedule depends on them.
 EPOCHS = {"classifier": 8, "localizer": 12, "detector": 9, "segmenter": 8, "instances": 6}
 TEST_SCENES = 200
 SPLIT = "new-backgrounds"

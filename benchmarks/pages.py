@@ -1,7 +1,7 @@
-"""How soon a page of the website can be read at 10 Mbit/s, and how many bytes that takes.
+"""The load time of the website's pages at 10 Mbit/s, and the bytes transferred.
 
-The site is read from the folder ``site`` (``course site``), served here without compression: hosts
-that compress are faster. Chromium limits the connection, with 40 ms for each request.
+The site in the folder ``site`` (``course site``) is served without compression; hosts that compress
+are faster. Chromium throttles the connection, with a latency of 40 ms.
 """
 
 import functools
@@ -18,32 +18,34 @@ SITE = Path("site")
 MBIT_PER_S, LATENCY_MS, REPEATS = 10, 40, 3
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _PAINTED = "performance.getEntriesByName('first-contentful-paint').length > 0"
-# When the first picture of the article was there, and how much had come by then.
+# The first contentful paint, the time when the article's first image was loaded, and the bytes
+# transferred by then.
 _TIMES = """async () => {
   const image = document.querySelector("article img");
   if (image && !image.complete) await new Promise(done => image.addEventListener("load", done));
   const loaded = performance.now();
   const files = performance.getEntriesByType("resource").filter(e => e.responseEnd <= loaded);
   const page = performance.getEntriesByType("navigation")[0];
-  const text = performance.getEntriesByName("first-contentful-paint")[0];
-  const picture = files.find(e => image && e.name === image.currentSrc);
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  const imageFile = files.find(e => image && e.name === image.currentSrc);
   return {
-    text: text.startTime,
-    figure: picture ? picture.responseEnd : text.startTime,
+    text: paint.startTime,
+    figure: imageFile ? imageFile.responseEnd : paint.startTime,
     bytes: page.encodedBodySize + files.reduce((sum, e) => sum + e.encodedBodySize, 0),
   };
 }"""
 
 
 def run() -> dict[str, Any]:
-    """Seconds until the text and the first figure are there, for each page of a lesson.
+    """Seconds until the text is painted and the first figure is loaded, for the front page and each
+    lesson.
 
     Raises:
-        FileNotFoundError: if there is no site.
+        FileNotFoundError: if there is no built site.
     """
     pages = [SITE / "index.html", *sorted((SITE / "lessons").glob("*.html"))]
     if not SITE.is_dir() or len(pages) < 2:
-        raise FileNotFoundError("there is no site in this folder: uv run course site")
+        raise FileNotFoundError(f"{SITE}/ has no website: build it with `uv run course site`")
     server = _serve(SITE)
     address = f"http://127.0.0.1:{server.server_port}"
     with sync_playwright() as playwright:
@@ -88,7 +90,7 @@ def _measure(browser: Browser, address: str, name: str) -> dict[str, Any]:
 
 def _serve(folder: Path) -> http.server.ThreadingHTTPServer:
     class Handler(http.server.SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # keeps connections, as hosts do
+        protocol_version = "HTTP/1.1"  # keep-alive, as on usual hosts
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -2,12 +2,12 @@
 
 All models have the same weights and inputs, and must predict the same noise before they are timed.
 "contiguous" is the memory format of diffusers' models, "channels last" the memory format of ours.
-The naive attention below computes the whole matrix of scores, as in many hand-written
-implementations. The columns with x are ratios: a row's time over the time of diffusers, or of naive
-attention, both contiguous and in the same dtype. The goals: 1.05 of diffusers in the same format;
-0.90 of it in bfloat16 with our format where the CPU has AMX; 0.80 of naive attention.
-``COURSE_SD_WIDTH`` and ``COURSE_SD_SIDE`` make the model smaller: 32 and 16 take seconds, the full
-size a quarter of an hour and 11 GB.
+Naive attention computes the whole matrix of scores, as in many hand-written implementations. The
+columns with x are ratios: a row's time over the time of diffusers, or of naive attention, both
+contiguous and in the same dtype. The goals: at most 1.05 times diffusers' time in the same memory
+format; at most 0.90 times in bfloat16 with channels last, on a CPU with AMX; at most 0.80 times the
+time of naive attention. ``COURSE_SD_WIDTH`` and ``COURSE_SD_SIDE`` make the model smaller: 32 and
+16 take seconds, the full size a quarter of an hour and 11 GB of memory.
 """
 
 import math
@@ -58,7 +58,7 @@ def run() -> dict:
         "rows": rows,
         "latents": [BATCH, CONFIG.in_channels, SIDE, SIDE],
         "block_out_channels": list(CONFIG.block_out_channels),
-        "bfloat16": "timed" if amx else "not timed: this CPU has no AMX, which multiplies it",
+        "bfloat16": "timed" if amx else "not timed: this CPU has no AMX for bfloat16 products",
         "threads": torch.get_num_threads(),
         "repeats": REPEATS,
     }
@@ -83,14 +83,14 @@ def _time_steps(dtype: torch.dtype) -> list[dict]:
             "median": seconds,
             "x of diffusers": seconds / times["diffusers, contiguous"],
             "x of naive": seconds / times["naive attention, contiguous"],
-            "apart": errors[name],
+            "relative error": errors[name],
         }
         for name, seconds in times.items()
     ]
 
 
 def _make_models(dtype: torch.dtype) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """The models by name; those of one memory format share their weights, to save memory."""
+    """The models by name; models with the same memory format share their weights."""
     import diffusers
 
     ours = UNet2DConditionModel(CONFIG).to(dtype).eval()
@@ -116,7 +116,7 @@ def _make_models(dtype: torch.dtype) -> dict[str, Callable[[Tensor, Tensor, Tens
 
 
 def _with_weights(weights: dict[str, Tensor]) -> nn.Module:
-    """Our model with these tensors, not copies of them."""
+    """Our model with these tensors, without copying them."""
     with torch.device("meta"):
         model = UNet2DConditionModel(CONFIG)
     model.load_state_dict(weights, assign=True)
@@ -124,7 +124,7 @@ def _with_weights(weights: dict[str, Tensor]) -> nn.Module:
 
 
 def _with_naive_attention(model: nn.Module) -> nn.Module:
-    """The same model with attention written out as in the formula."""
+    """Replace the model's attention by the unfused formula, in place."""
 
     def forward(self: Attention, x: Tensor, context: Tensor) -> Tensor:
         batch, positions, channels = x.shape
@@ -152,7 +152,7 @@ def _random_inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _time_imports() -> dict[str, float]:
-    """Seconds of each import in a process of its own, minus Python's start."""
+    """Seconds of each import in a process of its own, minus Python's start-up."""
     codes = {"python": "", **IMPORTS}
     times = medians(
         {

@@ -69,7 +69,7 @@ def run() -> dict:
 
 
 def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
-    """Our network and the available peers by name, and why each other peer is missing."""
+    """Our network and the available peers by name, and the reason for each missing peer."""
     networks: dict[str, nn.Module] = {"ours": UNet(3, OUT_CHANNELS, width=BASE_CHANNELS)}
     missing = {}
     for name, build in (

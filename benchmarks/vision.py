@@ -1,10 +1,11 @@
-"""The five models of lesson 3 compared with torchvision's nearest models: training and inference.
+"""The speed of lesson 3's five models and torchvision's most similar models: training and
+inference.
 
-All get the same 128 x 128 images and random weights, which is enough for speed. Predictions of a
-random network are meaningless, so all score thresholds are 1: non-maximum suppression and the
-grouping of pixels are not timed. A training step is forward, loss, backward and AdamW on a batch of
-32; "answers/s" is for a batch of 32, and "one, ms" for a single image. "ours / peer" is a ratio
-of times: below 1, ours is faster.
+All models have random weights and get the same 128 x 128 images. Predictions of random weights are
+meaningless, so all score thresholds are 1: non-maximum suppression and the grouping of pixels are
+not timed. A training step is forward, loss, backward and AdamW on a batch of 32; "inference
+images/s" is for a batch of 32, and "one image, ms" for a single image. "ours / peer" is a ratio of
+times: below 1, ours is faster.
 """
 
 import time
@@ -27,7 +28,7 @@ from course_lib.vision import segmenter, tasks
 
 BATCH = 32
 REPEATS = 7
-WAITING_BATCHES = 30  # training batches in the measurement of waiting
+WAITING_BATCHES = 30  # training batches for measuring the time spent waiting for scenes
 NO_WEIGHTS = {"weights": None, "weights_backbone": None}
 
 
@@ -42,8 +43,8 @@ class Network:
 
 
 def run() -> dict:
-    """Median times of each level's networks, timed alternately, and how long training waits for its
-    scenes.
+    """Median times of each level's networks, timed alternately, and the share of the training time
+    spent waiting for scenes.
     """
     torch.manual_seed(0)
     rows = []
@@ -81,8 +82,8 @@ def run() -> dict:
 
 
 def _measure_waiting(fastest: dict) -> dict:
-    """Whether one worker keeps up with the level that trains fastest: the worker alone, and while
-    worker and training share the cores.
+    """Whether one worker composes scenes as fast as the fastest level trains: timed alone, and
+    while worker and training share the cores.
     """
     name = fastest["level"]
     count = WAITING_BATCHES * BATCH
@@ -102,7 +103,7 @@ def _train_from_loader(name: str) -> tuple[float, float]:
     """Images per second of training on fresh scenes, and the fraction of the time spent waiting for
     scenes.
 
-    The first three batches, in which the worker starts and reads the photos, don't count.
+    The first three batches, during which the worker starts and reads the photos, are not timed.
     """
     network = _ours(name)
     optimizer = torch.optim.AdamW(network.model.parameters(), lr=1e-3)
@@ -147,8 +148,8 @@ def _compare(level: str, networks: list[Network], batch: Batch) -> list[dict]:
             "network": network.name,
             "parameters": sum(parameter.numel() for parameter in network.model.parameters()),
             "training images/s": BATCH / training[network.name],
-            "answers/s": BATCH / many[network.name],
-            "one, ms": single[network.name] * 1000,
+            "inference images/s": BATCH / many[network.name],
+            "one image, ms": single[network.name] * 1000,
             "training time, ours / peer": training["ours"] / training[network.name],
             "batch time, ours / peer": many["ours"] / many[network.name],
             "single time, ours / peer": single["ours"] / single[network.name],

@@ -1,9 +1,10 @@
 """Text to image in headless Chromium: the time from opening the page to the first image, and per
 image of 20 steps, from ``file://`` and from a server; and the size of the download.
 
-The page has the runtime and the models without a demo; in every round both pages are opened with an
-empty cache. Hosts compress scripts, so "downloaded" is the gzipped size. CPU seconds are summed
-over all of the browser's processes, and depend less on the machine's load.
+The page has the runtime and the models without a demo. In every round it is opened from ``file://``
+and from the server, with an empty cache. Hosts compress scripts, so "downloaded" is the gzipped
+size. CPU seconds are summed over all of the browser's processes, and depend less on the machine's
+load.
 """
 
 import gzip
@@ -23,7 +24,7 @@ from typing import Any
 from course_lib.diffusion import text_to_image
 
 REPEATS = 3
-PICTURES = 3  # drawn in every page after the first
+LATER_IMAGES = 3  # generated in every page after the first image
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PROMPT = "an owl on an orange background"
 TIMEOUT = 600_000  # ms
@@ -46,8 +47,8 @@ def run() -> dict:
         for name, by_stage in times.items()
         for what, values in by_stage.items()
     ]
-    rows.append({"what": "downloaded before the first picture, MB", "median": download / 1e6})
-    rows.append({"what": "load of the machine (1 minute)", "median": os.getloadavg()[0]})
+    rows.append({"what": "downloaded before the first image, MB", "median": download / 1e6})
+    rows.append({"what": "load average (1 minute)", "median": os.getloadavg()[0]})
     return {"rows": rows, "all": times}
 
 
@@ -94,17 +95,18 @@ def _time_page(browser: Any, url: str) -> dict[str, float]:
     cpu_start, start = _cpu_seconds(devtools), time.perf_counter()
     page.goto(url)
     page.evaluate("options => course.draw(options)", options)
-    first_picture = time.perf_counter() - start
+    first_image = time.perf_counter() - start
     cpu_first = _cpu_seconds(devtools)
     later = [
-        page.evaluate("options => course.draw(options)", options)["times"] for _ in range(PICTURES)
+        page.evaluate("options => course.draw(options)", options)["times"]
+        for _ in range(LATER_IMAGES)
     ]
-    cpu_later = (_cpu_seconds(devtools) - cpu_first) / PICTURES
+    cpu_later = (_cpu_seconds(devtools) - cpu_first) / LATER_IMAGES
     return {
-        "page opened to first picture": first_picture,
+        "page opened to first image": first_image,
         "the same, CPU": cpu_first - cpu_start,
-        "a later picture, CPU": cpu_later,
-        "a later picture": statistics.median(sum(times) for times in later) / 1000,
+        "a later image, CPU": cpu_later,
+        "a later image": statistics.median(sum(times) for times in later) / 1000,
         # Without the first, which waits for the text encoder.
         "a guided step": statistics.median(step for times in later for step in times[1:-1]) / 1000,
         "the decoder": statistics.median(times[-1] for times in later) / 1000,
@@ -112,7 +114,7 @@ def _time_page(browser: Any, url: str) -> dict[str, float]:
 
 
 def _cpu_seconds(devtools: Any) -> float:
-    """What all processes of the browser have used so far."""
+    """The CPU time that all processes of the browser have used."""
     processes = devtools.send("SystemInfo.getProcessInfo")["processInfo"]
     return sum(process["cpuTime"] for process in processes)
 

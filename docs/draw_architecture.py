@@ -1,6 +1,7 @@
-"""Draw the picture of docs/architecture.md: ``uv run python docs/draw_architecture.py``.
+"""Draw the diagram of docs/architecture.md: ``uv run python docs/draw_architecture.py``.
 
-The paths are those of the page; tests/project/test_architecture.py checks that the functions exist.
+tests/project/test_architecture.py checks that diagram and page show the same functions, and that
+the functions exist.
 """
 
 from pathlib import Path
@@ -46,7 +47,7 @@ COLOURS = {"course_lib": SKY, "course_grading": ORANGE}
 
 
 def main() -> None:
-    """Write the picture next to this file."""
+    """Write the diagram next to this file."""
     longest = max(map(len, PATHS.values()))
     width, height = longest * (WIDTH + GAP) - GAP + 0.2, len(PATHS) * LANE + 0.3
     with course_style():

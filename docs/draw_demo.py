@@ -1,8 +1,9 @@
-"""Film the website's front page for the README: ``uv run python docs/draw_demo.py SITE``.
+"""Record an animation of the website's front page for the README:
+``uv run python docs/draw_demo.py SITE``.
 
-``SITE`` is a folder that ``course site`` has written. A headless Chromium opens it, draws a picture
-from a sentence, goes back through the steps, and asks which word looks where. Frames that look the
-same are shown once, for as long as they were seen; waiting for the download is shortened.
+``SITE`` is a folder that ``course site`` has written. Headless Chromium opens it, generates an
+image from a prompt, moves back and forth through the steps, and shows the attention map of a word.
+Equal consecutive frames are merged into one; long waits are shortened.
 """
 
 import argparse
@@ -19,7 +20,7 @@ FILM_WIDTH = 840
 MAX_BYTES = 3_000_000
 SENTENCE = "a rocket on a yellow background"
 WORD = "yellow"
-# A frame is shown at least and at most so long, in milliseconds; the last one longer.
+# The minimum and maximum duration of a frame, and the duration of the last one, in milliseconds.
 SHORTEST, LONGEST, LAST = 60, 1200, 3000
 
 
@@ -31,7 +32,7 @@ class Film:
         self.frames: list[tuple[float, Image.Image]] = []
 
     def take(self) -> None:
-        """Add what the page shows now, if it is something new."""
+        """Add a screenshot of the page if it differs from the last frame."""
         png = self.page.screenshot(type="png")
         height = round(FILM_WIDTH * HEIGHT / WIDTH)
         image = Image.open(io.BytesIO(png)).convert("RGB").resize((FILM_WIDTH, height))
@@ -39,10 +40,10 @@ class Film:
             self.frames.append((time.monotonic(), image))
 
     def take_until(self, selector: str, timeout: float = 120.0) -> None:
-        """Take frames until the page has a visible element of this kind.
+        """Take frames until an element that matches the selector is visible.
 
         Raises:
-            TimeoutError: if it has none after ``timeout`` seconds.
+            TimeoutError: if none is visible after ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         while not self.page.locator(selector).first.is_visible():
@@ -81,7 +82,7 @@ class Film:
 
 
 def main() -> None:
-    """Film the demo, and write the film next to this file."""
+    """Record the demo, and write the animation next to this file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("site", type=Path, help="a folder that `course site` has written")
     page_file = parser.parse_args().site.resolve() / "index.html"
@@ -90,13 +91,13 @@ def main() -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(page_file.as_uri())
         film = Film(page)
-        draw_picture(page, film)
+        generate_image(page, film)
         film.write(FILE)
         browser.close()
 
 
-def draw_picture(page: Page, film: Film) -> None:
-    """Operate the demo as a visitor would, and film it."""
+def generate_image(page: Page, film: Film) -> None:
+    """Operate the demo as a visitor would, and record it."""
     demo = page.locator('[data-demo="text-to-image"]')
     demo.get_by_role("button", name="Generate").wait_for()
     page.wait_for_timeout(500)

@@ -61,7 +61,7 @@ def time_by_count(axes: Axes, rows: list[dict]) -> None:
 
 
 def label(what: str) -> str:
-    """The row's label from the name of its measurement, ``"grader, lesson"``."""
+    """The axis label of a row, from its ``what``: ``"grader, lesson"``."""
     name, lesson = what.split(", ")
     return f"{name}\n{'sample, no torch' if 'sample' in lesson else f'lesson {int(lesson[:2])}'}"
 

@@ -1,6 +1,6 @@
-"""Draw README's pictures of the lessons: ``uv run python docs/draw_lessons.py``.
+"""Draw the README's images of the lessons: ``uv run python docs/draw_lessons.py``.
 
-Every figure is one of a lesson, drawn from the shipped models, a real layer or a real photograph.
+Every image is a figure of a lesson, drawn from a shipped checkpoint, a layer or a photograph.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def lesson_02() -> Figure:
 
 
 def lesson_03() -> Figure:
-    """The answers of the five networks on one scene."""
+    """The predictions of the five networks for one scene."""
     scene = scenes.scene(0, split="new-backgrounds")
     return five_predictions(scene, predict_all(load_models(), scene.image))
 
@@ -98,7 +98,7 @@ def lesson_07() -> Figure:
 
 
 def generated() -> Figure:
-    """One image for each prompt, with seeds 0 to 4: the only ones that were generated."""
+    """One image for each prompt, with seeds 0 to 4; none is selected or left out."""
     model = text_to_image.load()
     images = model.generate([make_caption(*pair) for pair in PROMPTS], **OPTIONS)
     return gallery({"": list(images)}, [" on ".join(pair) for pair in PROMPTS])
@@ -112,7 +112,7 @@ DPI: dict[Callable[[], Figure], int] = {
 
 
 def main() -> None:
-    """Write the pictures next to this file."""
+    """Write the images next to this file."""
     for draw, dpi in DPI.items():
         (FOLDER / f"{draw.__name__}.png").write_bytes(figure_png(draw(), dpi=dpi))
 

@@ -1,6 +1,6 @@
-"""Draw the figures of questions that ask for a place: ``python docs/draw_questions.py``.
+"""Draw the figures of point questions: ``python docs/draw_questions.py``.
 
-They are files and not drawn by the build, since text looks slightly different on each machine.
+They are committed and not drawn by the build, since text is rendered differently on each machine.
 """
 
 from pathlib import Path
@@ -63,8 +63,8 @@ def causal_table() -> Image.Image:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for name, picture in {
+    for name, image in {
         "schedule-ends": schedule_ends(),
         "causal-table": causal_table(),
     }.items():
-        picture.quantize(64).save(FOLDER / f"question-{name}.png", optimize=True)
+        image.quantize(64).save(FOLDER / f"question-{name}.png", optimize=True)

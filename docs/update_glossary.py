@@ -1,5 +1,5 @@
-"""Bring the line "First in lesson N" of every term of docs/glossary.md up to date, and list the
-terms that no lesson uses, and those that their first lesson does not link.
+"""Update the line "First in lesson N" of every term in docs/glossary.md, and list the terms that no
+lesson uses, and the terms that their first lesson does not link.
 
 Run it in the root of a clone: ``python docs/update_glossary.py``.
 """
