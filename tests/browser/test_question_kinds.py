@@ -103,7 +103,9 @@ def test_every_kind_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_
     field = number.get_by_role("textbox", name="Your number in MB")
     field.fill("0,4")
     field.press("Enter")
-    expect(number.get_by_role("status")).to_contain_text("write 0.4 if the comma is a decimal point")
+    expect(number.get_by_role("status")).to_contain_text(
+        "write 0.4 if the comma is a decimal point"
+    )
     field = number.get_by_role("textbox", name="Your number in MB")
     field.fill("404")
     field.press("Enter")
