@@ -330,6 +330,7 @@ def test_the_class_is_one():
     assert handed_in == {*logins, "mallory"} - {"ferrari"}
 
 
+@pytest.mark.slow
 def test_a_part_of_the_class(start, same_process):
     """All in this process, which has the same result: see ``test_batch.py``."""
     check_two_runs(start(PLATFORMS["gradescope"], SOME))

@@ -62,6 +62,7 @@ def visit(firefox: str, **addresses: str) -> None:
     print(result.stdout)
 
 
+@pytest.mark.slow
 def test_a_question_is_answered(firefox: str, question_site: Path, serve: Callable):
     """Over http and from a folder, in one Firefox, which takes long to start."""
     roots = (serve(question_site), question_site.as_uri())

@@ -75,9 +75,10 @@ def test_the_file_is_readable_and_still_the_roster_of_exports(take, tmp_path):
 def test_what_was_edited_stays_and_new_and_gone_are_named(take, tmp_path):
     take(GENERIC)
     path = tmp_path / "workspace" / "roster.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("bob,Bob,,,,,", "bob,Bob,,,,,7"))
+    path.write_text(path.read_text(encoding="utf-8").replace("bob,Bob,,,,,", "bob,Bob,,,S2,G1,7"))
     members, messages = take("student_id,first_name\nbob,Bob\neve,Eve\n")
-    assert [(m.id, m.extension_days) for m in members.members] == [("bob", 7.0), ("eve", None)]
+    kept = [(m.id, m.section, m.group, m.extension_days) for m in members.members]
+    assert kept == [("bob", "S2", "G1", 7.0), ("eve", "", "", None)]
     assert messages == ["new: eve", "gone: ada"]
 
 
