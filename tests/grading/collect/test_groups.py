@@ -68,6 +68,7 @@ def test_the_same_file_twice_is_no_conflict_and_the_first_time_counts_for_the_re
         "cy": ("cy", 10),
     }
     assert {s.handed_in_by for s in shared.values()} == {f"bob and Cy Young {TEXT}"}
+    assert [note.student for note in groups.notes(shared.values())] == ["ann"]
 
 
 def test_two_different_files_need_a_person(hand_in, share):
