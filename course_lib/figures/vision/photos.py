@@ -47,7 +47,9 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
             for index, (_, _, _, corners) in enumerate(rows):
                 if index not in best:
                     annotations.draw_box(axes, corners, FAINT, linewidth=0.9)
-            for colour, label, score, corners in (rows[index] for index in sorted(best, reverse=True)):
+            for colour, label, score, corners in (
+                rows[index] for index in sorted(best, reverse=True)
+            ):
                 annotations.draw_box(axes, corners, colour, f"{CLASSES[label]} {score:.0%}")
     return figure
 
