@@ -108,12 +108,16 @@ def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -
 
 
 def labelled_images(images: Mapping[str, Float[Tensor, "3 height width"]]) -> Figure:
-    """Images in [0, 1] in a row, each below its title."""
+    """Images in [0, 1], each below its title: up to three in a row, more in two rows."""
+    rows = 1 if len(images) <= 3 else 2
+    columns = -(-len(images) // rows)
     with course_style():
         figure, panels = plt.subplots(
-            1, len(images), figsize=(3.4 * len(images), 3.8), layout="constrained"
+            rows, columns, figsize=(3.4 * columns, 3.8 * rows), squeeze=False, layout="constrained"
         )
-        for axes, (title, image) in zip(np.atleast_1d(panels), images.items(), strict=True):
+        for axes in panels.flat:
+            axes.axis("off")
+        for axes, (title, image) in zip(panels.flat, images.items(), strict=False):
             annotations.draw_image(axes, image)
             axes.set_title(title)
     return figure
