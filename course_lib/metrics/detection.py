@@ -136,3 +136,21 @@ def exact_average_precision(
     precision = is_correct.cumsum(0) / torch.arange(1, len(is_correct) + 1)
     envelope = precision.flip(0).cummax(0).values.flip(0) if len(precision) else precision
     return float((envelope * is_correct).sum() / objects)
+
+
+def counting_threshold(
+    scores: Sequence[Float[Tensor, " boxes"]], objects: Sequence[int], thresholds: Sequence[float]
+) -> float:
+    """The threshold at which the number of boxes is the number of objects in the most images.
+
+    Args:
+        scores: of the boxes of each image. A box counts if its score is at least the threshold.
+        objects: their number in each image.
+        thresholds: the candidates, rising, at least one. Of equally good ones, the first is chosen.
+    """
+
+    def images_right(threshold: float) -> int:
+        counts = [int((image_scores >= threshold).sum()) for image_scores in scores]
+        return sum(count == number for count, number in zip(counts, objects, strict=True))
+
+    return max(thresholds, key=images_right)

@@ -132,7 +132,7 @@ LEVELS = {
         VisionTask(
             level=2,
             name="localizer",
-            question="What and where is it?",
+            question="What is it, and where?",
             module=localizer,
             make_model=localizer.Localizer,
             objects=(1, 1),
@@ -142,7 +142,7 @@ LEVELS = {
         VisionTask(
             level=3,
             name="detector",
-            question="What and where is each?",
+            question="What is there, and where?",
             module=detector,
             make_model=detector.Detector,
             objects=(1, 5),
@@ -152,7 +152,7 @@ LEVELS = {
         VisionTask(
             level=4,
             name="segmenter",
-            question="What is each pixel?",
+            question="What does each pixel show?",
             module=segmenter,
             make_model=segmenter.Segmenter,
             objects=(1, 5),
@@ -162,7 +162,7 @@ LEVELS = {
         VisionTask(
             level=5,
             name="instances",
-            question="Which pixels are each?",
+            question="Which pixels go together?",
             module=instances,
             make_model=instances.InstanceSegmenter,
             objects=(1, 5),
@@ -176,7 +176,7 @@ UNETS = {
     name: VisionTask(
         level=4,
         name=name,
-        question="What is each pixel?",
+        question="What does each pixel show?",
         module=segmenter,
         make_model=partial(UNet, 3, len(sprites.CLASSES) + 1, width=16, skips=skips),
         objects=(1, 5),

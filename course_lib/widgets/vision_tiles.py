@@ -75,7 +75,7 @@ def draw_tiles(
     )
     for index, (tile, title, footer) in enumerate(zip(tiles, titles, footers, strict=True)):
         left, top = tile_corner(index)
-        draw.text((left, top - 6), title, fill=INK, font=font(15, bold=True), anchor="ls")
+        draw.text((left, top - 6), title, fill=INK, font=font(14, bold=True), anchor="ls")
         canvas.paste(tile, (left, top))
         draw.text((left + TILE / 2, top + TILE + 5), footer, fill=INK, font=font(13), anchor="ma")
     return canvas

@@ -285,6 +285,38 @@ WRONG = {
         | return [int(scores.argmax())]
         | return []
     """,
+    "choose-threshold": """
+        each >= threshold -> each > threshold => a score equal to the threshold is enough
+        each >= threshold -> each <= threshold
+        each >= threshold -> each < threshold
+        boxes == true for -> boxes >= true for
+        boxes == true for -> boxes <= true for
+        boxes == true for -> boxes - true for
+        boxes == true for -> boxes != true for
+        boxes == true for -> (boxes == true and true > 0) * true for
+        boxes == true for -> -abs(boxes - true) for => Errors don't cancel
+        boxes == true for -> -((boxes - true) ** 2) for
+        return sum(boxes == true for boxes, true in zip(left, objects, strict=True)) -> return -abs(sum(left) - sum(objects)) => Errors don't cancel
+        return sum(boxes == true for boxes, true in zip(left, objects, strict=True)) -> return all(boxes == true for boxes, true in zip(left, objects))
+        return sum(boxes == true for boxes, true in zip(left, objects, strict=True)) -> return any(boxes == true for boxes, true in zip(left, objects))
+        return sum(boxes == true for boxes, true in zip(left, objects, strict=True)) -> return left[0] == objects[0]
+        return max(thresholds, key=scenes_right) -> return max(thresholds[::-1], key=scenes_right) => take the smallest one
+        return max(thresholds, key=scenes_right) -> return min(thresholds, key=scenes_right)
+        return max(thresholds, key=scenes_right) -> return max(map(scenes_right, thresholds)) => it must return a float
+        return max(thresholds, key=scenes_right) -> return float(max(map(scenes_right, thresholds))) => Return one of the thresholds
+        return max(thresholds, key=scenes_right) -> return max(range(len(thresholds)), key=lambda k: scenes_right(thresholds[k])) => it must return a float
+        return max(thresholds, key=scenes_right) -> return torch.tensor(max(thresholds, key=scenes_right)) => it must return a float
+        return max(thresholds, key=scenes_right) -> return [t for t in thresholds if scenes_right(t) == len(scores)][0] => stopped
+        for each in scores] -> for each in scores if len(each)] => stopped
+        for each in scores] -> for each in scores[:1]] * len(scores)
+        | return thresholds[0]
+        | return thresholds[len(thresholds) // 2]
+        | return thresholds[-1] => take the smallest one
+        | return 0.5
+        | return float(torch.cat(scores).median()) => Return one of the thresholds
+        | return scores >= thresholds[0] => stopped
+        | pass => returned None
+    """,
     "average-precision": """
         scores.argsort(descending=True) -> scores.argsort()
         correct[scores.argsort(descending=True)] -> correct => Sort by score

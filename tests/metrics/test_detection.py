@@ -90,3 +90,13 @@ def test_without_torchmetrics_the_fix_is_named(monkeypatch, module):
             )
         else:
             detection.foreground_iou(torch.zeros(1, 2, 2).long(), torch.ones(1, 2, 2).long(), 3)
+
+
+def test_counting_threshold_by_hand():
+    scores = [torch.tensor([0.9, 0.5, 0.25]), torch.tensor([0.75]), torch.zeros(0)]
+    choose = detection.counting_threshold
+    assert choose(scores, [2, 1, 0], [0.25, 0.5, 0.75]) == 0.5  # a score of 0.5 is enough
+    assert choose(scores, [1, 1, 0], [0.25, 0.6, 0.75]) == 0.6  # the first of two
+    # Errors in two images don't cancel: at 0.5 the total is right, and no image.
+    assert choose(scores[:2], [1, 2], [0.5, 0.6]) == 0.6
+    assert choose(scores, [9, 9, 9], [0.25, 0.5]) == 0.25

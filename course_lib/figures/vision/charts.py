@@ -148,10 +148,11 @@ def precision_recall_curve(
     average_precision = float(np.sum(np.diff(recall, prepend=0) * envelope))
     with course_style():
         figure, axes = plt.subplots(figsize=(8, 4.9), layout="constrained")
-        edges = np.concatenate([[0], recall])
-        axes.stairs(envelope, edges, fill=True, color=BLUE, alpha=0.18)
+        # One step for each object found; the curve ends at the last of them.
+        steps, edges = envelope[is_correct], np.concatenate([[0], recall[is_correct]])
+        axes.stairs(steps, edges, fill=True, color=BLUE, alpha=0.18)
         axes.stairs(
-            envelope,
+            steps,
             edges,
             color=BLUE,
             linewidth=2.4,

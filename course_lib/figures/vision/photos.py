@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
-from course_lib.figures.style import course_style
+from course_lib.figures.style import FAINT, course_style
 from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import matched_colours, object_colour
 from course_lib.vision.boxes import iou
@@ -24,6 +24,9 @@ _MIN_AREA = 0.002  # share of the photo's pixels from which a class is labelled
 
 def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figure:
     """A detector's boxes in one scene at several stages of its training; ground truth is dashed.
+
+    The most confident box that overlaps an object with an IoU above 1/3 is bold and named, on top
+    of all others, which are thin and grey.
 
     Args:
         scene: its image is the detector's input.
@@ -40,12 +43,14 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
                 annotations.draw_true_box(axes, corners)
             best = _best_of_each_object(scene, boxes)
             colours = matched_colours(scene, boxes.labels, box_iou(boxes.boxes, scene.boxes))
-            for index, (colour, label, score, corners) in enumerate(
-                zip(colours, *map(Tensor.tolist, boxes), strict=True)
+            rows = list(zip(colours, *map(Tensor.tolist, boxes), strict=True))
+            for index, (_, _, _, corners) in enumerate(rows):
+                if index not in best:
+                    annotations.draw_box(axes, corners, FAINT, linewidth=0.9)
+            for colour, label, score, corners in (
+                rows[index] for index in sorted(best, reverse=True)
             ):
-                text = f"{CLASSES[label]} {score:.0%}" if index in best else ""
-                width = 2.6 if index in best else 0.9
-                annotations.draw_box(axes, corners, colour, text, linewidth=width)
+                annotations.draw_box(axes, corners, colour, f"{CLASSES[label]} {score:.0%}")
     return figure
 
 
@@ -103,12 +108,16 @@ def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -
 
 
 def labelled_images(images: Mapping[str, Float[Tensor, "3 height width"]]) -> Figure:
-    """Images in [0, 1] in a row, each below its title."""
+    """Images in [0, 1], each below its title: up to three in a row, more in two rows."""
+    rows = 1 if len(images) <= 3 else 2
+    columns = -(-len(images) // rows)
     with course_style():
         figure, panels = plt.subplots(
-            1, len(images), figsize=(3.4 * len(images), 3.8), layout="constrained"
+            rows, columns, figsize=(3.4 * columns, 3.8 * rows), squeeze=False, layout="constrained"
         )
-        for axes, (title, image) in zip(np.atleast_1d(panels), images.items(), strict=True):
+        for axes in panels.flat:
+            axes.axis("off")
+        for axes, (title, image) in zip(panels.flat, images.items(), strict=False):
             annotations.draw_image(axes, image)
             axes.set_title(title)
     return figure

@@ -143,6 +143,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
 def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
     """Detections before and after non-maximum suppression, in the colours of the objects.
 
+    Boxes that remain are bold, with their name and score, from a score of 0.3 on.
+
     Args:
         scene: its image is the detector's input.
         before_and_after: without suppression,
@@ -178,9 +180,10 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
                     linewidth=2.6 if bold else 0.9,
                 )
         counts = Counter(before.labels.tolist()).most_common()
-        text = ", ".join(f"{count} {class_name(label)}" for label, count in counts[:3])
+        text = ", ".join(f"{class_name(label)} {count}" for label, count in counts[:3])
         annotations.draw_caption(panels[0], text + (", ..." if counts[3:] else ""))
-        annotations.draw_caption(panels[1], f"bold: score {SCORE_THRESHOLD:g} or more")
+        if (after.scores < SCORE_THRESHOLD).any():
+            annotations.draw_caption(panels[1], f"thin: score below {SCORE_THRESHOLD:g}")
     return figure
 
 

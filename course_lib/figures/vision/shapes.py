@@ -34,6 +34,10 @@ _MEANINGS = {
 }
 
 
+# The detector returns its boxes with the coordinates last; shown channels first, as all the others.
+_CHANNELS_LAST = (("detector", 1),)
+
+
 @dataclass
 class ShapeTrace:
     """The tensor shapes of one image's forward pass through a model."""
@@ -78,6 +82,8 @@ def _shape(tensor: Tensor) -> Shape:
 
 def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
     """A row for each level, from the image to the output, with the shapes of the running models.
+
+    All shapes are shown channels first, also that of the detector's boxes.
 
     Args:
         models: by the names of ``tasks.LEVELS``; all have the same backbone.
@@ -222,12 +228,17 @@ def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -
         Rectangle((_HEAD_X, y - 0.75), _HEAD_WIDTH, 1.5, facecolor=ROLES["weight"], alpha=0.3)
     )
     lines = [f"{module}: {format_shape(shape)}" for module, shape in trace.head]
+    sides, output = trace.head[-1][1][1:], trace.outputs[0][1:]
+    if sides and output and sides < output:
+        lines.append(f"enlarged to {format_shape(output)}")
     axes.text(_HEAD_X + 0.15, y, "\n".join(lines), va="center", fontsize=9, linespacing=1.5)
     _draw_arrow(axes, (_HEAD_X + _HEAD_WIDTH + 0.1, y), (_OUTPUT_X - 0.1, y))
     heading = f"{task.level} · {task.question}"
     axes.text(_OUTPUT_X, y - 0.8, heading, weight="bold", va="center", fontsize=10)
     gap = min(0.75, 1.5 / len(trace.outputs))
     for index, (shape, meaning) in enumerate(zip(trace.outputs, _MEANINGS[name], strict=True)):
+        if (name, index) in _CHANNELS_LAST:
+            shape = (shape[-1], *shape[:-1])
         line = y + 0.15 + gap * (index - (len(trace.outputs) - 1) / 2)
         axes.text(
             _OUTPUT_X,
