@@ -133,6 +133,11 @@ def test_paths_of_the_same_noise_have_the_same_number_and_their_ends_are_in_the_
     assert all(axes.get_xlim()[1] >= 4 for axes in figure.axes)
 
 
+def test_the_panels_of_paths_are_cropped_to_what_is_drawn():
+    figure = paths.sampling_paths(torch.zeros(2, 2), {"ddim": torch.full((3, 1, 2), 1.5)})
+    assert 1.5 < figure.axes[0].get_xlim()[1] < 2
+
+
 def test_arrows_do_not_pass_their_goal():
     places = torch.zeros(2, 2)
     steps = torch.tensor([[0.1, 0.0], [3.0, 0.0]])

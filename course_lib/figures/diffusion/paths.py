@@ -26,7 +26,7 @@ from course_lib.figures.style import (
 Points = Float[Tensor, "points 2"]
 Positions = Float[Tensor, "positions 2"]
 
-_LIMIT = 3.0  # of both axes, unless a path leaves them
+_LIMIT = 3.0  # of both axes; paths are cropped to what is drawn
 _MAX_ARROW_LENGTH = 0.42
 _PATH_COLOURS = (BLUE, ORANGE, GREEN, RED, BLACK)
 
@@ -75,7 +75,8 @@ def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times path
         points: the clean points.
         paths: by sampler, the positions of at most five paths at every step, the noise first.
     """
-    limit = max([_LIMIT, *(float(positions.abs().max()) + 0.2 for positions in paths.values())])
+    drawn = [points, *(positions.flatten(0, 1) for positions in paths.values())]
+    limit = float(torch.cat(drawn).abs().max()) + 0.25
     with course_style():
         figure, panels = plt.subplots(
             1, len(paths), figsize=(4.6 * len(paths), 4.9), squeeze=False, layout="constrained"
@@ -98,11 +99,11 @@ def _mark(axes: Axes, position: Float[Tensor, "2"], number: int, colour: str, fi
         y,
         str(number),
         color=PAPER if filled else colour,
-        fontsize=10,
+        fontsize=9 if filled else 11,
         fontweight="bold",
         ha="center",
         va="center",
-        zorder=4 if filled else 3,
+        zorder=3 if filled else 4,
         bbox={
             "boxstyle": "circle,pad=0.15",
             "facecolor": colour if filled else PAPER,
