@@ -43,6 +43,37 @@ WRONG = {
             "",
         ),
     ],
+    "transposed-convolution": [
+        ([("+= x[row", "= x[row")], "add them"),
+        ([("row * stride, column * stride", "row, column")], ""),
+        ([("row * stride, column * stride", "2 * row, 2 * column")], ""),
+        ([("* kernel", "* kernel.flip(0, 1)")], "flip the kernel"),
+        ([("* kernel", "* kernel.T")], ""),
+        ([("x[row, column] * kernel", "x.T[row, column] * kernel")], ""),
+        (
+            [
+                (
+                    "(height - 1) * stride + rows, (width - 1) * stride + columns",
+                    "height * stride, width * stride",
+                )
+            ],
+            "large enough",
+        ),
+        ([("(height - 1) * stride + rows", "(width - 1) * stride + rows")], ""),
+        ([("(height - 1) * stride", "height * stride")], ""),
+        (
+            [
+                (
+                    "(height - 1) * stride + rows, (width - 1) * stride + columns",
+                    "height + rows - 1, width + columns - 1",
+                ),
+                ("row * stride, column * stride", "row, column"),
+            ],
+            "not one",
+        ),
+        ([("rows, columns = kernel.shape", "rows, columns = 2, 2")], ""),
+        ([("return output", "return None")], ""),
+    ],
     "encoder-step": [
         ([("(x, weight2, bias2", "(x, weight1, bias1")], "weight1 first"),
         (

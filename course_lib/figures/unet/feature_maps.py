@@ -207,9 +207,14 @@ def border_distance(semantic: SemanticMap) -> Float[Tensor, "height width"]:
 
 
 def error_rates_by_distance(
-    targets: Sequence[SemanticMap], predictions: Sequence[SemanticMap]
+    targets: Sequence[SemanticMap], predictions: Sequence[SemanticMap], fewest: int = 0
 ) -> tuple[list[float], list[float]]:
     """Error rates by distance from the nearest border, for each of ``DISTANCE_BINS``.
+
+    Args:
+        targets: the ground truth of each scene.
+        predictions: as many maps of the same sizes.
+        fewest: a bin with fewer wrong pixels has no rate, but NaN.
 
     Returns:
         The share of wrong pixels in each bin, and each bin's share of all wrong pixels.
@@ -220,21 +225,26 @@ def error_rates_by_distance(
         (distance > low) & (distance <= high)
         for low, high in pairwise([*DISTANCE_BINS, float("inf")])
     ]
-    rates = [float(wrong[inside].float().mean()) if inside.any() else 0.0 for inside in bins]
-    total = wrong.sum().clamp(min=1)
-    return rates, [float((wrong & inside).sum() / total) for inside in bins]
+    counts = [int((wrong & inside).sum()) for inside in bins]
+    rates = [
+        count / max(int(inside.sum()), 1) if count >= fewest else float("nan")
+        for count, inside in zip(counts, bins, strict=True)
+    ]
+    return rates, [count / max(sum(counts), 1) for count in counts]
 
 
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
     """The share of wrong pixels by distance from the nearest border, a line for each model.
 
-    The scale is logarithmic, so that small shares can be compared; a share of 0 has no point.
+    The scale is logarithmic, so that small shares can be compared; a share of 0 or NaN has no
+    point. The axis ends at the power of ten below the lowest point.
 
     Args:
         rates: by the model's name, the first result of :func:`error_rates_by_distance`.
     """
     labels = [f"{low}–{high}" if low else f"up to {high}" for low, high in pairwise(DISTANCE_BINS)]
     labels.append(f"over {DISTANCE_BINS[-1]}")
+    lowest = min((value for row in rates.values() for value in row if value > 0), default=1e-4)
     with course_style():
         figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
         for (name, values), (colour, marker, dash) in zip(
@@ -251,6 +261,7 @@ def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
             )
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yscale("log")
+        axes.set_ylim(bottom=10.0 ** np.floor(np.log10(lowest)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.set(xlabel="distance from the nearest border (pixels)", ylabel="wrong pixels")
         axes.grid(axis="y", color=FAINT)
