@@ -31,6 +31,7 @@ CLAIMS = [
     "all(changes[n] < -0.2 for n in changes if roundings[n] > 2)",
     "all(changes[n - 1] - changes[n] < changes[n] - changes[n + 1] for n in (3, 4, 5))",
     # a code with many bytes loses the race, one with few wins it; two blind copies
+    "all(closer_bare[n] > len(originals) / 2 for n in (3, 4))",
     "closer[8] == 0 and closer[4] == len(originals) == len(race[4])",
     "[x.bytes <= race[4][pick][0].bytes for x in results.values()] == [True] * 3",
     "abs(designed.bytes / learned.bytes - 1) < 0.1",
@@ -40,9 +41,10 @@ CLAIMS = [
     "magenta > 0.1",
     "explained[0] > 0.95 and explained[3] < 0.2",
     "left[1:3].max() < 1.2 * left[0] and deviations[1:3].max() < 0.5 * deviations[0]",
-    # the interpolations differ about as much as a reconstruction; positions are local
+    # the interpolations differ about as much as a reconstruction; no jumps; positions are local
     "abs(half_way - min(closest)) < 2",
     "near > 0.9",
+    "max(jumps) < 4 * sum(jumps) / len(jumps)",
     "smooth > 0.3 and abs(noisy) < 0.1 and abs(arranged) < 0.1",
 ]
 # What the claims need and the lesson does not keep.
@@ -54,6 +56,9 @@ _raised = _latent.clone()
 _raised[2] += 2 * _latent[2].std()
 _change = (codecs.decode(shipped, _raised) - codecs.decode(shipped, _latent)).mean((1, 2))
 magenta = float((_change[0] + _change[2]) / 2 - _change[1])
+_walk = [torch.lerp(first_latent, second_latent, k / 20) for k in range(21)]
+_walk = [codecs.decode(shipped, z) for z in _walk]
+jumps = [float((a - b).square().mean()) for a, b in zip(_walk, _walk[1:], strict=False)]
 closest = [metrics.psnr(in_latents[k], in_pixels[k]) for k in (0, -1)]
 half_way = metrics.psnr(in_latents[2], in_pixels[2])
 _moved = latent.clone()
