@@ -18,6 +18,8 @@ from course_lib.sd.vae import AutoencoderKL
 
 # Pillow's options for the smallest files.
 _PILLOW_OPTIONS: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
+_START_OF_IMAGE = b"\xff\xd8"  # a JPEG file begins with it
+_START_OF_SCAN = 0xDA  # the marker of the last part before a JPEG file's codes
 _RANGE_BYTES = 8  # minimum and maximum of a channel, 4 bytes each
 _BATCH = 20  # images per forward pass of the autoencoder
 
@@ -28,6 +30,7 @@ class EncodedImage:
 
     image: Float[Tensor, "3 height width"]  # decoded, in [0, 1]
     bytes: int
+    header: int = 0  # how many of these bytes a JPEG file spends before its codes, on tables
 
     @property
     def bits_per_pixel(self) -> float:
@@ -67,36 +70,73 @@ def pillow(
     if format not in _PILLOW_OPTIONS or not 1 <= quality <= 100:
         formats = " or ".join(map(repr, _PILLOW_OPTIONS))
         raise ValueError(f"{format!r} at quality {quality}: choose {formats}, and 1 to 100.")
+    return _open(_save(Image.fromarray(to_uint8(image)), format, quality, **options))
+
+
+def _save(image: Image.Image, format: str, quality: int, **options: Any) -> bytes:
     file = io.BytesIO()
-    options = _PILLOW_OPTIONS[format] | options
-    Image.fromarray(to_uint8(image)).save(file, format, quality=quality, **options)
-    with Image.open(file) as opened:
+    image.save(file, format, quality=quality, **(_PILLOW_OPTIONS[format] | options))
+    return file.getvalue()
+
+
+def _open(file: bytes) -> EncodedImage:
+    with Image.open(io.BytesIO(file)) as opened:
         pixels = np.asarray(opened.convert("RGB"), dtype=np.float32) / 255
-    return EncodedImage(torch.from_numpy(pixels.transpose(2, 0, 1).copy()), len(file.getvalue()))
+    decoded = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    return EncodedImage(decoded, len(file), _jpeg_header(file))
+
+
+def _jpeg_header(file: bytes) -> int:
+    """The bytes of a JPEG file before its codes (ITU-T T.81, B.1.1): tables, sizes, markers; or 0.
+
+    Each part before the codes is a marker of two bytes and, after the first marker, a length of
+    two bytes that counts itself. The codes follow the part "start of scan".
+    """
+    if not file.startswith(_START_OF_IMAGE):
+        return 0
+    position, marker = 2, 0
+    while marker != _START_OF_SCAN:
+        marker = file[position + 1]
+        position += 2 + int.from_bytes(file[position + 2 : position + 4], "big")
+    return position
 
 
 def pillow_within(
-    max_bytes: int, image: Float[Tensor, "3 height width"], format: str = "JPEG"
+    max_bytes: int,
+    image: Float[Tensor, "3 height width"],
+    format: str = "JPEG",
+    count_header: bool = True,
 ) -> EncodedImage:
     """The highest quality that takes at most ``max_bytes`` bytes.
+
+    Args:
+        max_bytes: of the file.
+        image: in [0, 1].
+        format: ``"JPEG"`` or ``"WEBP"``.
+        count_header: whether the header of a JPEG file counts.
 
     Raises:
         ValueError: if even the lowest quality takes more.
     """
+    pixels = Image.fromarray(to_uint8(image))
+
+    def counted(file: bytes) -> int:
+        return len(file) - (0 if count_header else _jpeg_header(file))
+
     low, high = 1, 100
-    best = pillow(image, format, low)
-    if best.bytes > max_bytes:
+    best = _save(pixels, format, low)
+    if counted(best) > max_bytes:
         raise ValueError(
-            f"Even quality 1 takes {best.bytes} bytes: allow more than {max_bytes} bytes."
+            f"Even quality 1 takes {counted(best)} bytes: allow more than {max_bytes} bytes."
         )
     while low < high:  # binary search: the size grows with the quality
         middle = (low + high + 1) // 2
-        candidate = pillow(image, format, middle)
-        if candidate.bytes <= max_bytes:
+        candidate = _save(pixels, format, middle)
+        if counted(candidate) <= max_bytes:
             low, best = middle, candidate
         else:
             high = middle - 1
-    return best
+    return _open(best)
 
 
 def quantise(

@@ -1,4 +1,6 @@
-"""The parts of lesson 4's autoencoder: PCA as a convolution, sampling, VAE loss, quantisation."""
+"""The parts of lesson 4's autoencoder: PCA as a convolution, sampling, KL, loss, quantisation."""
+
+import math
 
 from jaxtyping import Float
 from torch import Tensor
@@ -32,6 +34,21 @@ def reparameterise(
     ``noise`` is standard normal.
     """
     return mean + (0.5 * logvar).exp() * noise
+
+
+def kl_by_sampling(mean: float, std: float, noise: Float[Tensor, " count"]) -> float:
+    """The KL divergence of a Gaussian from the standard one, in nats, estimated from samples.
+
+    The mean of ln p1(z) - ln p0(z) over samples z of the first Gaussian.
+
+    Args:
+        mean: of the first Gaussian.
+        std: of the first Gaussian, above 0.
+        noise: standard normal, from which its samples are computed.
+    """
+    z = mean + std * noise
+    of_first = -0.5 * ((z - mean) / std) ** 2 - math.log(std)
+    return float((of_first + 0.5 * z**2).mean())
 
 
 def vae_loss(

@@ -72,6 +72,25 @@ def test_pillow_within_finds_the_best_quality(image):
         codecs.pillow_within(sizes[0] - 1, image)
 
 
+def test_the_header_of_a_jpeg_file_ends_where_its_codes_begin(image):
+    file = io.BytesIO()
+    Image.fromarray(codecs.to_uint8(image)).save(file, "JPEG", quality=40, optimize=True)
+    parts = file.getvalue().split(b"\xff\xda")  # the marker "start of scan"
+    assert len(parts) == 2
+    length = int.from_bytes(parts[1][:2], "big")
+    encoded = codecs.pillow(image, "JPEG", 40)
+    assert encoded.header == len(parts[0]) + 2 + length
+    assert codecs.pillow(image, "WEBP", 40).header == 0
+
+
+def test_without_its_header_a_jpeg_file_may_be_larger(image):
+    whole = codecs.pillow(image, "JPEG", 30)
+    bare = codecs.pillow_within(whole.bytes, image, count_header=False)
+    assert bare.bytes - bare.header <= whole.bytes < bare.bytes
+    with pytest.raises(ValueError, match="Even quality 1 takes"):
+        codecs.pillow_within(10, image, count_header=False)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 6, 8])
 def test_quantisation_error_is_at_most_half_a_step(bits):
     noise = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))

@@ -73,19 +73,23 @@ def test_the_race_of_section_8_has_two_winners():
     originals = [photo(name, 512) for name in names("held-out")]
     latents = [codecs.encode(model, image) for image in originals]
 
-    def mean_psnrs(bits: int) -> list[float]:
-        ours = [codecs.pack_latent(model, latent, bits) for latent in latents]
-        pairs = list(zip(ours, originals, strict=True))
-        rivals = [
-            [codecs.pillow_within(one.bytes, image, kind) for one, image in pairs]
-            for kind in ("JPEG", "WEBP")
-        ]
-        return [
-            sum(psnr(one.image, image) for one, image in zip(row, originals, strict=True))
-            for row in (ours, *rivals)
-        ]
+    smallest = [codecs.pillow(image, "WEBP", 1).bytes for image in originals]
 
-    ours, by_jpeg, by_webp = mean_psnrs(8)
+    def total_psnrs(bits: int) -> list[float]:
+        """Of the autoencoder, JPEG and WebP, on the photos on which WebP gets as small."""
+        ours = [codecs.pack_latent(model, latent, bits) for latent in latents]
+        rows = zip(ours, originals, smallest, strict=True)
+        pairs = [(one, image) for one, image, least in rows if least <= one.bytes]
+        assert len(pairs) >= 4
+        totals = [sum(psnr(one.image, image) for one, image in pairs)]
+        for kind in ("JPEG", "WEBP"):
+            rivals = [codecs.pillow_within(one.bytes, image, kind).image for one, image in pairs]
+            totals.append(
+                sum(psnr(rival, pair[1]) for rival, pair in zip(rivals, pairs, strict=True))
+            )
+        return totals
+
+    ours, by_jpeg, by_webp = total_psnrs(8)
     assert by_webp > by_jpeg > ours
-    ours, by_jpeg, by_webp = mean_psnrs(4)
+    ours, by_jpeg, by_webp = total_psnrs(4)
     assert by_webp > ours > by_jpeg

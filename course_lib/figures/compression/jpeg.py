@@ -90,7 +90,8 @@ def dct_reconstruction(
     Args:
         block: the pixels.
         counts: how many coefficients to use in each panel, diagonal by diagonal.
-        photo: contains the block; it is drawn first, with an outline at 8 pixels from the block.
+        photo: contains the block; it is drawn first, and below it an enlarged crop of it, in which
+            the block is outlined. The crop is outlined in the photo.
         position: row and column of the block in the photo, counted in blocks.
 
     Raises:
@@ -102,26 +103,43 @@ def dct_reconstruction(
     diagonal = torch.arange(8)[:, None] + torch.arange(8)
     order = (diagonal * 8 + torch.arange(8)).flatten().argsort(stable=True)
     titles = [f"{count} wave{'s' if count > 1 else ''}" for count in counts]
+    pairs = zip(counts, titles, strict=True)
+    titles = ["64: the block" if count == 64 else title for count, title in pairs]
     with course_style():
-        figure = plt.figure(figsize=(11, 4.6), layout="constrained")
-        grid = figure.add_gridspec(2, 6)
+        figure = plt.figure(figsize=(10, 5.7), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.08, w_pad=0.04)
+        first = 0 if photo is None else 1
+        columns = -(-len(counts) // 2)
+        grid = figure.add_gridspec(2, first + columns)
         if photo is not None:
-            axes = figure.add_subplot(grid[:, :2])
-            draw_image(axes, photo)
-            row, column = position
-            corner = (8 * column - 8, 8 * row - 8)
-            axes.add_patch(Rectangle(corner, 24, 24, fill=False, edgecolor=ORANGE, linewidth=2.5))
-            axes.set_title("the photo, and the block")
-        cells = [grid[index // 4, 2 + index % 4] for index in range(len(counts) + 1)]
-        for cell, title, count in zip(cells, [*titles, "the block"], [*counts, 0], strict=True):
-            axes = figure.add_subplot(cell)
+            panels = [figure.add_subplot(grid[line, 0]) for line in range(2)]
+            _draw_block_position(*panels, photo, *position)
+        for index, (title, count) in enumerate(zip(titles, counts, strict=True)):
+            axes = figure.add_subplot(grid[index // columns, first + index % columns])
             lowest = torch.zeros(64)
             lowest[order[:count]] = coefficients.flatten()[order[:count]]
-            shown = jpeg.inverse_dct(lowest.view(8, 8)) if count else block
+            shown = jpeg.inverse_dct(lowest.view(8, 8))
             axes.imshow(shown.numpy(), cmap="gray", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
             axes.set_title(title)
     return figure
+
+
+def _draw_block_position(upper: Axes, lower: Axes, photo: Image, row: int, column: int) -> None:
+    """The photo with an outlined crop, and the crop with exactly the block outlined."""
+    side = 40  # pixels of the crop, 5 blocks
+    height, width = photo.shape[1:]
+    top = min(max(8 * row - 16, 0), max(height - side, 0))
+    left = min(max(8 * column - 16, 0), max(width - side, 0))
+    draw_image(upper, photo)
+    draw_image(lower, photo[:, top : top + side, left : left + side])
+    outline = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
+    # The centre of a pixel has integer coordinates, so a pixel begins half a pixel before.
+    upper.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, **outline))
+    corner = (8 * column - left - 0.5, 8 * row - top - 0.5)
+    lower.add_patch(Rectangle(corner, 8, 8, **outline))
+    upper.set_title("the photo")
+    lower.set_title("the block in it")
 
 
 def block_tables(image: Image, row: int, column: int, quality: int) -> Figure:

@@ -149,7 +149,7 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
             standard deviation of its means, and the mean of its standard deviations.
     """
     with course_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
         means = posterior.mean.transpose(0, 1).flatten(1).cpu().numpy()
         stds = (0.5 * posterior.logvar).exp().transpose(0, 1).flatten(1).cpu().numpy()
         low, high = stds.min(), max(stds.max(), 1.1 * stds.min())
@@ -160,14 +160,15 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
             left.hist(means[channel], bins=60, label=f"channel {channel}: {spread:.2f}", **style)
             right.hist(stds[channel], bins=bins, label=f"channel {channel}: {noise:.3f}", **style)
         for axes in (left, right):
-            axes.set_ylim(top=1.5 * axes.get_ylim()[1])  # room for the legend
-            axes.legend(ncols=2, fontsize=11)
-        left.set(xlabel="mean", ylabel="values", title="means, and their spread (std)")
+            axes.legend(
+                ncols=2, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False
+            )
+        left.set(xlabel="mean", ylabel="number of values", title="means, and their spread (std)")
         right.set_xscale("log")
         label_log_axis(right.xaxis)
         right.set(
             xlabel="standard deviation (log scale)",
-            ylabel="values",
+            ylabel="number of values",
             title="noise (std), and its mean",
         )
     return figure
