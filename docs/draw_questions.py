@@ -58,6 +58,7 @@ def causal_table() -> Image.Image:
             corner = (100 + 60 * index, 50 + 60 * row)
             draw.rectangle([corner, (corner[0] + 60, corner[1] + 60)], outline=INK, width=1)
     draw.text((220, 18), "attended to", fill=INK, font=font(14), anchor="ms")
+    draw.text((92, 40), "attends", fill=INK, font=font(14), anchor="rs")
     return image
 
 

@@ -28,6 +28,7 @@ class Nearest(NamedTuple):
     style: str
     distance: float  # root mean squared difference of the pixels, in [0, 1]
     picture: Float[Tensor, "3 48 48"]  # the drawing in that pose, on the image's background
+    second: float = math.inf  # distance of the second nearest drawing; infinite if there is none
 
 
 def nearest_drawing(picture: Image, name: str, styles: list[str] | None = None) -> Nearest:
@@ -52,7 +53,8 @@ def nearest_drawing(picture: Image, name: str, styles: list[str] | None = None) 
         distances = (candidates - small).square().mean((1, 2, 3)).sqrt()
         index = int(distances.argmin())
         best.append(Nearest(style, float(distances[index]), candidates[index]))
-    return min(best, key=lambda nearest: nearest.distance)
+    nearest, *others = sorted(best, key=lambda found: found.distance)
+    return nearest._replace(second=others[0].distance) if others else nearest
 
 
 def _poses(sprite: Float[Tensor, "4 _ _"]) -> Float[Tensor, "poses 4 48 48"]:

@@ -107,6 +107,14 @@ def attention(
     return weights @ v, weights
 
 
+def causal_weights(
+    scores: Float[Tensor, "*lead tokens tokens"],
+) -> Float[Tensor, "*lead tokens tokens"]:
+    """Attention weights without later tokens: Vaswani et al. (2017), arXiv:1706.03762, 3.2.3."""
+    later = torch.ones_like(scores, dtype=torch.bool).triu(1)
+    return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
+
+
 def split_heads(
     x: Float[Tensor, "batch tokens channels"], heads: int
 ) -> Float[Tensor, "batch heads tokens share"]:

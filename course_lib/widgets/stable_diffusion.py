@@ -7,12 +7,13 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_lib.data.captioned import COLOURS, OBJECTS, make_caption
 from course_lib.diffusion import text_to_image
-from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word
+from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word, object_mask
 from course_lib.diffusion.judge import Judge, Verdict
 from course_lib.figures import figure_png
 from course_lib.figures.images import jpeg_bytes, titled_images
@@ -122,23 +123,28 @@ class WordMaps(widgets.VBox):
     def _update(self, change: object = None) -> None:
         step, word = self.step.value, piece_text(self.word.value.strip())
         weights = self._maps[step][self.word.value]
-        images = {
-            "the image": self._record.image,
-            f"“{word}”, t = {self._record.timesteps[step]}": _to_rgb(weights),
-        }
+        low, high = float(weights.min()), float(weights.max())
+        title = f"“{word}”, t = {self._record.timesteps[step]}: {low:.1%} to {high:.1%}"
+        drawn = _with_outline(_to_rgb(weights), object_mask(self._record.image))
+        images = {"the image": self._record.image, title: drawn}
         self.picture.value = jpeg_bytes(titled_images(images, _SIDE))
         self.message.value = (
             f"In this step “{word}” gets {float(weights.mean()):.1%} of the attention weight: from "
-            f"{float(weights.min()):.1%} at its darkest position to {float(weights.max()):.1%} at "
-            "its brightest."
+            f"{low:.1%} at its darkest position to {high:.1%} at its brightest."
         )
 
 
 def word_maps(record: AttentionRecord) -> None:
     """Show :class:`WordMaps`, which documents the argument."""
     widget = WordMaps(record)
-    alt = "An image, and next to it the attention map of a word, from dark blue to bright yellow."
-    caption = "One word in one step: bright where it has the highest weight."
+    alt = (
+        "An image, and next to it the attention map of a word, from dark blue to bright yellow, "
+        "with the outline of the object."
+    )
+    caption = (
+        "One word in one step: bright where it has the highest weight. Above: the lowest and the "
+        "highest weight. White: the outline of the object in the finished image."
+    )
     show_widget(widget, widget.picture.value, alt, caption, "image/jpeg")
 
 
@@ -221,3 +227,13 @@ def _to_rgb(weights: Float[Tensor, "rows columns"]) -> Float[Tensor, "3 rows col
     scaled = (weights - low) / (high - low) if high - low > 1e-9 else torch.zeros_like(weights)
     rgb = plt.get_cmap("cividis")(scaled.numpy())[..., :3].astype(np.float32)
     return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+def _with_outline(
+    rgb: Float[Tensor, "3 rows columns"], mask: Bool[Tensor, "height width"]
+) -> Float[Tensor, "3 height width"]:
+    """A map enlarged to the mask's size, with the mask's outline in white."""
+    large = F.interpolate(rgb[None], mask.shape, mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    inside = mask.float()[None]
+    edge = F.max_pool2d(inside, 3, stride=1, padding=1) != inside
+    return torch.where(edge, 1.0, large)

@@ -60,6 +60,40 @@ WRONG = {
         ([("return ", "")], "returned None"),
         ([("return x", "x += 0.5\n    return x")], "modified"),
     ],
+    "causal-mask": [
+        ([(".masked_fill(later, -torch.inf)", "")], "no mask yet"),
+        ([("triu(1)", "triu(0)")], "nan"),
+        ([("triu(1)", "triu(2)")], "later token"),
+        ([("triu(1)", "tril(-1)")], "other triangle"),
+        ([("triu(1)", "tril()")], "nan"),
+        ([("-torch.inf", "0")], "no mask yet"),
+        ([("-torch.inf", "-1")], "later token"),
+        ([("-torch.inf", "-1_000")], "Only minus infinity"),
+        ([("-torch.inf", "torch.inf")], "nan"),
+        (
+            [
+                (
+                    "scores.masked_fill(later, -torch.inf).softmax(dim=-1)",
+                    "scores.softmax(dim=-1).masked_fill(later, 0)",
+                )
+            ],
+            "before* softmax",
+        ),
+        (
+            [
+                (
+                    "scores.masked_fill(later, -torch.inf).softmax(dim=-1)",
+                    "scores.tril().softmax(dim=-1)",
+                )
+            ],
+            "no mask yet",
+        ),
+        ([("softmax(dim=-1)", "softmax(dim=-2)")], "over the columns"),
+        ([("softmax(dim=-1)", "softmax(dim=0)")], "over the columns"),
+        ([(".softmax(dim=-1)", "")], ""),
+        ([("masked_fill(", "masked_fill_(")], "modified"),
+        ([("return ", "")], "returned None"),
+    ],
     "clocks": [
         ([("[angles.cos(), angles.sin()]", "[angles.sin(), angles.cos()]")], "cosines come first"),
         (

@@ -108,6 +108,15 @@ def test_object_colour_table_is_sorted_and_frames_the_best():
     assert [patch.get_x() for patch in axes.patches] == [-0.5, -0.5, 0.5]
 
 
+def test_object_colour_table_marks_the_true_colours():
+    similarity = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.7, 0.1]])
+    figure = figures.object_colour_table(
+        ["fox", "car", "apple"], ["red", "orange"], similarity, torch.tensor([1, 0, 1])
+    )
+    dots = [line.get_xydata()[0].tolist() for line in figure.axes[0].lines]
+    assert dots == [[0, 0], [1, 1], [1, 2]]
+
+
 def test_embedding_similarity_starts_at_1():
     figure = figures.embedding_similarity(timestep_embedding(torch.arange(50), 16), farthest=20)
     values = figure.axes[1].lines[0].get_ydata()

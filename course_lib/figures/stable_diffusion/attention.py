@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word, object_mask
 from course_lib.figures.convolution.kernels import draw_number_grid
-from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, SKY, course_style
+from course_lib.figures.style import INK, MUTED, ORANGE, SKY, course_style
 from course_lib.figures.text import AS_TYPED, drawable, piece_text
 from course_lib.sd.unet import UNet2DConditionModel
 
@@ -143,6 +143,8 @@ def _draw_block(
 def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequence[str]) -> Figure:
     """A table for each head: the attention weight of each token (row) to each token (column).
 
+    Weights of later tokens are not drawn but crossed out.
+
     Raises:
         ValueError: if there is not one name for each token.
     """
@@ -163,7 +165,9 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
         for head, (axes, table) in enumerate(zip(panels[0], weights, strict=True)):
             lower = torch.where(torch.ones_like(table).tril().bool(), table, torch.nan)
             image = axes.imshow(lower.numpy(), cmap="cividis", vmin=0, vmax=1)
-            axes.set_facecolor(FAINT)
+            for row in range(len(labels)):
+                for column in range(row + 1, len(labels)):
+                    axes.text(column, row, "×", ha="center", va="center", color=MUTED)
             axes.set_xticks(range(len(labels)), labels, rotation=90, color=INK, **AS_TYPED)
             axes.set_yticks(range(len(labels)), labels, color=INK, **AS_TYPED)
             axes.tick_params(length=0)

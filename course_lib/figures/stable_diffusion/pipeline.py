@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -191,10 +191,17 @@ def object_colour_table(
     objects: Sequence[str],
     colours: Sequence[str],
     similarity: Float[Tensor, "objects colours"],
+    true_colours: Int64[Tensor, " objects"] | None = None,
 ) -> Figure:
     """The cosine similarities of objects (rows) and colours (columns) as a heatmap.
 
     The rows are sorted by the object's most similar colour, which is outlined.
+
+    Args:
+        objects: the names of the rows.
+        colours: the names of the columns.
+        similarity: of each object to each colour.
+        true_colours: of each object, the index of the colour that it has; marked with a dot.
     """
     best = similarity.argmax(1)
     order = sorted(range(len(objects)), key=lambda row: (int(best[row]), -similarity[row].max()))
@@ -206,6 +213,9 @@ def object_colour_table(
         for line, row in enumerate(order):
             corner = (int(best[row]) - 0.5, line - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.8))
+            if true_colours is not None:
+                dot = {"color": INK, "markersize": 9, "markeredgecolor": "white"}
+                axes.plot(int(true_colours[row]), line, "o", markeredgewidth=1.5, **dot)
         axes.set_xticks(range(len(colours)), colours, rotation=60, color=INK)
         axes.set_yticks(range(len(objects)), [objects[row] for row in order], color=INK)
         axes.tick_params(length=0)
@@ -242,7 +252,7 @@ def embedding_similarity(
 
 
 def _draw_embeddings(axes: Axes, embeddings: Float[Tensor, "times channels"]) -> None:
-    image = axes.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1.3, vmax=1.3)
+    image = axes.imshow(embeddings.numpy(), aspect="auto", cmap=DIVERGING, vmin=-1, vmax=1)
     axes.set(
         xlabel=f"channel (cosines, then sines: {embeddings.shape[1]})",
         ylabel="timestep t",
@@ -395,7 +405,8 @@ def parameter_counts(counts: Mapping[str, tuple[int, int]]) -> Figure:
         names = [_COMPONENT_NAMES.get(name, name) for name in counts]
         axes.set_yticks(range(len(counts)), names)
         axes.set(xscale="log", xlim=(3e5, 3e9), ylim=(len(counts) - 0.4, -0.5), xlabel="parameters")
-        axes.set_xticks([1e6, 1e7, 1e8, 1e9], ["1 million", "10", "100", "1,000 million"])
+        axes.set_xticks([1e6, 1e7, 1e8, 1e9], [f"{n:,} million" for n in (1, 10, 100, 1000)])
+        axes.minorticks_off()
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         for colour, marker, label in ((GREEN, "o", "this course"), (BLUE, "s", "full size")):
             axes.plot([], [], marker, color=colour, label=label, linestyle="none")
