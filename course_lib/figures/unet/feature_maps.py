@@ -212,7 +212,7 @@ def error_rates_by_distance(
     """Error rates by distance from the nearest border, for each of ``DISTANCE_BINS``.
 
     Returns:
-        The share of wrong pixels in each bin, and each bin's share of all wrong pixels.
+        The fraction of wrong pixels in each bin, and each bin's share of all wrong pixels.
     """
     distance = torch.stack([border_distance(semantic) for semantic in targets])
     wrong = torch.stack(list(predictions)) != torch.stack(list(targets))
@@ -226,9 +226,9 @@ def error_rates_by_distance(
 
 
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
-    """The share of wrong pixels by distance from the nearest border, a line for each model.
+    """The fraction of wrong pixels by distance from the nearest border, one line per model.
 
-    The scale is logarithmic, so that small shares can be compared; a share of 0 has no point.
+    The scale is logarithmic, so that small fractions can be compared; a fraction of 0 has no point.
 
     Args:
         rates: by the model's name, the first result of :func:`error_rates_by_distance`.
