@@ -340,6 +340,7 @@ def test_tables_list_the_same_students():
     assert submitted == {*logins, "mallory"} - {"ferrari"}
 
 
+@pytest.mark.slow
 def test_subset_of_the_class_is_graded_and_regraded(make_instructor, same_process):
     """A part of the class is graded and regraded as expected, here without worker processes;
     ``test_batch.py`` checks that these change no result.

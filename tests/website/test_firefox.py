@@ -62,6 +62,7 @@ def visit(firefox: str, **addresses: str) -> None:
     print(result.stdout)
 
 
+@pytest.mark.slow
 def test_question_is_answered(firefox: str, question_site: Path, serve: Callable):
     """One Firefox opens the pages of both, because it starts slowly."""
     roots = (serve(question_site), question_site.as_uri())

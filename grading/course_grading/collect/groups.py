@@ -7,7 +7,7 @@ because only the instructor can decide which one counts.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,12 +78,16 @@ def share(
     return list(submissions.values()), problems
 
 
-def notes(submissions: Iterable[Submission]) -> list[Problem]:
-    """A remark for each student whose file another member submitted."""
+def notes(submissions: Collection[Submission]) -> list[Problem]:
+    """A remark for each student whose file another member submitted.
+
+    A member who submitted an identical file gets none.
+    """
+    paths = {(s.student, s.lesson): s.path for s in submissions}
     return [
         Problem(s.student, s.lesson, s.name, f"submitted by {s.handed_in_by}")
         for s in submissions
-        if s.handed_in_by and s.submitter != s.student
+        if s.submitter != s.student and s.path == paths.get((s.submitter, s.lesson))
     ]
 
 

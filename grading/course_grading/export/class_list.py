@@ -2,7 +2,8 @@
 
 ``course class --roster FILE`` writes it from the platform's own export. Its first columns are the
 course's (``COLUMNS``). The platform's columns follow, so that it is also the roster of exports. It
-may be edited; groups, sections and extensions are kept when the platform's file is imported again.
+may be edited: when the platform's file is imported again, groups, sections and extensions are kept
+where that file gives none.
 """
 
 import csv
@@ -224,11 +225,11 @@ def import_roster(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
         )
     messages = []
     if former is not None:
-        known = {member.id: member for member in former.members}
+        known = {member.id: _normal_row(member.columns, target) for member in former.members}
         for row in rows:
             if row["student_id"] in known:
                 for column in _EDITABLE:
-                    row[column] = row[column] or known[row["student_id"]].columns.get(column, "")
+                    row[column] = row[column] or known[row["student_id"]][column]
         ids = {row["student_id"] for row in rows}
         for title, names in (("new", ids - known.keys()), ("no longer listed", known.keys() - ids)):
             if names:

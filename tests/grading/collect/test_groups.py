@@ -68,6 +68,7 @@ def test_identical_files_are_no_conflict_and_the_earliest_counts_for_the_rest(su
         "cy": ("cy", 10),
     }
     assert {s.handed_in_by for s in shared.values()} == {f"bob and Cy Young {TEXT}"}
+    assert [note.student for note in groups.notes(shared.values())] == ["ann"]
 
 
 def test_two_different_files_are_a_conflict(submit, share):

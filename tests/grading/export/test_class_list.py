@@ -75,9 +75,10 @@ def test_written_file_keeps_the_platform_columns_for_exports(import_roster, tmp_
 def test_edits_are_kept_and_new_and_removed_students_listed(import_roster, tmp_path):
     import_roster(GENERIC)
     path = tmp_path / "workspace" / "roster.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("bob,Bob,,,,,", "bob,Bob,,,,,7"))
+    path.write_text(path.read_text(encoding="utf-8").replace("bob,Bob,,,,,", "bob,Bob,,,S2,G1,7"))
     members, messages = import_roster("student_id,first_name\nbob,Bob\neve,Eve\n")
-    assert [(m.id, m.extension_days) for m in members.members] == [("bob", 7.0), ("eve", None)]
+    kept = [(m.id, m.section, m.group, m.extension_days) for m in members.members]
+    assert kept == [("bob", "S2", "G1", 7.0), ("eve", "", "", None)]
     assert messages == ["new: eve", "no longer listed: ada"]
 
 
