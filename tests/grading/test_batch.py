@@ -1,4 +1,4 @@
-"""A grading run: what it records, incremental regrading, and resuming after SIGKILL."""
+"""A grading run: its records, incremental and repeated grading, and resuming after SIGKILL."""
 
 import os
 import shutil

@@ -342,7 +342,7 @@ def test_tables_list_the_same_students():
 
 @pytest.mark.slow
 def test_subset_of_the_class_is_graded_and_regraded(make_instructor, same_process):
-    """A part of the class is graded and regraded as expected, here without worker processes;
+    """A part of the class is graded and graded again as expected, here without worker processes;
     ``test_batch.py`` checks that these change no result.
     """
     check_two_runs(make_instructor(PLATFORMS["gradescope"], SUBSET_LOGINS))

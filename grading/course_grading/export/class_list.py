@@ -225,7 +225,7 @@ def import_roster(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
         )
     messages = []
     if former is not None:
-        known = {member.id: _normal_row(member.columns, target) for member in former.members}
+        known = {member.id: _normalise_row(member.columns, target) for member in former.members}
         for row in rows:
             if row["student_id"] in known:
                 for column in _EDITABLE:
