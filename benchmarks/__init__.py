@@ -1,1 +1,1 @@
-"""Benchmarks of the course and its peers: ``uv run python -m benchmarks [NAME ...]``."""
+"""Benchmarks of the course and of other implementations: ``uv run python -m benchmarks``."""

@@ -1,7 +1,7 @@
 """Run benchmarks, print their tables and save them: ``uv run python -m benchmarks [NAME ...]``.
 
-Each module has ``run() -> dict``, whose ``rows`` are printed. The course's code and its peers are
-timed alternately in the same run; the results are medians and their ratios.
+Each module has ``run() -> dict``, whose ``rows`` are printed. Where a benchmark compares the
+course's code with another implementation, both are timed alternately; times are medians.
 """
 
 import importlib
@@ -15,9 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("convolution", "drawing", "front_door", "scenes", "unet", "vision")
-# Run only by name: they take minutes to an hour. "sd" needs 11 GB, "pages" a built site.
-LONG = ("attacks", "grading", "learning", "pages", "sd", "website")
+DEFAULT = ("convolution", "drawing", "scenes", "startup", "unet", "vision")
+# Run only by name: they take minutes to an hour. "sd" needs 11 GB of memory; "pages" needs a built
+# website.
+ON_REQUEST = ("attacks", "grading", "learning", "pages", "sd", "website")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -25,16 +26,16 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"The benchmarks to run: {', '.join(NAMES + LONG)}; "
-            f"by default all except {', '.join(LONG)}, which take long or need a built site."
+            help=f"The benchmarks to run: {', '.join(DEFAULT + ON_REQUEST)}; "
+            f"by default all but {', '.join(ON_REQUEST)}, which are slow or need a built website."
         ),
     ] = None,
 ) -> None:
     """Run benchmarks, print their tables, and save them as JSON in benchmarks/results/."""
     console = Console(width=160)
-    for name in names or NAMES:
-        if name not in NAMES + LONG:
-            raise typer.BadParameter(f"{name!r} is not one of {', '.join(NAMES + LONG)}")
+    for name in names or DEFAULT:
+        if name not in DEFAULT + ON_REQUEST:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(DEFAULT + ON_REQUEST)}")
         start = time.perf_counter()
         result = importlib.import_module(f"benchmarks.{name}").run()
         result["machine"] = (

@@ -171,12 +171,12 @@ def _run_inside(name: str, scratch: Path) -> None:
         scratch / "world", scratch / "course/grading/workspace", scratch / "lib/course_lib"
     )
     for student in (FIRST, LAST):
-        attacks.hand_in_honest(world, student)
-    attacks.hand_in(attack, world)
+        attacks.submit_honest(world, student)
+    attacks.submit(attack, world)
     for student in (FIRST, attack.name, LAST):
         folder = world.workspace / "submitted" / student
         folder.mkdir(parents=True)
-        subprocess.run(["cp", "-a", world.handed_in / student, folder / LESSON], check=True)
+        subprocess.run(["cp", "-a", world.class_folder / student, folder / LESSON], check=True)
     (world.workspace / "nbgrader_config.py").write_text(
         f'c = get_config()\nc.CourseDirectory.root = "{world.workspace}"\n'
         f'c.CourseDirectory.course_id = "pixels-to-diffusion"\n'

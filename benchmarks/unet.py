@@ -1,9 +1,10 @@
 """The course's U-Net compared with other U-Nets on one batch, with equal input and output shapes: a
 forward pass and a training step.
 
-The peers are segmentation_models_pytorch's Unet, if it is installed, and a stand-alone U-Net in the
-folder that the environment variable ``COURSE_PEER_UNET`` names; it must contain a package ``unet``
-with ``UNet(n_channels, n_classes)``, such as a clone of https://github.com/milesial/Pytorch-UNet.
+The other implementations are segmentation_models_pytorch's Unet, if it is installed, and a U-Net in
+the folder that the environment variable ``COURSE_PEER_UNET`` names; it must contain a package
+``unet`` with ``UNet(n_channels, n_classes)``, such as a clone of
+https://github.com/milesial/Pytorch-UNet.
 The stand-alone U-Net has the same layers as ours, so the parameter counts must be equal. A training
 step is forward, loss, backward and AdamW. The goal of "ours / peer" is at most 1.0.
 ``COURSE_UNET_SIDE`` sets the side of the images.
@@ -69,7 +70,7 @@ def run() -> dict:
 
 
 def _networks() -> tuple[dict[str, nn.Module], dict[str, str]]:
-    """Our network and the available peers by name, and the reason for each missing peer."""
+    """Name -> network (ours and the installed others), and the reason for each missing one."""
     networks: dict[str, nn.Module] = {"ours": UNet(3, OUT_CHANNELS, width=BASE_CHANNELS)}
     missing = {}
     for name, build in (

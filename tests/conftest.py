@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 # One thread per test process, so that parallel tests do not compete; set before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Tests start hundreds of Python processes. Where bytecode is not cached (container images often
-# switch that off), each would compile torch and nbgrader again.
+# Tests start hundreds of Python processes. Without cached bytecode (container images often switch
+# the cache off), each process would compile torch and nbgrader again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# On a busy machine any example may take long.
+# No deadline: on a busy machine any example may be slow.
 settings.register_profile("course", deadline=None)
 settings.load_profile("course")
 
@@ -30,17 +30,17 @@ settings.load_profile("course")
 SANDBOXED = {
     "test_batch.py",
     "test_killed.py",
-    "test_truth.py",
+    "test_consistency.py",
     "test_unknown_times.py",
-    "test_grading_day.py::test_a_day",
-    "test_watch.py::test_the_command_grades_what_arrives_until_control_c",
+    "test_grading_day.py::test_commands_of_a_grading_day",
+    "test_watch.py::test_command_grades_arriving_files_until_control_c",
     "test_class.py",
-    "test_github_classroom.py::test_a_push_is_graded_and_commented",
+    "test_github_classroom.py::test_push_is_graded_and_commented",
     "test_groups.py::test_one_file_counts_for_the_group_everywhere",
     "test_class_of_40.py",
     "test_grade.py",
-    "test_releases.py::test_a_submission_to_an_earlier_release_is_graded",
-    "test_releases.py::test_a_former_function_name_is_graded_end_to_end",
+    "test_releases.py::test_submission_to_an_earlier_release_is_graded",
+    "test_releases.py::test_former_function_name_is_graded_end_to_end",
     "test_cli.py::test_grade_names_what_is_missing",
     "test_cli.py::test_grade_shows_progress_and_problems",
     "test_formgrader.py::test_formgrader_shows_scores_and_saves_a_manual_score",
@@ -49,20 +49,20 @@ SANDBOXED = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files; ``--no-loadscope-reorder`` keeps this order among workers."""
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    """Start with the slowest files; ``--no-loadscope-reorder`` keeps this order among workers."""
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(autouse=True)
 def unchanged_environment():
-    """What a test does to the environment ends with it; nbgrader_config.py sets COURSE_MODE."""
+    """Restore the environment variables after each test; nbgrader_config.py sets COURSE_MODE."""
     with mock.patch.dict(os.environ):
         yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs the sandbox where there is none; the reason names the package to install."""
+    """Skip tests that need the sandbox if it is missing; the reason says what to install."""
     if {item.path.name, f"{item.path.name}::{item.name}"} & SANDBOXED:
         from course_grading.sandbox import host
 
@@ -106,7 +106,7 @@ def _make_small_course(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def quick_gradebooks() -> None:
-    """Gradebooks that do not wait for the disk: no test survives a power failure."""
+    """Switch off SQLite's synchronous writes: tests need no durability."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
@@ -126,7 +126,7 @@ def _built(tmp_path_factory, quick_gradebooks) -> Path:
 
 @pytest.fixture
 def built(_built: Path, tmp_path: Path) -> Path:
-    """The small course after ``course build``; a new copy for each test."""
+    """The small course after ``course build``, a fresh copy per test."""
     return shutil.copytree(_built, tmp_path / "course")
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a learner's function becomes a sentence."""
+"""Errors in a learner's function become readable messages."""
 
 import pytest
 import torch
@@ -11,51 +11,55 @@ def double(x):
     return 2 * x
 
 
-def beyond(x):
+def index_error(x):
     return x[7]
 
 
-def forgets(x):
+def missing_return(x):
     x + 1
 
 
-def unwritten(x):
+def not_implemented(x):
     raise NotImplementedError
 
 
-def test_a_result_is_passed_on():
+def test_result_is_returned():
     assert call(double, 4, returns=int) == 8
 
 
 @pytest.mark.parametrize(
     ("function", "argument", "message"),
     [
-        (beyond, [1], r"beyond stopped in the line `return x\[7\]` with IndexError.*Look there"),
-        (forgets, 1, "returned None"),
+        (
+            index_error,
+            [1],
+            r"index_error stopped in the line `return x\[7\]` with IndexError.*Look there",
+        ),
+        (missing_return, 1, "returned None"),
         (double, 1.5, "returned a float; it must return a int"),
         (double, None, "TypeError"),
     ],
 )
-def test_a_failure_is_explained(function, argument, message):
+def test_failure_is_explained(function, argument, message):
     with pytest.raises(AssertionError, match=message):
         call(function, argument, returns=int, hint="Look there.")
 
 
-def test_an_unwritten_exercise_stays_unwritten():
+def test_not_implemented_error_is_passed_on():
     with pytest.raises(NotImplementedError):
-        call(unwritten, 1)
+        call(not_implemented, 1)
 
 
-def test_the_learners_function_is_used_if_it_agrees(capsys):
+def test_learners_function_is_used_if_it_agrees(capsys):
     x = torch.ones(3)
     assert prefer(double, lambda x: x + x, x) is double
     assert "Using your double" in capsys.readouterr().out
-    for wrong in (beyond, forgets, unwritten, lambda x: x, lambda x: x[:1]):
+    for wrong in (index_error, missing_return, not_implemented, lambda x: x, lambda x: x[:1]):
         assert prefer(wrong, torch.add, x, x) is torch.add
         assert "the library's is used" in capsys.readouterr().out
 
 
-def test_the_learners_function_is_used_if_it_works(capsys):
+def test_learners_function_is_used_if_it_works(capsys):
     def double(x):
         return 2 * x + 0.5
 
@@ -63,7 +67,7 @@ def test_the_learners_function_is_used_if_it_works(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_the_library_helps_with_one_note(capsys):
+def test_library_function_is_used_with_one_note(capsys):
     def double(x):
         raise NotImplementedError()
 
@@ -73,7 +77,7 @@ def test_the_library_helps_with_one_note(capsys):
     assert capsys.readouterr().out == note
 
 
-def test_an_error_is_named(capsys):
+def test_error_is_named(capsys):
     def double(x):
         return x.double
 

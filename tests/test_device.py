@@ -1,4 +1,4 @@
-"""The device of a lesson."""
+"""The device of a lesson is resolved, seeded and printed."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""The mode of a lesson, from the environment."""
+"""The mode of a lesson is read from the environment."""
 
 import pytest
 

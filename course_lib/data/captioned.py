@@ -150,7 +150,7 @@ class CaptionedPictures(Dataset):
     """The pictures of a range of seeds, generated on access."""
 
     def __init__(self, seeds: range, **options) -> None:
-        """``options`` are those of :func:`captioned_picture`."""
+        """``options`` are passed to :func:`captioned_picture`."""
         self.seeds = seeds
         self.options = options
 

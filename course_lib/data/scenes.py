@@ -87,7 +87,7 @@ class Scenes(Dataset):
     """The scenes of a range of seeds, generated on access."""
 
     def __init__(self, seeds: range, **options) -> None:
-        """``options`` are those of :func:`scene`."""
+        """``options`` are passed to :func:`scene`."""
         self.seeds = seeds
         self.options = options
 

@@ -57,7 +57,7 @@ def generation_metrics(
     """Measure one generated image per pair of object and colour with the shipped judge.
 
     Returns:
-        ``object, colour, both``: the shares that the judge recognises. ``frechet``: the
+        ``object, colour, both``: the fractions that the judge recognises. ``frechet``: the
         :func:`frechet_distance` to as many real images of the same split; ``frechet_real``: the
         distance of other real images to these, a baseline. ``nearest``: the median RMS distance
         to the nearest of 2,000 training images; ``nearest_real``: the same for new real images.

@@ -16,9 +16,9 @@ class GuidanceResult(NamedTuple):
     """Measurements at one guidance scale."""
 
     guidance: float
-    object: float  # share of images in which the judge sees the right object
-    colour: float  # share with the right background colour
-    both: float
+    object: float  # fraction of images whose object the judge classifies correctly
+    colour: float  # fraction whose background colour the judge classifies correctly
+    both: float  # fraction for which both are correct
     diversity: float  # mean RMS distance between images of the same prompt
     latent_std: float  # standard deviation of the latents; about 1 for real images
     seconds: float  # per image
@@ -50,8 +50,8 @@ def measure_guidance(
     """
     if images_per_pair < 2 or not pairs:
         raise ValueError(
-            f"{images_per_pair} images of {len(pairs)} pairs: give at least one pair, and at "
-            "least 2 images per pair."
+            f"images_per_pair is {images_per_pair} and there are {len(pairs)} pairs: give at least "
+            "2 images per pair and at least one pair."
         )
     images, final_latents, seconds = [], [], 0.0
     for index, pair in enumerate(pairs):

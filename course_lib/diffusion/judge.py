@@ -177,7 +177,7 @@ def evaluate(model: Judge, split: str, count: int) -> dict[str, float]:
 
 
 def accuracy(verdicts: Sequence[Verdict], expected: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """The shares of correct verdicts.
+    """The fractions of correct verdicts.
 
     Args:
         verdicts: one per image.

@@ -23,7 +23,7 @@ class SamplerResult(NamedTuple):
     sampler: str
     steps: int
     seconds: float  # per image, including the decoder
-    accuracy: float  # share of images in which the judge sees the right object and colour
+    accuracy: float  # fraction of images whose object and colour the judge classifies correctly
     frechet: float  # Frechet distance to real images, in the judge's features
     images: Float[Tensor, "images 3 _ _"]
 

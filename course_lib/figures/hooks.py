@@ -1,4 +1,4 @@
-"""Recording what the modules of a running model return."""
+"""Records the outputs of a model's modules."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

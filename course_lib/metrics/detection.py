@@ -40,7 +40,7 @@ def average_precision(
     Args:
         predictions: one per image; with ``boxes`` (pixels) or ``masks``, like ``shapes``.
         labels: the true class of every object of each image.
-        shapes: the true boxes or masks of each image.
+        shapes: the ground-truth boxes or masks of each image.
         by_class: average over classes. If False, all objects count as one class, so that wrong
             labels don't matter.
 

@@ -193,7 +193,7 @@ def _margins(key: Key) -> tuple[tuple[Fraction, Fraction], ...]:
 
 
 def order_share(recorded: str, right: str) -> float:
-    """Kendall's tau, at least 0: max(0, 2 x share of the pairs of steps in the right order - 1).
+    """Kendall's tau, at least 0: max(0, 2 x fraction of pairs of steps in the right order - 1).
 
     A random order has half of its pairs right on average, which earns nothing. Kendall, "A New
     Measure of Rank Correlation", Biometrika 30 (1938), https://doi.org/10.1093/biomet/30.1-2.81.

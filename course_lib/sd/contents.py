@@ -1,4 +1,4 @@
-"""The tensors of published weights: those of the three models, and others."""
+"""Sorts the tensors of published weights into the three models and others."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -27,7 +27,7 @@ def rank() -> int:
 
 
 def local_batch_size(batch_size: int) -> int:
-    """This process's share of the examples of each batch.
+    """The number of examples of each batch that this process trains on.
 
     Raises:
         ValueError: if the batch can't be split evenly.

@@ -66,7 +66,7 @@ def accuracy(
     images: Float[Tensor, "count channels height width"],
     labels: Int64[Tensor, " count"],
 ) -> float:
-    """The share of images whose predicted label is correct, in [0, 1].
+    """The fraction of images whose predicted label is correct, in [0, 1].
 
     The model's training mode is restored.
     """

@@ -214,7 +214,7 @@ def _side_by_side(
 ) -> Image.Image:
     """The photo and the output, at least 256 pixels high; signed outputs in diverging colours."""
     if float(kernel.min()) < 0 and abs(float(kernel.sum())) < 0.5:
-        # Saturated at a fixed share of the largest possible output, so that edits are comparable.
+        # Saturated at a fixed fraction of the largest possible output: edits are comparable.
         # Sharp edges are rare, so the share is small.
         limit = float(kernel.abs().sum()) / 4
         pixels = DIVERGING_RGB[((output / limit).clamp(-1, 1) * 127.5 + 127.5).byte().numpy()]

@@ -1,4 +1,4 @@
-"""The sliders of lesson 3: the IoU threshold of suppression, and a detector's score threshold."""
+"""Lesson 3's sliders: the IoU threshold of non-maximum suppression (NMS), the score threshold."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,10 +24,10 @@ class SuppressionExplorer(widgets.VBox):
     """A slider for the IoU above which a box is suppressed, and the boxes that remain.
 
     Args:
-        scene: its image is the detector's input.
-        detections: the detections before suppression.
+        scene: the detector's input image, and the ground-truth boxes.
+        detections: the detections before non-maximum suppression.
         suppress: ``suppress(boxes, scores, iou_threshold)`` returns the indices of the kept boxes,
-            as the exercise asks for; it is called for each class.
+            as the exercise specifies; it is called once per class.
     """
 
     def __init__(self, scene: Scene, detections: Detections, suppress: Suppress) -> None:
@@ -78,9 +78,9 @@ def suppression_explorer(scene: Scene, detections: Detections, suppress: Suppres
     show_widget(
         widget,
         widget.picture.value,
-        alt="The scene with the boxes that remain after suppression at an IoU of 0.6, and the true "
-        "boxes, dashed.",
-        caption="Move the slider: what happens at 0.05, and at 1?",
+        alt="The scene with the boxes that remain after suppression at an IoU threshold of 0.6, "
+        "and the ground-truth boxes, dashed.",
+        caption="Move the slider. Which boxes remain at 0.05, and which at 1?",
     )
 
 
@@ -151,5 +151,5 @@ def threshold_explorer(
         widget,
         widget.picture.value,
         alt=f"A precision-recall curve with a point on it. {widget.message.value}",
-        caption="Each threshold is one point of the curve, here of all classes together.",
+        caption="Each threshold gives one point on the curve; here all classes are pooled.",
     )

@@ -19,10 +19,10 @@ from course_grading.autograde.grade import GradingTask, SubmissionResult
 from course_grading.collect import archives, groups, other_variant, submissions
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
-from course_grading.collect.timestamps import HandedIn
+from course_grading.collect.timestamps import SubmissionTime
 from course_grading.errors import AnswerKeyError, IntakeError, SandboxUnavailableError
 from course_grading.export import class_list
-from course_grading.export.class_list import NotHandedIn
+from course_grading.export.class_list import MissingSubmission
 from course_grading.gradebook import (
     due_dates,
     feedback,
@@ -80,7 +80,7 @@ class Batch:
     class_items: list[scores.Item] = field(default_factory=list)
     class_feedback: dict[tuple[str, str], Path] = field(default_factory=dict)
     class_results: dict[tuple[str, str], SubmissionResult] = field(default_factory=dict)
-    not_handed_in: list[NotHandedIn] = field(default_factory=list)
+    missing_submissions: list[MissingSubmission] = field(default_factory=list)
     marked_late: set[SubmissionId] = field(default_factory=set)
     places: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -125,12 +125,12 @@ def grade_batch(
         found, problems = submissions.find(files, lessons, zone=dates.zone)
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} contains no notebook: expected student/NN_name.ipynb")
-        found, strangers = _split_by_class(found, workspace)
-        found = due_dates.apply_handed_in(found, dates)
+        found, not_in_class = _split_by_class(found, workspace)
+        found = due_dates.apply_submission_times(found, dates)
         found, refused = _share_in_groups(found, workspace)
-        found = due_dates.apply_handed_in(found, dates)  # again, for other members of groups
+        found = due_dates.apply_submission_times(found, dates)  # again, for other members of groups
         batch = Batch(
-            problems=broken + problems + strangers + refused,
+            problems=broken + problems + not_in_class + refused,
             notes=submissions.notes(found) + groups.notes(found),
         )
         return _run(workspace, files, found, batch, progress, workers, dask, trusted)
@@ -163,7 +163,7 @@ def _share_in_groups(
     found: list[Submission], workspace: Path
 ) -> tuple[list[Submission], list[Problem]]:
     """Copy group submissions to all members; return the submissions, and problems for groups that
-    handed in different files.
+    submitted different files.
     """
     members = class_list.load(workspace)
     students = [submission.student for submission in found]
@@ -450,11 +450,11 @@ class _Run:
             )
 
     def _timestamp(self, original: originals.Original) -> str | None:
-        """When an original was handed in; a time that the instructor gives takes precedence."""
+        """An original's submission time; the entry in due_dates.toml takes precedence."""
         time = self.due_dates.handed_in.get((original.student, original.lesson))
         if time is None:
             return original.timestamp
-        return HandedIn(time, due_dates.NAME).timestamp
+        return SubmissionTime(time, due_dates.NAME).timestamp
 
     def prepare(self) -> None:
         """Prepare the gradebook for recording: reset the items' maximum scores to the release's,
@@ -636,7 +636,7 @@ class _Run:
         problems = ungraded.remember(self.workspace, self.batch.problems, known)
         if self.members is not None:
             self.members.fill_names(book)
-            self.batch.not_handed_in = self.members.not_handed_in(known, problems)
+            self.batch.missing_submissions = self.members.missing_submissions(known, problems)
 
     def _record_lost(self) -> None:
         for result in list(record.stored_results(self.workspace)):

@@ -268,7 +268,7 @@ def _report(batch, out: Path, console) -> None:
     _print_changes(batch.changes, console)
     waiting = sum(grade.needs_manual for grade in batch.class_grades)
     if waiting:
-        console.print(f"To be graded by hand: {waiting} submissions, see needs_manual.csv.")
+        console.print(f"To be graded manually: {waiting} submissions, see needs_manual.csv.")
     console.print("Written: " + ", ".join(str(path) for path in written), highlight=False)
     for finding in batch.audit_findings:
         console.print(
@@ -439,13 +439,13 @@ def _export_feedback(api, workspace: Path, to: str, lessons: list[str], out: Pat
 
 def class_list(
     roster: Annotated[
-        Path, typer.Option(help="The platform's list of participants or grade export (CSV).")
+        Path, typer.Option(help="The platform's participant list or grade export (CSV).")
     ],
 ) -> None:
     """Import the class from your platform's roster: names, ids, sections, groups, extensions.
 
-    It is written to grading/workspace/roster.csv, which you may edit. Later runs report who has not
-    handed in, formgrader shows names, and exports need no --roster.
+    It is written to grading/workspace/roster.csv, which you may edit. Later runs report missing
+    submissions, formgrader shows names, and exports need no --roster.
     """
     from rich.console import Console
 
@@ -458,7 +458,7 @@ def class_list(
     try:
         workspace.mkdir(parents=True, exist_ok=True)
         with exclusive(workspace):
-            members, messages = classes.take(roster, workspace)
+            members, messages = classes.import_roster(roster, workspace)
             with open_api(workspace).gradebook as book:
                 members.fill_names(book)
     except (GradingError, OSError) as error:

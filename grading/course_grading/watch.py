@@ -99,7 +99,7 @@ class Reporter:
             if self._shown.get(id) != shown:
                 self._shown[id] = shown
                 late = ", late" if grade.late else ""
-                manual = ", to be graded by hand" if grade.needs_manual else ""
+                manual = ", to be graded manually" if grade.needs_manual else ""
                 yield (
                     f"{grade.student}, {grade.lesson}: {grade.score:g} of {grade.max_score:g} "
                     f"points{late}{manual}"

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of embedded files."""
+"""Fixtures for the tests of bundled files."""
 
 from pathlib import Path
 

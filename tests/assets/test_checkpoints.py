@@ -51,11 +51,11 @@ def test_missing_checkpoint_names_the_fix(data_folder):
         checkpoints.load("none")
 
 
-def test_without_initialisation_a_loaded_model_is_the_same():
+def test_model_loaded_without_initialisation_is_the_same():
     state = torch.random.get_rng_state()
     with checkpoints.WithoutInitialisation():
         fast = text_to_image.load()
-    assert torch.equal(torch.random.get_rng_state(), state)  # nothing was drawn
+    assert torch.equal(torch.random.get_rng_state(), state)  # no random number was drawn
     slow = text_to_image.load()
     for name in ("text_encoder", "unet", "vae"):
         ours, expected = getattr(fast, name).state_dict(), getattr(slow, name).state_dict()

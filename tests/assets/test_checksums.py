@@ -1,4 +1,4 @@
-"""Checksums of the embedded files."""
+"""Checksums of the bundled files."""
 
 import ast
 import runpy
@@ -18,7 +18,7 @@ def test_bundled_files_are_intact():
 
 @pytest.fixture
 def photo(data_folder):
-    """An embedded photo whose checksum is written."""
+    """A bundled photo with its checksum in checksums.json."""
     path = data_folder / "photos" / "a.png"
     path.parent.mkdir()
     path.write_bytes(b"a")
@@ -54,8 +54,10 @@ def test_module_is_a_command(photo, monkeypatch, capsys):
     assert capsys.readouterr().out == f"wrote {checksum_file}\n"
 
 
-def test_a_clone_of_git_for_windows_is_intact(tmp_path):
-    """Its default, core.autocrlf, converts line ends, which would change the files of data/."""
+def test_clone_by_git_for_windows_keeps_the_checksums(tmp_path):
+    """.gitattributes overrides core.autocrlf=true, the default of Git for Windows, which would
+    convert line endings in data/.
+    """
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     texts = {"data/cards/a.json": b"{\n}\n", "data/LICENSES.md": b"# A\n\nB\n", "run.sh": b"a\nb\n"}
     for name, text in texts.items():
@@ -76,21 +78,21 @@ def git(folder, *arguments):
 
 @pytest.mark.parametrize("package", ["course_lib", "website/course_site"])
 def test_text_is_read_and_written_in_utf_8_on_every_system(package):
-    """Without an encoding, Python uses that of the system, on Windows often cp1252."""
-    unnamed = []
+    """Every call that opens text names an encoding; Python's default on Windows is often cp1252."""
+    violations = []
     for path in (ROOT / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and opens_text(node):
-                unnamed.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert unnamed == []
+            if isinstance(node, ast.Call) and opens_text_without_encoding(node):
+                violations.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert violations == []
 
 
-def opens_text(call: ast.Call) -> bool:
-    """Whether a call opens a file as text, and names no encoding."""
+def opens_text_without_encoding(call: ast.Call) -> bool:
+    """Whether a call opens a file as text without naming an encoding."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     values = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
-    encoded = any(word.arg == "encoding" for word in call.keywords)
-    encoded = encoded or not {"utf-8", "utf-8-sig"}.isdisjoint(values)
+    has_encoding = any(keyword.arg == "encoding" for keyword in call.keywords)
+    has_encoding = has_encoding or not {"utf-8", "utf-8-sig"}.isdisjoint(values)
     if name in ("read_text", "write_text"):
-        return not encoded
-    return isinstance(call.func, ast.Name) and name == "open" and not encoded
+        return not has_encoding
+    return isinstance(call.func, ast.Name) and name == "open" and not has_encoding

@@ -1,4 +1,4 @@
-"""Every embedded file has an author and an allowed licence in the table data/LICENSES.md."""
+"""Every bundled file has an author and an allowed licence in the table data/LICENSES.md."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 from course_lib.assets import checksums, licences, paths
 from course_lib.commands import doctor
 
-# Nothing else may be embedded: no GPL, ShareAlike or NonCommercial.
+# No other licence may be bundled: no GPL, ShareAlike or NonCommercial.
 ALLOWED = {"public domain", "CC0-1.0", "CC-BY-4.0", "CC-BY-2.0", "MIT", "Apache-2.0", "OFL-1.1"}
 
 
@@ -36,7 +36,7 @@ def test_every_licence_is_allowed(credit):
     assert set(credit.licence.split(" and ")) <= ALLOWED
     assert re.match("https?://", credit.link)
     if "CC-BY" in credit.licence:
-        # CC-BY requires to state what was changed.
+        # CC-BY requires a statement of what was changed.
         assert re.search("made smaller|cropped", credit.origin)
 
 

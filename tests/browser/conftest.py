@@ -1,4 +1,4 @@
-"""A JupyterLab with a two-question lesson, and a Chromium page for it."""
+"""A JupyterLab server with a two-question lesson, and a Chromium page for it."""
 
 import shutil
 from collections.abc import Iterator
@@ -49,11 +49,11 @@ QUESTIONS = [
     ),
 ]
 TIMEOUT = 180_000  # ms; on a very busy machine the first load of JupyterLab takes a minute
-# Errors that Notebook 7.6 itself logs on every page.
-JUPYTER_ERRORS = {
+# Console errors that Jupyter itself causes: Notebook 7.6 logs the first two on every page.
+IGNORED_ERRORS = {
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
-    # JupyterLab, if the kernel is shut down before its debugger has answered.
+    # JupyterLab logs this if the kernel is shut down before its debugger has replied.
     "Could not restore the debugger state: "
     "Canceled future for debug_request message before replies were done",
 }
@@ -71,7 +71,9 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    """The server, with question banks for the lesson above and the real lessons."""
+    """The server, with the question banks of the lesson above, of the lesson of all question kinds
+    and of the course's lessons.
+    """
     bank = tmp_path_factory.mktemp("bank")
     for lesson in question_bank.FOLDER.glob("*.json"):
         shutil.copy(lesson, bank)
@@ -92,7 +94,9 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def open_tab(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
-    """A page in a new profile; it fails if it logged an error, and ends all kernels."""
+    """A page in a new profile. At its end all kernels are shut down, and the test fails if the page
+    logged an error.
+    """
     context = chromium.new_context(viewport={"width": 1100, "height": 900})
     context.set_default_timeout(TIMEOUT)
     expect.set_options(timeout=TIMEOUT)
@@ -108,7 +112,7 @@ def open_tab(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
     yield page
     context.close()
     jupyter.end_sessions()
-    assert set(errors) <= JUPYTER_ERRORS
+    assert set(errors) <= IGNORED_ERRORS
 
 
 @pytest.fixture
@@ -119,9 +123,9 @@ def page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def shared_page(chromium: Browser, jupyter: Jupyter) -> Iterator[Page]:
-    """One page for the tests of a file: loading JupyterLab takes longer than what they do in it.
+    """One page for all tests of a file, since loading JupyterLab takes longer than the tests.
 
-    Open notebooks in it by :func:`tests.support.notebook_page.open_notebook`.
+    Open notebooks in it with :func:`tests.support.notebook_page.open_notebook`.
     """
     with open_tab(chromium, jupyter) as page:
         yield page

@@ -11,14 +11,14 @@ from course_grading.gradebook import formgrader, scores
 from course_grading.gradebook.nbgrader_api import open_api
 from playwright.sync_api import Browser, expect
 
-from tests.support.gradebook import NAME, hand_in
+from tests.support.gradebook import NAME, submit
 from tests.support.live_jupyter import serve
 
 pytestmark = pytest.mark.browser
 
 TIMEOUT = 30_000  # ms
-# what formgrader uses of MathJax
-MATHJAX = """
+# a stub with the parts of MathJax that formgrader uses
+MATHJAX_STUB = """
 const signal = {Interest: (tell) => setTimeout(() => tell("End"), 100)};
 const Hub = {Config() {}, Queue() {}, Typeset() {}, Startup: {signal}};
 window.MathJax = {Hub};
@@ -44,13 +44,13 @@ def test_formgrader_shows_scores_and_saves_a_manual_score(
     built: Path, root: Path, tmp_path: Path, chromium: Browser
 ) -> None:
     workspace = built / "grading" / "workspace"
-    hand_in(
+    submit(
         workspace,
         "ada",
         {"which-letters": "AC", "how-many": "B"},
         "def double(x):\n    return x + x",
     )
-    hand_in(workspace, "bob", {"which-letters": "A"}, "def double(x):\n    return x")
+    submit(workspace, "bob", {"which-letters": "A"}, "def double(x):\n    return x")
     assert grade_batch(workspace / "submitted", workspace).problems == []
     shutil.copy(root / "grading" / "nbgrader_config.py", built / "grading")
     with serve(tmp_path / "jupyter", folder=built / "grading") as jupyter:
@@ -86,8 +86,8 @@ def test_formgrader_shows_scores_and_saves_a_manual_score(
         page.goto(f"{jupyter.url}/formgrader/manage_students")
         expect(rows.filter(has_text="bob").locator(".score")).to_have_text("2.75 / 6")
 
-        # the links of needs_manual.csv: formgrader waits for MathJax, which may be out of reach
-        context.route("**/mathjax/**", lambda route: route.fulfill(body=MATHJAX))
+        # the links of needs_manual.csv; formgrader waits for MathJax, which is unreachable offline
+        context.route("**/mathjax/**", lambda route: route.fulfill(body=MATHJAX_STUB))
         for item, place in formgrader.read_places(workspace, NAME).items():
             page.goto(
                 formgrader.link(notebook, place).replace("http://localhost:8888", jupyter.url)

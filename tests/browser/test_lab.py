@@ -21,7 +21,7 @@ quiz.answer("why-not-fc", answer, choose="any of ABCD")"""
 
 
 class AnswerCell:
-    """An answer cell on the page: its editor, boxes, status and feedback."""
+    """An answer cell on the page: its editor, checkboxes, status and feedback."""
 
     def __init__(self, page: Page, index: int) -> None:
         self.cell: Locator = page.locator(".jp-Notebook .jp-Cell").nth(index)
@@ -34,7 +34,7 @@ class AnswerCell:
         return self.cell.locator(f".course-quiz input[value={letter}]")
 
     def expect(self, letters: str) -> None:
-        """Expect these letters in both the source and the boxes."""
+        """Expect exactly these letters in the source and among the checked boxes."""
         expect(self.editor).to_contain_text(f'answer = "{letters}"')
         for letter in "ABC":
             expect(self.box(letter)).to_be_checked(checked=letter in letters)

@@ -1,5 +1,5 @@
-"""A number, an order and a place in a figure, in self-study and in a classroom release, in a real
-JupyterLab; and *Run All* past an unwritten exercise.
+"""Number, ordering and hotspot questions in a real JupyterLab, in self-study and in a classroom
+release; and *Run All* skips cells that need an unwritten exercise.
 """
 
 import json
@@ -44,7 +44,7 @@ def page(shared_page: Page) -> Page:
 
 
 class Kinds:
-    """The lesson of all kinds, opened and run to its end."""
+    """The lesson with every kind of question, opened; all its cells have run."""
 
     def __init__(self, page: Page, jupyter: Jupyter, folder, graded: bool) -> None:
         parts = (NUMBER, ORDER, POINT, CHOICE, EXERCISE, AFTER)
@@ -69,23 +69,23 @@ class Kinds:
         expect(editor).to_contain_text(f'answer = "{literal}"')
 
     def sources(self) -> dict[str, str]:
-        """The saved literals by the question's name."""
+        """Question name -> saved answer literal."""
         sources = save(self.page, self.path)
         literal = re.compile(r'^answer = "(.*?)".*\nquiz\.answer\("([a-z-]+)"')
         found = (literal.match(source) for source in sources)
         return {match[2]: match[1] for match in found if match}
 
 
-def click_place(cell: Locator, x: float, y: float, size: tuple[int, int] = (320, 180)) -> None:
-    """Click on the figure at a place in its own pixels, whatever its size on the screen."""
-    picture = cell.locator(".course-quiz-figure img")
-    picture.scroll_into_view_if_needed()
-    box = picture.bounding_box()
+def click_image(cell: Locator, x: float, y: float, size: tuple[int, int] = (320, 180)) -> None:
+    """Click on the figure at image coordinates (x, y), whatever its size on the screen."""
+    image = cell.locator(".course-quiz-figure img")
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
     position = {"x": (x + 0.5) * box["width"] / size[0], "y": (y + 0.5) * box["height"] / size[1]}
-    picture.click(position=position)
+    image.click(position=position)
 
 
-def test_every_kind_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> None:
+def test_all_kinds_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> None:
     page.set_viewport_size({"width": 520, "height": 900})  # the figure is smaller than its pixels
     kinds = Kinds(page, jupyter, tmp_path, graded=False)
 
@@ -121,11 +121,11 @@ def test_every_kind_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_
     expect(order.locator(".course-quiz-feedback")).to_contain_text("5 of 6 pairs of steps")
 
     point = kinds.answer("where-is-the-corner")
-    click_place(point, 205, 145)
+    click_image(point, 205, 145)
     expect(point.get_by_label("x")).to_have_value(re.compile("20[3-7]"))
     point.get_by_role("button", name="Check answer").click()
     expect(point.locator(".course-quiz-feedback")).to_contain_text("the lower right corner")
-    click_place(point, 101, 41)
+    click_image(point, 101, 41)
     point.locator(".course-quiz-figure").focus()
     page.keyboard.press("ArrowLeft")
     point.get_by_role("button", name="Check answer").click()
@@ -139,11 +139,11 @@ def test_every_kind_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_
     x, y = (int(part) for part in answers["where-is-the-corner"].split(", "))
     assert abs(x - 99) <= 3 and abs(y - 41) <= 2
     assert "No answer yet" not in outputs(kinds, "quiz.recorded")
-    assert_run_all_went_past_the_exercise(kinds)
+    assert_cells_that_need_the_exercise_were_skipped(kinds)
 
 
-def assert_run_all_went_past_the_exercise(kinds: Kinds) -> None:
-    """The exercise was not written when all cells were run."""
+def assert_cells_that_need_the_exercise_were_skipped(kinds: Kinds) -> None:
+    """Check that the cells that need the unwritten exercise were skipped without a traceback."""
     assert "Passed over: `double` is not written yet" in outputs(kinds, "double(2) == 4")
     assert "Passed over: `double` is not written yet" in outputs(kinds, "doubled = double(21)")
     needs = "Passed over: it needs `doubled`, for which `double` is not written yet"
@@ -151,7 +151,7 @@ def assert_run_all_went_past_the_exercise(kinds: Kinds) -> None:
     assert "Traceback" not in outputs(kinds, "double")
 
 
-def test_a_classroom_release_shows_texts_and_figure_of_the_locked_cells(
+def test_classroom_release_shows_option_texts_and_figure(
     page: Page, jupyter: Jupyter, tmp_path
 ) -> None:
     page.set_viewport_size({"width": 1100, "height": 900})
@@ -166,7 +166,7 @@ def test_a_classroom_release_shows_texts_and_figure_of_the_locked_cells(
     expect(choice.locator(".course-quiz-text em")).to_have_text("anywhere")
     expect(choice.locator("mjx-container").first).to_be_visible()
     expect(order.locator(".course-quiz-text code").first).to_be_visible()
-    click_place(point, 101, 41)
+    click_image(point, 101, 41)
     expect(point.get_by_role("img")).to_have_attribute("alt", re.compile("A white square"))
     expect(point.get_by_role("status")).to_contain_text("Recorded: 10")
     expect(point.locator(".course-quiz button")).to_have_count(0)
@@ -177,6 +177,6 @@ def test_a_classroom_release_shows_texts_and_figure_of_the_locked_cells(
 
 
 def outputs(kinds: Kinds, call: str) -> str:
-    """All outputs of the saved cells that make a call."""
+    """All outputs, as JSON, of the saved cells whose source contains ``call``."""
     cells = json.loads(kinds.path.read_text(encoding="utf-8"))["cells"]
     return json.dumps([cell["outputs"] for cell in cells if call in "".join(cell["source"])])

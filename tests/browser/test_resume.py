@@ -1,4 +1,4 @@
-"""``course lab`` where the learner stopped, and ``course_lib.progress()``, in a real JupyterLab."""
+"""Resuming at a cell, and the links of ``course_lib.progress()``, in a real JupyterLab."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from tests.support.notebook_page import close_notebook, open_notebook, run_cell
 pytestmark = pytest.mark.browser
 
 LESSON = files.lessons()[0]
-# Two questions of it, whatever the lesson asks; the second one is answered wrongly.
+# The lesson's first two single-choice questions; the second is answered wrongly.
 BANK = question_bank.load(LESSON)
-OPEN, CELL = [name for name, question in BANK.items() if question.kind == "one"][:2]
+UNANSWERED, WRONG = [name for name, question in BANK.items() if question.kind == "one"][:2]
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def page(shared_page: Page) -> Page:
 
 @pytest.fixture(scope="module")
 def lesson(jupyter: Jupyter) -> Iterator[str]:
-    """A small lesson, whose last question has a wrong answer, with a link to the glossary; gives
-    the notebook's path.
+    """The path of a small lesson's notebook. Its last question has a wrong answer; the text above
+    links to the glossary.
     """
     glossary = jupyter.folder / "docs" / "glossary.md"
     glossary.parent.mkdir(exist_ok=True)
@@ -41,10 +41,10 @@ def lesson(jupyter: Jupyter) -> Iterator[str]:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, new_markdown_cell("# Lesson 1 · A small one"))
     link = "A [map](../docs/glossary.md#feature-map)."
-    for name, title in ((OPEN, "1 · Why"), (CELL, "2 · How it grows")):
-        text = f"{link}\n\n{page_of_text}" if name == CELL else page_of_text
+    for name, title in ((UNANSWERED, "1 · Why"), (WRONG, "2 · How it grows")):
+        text = f"{link}\n\n{page_of_text}" if name == WRONG else page_of_text
         notebook.cells += [new_markdown_cell(f"## {title}"), new_markdown_cell(text)]
-        literal = BANK[name].wrong[0] if name == CELL else ""
+        literal = BANK[name].wrong[0] if name == WRONG else ""
         source = f'answer = "{literal}"\nquiz.answer("{name}", answer)'
         notebook.cells.append(new_code_cell(source, id=f"{name}-answer"))
     notebook.cells += [new_markdown_cell(page_of_text), new_code_cell("1")]
@@ -53,13 +53,13 @@ def lesson(jupyter: Jupyter) -> Iterator[str]:
     path.unlink()
 
 
-def test_the_address_of_a_cell_scrolls_to_it(page: Page, jupyter: Jupyter, lesson: str) -> None:
-    page.goto(f"{jupyter.url}/lab/tree/{lesson}#cell-id={CELL}-answer")
-    cell = page.locator(".jp-CodeCell", has_text=f'quiz.answer("{CELL}"')
+def test_url_with_a_cell_id_scrolls_to_the_cell(page: Page, jupyter: Jupyter, lesson: str) -> None:
+    page.goto(f"{jupyter.url}/lab/tree/{lesson}#cell-id={WRONG}-answer")
+    cell = page.locator(".jp-CodeCell", has_text=f'quiz.answer("{WRONG}"')
     expect(cell).to_be_in_viewport()
 
 
-def test_the_table_leads_to_the_cell_and_a_term_there_to_the_glossary(
+def test_progress_table_links_to_the_cell_and_its_term_to_the_glossary(
     page: Page, jupyter: Jupyter, lesson: str
 ) -> None:
     if page.url != "about:blank":
@@ -71,7 +71,7 @@ def test_the_table_leads_to_the_cell_and_a_term_there_to_the_glossary(
     run_cell(page, cell)
     expect(cell.get_by_role("table", name="Your progress, as saved in notebooks")).to_be_visible()
     cell.get_by_role("link", name="Lesson 1, “2 · How it grows”").first.click()
-    answer = page.locator(".jp-CodeCell.jp-mod-selected", has_text=f'quiz.answer("{CELL}"')
+    answer = page.locator(".jp-CodeCell.jp-mod-selected", has_text=f'quiz.answer("{WRONG}"')
     expect(answer).to_have_count(1)
     mine.unlink()
 

@@ -1,5 +1,5 @@
-"""The ``course`` command: every user error ends in one sentence that names the fix, never in
-a traceback.
+"""The ``course`` command: every user error prints one sentence that names the fix, and never a
+traceback.
 """
 
 import importlib.util

@@ -22,7 +22,7 @@ PROMPT = "a fox on a blue background"
 
 
 class StubJudge:
-    """Classifies every image as the same."""
+    """Returns the same verdict for every image."""
 
     verdict = Verdict("fox", "blue")
 
@@ -32,7 +32,7 @@ class StubJudge:
 
 @pytest.fixture
 def model(monkeypatch):
-    """A tiny pipeline, used by the command instead of the shipped one."""
+    """A tiny pipeline that replaces the shipped pipeline in the command."""
     pipeline = small_pipeline()
     monkeypatch.setattr(text_to_image, "load", lambda: pipeline)
     monkeypatch.setattr(checkpoints, "is_shipped", lambda name: True)
@@ -48,7 +48,7 @@ def judge(monkeypatch):
 
 @pytest.fixture
 def generate(model, judge, tmp_path, monkeypatch):
-    """Run ``course generate`` in an empty folder; returns its exit code and output."""
+    """Runs ``course generate`` in an empty folder; returns the exit code and the output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, prompt=PROMPT):
@@ -60,7 +60,7 @@ def generate(model, judge, tmp_path, monkeypatch):
     return run
 
 
-def test_a_known_prompt_prints_no_warning(generate, tmp_path):
+def test_known_prompt_prints_no_warning(generate, tmp_path):
     code, printed = generate()
     assert code == 0 and "x.png" in printed
     assert "Nearest" not in printed and "judge" not in printed
@@ -68,7 +68,7 @@ def test_a_known_prompt_prints_no_warning(generate, tmp_path):
         assert image.size == (128, 128) and np.asarray(image).std() > 0
 
 
-def test_an_unknown_prompt_warns_and_the_judge_reports_the_mismatch(generate, judge):
+def test_unknown_prompt_warns_and_the_judge_reports_the_mismatch(generate, judge):
     code, printed = generate(prompt="a red car on a green background")
     assert code == 0 and "Nearest: “a car on a green background”." in printed
     assert "x.png: the judge sees a fox on a blue background: not what you asked." in printed
@@ -109,33 +109,31 @@ def test_invalid_options_end_with_one_sentence(generate, tmp_path, arguments, me
     assert not (tmp_path / "x.png").exists()
 
 
-def test_the_largest_seed_is_accepted(generate):
+def test_largest_seed_is_accepted(generate):
     assert generate("--seed", 2**64 - 1)[0] == 0
 
 
-def not_a_number(model):
+def nan_weight(model):
     model.unet.conv_out.weight.data[0, 0, 0, 0] = float("nan")
 
 
-def too_large_in_the_denoiser(model):
+def overflow_in_the_denoiser(model):
     model.unet.conv_out.weight.data.fill_(3e38)
 
 
-def too_large_in_the_decoder(model):
+def overflow_in_the_decoder(model):
     model.vae.decoder.conv_out.weight.data.fill_(3e38)
 
 
-@pytest.mark.parametrize(
-    "damage", [not_a_number, too_large_in_the_denoiser, too_large_in_the_decoder]
-)
-def test_an_image_that_is_not_finite_is_not_written(generate, model, tmp_path, damage):
+@pytest.mark.parametrize("damage", [nan_weight, overflow_in_the_denoiser, overflow_in_the_decoder])
+def test_image_that_is_not_finite_is_not_written(generate, model, tmp_path, damage):
     damage(model)
     code, printed = generate("--seed", 5)
     assert code == 1 and "The image of seed 5 was not written: its values are" in printed
     assert not (tmp_path / "x.png").exists()
 
 
-def test_an_overflow_by_guidance_is_named(generate, tmp_path):
+def test_overflow_by_guidance_is_named(generate, tmp_path):
     code, printed = generate("--guidance", "1e38")
     assert code == 1 and "Give a smaller --guidance than 1e+38" in printed
     assert not (tmp_path / "x.png").exists()
@@ -168,37 +166,37 @@ def test_many_images_are_generated_in_batches(generate, model, monkeypatch, tmp_
 def test_images_written_before_memory_ran_out_are_kept(
     generate, model, monkeypatch, tmp_path, error
 ):
-    draw, runs = model.generate, iter(range(10))
+    generate_batch, runs = model.generate, iter(range(10))
 
-    def run_out(*arguments, **options):
+    def run_out_of_memory(*arguments, **options):
         if next(runs) == 1:
             raise error
-        return draw(*arguments, **options)
+        return generate_batch(*arguments, **options)
 
-    monkeypatch.setattr(model, "generate", run_out)
+    monkeypatch.setattr(model, "generate", run_out_of_memory)
     code, printed = generate("--count", 9)
     assert code == 1 and "there is not enough memory for 9 x 128 x 128 pixels" in printed
     assert sorted(path.name for path in tmp_path.glob("x*")) == [f"x-{n}.png" for n in range(4)]
     assert "x-3.png" in printed
 
 
-def test_a_size_that_cannot_fit_is_refused_before_the_system_ends_the_process(
+def test_size_that_exceeds_memory_is_refused_before_the_oom_killer_acts(
     generate, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(drawing, "_total_memory", lambda device: 10**5)
     code, printed = generate()
     assert code == 1 and "not enough memory for 1 x 128 x 128 pixels" in printed
-    # Input and output of the last convolution: 8 channels of 128 x 128 values of 4 bytes.
+    # Input and output of the last convolution: 8 channels each, 128 x 128 values of 4 bytes.
     monkeypatch.setattr(drawing, "_total_memory", lambda device: 2 * 8 * 128 * 128 * 4)
     assert generate()[0] == 0
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory():
+def test_other_errors_are_not_reported_as_out_of_memory():
     assert not drawing.ran_out_of_memory(RuntimeError("expected Half but found Float"))
     assert not drawing.ran_out_of_memory(ValueError("out of memory"))
 
 
-def test_a_tilde_is_expanded(generate, monkeypatch, tmp_path):
+def test_tilde_is_expanded(generate, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert generate("--out=~/y.png")[0] == 0

@@ -18,7 +18,7 @@ ROSTER = (
 
 @pytest.fixture
 def course(built, tmp_path, monkeypatch):
-    """Runs a command in the small course; returns its exit code and its output."""
+    """A function that runs a command in the small course and returns exit code and output."""
     monkeypatch.setattr(paths, "checkout", lambda: built)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "roster.csv").write_text(ROSTER)
@@ -35,7 +35,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_class_is_taken_and_a_mistake_is_one_sentence(course, built, tmp_path):
+def test_class_is_imported_and_an_error_is_one_sentence(course, built, tmp_path):
     code, text = course("class", "--roster", tmp_path / "roster.csv")
     assert code == 0 and "3 students" in text
     assert (built / "grading" / "workspace" / "roster.csv").is_file()
@@ -45,7 +45,7 @@ def test_the_class_is_taken_and_a_mistake_is_one_sentence(course, built, tmp_pat
     assert code == 1 and "run course grade FOLDER first" in text
 
 
-def test_a_day(course, built, tmp_path):
+def test_commands_of_a_grading_day(course, built, tmp_path):
     course("class", "--roster", tmp_path / "roster.csv")
     notebook = (built / "notebooks" / f"{NAME}.ipynb").read_text()
     for student in ("ada", "alan"):

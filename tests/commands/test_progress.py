@@ -1,4 +1,4 @@
-"""``course progress``, ``course check``, and ``course lab`` where the learner stopped."""
+"""``course progress``, ``course check``, and ``course lab``, which resumes at the last cell."""
 
 import json
 
@@ -16,7 +16,7 @@ from tests.support import learner as work
 
 @pytest.fixture
 def learner(built, monkeypatch, tmp_path):
-    """The notebooks' folder of the small course; answer keys are cached in a temporary folder."""
+    """The small course's ``notebooks/``; answer keys are cached in a temporary folder."""
     monkeypatch.setattr(question_bank, "FOLDER", built / "course_lib" / "quiz" / "bank")
     monkeypatch.setattr(paths, "checkout", lambda: built)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -45,7 +45,7 @@ def text(result) -> str:
 
 
 def outcomes(result) -> dict[str, tuple[float, str]]:
-    """What ``course check --json`` prints: points and message of each item."""
+    """Item name -> score and message, from the output of ``course check --json``."""
     report = json.loads(result.stdout)
     return {item["name"]: (item["earned"], item["message"]) for item in report["items"]}
 
@@ -75,12 +75,12 @@ def test_progress_of_another_folder(run, notebook, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["progress --lesson 9", "check 9"])
-def test_an_unknown_lesson_is_refused(run, learner, command):
+def test_unknown_lesson_is_refused(run, learner, command):
     result = run(*command.split())
     assert result.exit_code == 1 and "01_sample" in text(result)
 
 
-def test_import_adds_the_answers_of_the_site(run, learner, notebook, tmp_path):
+def test_import_adds_the_websites_answers(run, learner, notebook, tmp_path):
     file = tmp_path / "exported.json"
     entry = {"answer": "AC", "points": 3, "of": 3, "checked": "2026-11-01T10:00:00.000Z"}
     lessons = {"01_sample": {"which-letters": entry}}
@@ -126,7 +126,7 @@ def test_check_of_an_untouched_lesson_runs_nothing(run, learner, without_sandbox
     assert "without a sandbox" not in text(result)
 
 
-def test_check_ends_with_0_if_all_is_right_and_progress_agrees(
+def test_check_exits_with_0_if_all_is_correct_and_progress_agrees(
     run, learner, notebook, without_sandbox, tmp_path
 ):
     work.answer(notebook, "which-letters", "AC")
@@ -179,7 +179,7 @@ def test_wrong_code_earns_nothing_and_the_message_says_why(
     assert earned < 2 and words in message
 
 
-def test_the_sandbox_is_used_where_there_is_one(run, learner, notebook):
+def test_sandbox_is_used_if_available(run, learner, notebook):
     if reason := host.unavailable_reason():
         pytest.skip(reason)
     secret = learner.parent / "secret"
@@ -202,7 +202,7 @@ def test_check_names_what_is_missing(run, learner, notebook):
     assert "move it away" in text(run("progress", "--checks"))
 
 
-def test_a_mistake_in_the_lesson_is_named(run, learner, notebook):
+def test_error_in_the_lesson_source_names_its_line(run, learner, notebook):
     work.solve(notebook, work.RIGHT)
     source = learner.parent / "solutions" / "01_sample.md"
     source.write_text(source.read_text().replace(":points: 3", ":points: none"))
@@ -210,7 +210,7 @@ def test_a_mistake_in_the_lesson_is_named(run, learner, notebook):
     assert result.exit_code == 1 and "01_sample.md:" in text(result)
 
 
-def test_the_answer_key_agrees_with_the_build(learner):
+def test_answer_key_equals_the_key_of_the_build(learner):
     """``course check`` builds the key without a gradebook; it equals the key of a class."""
     from course_grading.autograde import answer_keys
 
@@ -234,7 +234,7 @@ def lab_arguments(run, monkeypatch, *arguments) -> list[str]:
     return [*commands[0], result.output]
 
 
-def test_lab_opens_the_first_lesson_of_somebody_new(run, learner, monkeypatch):
+def test_lab_opens_the_first_lesson_for_a_new_learner(run, learner, monkeypatch):
     *arguments, shown = lab_arguments(run, monkeypatch)
     assert "--LabApp.default_url=/lab/tree/notebooks/01_sample.ipynb" in arguments
     assert "jupyterlab" in arguments and "section" not in shown
@@ -249,14 +249,14 @@ def test_lab_opens_the_cell_where_the_learner_stopped(run, learner, notebook, mo
         assert "section “A section”" in shown
 
 
-def test_lab_starts_whatever_the_notebooks_hold(run, learner, notebook, monkeypatch):
+def test_lab_starts_despite_invalid_notebooks(run, learner, notebook, monkeypatch):
     notebook.write_text("{")
     (learner / record.NAME).write_text("{")
     *arguments, _ = lab_arguments(run, monkeypatch)
     assert "--LabApp.default_url=/lab/tree/notebooks/01_sample.ipynb" in arguments
 
 
-def test_addresses_hold_token_and_cell():
+def test_urls_contain_token_and_cell():
     from course_lib.commands.lab_server import LessonServer
 
     server = LessonServer(cell="how-many-answer", default_url="/lab/tree/a.ipynb", ip="localhost")

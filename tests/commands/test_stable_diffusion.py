@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     _, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
     theirs.save_pretrained(folder)
-    write_tokenizer(folder / "tokenizer")  # as published: newer transformers write other files
+    write_tokenizer(folder / "tokenizer")  # the published files; newer transformers write others
     return folder
 
 
@@ -31,7 +31,7 @@ def output_of(result):
 
 @pytest.fixture
 def generate(folder, tmp_path, monkeypatch):
-    """Run ``course sd generate`` and return its exit code and output."""
+    """A function that runs ``course sd generate`` and returns exit code and output."""
 
     def run(
         *arguments, prompt="a red fox", weights=folder, licence=("--accept-licence",), answer=None
@@ -79,7 +79,7 @@ def test_several_images_have_their_seeds_in_their_names(generate, tmp_path):
     assert difference < 1.5 / 255  # in a batch, rounding may differ
 
 
-def test_image_is_changed(generate, tmp_path):
+def test_image_to_image_rounds_the_size_to_a_valid_one(generate, tmp_path):
     source = torch.rand(3, 37, 50, generator=torch.Generator().manual_seed(0))
     to_pil_image(source).save(tmp_path / "source.png")
     code, _ = generate("--image", tmp_path / "source.png", "--strength", 0.5, "--sampler", "ddim")

@@ -1,5 +1,5 @@
-"""``course train`` and ``course evaluate``: what they write and print, stopping and resuming, and
-their errors.
+"""``course train`` and ``course evaluate``: their files, output and error messages; interrupting
+and resuming.
 """
 
 import importlib.util
@@ -29,8 +29,8 @@ WEIGHTS = "trained/classifier.safetensors"
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """Run the command in an empty folder, with four scenes per epoch and three test scenes per
-    split.
+    """A function that runs a command in an empty folder, with four scenes per epoch and three test
+    scenes per split.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tasks, "EXAMPLES_PER_EPOCH", 4)
@@ -48,7 +48,7 @@ def course(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Press Ctrl+C in the given step of the classifier's training."""
+    """A function that makes the classifier's training raise KeyboardInterrupt in a given step."""
     original_loss = classifier.loss
 
     def set_up(at):
@@ -66,7 +66,7 @@ def interrupt(monkeypatch):
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A checkout for --ship, with links to the bundled data of the real one."""
+    """A checkout for --ship, with links to the bundled data of the real checkout."""
     root, data = tmp_path / "clone", paths.data_path()
     for folder in ("data/checkpoints", "solutions"):
         (root / folder).mkdir(parents=True)
@@ -125,7 +125,7 @@ def test_interrupted_run_is_saved_and_resumed(course, tmp_path, interrupt):
     assert command in printed
     card = read_json(tmp_path / "trained" / "classifier.json")
     assert card["metrics"] == {} and "stopped after 1 of 3 epochs" in card["note"]
-    # Without --resume it refuses to start from the beginning.
+    # Without --resume, an unfinished run is not overwritten.
     refused = course("train", "classifier", "--epochs", 3, code=1)
     assert "classifier.resume" in output(refused)
     refused = course(
@@ -177,7 +177,7 @@ def test_interrupted_evaluation_does_not_lose_the_training(
 
 def test_nan_loss_ends_in_one_sentence(course, monkeypatch):
     monkeypatch.setattr(
-        classifier, "loss", lambda model, images, *truth: model(images).sum() * torch.nan
+        classifier, "loss", lambda model, images, *targets: model(images).sum() * torch.nan
     )
     failed = course(*TRAIN, "--epochs", 1, code=1)
     assert "course: The loss became nan: try a smaller learning_rate." in output(failed)
@@ -232,7 +232,7 @@ def test_start_trains_from_given_weights(course, tmp_path):
     second = checkpoints.read(tmp_path / "more" / "classifier.safetensors")
     card = read_json(tmp_path / "more" / "classifier.json")
     assert f"--start {WEIGHTS}" in card["command"]
-    # After three steps: near the given weights, and far from those of a different seed.
+    # After three steps the weights are near the initial ones; a different seed's would be far away.
     weights = "backbone.stages.0.0.weight"
     assert 0 < (first[weights] - second[weights]).abs().mean() < 0.1 * first[weights].abs().mean()
     refused = course("train", "detector", "--start", WEIGHTS, code=1)
@@ -322,7 +322,7 @@ def test_without_and_ship_add_to_the_shipped_card(course, clone):
         assert torch.equal(value, before[name]), "the shipped weights must not change"
 
 
-def test_metrics_are_those_of_the_stored_weights(tmp_path):
+def test_metrics_use_the_weights_rounded_to_half_precision(tmp_path):
     torch.manual_seed(0)
     model = classifier.Classifier()
     checkpoints.save("classifier", model.state_dict(), CARD, tmp_path)

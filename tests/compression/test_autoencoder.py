@@ -44,17 +44,17 @@ def test_batches_do_not_depend_on_the_number_of_workers():
     assert torch.equal(first_batch(0), first_batch(1))
 
 
-def test_loss_falls_far_below_that_of_a_constant_image(tiny):
+def test_loss_falls_far_below_the_loss_of_a_constant_image(tiny):
     torch.manual_seed(0)
     model = autoencoder.make_model()
     images = torch.stack([autoencoder.TrainingImages(32)[seed] for seed in range(8)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, fused=True)
     for _ in range(60):
-        value = autoencoder.loss(model, images)
+        loss = autoencoder.loss(model, images)
         optimizer.zero_grad()
-        value.backward()
+        loss.backward()
         optimizer.step()
-    assert value.item() < 0.3 * images.var().item()
+    assert loss.item() < 0.3 * images.var().item()
 
 
 def test_train_is_reproducible_and_uses_initial_weights(tiny):

@@ -1,4 +1,4 @@
-"""The shipped autoencoder: its card, its measured quality, its class."""
+"""The shipped autoencoder: its card, its measured quality and its class."""
 
 import math
 
@@ -25,8 +25,8 @@ def test_card_is_complete_and_lists_missed_thresholds():
     assert {split: names for split, names in missed.items() if names} == card.get("missed", {})
 
 
-# Measured with the shipped weights. The card holds means of 200 pictures; the PSNR of single
-# pictures has a standard deviation of 2.3 and 3.3 dB.
+# Measured with the shipped weights on 6 images per split. The card holds means over 200 images; the
+# standard deviation of the PSNR between images is 2.3 and 3.3 dB.
 FIRST_6 = {
     "captioned": {"psnr": 30.459, "ssim": 0.9031},
     "captioned-held-out-style": {"psnr": 28.530, "ssim": 0.8774},
@@ -34,9 +34,9 @@ FIRST_6 = {
 
 
 @pytest.mark.parametrize("split", FIRST_6)
-def test_evaluation_of_6_pictures_is_as_it_was_measured(split):
+def test_evaluation_of_6_images_equals_recorded_values(split):
     metrics = autoencoder.evaluate(autoencoder.load(), split, 6)
-    # pictures and weights are always the same; processors differ in rounding only
+    # images and weights are deterministic; processors differ only in rounding
     assert metrics["psnr"] == pytest.approx(FIRST_6[split]["psnr"], abs=0.01)
     assert metrics["ssim"] == pytest.approx(FIRST_6[split]["ssim"], abs=0.0005)
 

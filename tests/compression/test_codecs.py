@@ -96,12 +96,12 @@ def test_quantisation_error_is_at_most_half_a_step(bits):
     noise = torch.randn(4, 5, 6, generator=torch.Generator().manual_seed(0))
     scales = torch.tensor([1, 10, 0.1, 3])[:, None, None]
     latents = noise * scales + torch.arange(4.0).view(4, 1, 1)
-    numbers, ranges = codecs.quantise(latents, bits)
-    assert numbers.dtype == torch.uint8
-    assert numbers.amin((1, 2)).tolist() == [0] * 4
-    assert numbers.amax((1, 2)).tolist() == [2**bits - 1] * 4
+    codes, ranges = codecs.quantise(latents, bits)
+    assert codes.dtype == torch.uint8
+    assert codes.amin((1, 2)).tolist() == [0] * 4
+    assert codes.amax((1, 2)).tolist() == [2**bits - 1] * 4
     step = (ranges[:, 1] - ranges[:, 0])[:, None, None] / (2**bits - 1)
-    error = codecs.dequantise(numbers, ranges, bits) - latents
+    error = codecs.dequantise(codes, ranges, bits) - latents
     assert (error.abs() <= step * 0.501).all()
 
 
@@ -179,8 +179,8 @@ def test_block_pca_projects(block_pca, image):
     assert latents.shape == (8, 16, 16)
     projected = block_pca.decode(latents)
     assert projected.shape == image.shape
-    twice = block_pca.decode(block_pca.encode(projected))
-    assert psnr(twice, projected) > 35  # not exact: decode clamps to [0, 1]
+    projected_again = block_pca.decode(block_pca.encode(projected))
+    assert psnr(projected_again, projected) > 35  # not exact: decode clamps to [0, 1]
 
 
 def test_more_components_reduce_the_error(block_pca, image):

@@ -1,4 +1,4 @@
-"""JPEG by hand gives the same results as Pillow's JPEG library."""
+"""The course's JPEG implementation gives the same results as Pillow's."""
 
 import io
 
@@ -72,8 +72,8 @@ def test_quantisation_tables_match_pillow(image, quality):
 def test_decoded_image_matches_pillow(image, quality):
     decoded = jpeg.decompress(jpeg.compress(image, quality))
     expected = pillow(image, "JPEG", quality, subsampling=0).image
-    # A coefficient half-way between two integers may be rounded either way: then the block differs
-    # by a whole quantisation step.
+    # A coefficient half-way between two integers may be rounded either way; then it differs by a
+    # whole quantisation step.
     difference = np.abs(to_uint8(decoded).astype(int) - to_uint8(expected))
     assert difference.mean() < 0.4 and (difference > 1).mean() < 0.1
     assert abs(psnr(decoded, image) - psnr(expected, image)) < 0.1
@@ -108,7 +108,7 @@ def test_lower_quality_keeps_fewer_coefficients(image):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_coefficients_are_multiples_of_the_step(image):
+def test_quantisation_error_is_at_most_half_a_step(image):
     compressed = jpeg.compress(image, 20)
     exact = jpeg.dct(jpeg.to_blocks(jpeg.to_planes(image)[0]))
     table = compressed.tables[0]

@@ -1,4 +1,4 @@
-"""The parts of lesson 4's own autoencoder, and what the lesson says about the shipped one."""
+"""The parts of lesson 4's small autoencoder, and the lesson's claims about the shipped one."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_pca_is_a_convolution():
     torch.testing.assert_close(latent, linear.encode(image), atol=1e-4, rtol=1e-4)
 
 
-def test_vae_loss_is_zero_for_a_perfect_image_and_a_standard_gaussian():
+def test_vae_loss_is_zero_for_perfect_reconstruction_and_a_standard_gaussian():
     image, latent = torch.rand(1, 3, 4, 4), torch.zeros(1, 4, 2, 2)
     assert small.vae_loss(image, image, latent, latent, 1.0) == 0
     assert small.vae_loss(image, image, latent + 2, latent, 0.5) == pytest.approx(1.0)
@@ -29,22 +29,21 @@ def test_reparameterise_takes_the_root_of_the_variance():
     assert float(sample) == pytest.approx(3)
 
 
-def test_quantised_latents_are_those_of_the_codec():
+def test_quantise_latent_returns_codes_and_restored_values():
     latent = torch.randn(4, 3, 3)
-    numbers, values = small.quantise_latent(latent, 8)
-    assert numbers.max() == 255 and (values - latent).abs().max() < 0.03
+    codes, values = small.quantise_latent(latent, 8)
+    assert codes.max() == 255 and (values - latent).abs().max() < 0.03
 
 
 def test_zigzag_is_the_order_of_the_standard():
-    """T.81, figure A.6: the first entries, and the last."""
+    """The first and last entries are those of ITU-T T.81, figure A.6."""
     order = jpeg.zigzag(torch.arange(64).view(8, 8)).tolist()
     assert order[:10] == [0, 1, 8, 16, 9, 2, 3, 10, 17, 24]
     assert order[-3:] == [55, 62, 63] and sorted(order) == list(range(64))
 
 
-def test_run_lengths_can_be_undone():
-    numbers = [5, 0, 0, -3, 0, 1, 0, 0]
-    pairs = jpeg.run_lengths(numbers)
+def test_run_lengths_are_pairs_of_zeros_and_value():
+    pairs = jpeg.run_lengths([5, 0, 0, -3, 0, 1, 0, 0])
     assert pairs == [(0, 5), (2, -3), (1, 1), (0, 0)]
     assert jpeg.run_lengths([1, 2]) == [(0, 1), (0, 2)]
 
@@ -52,23 +51,25 @@ def test_run_lengths_can_be_undone():
 def test_encode_block_agrees_with_compress():
     image = photo("sunset", 64)
     blocks = jpeg.to_blocks(jpeg.to_planes(image)[0] + 128)
-    numbers, _ = jpeg.encode_block(blocks[1, 2], jpeg.quantisation_tables(40)[0], jpeg.dct_matrix())
-    assert torch.equal(numbers, jpeg.compress(image, 40).coefficients[0][1, 2].float())
+    levels, _ = jpeg.encode_block(blocks[1, 2], jpeg.quantisation_tables(40)[0], jpeg.dct_matrix())
+    assert torch.equal(levels, jpeg.compress(image, 40).coefficients[0][1, 2].float())
 
 
-def test_the_picture_of_waves_has_each_wave_in_its_place():
-    """Row 1, column 0 is light above and dark below; row 0, column 1 light at the left."""
-    sheet = wave_grid()
-    assert sheet.size == (8 * TILE, 8 * TILE)
-    upper, lower = (sheet.getpixel((10, TILE + y)) for y in (4, 29))
+def test_wave_grid_has_each_basis_function_at_its_position():
+    """Row 1, column 0 is light above and dark below; row 0, column 1 is light at the left."""
+    grid = wave_grid()
+    assert grid.size == (8 * TILE, 8 * TILE)
+    upper, lower = (grid.getpixel((10, TILE + y)) for y in (4, 29))
     assert upper > 150 > 90 > lower
-    left, right = (sheet.getpixel((TILE + x, 10)) for x in (4, 29))
+    left, right = (grid.getpixel((TILE + x, 10)) for x in (4, 29))
     assert left > 150 > 90 > right
 
 
 @pytest.mark.slow
-def test_the_race_of_section_8_has_two_winners():
-    """With 8 bits JPEG is closer on average, with 4 the autoencoder; WebP is above both."""
+def test_codec_comparison_of_section_8():
+    """At the size of 8-bit latents JPEG has a higher mean PSNR than the autoencoder, at 4 bits a
+    lower one; WebP is above both.
+    """
     model = autoencoder.load()
     originals = [photo(name, 512) for name in names("held-out")]
     latents = [codecs.encode(model, image) for image in originals]

@@ -1,4 +1,4 @@
-"""The edge kernels by name, and rotated Sobel kernels."""
+"""Edge kernels: lookup by name, and rotated Sobel kernels."""
 
 import pytest
 import torch

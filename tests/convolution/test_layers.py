@@ -1,4 +1,4 @@
-"""Three implementations of convolution against torch and SciPy, with random shapes."""
+"""The three implementations of convolution agree with torch and SciPy, for random shapes."""
 
 import functools
 import inspect
@@ -17,8 +17,8 @@ IMPLEMENTATIONS = [layers.conv2d_loops, layers.conv2d_im2col, layers.conv2d]
 
 
 @st.composite
-def problems(draw):
-    """Valid arguments of a convolution, in float64: x, weight, bias or None, stride, padding."""
+def convolution_arguments(draw):
+    """Valid arguments of a convolution: x, weight, bias or None (float64), stride and padding."""
 
     def integer(low, high):
         return draw(st.integers(low, high))
@@ -35,7 +35,7 @@ def problems(draw):
 
 
 @settings(deadline=None, max_examples=60)
-@given(problems())
+@given(convolution_arguments())
 def test_implementations_agree_with_torch(problem):
     x, weight, bias, stride, padding = problem
     expected = F.conv2d(x, weight, bias, stride=stride, padding=padding)
@@ -50,7 +50,7 @@ def test_implementations_agree_with_torch(problem):
 
 
 @settings(deadline=None, max_examples=30)
-@given(problems())
+@given(convolution_arguments())
 def test_output_size_matches_the_output(problem):
     x, weight, bias, stride, padding = problem
     sides = [
@@ -67,7 +67,7 @@ def test_im2col_processes_many_images_in_chunks(monkeypatch):
     )
 
 
-def test_memory_layout_does_not_matter():
+def test_memory_layout_does_not_change_the_output():
     x, weight = torch.randn(2, 3, 9, 8), torch.randn(4, 3, 3, 3)
     expected = F.conv2d(x, weight)
     for restrided in (
@@ -128,7 +128,9 @@ X, W = torch.ones(1, 2, 5, 5), torch.ones(3, 2, 3, 3)
 
 
 def error_message(function, *arguments) -> str:
-    """The message that a learner sees: without the tests' shape checker, which would be first."""
+    """The error message that a learner sees, without the tests' runtime shape checker, which would
+    raise first.
+    """
     with pytest.raises(ValueError) as error:
         inspect.unwrap(function)(*arguments)
     return str(error.value)
@@ -228,7 +230,7 @@ def test_smallest_valid_arguments_of_output_size():
     assert "kernel 0, stride 1" in error_message(layers.output_size, 3, 0)
 
 
-def test_true_convolution_passes_every_option_on():
+def test_true_convolution_forwards_all_arguments():
     x, weight, bias = torch.randn(1, 2, 7, 7), torch.randn(3, 2, 3, 3), torch.randn(3)
     torch.testing.assert_close(
         layers.true_convolution(x, weight, bias, 2, 1),
@@ -236,7 +238,7 @@ def test_true_convolution_passes_every_option_on():
     )
 
 
-def test_im2col_has_stride_1_and_no_padding_unless_they_are_given():
+def test_im2col_defaults_to_stride_1_without_padding():
     x = torch.randn(1, 2, 5, 6)
     assert torch.equal(layers.im2col(x, 3, 3), layers.im2col(x, 3, 3, 1, 0))
     assert torch.equal(layers.im2col(x, 3, 3), F.unfold(x, 3))

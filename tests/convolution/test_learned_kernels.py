@@ -45,7 +45,7 @@ def test_gradient_step_lowers_the_loss():
     assert learned_kernels.reconstruction_and_sparsity(model, patches) < loss
 
 
-def test_an_edge_answers_with_one_sign_and_a_line_with_both():
+def test_edge_responds_with_one_sign_and_line_with_both():
     edge = torch.tensor([-1.0, -1, -1, -1, 0, 1, 1, 1, 1]).expand(3, 9, 9)
     line = torch.tensor([0.0, 0, 0, -1, 2, -1, 0, 0, 0]).expand(3, 9, 9)
     kernels = torch.stack([edge, edge.transpose(1, 2), line])

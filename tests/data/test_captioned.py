@@ -45,8 +45,8 @@ def test_splits_share_no_combination():
     assert all(captioned.is_held_out(*pair) for pair in new)
     assert not any(captioned.is_held_out(*pair) for pair in trained)
     pairs = [(name, colour) for name in sprites.names() for colour in COLOURS]
-    held_out_share = sum(captioned.is_held_out(*pair) for pair in pairs) / len(pairs)
-    assert 0.07 < held_out_share < 0.13
+    held_out_fraction = sum(captioned.is_held_out(*pair) for pair in pairs) / len(pairs)
+    assert 0.07 < held_out_fraction < 0.13
 
 
 def test_split_uses_its_styles(monkeypatch):

@@ -1,4 +1,4 @@
-"""Labelled image data sets, their transformations, and Fashion-MNIST read from IDX files."""
+"""Labelled image data sets, shifts, and Fashion-MNIST read from IDX files."""
 
 import gzip
 import struct
@@ -29,10 +29,10 @@ def test_digits_are_centred_on_the_canvas(digits):
 
 
 def test_split_is_stratified_disjoint_and_deterministic(digits):
-    shares = torch.bincount(digits.test_labels) / torch.bincount(
+    fractions = torch.bincount(digits.test_labels) / torch.bincount(
         torch.cat([digits.train_labels, digits.test_labels])
     )
-    assert ((shares - 500 / 1797).abs() < 0.01).all()
+    assert ((fractions - 500 / 1797).abs() < 0.01).all()
     train_images = {image.numpy().tobytes() for image in digits.train_images}
     assert not any(image.numpy().tobytes() in train_images for image in digits.test_images)
     assert torch.equal(scanned_digits().test_images, digits.test_images)
@@ -68,7 +68,7 @@ def test_classifiers_have_ten_outputs_and_the_documented_sizes(digits):
 
 
 def _write_idx(path, array):
-    """Write MNIST's IDX format: magic number, big-endian sizes, bytes; also gzipped."""
+    """Write MNIST's IDX format (magic number, big-endian sizes, bytes), gzipped and plain."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
     path.write_bytes(gzip.compress(header + array.tobytes()))
     path.with_suffix("").write_bytes(header + array.tobytes())

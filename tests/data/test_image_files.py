@@ -1,4 +1,4 @@
-"""Image files as users have them: what a viewer shows is read, anything else is a ValueError."""
+"""Image files are read as an image viewer shows them; unreadable files raise ValueError."""
 
 import numpy as np
 import pytest
@@ -31,24 +31,24 @@ def save(pixels, path):
         ("float-1000000.tif", RAMP * 1e6),
     ],
 )
-def test_deep_grey_images_are_read_as_what_they_show(tmp_path, name, pixels):
+def test_high_bit_depth_grey_images_are_scaled_to_their_range(tmp_path, name, pixels):
     image = to_tensor(read_image(save(pixels, tmp_path / name)))
     expected = torch.from_numpy(RAMP).expand(3, -1, -1)
     assert (image - expected).abs().max() < 0.6 / 255
 
 
-def test_a_dark_image_of_16_bits_stays_dark(tmp_path):
+def test_dark_16_bit_image_stays_dark(tmp_path):
     path = save(np.full((SIDE, SIDE), 200, np.uint16), tmp_path / "dark.png")
     assert to_tensor(read_image(path)).max() < 2 / 255
 
 
-def test_a_value_below_black_is_black(tmp_path):
+def test_negative_values_become_black(tmp_path):
     image = to_tensor(read_image(save(RAMP - 0.5, tmp_path / "negative.tif")))
     assert image.min() == 0 and (image.max() - 0.5).abs() < 0.6 / 255
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparent_is_white(tmp_path, mode):
+def test_transparent_pixels_become_white(tmp_path, mode):
     glass = np.zeros((SIDE, SIDE, 4), np.uint8)
     glass[8:24, 8:24] = 200, 200, 200, 255
     path = tmp_path / "glass.png"
@@ -58,7 +58,7 @@ def test_transparent_is_white(tmp_path, mode):
     assert (image[:, 12, 12] * 255 - 200).abs().max() <= 2  # a palette may round
 
 
-def test_printing_colours_and_single_bits_are_read(tmp_path):
+def test_cmyk_and_1_bit_images_are_read(tmp_path):
     Image.fromarray(NOISE).convert("CMYK").save(tmp_path / "press.jpg")
     Image.new("1", (9, 5), 1).save(tmp_path / "bits.png")
     assert read_image(tmp_path / "press.jpg").mode == "RGB"
@@ -66,7 +66,7 @@ def test_printing_colours_and_single_bits_are_read(tmp_path):
 
 
 def damage(path, chunk):
-    """Overwrite the name of the n-th chunk of pixels in a PNG."""
+    """Write a PNG and overwrite the name of its n-th IDAT chunk."""
     save(NOISE, path)
     contents, position = bytearray(path.read_bytes()), -1
     for _ in range(chunk):
@@ -79,7 +79,7 @@ def write_huge(path):
     Image.new("1", (20_000, 10_000)).save(path)
 
 
-def write_without_a_value(path):
+def write_nan(path):
     save(np.full((SIDE, SIDE), np.nan, np.float32), path)
 
 
@@ -95,12 +95,12 @@ UNREADABLE = {
         "can't be read as an image",
     ),
     "huge.png": (write_huge, "huge.png has more than 178 million pixels: make it smaller"),
-    "empty.tif": (write_without_a_value, "has values that are not finite"),
+    "empty.tif": (write_nan, "has values that are not finite"),
 }
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_unreadable_files_end_in_a_sentence(tmp_path, name):
+def test_unreadable_files_raise_one_sentence(tmp_path, name):
     write, message = UNREADABLE[name]
     write(tmp_path / name)
     for read in (read_image, pretrained.load_photo):
@@ -108,16 +108,16 @@ def test_unreadable_files_end_in_a_sentence(tmp_path, name):
             read(tmp_path / name)
 
 
-def test_missing_files_folders_and_no_memory_end_in_a_sentence(tmp_path, monkeypatch):
+def test_missing_files_folders_and_lack_of_memory_raise_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="gone.png does not exist: give an image file"):
         read_image(tmp_path / "gone.png")
     with pytest.raises(ValueError, match="is a folder, not an image"):
         read_image(tmp_path)
     path = save(NOISE, tmp_path / "a.png")
 
-    def run_out(*arguments):
+    def run_out_of_memory(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(Image.Image, "convert", run_out)
+    monkeypatch.setattr(Image.Image, "convert", run_out_of_memory)
     with pytest.raises(ValueError, match="not enough memory to read a.png"):
         read_image(path)

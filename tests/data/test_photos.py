@@ -1,4 +1,4 @@
-"""Embedded photos: format, size and splits."""
+"""Bundled photos: format, size and splits."""
 
 import hashlib
 
@@ -15,10 +15,10 @@ LARGE = [*photos.names("train"), *photos.names("held-out")]
 @pytest.mark.parametrize("name", photos.names())
 @pytest.mark.parametrize("grey", [False, True])
 def test_photo_is_a_tensor_in_0_1(name, grey):
-    picture = photos.photo(name, grey=grey)
-    assert picture.dtype == torch.float32 and picture.shape[0] == (1 if grey else 3)
-    assert min(picture.shape[1:]) >= 256
-    assert picture.min() >= 0 and picture.max() <= 1 and picture.std() > 0.05
+    image = photos.photo(name, grey=grey)
+    assert image.dtype == torch.float32 and image.shape[0] == (1 if grey else 3)
+    assert min(image.shape[1:]) >= 256
+    assert image.min() >= 0 and image.max() <= 1 and image.std() > 0.05
 
 
 def test_size_crops_the_central_square():
@@ -40,7 +40,7 @@ def test_unknown_photo_or_invalid_size_raises():
         photos.photo("camera", 0)
 
 
-def test_large_photos_are_many_and_large():
+def test_at_least_14_photos_have_512_pixels_a_side():
     assert len(LARGE) >= 14
     for name in LARGE:
         assert min(photos.picture(name).size) >= 512, name
@@ -48,9 +48,9 @@ def test_large_photos_are_many_and_large():
 
 def test_tensor_and_pillow_image_agree():
     name = LARGE[0]
-    pixels, picture = photos.photo(name), photos.picture(name)
-    assert pixels.shape == (3, picture.height, picture.width)
-    assert tuple((pixels[:, 7, 5] * 255).round().int()) == picture.getpixel((5, 7))
+    tensor, pillow_image = photos.photo(name), photos.picture(name)
+    assert tensor.shape == (3, pillow_image.height, pillow_image.width)
+    assert tuple((tensor[:, 7, 5] * 255).round().int()) == pillow_image.getpixel((5, 7))
 
 
 def test_held_out_photos_have_the_smallest_hashes():
@@ -74,7 +74,7 @@ def test_unknown_split_raises():
         photos.picture("motorcycle")
 
 
-def test_embedded_data_is_small():
+def test_bundled_data_is_small():
     files = [
         path
         for pack in ("photos", "sprites")

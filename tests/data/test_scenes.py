@@ -1,4 +1,4 @@
-"""Scenes: images, labels, boxes, masks, captions and placements agree with each other."""
+"""Scenes: image, labels, boxes, masks, caption and placements are consistent."""
 
 import hashlib
 import inspect
@@ -23,7 +23,7 @@ def white(size: int = 96) -> np.ndarray:
 
 
 def box_of(mask: torch.Tensor) -> list[float]:
-    """The smallest box around a mask, from the coordinates of its pixels."""
+    """The bounding box of a mask, from the coordinates of its pixels."""
     y, x = mask.nonzero(as_tuple=True)
     return [x.min().item(), y.min().item(), x.max().item() + 1, y.max().item() + 1]
 
@@ -183,7 +183,7 @@ def test_front_objects_occlude_objects_behind():
     assert torch.equal(both.masks[1], car_alone.masks[0]), "nothing hides the front object"
     assert torch.equal(both.masks[0], house_alone.masks[0] & ~shared)
     assert both.caption == "a house and a car"
-    # Transparency of the front object: what shines through on white but not on black.
+    # Transparency of the front object: the difference between drawing it on white and on black.
     transparency = car_alone.image - compose(0 * white(), [front], NO_SHADOW).image
     torch.testing.assert_close(
         both.image,
@@ -215,7 +215,7 @@ def test_objects_are_clipped_at_the_image_border():
     assert torch.equal(scene.boxes[0], torch.tensor(box_of(scene.masks[0])))
 
 
-def overlap(first: torch.Tensor, second: torch.Tensor) -> float:
+def mask_iou(first: torch.Tensor, second: torch.Tensor) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
@@ -235,10 +235,10 @@ def test_flip_and_rotation_transform_mask_and_colours_together(name):
         ({"angle": 90.0, "flip": True}, lambda image: rotate(image.flip(-1), 1)),
     ):
         scene = compose_one(**options)
-        assert overlap(scene.masks[0], transform(upright.masks[0])) > 0.98
+        assert mask_iou(scene.masks[0], transform(upright.masks[0])) > 0.98
         torch.testing.assert_close(scene.image, transform(upright.image), atol=0.02, rtol=0)
     rotated = compose_one(angle=90.0)
-    assert overlap(rotated.masks[0], upright.masks[0]) < 0.8, "the object did rotate"
+    assert mask_iou(rotated.masks[0], upright.masks[0]) < 0.8, "the object did rotate"
 
 
 @settings(deadline=None, max_examples=40)
@@ -252,15 +252,15 @@ def test_flip_and_rotation_transform_mask_and_colours_together(name):
     flip=st.booleans(),
     brightness=st.floats(0.2, 3),
 )
-def test_boxes_of_any_placement_fit_its_mask_and_position(**options):
+def test_box_of_any_placement_fits_its_mask_and_position(**options):
     placement = Placement(**options)
     scene = compose(white(64), [placement], Light(shadow=0.5, falloff=0.5))
     assert scene.image.min() >= 0 and scene.image.max() <= 1 and scene.image.isfinite().all()
     assert scene.boxes.tolist() == [box_of(mask) for mask in scene.masks]
-    reach = placement.size * math.sqrt(2) * 64 / 2 + 2  # half the diagonal of the tile
+    max_offset = placement.size * math.sqrt(2) * 64 / 2 + 2  # half the diagonal of the sprite
     for x0, y0, x1, y1 in scene.boxes.tolist():
-        assert x0 >= placement.x * 64 - reach and x1 <= placement.x * 64 + reach
-        assert y0 >= placement.y * 64 - reach and y1 <= placement.y * 64 + reach
+        assert x0 >= placement.x * 64 - max_offset and x1 <= placement.x * 64 + max_offset
+        assert y0 >= placement.y * 64 - max_offset and y1 <= placement.y * 64 + max_offset
 
 
 def test_light_and_shadow_follow_the_lamp_direction():
@@ -295,7 +295,7 @@ def test_invalid_arguments_raise():
         scenes.scene(0, styles=["oil"])
 
 
-def test_dataset_passes_on_all_options_of_scene():
+def test_dataset_forwards_all_options_to_scene():
     options = {"size": 32, "objects": (1, 1), "split": "new-backgrounds", "styles": ["noto"]}
     assert set(options) | {"seed"} == set(inspect.signature(scenes.scene).parameters)
     for subset in (options, {"size": 32, "objects": (1, 1), "styles": ["noto"]}):
@@ -309,7 +309,7 @@ def test_dataset_passes_on_all_options_of_scene():
 
 
 def test_scene_0_is_as_lesson_3_describes_it():
-    """The text mentions two houses, the second and third object, with overlapping boxes."""
+    """The second and third object are houses with overlapping boxes, as the lesson's text says."""
     scene = scenes.scene(0, split="new-backgrounds")
     assert [sprites.CLASSES[label] for label in scene.labels[1:3]] == ["house", "house"]
     assert 0 < iou(scene.boxes[1], scene.boxes[2]) < 1

@@ -1,4 +1,4 @@
-"""Sprites: complete in all styles, and one style held out by its hash."""
+"""Sprites: every object exists in all styles, and one style is held out by its hash."""
 
 import hashlib
 from itertools import combinations
@@ -25,7 +25,7 @@ def test_held_out_style_has_the_smallest_hash():
     ]
 
 
-def test_groups_have_equally_many_classes_and_further_objects():
+def test_groups_have_equally_many_classes_and_additional_objects():
     groups = {sprites.group(name) for name in sprites.names()}
     assert sorted(name for group in groups for name in sprites.names(group)) == sorted(
         sprites.names()

@@ -1,4 +1,4 @@
-"""Attention maps: the weights of the running model, recorded without changing its result."""
+"""Attention maps: the model's attention weights, recorded without changing its output."""
 
 import math
 
@@ -33,7 +33,7 @@ def cross_attention_layers(model):
     return [module for name, module in model.unet.named_modules() if name.endswith("attn2")]
 
 
-def test_recording_changes_neither_picture_nor_model(model, record):
+def test_recording_changes_neither_image_nor_model(model, record):
     (image,) = model.generate(PROMPT, **OPTIONS, guidance=4.0)
     torch.testing.assert_close(record.image, image, atol=1e-4, rtol=0)
     layers = cross_attention_layers(model)
@@ -52,7 +52,7 @@ def test_timesteps_and_tokens_are_recorded(record):
 
 
 def test_maps_belong_to_the_conditional_half_of_the_batch(model):
-    # At guidance 1 the batch has only the conditional half; just above 1 it has both.
+    # At guidance scale 1 the batch has only the conditional half; just above 1 it has both halves.
     conditional = record_attention(model, PROMPT, **OPTIONS, guidance=1.0)
     guided = record_attention(model, PROMPT, **OPTIONS, guidance=1.0 + 1e-6)
     torch.testing.assert_close(conditional.maps, guided.maps, atol=1e-4, rtol=0)

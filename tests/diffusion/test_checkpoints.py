@@ -1,4 +1,4 @@
-"""The shipped text-to-image model and its judge: cards, file sizes, measured quality."""
+"""The shipped text-to-image model and its judge: cards, file sizes and measured quality."""
 
 import pytest
 import torch
@@ -44,13 +44,13 @@ def test_files_for_generating_are_small():
     assert max(sizes) <= 15 * MIB and sum(sizes) <= 20 * MIB
 
 
-def test_preview_image_has_96_pictures():
+def test_preview_image_is_a_grid_of_96_images():
     with Image.open(paths.data_path("checkpoints", "tiny-sd.webp")) as sheet:
         assert sheet.size == (12 * captioned.SIZE, 8 * (captioned.SIZE + 14))
 
 
 @pytest.mark.parametrize("split", judge.TEST_SPLITS)
-def test_judge_on_60_pictures_is_close_to_its_card(split):
+def test_judge_on_60_images_is_close_to_its_card(split):
     metrics = judge.evaluate(judge.load(), split, 60)
     expected = checkpoints.read_card("judge")["metrics"][split]
     assert metrics == pytest.approx(expected, abs=0.1)
@@ -64,16 +64,18 @@ def test_judge_matches_its_card(split):
     assert metrics == pytest.approx(expected, abs=0.004)
 
 
-def test_most_pictures_of_the_small_denoiser_are_apples():
-    """What lesson 6 shows: its sampler and the shipped denoiser draw recognisable pictures."""
+def test_half_of_the_small_denoisers_images_are_recognised():
+    """The shipped denoiser and lesson 6's sampler generate images whose object the judge
+    recognises.
+    """
     noise = gaussian((12, 4, 16, 16), torch.Generator().manual_seed(7))
     latents = small_denoiser.sample(denoiser_training.load(), noise, steps=20)
     verdicts = judge.load().classify(small_denoiser.decode(autoencoder.load(), latents))
     recognised = sum(verdict.name in small_denoiser.OBJECTS for verdict in verdicts)
-    assert recognised >= 6  # by chance: one in 24 of them
+    assert recognised >= 6  # the judge has 24 classes: chance is far below
 
 
-def test_accuracy_of_12_generated_pictures_is_close_to_the_card():
+def test_accuracy_of_12_generated_images_is_close_to_the_card():
     pairs = text_to_image.prompt_pairs("seen", 12)
     images = evaluation.generate(text_to_image.load(), pairs)
     accuracy = judge.accuracy(judge.load().classify(images), pairs)["both"]

@@ -1,10 +1,10 @@
-"""The nearest drawing of a picture, whatever its pose."""
+"""The nearest training drawing of an image, searched over poses."""
 
 from course_lib.data.captioned import OBJECTS, captioned_picture
 from course_lib.diffusion.drawings import nearest_drawing
 
 
-def test_a_trained_drawing_is_nearer_than_a_new_one():
+def test_training_style_is_nearer_than_held_out_style():
     distances = {}
     for split in ("seen", "held-out-style"):
         pictures = [captioned_picture(seed, split=split, objects=OBJECTS) for seed in range(4)]
@@ -18,7 +18,7 @@ def test_a_trained_drawing_is_nearer_than_a_new_one():
     assert distances["held-out-style"][1] > distances["seen"][1]
 
 
-def test_a_mirrored_picture_is_found_too():
+def test_mirrored_image_has_the_same_nearest_drawing():
     picture = captioned_picture(3, objects=OBJECTS)
     plain = nearest_drawing(picture.image, picture.name)
     mirrored = nearest_drawing(picture.image.flip(-1), picture.name)

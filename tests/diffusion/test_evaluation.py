@@ -1,11 +1,13 @@
-"""The evaluation of generated pictures."""
+"""The evaluation of generated images."""
 
 from course_lib.diffusion import evaluation, text_to_image
 from course_lib.diffusion import judge as judging
 
 
-def test_metrics_of_real_pictures(monkeypatch):
-    """Real pictures in place of generated ones, and a judge that always gives the same verdict."""
+def test_metrics_of_real_images(monkeypatch):
+    """The metrics are correct for real images in place of generated ones, with a judge that always
+    returns the same verdict.
+    """
     pairs = text_to_image.prompt_pairs("seen", 24)
     real = evaluation._real_images("seen", 24, 500)
     monkeypatch.setattr(evaluation, "generate", lambda model, pairs: real)

@@ -1,4 +1,4 @@
-"""The judge: training, augmentation, accuracy."""
+"""The judge: training, augmentation and accuracy."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from course_lib.data.captioned import captioned_picture
 from course_lib.diffusion import judge as judging
 
 
-def test_training_is_reproducible_and_evaluation_gives_shares(monkeypatch):
+def test_training_is_reproducible_and_evaluation_returns_accuracies(monkeypatch):
     monkeypatch.setattr(judging, "EXAMPLES_PER_EPOCH", 8)
     monkeypatch.setattr(judging, "BATCH", 4)
     first, _ = judging.train(epochs=1, seed=1)
@@ -15,7 +15,7 @@ def test_training_is_reproducible_and_evaluation_gives_shares(monkeypatch):
     assert all(map(torch.equal, first.parameters(), second.parameters()))
     metrics = judging.evaluate(first, "held-out-style", 10)
     assert set(metrics) == {"object", "colour", "both"}
-    assert all(0 <= share <= 1 for share in metrics.values())
+    assert all(0 <= accuracy <= 1 for accuracy in metrics.values())
     with pytest.raises(ValueError, match="no split 'x'"):
         judging.evaluate(first, "x", 10)
 
@@ -32,8 +32,8 @@ def test_augmentation_keeps_the_background_colour():
 def test_accuracy_counts_objects_colours_and_both():
     verdicts = [judging.Verdict("fox", "red"), judging.Verdict("owl", "blue")]
     expected = [("fox", "blue"), ("owl", "blue")]
-    shares = judging.accuracy(verdicts, expected)
-    assert shares == {"object": 1.0, "colour": 0.5, "both": 0.5}
+    accuracies = judging.accuracy(verdicts, expected)
+    assert accuracies == {"object": 1.0, "colour": 0.5, "both": 0.5}
 
 
 def test_classify_works_in_batches(monkeypatch):

@@ -1,4 +1,4 @@
-"""The latents of the training pictures, and their cache file."""
+"""The latents of the training images, and their cache file."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from course_lib.data.captioned import OBJECTS, captioned_picture
 from course_lib.diffusion.latent_cache import encode_dataset
 
 
-def test_latents_and_captions_belong_to_the_pictures(tmp_path, monkeypatch):
+def test_latents_and_captions_belong_to_the_images(tmp_path, monkeypatch):
     cache_file = tmp_path / "latents.safetensors"
     latents, captions = encode_dataset(6, OBJECTS, cache_file=cache_file)
     picture = captioned_picture(5, objects=OBJECTS)

@@ -1,4 +1,4 @@
-"""The official weights in lesson 7: what it reports when they are missing, broken or complete."""
+"""The official weights in lesson 7: the report when they are missing, incomplete or complete."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The check of prompts: the form, the words, the nearest caption, and the judge's verdict."""
+"""Prompt checks: the sentence form, the words, the nearest caption and the judge's verdict."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def tokenizer():
     return text_to_image.tokenizer()
 
 
-def test_every_caption_is_trained_and_warns_of_nothing(tokenizer):
+def test_every_caption_is_known_and_gives_no_warning(tokenizer):
     for name in OBJECTS:
         for colour in COLOURS:
             caption = make_caption(name, colour)
@@ -24,13 +24,13 @@ def test_every_caption_is_trained_and_warns_of_nothing(tokenizer):
 
 
 @pytest.mark.parametrize("sentence, nearest", SENTENCES.items())
-def test_other_sentences_are_named_with_the_nearest(tokenizer, sentence, nearest):
+def test_other_sentences_are_reported_with_the_nearest_caption(tokenizer, sentence, nearest):
     check = check_prompt(sentence, tokenizer)
     assert not check.is_trained and check.nearest == nearest
     assert f"Nearest: “{nearest}”." in warnings_about(sentence, tokenizer)[0]
 
 
-def test_unknown_words_are_named_once_in_lower_case(tokenizer):
+def test_unknown_words_are_listed_once_in_lower_case(tokenizer):
     check = check_prompt("A Dragon, on a dragon's blue background!", tokenizer)
     assert check.unknown == ("dragon",)
     first, objects = warnings_about("a grey dragon on a blue background", tokenizer)
@@ -42,7 +42,7 @@ def test_unknown_words_are_named_once_in_lower_case(tokenizer):
     assert "sentences of another form" in other_order
 
 
-def test_what_is_missing_or_excluded_gets_advice(tokenizer):
+def test_missing_background_and_negation_give_advice(tokenizer):
     assert "background colours that it knows: red" in warnings_about("a fox", tokenizer)[-1]
     warnings = warnings_about("no fox on a blue background", tokenizer)
     assert "What the picture must not show belongs in --negative." in warnings
@@ -71,5 +71,5 @@ def test_what_is_missing_or_excluded_gets_advice(tokenizer):
         ("a dragon", ("house", "red"), "the judge sees a house on a red background."),
     ],
 )
-def test_the_verdict_is_shown_where_it_differs(tokenizer, prompt, verdict, expected):
+def test_verdict_is_shown_if_it_differs(tokenizer, prompt, verdict, expected):
     assert describe_difference(check_prompt(prompt, tokenizer), Verdict(*verdict)) == expected

@@ -1,4 +1,4 @@
-"""The comparison of samplers: accuracy, nearest distance, discretisation error."""
+"""The comparison of samplers: accuracy, nearest distance and discretisation error."""
 
 import pytest
 import torch

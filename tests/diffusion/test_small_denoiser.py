@@ -1,4 +1,4 @@
-"""Lesson 6's denoiser: initial prediction, training, pixels, sampling, latents."""
+"""Lesson 6's denoiser: initial prediction, training, pixel space, sampling and latents."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def test_denoiser_works_on_pixels():
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "euler", "dpm++"])
-def test_sampling_with_a_perfect_denoiser_gives_its_image(sampler):
+def test_sampling_with_the_optimal_denoiser_of_one_image_returns_it(sampler):
     target = torch.randn(1, 4, 2, 2, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(3, 4, 2, 2, generator=torch.Generator().manual_seed(2))
     denoiser = OptimalDenoiser(target, SCHEDULE)

@@ -1,4 +1,4 @@
-"""The text-to-image model: tokens, prompts, training, pipeline, recipe."""
+"""The text-to-image model: tokens, prompts, training, pipeline and recipe."""
 
 import pytest
 import torch
@@ -76,10 +76,10 @@ def test_prompt_dropout(monkeypatch):
     torch.manual_seed(0)
     with torch.no_grad():
         text_to_image.loss(model, torch.zeros(2000, 4, 2, 2), ids)
-    encoded = calls[0]
-    dropped = (encoded == text_to_image.tokenizer().encode("")[0]).all(1)
+    used_ids = calls[0]
+    dropped = (used_ids == text_to_image.tokenizer().encode("")[0]).all(1)
     assert 0.07 < dropped.float().mean() < 0.13
-    assert torch.equal(encoded[~dropped], ids[~dropped])
+    assert torch.equal(used_ids[~dropped], ids[~dropped])
 
 
 def test_loss_falls(small):
@@ -109,7 +109,7 @@ def test_training_is_reproducible(small):
     assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
-def test_untrained_model_predicts_0_and_generates_pictures(small):
+def test_untrained_model_predicts_0_and_generates_images(small):
     model = text_to_image.make_model()
     assert not model.unet(torch.randn(2, 4, 16, 16), 500, torch.randn(2, 16, 16)).any()
     pairs = text_to_image.prompt_pairs("seen", 2)
@@ -118,7 +118,7 @@ def test_untrained_model_predicts_0_and_generates_pictures(small):
 
 
 @pytest.mark.parametrize("name", ["judge", "tiny-sd"])
-def test_recipes_make_describe_and_evaluate(name):
+def test_recipe_is_complete(name):
     recipe = recipes.recipe(name)
     model = recipe.make_model()
     assert name in recipes.names() and isinstance(model, nn.Module)

@@ -1,4 +1,4 @@
-"""The recorded trajectory matches the run that it records."""
+"""The recorded trajectory matches the sampling run."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def model():
     return small_pipeline()
 
 
-def test_trajectory_starts_with_the_noise_and_ends_with_the_generated_picture(model):
+def test_trajectory_starts_with_the_noise_and_ends_with_the_generated_image(model):
     frames = trajectory.record_trajectory(model, PROMPT, steps=3, seed=4)
     assert [frame.t for frame in frames] == [*model.schedule.timesteps(3), 0]
     noise = gaussian((1, 4, 8, 8), [torch.Generator().manual_seed(4)])[0]

@@ -1,6 +1,5 @@
-"""Lesson 4: right solutions pass, wrong ones are named by the visible check and earn no full marks.
-
-A wrong solution is the reference with some text replaced, or a whole function.
+"""Lesson 4: references pass, and the visible check's message identifies the mistake in each wrong
+solution, which is the reference with some text replaced.
 """
 
 import math
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from course_lib.checks import call
 from course_lib.compression import jpeg
-from tests.support.attempts import attempt, changed, exercise
+from tests.support.attempts import attempt, exercise, mutate
 
 LESSON = "04_reducing_data"
 NAMES = {"torch": torch, "nn": nn, "F": F, "math": math, "call": call, "W": jpeg.dct_matrix()}
@@ -206,22 +205,22 @@ CASES = [(name, index) for name, wrong in WRONG.items() for index in range(len(w
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_reference_passes(name):
+def test_reference_passes(name):
     solution = exercise(LESSON, name).solution
     assert attempt(LESSON, name, solution, NAMES) == ("", 1.0)
 
 
 @pytest.mark.parametrize(("name", "index"), CASES)
-def test_a_wrong_solution_is_named(name, index):
-    """The message names the mistake where the row has a part of it, and is never a raw crash.
+def test_wrong_solution_gets_a_specific_message(name, index):
+    """The visible check fails with a message that contains the second entry of the row.
 
     An exercise whose visible check fails earns nothing.
     """
-    changes, part = WRONG[name][index]
-    source = changed(exercise(LESSON, name).solution, *changes)
+    changes, expected = WRONG[name][index]
+    source = mutate(exercise(LESSON, name).solution, *changes)
     message, _ = attempt(LESSON, name, source, NAMES)
     assert message, "the visible check lets it pass"
-    assert part in message
+    assert expected in message
 
 
 def test_there_are_sixty_wrong_solutions():

@@ -1,4 +1,4 @@
-"""What the text of lesson 4 claims about its measurements holds in a new run."""
+"""The claims of lesson 4's text about its measurements hold in a new run."""
 
 import nbformat
 import pytest
@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 from tests.support.lessons import course_lesson
 
 LESSON = "04_reducing_data"
-# The lesson's own names, after its last cell.
+# Evaluated with the lesson's own names, after its last cell.
 CLAIMS = [
     # the variances of the patterns left out are the error
     "abs(dropped / block_error - 1) < 0.01",
@@ -36,7 +36,7 @@ CLAIMS = [
     "[x.bytes <= race[4][pick][0].bytes for x in results.values()] == [True] * 3",
     "abs(designed.bytes / learned.bytes - 1) < 0.1",
     "metrics.psnr(learned.image, sunset) > metrics.psnr(designed.image, sunset)",
-    # the last two channels go with brightness; but the third, raised alone, changes the colour
+    # the last two channels correlate with brightness; but raising only the third changes the colour
     "channels[2:, 0].abs().min() > 0.85 and channels[2:, 1:3].abs().max() < 0.35",
     "magenta > 0.1",
     "explained[0] > 0.95 and explained[3] < 0.2",
@@ -82,7 +82,7 @@ def test_claims_hold(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_MODE", "quick")
     notebook = cells.build_notebook(course_lesson(LESSON))
     checks = "\n".join(f"print({claim!r}, bool({claim}))" for claim in CLAIMS)
-    notebook.cells += [nbformat.v4.new_code_cell(code) for code in (NAMES, checks)]
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in (SETUP, checks)]
     NotebookClient(
         notebook, timeout=1200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()

@@ -1,6 +1,5 @@
-"""Lesson 5: right solutions pass, and the visible check names the mistake of wrong ones.
-
-A wrong solution is the reference with some text replaced.
+"""Lesson 5: references pass, and the visible check's message identifies the mistake in each wrong
+solution, which is the reference with some text replaced.
 """
 
 import pytest
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from course_lib.checks import call
 from course_lib.unet import UNet, functional
-from tests.support.attempts import attempt, changed, exercise
+from tests.support.attempts import attempt, exercise, mutate
 
 LESSON = "05_unet"
 NAMES = {"torch": torch, "nn": nn, "F": F, "call": call, "UNet": UNet, "functional": functional}
@@ -233,32 +232,33 @@ CASES = [(name, index) for name, wrong in WRONG.items() for index in range(len(w
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_reference_passes(name):
+def test_reference_passes(name):
     assert attempt(LESSON, name, exercise(LESSON, name).solution, NAMES) == ("", 1.0)
 
 
 @pytest.mark.parametrize(("name", "index"), CASES)
-def test_a_wrong_solution_is_named(name, index):
-    """The message names the mistake where the row has a part of it, and is never a raw crash.
+def test_wrong_solution_gets_a_specific_message(name, index):
+    """The visible check fails with a message that contains the second entry of the row; None means
+    that only the hidden cases find the mistake.
 
-    An exercise whose visible check fails earns nothing. ``None``: the hidden cases find it.
+    An exercise whose visible check fails earns nothing.
     """
-    changes, part = WRONG[name][index]
-    source = changed(exercise(LESSON, name).solution, *changes)
-    message, share = attempt(LESSON, name, source, NAMES)
-    if part is None:
-        assert share < 1
+    changes, expected = WRONG[name][index]
+    source = mutate(exercise(LESSON, name).solution, *changes)
+    message, score = attempt(LESSON, name, source, NAMES)
+    if expected is None:
+        assert score < 1
     else:
         assert message, "the visible check lets it pass"
-        assert part in message
+        assert expected in message
 
 
 def test_there_are_sixty_wrong_solutions():
     assert len(CASES) >= 60
 
 
-def test_a_bottleneck_of_one_pixel_is_not_pooled():
-    """A padded network of depth 3 takes images of 8 x 8: its bottleneck has one position."""
+def test_bottleneck_of_one_pixel_is_not_pooled():
+    """A padded network of depth 3 accepts 8 x 8 images, whose bottleneck has one position."""
     network = UNet(3, 2, width=2, depth=3, normalisation="none").eval()
     images = torch.rand(1, 3, 8, 8)
     weights = functional.step_tensors(network)

@@ -1,6 +1,5 @@
-"""Lesson 7: right solutions pass, wrong ones are named by the visible check and earn no full marks.
-
-A wrong solution is the reference with some text replaced.
+"""Lesson 7: references pass, and each wrong solution (the reference with some text replaced) fails
+the visible check with a specific message and loses points.
 """
 
 import functools
@@ -11,7 +10,7 @@ import torch
 
 from course_lib.checks import call
 from course_lib.diffusion import text_to_image as tiny_sd
-from tests.support.attempts import attempt, changed, exercise
+from tests.support.attempts import attempt, exercise, mutate
 
 LESSON = "07_stable_diffusion"
 
@@ -164,49 +163,49 @@ WRONG = {
 }
 
 
-def remembering(function: Callable) -> Callable:
-    """The function, computed once for the same arguments: most solutions share most steps."""
+def memoised(function: Callable) -> Callable:
+    """The function with a cache of its results: most wrong solutions share most sampling steps."""
     results: dict[tuple, torch.Tensor] = {}
 
-    def exactly(argument: object) -> object:
+    def to_key(argument: object) -> object:
         if not isinstance(argument, torch.Tensor):
             return argument
-        numbers = argument.detach().numpy().tobytes()
-        return argument.shape, argument.stride(), argument.dtype, numbers
+        contents = argument.detach().numpy().tobytes()
+        return argument.shape, argument.stride(), argument.dtype, contents
 
     @functools.wraps(function)
-    def remembered(*arguments: object) -> torch.Tensor:
-        key = (torch.is_grad_enabled(), *map(exactly, arguments))
+    def cached(*arguments: object) -> torch.Tensor:
+        key = (torch.is_grad_enabled(), *map(to_key, arguments))
         if key not in results:
             results[key] = function(*arguments)
         return results[key].clone()
 
-    return remembered
+    return cached
 
 
 @functools.cache
 def names() -> dict:
     sd = tiny_sd.load()
-    sd.unet.forward = remembering(sd.unet.forward)
-    sd.vae.decode = remembering(sd.vae.decode)
+    sd.unet.forward = memoised(sd.unet.forward)
+    sd.vae.decode = memoised(sd.vae.decode)
     return {"torch": torch, "call": call, "sd": sd}
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_the_reference_passes(name):
+def test_reference_passes(name):
     assert attempt(LESSON, name, exercise(LESSON, name).solution, names()) == ("", 1.0)
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(name, n) for name, tries in WRONG.items() for n in range(len(tries))]
+    ("name", "index"), [(name, n) for name, wrong in WRONG.items() for n in range(len(wrong))]
 )
-def test_wrong_solution_is_named_and_earns_less(name, number):
-    changes, part = WRONG[name][number]
+def test_wrong_solution_gets_a_specific_message_and_loses_points(name, index):
+    changes, expected = WRONG[name][index]
     solution = exercise(LESSON, name).solution
-    message, share = attempt(LESSON, name, changed(solution, *changes), names())
-    assert message and part in message, message
-    # The values of these two are right: only the visible check sees more.
-    assert share < 1 or part in ("float32", "no_grad")
+    message, score = attempt(LESSON, name, mutate(solution, *changes), names())
+    assert message and expected in message, message
+    # These two return correct values; only the visible check also tests dtype and gradient mode.
+    assert score < 1 or expected in ("float32", "no_grad")
 
 
 def test_sixty_wrong_solutions_are_tried():

@@ -1,4 +1,4 @@
-"""What the text of lessons 1 to 3 and 5 claims about their measurements holds in a new run."""
+"""The claims of the text of lessons 1 to 3 and 5 about their measurements hold in a new run."""
 
 import nbformat
 import pytest
@@ -7,35 +7,35 @@ from nbclient import NotebookClient
 
 from tests.support.lessons import course_lesson
 
-# The lesson's own names, after its last cell.
+# Evaluated with the lesson's own names, after its last cell.
 CLAIMS = {
     "01_why_not_fully_connected": [
         # on moved digits the convolution is better, and overfits less
         "mean_test('moved', 'convolution') - mean_test('moved', 'fully connected') > 0.02",
         "gap('moved', 'convolution') < gap('moved', 'fully connected')",
-        # the shuffle is a disaster for the convolution, and next to nothing for the other network
+        # shuffling the pixels hurts the convolution far more than the fully connected network
         "mean_test('moved', 'convolution') - mean_test('moved and shuffled', 'convolution') > 0.1",
         "abs(mean_test('moved', 'fully connected') - mean_test('moved and shuffled', "
         "'fully connected')) < 0.06",
         "mean_test('moved and shuffled', 'convolution') + 0.05 "
         "< mean_test('moved and shuffled', 'fully connected')",
-        # which fits even its training images worse
+        # on shuffled images the convolution fits even the training images worse
         "max(fit for fit, _ in results['moved and shuffled']['convolution']) "
         "< min(fit for fit, _ in results['moved and shuffled']['fully connected'])",
-        # both do well on centred digits, neither is clearly better
+        # both do well on centred digits; neither is clearly better
         "all(mean_test('centred', kind) > 0.85 for kind in NETWORKS)",
         "abs(mean_test('centred', 'convolution') - mean_test('centred', 'fully connected')) < 0.03",
-        # both lose with every pixel; the convolution loses less from two pixels on
+        # every pixel of shift costs both accuracy; from two pixels on the convolution loses less
         "all((np.diff(values.mean(0)) < 0).all() for values in at_shift.values())",
         "abs(at_shift['convolution'] - at_shift['fully connected'])[:, :2].mean(0).max() < 0.06",
         "(at_shift['convolution'] - at_shift['fully connected']).mean(0)[2:].min() > 0.03",
         "at_shift['convolution'].mean(0)[4] < 0.5",
-        # the weights at the border keep their start
+        # the weights at the border keep their initial values
         "hidden[:, 0].std() < hidden[:, 14].std()",
     ],
     "02_convolution_by_hand": [
         "whitened.abs() < neighbours / 1.5",
-        # whitening alone makes no oriented kernel, training does; hardly any is an edge detector
+        # whitening alone gives no oriented kernels, training does; hardly any detects only edges
         "learned_kernels.fit_gabor(as_kernels[0]).is_oriented().sum() == 0",
         "learned_kernels.fit_gabor(as_kernels[-1]).is_oriented().sum() > 10",
         "one_sign.sum() < oriented.sum() / 10",
@@ -43,7 +43,7 @@ CLAIMS = {
         "min(agreeing.values()) > oriented.sum() / 2 and max(own.values()) < 0.7",
         # every stage of the training lowers the loss
         "losses == sorted(losses, reverse=True)",
-        # the view is the matrix, the product is the convolution, and it beats the loops
+        # the strided view equals the im2col matrix; its product is the convolution, and faster
         "shared and torch.equal(matrix, unfold(picture, 3, 3))",
         "torch.allclose(maps, expected, atol=1e-5)",
         "seconds['your loops'] > 10 * seconds['im2col']",
@@ -55,7 +55,7 @@ CLAIMS = {
         "missing['untrained'][0] > 0.9 and missing['untrained'][1] < 0.1",
         "missing['1,000 scenes'][0] > missing['1,000 scenes'][1] > 0.05",
         "sum(missing['1,000 scenes']) > sum(missing['shipped'])",
-        # one box rarely fits two objects, and sometimes none
+        # one box rarely matches two objects, and sometimes none
         "matches.count(2) < 0.1 * COUNT and matches.count(0) > 0",
         # a new style costs: level 3 more by naming, level 5 more by finding
         "loss_of_style('3 · boxes, named (mAP50)') > 0.1",
@@ -86,7 +86,7 @@ CLAIMS = {
         "0.6 < (misses < 4).float().mean() < 1",
     ],
     "05_unet": [
-        # most errors of the trained network are at outlines; the convolutions average the pattern
+        # most errors of the trained network are at object borders; convolutions average the pattern
         "sum(shares[:2]) > 0.75",
         "min(falls) > 4 and max(end_shares) < 0.02 and min(falls) > 2 * max(spreads)",
         # all three networks find objects, and the skips matter most at the border
@@ -94,7 +94,7 @@ CLAIMS = {
         "small_ious['batch norm'] > small_ious['no skips'] and min(extra.values()) > 0",
         "max((guess != small_truth).float().mean() for guess in small_predictions.values()) "
         "< small_truth.float().mean()",
-        # trained equally, every skip helps; the shipped advantage is larger than the fair one
+        # with equal training every skip connection helps; the shipped model's lead is larger
         "reached['unet'] > fair > reached['unet-deepest-skip'] > reached['unet-no-skips']",
         "trained_without < whole - max(left.values())",
         "all(row[0] == max(row) for row in rates.values())",

@@ -1,6 +1,7 @@
-"""No wrong solution of lessons 1 to 3 passes: each is refused in words, and none has all points.
+"""Lessons 1 to 3: every wrong solution fails the visible check with a specific message and loses
+points.
 
-A wrong solution is the reference with one place changed (``old -> new``), or a whole body.
+A wrong solution is the reference with one change (``old -> new``), or a whole function body.
 """
 
 # ruff: noqa: E501
@@ -23,8 +24,8 @@ EXERCISES = {
     exercise.name: exercise for name in LESSONS for exercise in course_lesson(name).exercises
 }
 
-# Changes of the reference, and bodies, by exercise. After "=>" stands a part of the message that
-# the learner must read; without it any message will do.
+# Exercise -> wrong wrong_solutions, one a line: a change of the reference, or "|" and a function body.
+# After "=>" stands a substring of the expected message; without it, any message is accepted.
 WRONG = {
     "count-fully-connected": """
         inputs * outputs + (outputs if bias else 0) -> inputs * outputs => With bias
@@ -355,8 +356,8 @@ WRONG = {
 }
 
 
-def solutions(name: str) -> list[tuple[str, str]]:
-    """The source of each wrong solution of an exercise, and what its message must contain."""
+def wrong_solutions(name: str) -> list[tuple[str, str]]:
+    """The source of each wrong solution of an exercise, with the expected part of the message."""
     exercise, result = EXERCISES[name], []
     for line in inspect.cleandoc(WRONG[name]).splitlines():
         change, _, message = line.partition(" => ")
@@ -371,20 +372,20 @@ def solutions(name: str) -> list[tuple[str, str]]:
     return result
 
 
-ATTACKS = [(name, *attack) for name in WRONG for attack in solutions(name)]
+CASES = [(name, *case) for name in WRONG for case in wrong_solutions(name)]
 
 
 def run(name: str, source: str) -> tuple[BaseException | None, float]:
-    """What the visible check raises, and the points of the hidden cases."""
+    """The exception that the visible check raises, if any, and the score of the hidden cases."""
     exercise = EXERCISES[name]
     names = {"torch": torch, "nn": nn, "np": np, "F": F, "call": call, "edge_kernels": edge_kernels}
     exec(source, names)
     try:
-        exec(exercise.visible, names)
+        exec(exercise.visible_check, names)
         problem = None
     except Exception as error:
         problem = error
-    exec(exercise.hidden, names)
+    exec(exercise.hidden_tests, names)
     points = score_cases(
         exercise.function,
         reference=exercise.solution,
@@ -396,26 +397,26 @@ def run(name: str, source: str) -> tuple[BaseException | None, float]:
     return problem, points
 
 
-def test_every_exercise_is_attacked():
+def test_every_exercise_has_wrong_solutions():
     assert set(WRONG) == set(EXERCISES)
     for name in LESSONS:
         own = {exercise.name for exercise in course_lesson(name).exercises}
         assert len(own) >= 4
-        assert sum(attack[0] in own for attack in ATTACKS) >= 60
+        assert sum(case[0] in own for case in CASES) >= 60
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_the_reference_passes(name):
+def test_reference_passes(name):
     problem, points = run(name, EXERCISES[name].solution)
     assert problem is None and points == EXERCISES[name].points
 
 
-@pytest.mark.parametrize(("name", "source", "message"), ATTACKS)
-def test_a_wrong_solution_is_refused_in_words(name, source, message):
+@pytest.mark.parametrize(("name", "source", "message"), CASES)
+def test_wrong_solution_gets_a_specific_message(name, source, message):
     problem, points = run(name, source)
     assert isinstance(problem, AssertionError), f"the check lets it pass, or crashes: {problem!r}"
-    # The right values in another type earn their points; the check names the type.
-    only_the_type = message.startswith(("it must return", "return a", "Return indices"))
-    assert points < EXERCISES[name].points or only_the_type
+    # Correct values of another type earn their points; only the visible check tests the type.
+    is_only_a_type_error = message.startswith(("it must return", "return a", "Return indices"))
+    assert points < EXERCISES[name].points or is_only_a_type_error
     assert len(str(problem)) > 15
     assert re.search(re.escape(message), str(problem)), str(problem)

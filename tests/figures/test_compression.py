@@ -1,4 +1,4 @@
-"""Lesson 4's figures show the numbers of the codecs and models that they are drawn from."""
+"""Lesson 4's figures show the values of the codecs and models that they are drawn from."""
 
 import pytest
 import torch
@@ -89,7 +89,7 @@ def test_charts_draw_their_data():
     codecs = {
         "JPEG": [RateDistortion(0.1, 20, 0.5), RateDistortion(1.0, 30, 0.9)],
         "autoencoder": [RateDistortion(0.4, 26, 0.7)],
-        "another": [RateDistortion(0.2, 21, 0.6)],
+        "other": [RateDistortion(0.2, 21, 0.6)],
     }
     panels = charts.rate_distortion(codecs, {"autoencoder": ["8 bits"]}).axes
     assert [line.get_label() for line in panels[0].lines] == [*codecs]
@@ -116,7 +116,7 @@ def test_traced_shapes_match_the_configuration(model):
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_the_official_model_is_traced_on_the_meta_device():
+def test_official_model_is_traced_on_the_meta_device():
     with torch.device("meta"):
         official = AutoencoderKL()
     by_name = {stage.name: stage.shape for stage in shapes.trace_stages(official, 512)}
@@ -165,7 +165,7 @@ def test_latent_histograms_show_spread_and_noise_of_each_channel(model, image):
         assert {f"channel {channel}: {spread:.2f}", f"channel {channel}: {noise:.3f}"} <= {*labels}
 
 
-def test_differences_of_rounding_are_drawn_as_equal(image):
+def test_rounding_differences_are_drawn_as_equal(image):
     changed = image.clone()
     changed[0, 0, 0] += 2 / 255 if image[0, 0, 0] < 0.5 else -2 / 255
     changed[1, 4, 4] += 0.2 if image[1, 4, 4] < 0.5 else -0.2

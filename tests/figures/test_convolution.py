@@ -1,4 +1,4 @@
-"""Lesson 2's figures show the numbers of the layers that they are drawn from."""
+"""Lesson 2's figures show the values of the layers that they are drawn from."""
 
 import pytest
 import torch

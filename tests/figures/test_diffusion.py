@@ -1,4 +1,4 @@
-"""Lesson 6's figures show the data that they are given."""
+"""Lesson 6's figures show the given data."""
 
 import io
 import math
@@ -41,7 +41,7 @@ def texts(figure) -> list[str]:
 # The diagrams
 
 
-def test_the_diagram_shows_shapes_timestep_and_number_of_calls():
+def test_diagram_shows_shapes_timestep_and_number_of_calls():
     image, latent = torch.rand(3, 64, 64), torch.randn(4, 8, 8)
     times = [699, 349, 0]
     labels = texts(figures.latent_diffusion_diagram(image, latent, latent, latent, image, times))
@@ -49,7 +49,7 @@ def test_the_diagram_shows_shapes_timestep_and_number_of_calls():
     assert "noisy, t = 699" in labels and any("3 times" in label for label in labels)
 
 
-def test_the_sampling_loop_shows_calls_and_shares_of_the_time():
+def test_sampling_loop_shows_calls_and_shares_of_the_time():
     seconds = {"text encoder": [0.1], "U-Net": [0.1] * 7, "decoder": [0.1]}
     figure = figures.sampling_loop(seconds, total=1.0)
     assert {"text encoder\n1 ×", "U-Net\n7 ×", "decoder\n1 ×"} <= set(texts(figure))
@@ -66,9 +66,9 @@ def test_the_sampling_loop_shows_calls_and_shares_of_the_time():
 
 def test_tile_channels_keeps_their_order():
     latent = torch.arange(4.0).view(4, 1, 1).expand(4, 2, 3) - 1.5
-    sheet = figures.tile_channels(latent)
-    assert sheet.shape == (5, 7)
-    assert sheet[0, 0] < sheet[0, -1] < sheet[-1, 0] < sheet[-1, -1]
+    grid = figures.tile_channels(latent)
+    assert grid.shape == (5, 7)
+    assert grid[0, 0] < grid[0, -1] < grid[-1, 0] < grid[-1, -1]
     with pytest.raises(ValueError, match="an even number"):
         figures.tile_channels(torch.zeros(3, 2, 2))
 
@@ -76,9 +76,9 @@ def test_tile_channels_keeps_their_order():
 # The charts
 
 
-def test_noise_schedules_show_the_ratio_at_the_end_unless_it_is_infinite():
+def test_noise_schedules_show_the_final_ratio_unless_it_is_infinite():
     figure = charts.noise_schedules(
-        {"a": torch.tensor([0.8, 0.5, 0.2]), "cured": torch.tensor([0.8, 0.4, 0.0])}
+        {"a": torch.tensor([0.8, 0.5, 0.2]), "rescaled": torch.tensor([0.8, 0.4, 0.0])}
     )
     assert texts(figure) == ["2"]
     left, right = figure.axes
@@ -115,20 +115,20 @@ def test_accuracy_by_steps_has_the_wilson_interval_of_each_point():
         charts.accuracy_by_steps([])
 
 
-def test_fields_and_paths_have_a_panel_for_each():
+def test_vector_fields_and_paths_have_one_panel_each():
     points = torch.randn(20, 2)
     fields = {t: (0.5, torch.randn(9, 2), torch.randn(9, 2)) for t in (900, 100)}
     assert len(paths.vector_fields(points, fields).axes) == 2
     figure = paths.sampling_paths(points, {"ddim": torch.randn(6, 3, 2)})
     assert figure.axes[0].get_title(loc="left") == "ddim"
-    ways = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 6]
-    assert len(ways) == 3
+    trajectories = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 6]
+    assert len(trajectories) == 3
 
 
-def test_paths_of_the_same_noise_have_the_same_number_and_their_ends_are_in_the_figure():
-    ways = torch.randn(6, 2, 2).clamp(-2, 2)
-    ways[3, 0] = torch.tensor([4.0, 0.0])
-    figure = paths.sampling_paths(torch.randn(20, 2), {"ddim": ways, "ddpm": -ways})
+def test_paths_from_the_same_noise_share_a_number_and_stay_inside_the_axes():
+    trajectories = torch.randn(6, 2, 2).clamp(-2, 2)
+    trajectories[3, 0] = torch.tensor([4.0, 0.0])
+    figure = paths.sampling_paths(torch.randn(20, 2), {"ddim": trajectories, "ddpm": -trajectories})
     assert texts(figure) == ["1", "1", "2", "2"] * 2
     assert all(axes.get_xlim()[1] >= 4 for axes in figure.axes)
 
@@ -141,12 +141,12 @@ def test_the_panels_of_paths_are_cropped_to_what_is_drawn():
 def test_arrows_do_not_pass_their_goal():
     places = torch.zeros(2, 2)
     steps = torch.tensor([[0.1, 0.0], [3.0, 0.0]])
-    (axes,) = paths.vector_fields(torch.randn(20, 2), {5: (0.5, places, steps)}).axes
+    (axes,) = paths.vector_fields(torch.randn(20, 2), {5: (0.5, positions, steps)}).axes
     lengths = axes.collections[0].U
     assert float(lengths[0]) == pytest.approx(0.1) and 0.1 < float(lengths[1]) < 1
 
 
-def test_distributions_compare_two_clouds_at_each_timestep():
+def test_distributions_compare_two_samples_at_each_timestep():
     figure = paths.distributions({t: (torch.randn(50), torch.randn(20)) for t in (900, 200)})
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["t = 900", "t = 200"]
     (legend,) = figure.legends
@@ -172,7 +172,7 @@ def test_quality_vs_time_has_a_line_for_each_sampler_by_steps():
 # The animation
 
 
-def test_the_gif_has_every_frame_and_holds_the_last(frames):
+def test_gif_has_every_frame_and_holds_the_last(frames):
     data = animation.gif_bytes(frames, milliseconds=100, hold=900)
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames == len(frames) and image.info["loop"] == 0
@@ -185,7 +185,7 @@ def test_the_gif_has_every_frame_and_holds_the_last(frames):
         animation.gif_bytes(frames[:1])
 
 
-def test_the_gif_is_shown_with_alt_text_except_in_grading_mode(frames, monkeypatch):
+def test_gif_is_shown_with_alt_text_except_in_grading_mode(frames, monkeypatch):
     displayed = []
     monkeypatch.setattr("IPython.display.display", lambda output: displayed.append(output))
     data = animation.gif_bytes(frames[:2])

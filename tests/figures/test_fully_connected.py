@@ -1,4 +1,4 @@
-"""Lesson 1's figures show the numbers of real layers."""
+"""Lesson 1's figures show the values of the layers that they are drawn from."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ def test_connections_are_counted_on_the_layers():
     assert figure_png(figure)[:4] == b"\x89PNG"
 
 
-def test_the_matrix_of_a_convolution_is_sparse():
+def test_matrix_of_a_convolution_is_sparse():
     figure = figures.weight_matrices(nn.Linear(64, 64), nn.Conv2d(1, 1, 3, padding=1), 8, 8)
     text = texts(figure)
     assert "484 of 4,096" in text and "from 9 weights" in text and "from 4,096 weights" in text
@@ -70,15 +70,16 @@ def test_cost_growth_shows_the_slopes_of_the_data():
     ):
         assert line in text
     figure.canvas.draw()
-    powers = [
+    decades_per_height = [
         np.ptp(np.log10(axes.get_ylim())) / axes.get_position().height for axes in figure.axes
     ]
-    assert max(powers) / min(powers) < 1.05  # a factor of ten is equally high everywhere
+    # a factor of ten has the same height in every panel
+    assert max(decades_per_height) / min(decades_per_height) < 1.05
     line = figures.format_costs(8, costs["fully connected"][0], costs["convolution"][0])
     assert "fully connected:  4.1" in line.replace("     ", " ")
 
 
-def test_every_perturbation_is_a_row():
+def test_every_perturbation_has_a_row():
     figure = figures.perturbed_images(
         {"original": torch.rand(3, 1, 28, 28), "shifted": torch.rand(3, 1, 28, 28)}, "408"
     )
@@ -92,16 +93,16 @@ def test_robustness_is_drawn_for_several_seeds():
     assert len(figure.axes) == 1 and "guessing" in texts(figure)
 
 
-def test_accuracies_are_drawn_for_every_data_set_with_the_mean_of_the_test_images():
+def test_accuracies_are_drawn_with_the_mean_test_accuracy():
     pairs = dict.fromkeys(figures.LAYER_KINDS, [(0.9, 0.5), (0.8, 0.7)])
     figure = figures.compare_accuracies({"centred": pairs, "moved": pairs}, chance=0.1)
     axes = figure.axes[0]
     means = [text for text in axes.texts if text.get_text() == "0.60"]
     assert len(means) == 4 and "moved" in texts(figure)
-    # the axis begins below the lowest mark, and hides the line of guessing if that is lower
+    # the axis starts below the lowest marker; a chance level further down is not drawn
     assert axes.get_ylim()[0] == pytest.approx(0.4) and "guessing" not in texts(figure)
     assert "guessing" in texts(figures.compare_accuracies({"centred": pairs}, chance=0.45))
-    # the marks of two seeds stand side by side
+    # the markers of two seeds are side by side
     assert all(len(set(line.get_xdata())) == 2 for line in axes.lines)
 
 

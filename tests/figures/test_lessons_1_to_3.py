@@ -1,4 +1,4 @@
-"""Figures, animations and sliders of lessons 1 to 3 that have no tests elsewhere."""
+"""Figures, animations and sliders of lessons 1 to 3 that other test files don't cover."""
 
 import io
 
@@ -40,7 +40,7 @@ def test_kernels_in_training_are_shown_stage_by_stage(capsys):
     assert "HTML" in capsys.readouterr().out
 
 
-def test_the_diagram_of_im2col_holds_the_matrix():
+def test_im2col_diagram_contains_the_matrix():
     image = torch.randint(0, 10, (4, 4)).float()
     kernel = edge_kernels.kernel("vertical edges (Sobel)")
     columns = layers.im2col(image[None, None], 3, 3)[0]
@@ -49,7 +49,7 @@ def test_the_diagram_of_im2col_holds_the_matrix():
         assert f"{value:g}".replace("-", "−") in text
 
 
-def test_stages_and_responses_have_their_names():
+def test_stages_and_responses_are_labelled():
     steps = {"photo": torch.rand(20, 20), "ReLU": torch.rand(18, 18)}
     assert "18 x 18" in all_text(layer_figures.activation_and_pooling(steps))
     blur = {"blur": edge_kernels.kernel("blur")}
@@ -57,7 +57,7 @@ def test_stages_and_responses_have_their_names():
     assert "blur" in text and "1/9" in text
 
 
-def test_edge_responses_tell_edges_from_lines():
+def test_edge_responses_distinguish_edges_from_lines():
     sobel = edge_kernels.edge_responses(edge_kernels.kernel("vertical edges (Sobel)"))
     assert sobel["vertical"] == (0, 4) and sobel["horizontal"] == (0, 0)
     line = torch.tensor([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2]])
@@ -65,13 +65,13 @@ def test_edge_responses_tell_edges_from_lines():
     assert low < 0 < high
 
 
-def test_objects_of_one_class_share_a_hue_and_differ():
+def test_objects_of_one_class_share_a_hue_but_have_different_colours():
     colours = annotations.object_colours([3, 5, 3])
     assert colours[0].lower() == annotations.class_colour(3).lower()
     assert len(set(colours)) == 3
 
 
-def test_the_pyramid_is_drawn_from_a_running_model():
+def test_feature_pyramid_shows_the_models_shapes():
     figure = shapes.feature_pyramid(tasks.make_model("segmenter").eval(), torch.rand(3, 64, 64))
     text = all_text(figure)
     assert "backbone\n128×4×4" in text and "pyramid\n48×32×32" in text and "1×1 conv." in text
@@ -86,7 +86,7 @@ def test_exact_average_precision_of_the_lessons_example():
     assert exact_average_precision(*nothing, 3) == 0
 
 
-def test_thresholds_select_a_point_of_the_curve():
+def test_threshold_selects_a_point_on_the_curve():
     flags = torch.tensor([True, False, True])
     widget = ThresholdExplorer(torch.tensor([0.9, 0.6, 0.3]), flags, objects=4)
     assert widget.counts() == (3, 2)
@@ -96,7 +96,7 @@ def test_thresholds_select_a_point_of_the_curve():
     assert widget.counts() == (0, 0)
 
 
-def test_suppression_is_done_class_by_class_with_the_learners_function():
+def test_suppression_calls_the_learners_function_once_per_class():
     scene = scenes.scene(0)
     box = torch.tensor([[10.0, 10, 40, 40]]).repeat(3, 1)
     found = Detections(torch.tensor([0, 0, 1]), torch.tensor([0.9, 0.8, 0.7]), box)
@@ -112,13 +112,13 @@ def test_suppression_is_done_class_by_class_with_the_learners_function():
     assert calls[-1] == pytest.approx(0.3)
 
 
-def test_sizes_follow_the_mode(monkeypatch):
-    for mode, amount in (("quick", 1), ("full", 2), ("grading", 3)):
+def test_by_mode_returns_the_modes_value(monkeypatch):
+    for mode, expected in (("quick", 1), ("full", 2), ("grading", 3)):
         monkeypatch.setenv("COURSE_MODE", mode)
-        assert by_mode(quick=1, full=2, grading=3) == amount
+        assert by_mode(quick=1, full=2, grading=3) == expected
 
 
-def test_the_square_of_the_question_is_where_its_text_puts_it():
+def test_bright_square_is_at_the_position_in_the_question_text():
     image = bright_square()
     assert image.size == (200, 140)
     assert image.getpixel((70, 40)) == image.getpixel((129, 99)) != image.getpixel((130, 100))

@@ -1,4 +1,4 @@
-"""Lesson 7's figures show the numbers of the models that they are drawn from."""
+"""Lesson 7's figures show the values of the models that they are drawn from."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def test_token_boxes_show_the_ids_of_the_tokenizer():
     assert "“U+1F98A”" in labels and any(label.startswith("byte") for label in labels)
 
 
-def test_similarity_matrix_leaves_out_the_diagonal():
+def test_similarity_matrix_masks_the_diagonal():
     vectors = torch.nn.functional.normalize(torch.randn(5, 8), dim=1)
     (image,) = figures.similarity_matrix(list("abcde"), vectors @ vectors.T, last=2).axes[0].images
     values = torch.from_numpy(image.get_array().filled(float("nan")))
@@ -80,7 +80,7 @@ def test_timestep_mismatch_marks_the_true_timesteps():
     assert marks == [[100, 0.1], [200, 0.2]]
 
 
-def test_guidance_costs_are_relative_to_guidance_1():
+def test_guidance_costs_are_relative_to_scale_1():
     results = [
         GuidanceResult(g, 0.1 * g, 0.2 * g, 0.1 * g, 0.4 / (1 + g), 1 + g, 0.1) for g in (0, 1, 3)
     ]
@@ -91,7 +91,7 @@ def test_guidance_costs_are_relative_to_guidance_1():
     assert latent_std.tolist() == pytest.approx([0.5, 1, 2])
 
 
-def test_guidance_has_a_band_of_plausible_shares():
+def test_guidance_accuracy_has_a_confidence_band():
     results = [GuidanceResult(scale, 1, 1, 1.0, 0.2, 1.0, 1.0) for scale in (0, 1)]
     left, _ = figures.guidance_tradeoff(results, count=24).axes
     (band,) = left.collections
@@ -129,7 +129,7 @@ def test_parameter_counts_are_written_next_to_the_dots():
     assert {"5.5 million", "859.5 million", "2.7 million", "83.6 million"} <= set(labels)
 
 
-def test_attention_by_hand_agrees_with_torch():
+def test_attention_figure_agrees_with_torch():
     q, k, v = torch.randn(2, 4), torch.randn(3, 4), torch.randn(3, 2)
     figure = attention.attention_by_hand(q, k, v)
     expected = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
@@ -139,7 +139,7 @@ def test_attention_by_hand_agrees_with_torch():
         attention.attention_by_hand(q, torch.randn(3, 5), v)
 
 
-def test_attention_blocks_are_read_off_the_modules(model):
+def test_attention_blocks_show_the_models_modules(model):
     labels = texts(attention.attention_blocks(model.unet))
     blocks = [label for label in labels if label.startswith(("down", "middle", "up"))]
     assert blocks == [
@@ -173,7 +173,7 @@ def test_word_attention_maps_show_each_words_share(model):
 
 
 @torch.no_grad()
-def test_the_lessons_own_pipeline_generates_the_librarys_picture_bit_for_bit():
+def test_lessons_pipeline_generates_the_librarys_image_bit_for_bit():
     torch.manual_seed(0)
     model = text_to_image.make_model()
     torch.nn.init.normal_(model.unet.conv_out.weight, std=0.05)

@@ -1,4 +1,4 @@
-"""What learners type is drawn as they typed it, without an exception or a warning."""
+"""Figures draw typed text literally, without an exception or a warning."""
 
 import warnings
 
@@ -53,16 +53,16 @@ def _close_figures():
         ("", ""),
     ],
 )
-def test_what_the_font_lacks_is_named_by_its_code_point(text, expected):
+def test_glyphs_missing_from_the_font_become_code_points(text, expected):
     assert drawable(text) == expected
 
 
-def test_a_long_text_is_cut():
+def test_long_text_is_truncated():
     assert drawable("a" * 9, max_length=5) == "aaaa…" and drawable("aaaaa", max_length=5) == "aaaaa"
 
 
 def texts_of(figure) -> list[str]:
-    """The figure's texts, which are drawn without a warning."""
+    """The figure's texts; checks that drawing the figure raises no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert figure_png(figure, dpi=20)
@@ -76,16 +76,13 @@ def test_tokens_are_drawn_as_typed(model):
         assert any(text.startswith(f"“{drawable(prompt)[:30]}") for text in labels), prompt
 
 
-# Drawn like the tokens, which are drawn in every run of the tests: here some are enough.
-DRAWN_ALWAYS = {"$\\frac{1$", "a fox 🦊", "\x00fox", "", "a" * 400}
+# The pipeline diagram uses the same drawing code as the token boxes: the other prompts are slow.
+QUICK = {"$\\frac{1$", "a fox 🦊", "\x00fox", "", "a" * 400}
 
 
 @pytest.mark.parametrize(
     "prompt",
-    [
-        pytest.param(prompt, marks=() if prompt in DRAWN_ALWAYS else pytest.mark.slow)
-        for prompt in PROMPTS
-    ],
+    [pytest.param(prompt, marks=() if prompt in QUICK else pytest.mark.slow) for prompt in PROMPTS],
 )
 def test_prompts_are_drawn_as_typed(model, prompt):
     labels = texts_of(pipeline.pipeline_diagram(model, prompt))
@@ -103,7 +100,7 @@ def test_words_in_attention_maps_are_drawn_as_typed(model, prompt):
     assert titled_images({prompt: record.image}).size[0] == 256
 
 
-def test_half_an_emoji_breaks_no_widget(model):
+def test_lone_surrogate_breaks_no_widget(model):
     widget = TokenizerDemo({"ours": model.tokenizer}, "a fox")
     widget.text.value = "a fox \ud83e"
     assert "tokens of at most" in widget.boxes.value

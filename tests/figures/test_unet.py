@@ -1,4 +1,4 @@
-"""Lesson 5's figures are drawn from the running network, and agree with figure 1 of the paper."""
+"""Lesson 5's figures show the network's recorded shapes, which agree with figure 1 of the paper."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def texts(figure) -> list[str]:
     return labels + [axes.get_title(loc=loc) for axes in figure.axes for loc in ("left", "center")]
 
 
-# Figure 1 of the paper: channels and side of every map in order, without the copies.
+# Figure 1 of the paper: channels and side of every feature map in order, without the skip copies.
 FIGURE_1 = [
     (channels, side)
     for channels, sides in (
@@ -66,7 +66,7 @@ FIGURE_1 = [
 ]
 
 
-def test_the_trace_agrees_with_figure_1(paper):
+def test_trace_agrees_with_figure_1(paper):
     operations = trace(paper, 572)
     assert [item.output_shape[:2] for item in operations if item.kind != COPY] == FIGURE_1
     copies = [(item.input_shape, item.output_shape) for item in operations if item.kind == COPY]
@@ -78,7 +78,7 @@ def test_the_trace_agrees_with_figure_1(paper):
 @pytest.mark.parametrize(
     "options", [{}, {"upsampling": "bilinear", "padding": False}, {"skips": 1}, {"skips": 0}]
 )
-def test_the_trace_counts_every_parameter_and_does_not_change_the_model(options):
+def test_trace_counts_every_parameter_and_does_not_change_the_model(options):
     model = UNet(3, 2, width=4, depth=2, **options).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     operations = trace(model, 44)
@@ -98,18 +98,18 @@ def test_invalid_sizes_raise(paper):
 
 
 def is_valid(side: int, depth: int, padding: bool) -> bool:
-    """Whether an input of this side works, computed step by step."""
-    loss = 0 if padding else 4
+    """Whether an input of this side is valid, computed layer by layer."""
+    shrinkage = 0 if padding else 4  # of two 3x3 convolutions
     for _ in range(depth):
-        side -= loss
+        side -= shrinkage
         if side < 2 or side % 2:
             return False
         side //= 2
-    side -= loss
+    side -= shrinkage
     for _ in range(depth):
         if side < 1:
             return False
-        side = 2 * side - loss
+        side = 2 * side - shrinkage
     return side >= 1
 
 
@@ -130,8 +130,8 @@ def test_largest_valid_size_agrees_with_a_search(depth, padding):
         trace(model, smallest - 2**depth if smallest > 2**depth else smallest + 1)
 
 
-def influence(model, forward, size, channels=3):
-    """The absolute gradient of the middle output by the input, and the middle's row."""
+def central_gradient(model, forward, size, channels=3):
+    """The absolute input gradient of the central output pixel, and this pixel's row."""
     x = torch.randn(2, channels, size, size, requires_grad=True, dtype=torch.float64)
     output = forward(model.double().eval(), x)
     middle = output.shape[-1] // 2
@@ -146,11 +146,11 @@ def run_encoder(model, x):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_the_receptive_field_of_the_bottleneck_agrees_with_the_formula_and_gradients(depth):
+def test_receptive_field_of_the_bottleneck_agrees_with_the_formula_and_gradients(depth):
     torch.manual_seed(0)
     model = UNet(3, 2, width=8, depth=depth)
     size = 64 if depth < 3 else 128  # larger than the receptive field
-    gradient, middle = influence(model, run_encoder, size)
+    gradient, middle = central_gradient(model, run_encoder, size)
     rows = receptive_rows(encoder_and_bottleneck(trace(model, size)), middle)
     assert len(rows) == receptive_field([(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)])
     assert (gradient > 0).any(1).nonzero().flatten().tolist() == list(rows)
@@ -166,15 +166,15 @@ def test_the_receptive_field_of_the_bottleneck_agrees_with_the_formula_and_gradi
         (60, {"padding": False, "upsampling": "bilinear"}),
     ],
 )
-def test_the_receptive_field_of_the_output_agrees_with_gradients(size, options):
+def test_receptive_field_of_the_output_agrees_with_gradients(size, options):
     torch.manual_seed(0)
     model = UNet(3, 2, width=8, depth=2, **options)
-    gradient, middle = influence(model, lambda model, x: model(x), size)
+    gradient, middle = central_gradient(model, lambda model, x: model(x), size)
     rows = receptive_rows(trace(model, size), middle)
     assert (gradient > 0).any(1).nonzero().flatten().tolist() == list(rows)
 
 
-def test_the_drawing_shows_the_papers_numbers(paper):
+def test_drawing_shows_the_papers_shapes(paper):
     labels = texts(architecture(paper, 572))
     for channels, side in FIGURE_1:
         assert any(str(channels) in text for text in labels), channels
@@ -203,7 +203,7 @@ def test_networks_of_other_depths_are_drawn(depth, options):
     labels = texts(architecture(model, largest_valid_size(depth, model.padding, 400)))
     assert str(8 * 2**depth) in labels and "7" in labels
     copies = 0 if "skips" in options else depth
-    # Without a crop, the legend says "copy" too.
+    # Without cropping, the legend contains "copy" too.
     assert labels.count("copy") == copies + (copies > 0 and model.padding)
     assert sum("→" in label for label in labels) == (0 if model.padding else copies)
 
@@ -233,7 +233,7 @@ def test_missing_blocks_raise(paper):
         block_diagram(paper, 572, "decoder step", 4)
 
 
-def test_a_transposed_convolution_is_the_sum_of_its_products():
+def test_transposed_convolution_is_the_sum_of_its_products():
     x, kernel = torch.tensor([[1.0, 2.0], [3.0, -1.0]]), torch.arange(9.0).view(3, 3)
     figure = layers.transposed_convolution(x, kernel, stride=2)
     output = F.conv_transpose2d(x[None, None], kernel[None, None], stride=2)[0, 0]
@@ -293,7 +293,7 @@ def test_effective_receptive_fields_show_both_sizes():
     assert figure.axes[0].get_xlabel() == "computed 8×8\nmeasured 6×10"
 
 
-def test_the_field_through_one_skip_agrees_with_gradients():
+def test_receptive_field_through_one_skip_agrees_with_gradients():
     torch.manual_seed(0)
     model = UNet(3, 1, width=8, depth=2, normalisation="none").eval()
     operations = trace(model, 64)
@@ -306,12 +306,12 @@ def test_the_field_through_one_skip_agrees_with_gradients():
             skip = skips[1 - index]
             x_up = step(x_up, skip if 1 - index == level else skip.detach())
         model.output(x_up)[:, :, 32, 32].sum().backward()
-        reached = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+        reached_rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
         assert len(rows) == width
-        assert rows.start <= reached.min() and reached.max() < rows.stop
+        assert rows.start <= reached_rows.min() and reached_rows.max() < rows.stop
 
 
-def test_joins_name_both_maps():
+def test_compare_joins_labels_both_feature_maps():
     figure = layers.compare_joins({"a": (("input", 32), ("below", 32), "concatenate", 64)})
     assert {"input: 32", "below: 32", "32 + 32 = 64"} <= set(texts(figure))
 
@@ -324,12 +324,12 @@ def test_border_distance_counts_pixels():
 
 
 def test_error_rates_count_each_pixel_once():
-    truth = torch.zeros(8, 12, dtype=torch.int64)
-    truth[:, 6:] = 1
-    prediction = truth.clone()
+    target = torch.zeros(8, 12, dtype=torch.int64)
+    target[:, 6:] = 1
+    prediction = target.clone()
     prediction[:, 6] = 0  # wrong next to the border, on one of its two sides
-    prediction[0, 0] = 1  # and one pixel far from it
-    rates, shares = maps.error_rates_by_distance([truth], [prediction])
+    prediction[0, 0] = 1  # wrong in one pixel far from it
+    rates, shares = maps.error_rates_by_distance([target], [prediction])
     assert rates[0] == pytest.approx(0.5) and rates[1:4] == [0, 0, 0]
     assert sum(shares) == pytest.approx(1) and shares[0] == pytest.approx(8 / 9)
     assert rates[-1] == 0  # no pixel is that far from the border
@@ -346,14 +346,14 @@ def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     wrong[:64] = 0
     predictions = {"right": three_objects.semantic, "wrong": wrong}
     figure = maps.compare_segmentations(three_objects, predictions, {"right": "mIoU 1.00"})
-    share = (wrong != three_objects.semantic).float().mean()
+    error_rate = (wrong != three_objects.semantic).float().mean()
     objects = {"one": (three_objects.semantic > 0).long()}
     only = maps.compare_segmentations(three_objects, objects, {}, objects_only=True)
     assert "0.0% of the pixels wrong" in texts(only)
     assert {
         "mIoU 1.00",
         "0.0% of the pixels wrong",
-        f"{share:.1%} of the pixels wrong",
+        f"{error_rate:.1%} of the pixels wrong",
     } <= set(texts(figure))
 
 

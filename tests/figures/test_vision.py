@@ -68,7 +68,7 @@ def test_five_predictions_are_evaluated_unless_metrics_are_given(models, three_o
     assert metric in texts(predictions.five_predictions(three_objects, prediction))
 
 
-def test_figures_are_drawn_from_the_running_models(models, three_objects):
+def test_figures_are_drawn_with_the_models_predictions(models, three_objects):
     drawings = (
         predictions.five_predictions(three_objects, predict_all(models, three_objects.image)),
         maps.instance_offsets(models["instances"], three_objects),
@@ -98,7 +98,7 @@ def test_instance_offsets_show_the_peaks_and_offsets_of_the_model(three_objects)
     assert "3 peaks above 0.1" in texts(lower_threshold)
 
 
-def test_cell_targets_count_the_cells_and_measure_a_box(three_objects):
+def test_cell_targets_show_the_number_of_cells_and_the_distances_of_one(three_objects):
     cells = cell_centres(32, 32, 4, torch.device("cpu"))
     labels, boxes = three_objects.labels[None], three_objects.boxes[None]
     assigned = detector.assign(cells, labels, boxes, 4)[0]
@@ -113,7 +113,7 @@ def test_cell_targets_count_the_cells_and_measure_a_box(three_objects):
         maps.cell_targets(three_objects, torch.full((32, 32), -1))
 
 
-def test_predictions_have_the_colour_of_their_object_in_any_order(three_objects):
+def test_predictions_have_their_objects_colour_in_any_order(three_objects):
     twins = replace(three_objects, labels=torch.tensor([4, 4, 7]))
     own = annotations.object_colours(twins.labels)
     labels = torch.tensor([4, 7, 4, 9])
@@ -143,7 +143,7 @@ def test_suppression_is_counted(models, three_objects):
         predictions.compare_suppression(three_objects, [before])
 
 
-def test_output_shapes_are_those_of_the_running_models(models):
+def test_output_shapes_are_the_models(models):
     labels = texts(shapes.output_shapes(models, 64))
     for shape in ("3×64×64", "24×32×32", "128×4×4", "12×16×16", "4×16×16", "13×64×64", "2×64×64"):
         assert shape in labels
@@ -181,7 +181,7 @@ def test_training_stages_count_and_name_the_boxes(three_objects):
         [*patch.get_xy(), patch.get_width(), patch.get_height()] for patch in figure.axes[1].patches
     ]
     x0, y0, x1, y1 = three_objects.boxes[0].tolist()
-    # The ground truth twice (white on black), and the detection.
+    # The ground-truth box is drawn twice (white on black); the third rectangle is the detection.
     assert rectangles.count([x0, y0, x1 - x0, y1 - y0]) == 3
     assert len(figure.axes[0].patches) == 6
     assert len(photos.training_stages(three_objects, {"alone": confident}).axes) == 1
@@ -194,7 +194,7 @@ def test_photo_predictions_use_the_class_names_of_each_network():
     mask = torch.zeros(1, 100, 150, dtype=torch.bool)
     mask[0, 10:50, 20:70] = True
     prediction = PhotoPredictions(
-        source="made by hand",
+        source="constructed",
         detections=detector.Detections(
             torch.tensor([1]), torch.tensor([0.75]), torch.tensor([[60.0, 40, 90, 80]])
         ),

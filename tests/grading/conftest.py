@@ -1,4 +1,4 @@
-"""A small course to grade: its answer key, and submissions to it."""
+"""The answer key of the sample course, and factories of submissions and grading tasks."""
 
 import nbformat
 import pytest
@@ -36,9 +36,7 @@ def key(workspace):
 
 @pytest.fixture
 def submission(key):
-    """Makes a submission's bytes: the release, with the given sources for some of its cells, by
-    their ids.
-    """
+    """Makes a submission's bytes: the release, with sources replaced by cell id."""
 
     def make(**sources: str) -> bytes:
         notebook = nbformat.reads(key.release, as_version=4)
@@ -51,7 +49,7 @@ def submission(key):
 
 @pytest.fixture
 def task(key):
-    """Makes a grading task of a submission's bytes."""
+    """Makes a grading task from a submission's bytes."""
 
     def make(data: bytes, student: str = "ada", secret: bytes = b"secret") -> GradingTask:
         seeds = answer_keys.seeds(secret, key, student)

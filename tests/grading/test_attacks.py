@@ -1,5 +1,5 @@
-"""No attack earns more than its visible work, touches anything outside, keeps others from being
-graded, or leaves a process running.
+"""No attack earns undeserved points, changes anything outside the sandbox, prevents the grading of
+others or leaves a process running.
 """
 
 import ast
@@ -16,7 +16,7 @@ from course_lib.quiz import scoring
 from tests.support import attacks
 
 ATTACKS = attacks.load_attacks()
-# These hold no attacker's code: they may be read and rebuilt anywhere.
+# These contain no attacker's code: they can be read and rebuilt outside the sandbox.
 HARMLESS = [
     attack for attack in ATTACKS if not attack.blocks and attack.group in ("altering", "broken")
 ]
@@ -35,7 +35,7 @@ ANSWERS = {"which-letters-answer": "AC", "how-many-answer": "B"}
 HONEST = ("a-honest", "k-honest", "z-honest")
 
 
-def test_the_set_is_large_and_every_attack_is_described():
+def test_attack_set_is_large_and_every_attack_is_described():
     assert {attack.group for attack in ATTACKS} >= GROUPS
     assert len(ATTACKS) >= 60
     assert len({attack.description for attack in ATTACKS}) == len(ATTACKS)
@@ -63,18 +63,18 @@ def test_intake_handles_damaged_submissions(attack, world, monkeypatch):
     """A damaged submission is rebuilt completely; an unreadable one is listed with its reason and
     stays where it was.
 
-    Archives of too many files exceed a lower limit here, and the real one where all attacks are
-    graded.
+    The limit on an archive's number of files is lowered here; the run that grades all attacks tests
+    the actual limit.
     """
     monkeypatch.setattr(archives, "MAX_FILES", 1_000)
-    attacks.hand_in_honest(world, "honest")
-    attacks.hand_in(attack, world)
+    attacks.submit_honest(world, "honest")
+    attacks.submit(attack, world)
     before = attacks.snapshot(world)
     graded = {}
     reasons = []
     release = nbformat.from_dict(attacks.released_notebook(world))
     lessons = submissions.released_lessons(world.workspace)
-    with archives.open_submissions(world.handed_in) as (files, problems):
+    with archives.open_submissions(world.class_folder) as (files, problems):
         found, more_problems = submissions.find(files, lessons)
         reasons += [problem.reason for problem in problems + more_problems]
         for submission in found:
@@ -84,19 +84,19 @@ def test_intake_handles_damaged_submissions(attack, world, monkeypatch):
             except ValueError as error:
                 reasons.append(str(error))
     assert attacks.snapshot(world) == before
-    assert worth(graded.pop("honest")) == 6
+    assert score_of(graded.pop("honest")) == 6
     if attack.outcome == "graded":
-        assert worth(graded[attack.name]) == attack.earns
+        assert score_of(graded[attack.name]) == attack.earns
     elif attack.outcome == "listed":
         assert graded == {} and any(attack.reason in reason for reason in reasons), reasons
     elif attack.name in graded:
-        assert worth(graded[attack.name]) <= attack.earns
+        assert score_of(graded[attack.name]) <= attack.earns
     else:
         assert reasons
 
 
-def worth(notebook) -> float:
-    """The points of a rebuilt notebook without an attacker's code."""
+def score_of(notebook) -> float:
+    """The score of a rebuilt notebook, which contains no attacker's code."""
     sources = {cell["id"]: cell.source for cell in notebook.cells}
     points = 0.0
     for id, right in ANSWERS.items():
@@ -114,45 +114,45 @@ def worth(notebook) -> float:
 
 @pytest.fixture(scope="module")
 def graded_world(_built, tmp_path_factory):
-    """All attacks in one class, three honest students among them, graded in one run."""
+    """All attacks and three honest submissions, graded in one run."""
     from course_grading.batch import grade_batch
     from course_grading.sandbox import host
 
     import course_lib
 
     if reason := host.unavailable_reason():
-        pytest.skip(f"an attacker's code runs in the sandbox only: {reason}")
+        pytest.skip(f"an attacker's code runs only in the sandbox: {reason}")
     root = tmp_path_factory.mktemp("attacked")
     course = shutil.copytree(_built, root / "course")
     package = Path(course_lib.__file__).parent
     world = attacks.make_world(root / "world", course / "grading" / "workspace", package)
     for attack in ATTACKS:
-        attacks.hand_in(attack, world)
+        attacks.submit(attack, world)
     for student in HONEST:
-        attacks.hand_in_honest(world, student)
+        attacks.submit_honest(world, student)
     before = attacks.snapshot(world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(world.home))
         patch.setenv("COURSE_CANARY", world.secret)
-        batch = grade_batch(world.handed_in, world.workspace)
+        batch = grade_batch(world.class_folder, world.workspace)
     yield world, before, batch
     attacks.clean_up(world)
 
 
 def fault(attack, scores: dict[str, float], problems: list) -> str:
-    """What is wrong with the result of an attack; empty if nothing is."""
+    """How the result of an attack differs from the expected one; empty if it doesn't."""
     reasons = [p.reason for p in problems if attack.name in (p.student, p.file.split("/")[0])]
     score = scores.get(attack.name)
     if attack.outcome == "listed":
         if score is not None:
-            return f"{score} points, and it has to be listed"
+            return f"{score} points, but it must be listed as a problem"
         if not any(attack.reason in reason for reason in reasons):
             return f"a different reason: {reasons}"
         return ""
     if score is None:
         return f"not graded: {reasons}" if attack.outcome == "graded" or not reasons else ""
     if not 0 <= score <= attack.earns or (attack.outcome == "graded" and score != attack.earns):
-        return f"{score} points, and it earns {attack.earns}"
+        return f"{score} points, but it deserves {attack.earns}"
     return ""
 
 
@@ -166,7 +166,7 @@ def test_no_attack_gains_points_and_everybody_is_graded(graded_world):
 
 
 @pytest.mark.slow
-def test_nothing_outside_is_changed_or_learned_and_no_process_survives(graded_world):
+def test_no_attack_changes_files_leaks_secrets_or_leaves_processes(graded_world):
     world, before, _ = graded_world
     after = attacks.snapshot(world)
     assert {

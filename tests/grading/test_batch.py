@@ -1,6 +1,4 @@
-"""A whole run: what is recorded, what a second run does, and what is left to do after a killed
-one.
-"""
+"""A grading run: its records, incremental and repeated grading, and resuming after SIGKILL."""
 
 import os
 import shutil
@@ -28,8 +26,8 @@ HALF = {"which_letters_answer": 'answer = "A"', "double_code": "def double(x):\n
 
 
 @pytest.fixture
-def hand_in(tmp_path, submission, same_process):
-    """Writes submissions to the class's folder and returns it."""
+def submit(tmp_path, submission, same_process):
+    """A function that writes submissions to the class's folder and returns it."""
 
     def write(**students: dict[str, str]) -> Path:
         for student, sources in students.items():
@@ -43,7 +41,7 @@ def hand_in(tmp_path, submission, same_process):
 
 @pytest.fixture
 def graded_students(monkeypatch):
-    """The students whose submissions a run has graded, and not taken from an earlier run."""
+    """The students whose submissions a run graded, without those reused from an earlier run."""
     students = []
     grade_all = workers.grade_all
 
@@ -76,24 +74,24 @@ def gradebook_scores(workspace: Path) -> dict[str, float]:
         return {s.student_id: s.score for s in gradebook.assignment_submissions(NAME)}
 
 
-def test_a_second_run_grades_only_what_has_changed(
-    workspace, hand_in, graded_students, monkeypatch
+def test_second_run_grades_only_changed_submissions(
+    workspace, submit, graded_students, monkeypatch
 ):
-    folder = hand_in(ada=RIGHT, bob=HALF)
+    folder = submit(ada=RIGHT, bob=HALF)
     assert scores(grade_batch(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5}
     graded_students.clear()
     with monkeypatch.context() as patch:
         patch.setattr(record, "record_result", lambda *_: pytest.fail("it was recorded before"))
         assert scores(grade_batch(folder, workspace, workers=1)) == {"ada": 5, "bob": 1.5}
     assert graded_students == []
-    hand_in(bob=RIGHT)
+    submit(bob=RIGHT)
     assert scores(grade_batch(folder, workspace, workers=1)) == {"ada": 5, "bob": 5}
     assert graded_students == ["bob"]
     assert gradebook_scores(workspace) == {"ada": 5, "bob": 5}
 
 
-def test_a_failed_regrade_flags_the_old_score_and_keeps_the_old_result(workspace, hand_in):
-    folder = hand_in(ada=RIGHT)
+def test_failed_regrade_flags_the_old_score_and_keeps_the_old_result(workspace, submit):
+    folder = submit(ada=RIGHT)
     grade_batch(folder, workspace, workers=1)
     result = record.load_result(workspace, "ada", NAME)
     good = (folder / "ada" / f"{NAME}.ipynb").read_bytes()
@@ -110,9 +108,9 @@ def test_a_failed_regrade_flags_the_old_score_and_keeps_the_old_result(workspace
     assert scores(batch) == {"ada": 5} and not batch.grades[0].needs_manual
 
 
-def test_results_of_an_earlier_version_are_graded_again(workspace, hand_in, graded_students):
-    """Their digest is another one; what cannot be read is graded again as well."""
-    folder = hand_in(ada=RIGHT, bob=RIGHT)
+def test_outdated_and_unreadable_results_are_graded_again(workspace, submit, graded_students):
+    """A result whose digest differs, or that cannot be read, is graded again."""
+    folder = submit(ada=RIGHT, bob=RIGHT)
     for student, text in (("ada", '{"marks": [], "sources": []}'), ("bob", "{")):
         path = record.result_path(workspace, student, NAME)
         path.parent.mkdir(parents=True)
@@ -121,26 +119,26 @@ def test_results_of_an_earlier_version_are_graded_again(workspace, hand_in, grad
     assert sorted(graded_students) == ["ada", "bob"]
 
 
-def test_non_literals_are_flagged_for_manual_grading(workspace, hand_in):
-    folder = hand_in(ada={"which_letters_answer": "answer = str()"})
+def test_non_literals_are_flagged_for_manual_grading(workspace, submit):
+    folder = submit(ada={"which_letters_answer": "answer = str()"})
     batch = grade_batch(folder, workspace, workers=1)
     assert scores(batch) == {"ada": 0} and batch.grades[0].needs_manual
 
 
-def test_manual_grades_are_kept(workspace, hand_in):
-    folder = hand_in(ada=HALF)
+def test_manual_grades_are_kept(workspace, submit):
+    folder = submit(ada=HALF)
     grade_batch(folder, workspace, workers=1)
     with open_api(workspace).gradebook as gradebook:
         grade = gradebook.find_grade("double", NAME, NAME, "ada")
         grade.manual_score, grade.extra_credit = 1.0, 0.25
         gradebook.db.commit()
-    hand_in(ada=RIGHT)
+    submit(ada=RIGHT)
     batch = grade_batch(folder, workspace, workers=1)
     assert scores(batch) == {"ada": 4.25} and batch.grades[0].needs_manual
 
 
-def test_the_audit_finds_a_changed_score_and_a_lost_one(workspace, hand_in):
-    folder = hand_in(ada=RIGHT, bob=RIGHT)
+def test_audit_finds_a_changed_and_a_missing_score(workspace, submit):
+    folder = submit(ada=RIGHT, bob=RIGHT)
     grade_batch(folder, workspace, workers=1)
     with open_api(workspace).gradebook as gradebook:
         gradebook.find_grade("double", NAME, NAME, "ada").auto_score = 1.0
@@ -151,8 +149,8 @@ def test_the_audit_finds_a_changed_score_and_a_lost_one(workspace, hand_in):
     assert "bob" in lost and "no score" in lost
 
 
-def test_without_a_sandbox_nothing_runs_unless_trusted(workspace, hand_in, monkeypatch):
-    folder = hand_in(ada=RIGHT)
+def test_without_a_sandbox_nothing_runs_unless_trusted(workspace, submit, monkeypatch):
+    folder = submit(ada=RIGHT)
     monkeypatch.setattr(host, "unavailable_reason", lambda: "there is none")
     with pytest.raises(SandboxUnavailableError, match="there is none"):
         grade_batch(folder, workspace)
@@ -160,20 +158,22 @@ def test_without_a_sandbox_nothing_runs_unless_trusted(workspace, hand_in, monke
 
 
 @pytest.mark.parametrize("visible", ["course", "class"])
-def test_nothing_runs_where_the_sandbox_shows_keys_or_submissions(
-    workspace, hand_in, monkeypatch, tmp_path, visible
+def test_run_is_refused_if_the_sandbox_exposes_keys_or_submissions(
+    workspace, submit, monkeypatch, tmp_path, visible
 ):
-    """A checkout in /usr/src, or an environment made in the checkout's own folder."""
-    folder = hand_in(ada=RIGHT)
-    # it would try a sandbox that shows only this
+    """The run is refused if the sandbox shows the checkout (for example in /usr/src) or the
+    submissions.
+    """
+    folder = submit(ada=RIGHT)
+    # the real check would start a sandbox that shows only these places
     monkeypatch.setattr(host, "unavailable_reason", lambda: None)
     monkeypatch.setattr(host, "visible_places", lambda: ["/usr", str(tmp_path / visible)])
     with pytest.raises(SandboxUnavailableError, match="which is visible in the sandbox: move it"):
         grade_batch(folder, workspace)
 
 
-def test_two_runs_can_not_use_one_workspace(workspace, hand_in):
-    folder = hand_in(ada=RIGHT)
+def test_workspace_is_locked_during_a_run(workspace, submit):
+    folder = submit(ada=RIGHT)
     with (
         FileLock(workspace / "grading.lock"),
         pytest.raises(IntakeError, match="another run of course is using"),
@@ -182,8 +182,8 @@ def test_two_runs_can_not_use_one_workspace(workspace, hand_in):
     assert scores(grade_batch(folder, workspace, workers=1)) == {"ada": 5}
 
 
-def test_the_late_penalty_is_subtracted(workspace, hand_in):
-    folder = hand_in(ada=RIGHT)
+def test_late_penalty_is_subtracted(workspace, submit):
+    folder = submit(ada=RIGHT)
     (folder / "ada" / "timestamp.txt").write_text("2026-10-02 10:00:00 UTC")
     with open_api(workspace).gradebook as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate=datetime(2026, 10, 1))
@@ -192,7 +192,7 @@ def test_the_late_penalty_is_subtracted(workspace, hand_in):
     assert (grade.score, grade.late) == (3, True)
 
 
-# The rule decides, also over a penalty that is in the gradebook.
+# A penalty rule that takes precedence over a penalty in the gradebook.
 TWO_POINTS = """
 from nbgrader.plugins import BasePlugin
 
@@ -203,7 +203,7 @@ class TwoPoints(BasePlugin):
 get_config().AssignLatePenalties.plugin_class = TwoPoints
 """
 
-# A run that ends as by kill -9 at the second call of a function (at the first of `wait`).
+# A run that kills itself with SIGKILL at the second call of a function (at the first of `wait`).
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -237,10 +237,10 @@ if __name__ == "__main__":
         pytest.param("pages", "wait", 0, marks=pytest.mark.slow),
     ],
 )
-def test_a_killed_run_can_be_resumed(
-    workspace, hand_in, tmp_path, graded_students, owner, function, graded_again
+def test_killed_run_can_be_resumed(
+    workspace, submit, tmp_path, graded_students, owner, function, graded_again
 ):
-    folder = hand_in(ada=RIGHT, bob=HALF, eve=RIGHT)
+    folder = submit(ada=RIGHT, bob=HALF, eve=RIGHT)
     (tmp_path / "killed.py").write_text(KILLED)
     command = [sys.executable, tmp_path / "killed.py", owner, function, folder, workspace]
     environment = {**os.environ, "PYTHONPATH": str(Path(batch_module.__file__).parents[2])}
@@ -254,8 +254,8 @@ def test_a_killed_run_can_be_resumed(
     assert gradebook_scores(workspace) == expected
 
 
-def test_the_feedback_has_messages_and_no_hidden_input(workspace, hand_in):
-    batch = grade_batch(hand_in(ada=HALF), workspace, workers=1)
+def test_feedback_has_messages_but_no_hidden_input(workspace, submit):
+    batch = grade_batch(submit(ada=HALF), workspace, workers=1)
     page = batch.feedback["ada", NAME].read_text()
     assert "Twice two is four" in page and "Recorded: A." in page
     for secret in ("twice_as_much", "def cases", "rng", "score_cases"):
@@ -266,7 +266,7 @@ def make_tasks(task, submission, count: int) -> list[GradingTask]:
     return [task(submission(**RIGHT), student=f"student-{number}") for number in range(count)]
 
 
-def test_a_killed_worker_costs_a_retry_and_not_a_grade(task, submission, key):
+def test_submission_of_a_killed_worker_is_retried(task, submission, key):
     results = []
     for result in workers.grade_all(make_tasks(task, submission, 8), {NAME: key}, workers=2):
         if not results:
@@ -283,8 +283,8 @@ def _ends_its_process(task):
     return grade_submission(task, workers._keys[task.lesson])
 
 
-def test_a_submission_that_always_ends_its_worker_is_a_problem(task, submission, key, monkeypatch):
-    # The new processes import `workers`, so the function that they call is passed by its name.
+def test_submission_that_always_kills_its_worker_is_a_problem(task, submission, key, monkeypatch):
+    # The worker processes import `workers`, so the function that they call is passed by name.
     monkeypatch.setattr(workers, "_grade_in_worker", _ends_its_process)
     tasks = make_tasks(task, submission, 3)
     problems = {
@@ -297,7 +297,7 @@ def test_a_submission_that_always_ends_its_worker_is_a_problem(task, submission,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cluster", [2], indirect=True)
-def test_a_cluster_gives_the_same_results_to_the_byte(task, submission, key, cluster):
+def test_cluster_gives_the_same_results_byte_for_byte(task, submission, key, cluster):
     tasks = make_tasks(task, submission, 6)
     local = {r.student: r.to_json() for r in workers.grade_all(tasks, {NAME: key}, workers=1)}
     remote = {}
@@ -309,9 +309,9 @@ def test_a_cluster_gives_the_same_results_to_the_byte(task, submission, key, clu
 
 
 @pytest.mark.parametrize("cluster", [1], indirect=True)
-def test_a_run_on_a_cluster_records_the_same(workspace, hand_in, tmp_path, cluster):
+def test_run_on_a_cluster_records_the_same(workspace, submit, tmp_path, cluster):
     copy = shutil.copytree(workspace, tmp_path / "copy")
-    folder = hand_in(ada=RIGHT, bob=HALF, eve={"which_letters_answer": "answer = str()"})
+    folder = submit(ada=RIGHT, bob=HALF, eve={"which_letters_answer": "answer = str()"})
     (folder / "joe").mkdir()
     (folder / "joe" / f"{NAME}.ipynb").write_text("{")
     remote = grade_batch(folder, workspace, dask=cluster.scheduler_address)
@@ -324,8 +324,8 @@ def test_a_run_on_a_cluster_records_the_same(workspace, hand_in, tmp_path, clust
         assert results[0].items == results[1].items and results[0].sources == results[1].sources
 
 
-def test_progress_reports_what_is_done_and_the_number_of_problems(workspace, hand_in):
-    folder = hand_in(ada=RIGHT, bob=RIGHT)
+def test_progress_reports_completed_submissions_and_problems(workspace, submit):
+    folder = submit(ada=RIGHT, bob=RIGHT)
     (folder / "bob" / f"{NAME}.ipynb").write_bytes(b"")
     reports = []
     batch = grade_batch(folder, workspace, lambda *report: reports.append(report), workers=1)

@@ -1,6 +1,4 @@
-"""A class, end to end, through nbgrader's gradebook: full marks, none, and every wrong option in
-between.
-"""
+"""A class graded end to end through nbgrader's gradebook, with full, zero and partial scores."""
 
 import csv
 import subprocess
@@ -19,14 +17,14 @@ from course_lib.quiz.scoring import score
 from tests.support.checkout import CHECK, LESSONS
 
 NAME = "01_sample"
-# Unusual solutions and what they earn: output on stderr and a hidden np cost nothing, sys.exit
-# costs its cases.
+# Unusual solutions and their scores: output on stderr and a shadowed np are harmless; a case that
+# calls sys.exit fails.
 UNUSUAL = {
     "noisy": (
         "import sys\n\n\ndef double(x):\n    print('here', file=sys.stderr)\n    return x + x",
         2,
     ),
-    "leaves": (
+    "exits": (
         "import sys\n\n\ndef double(x):\n    return 2 * x if isinstance(x, int) else sys.exit()",
         0,
     ),
@@ -34,7 +32,7 @@ UNUSUAL = {
 }
 
 
-def hand_in(folder, student, notebook, name=NAME):
+def submit(folder, student, notebook, name=NAME):
     path = folder / student / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
@@ -45,7 +43,7 @@ def released_notebook(built, name=NAME):
 
 
 def answer(notebook, question, letters):
-    """Type an answer as a learner without any extension would."""
+    """Type an answer into the cell's source."""
     (cell,) = [cell for cell in notebook.cells if cell["id"] == f"{question}-answer"]
     assert cell.source.startswith('answer = ""')
     cell.source = cell.source.replace('answer = ""', f'answer = "{letters}"', 1)
@@ -59,16 +57,16 @@ def solve(notebook, solution):
     return notebook
 
 
-def hand_in_class(built, folder, name=NAME):
-    """A solution, a blank, and for every option of every question one student who ticks only that.
+def submit_class(built, folder, name=NAME):
+    """Submit the solution, a blank notebook, and a notebook per letter that ticks only this option.
 
     Returns:
-        The expected scores of each student, by item.
+        Student -> item name -> expected score.
     """
     lesson = read_lesson(built / "solutions" / f"{name}.md")
     source = built / "grading" / "workspace" / "source" / name / f"{name}.ipynb"
-    hand_in(folder, "solution", nbformat.read(source, as_version=4), name)
-    hand_in(folder, "blank", released_notebook(built, name), name)
+    submit(folder, "solution", nbformat.read(source, as_version=4), name)
+    submit(folder, "blank", released_notebook(built, name), name)
     items = [*lesson.questions, *lesson.exercises]
     expected = {
         "solution": {item.name: item.points for item in items},
@@ -84,7 +82,7 @@ def hand_in_class(built, folder, name=NAME):
                 answer(notebook, question.name, letter)
                 right, wrong = "".join(question.right), "".join(question.wrong)
                 expected[student][question.name] = score(letter, right, wrong, question.points)
-        hand_in(folder, student, notebook, name)
+        submit(folder, student, notebook, name)
     return expected
 
 
@@ -95,11 +93,11 @@ def scores_by_item(batch):
     return scores
 
 
-def test_a_class_is_graded(built, tmp_path):
+def test_class_is_graded(built, tmp_path):
     folder = tmp_path / "class"
-    expected = hand_in_class(built, folder)
+    expected = submit_class(built, folder)
     for student, (solution, points) in UNUSUAL.items():
-        hand_in(folder, student, solve(released_notebook(built), solution))
+        submit(folder, student, solve(released_notebook(built), solution))
         expected[student] = {**expected["blank"], "double": points}
     (folder / "broken").mkdir()
     (folder / "broken" / f"{NAME}.ipynb").write_text("{")
@@ -145,15 +143,15 @@ def test_a_class_is_graded(built, tmp_path):
             assert own or secret not in page, (student, secret)
 
 
-def test_a_submission_graded_in_place_is_archived(built, same_process):
+def test_submission_graded_in_place_is_archived(built, same_process):
     workspace = built / "grading" / "workspace"
     folder = workspace / "submitted" / "ada" / NAME
     notebook = released_notebook(built)
     notebook.cells.append(nbformat.v4.new_markdown_cell("my own notes"))
-    hand_in(workspace / "submitted" / "ada", NAME, notebook)
+    submit(workspace / "submitted" / "ada", NAME, notebook)
     (folder / "timestamp.txt").write_text("2026-11-01 10:00:00 UTC")
     (workspace / "submitted" / "bob" / NAME).mkdir(parents=True)
-    hand_in(workspace / "submitted" / "bob", NAME, notebook)
+    submit(workspace / "submitted" / "bob", NAME, notebook)
     with open_api(workspace).gradebook as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate="2026-10-31 10:00:00")
     batch = grade_batch(workspace / "submitted", workspace)
@@ -162,10 +160,8 @@ def test_a_submission_graded_in_place_is_archived(built, same_process):
     assert "my own notes" in (workspace / "received" / "ada" / NAME / f"{NAME}.ipynb").read_text()
 
 
-def test_every_later_submission_in_the_same_place_is_archived_too(built, same_process, tmp_path):
-    """Graded in place, a submission is replaced by its rebuilt notebook: each new one is copied
-    first, once.
-    """
+def test_every_resubmission_in_place_is_archived_once(built, same_process, tmp_path):
+    """Each new submission is copied once before its rebuilt notebook replaces it in place."""
     workspace = built / "grading" / "workspace"
     folder = workspace / "submitted" / "ada" / NAME
     (tmp_path / "thesis").write_text("three years of work")
@@ -173,7 +169,7 @@ def test_every_later_submission_in_the_same_place_is_archived_too(built, same_pr
         notebook = released_notebook(built)
         notebook.cells.append(nbformat.v4.new_markdown_cell(f"my notes, {number}"))
         answer(notebook, "how-many", "AB"[number - 1])
-        hand_in(workspace / "submitted" / "ada", NAME, notebook)
+        submit(workspace / "submitted" / "ada", NAME, notebook)
         (folder / "link").symlink_to(tmp_path / "thesis")  # nbgrader would copy its target
         (folder / "data.csv").write_text("1,2")
         for _ in range(2):
@@ -190,8 +186,8 @@ def test_every_later_submission_in_the_same_place_is_archived_too(built, same_pr
 def test_late_penalties_come_from_nbgraders_configuration(
     root, built, same_process, tmp_path, monkeypatch
 ):
-    """What is set in ``grading/nbgrader_config.py`` holds for ``course grade`` too."""
-    # which that file sets: not for the tests that follow
+    """``course grade`` uses the settings of ``grading/nbgrader_config.py``."""
+    # nbgrader_config.py sets this variable; monkeypatch restores it after the test
     monkeypatch.setenv("COURSE_MODE", "grading")
     config = (root / "grading" / "nbgrader_config.py").read_text()
     config += "\nget_config().LateSubmissionPlugin.penalty_method = 'zero'\n"
@@ -201,7 +197,7 @@ def test_late_penalties_come_from_nbgraders_configuration(
         gradebook.update_or_create_assignment(NAME, duedate="2026-10-31 10:00:00")
     for student, day in (("early", "30"), ("late", "31")):
         notebook = answer(released_notebook(built), "which-letters", "AC")
-        hand_in(tmp_path / "class", student, notebook)
+        submit(tmp_path / "class", student, notebook)
         (tmp_path / "class" / student / "timestamp.txt").write_text(f"2026-10-{day} 11:00:00 UTC")
     batch = grade_batch(tmp_path / "class", workspace, workers=1)
     assert {grade.student: (grade.score, grade.late) for grade in batch.grades} == {
@@ -211,7 +207,7 @@ def test_late_penalties_come_from_nbgraders_configuration(
     assert batch.audit_findings == []
 
 
-def test_no_table_holds_a_formula(tmp_path):
+def test_tables_escape_formulas(tmp_path):
     problem = Problem("", "", "=HYPERLINK(1)/01.ipynb", "-1 is what its name says")
     grade = Grade("ada", NAME, -1.0, 6.0, False, False)
     tables.write(Batch(grades=[grade], problems=[problem]), tmp_path)
@@ -225,9 +221,9 @@ def test_no_table_holds_a_formula(tmp_path):
 def test_missing_cells_and_bad_timestamps_are_noted(built, same_process, tmp_path):
     notebook = released_notebook(built)
     notebook.cells = [cell for cell in notebook.cells if not cell["id"].startswith("double")]
-    hand_in(tmp_path / "class", "ada", notebook)
+    submit(tmp_path / "class", "ada", notebook)
     (tmp_path / "class" / "ada" / "timestamp.txt").write_text("yesterday")
-    hand_in(tmp_path / "class", "bob", notebook)
+    submit(tmp_path / "class", "bob", notebook)
     batch = grade_batch(tmp_path / "class", built / "grading" / "workspace")
     assert len(batch.grades) == 2 and batch.problems == []
     notes = " ".join(note.reason for note in batch.notes)
@@ -236,7 +232,7 @@ def test_missing_cells_and_bad_timestamps_are_noted(built, same_process, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*LESSONS, CHECK])
-def test_the_real_lessons_are_graded(name, root, tmp_path):
+def test_course_lessons_are_graded(name, root, tmp_path):
     from course_grading.assign.build import generate_release, read_lessons
 
     workspace = tmp_path / "grading" / "workspace"
@@ -245,13 +241,13 @@ def test_the_real_lessons_are_graded(name, root, tmp_path):
     (tmp_path / "solutions").mkdir()
     (tmp_path / "solutions" / f"{name}.md").symlink_to(root / "solutions" / f"{name}.md")
     (tmp_path / "notebooks").symlink_to(root / "notebooks")
-    expected = hand_in_class(tmp_path, tmp_path / "class", name)
+    expected = submit_class(tmp_path, tmp_path / "class", name)
     batch = grade_batch(tmp_path / "class", workspace)
     assert batch.problems == []
     assert scores_by_item(batch) == expected
 
 
-def test_nbgraders_own_commands_use_the_same_workspace(root, built):
+def test_nbgrader_commands_use_the_same_workspace(root, built):
     """``nbgrader`` in ``grading/`` uses the course's workspace and its configuration."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME, "--force"]
     config = (root / "grading" / "nbgrader_config.py").read_text()
@@ -259,28 +255,30 @@ def test_nbgraders_own_commands_use_the_same_workspace(root, built):
     released = built / "grading" / "workspace" / "release" / NAME / f"{NAME}.ipynb"
     before = released.read_text()
     released.unlink()
-    # puts this environment's tools on PATH, as activating it does
+    # puts this environment's programs on PATH, as activating it does
     open_api(built / "grading" / "workspace")
     done = subprocess.run(command, cwd=built / "grading", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert released.read_text() == before
 
 
-def test_a_submission_of_nobody_in_the_class_list_is_listed(built, same_process, tmp_path):
+def test_submission_of_a_student_who_is_not_on_the_class_list_is_reported(
+    built, same_process, tmp_path
+):
     workspace = built / "grading" / "workspace"
     (workspace / "roster.csv").write_text("name,student_id\nAda,ada\n")
     for student in ("ada", "mallory"):
-        hand_in(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
+        submit(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
     batch = grade_batch(tmp_path / "class", workspace, workers=1)
     assert [(grade.student, grade.score) for grade in batch.grades] == [("ada", 1.0)]
     (problem,) = batch.problems
     assert problem.student == "mallory" and "no student of the class" in problem.reason
 
 
-def test_an_unexpected_error_costs_one_submission_only(built, same_process, tmp_path, monkeypatch):
+def test_unexpected_error_affects_only_one_submission(built, same_process, tmp_path, monkeypatch):
     workspace = built / "grading" / "workspace"
     for student in ("ada", "bob"):
-        hand_in(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
+        submit(tmp_path / "class", student, answer(released_notebook(built), "how-many", "B"))
     match, calls = Editions.match, []
 
     def fails_once(editions, data):

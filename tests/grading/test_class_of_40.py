@@ -1,9 +1,10 @@
-"""A class of 40 from its downloads to its exports, command by command, and again after changes.
+"""End-to-end test with a class of 40: grade a platform's download, export the scores, change the
+answer key, regrade, export again.
 
-The scores were worked out by hand: ``class_of_40/expected.csv`` after the first run, and
-``expected_after_changes.csv`` after the second. A row's ``reason`` is a part of the reason that
-problems.csv or notes.csv gives; ``waits`` are the items that wait for a person. Late penalties need
-times, which only Gradescope's download has: see :func:`expected_rows`.
+The expected scores were computed manually: ``class_of_40/expected.csv`` after the first run,
+``expected_after_changes.csv`` after the second. ``reason`` must be a substring of the reason in
+problems.csv or notes.csv. ``needs_manual`` lists the items that need manual grading. Late penalties
+need submission times, which only Gradescope's download has: see :func:`expected_rows`.
 """
 
 import csv
@@ -40,26 +41,26 @@ VOID = f"""
 points = "void"
 reason = "The window was misprinted."
 """
-# one more right option
-MENDED_KEY = ("- [ ] Any network trained on photos", "- [x] Any network trained on photos")
-BY_HAND = {
+# marks one more option as correct
+CORRECTED_KEY = ("- [ ] Any network trained on photos", "- [x] Any network trained on photos")
+MANUAL_GRADES = {
     ("hansen", "sum-of-zero"): (2.0, "Read as B and D."),
     ("hansen", "parameters-of-a-layer"): (0.0, "Which of them?"),
-    ("fischer", "output-size"): (1.5, "One of the two versions is right."),
+    ("fischer", "output-size"): (1.5, "One of the two versions is correct."),
 }
-# One from Colab, one late with a later extension, one with two files, one with a damaged file, one
-# with an answer for a person, one without a file, and a stranger.
-SOME = ["pappas", "rossi", "haddad", "popescu", "hansen", "ferrari", "mallory"]
+# A Colab notebook; a late submission whose due date is extended later; two files; a damaged file;
+# an answer that needs manual grading; no submission; a student who is not on the class list.
+SUBSET_LOGINS = ["pappas", "rossi", "haddad", "popescu", "hansen", "ferrari", "mallory"]
 
 
 @pytest.fixture(scope="module")
 def released(root: Path, tmp_path_factory) -> Path:
-    """A checkout with lesson 2 alone, after ``course build --graded``."""
+    """A checkout with only lesson 2, after ``course build --graded``."""
     folder = tmp_path_factory.mktemp("released")
     for name in ("solutions", "notebooks", "course_lib/quiz/bank"):
         (folder / name).mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
-    # the edition that the class was given: hand_ins.csv answers its questions
+    # the edition that was released to the class: submissions.csv answers its questions
     shutil.copy(class_of_40.FOLDER / f"{NAME}.md", folder / "solutions")
     build(folder, graded=True)
     config = (root / "grading" / "nbgrader_config.py").read_text()
@@ -81,7 +82,7 @@ class Instructor:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         return result.exit_code, " ".join(result.output.split())
 
-    def take_class(self) -> None:
+    def import_class_list(self) -> None:
         roster = self.platform.write_roster(self.root / "roster.csv")
         code, text = self.run("class", "--roster", roster)
         assert code == 0 and "40 students" in text
@@ -95,14 +96,14 @@ class Instructor:
             writer.writerows(rows)
 
     def set_due_dates(self, text: str) -> None:
-        """Extensions are given by the ids of the class list, not by those of downloads."""
+        """Write due_dates.toml. Its extensions use class-list ids, not the ids in downloads."""
         for name, login in (("ELIF", "yilmaz"), ("GIULIA", "rossi")):
             text = text.replace(name, f'"{self.ids[login]}"')
         (self.root / "grading" / "due_dates.toml").write_text(text)
 
     @property
     def ids(self) -> dict[str, str]:
-        """The ids of the class list by login."""
+        """Login -> class-list id."""
         rows = self.table(self.workspace / "roster.csv")
         return {
             login: row["student_id"]
@@ -111,14 +112,14 @@ class Instructor:
 
     @property
     def logins_by_id(self) -> dict[str, str]:
-        """The logins by the ids of the gradebook."""
+        """Gradebook id -> login."""
         known = class_of_40.students().values()
         return {self.platform.id(student): student.login for student in known}
 
-    def grade_by_hand(self) -> None:
-        """As formgrader does."""
+    def grade_manually(self) -> None:
+        """Record manual grades as formgrader does."""
         with open_api(self.workspace).gradebook as book:
-            for (login, item), (points, comment) in BY_HAND.items():
+            for (login, item), (points, comment) in MANUAL_GRADES.items():
                 if login not in self.logins:
                     continue
                 student = self.platform.id(class_of_40.students()[login])
@@ -135,7 +136,7 @@ class Instructor:
             return list(csv.DictReader(file))
 
     def reasons(self) -> dict[str, list[str]]:
-        """What the last run reported about each student of the class, by login; "" for others."""
+        """Login -> problems and notes of the last run; "" for students who are not in the class."""
         reasons: dict[str, list[str]] = {}
         for table in ("problems", "notes"):
             for row in self.table(self.out / f"{table}.csv"):
@@ -144,7 +145,7 @@ class Instructor:
         return reasons
 
     def rows(self) -> dict[str, dict[str, str]]:
-        """The result of each student, by login, in the columns of the expected table."""
+        """Login -> the student's result, in the columns of the expected table."""
         with open_api(self.workspace).gradebook as book:
             totals = {total.student: total for total in scores.totals(book)}
         rows = {}
@@ -153,58 +154,61 @@ class Instructor:
             assert grade["name"] == class_of_40.students()[login].name
             total = totals[grade["student"]]
             rows[login] = {
-                "earned": text_of(total.earned),
-                "penalty": text_of(total.penalty),
-                "total": text_of(grade["score"]),
+                "earned": format_score(total.earned),
+                "penalty": format_score(total.penalty),
+                "total": format_score(grade["score"]),
                 "late": "yes" if grade["late"] == "True" else "no",
-                "waits": [],
+                "needs_manual": [],
             }
             assert total.score == pytest.approx(float(grade["score"]))
         for item in self.table(self.out / "items.csv"):
             row = rows[self.logins_by_id[item["student"]]]
             is_void = item["max_score"] == "0.0" and item["score"] == "0.0"
-            row[item["item"]] = "void" if is_void else text_of(item["score"])
+            row[item["item"]] = "void" if is_void else format_score(item["score"])
             if item["manual"] == "True":
-                row["waits"].append(item["item"])
+                row["needs_manual"].append(item["item"])
         return {
-            login: {**row, "waits": " ".join(sorted(row["waits"]))} for login, row in rows.items()
+            login: {**row, "needs_manual": " ".join(sorted(row["needs_manual"]))}
+            for login, row in rows.items()
         }
 
 
-def text_of(score: float | str) -> str:
-    """A score with four decimals at most, as the tables are written by hand."""
+def format_score(score: float | str) -> str:
+    """A score with at most four decimals, the format of the expected tables."""
     return f"{float(score):.4f}".rstrip("0").rstrip(".")
 
 
 def expected_rows(table: str, course: Instructor) -> dict[str, dict[str, str]]:
-    """The rows of the graded, as they are with a platform: without times nothing is deducted, and
-    late is what the platform marked as late when it was handed in.
+    """The expected rows of the graded students on this platform. Without submission times there is
+    no penalty, and ``late`` is the platform's own mark.
     """
-    marked = {r["login"] for r in class_of_40.read_table("expected.csv") if r["late"] == "yes"}
+    flagged_late = {
+        r["login"] for r in class_of_40.read_table("expected.csv") if r["late"] == "yes"
+    }
     rows = {}
     for row in class_of_40.read_table(table):
         login = row.pop("login")
         del row["reason"]
         if not row["earned"] or login not in course.logins:
             continue
-        if not course.platform.tells_time:
-            is_marked = course.platform.marks_late and login in marked
-            row |= {"penalty": "0", "total": row["earned"], "late": "yes" if is_marked else "no"}
+        if not course.platform.has_submission_times:
+            is_flagged = course.platform.flags_late and login in flagged_late
+            row |= {"penalty": "0", "total": row["earned"], "late": "yes" if is_flagged else "no"}
         rows[login] = row
     return rows
 
 
 def check_tables(table: str, course: Instructor) -> dict[str, dict[str, str]]:
-    """Every line of the expected table is what the files in ``grades/`` say; returns them."""
+    """Check that the gradebook and ``grades/`` agree with the expected table; return its rows."""
     expected = expected_rows(table, course)
     actual = course.rows()
     for login, row in expected.items():
         assert {"login": login, **actual[login]} == {"login": login, **row}
     assert actual.keys() == expected.keys()
     waiting = course.table(course.out / "needs_manual.csv")
-    waits = [(course.logins_by_id[row["student"]], row["item"]) for row in waiting]
-    assert sorted(waits) == sorted(
-        (login, item) for login, row in expected.items() for item in row["waits"].split()
+    needs_manual = [(course.logins_by_id[row["student"]], row["item"]) for row in waiting]
+    assert sorted(needs_manual) == sorted(
+        (login, item) for login, row in expected.items() for item in row["needs_manual"].split()
     )
     check_missing(course, expected)
     for login, row in expected.items():
@@ -217,7 +221,9 @@ def check_tables(table: str, course: Instructor) -> dict[str, dict[str, str]]:
 
 
 def check_missing(course: Instructor, expected: dict[str, dict[str, str]]) -> None:
-    """Who has handed in nothing, and who something that could not be graded."""
+    """Check that not_handed_in.csv lists exactly the students without a graded submission, each
+    with the expected note.
+    """
     missing = course.table(course.out / "not_handed_in.csv")
     notes = {row["student"]: row["note"] for row in missing}
     reasons = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
@@ -229,7 +235,7 @@ def check_missing(course: Instructor, expected: dict[str, dict[str, str]]) -> No
 
 
 def check_reasons(course: Instructor) -> None:
-    """Who has a problem or a note, and which."""
+    """Check that each student has exactly the expected problem or note."""
     reasons = course.reasons()
     expected = {row["login"]: row["reason"] for row in class_of_40.read_table("expected.csv")}
     for login in course.logins:
@@ -240,14 +246,14 @@ def check_reasons(course: Instructor) -> None:
             assert any(text in reason for reason in own), (login, own)
         else:
             assert own == [], login
-    strangers = reasons[""]
-    assert any("no student of the class has this name" in reason for reason in strangers)
-    tells_late = course.platform.tells_time or course.platform.marks_late
-    assert any("nothing says when" in reason for reason in strangers) != tells_late
+    unknown_students = reasons[""]
+    assert any("no student of the class has this name" in reason for reason in unknown_students)
+    knows_lateness = course.platform.has_submission_times or course.platform.flags_late
+    assert any("nothing says when" in reason for reason in unknown_students) != knows_lateness
 
 
 def check_exports(course: Instructor, rows: dict[str, dict[str, str]]) -> None:
-    """What the platform imports is what the table says."""
+    """Check that the exported scores are the expected totals."""
     code, text = course.run("export", "--to", course.platform.name, "--out", course.out)
     assert code == 0, text
     expected = {login: row["total"] for login, row in rows.items()}
@@ -261,7 +267,7 @@ def check_exports(course: Instructor, rows: dict[str, dict[str, str]]) -> None:
     }
     for login, row in totals.items():
         late = float(row["late_submission_penalty"])
-        assert text_of(max(0.0, float(row["raw_score"]) - late)) == expected[login], login
+        assert format_score(max(0.0, float(row["raw_score"]) - late)) == expected[login], login
     if course.platform not in (Canvas, Moodle):
         return
     code, text = course.run(
@@ -275,11 +281,13 @@ def check_exports(course: Instructor, rows: dict[str, dict[str, str]]) -> None:
 
 
 def check_two_runs(course: Instructor) -> None:
-    """Grade the download; change the key, an extension, an item and points; grade again."""
-    course.take_class()
+    """Grade the download; correct the key, extend a due date, void an item, grade some items
+    manually; regrade.
+    """
+    course.import_class_list()
     course.set_due_dates(DUE_DATES)
     lesson = class_of_40.Lesson(course.workspace)
-    files = class_of_40.hand_ins(lesson, course.logins)
+    files = class_of_40.submitted_files(lesson, course.logins)
     archive = course.platform.write(course.root / "download", files)
     code, text = course.run("grade", archive, "--out", course.out)
     assert code == 1 and "Audit: every submission is graded or listed" in text
@@ -289,27 +297,27 @@ def check_two_runs(course: Instructor) -> None:
     check_exports(course, rows)
 
     source = course.root / "solutions" / f"{NAME}.md"
-    assert source.read_text().count(MENDED_KEY[0]) == 1
-    source.write_text(source.read_text().replace(*MENDED_KEY))
+    assert source.read_text().count(CORRECTED_KEY[0]) == 1
+    source.write_text(source.read_text().replace(*CORRECTED_KEY))
     code, _ = course.run("build", "--graded")
     assert code == 0
     course.set_due_dates(DUE_DATES + LATER_EXTENSION)
     (course.root / "grading" / "overrides.toml").write_text(VOID)
-    course.grade_by_hand()
+    course.grade_manually()
     code, text = course.run("regrade", "--out", course.out)
     assert code == 0 and "Changed since the last run" in text, text
     after = check_tables("expected_after_changes.csv", course)
     check_exports(course, after)
-    grade_of_hansen = course.platform.id(class_of_40.students()["hansen"])
-    page = (course.out / "feedback" / grade_of_hansen / f"{NAME}.html").read_text()
+    hansen_id = course.platform.id(class_of_40.students()["hansen"])
+    page = (course.out / "feedback" / hansen_id / f"{NAME}.html").read_text()
     assert "Read as B and D." in page and "The window was misprinted." in page
     code, text = course.run("regrade", "--out", course.out)
     assert code == 0 and "Changed since the last run" not in text
 
 
 @pytest.fixture
-def start(released: Path, tmp_path: Path, monkeypatch):
-    """Starts a class in a course of its own."""
+def make_instructor(released: Path, tmp_path: Path, monkeypatch):
+    """A function that makes an Instructor with a fresh copy of the checkout."""
 
     def run(platform, logins: list[str] | None = None) -> Instructor:
         root = shutil.copytree(released, tmp_path / "course")
@@ -320,23 +328,27 @@ def start(released: Path, tmp_path: Path, monkeypatch):
     return run
 
 
-def test_the_class_is_one():
-    """The three tables name the same 40 students, and every file is of one of them but one."""
+def test_tables_list_the_same_students():
+    """The three tables list the same 40 students; all but ferrari submitted, and so did mallory,
+    who is not in the class.
+    """
     logins = [*class_of_40.students()]
     assert len(logins) == 40
     for table in ("expected.csv", "expected_after_changes.csv"):
         assert [row["login"] for row in class_of_40.read_table(table)] == logins
-    handed_in = {row["login"] for row in class_of_40.read_table("hand_ins.csv")}
-    assert handed_in == {*logins, "mallory"} - {"ferrari"}
+    submitted = {row["login"] for row in class_of_40.read_table("submissions.csv")}
+    assert submitted == {*logins, "mallory"} - {"ferrari"}
 
 
 @pytest.mark.slow
-def test_a_part_of_the_class(start, same_process):
-    """All in this process, which has the same result: see ``test_batch.py``."""
-    check_two_runs(start(PLATFORMS["gradescope"], SOME))
+def test_subset_of_the_class_is_graded_and_regraded(make_instructor, same_process):
+    """A part of the class is graded and graded again as expected, here without worker processes;
+    ``test_batch.py`` checks that these change no result.
+    """
+    check_two_runs(make_instructor(PLATFORMS["gradescope"], SUBSET_LOGINS))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS.values(), ids=PLATFORMS)
-def test_the_class(start, platform):
-    check_two_runs(start(platform))
+def test_full_class_is_graded_and_regraded(make_instructor, platform):
+    check_two_runs(make_instructor(platform))

@@ -1,4 +1,4 @@
-"""The example workflow for GitHub Classroom: its commands, run here on a student's repository."""
+"""The example workflow for GitHub Classroom: its steps work on a student's repository."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ esac
 """
 
 
-def script(path: Path, text: str) -> None:
+def write_script(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
@@ -31,15 +31,15 @@ def script(path: Path, text: str) -> None:
 
 @pytest.fixture
 def runner(built, tmp_path):
-    """Runs the steps with these names as GitHub does; the result is the job's folder."""
+    """A function that runs the named steps as GitHub does and returns the job's folder."""
     job = tmp_path / "job"
     (job / "handed-in").mkdir(parents=True)
     (job / "temporary").mkdir()
     command = shlex.join([*course_command(built)])
-    script(job / "course" / ".venv" / "bin" / "course", f'#!/bin/sh\nexec {command} "$@"\n')
+    write_script(job / "course" / ".venv" / "bin" / "course", f'#!/bin/sh\nexec {command} "$@"\n')
     python = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n'
-    script(job / "course" / ".venv" / "bin" / "python", python)
-    script(job / "bin" / "gh", GH)
+    write_script(job / "course" / ".venv" / "bin" / "python", python)
+    write_script(job / "bin" / "gh", GH)
     (workflow,) = yaml.safe_load((ROOT / "docs" / "github_classroom.yml").read_text())[
         "jobs"
     ].values()
@@ -65,7 +65,7 @@ def runner(built, tmp_path):
     return run
 
 
-def test_a_push_is_graded_and_commented(runner, submission, tmp_path, built):
+def test_push_is_graded_and_commented(runner, submission, tmp_path, built):
     job = tmp_path / "job"
     (built / "grading" / "due_dates.toml").write_text(
         f'timezone = "UTC"\n[due]\n{NAME} = 2026-05-02 11:00:00\n'
@@ -93,7 +93,7 @@ def test_without_a_pull_request_there_is_no_comment(runner, tmp_path):
     assert not (job / "commented").exists()
 
 
-def test_the_comment_lists_what_was_not_graded_and_nobody_else(tmp_path):
+def test_comment_lists_ungraded_files_and_no_other_student(tmp_path):
     assert "push a notebook of the course" in make_comment(tmp_path, "ada")
     (tmp_path / "grades.csv").write_text(
         "student,name,lesson,score,max_score,late,needs_manual\n"

@@ -1,4 +1,4 @@
-"""After a kill -9 of the grader none of its sandboxes and workers lives on."""
+"""After SIGKILL of the grader, its sandboxes and worker processes end."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ SLEEPS = "import time\ndef double(x):\n    time.sleep(600)\n    return 2 * x"
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, directly or not, in any of its threads."""
+    """The direct and indirect child processes of all threads of a process."""
     found = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -32,8 +32,8 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def name_of(pid: int) -> str:
-    """A live process's program; empty if it has ended."""
+def program_name(pid: int) -> str:
+    """The program name of a process; empty if it has ended."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -49,8 +49,8 @@ def wait_until(condition) -> bool:
     return holds
 
 
-def test_nothing_outlives_a_grader_that_is_killed(workspace, submission, tmp_path):
-    """On a machine that is not busy it takes less than a second; here only that it ends counts."""
+def test_no_process_outlives_a_killed_grader(workspace, submission, tmp_path):
+    """All descendants end; on an idle machine this takes less than a second."""
     folder = tmp_path / "class"
     for student in ("ada", "bob"):
         (folder / student).mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_nothing_outlives_a_grader_that_is_killed(workspace, submission, tmp_pat
         # two sandboxes, each with bubblewrap and at least the first process inside
         assert wait_until(
             lambda: (
-                sum(name_of(pid) == "bwrap" for pid in descendants(process.pid)) >= 2
+                sum(program_name(pid) == "bwrap" for pid in descendants(process.pid)) >= 2
                 or process.poll() is not None
             )
         )
@@ -77,5 +77,5 @@ def test_nothing_outlives_a_grader_that_is_killed(workspace, submission, tmp_pat
         process.kill()
         process.wait()
     killed = time.monotonic()
-    assert wait_until(lambda: not any(map(name_of, started))), [*map(name_of, started)]
+    assert wait_until(lambda: not any(map(program_name, started))), [*map(program_name, started)]
     print(f"{time.monotonic() - killed:.2f} s")

@@ -2,9 +2,9 @@
 
 ``releases/`` holds parts of lesson 2 as it was released on 28 November 2026, before the library's
 modules were renamed: the instructor's notebook and a submission that uses former names.
-``names.txt`` lists what the lessons of that release imported, except for what has no equivalent:
-``BARS`` and ``epochs`` of ``compression.autoencoder``, and ``figures.unet.architecture``, today a
-module.
+``names.txt`` lists the names that the lessons of that release imported, except for those without an
+equivalent: ``BARS`` and ``epochs`` of ``compression.autoencoder``, and
+``figures.unet.architecture``, which is now a module.
 """
 
 import importlib
@@ -34,7 +34,7 @@ def imported_names() -> list[tuple[str, str]]:
     return [(module, name) for module, *names in map(str.split, rows) for name in names]
 
 
-def test_a_submission_to_an_earlier_release_is_graded(tmp_path, same_process, quick_gradebooks):
+def test_submission_to_an_earlier_release_is_graded(tmp_path, same_process, quick_gradebooks):
     workspace = tmp_path / "workspace"
     source = workspace / "source" / NAME / f"{NAME}.ipynb"
     source.parent.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_every_name_that_the_lessons_imported_still_exists(module, name):
         assert getattr(importlib.import_module(module), name) is not None
 
 
-def test_the_tables_name_what_exists():
+def test_new_names_in_the_tables_exist():
     for module in renamed.MODULES.values():
         importlib.import_module(f"course_lib.{module}")
     for module, names in renamed.NAMES.items():
@@ -74,7 +74,7 @@ def test_the_tables_name_what_exists():
             assert pkgutil.resolve_name(f"course_lib.{path}") is not None, (module, former)
 
 
-def test_a_former_name_warns_and_names_the_new_one():
+def test_former_name_warns_and_names_the_new_one():
     from course_lib.convolution import layers
     from course_lib.profiling import timing
 
@@ -93,7 +93,7 @@ def test_a_former_name_warns_and_names_the_new_one():
         layers.never_there  # noqa: B018
 
 
-def test_a_former_module_can_be_a_package_today():
+def test_former_module_may_be_a_package_now():
     import course_lib.metrics
     from course_lib.metrics import detection
 
@@ -110,7 +110,7 @@ def test_a_former_module_can_be_a_package_today():
 
 
 def sample_with(tmp_path: Path, formerly: str) -> Path:
-    """The sample lesson, whose exercise gives a former signature."""
+    """The sample lesson with a former signature of its exercise."""
     path = tmp_path / SAMPLE.name
     text = SAMPLE.read_text()
     assert ":name: double\n" in text
@@ -119,18 +119,18 @@ def sample_with(tmp_path: Path, formerly: str) -> Path:
 
 
 @pytest.mark.parametrize("formerly", ["twice", "twice()", "twice(number)", "twice(number, times)"])
-def test_a_lesson_can_give_a_former_signature(tmp_path, formerly):
+def test_former_signature_is_parsed(tmp_path, formerly):
     (exercise,) = read_lesson(sample_with(tmp_path, formerly)).exercises
     assert exercise.formerly == formerly
 
 
 @pytest.mark.parametrize("formerly", ["3", "a b", "twice(", "twice(number=1)", "[twice]"])
-def test_a_former_signature_that_is_not_one_is_refused(tmp_path, formerly):
+def test_invalid_former_signature_is_refused(tmp_path, formerly):
     with pytest.raises(SourceError, match="takes the function's earlier signature"):
         read_lesson(sample_with(tmp_path, formerly))
 
 
-def test_a_former_function_name_is_graded_end_to_end(course, tmp_path, same_process):
+def test_former_function_name_is_graded_end_to_end(course, tmp_path, same_process):
     from course_grading.assign.build import build
 
     shutil.copy(sample_with(tmp_path, "twice(number)"), course / "solutions")

@@ -1,4 +1,4 @@
-"""Seeded releases: a class's own variant, each student's own variant, and how they are graded."""
+"""Seeded releases: a variant per class or per student, and their grading."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ STUDENTS = ("ada", "bob", "eve")
 
 @pytest.fixture
 def course(course) -> Path:
-    """The small course with a question with parameters and a pool, and its roster."""
+    """The small course with a parametrised question, a question pool and a roster."""
     lesson_with(course / "solutions", AREA, POOL)
     rows = [f"{student.title()},{student}" for student in STUDENTS]
     roster = course / "grading" / "workspace" / "roster.csv"
@@ -37,7 +37,7 @@ def workspace(course) -> Path:
 
 
 def texts(folder: Path) -> dict[str, bytes]:
-    """The notebooks of today's release; former ones are in ``editions``."""
+    """Path -> bytes of the current release's notebooks; earlier ones are in ``editions``."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*.ipynb"))
@@ -51,7 +51,7 @@ def release(workspace: Path, student: str = ""):
 
 
 def answered(notebook, letters: dict[str, str]) -> bytes:
-    """A submission of a release, with these answers and a right exercise."""
+    """A submission of a release, with these answers and a correct exercise."""
     for cell in notebook.cells:
         name = cell["id"].removesuffix("-answer")
         if name != cell["id"]:
@@ -61,13 +61,13 @@ def answered(notebook, letters: dict[str, str]) -> bytes:
     return nbformat.writes(notebook).encode()
 
 
-def right_letters(workspace: Path, student: str = "") -> dict[str, str]:
+def correct_letters(workspace: Path, student: str = "") -> dict[str, str]:
     key = answer_keys.read(workspace, NAME, student)
     return {question.name: question.right for question in key.questions}
 
 
 def items(notebook) -> list[tuple]:
-    """What the gradebook knows of a release: grade ids and points."""
+    """The grade ids and points of a release, as the gradebook stores them."""
     return [
         (grade["grade_id"], grade.get("points"))
         for cell in notebook.cells
@@ -75,7 +75,7 @@ def items(notebook) -> list[tuple]:
     ]
 
 
-def test_the_same_seed_gives_the_same_bytes(course, workspace, tmp_path):
+def test_release_is_a_function_of_the_seed(course, workspace, tmp_path):
     build(course, graded=True, seed="2027", per_student=True)
     first = texts(workspace)
     assert len(first) == 2 + 2 * len(STUDENTS)
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bytes(course, workspace, tmp_path):
     assert other[f"release/{NAME}/{NAME}.ipynb"] != first[f"release/{NAME}/{NAME}.ipynb"]
 
 
-def test_who_knows_the_seed_but_not_the_secret_can_not_make_the_key(tmp_path):
+def test_variant_key_depends_on_seed_student_and_secret(tmp_path):
     keys = [
         seeds.variant_key(tmp_path / workspace, seed, student)
         for workspace in ("ours", "theirs")
@@ -104,12 +104,12 @@ def test_who_knows_the_seed_but_not_the_secret_can_not_make_the_key(tmp_path):
 def test_without_a_seed_nothing_changes(course, workspace):
     build(course, graded=True)
     lesson = read_lesson(course / "solutions" / f"{NAME}.md")
-    assert right_letters(workspace) == {q.name: q.right for q in lesson.questions}
+    assert correct_letters(workspace) == {q.name: q.right for q in lesson.questions}
     assert not (workspace / "variants.json").exists()
     assert not (workspace / "secret").exists()
 
 
-def test_a_seeded_release_does_not_link_the_public_notebook(course, workspace):
+def test_seeded_release_does_not_link_the_public_notebook(course, workspace):
     (course / "pyproject.toml").write_text(
         '[tool.course]\nrepository = "https://github.com/someone/course"\n'
     )
@@ -126,12 +126,12 @@ def test_a_seeded_release_does_not_link_the_public_notebook(course, workspace):
         ({"graded": True, "per_student": True}, "add --graded and, for example, --seed"),
     ],
 )
-def test_arguments_that_do_not_go_together_are_refused(course, arguments, reason):
+def test_incompatible_arguments_are_refused(course, arguments, reason):
     with pytest.raises(BuildError, match=reason):
         build(course, **arguments)
 
 
-def test_a_seeded_release_is_not_replaced_by_another(course, workspace):
+def test_seeded_release_is_not_replaced_by_a_different_one(course, workspace):
     build(course, graded=True, seed="2027")
     released = texts(workspace)
     for arguments in ({}, {"seed": "2028"}, {"seed": "2027", "per_student": True}):
@@ -147,7 +147,7 @@ def test_a_seeded_release_is_not_replaced_by_another(course, workspace):
         build(course, graded=True, seed="2027")
 
 
-def test_right_answers_get_full_points_by_the_seeded_key_only(course, workspace):
+def test_only_the_seeded_keys_answers_earn_full_points(course, workspace):
     lesson = read_lesson(course / "solutions" / f"{NAME}.md")
     public = {q.name: q.right for q in lesson.questions}
     build(course, graded=True, seed="2027")
@@ -168,11 +168,11 @@ def test_right_answers_get_full_points_by_the_seeded_key_only(course, workspace)
         return {item.name: item.score for item in result.items}
 
     full = {"which-letters": 3, "how-many": 1, "area": 2, "compass-1": 1, "compass-2": 1}
-    assert scores(right_letters(workspace)) == {**full, "double": 2}
+    assert scores(correct_letters(workspace)) == {**full, "double": 2}
     assert sum(scores(public).values()) < 10
 
 
-def test_each_student_gets_a_variant_with_the_same_items(course, workspace):
+def test_students_variants_have_the_same_items(course, workspace):
     report = build(course, graded=True, seed="2027", per_student=True)
     assert report.problems == [] and report.students == list(STUDENTS)
     notebooks = [release(workspace, student) for student in ("", *STUDENTS)]
@@ -181,14 +181,14 @@ def test_each_student_gets_a_variant_with_the_same_items(course, workspace):
     files = [
         path.relative_to(workspace / "students") for path in (workspace / "students").rglob("*")
     ]
-    handed_out = {str(path) for path in files if path.suffix}
-    assert handed_out == {f"{student}/{NAME}/{NAME}.ipynb" for student in STUDENTS}
+    released = {str(path) for path in files if path.suffix}
+    assert released == {f"{student}/{NAME}/{NAME}.ipynb" for student in STUDENTS}
     for text in texts(workspace / "students").values():
         for secret in (b"quiz.score(", b"HIDDEN TESTS", b"twice_as_much", b"That is its edge"):
             assert secret not in text
 
 
-def test_a_students_release_is_what_nbgrader_makes(course, workspace):
+def test_students_release_equals_nbgraders(course, workspace):
     build(course, graded=True, seed="2027")
     source = nbformat.read(workspace / "source" / NAME / f"{NAME}.ipynb", as_version=4)
     made = student_releases.without_answers(source, open_api(workspace))
@@ -208,7 +208,7 @@ ROSTERS = {
 
 
 @pytest.mark.parametrize("case", ROSTERS)
-def test_a_roster_without_usable_names_is_refused(case, tmp_path):
+def test_roster_without_usable_names_is_refused(case, tmp_path):
     content, reason = ROSTERS[case]
     path = tmp_path / "roster.csv"
     if content is not None:
@@ -217,7 +217,7 @@ def test_a_roster_without_usable_names_is_refused(case, tmp_path):
         student_releases.read_students(path)
 
 
-def test_a_roster_of_a_spreadsheet_is_read(tmp_path):
+def test_roster_from_a_spreadsheet_is_read(tmp_path):
     path = tmp_path / "roster.csv"
     path.write_bytes("name,student_id\r\nJosé, jose\u0301 \r\n".encode("utf-8-sig"))
     assert student_releases.read_students(path) == ["jos\u00e9"]
@@ -227,18 +227,18 @@ def test_students_with_different_variants_are_graded_end_to_end(
     course, workspace, tmp_path, same_process
 ):
     build(course, graded=True, seed="2027", per_student=True)
-    letters = {student: right_letters(workspace, student) for student in STUDENTS}
+    letters = {student: correct_letters(workspace, student) for student in STUDENTS}
     assert letters["ada"] != letters["bob"]
-    # Ada and Bob answer their own notebooks rightly; Eve hands in Ada's.
-    for student, whose in {"ada": "ada", "bob": "bob", "eve": "ada"}.items():
+    # Ada and Bob answer their own notebooks correctly; Eve submits Ada's.
+    for student, owner in {"ada": "ada", "bob": "bob", "eve": "ada"}.items():
         path = tmp_path / "class" / student / f"{NAME}.ipynb"
         path.parent.mkdir(parents=True)
-        path.write_bytes(answered(release(workspace, whose), letters[whose]))
+        path.write_bytes(answered(release(workspace, owner), letters[owner]))
     path = tmp_path / "class" / "guest" / f"{NAME}.ipynb"  # joined the class after the build
     path.parent.mkdir()
     with (workspace / "roster.csv").open("a") as roster:
         roster.write("Guest,guest\n")
-    path.write_bytes(answered(release(workspace), right_letters(workspace)))
+    path.write_bytes(answered(release(workspace), correct_letters(workspace)))
     batch = grade_batch(tmp_path / "class", workspace, workers=1, trusted=True)
     assert batch.problems == [] and batch.audit_findings == []
     scores = {grade.student: grade.score for grade in batch.grades}
@@ -258,7 +258,7 @@ def test_students_with_different_variants_are_graded_end_to_end(
     assert again.grades == batch.grades
 
 
-def test_a_damaged_variant_is_reported(course, workspace):
+def test_damaged_variant_is_reported(course, workspace):
     build(course, graded=True, seed="2027", per_student=True)
     (workspace / "students" / "bob" / NAME / f"{NAME}.ipynb").unlink()
     with pytest.raises(AnswerKeyError, match="run course build again"):

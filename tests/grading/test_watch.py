@@ -1,4 +1,4 @@
-"""``course grade --watch``: what arrives is graded once it is complete; nothing ends the watch."""
+"""``course grade --watch`` grades each arriving file once it is complete, and survives errors."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_counts_when_it_has_stopped_growing(tmp_path):
+def test_file_is_complete_when_it_has_stopped_growing(tmp_path):
     arrivals = FolderWatch(tmp_path)
     assert arrivals.poll() == set()
     ada = write(tmp_path / "ada" / "a.ipynb", "{")
@@ -46,7 +46,7 @@ def test_a_file_counts_when_it_has_stopped_growing(tmp_path):
     assert arrivals.poll() == set()
 
 
-def test_a_replaced_file_counts_again_and_a_removed_one_does_not(tmp_path):
+def test_replaced_file_counts_as_new_and_removed_file_does_not(tmp_path):
     ada = write(tmp_path / "ada.ipynb", "{}")
     write(tmp_path / ".DS_Store", "x")
     arrivals = FolderWatch(tmp_path)
@@ -61,7 +61,7 @@ def test_a_replaced_file_counts_again_and_a_removed_one_does_not(tmp_path):
     assert arrivals.poll() == set() and arrivals.poll() == set()
 
 
-def test_a_folder_that_is_missing_for_a_while_is_no_error(tmp_path):
+def test_temporarily_missing_folder_is_no_error(tmp_path):
     arrivals = FolderWatch(tmp_path / "later")
     assert arrivals.poll() == set()
     write(tmp_path / "later" / "ada.ipynb", "{}")
@@ -76,10 +76,10 @@ def test_only_complete_files_are_opened(tmp_path):
         assert list(files) == ["ada", "ada/a.ipynb"] and problems == []
 
 
-def run_watch(folder: Path, grade, looks: int) -> list[str]:
-    """What a watch says in so many looks."""
+def run_watch(folder: Path, grade, polls: int) -> list[str]:
+    """The lines that a watch prints in the given number of polls."""
     printed: list[str] = []
-    left = iter(range(looks))
+    left = iter(range(polls))
 
     def wait() -> None:
         if next(left, None) is None:
@@ -103,7 +103,7 @@ def test_each_arrival_is_graded_once(tmp_path):
     assert runs == [["ada.ipynb"], ["ada.ipynb", "bob.ipynb"]]
 
 
-def test_a_failed_run_is_reported_once_and_tried_again(tmp_path):
+def test_failed_run_is_reported_once_and_retried(tmp_path):
     write(tmp_path / "ada.ipynb", "{}")
     errors = [
         IntakeError("another run is at work"),
@@ -124,7 +124,7 @@ def test_a_failed_run_is_reported_once_and_tried_again(tmp_path):
     ]
 
 
-def test_control_c_waits_for_the_run_that_is_at_work():
+def test_control_c_waits_for_the_current_run():
     printed: list[str] = []
     interruption = Interruption(printed.append)
     before = signal.getsignal(signal.SIGINT)
@@ -141,7 +141,7 @@ def test_control_c_waits_for_the_run_that_is_at_work():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_line_for_each_submission_that_is_new_or_changed():
+def test_reporter_prints_a_line_per_new_or_changed_submission():
     def run(ada: float, *problems: Problem) -> Batch:
         grades = [
             Grade("ada", NAME, ada, 5, late=True, needs_manual=False),
@@ -151,7 +151,7 @@ def test_a_line_for_each_submission_that_is_new_or_changed():
 
     broken = Problem("eve", NAME, "eve.ipynb", "it is empty")
     reporter = Reporter({})
-    bob = f"bob, {NAME}: 2.5 of 5 points, to be graded by hand"
+    bob = f"bob, {NAME}: 2.5 of 5 points, to be graded manually"
     problem = "eve.ipynb: not graded: it is empty"
     assert [*reporter.lines(run(5, broken))] == [f"ada, {NAME}: 5 of 5 points, late", bob, problem]
     assert [*reporter.lines(run(5, broken))] == []
@@ -159,15 +159,15 @@ def test_a_line_for_each_submission_that_is_new_or_changed():
     assert [*reporter.lines(run(4, broken))] == [problem]
 
 
-def test_a_folder_that_would_grade_its_own_output_is_refused(tmp_path):
+def test_folder_that_contains_the_output_is_refused(tmp_path):
     assert refuse_reason(tmp_path, tmp_path.parent / "grades") == ""
     assert "would be treated as submissions" in refuse_reason(tmp_path, tmp_path / "grades")
     zipped = write(tmp_path / "class.zip", "")
     assert "--watch needs a folder" in refuse_reason(zipped, tmp_path / "grades")
 
 
-def test_the_command_grades_what_arrives_until_control_c(built, tmp_path, submission):
-    """Everything is written at the end, as by a normal run."""
+def test_command_grades_arriving_files_until_control_c(built, tmp_path, submission):
+    """Files are graded as they arrive, and Ctrl-C writes all tables as a normal run does."""
     folder = tmp_path / "class"
     folder.mkdir()
     command = [*course_command(built), "grade", "--watch", folder, "--out", tmp_path / "out"]

@@ -10,7 +10,7 @@ from course_lib.quiz import question_bank
 
 @pytest.fixture
 def learner(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The small course's folder of notebooks; the small course replaces the real one."""
+    """The small course's notebooks/; the small course replaces the real one."""
     monkeypatch.setattr(question_bank, "FOLDER", built / "course_lib" / "quiz" / "bank")
     monkeypatch.setattr(paths, "checkout", lambda: built)
     monkeypatch.chdir(built)

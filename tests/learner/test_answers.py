@@ -1,4 +1,4 @@
-"""Every kind of question earns the same points as in the answer cell and the grader."""
+"""Every kind of question earns the same score as in the answer cell and in the grader."""
 
 import base64
 import json
@@ -19,17 +19,17 @@ NUMBER = question("number in MB", "400", "0.04; 100", "1 %")
 
 
 @pytest.mark.parametrize("text, earned", [("400", 2), ("402 MB", 2), ("100", 0), ("0.5", 0)])
-def test_a_number(text, earned):
+def test_number_question(text, earned):
     assert mark(NUMBER, text).earned == earned == NUMBER.key.grade(text)
     assert not mark(NUMBER, text).problem
 
 
-def test_what_cannot_be_read_says_why_and_earns_nothing():
+def test_unreadable_answer_earns_nothing_and_gives_the_reason():
     unread = mark(NUMBER, "many")
     assert unread.earned == 0 and unread.problem and unread.recorded == "many"
 
 
-def test_an_order_keeps_its_order():
+def test_letters_of_an_ordering_question_are_not_sorted():
     steps = question("order of ABC", "CAB", "")
     assert mark(steps, "c a b").earned == 2
     assert mark(steps, "ABC").earned < 2

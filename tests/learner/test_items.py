@@ -1,4 +1,4 @@
-"""Questions and exercises: which state they have, and the message about each that is not right."""
+"""The state of each question and exercise, and the message for each that is not correct."""
 
 import json
 
@@ -17,13 +17,13 @@ def lesson(folder) -> LessonProgress:
 
 
 def item(folder, name: str):
-    return next(one for one in lesson(folder).items if one.name == name)
+    return next(entry for entry in lesson(folder).items if entry.name == name)
 
 
-def test_an_untouched_lesson_is_open(learner):
+def test_items_of_an_untouched_lesson_are_open(learner):
     progress = lesson(learner)
-    assert [one.name for one in progress.items] == ["which-letters", "how-many", "double"]
-    assert {one.state for one in progress.items} == {"open"}
+    assert [entry.name for entry in progress.items] == ["which-letters", "how-many", "double"]
+    assert {entry.state for entry in progress.items} == {"open"}
     assert (progress.points, progress.earned, progress.started) == (6, 0, False)
     assert progress.title == "Lesson 1 · A sample"
     first = progress.items[0]
@@ -31,7 +31,7 @@ def test_an_untouched_lesson_is_open(learner):
     assert first.cell == "which-letters-answer"
 
 
-def test_a_notebook_without_a_heading_is_called_by_its_lesson(learner, notebook):
+def test_notebook_without_a_heading_has_its_lessons_name_as_title(learner, notebook):
     content = json.loads(notebook.read_text(encoding="utf-8"))
     content["cells"][0]["source"] = "Text without a heading."
     notebook.write_text(json.dumps(content), encoding="utf-8")
@@ -42,7 +42,7 @@ def test_a_notebook_without_a_heading_is_called_by_its_lesson(learner, notebook)
     "letters, state, earned",
     [("AC", "right", 3), ("c, a", "right", 3), ("A", "partly", 1.5), ("BD", "wrong", 0)],
 )
-def test_an_answer_earns_what_the_notebook_shows(learner, notebook, letters, state, earned):
+def test_answer_earns_the_score_shown_in_the_notebook(learner, notebook, letters, state, earned):
     work.answer(notebook, "which-letters", letters)
     found = item(learner, "which-letters")
     assert (found.state, found.earned, found.place) == (state, earned, "notebook")
@@ -59,14 +59,14 @@ def test_an_answer_earns_what_the_notebook_shows(learner, notebook, letters, sta
         ("pass", "does not assign answer"),
     ],
 )
-def test_an_answer_that_cannot_be_read_says_why(learner, notebook, source, words):
+def test_unreadable_answer_gives_the_reason(learner, notebook, source, words):
     work.edit(notebook, how_many_answer=f'{source}\nquiz.answer("how-many", answer)')
     found = item(learner, "how-many")
     assert found.state == "wrong" and words in found.message
     assert found.earned == 0
 
 
-def test_an_exercise_from_its_stub_to_its_visible_check(learner, notebook):
+def test_states_of_an_exercise_from_stub_to_passing_check(learner, notebook):
     assert item(learner, "double").state == "open"
     work.run_check(notebook, passes=False)
     assert item(learner, "double").state == "open"  # the check was run on the stub
@@ -82,14 +82,14 @@ def test_an_exercise_from_its_stub_to_its_visible_check(learner, notebook):
     assert (found.state, found.earned, found.pending) == ("passing", 0, 2)
 
 
-def test_a_check_that_ran_before_the_code_does_not_count(learner, notebook):
+def test_check_that_ran_before_the_code_does_not_count(learner, notebook):
     work.solve(notebook, work.RIGHT)
     work.run_check(notebook, passes=True, count=3)
     work.edit(notebook, double_code={"execution_count": 4})
     assert item(learner, "double").state == "written"
 
 
-def test_a_stub_without_metadata_is_not_written(learner, notebook):
+def test_stub_without_metadata_is_open(learner, notebook):
     document = work.load(notebook)
     for cell in document["cells"]:
         cell["metadata"].pop("nbgrader", None)
@@ -100,7 +100,9 @@ def test_a_stub_without_metadata_is_not_written(learner, notebook):
     assert item(learner, "double").points == 2
 
 
-def checked(notebook, points: float, message: str = "In 4 cases the result is wrong."):
+def save_hidden_check_result(
+    notebook, points: float, message: str = "In 4 cases the result is wrong."
+):
     found = files.read(notebook)
     record.save(
         notebook.parent,
@@ -122,25 +124,25 @@ def checked(notebook, points: float, message: str = "In 4 cases the result is wr
 
 def test_hidden_checks_count_until_the_code_changes(learner, notebook):
     work.solve(notebook, work.RIGHT)
-    checked(notebook, 2)
+    save_hidden_check_result(notebook, 2)
     assert (item(learner, "double").state, item(learner, "double").earned) == ("right", 2)
     work.answer(notebook, "how-many", "B")  # another cell
     assert item(learner, "double").state == "right"
     work.solve(notebook, work.WRONG)
     assert item(learner, "double").state == "written"
-    checked(notebook, 0)
+    save_hidden_check_result(notebook, 0)
     assert "the result is wrong" in item(learner, "double").message
 
 
-def test_hidden_checks_do_not_count_for_another_version_of_the_lesson(learner, notebook):
+def test_hidden_checks_do_not_count_for_a_different_version_of_the_lesson(learner, notebook):
     work.solve(notebook, work.RIGHT)
-    checked(notebook, 2)
+    save_hidden_check_result(notebook, 2)
     source = learner.parent / "solutions" / "01_sample.md"
     source.write_text(source.read_text() + "\nMore.\n")
     assert item(learner, "double").state == "written"
 
 
-def test_a_helper_in_an_added_cell_belongs_to_the_exercise(notebook):
+def test_helper_in_an_added_cell_belongs_to_the_exercise(notebook):
     work.solve(notebook, "def double(x):\n    return helper(x)")
     before = files.digest(files.read(notebook), "double")
     document = work.load(notebook)
@@ -160,7 +162,7 @@ def test_a_helper_in_an_added_cell_belongs_to_the_exercise(notebook):
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_released_cells_are_recognised(name):
-    """The digest must not change when a lesson is only run."""
+    """Every released cell is recognised, so that running the lesson does not change the digest."""
     found = files.read(ROOT / "notebooks" / f"{name}.ipynb")
     cells = [cell for cell in found.cells if cell.is_code and not (cell.answers or cell.solves)]
     unknown = [cell.id for cell in cells if not files._is_released(cell)]
@@ -170,13 +172,13 @@ def test_released_cells_are_recognised(name):
 
 @pytest.fixture(scope="module")
 def course_progress() -> dict[str, LessonProgress]:
-    """The progress of a learner who has done nothing, by lesson."""
+    """Lesson name -> progress of a learner who has done nothing."""
     return {lesson.name: lesson for lesson in summary.read(ROOT / "notebooks").lessons}
 
 
 @pytest.fixture(scope="module")
 def course_notebooks() -> dict:
-    """The course's own notebooks, by lesson."""
+    """Lesson name -> the course's own notebooks."""
     return files.find(ROOT / "notebooks")[0]
 
 
@@ -187,14 +189,14 @@ def test_every_item_of_the_course_is_found_with_its_points_and_its_section(
     found, progress = course_notebooks, course_progress[name]
     bank = question_bank.load(name)
     assert name in found and not progress.notes
-    assert {one.name for one in progress.of("question")} == set(bank)
+    assert {entry.name for entry in progress.of("question")} == set(bank)
     assert progress.of("exercise")
-    for one in progress.items:
-        assert one.points > 0 and one.section and one.title and one.cell, one
-        assert len(one.title) <= 92 and "`" not in one.title
+    for entry in progress.items:
+        assert entry.points > 0 and entry.section and entry.title and entry.cell, entry
+        assert len(entry.title) <= 92 and "`" not in entry.title
 
 
-def test_a_classroom_release_is_left_out(learner, notebook):
+def test_classroom_release_is_excluded(learner, notebook):
     text = notebook.read_text().replace(
         'quiz.answer(\\"how-many\\", answer)', 'quiz.answer(\\"how-many\\", answer, choose=\\"x\\")'
     )
@@ -205,7 +207,7 @@ def test_a_classroom_release_is_left_out(learner, notebook):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"cells": [1]}', '{"cells": [{}]}'])
-def test_a_damaged_notebook_is_left_out_with_the_reason(learner, notebook, text):
+def test_damaged_notebook_is_excluded_with_the_reason(learner, notebook, text):
     notebook.write_text(text)
     progress = summary.read(learner)
     assert "01_sample.ipynb does not count: it can't be read" in progress.notes[0]

@@ -1,4 +1,4 @@
-"""``progress.json`` and the website's exported file: the same format, read by both."""
+"""``progress.json`` and the website's export have the same format, which both can read."""
 
 import json
 import shutil
@@ -14,20 +14,22 @@ from tests.support.checkout import ROOT
 
 PROGRESS_JS = ROOT / "website" / "web" / "quiz" / "progress.js"
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
-EARLY, LATE = "2026-11-01T10:00:00.000Z", "2026-11-02T10:00:00.000Z"
+EARLIER, LATER = "2026-11-01T10:00:00.000Z", "2026-11-02T10:00:00.000Z"
 
 
-def entry(answer: str = "AC", checked: str = EARLY, **changes) -> dict:
+def entry(answer: str = "AC", checked: str = EARLIER, **changes) -> dict:
     return {"answer": answer, "points": 3, "of": 3, "checked": checked, **changes}
 
 
 def exported(**questions: dict) -> str:
-    lessons = {"01_sample": {name.replace("_", "-"): one for name, one in questions.items()}}
+    lessons = {"01_sample": {name.replace("_", "-"): value for name, value in questions.items()}}
     return json.dumps({"format": record.FORMAT, "version": record.VERSION, "lessons": lessons})
 
 
 def node(script: str, text: str) -> str:
-    """Run a script that can use the website's ``progress`` module, with ``text`` as its input."""
+    """The output of a Node script that may use the website's ``progress`` module; ``text`` is its
+    stdin.
+    """
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed: install the package nodejs")
@@ -42,7 +44,7 @@ def node(script: str, text: str) -> str:
 READ = 'import { readFileSync } from "node:fs"; const text = readFileSync(0, "utf-8");'
 
 
-def test_what_the_page_exports_is_read():
+def test_export_of_the_website_is_read():
     text = node(
         "const ours = progress.emptyProgress();\n"
         'ours.lessons["01_sample"] = {"how-many": {answer: "B", points: 1, of: 1,'
@@ -51,10 +53,10 @@ def test_what_the_page_exports_is_read():
         "",
     )
     read = record.parse(text, NOW)
-    assert read.answers == {"01_sample": {"how-many": SiteAnswer("B", 1, 1, EARLY)}}
+    assert read.answers == {"01_sample": {"how-many": SiteAnswer("B", 1, 1, EARLIER)}}
 
 
-def test_what_is_saved_can_be_imported_by_the_page(tmp_path):
+def test_saved_file_can_be_imported_by_the_website(tmp_path):
     checks = {"double": record.CheckedExercise("a", "b", 2, 2, "")}
     ours = record.parse(exported(how_many=entry("B")), NOW)
     ours.exercises["01_sample"] = checks
@@ -84,14 +86,14 @@ def test_what_is_saved_can_be_imported_by_the_page(tmp_path):
         ("[" * 100_000, "not JSON"),
     ],
 )
-def test_a_damaged_file_is_refused_as_a_whole(text, reason):
+def test_damaged_file_is_refused_completely(text, reason):
     with pytest.raises(ValueError, match=reason):
         record.parse(text, NOW)
 
 
-def test_the_later_of_two_answers_stays_and_a_future_time_becomes_now():
-    ours = record.parse(exported(a=entry("A", LATE), b=entry("A", EARLY)), NOW)
-    theirs = record.parse(exported(a=entry("B", EARLY), b=entry("B", LATE), c=entry()), NOW)
+def test_later_answer_is_kept_and_future_times_become_now():
+    ours = record.parse(exported(a=entry("A", LATER), b=entry("A", EARLIER)), NOW)
+    theirs = record.parse(exported(a=entry("B", EARLIER), b=entry("B", LATER), c=entry()), NOW)
     assert record.merge(ours, theirs) == 2
     assert [ours.answers["01_sample"][name].answer for name in "abc"] == ["A", "B", "AC"]
     assert record.merge(ours, theirs) == 0
@@ -99,7 +101,7 @@ def test_the_later_of_two_answers_stays_and_a_future_time_becomes_now():
     assert future.answers["01_sample"]["a"].time == NOW
 
 
-def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
+def test_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     record.save(tmp_path, record.parse(exported(a=entry()), NOW))
     monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError):
@@ -107,7 +109,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     assert record.load(tmp_path).answers["01_sample"]
 
 
-def test_answers_of_the_site_count_where_the_notebook_has_none(learner, notebook):
+def test_website_answers_count_only_if_the_notebook_has_none(learner, notebook):
     work.answer(notebook, "how-many", "A")
     record.save(learner, record.parse(exported(how_many=entry("B"), which_letters=entry("ca"))))
     progress = summary.read(learner).lessons[0]
@@ -129,6 +131,6 @@ def test_answers_without_any_notebook(learner, notebook):
     assert (progress.earned, progress.points, progress.file) == (3, 4, "")
 
 
-def test_a_damaged_record_becomes_a_note(learner):
+def test_damaged_record_becomes_a_note(learner):
     (learner / record.NAME).write_text("{")
     assert "move it away" in summary.read(learner).notes[0]

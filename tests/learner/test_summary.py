@@ -1,4 +1,4 @@
-"""All lessons together: where the learner stopped, what to look at again, and how it is shown."""
+"""The summary of all lessons: the cell to resume at, items to revise, text, HTML and JSON."""
 
 import html.parser
 import json
@@ -35,18 +35,18 @@ def current(folder) -> tuple[str, str]:
 
 
 def finish(notebook) -> None:
-    """Do every question and exercise, all of them wrong."""
+    """Answer every question and write every exercise, all incorrectly."""
     work.answer(notebook, "which-letters", "BD")
     work.answer(notebook, "how-many", "A")
     work.solve(notebook, work.WRONG)
     work.run_check(notebook, passes=True)
 
 
-def test_the_first_lesson_comes_first(two_lessons, learner):
+def test_first_lesson_is_current_at_the_start(two_lessons, learner):
     assert current(learner) == ("01_sample", "")
 
 
-def test_the_lesson_worked_in_last_is_the_one_to_go_on_with(two_lessons, learner):
+def test_most_recently_edited_lesson_is_current(two_lessons, learner):
     first, second = two_lessons
     work.answer(second, "which-letters", "AC")
     work.answer(first, "which-letters", "AC")
@@ -61,7 +61,7 @@ def test_times_of_untouched_notebooks_are_ignored(two_lessons, learner):
     first, second = two_lessons
     work.answer(first, "which-letters", "AC")
     work.set_time(first, 1000)
-    work.set_time(second, 2000)  # an update wrote it
+    work.set_time(second, 2000)  # as written by an update of the course
     assert current(learner) == ("01_sample", "how-many-answer")
 
 
@@ -71,17 +71,17 @@ def test_running_a_cell_starts_the_lesson(two_lessons, learner):
     assert current(learner) == ("02_second", "which-letters-answer")
 
 
-def test_after_a_finished_lesson_comes_the_next(two_lessons, learner):
+def test_next_lesson_is_current_after_a_finished_one(two_lessons, learner):
     first, second = two_lessons
     finish(first)
     assert current(learner) == ("02_second", "")
     finish(second)
     work.set_time(first, 1000)
-    name, cell = current(learner)  # the wrong answers are left
+    name, cell = current(learner)  # now the wrong answers are to be revised
     assert (name, cell) == ("01_sample", "which-letters-answer")
 
 
-def test_no_lesson_is_current_when_all_is_right(learner, notebook):
+def test_no_lesson_is_current_when_everything_is_correct(learner, notebook):
     from course_lib.learner import files, record
 
     work.answer(notebook, "which-letters", "AC")
@@ -96,7 +96,7 @@ def test_no_lesson_is_current_when_all_is_right(learner, notebook):
     assert "Go on with" not in "\n".join(table.as_lines(progress)) + table.as_html(progress)
 
 
-def test_text_shows_what_to_look_at_again(learner, notebook):
+def test_text_lists_items_to_revise(learner, notebook):
     finish(notebook)
     text = "\n".join(table.as_lines(summary.read(learner)))
     assert "Lesson 1 · A sample" in text and "2 of 2, 0 right" in text and "0 of 6 (+2)" in text
@@ -104,7 +104,7 @@ def test_text_shows_what_to_look_at_again(learner, notebook):
     assert "course progress --checks" in text
 
 
-def test_one_lesson_item_by_item(learner, notebook):
+def test_text_of_one_lesson_lists_every_item(learner, notebook):
     work.answer(notebook, "how-many", "B")
     text = "\n".join(table.as_lines(summary.read(learner, "01_sample"), every_item=True))
     assert "question: How many is two and two? (right, 1 of 1)" in text
@@ -112,7 +112,7 @@ def test_one_lesson_item_by_item(learner, notebook):
 
 
 class _Tags(html.parser.HTMLParser):
-    """Collects the elements, and checks that each is closed."""
+    """Collects the elements, and asserts that each is closed."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -129,7 +129,7 @@ class _Tags(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_table_has_a_caption_and_headers(two_lessons, learner):
+def test_table_has_a_caption_and_headers(two_lessons, learner):
     first, _ = two_lessons
     finish(first)
     tags = _Tags(table.as_html(summary.read(learner))).found
@@ -142,14 +142,14 @@ def test_the_table_has_a_caption_and_headers(two_lessons, learner):
     assert addresses[-1] == "02_second.ipynb"
 
 
-def test_text_of_a_lesson_is_escaped(learner, notebook):
+def test_lesson_text_is_escaped(learner, notebook):
     text = notebook.read_text().replace("How many is two and two?", "Is <b onclick=x>1</b> < 2?")
     notebook.write_text(text)
     work.answer(notebook, "how-many", "A")
     assert "<b onclick" not in table.as_html(summary.read(learner))
 
 
-def test_json_holds_everything(learner, notebook):
+def test_json_contains_points_items_and_links(learner, notebook):
     work.answer(notebook, "how-many", "B")
     report = json.loads(json.dumps(summary.read(learner).as_json()))
     assert (report["points"], report["earned"]) == (6, 1)
@@ -159,7 +159,7 @@ def test_json_holds_everything(learner, notebook):
     assert items["double"]["link"] == "01_sample.ipynb#cell-id=double-code"
 
 
-def test_a_cell_shows_the_table_and_the_text(learner, monkeypatch):
+def test_progress_displays_html_and_text(learner, monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
     course_lib.progress()
@@ -181,12 +181,12 @@ def test_neither_torch_nor_the_grader_is_imported():
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_is_found_by_number_and_name(lesson):
+def test_lesson_is_found_by_number_and_name(lesson):
     assert summary.find_lesson(str(int(lesson[:2]))) == lesson
     assert summary.find_lesson(f"notebooks/{lesson}.ipynb") == lesson
 
 
 @pytest.mark.parametrize("text", ["98", "", "²", "_", "nothing"])
-def test_an_unknown_lesson_is_refused_with_the_list(text):
+def test_unknown_lesson_is_refused_with_the_list(text):
     with pytest.raises(ValueError, match=re.escape(LESSONS[0])):
         summary.find_lesson(text)

@@ -1,4 +1,4 @@
-"""Detection metrics against results by hand."""
+"""Detection metrics equal manually computed results."""
 
 import sys
 from collections import namedtuple
@@ -14,29 +14,29 @@ FIRST, SECOND, EMPTY = [0.0, 0, 10, 10], [50.0, 50, 90, 90], [200.0, 200, 220, 2
 
 
 def predict(*rows):
-    """Predictions from (label, score, box)."""
+    """Predictions from rows of (label, score, box)."""
     labels, scores, boxes = zip(*rows, strict=True)
     return Boxes(torch.tensor(labels), torch.tensor(scores), torch.tensor(boxes))
 
 
-def test_average_precision_by_hand():
-    truth = [torch.tensor([3, 3])], [torch.tensor([FIRST, SECOND])]
+def test_average_precision_equals_manual_results():
+    targets = [torch.tensor([3, 3])], [torch.tensor([FIRST, SECOND])]
     # One of two objects, then a false positive: precision is 1 up to a recall of 0.5. COCO averages
     # over 101 recalls, 0.00 to 1.00, and 51 of them are at most 0.5.
-    right_first = predict((3, 0.9, FIRST), (3, 0.8, EMPTY))
-    result = detection.average_precision([right_first], *truth)
+    correct_first = predict((3, 0.9, FIRST), (3, 0.8, EMPTY))
+    result = detection.average_precision([correct_first], *targets)
     assert result == pytest.approx({"map": 51 / 101, "map50": 51 / 101, "map75": 51 / 101})
-    # The false positive first: of the two predictions that this recall needs, one is right.
+    # With the false positive first, this recall needs two predictions, of which one is correct.
     wrong_first = predict((3, 0.8, FIRST), (3, 0.9, EMPTY))
     halved = {name: value / 2 for name, value in result.items()}
-    assert detection.average_precision([wrong_first], *truth) == pytest.approx(halved)
+    assert detection.average_precision([wrong_first], *targets) == pytest.approx(halved)
 
 
-def test_loose_box_counts_at_low_iou_only():
-    # IoU 0.72: enough for 0.50, 0.55, 0.60, 0.65 and 0.70 of the ten
+def test_loose_box_counts_only_at_low_iou_thresholds():
+    # IoU 0.72 exceeds five of the ten thresholds: 0.50, 0.55, 0.60, 0.65 and 0.70
     loose = predict((0, 0.9, [0.0, 0, 72, 100]))
-    truth = [torch.tensor([0])], [torch.tensor([[0.0, 0, 100, 100]])]
-    result = detection.average_precision([loose], *truth)
+    targets = [torch.tensor([0])], [torch.tensor([[0.0, 0, 100, 100]])]
+    result = detection.average_precision([loose], *targets)
     assert result == pytest.approx({"map": 0.5, "map50": 1.0, "map75": 0.0})
 
 
@@ -46,15 +46,15 @@ def test_labels_are_ignored_without_classes():
     assert detection.average_precision(*wrong, by_class=False)["map"] == pytest.approx(1)
 
 
-def test_masks_and_pictures_without_predictions():
+def test_masks_and_images_without_predictions():
     mask = torch.zeros(1, 20, 20, dtype=torch.bool)
     mask[0, 5:15, 5:15] = True
     right = Masks(torch.tensor([4]), torch.tensor([0.7]), mask)
     nothing = Masks(torch.zeros(0, dtype=torch.int64), torch.zeros(0), mask[:0])
-    truth = [torch.tensor([4])] * 2, [mask, mask]
-    assert detection.average_precision([right, right], *truth)["map"] == pytest.approx(1)
-    assert detection.average_precision([right, nothing], *truth)["map"] == pytest.approx(51 / 101)
-    assert detection.average_precision([nothing, nothing], *truth)["map"] == 0
+    targets = [torch.tensor([4])] * 2, [mask, mask]
+    assert detection.average_precision([right, right], *targets)["map"] == pytest.approx(1)
+    assert detection.average_precision([right, nothing], *targets)["map"] == pytest.approx(51 / 101)
+    assert detection.average_precision([nothing, nothing], *targets)["map"] == 0
 
 
 def test_average_precision_refuses_invalid_lists():
@@ -65,15 +65,15 @@ def test_average_precision_refuses_invalid_lists():
         detection.average_precision(predictions, [torch.zeros(0).long()], [torch.zeros(0, 4)])
 
 
-def test_foreground_iou_by_hand():
-    truth = torch.tensor([[[0, 0, 1, 1], [0, 0, 2, 2]]])
+def test_foreground_iou_equals_manual_result():
+    targets = torch.tensor([[[0, 0, 1, 1], [0, 0, 2, 2]]])
     predicted = torch.tensor([[[0, 1, 1, 1], [0, 0, 2, 0]]])
-    # Class 1: 2 of 3 pixels; class 2: 1 of 2. Class 3 does not occur and does not count, nor does
-    # the background.
-    assert detection.foreground_iou(predicted, truth, 3) == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert detection.foreground_iou(truth, truth, 3) == 1
+    # Class 1: 2 of 3 pixels; class 2: 1 of 2. The background and class 3, which does not occur, are
+    # ignored.
+    assert detection.foreground_iou(predicted, targets, 3) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert detection.foreground_iou(targets, targets, 3) == 1
     with pytest.raises(ValueError, match="None of these images.* at least one image"):
-        detection.foreground_iou(predicted, torch.zeros_like(truth), 3)
+        detection.foreground_iou(predicted, torch.zeros_like(targets), 3)
 
 
 @pytest.mark.parametrize(

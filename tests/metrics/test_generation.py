@@ -1,4 +1,4 @@
-"""The Frechet distance against scipy."""
+"""The Fréchet distance equals its formula evaluated with scipy; Wilson intervals."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import torch
 from course_lib.metrics.generation import frechet_distance, wilson_interval
 
 
-def test_frechet_distance_matches_its_equation():
+def test_frechet_distance_matches_its_formula():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 6)) @ rng.normal(size=(6, 6))
     reference = rng.normal(1, 2, size=(300, 6))
@@ -21,7 +21,7 @@ def test_frechet_distance_matches_its_equation():
     assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
 
 
-def test_wilson_interval_has_a_width_at_the_ends_and_holds_the_share():
+def test_wilson_interval_has_a_width_at_0_and_1_and_contains_the_proportion():
     low, high = wilson_interval(20, 20)
     assert high == pytest.approx(1) and low == pytest.approx(20 / (20 + 1.96**2))
     assert wilson_interval(0, 20) == pytest.approx((0, 1 - low))

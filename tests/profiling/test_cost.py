@@ -1,4 +1,4 @@
-"""Costs against torch's FLOP counter and arithmetic; power laws and number formats."""
+"""Costs of layers equal the formulas; power laws and number formats."""
 
 import copy
 import time
@@ -54,7 +54,7 @@ def test_counting_does_not_change_the_module():
 
 
 class SquaredConvolution(nn.Module):
-    """A denoiser whose costs are known: one convolution without a bias, and a square."""
+    """A denoiser with known costs: one convolution without bias, and a square."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ def test_training_cost_is_per_example():
     assert cost.seconds > 0 and denoiser.layer.weight.grad is None
 
 
-def test_calls_are_timed_inside_the_block_only():
+def test_calls_are_timed_only_inside_the_block():
     pipeline = text_to_image.to_pipeline(text_to_image.TextToImage())
     start = time.perf_counter()
     with time_calls(pipeline) as seconds:

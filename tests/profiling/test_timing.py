@@ -1,4 +1,4 @@
-"""Timing of functions and modules."""
+"""Timing: functions are called alternately, and the number of threads is restored."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from course_lib.profiling.timing import forward_seconds, medians, one_thread
 
 
-def test_medians_are_called_alternately():
+def test_medians_calls_the_functions_alternately():
     calls = []
     seconds = medians({name: lambda name=name: calls.append(name) for name in "ab"}, repeats=3)
     assert calls == ["a", "b"] * 5 and set(seconds) == {"a", "b"}

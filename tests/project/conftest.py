@@ -1,4 +1,4 @@
-"""What the tests of the repository share: its files, its project table, a way to run tools."""
+"""Fixtures for the tests of the repository: its files, pyproject.toml, and a tool runner."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.support.checkout import ROOT
 
 @pytest.fixture(scope="session")
 def project() -> dict:
-    """``pyproject.toml``."""
+    """The parsed ``pyproject.toml``."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -31,7 +31,9 @@ def tracked() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def run_tool() -> Callable[..., str]:
-    """Runs a program of the environment in the checkout; the test fails if the program does."""
+    """A function that runs a program in the checkout and returns its output; the test fails if the
+    program fails.
+    """
 
     def run(*command: object, cwd: Path = ROOT) -> str:
         name, *arguments = map(str, command)

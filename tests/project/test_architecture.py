@@ -1,4 +1,4 @@
-"""docs/architecture.md names functions and folders that exist, and its picture shows the same."""
+"""The functions and folders in docs/architecture.md exist, and its image shows the same ones."""
 
 import functools
 import importlib
@@ -14,7 +14,7 @@ FUNCTIONS = re.findall(r"`((?:course_lib|course_grading)(?:\.\w+){2,})`", PAGE)
 
 
 def resolve(dotted: str) -> object:
-    """The object of a dotted name: a module's attribute, or one of a class in it."""
+    """The object of a dotted name: an attribute of a module or of a class in it."""
     parts = dotted.split(".")
     for length in range(len(parts) - 1, 0, -1):
         try:
@@ -30,12 +30,12 @@ def test_named_function_exists(name):
     assert callable(resolve(name))
 
 
-def test_picture_shows_the_functions_of_the_page():
+def test_image_shows_the_functions_of_the_page():
     paths = runpy.run_path(str(ROOT / "docs" / "draw_architecture.py"))["PATHS"]
     assert [name for path in paths.values() for name, _ in path] == FUNCTIONS
-    picture = re.search(r"!\[([^\]]+)\]\(architecture\.png\)", PAGE)
+    image = re.search(r"!\[([^\]]+)\]\(architecture\.png\)", PAGE)
     for name in FUNCTIONS:
-        assert name.rpartition(".")[2] in picture[1], name
+        assert name.rpartition(".")[2] in image[1], name
 
 
 @pytest.mark.parametrize("package", ["course_lib", "grading/course_grading"])

@@ -1,4 +1,4 @@
-"""What the package declares and what importing it loads."""
+"""The declared dependencies, and the packages that an import loads."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 
 
 def lab_requirements(project) -> list[Requirement]:
-    """The dependencies and those of the extras that ``lab`` includes."""
+    """The core dependencies and those of the extras ``metrics`` and ``lab``."""
     extras = project["project"]["optional-dependencies"]
     lines = [*project["project"]["dependencies"], *extras["metrics"], *extras["lab"]]
     return [r for r in map(Requirement, lines) if r.name != project["project"]["name"]]

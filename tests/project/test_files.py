@@ -1,4 +1,4 @@
-"""What holds for every file: size, style, no names of package registries."""
+"""Rules for every file: size, style, no host names of package registries."""
 
 import pytest
 
@@ -14,14 +14,14 @@ REGISTRIES = [
     "deb.debian" + ".org",
 ]
 LOCK_FILES = ("uv.lock", "poetry.lock", "package-lock.json")
-WITHOUT_ADDRESSES = ROOT / "website" / "web" / "package-lock.json"  # hashes only
+LOCK_FILE_WITHOUT_URLS = ROOT / "website" / "web" / "package-lock.json"  # hashes only
 
 
-def test_no_file_names_a_package_registry(tracked):
+def test_no_file_contains_the_host_of_a_package_registry(tracked):
     for path in tracked:
         text = path.read_bytes().decode(errors="ignore")
         assert not [host for host in REGISTRIES if host in text], path
-        if path == WITHOUT_ADDRESSES:
+        if path == LOCK_FILE_WITHOUT_URLS:
             assert "://" not in text
         else:
             assert path.name not in LOCK_FILES
@@ -38,5 +38,5 @@ def test_ruff(run_tool, command):
     run_tool("ruff", *command, ".")
 
 
-def test_files_that_start_first_exist():
+def test_slowest_test_files_exist():
     assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []

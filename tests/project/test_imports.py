@@ -1,5 +1,5 @@
-"""Which modules may import which, and how long the library may be. Nothing is imported: the rules
-are checked on the syntax trees.
+"""Import rules between modules, and the maximum size of the library. The rules are checked on
+syntax trees; nothing is imported.
 """
 
 import ast
@@ -26,7 +26,7 @@ MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)
 
 
 def module_files() -> dict[str, Path]:
-    """The files of all packages by the names of their modules."""
+    """Module name -> file, for all packages."""
     files = {}
     for package, folder in PACKAGES.items():
         for path in (folder / package).rglob("*.py"):
@@ -39,7 +39,7 @@ FILES = module_files()
 
 
 def imported_names(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """Every import, also inside functions: ``(module, None)`` or ``(module, name)``."""
+    """Every import, including those inside functions: ``(module, None)`` or ``(module, name)``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
@@ -49,7 +49,7 @@ def imported_names(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The modules of the packages that a file imports."""
+    """The project's modules that a file imports."""
     names = imported_names(ast.parse(path.read_text(encoding="utf-8")))
     modules = {
         f"{module}.{name}" if f"{module}.{name}" in FILES else module for module, name in names
@@ -59,12 +59,12 @@ def imported_modules(path: Path) -> set[str]:
 
 @functools.cache
 def import_graph() -> dict[str, set[str]]:
-    """The modules that each module imports."""
+    """Module -> the modules that it imports."""
     return {module: imported_modules(path) for module, path in FILES.items()}
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
-    """A cycle of imports, or an empty list."""
+    """An import cycle, or an empty list."""
     finished: set[str] = set()
 
     def visit(module: str, chain: list[str]) -> list[str]:
@@ -91,7 +91,7 @@ def test_there_is_no_import_cycle():
 
 
 def importers(package: str) -> set[str]:
-    """The modules of other packages that import something of this one."""
+    """The modules of other packages that import this package."""
     return {
         module
         for module, imported in import_graph().items()
@@ -109,7 +109,7 @@ def test_only_the_command_line_imports_the_website():
     assert importers("course_site") == {"course_lib.cli"}
 
 
-def test_stable_diffusion_imports_only_itself_and_the_paths_of_bundled_files():
+def test_course_lib_sd_imports_only_itself_and_assets_paths():
     for module, imported in import_graph().items():
         if module.startswith("course_lib.sd"):
             others = {name for name in imported if not name.startswith("course_lib.sd")}
@@ -136,7 +136,7 @@ def test_lessons_import_no_private_names(path):
 
 
 def count_code_lines(source: str) -> int:
-    """The lines with code: no blank lines, comments or docstrings."""
+    """The number of code lines, without blank lines, comments and docstrings."""
     lines = set()
     ignored = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

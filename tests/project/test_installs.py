@@ -1,4 +1,4 @@
-"""The course in other environments: Colab's, the lowest dependencies, an installed wheel."""
+"""The course works in Colab's environment, with the lowest dependencies, and from a wheel."""
 
 import json
 import os
@@ -20,7 +20,7 @@ jupyter_client==7.4.9 traitlets==5.7.1 numpy==2.1.3 scipy==1.16.3 matplotlib==3.
 pillow==11.3.0 scikit-image==0.25.2 scikit-learn==1.6.1 safetensors==0.8.0 tqdm==4.67.3
 typer==0.27.1 rich==13.9.4 regex==2025.11.3 pip setuptools torch torchvision
 """
-# What the course adds to Colab; jaxtyping needs wadler-lindig, and both are small.
+# The packages that the course adds to Colab; wadler-lindig is a dependency of jaxtyping.
 NEW_IN_COLAB = {"pixels-to-diffusion", "jaxtyping", "wadler-lindig"}
 EXCLUDE_NEWER = "2026-11-15"
 LOWEST_TESTS = [
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 
 def uv(*arguments, cwd=ROOT, **environment) -> str:
-    """The output of a uv command, run outside of this environment."""
+    """The output of a uv command, run outside this environment."""
     program = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
     ours = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH")
     outside = {name: value for name, value in os.environ.items() if name not in ours}
@@ -95,11 +95,13 @@ def installed_versions(folder: Path) -> set[str]:
     return {f"{item['name'].lower()}=={item['version']}" for item in json.loads(listing)}
 
 
-def run_alone(notebook, kernel: Path, folder: Path, monkeypatch, **environment) -> dict[str, str]:
-    """Run a notebook in an empty folder, with no checkout in reach; returns errors by cell id."""
+def run_without_checkout(
+    notebook, kernel: Path, folder: Path, monkeypatch, **environment
+) -> dict[str, str]:
+    """Run a notebook in an empty folder without the checkout; returns cell id -> error."""
     monkeypatch.setenv("JUPYTER_PATH", str(kernel / "jupyter"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    # Colab does not have this machine's constraints.
+    # This machine's pip constraints do not apply in Colab.
     monkeypatch.setenv("PIP_CONSTRAINT", os.devnull)
     for name, value in environment.items():
         monkeypatch.setenv(name, str(value))
@@ -121,7 +123,7 @@ def run_alone(notebook, kernel: Path, folder: Path, monkeypatch, **environment) 
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_notebook_runs_alone_in_colab(name, colab, wheel, tmp_path, monkeypatch):
+def test_notebook_runs_without_checkout_in_colab(name, colab, wheel, tmp_path, monkeypatch):
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     lesson = read_lesson(ROOT / "solutions" / f"{name}.md")
     for cell in notebook.cells:  # answer as in Colab: type into the form
@@ -129,7 +131,7 @@ def test_notebook_runs_alone_in_colab(name, colab, wheel, tmp_path, monkeypatch)
             if cell["id"] == f"{question.name}-answer":
                 cell.source = cell.source.replace('answer = ""', f'answer = "{question.right}"')
     before = installed_versions(colab)
-    errors = run_alone(notebook, colab, tmp_path, monkeypatch, COURSE_SOURCE=wheel)
+    errors = run_without_checkout(notebook, colab, tmp_path, monkeypatch, COURSE_SOURCE=wheel)
     assert set(errors) <= {exercise.name for exercise in lesson.exercises}, errors
     after = installed_versions(colab)
     assert before <= after, before - after
@@ -147,7 +149,7 @@ def test_first_cell_asks_for_the_source_of_the_course(tmp_path, tmp_path_factory
     notebook = nbformat.read(sorted((ROOT / "notebooks").glob("01_*.ipynb"))[0], as_version=4)
     notebook.cells = [cell for cell in notebook.cells if cell["id"] == "setup"]
     monkeypatch.delenv("COURSE_SOURCE", raising=False)
-    errors = run_alone(notebook, folder, tmp_path, monkeypatch)
+    errors = run_without_checkout(notebook, folder, tmp_path, monkeypatch)
     assert "COURSE_SOURCE" in errors["setup"]
 
 

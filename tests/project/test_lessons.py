@@ -1,4 +1,4 @@
-"""Every lesson: its solutions pass its checks, its release fails only at the exercises."""
+"""Every lesson: its solutions pass its checks, and its release fails only in exercise cells."""
 
 import dataclasses
 import json
@@ -16,14 +16,14 @@ LESSON_NUMBERS = r"lessons? (\d)(?: and (\d))?"  # "lesson 4" and "lessons 4 and
 
 
 def execute(notebook, folder) -> dict:
-    """Run a notebook to its end in spite of errors; returns its code cells by id."""
+    """Run a notebook to its end despite errors; returns cell id -> code cell."""
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, timeout=600, allow_errors=True, resources=resources).execute()
     return {cell["id"]: cell for cell in notebook.cells if cell.cell_type == "code"}
 
 
 def errors(executed: dict) -> dict[str, str]:
-    """The error of each cell that raised one."""
+    """Cell id -> error, for the cells that raised one."""
     return {
         id: output["evalue"]
         for id, cell in executed.items()
@@ -61,7 +61,7 @@ def test_release_fails_only_at_exercises(name, monkeypatch, tmp_path):
 
 
 def assert_images_have_alt_text(executed: dict) -> None:
-    """No output is an image alone: each one is in HTML with alt text, and there are at least 4."""
+    """Check that every image is in HTML with alt text, and that there are at least 4."""
     count = 0
     for id, cell in executed.items():
         for output in cell.outputs:
@@ -87,7 +87,7 @@ def test_lesson_has_its_questions_exercises_and_sections(name):
     assert lesson.exercises
     text = lesson.path.read_text(encoding="utf-8")
     assert "## Sources" in text
-    # a section of its own, or one box
+    # a section or a box
     assert "## What the notes say, measured" in text or "> **What the source notes say.**" in text
     time = r"^\*\*Time:\*\* about (\d+) minutes of reading and doing"
     minutes = re.search(time, text, re.MULTILINE)[1]
@@ -95,7 +95,7 @@ def test_lesson_has_its_questions_exercises_and_sections(name):
     assert re.search(rf"notebooks/{name}\.ipynb\) \| {minutes} \|", readme)
 
 
-def test_question_of_the_notes_is_quoted_word_for_word():
+def test_question_of_the_source_notes_is_quoted_verbatim():
     lesson = course_lesson("01_why_not_fully_connected")
     (question,) = [question for question in lesson.questions if question.name == "why-not-fc"]
     assert (
@@ -111,15 +111,15 @@ def test_question_of_the_notes_is_quoted_word_for_word():
     assert "".join(question.right) == "BC"
 
 
-def test_check_of_the_course_asks_about_every_lesson():
-    """Twenty questions in two rounds, of which a class gets ten; none needs code."""
+def test_final_check_covers_every_lesson():
+    """The check has twenty questions on all lessons, no exercises; a seeded release draws ten."""
     check = course_lesson(CHECK)
     assert len(check.questions) == 20 and not check.exercises
     texts = [json.dumps(dataclasses.asdict(question)) for question in check.questions]
-    named = {
+    mentioned = {
         lesson for text in texts for lesson in re.findall(r"lessons? (\d)(?: and (\d))?", text)
     }
-    assert {int(number) for pair in named for number in pair if number} == set(range(1, 8))
+    assert {int(number) for pair in mentioned for number in pair if number} == set(range(1, 8))
     for seed in (b"2027", b"2028"):
         drawn = variants.choose(check, seed, "a test").questions
         assert [question.name for question in drawn] == [f"whole-{n}" for n in range(1, 11)]

@@ -1,4 +1,4 @@
-"""Every file has a licence, and the places that state it agree."""
+"""Every file has a licence, and all statements of the licences agree."""
 
 import json
 import re
@@ -13,14 +13,14 @@ OWN = {"MIT", "CC-BY-4.0"}
 
 
 def spdx(licence: str) -> set[str]:
-    """The identifiers in a cell of data/LICENSES.md."""
+    """The SPDX identifiers for a cell of data/LICENSES.md."""
     names = re.split(r" and |, ", licence)
     return {"LicenseRef-public-domain" if name == "public domain" else name for name in names}
 
 
 @pytest.fixture(scope="module")
 def report(run_tool):
-    """What ``reuse lint`` reports of the repository."""
+    """The report of ``reuse lint`` on the repository."""
     return json.loads(run_tool("reuse", "lint", "--json"))
 
 
@@ -28,7 +28,7 @@ def test_every_file_has_a_licence(report):
     assert report["summary"]["compliant"]
 
 
-def test_reuse_annotations_agree_with_the_table_of_embedded_data(report):
+def test_reuse_annotations_agree_with_the_table_of_bundled_data(report):
     declared = {
         file["path"]: {name for e in file["spdx_expressions"] for name in e["value"].split(" AND ")}
         for file in report["files"]
@@ -40,7 +40,7 @@ def test_reuse_annotations_agree_with_the_table_of_embedded_data(report):
             assert declared[path] <= OWN if own else declared[path] == spdx(credit.licence), path
 
 
-def test_package_metadata_name_every_licence(project):
+def test_package_metadata_lists_every_licence(project):
     texts = {path.stem for path in (ROOT / "LICENSES").glob("*.txt")}
     assert set(project["project"]["license"].split(" AND ")) == texts
     for pattern in project["project"]["license-files"]:

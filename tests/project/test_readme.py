@@ -1,4 +1,4 @@
-"""The front door: README.md, the pages it leads to, and the commands they give."""
+"""README.md and the other documentation: links, images, and the commands and code in them."""
 
 import ast
 import re
@@ -36,22 +36,22 @@ def without_code(text: str) -> str:
 
 
 def shell_commands(page: str) -> list[str]:
-    """The lines of a page's shell blocks."""
+    """The command lines in a page's shell blocks."""
     blocks = [block for _, language, block in FENCE.findall(read(page)) if language == "sh"]
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, made as GitHub makes them."""
+    """The anchors of a page's headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.+)$", without_code(page.read_text(encoding="utf-8")), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_readme_fits_on_a_few_screens():
+def test_readme_has_at_most_200_lines():
     assert len(read("README.md").splitlines()) <= 200
 
 
-def test_readme_starts_with_the_film_and_four_commands():
+def test_readme_starts_with_the_animation_and_four_commands():
     opening = read("README.md").split("\n## ")[0]
     start, test, site, generate = shell_commands("README.md")
     assert start == f"{INSTALL}.uv/bin/uv run --no-dev --extra lab course lab"
@@ -67,7 +67,7 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert f"\n{test}\n" in read(".ci/run")
 
 
-def test_film_is_small_and_moves():
+def test_animation_is_small_and_has_several_frames():
     path = ROOT / "docs" / "demo.webp"
     assert path.stat().st_size <= 3_000_000
     with Image.open(path) as animation:
@@ -75,13 +75,13 @@ def test_film_is_small_and_moves():
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_readme_shows_every_lesson_with_a_picture(lesson):
+def test_readme_lists_every_lesson_with_an_image(lesson):
     rows = [row for row in read("README.md").splitlines() if f"notebooks/{lesson}.ipynb" in row]
     assert len(rows) == 1 and f"docs/lesson_{lesson[:2]}.png" in rows[0]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_of_a_page_lead_somewhere(page):
+def test_links_of_a_page_resolve(page):
     text = without_code(read(page))
     folder = (ROOT / page).parent
     sources = re.findall(r'src="([^"]+)"', text)
@@ -100,7 +100,7 @@ def test_links_of_a_page_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_pictures_of_a_page_have_alt_text(page):
+def test_images_of_a_page_have_alt_text(page):
     text = without_code(read(page))
     for alt, target in MARKDOWN_IMAGE.findall(text):
         assert len(alt) >= 15, target
@@ -109,7 +109,7 @@ def test_pictures_of_a_page_have_alt_text(page):
 
 
 def course_commands() -> list[tuple[str, list[str]]]:
-    """Every use of ``course`` in a shell block or in inline code, with its page."""
+    """Every ``course`` command in a shell block or in inline code, with its page."""
     found = []
     for page in PAGES:
         spans = re.findall(r"`([^`\n]+)`", without_code(read(page)))

@@ -1,4 +1,4 @@
-"""Words: no typing errors, British spelling in prose, no expression that readers stumble over."""
+"""Spelling: no typing errors, British spelling in prose, and no ambiguous words."""
 
 import ast
 import functools
@@ -13,31 +13,31 @@ import pytest
 from tests.support.checkout import ROOT
 
 DICTIONARY = Path(codespell_lib.__file__).parent / "data" / "dictionary_en-GB_to_en-US.txt"
-# British too, at least in computing, or the name of a thing.
+# Also British, at least in computing, or part of a name.
 BOTH = {"biased", "dialog", "license", "optimizer", "optimizers", "practice", "program", "writable"}
-# Questions and titles that are quoted word for word.
+# Questions and titles that are quoted verbatim.
 QUOTED = {
     "solutions/01_why_not_fully_connected.md": {"colors", "neighboring"},
 }
 UNCLEAR = ["told", "dear", "bears", "reckon", "mend", "mends", "looks", "said", "grounds", "beside"]
-# Those that have no literal sense in code and comments.
+# Those that have no literal meaning in code and comments.
 UNCLEAR_IN_CODE = ["told", "dear", "bears", "reckon", "mend", "mends", "said", "grounds"]
 FRONT = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md"]
 
 
 def american_words() -> dict[str, str]:
-    """American spellings and the British ones, from codespell's dictionary."""
+    """American spelling -> British spelling, from codespell's dictionary."""
     pairs = (line.split("->") for line in DICTIONARY.read_text(encoding="utf-8").splitlines())
     return {american.split(",")[0].strip(): british for british, american in pairs}
 
 
 def blank(match: re.Match) -> str:
-    """The match without its text, on as many lines."""
+    """Empty lines, as many as the match has, so that line numbers stay correct."""
     return "\n" * match[0].count("\n")
 
 
 def markdown_prose(text: str) -> str:
-    """A page without front matter, code, formulas, addresses and the titles that it quotes."""
+    """A page without front matter, code, formulas, URLs and quoted titles."""
     text = re.sub(r"\A---\n.*?\n---\n", blank, text, flags=re.DOTALL)
     text = re.sub(r"^(`{3,})(?!\{question).*?^\1\s*$", blank, text, flags=re.DOTALL | re.MULTILINE)
     # a question's parameters, and the expressions in its text
@@ -49,7 +49,7 @@ def markdown_prose(text: str) -> str:
 
 @functools.cache
 def python_prose(text: str) -> str:
-    """A module's comments and docstrings, each on its own line."""
+    """A module's comments and docstrings, with their line numbers kept."""
     lines = [""] * (text.count("\n") + 2)
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -86,7 +86,7 @@ def test_prose_is_british(tracked):
 @pytest.mark.parametrize(
     "page", [*FRONT, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
-def test_front_pages_use_plain_words(page):
+def test_documentation_uses_plain_words(page):
     prose = markdown_prose((ROOT / page).read_text(encoding="utf-8"))
     assert not find_words(UNCLEAR, prose)
 
@@ -103,7 +103,7 @@ def test_comments_and_docstrings_use_plain_words(tracked):
 
 
 def find_words(words: list[str], text: str) -> list[str]:
-    """Where these words stand: the number of the line and the word."""
+    """Every occurrence of these words, as "line number: word"."""
     return [
         f"{number}: {word}"
         for number, line in enumerate(text.splitlines(), 1)

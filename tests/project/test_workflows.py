@@ -1,4 +1,4 @@
-"""The set-ups for other people's machines: GitHub workflows, Dev Containers, Binder."""
+"""Configuration of other environments: GitHub workflows, Dev Containers and Binder."""
 
 import json
 import os
@@ -19,8 +19,8 @@ EXAMPLE = ROOT / "docs" / "github_classroom.yml"
 SCRIPTS = [".ci/run", ".devcontainer/setup.sh", ".binder/postBuild"]
 
 
-# What a job may do beside reading the repository.
-RIGHTS = {("site.yml", "publish"): {"pages": "write", "id-token": "write"}}
+# The permissions of jobs that need more than read access.
+PERMISSIONS = {("site.yml", "publish"): {"pages": "write", "id-token": "write"}}
 
 
 def load(path):
@@ -47,11 +47,11 @@ def test_github_files_match_their_schemas(run_tool):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_workflows_have_few_rights_and_pinned_actions(path):
+def test_workflows_have_minimal_permissions_and_pinned_actions(path):
     workflow = load(path)
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
-        assert job["permissions"] == RIGHTS.get((path.name, name), {"contents": "read"})
+        assert job["permissions"] == PERMISSIONS.get((path.name, name), {"contents": "read"})
         assert job["timeout-minutes"] <= 60
         for action in [step for step in job["steps"] if "uses" in step]:
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action["uses"])
@@ -59,7 +59,7 @@ def test_workflows_have_few_rights_and_pinned_actions(path):
                 assert action["with"]["persist-credentials"] is False
 
 
-def test_the_example_has_few_rights_and_uses_the_same_actions():
+def test_example_has_minimal_permissions_and_uses_the_same_actions():
     workflow = load(EXAMPLE)
     (job,) = workflow["jobs"].values()
     assert workflow["permissions"] == {}
@@ -68,10 +68,10 @@ def test_the_example_has_few_rights_and_uses_the_same_actions():
     assert set(re.findall(r"uses: (.+)", EXAMPLE.read_text())) <= known
     for step in job["steps"]:
         assert "checkout" not in step.get("uses", "") or not step["with"]["persist-credentials"]
-        assert "${{" not in step.get("run", "")  # what a student chooses is never code
+        assert "${{" not in step.get("run", "")  # a student's text must never become shell code
 
 
-def test_workflows_use_the_project_as_it_is():
+def test_files_and_tests_named_in_workflows_exist():
     text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
     for path in re.findall(r"tests/[\w/]+\.py|\.ci/\w+", text):
         assert (ROOT / path).is_file(), path
@@ -79,7 +79,7 @@ def test_workflows_use_the_project_as_it_is():
     assert "-k lowest" in text and re.search(r"def test_\w*lowest", tests)
 
 
-def test_the_site_is_published_as_it_was_built():
+def test_website_is_published_from_the_build_output():
     jobs = load(GITHUB / "workflows" / "site.yml")["jobs"]
     build, upload = jobs["build"]["steps"][-2:]
     folder = re.search(r"course site --out (\S+)", build["run"])[1]
@@ -95,7 +95,7 @@ def test_dev_container_is_valid():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="repo2docker runs on Linux")
-def test_repo2docker_understands_the_binder_folder(tmp_path):
+def test_repo2docker_accepts_the_binder_folder(tmp_path):
     shutil.copytree(ROOT / ".binder", tmp_path / ".binder")
     program = shutil.which("repo2docker", path=os.path.dirname(sys.executable))
     command = [program, "--no-build", "--debug", "."]

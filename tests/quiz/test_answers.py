@@ -1,4 +1,4 @@
-"""Answers that are a number, an order of steps, or a place in a figure: reading and points."""
+"""Answers to number, ordering and hotspot questions: parsing and scoring."""
 
 import itertools
 import re
@@ -31,7 +31,7 @@ POINT = AnswerFormat("point", size=(640, 480))
         ("5.", 5),
     ],
 )
-def test_numbers_are_read_however_they_are_written(text, value) -> None:
+def test_numbers_are_read_in_many_notations(text, value) -> None:
     assert number_text.parse_number(text, "MB") == value
 
 
@@ -57,14 +57,14 @@ def test_numbers_are_read_however_they_are_written(text, value) -> None:
         (None, 'answer = "1,500"'),
     ],
 )
-def test_what_has_two_meanings_is_refused_with_what_to_type(text, message: str) -> None:
+def test_ambiguous_and_invalid_numbers_are_refused_with_what_to_type(text, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         NUMBER.parse(text)
     if isinstance(text, str):
-        assert not NUMBER.is_readable(text)  # a person looks at it
+        assert not NUMBER.is_readable(text)  # it needs manual grading
 
 
-def test_a_unit_is_refused_where_none_is_asked_for() -> None:
+def test_unit_is_refused_if_the_question_has_none() -> None:
     with pytest.raises(ValueError, match="write the number alone"):
         AnswerFormat("number").parse("12 MB")
     assert AnswerFormat("number", unit="%").parse("12 %") == "12"
@@ -73,7 +73,7 @@ def test_a_unit_is_refused_where_none_is_asked_for() -> None:
 
 @example(Fraction(-14_999_999_999_999, 15_000))  # the nearest short decimal is an integer
 @given(st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6))
-def test_a_recorded_number_is_read_back(value: Fraction) -> None:
+def test_recorded_number_round_trips(value: Fraction) -> None:
     text = number_text.to_text(value)
     read = number_text.parse_number(text)
     assert read is not None and number_text.to_text(read) == text
@@ -81,7 +81,7 @@ def test_a_recorded_number_is_read_back(value: Fraction) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_number_or_refused(text: str) -> None:
+def test_any_text_is_parsed_idempotently_or_refused(text: str) -> None:
     for format in (NUMBER, ORDER, POINT):
         try:
             recorded = format.parse(text)
@@ -102,7 +102,7 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
         ("1 %", "-400", ("-396",), ("400",)),
     ],
 )
-def test_full_points_within_the_tolerance_and_none_outside(
+def test_number_earns_full_points_only_within_the_tolerance(
     tolerance, right, earned, not_earned
 ) -> None:
     key = Key(AnswerFormat("number"), right, "", 2, tolerance)
@@ -110,7 +110,7 @@ def test_full_points_within_the_tolerance_and_none_outside(
     assert [key.grade(text) for text in (*not_earned, "", "x", None)] == [0] * (len(not_earned) + 3)
 
 
-def test_a_misconception_is_recognised_by_its_value() -> None:
+def test_misconception_is_recognised_by_its_value() -> None:
     key = Key.make("400", "0.04; 100", 2, "number in MB", "1 %")
     assert [key.match(NUMBER.parse(text)) for text in ("404", "0.0404", "99.5 MB", "7")] == [
         *(0, 1, 2),
@@ -145,26 +145,26 @@ def test_incomplete_orders_are_refused(text, message: str, readable: bool) -> No
 
 
 @pytest.mark.parametrize("count", range(3, 8))
-def test_an_order_is_worth_its_pairs_above_chance(count: int) -> None:
+def test_order_score_is_kendalls_tau_clamped_at_0(count: int) -> None:
     right = "ABCDEFG"[:count]
-    shares = ["".join(order) for order in itertools.permutations(right)]
+    orders = ["".join(order) for order in itertools.permutations(right)]
     taus = [
         sum(
             1 if order.index(a) < order.index(b) else -1
             for a, b in itertools.combinations(right, 2)
         )
         / (count * (count - 1) / 2)
-        for order in shares
+        for order in orders
     ]
-    assert sum(taus) == pytest.approx(0)  # by chance half of the pairs are right
-    assert [order_share(order, right) for order in shares] == pytest.approx(
+    assert sum(taus) == pytest.approx(0)  # a random order has half of its pairs correct
+    assert [order_share(order, right) for order in orders] == pytest.approx(
         [max(0, tau) for tau in taus]
     )
     key = Key(AnswerFormat("order", right), right, "", 3)
     assert key.grade(right) == 3 and key.grade(right[::-1]) == 0
 
 
-# Places
+# Points
 
 
 @pytest.mark.parametrize(
@@ -179,18 +179,18 @@ def test_an_order_is_worth_its_pairs_above_chance(count: int) -> None:
         ("", ""),
     ],
 )
-def test_places_are_read(text: str, recorded: str) -> None:
+def test_points_are_read(text: str, recorded: str) -> None:
     assert POINT.parse(text) == recorded
 
 
 @pytest.mark.parametrize("text", ["120", "a, b", "640, 1", "1, 480", "-1, 5", "1, 2, 3", "1,5, 3"])
-def test_an_invalid_point_is_refused(text: str) -> None:
+def test_invalid_point_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a point in the figure|outside the figure"):
         POINT.parse(text)
     assert not POINT.is_readable(text)
 
 
-def test_every_right_box_earns_the_points() -> None:
+def test_point_in_any_correct_box_earns_full_points() -> None:
     key = Key.make("0, 0, 10, 10; 20, 20, 30, 30", "40, 40, 50, 50", 1, "point in 60x60")
     assert [key.grade(text) for text in ("5, 5", "20, 30", "45, 45", "15, 15", "")] == [
         1,
@@ -206,6 +206,6 @@ def test_every_right_box_earns_the_points() -> None:
     "text",
     ["any of ABCD", "one of ABC", "order of ABCDE", "number", "number in MB", "point in 640x480"],
 )
-def test_a_format_is_its_text(text: str) -> None:
+def test_answer_format_round_trips(text: str) -> None:
     assert AnswerFormat.from_text(text).to_text() == text
     assert AnswerFormat.from_text(text).parse("") == ""

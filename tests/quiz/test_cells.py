@@ -1,4 +1,7 @@
-"""Questions, question banks, the cells' functions, and the boxes; browser tests: tests/browser."""
+"""Questions, question banks, the functions that cells call, and the answer boxes' HTML.
+
+``tests/browser`` tests the boxes in a browser.
+"""
 
 import json
 import re
@@ -26,7 +29,7 @@ def question(
 
 @pytest.fixture
 def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bank with two questions, and a kernel in which no cell was run."""
+    """A bank with two questions, and the state of a new kernel."""
     monkeypatch.setenv("COURSE_BANK", str(tmp_path))
     monkeypatch.setenv("COURSE_MODE", "quick")
     monkeypatch.setattr(cells, "_lesson", None)
@@ -39,14 +42,14 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[widget.View]:
-    """The displayed views, in order."""
+    """The displayed views, in order of display."""
     views: list[widget.View] = []
     monkeypatch.setattr(widget, "show", views.append)
     return views
 
 
 class Page(HTMLParser):
-    """The tags and text of an HTML fragment; fails if tags are not closed properly."""
+    """The tags and text of an HTML fragment; asserts that its tags are closed properly."""
 
     VOID = {"input", "img", "br"}
 
@@ -136,7 +139,7 @@ def test_bank_is_reproducible_and_hides_the_key() -> None:
     assert text == question_bank.pack(LESSON, [question()])
     assert "Reason" not in text and '"B' not in text
     assert list(json.loads(text)) == ["why-not-fc"]
-    # The same letters under another name have other digests.
+    # The same letters under a different name have different digests.
     other = question_bank.pack(LESSON, [question(name="other")])
     assert json.loads(text)["why-not-fc"]["digests"] != json.loads(other)["other"]["digests"]
 
@@ -191,7 +194,7 @@ def test_answer_recorded_and_score(
     )
     quiz.passed("output-size")
     out, err = capsys.readouterr()
-    # Nothing is printed below the boxes, which say what is recorded now.
+    # Nothing is printed below the boxes, whose status shows the recorded answer.
     assert out.splitlines() == ["✓ output-size: every check in this cell passed."]
     assert err == ""
 
@@ -239,7 +242,7 @@ def test_grading_mode_needs_no_bank_and_writes_nothing_to_stderr(
     quiz.begin(LESSON)
     quiz.answer("why-not-fc", "cb")
     quiz.recorded("why-not-fc")
-    quiz.answer("growth", "AB")  # one right option: two letters are invalid
+    quiz.answer("growth", "AB")  # single choice: two letters are invalid
     assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == 2.0
     assert quiz.score("growth", right="B", wrong="AC", points=1) == 0.0
     out, err = capsys.readouterr()
@@ -264,7 +267,7 @@ def test_boxes_are_well_formed_and_have_accessible_names(bank: Path) -> None:
     (status,) = [tag for tag in page.all("p") if tag.get("role") == "status"]
     assert status["tabindex"] == "-1"
     assert "Recorded: AB. 0 of 2 points." in page.text
-    # What is right and what was chosen are two things, in words, not by colour alone.
+    # Correctness and choice are stated separately in words, not only by colour.
     assert "Wrong You chose itReason for A" in page.text
     assert "Right You chose itReason for B" in page.text
     assert "Right You missed itReason for C" in page.text
@@ -276,7 +279,7 @@ def test_boxes_are_well_formed_and_have_accessible_names(bank: Path) -> None:
     assert "course-quiz-feedback" not in radios.classes
 
 
-def test_texts_of_learner_and_author_are_escaped() -> None:
+def test_learners_and_authors_text_is_escaped() -> None:
     hostile = '"><script>alert(1)</script>'
     options = [Option(f"`{hostile}` {hostile}", True, hostile), Option("other", False, "no")]
     text = question_bank.pack(LESSON, [Question("q", 1, "Why?", options)])
@@ -290,7 +293,7 @@ def test_texts_of_learner_and_author_are_escaped() -> None:
 
 
 def test_output_is_self_contained() -> None:
-    """No file is loaded, and nothing closes the inline style or script early."""
+    """The widget loads no file, and neither file closes its inline style or script element."""
     for name, end in (("widget.css", "</style"), ("widget.js", "</script")):
         text = Path(widget.__file__).with_name(name).read_text(encoding="utf-8")
         assert end not in text

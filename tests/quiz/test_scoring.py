@@ -1,4 +1,4 @@
-"""Scoring of every subset of options, and parsing of anything that a learner may type."""
+"""Scoring of every subset of options, and parsing of any text that a learner may type."""
 
 import re
 from itertools import combinations
@@ -31,16 +31,16 @@ def test_score_of_every_subset(letters: str, data: st.DataObject) -> None:
     )
     wrong = "".join(sorted(set(letters) - set(right)))
     for selected in subsets(letters):
-        right_share = len(set(selected) & set(right)) / len(right)
-        wrong_share = len(set(selected) & set(wrong)) / len(wrong)
-        points = scoring.score(selected, right, wrong, 3)
-        assert points == pytest.approx(max(0.0, 3 * (right_share - wrong_share)))
-        assert 0 <= points <= 3
+        right_fraction = len(set(selected) & set(right)) / len(right)
+        wrong_fraction = len(set(selected) & set(wrong)) / len(wrong)
+        score = scoring.score(selected, right, wrong, 3)
+        assert score == pytest.approx(max(0.0, 3 * (right_fraction - wrong_fraction)))
+        assert 0 <= score <= 3
     assert scoring.score(right, right, wrong, 3) == 3
     assert scoring.score("", right, wrong, 3) == scoring.score(letters, right, wrong, 3) == 0
 
 
-def test_each_wrong_option_costs_its_share() -> None:
+def test_each_wrong_option_costs_an_equal_fraction() -> None:
     assert scoring.score("BC", "BC", "AD", 2) == 2.0
     assert scoring.score("B", "BC", "AD", 2) == 1.0
     assert scoring.score("ABC", "BC", "AD", 2) == 1.0
@@ -155,7 +155,7 @@ def test_extract_answer_rejects_other_sources_without_executing_them(source: str
 
 
 @pytest.mark.parametrize("answer", ["ＡＣ", "Ａ，Ｃ", "A\u00a0C", "Ⓐ; c"])
-def test_other_keyboards_letters_count(answer: str) -> None:
+def test_full_width_and_circled_letters_are_read(answer: str) -> None:
     assert scoring.parse(answer, "ABCD") == "AC"
     assert scoring.grade(answer, "AC", "BD", 3) == 3
 
@@ -163,11 +163,11 @@ def test_other_keyboards_letters_count(answer: str) -> None:
 @pytest.mark.parametrize(
     "answer", ["A/C", "A and C", "(A)(C)", "A. C.", "[A, C]", "1,3", "A、C", "A\u200bC"]
 )
-def test_an_answer_that_is_not_letters_can_not_be_read(answer: str) -> None:
+def test_answer_that_is_not_letters_is_unreadable(answer: str) -> None:
     assert not scoring.is_readable(answer, "ABCD")
 
 
-def test_a_letter_too_many_can_be_read() -> None:
+def test_too_many_letters_are_readable() -> None:
     assert scoring.is_readable("AB", "ABCD") and scoring.is_readable("", "ABCD")
 
 
@@ -182,13 +182,13 @@ def test_a_letter_too_many_can_be_read() -> None:
         'answer = "B"\ndef f():\n    global answer\n    answer = "A"\nf()',
     ],
 )
-def test_an_answer_that_changes_later_is_not_read(source: str) -> None:
+def test_answer_that_is_rebound_later_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match="more than one place"):
         scoring.extract_answer(source)
     assert scoring.extract_answer(source + '\nanswer = "C"') == "C"
 
 
-def test_a_look_alike_name_is_the_name_as_in_python() -> None:
+def test_name_is_normalised_as_in_python() -> None:
     assert scoring.extract_answer('ᵃnswer = "B"') == "B"
 
 
@@ -214,7 +214,7 @@ def test_messages_say_what_to_type() -> None:
     )
 
 
-def test_limits_themselves_are_allowed() -> None:
+def test_limits_are_inclusive() -> None:
     assert scoring.score("A", "A", "B", 0) == 0 and scoring.score("A", "A", "B", 0.5) == 0.5
     longest = 'answer = "A"  #'.ljust(scoring._MAX_SOURCE, "x")
     assert scoring.extract_answer(longest) == "A"
@@ -232,7 +232,7 @@ def test_limits_themselves_are_allowed() -> None:
         "del answer",
     ],
 )
-def test_whatever_binds_answer_later_is_named(later: str) -> None:
+def test_any_later_binding_of_answer_is_refused(later: str) -> None:
     assert _message(scoring.extract_answer, f'answer = "B"\n{later}') == (
         "the answer cell changes answer in more than one place: it needs a single line such as "
         'answer = "A"'
@@ -241,5 +241,5 @@ def test_whatever_binds_answer_later_is_named(later: str) -> None:
     assert scoring.extract_answer(f'answer = "B"\n{other}') == "B"
 
 
-def test_a_letter_of_another_question_can_not_be_read() -> None:
+def test_letter_outside_the_question_is_unreadable() -> None:
     assert scoring.is_readable("D") and not scoring.is_readable("D", "ABC")

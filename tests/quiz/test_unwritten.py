@@ -1,4 +1,4 @@
-"""Cells that call an unwritten exercise: passed over for a learner, an error for a program."""
+"""Cells that call an unwritten exercise are skipped for a learner, but fail for a program."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ STUB = "def double(x):\n    raise NotImplementedError()"
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """IPython as in a kernel that somebody sits at."""
+    """IPython as in an interactive kernel."""
     monkeypatch.setenv("COURSE_MODE", "quick")
     shell = InteractiveShell()
     shell.kernel = SimpleNamespace(_allow_stdin=True)
@@ -24,7 +24,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts of the notes that are shown."""
+    """The texts of the displayed notes."""
     texts: list[str] = []
     monkeypatch.setattr(
         "IPython.display.display", lambda bundle, raw: texts.append(bundle["text/plain"])
@@ -33,11 +33,11 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(shell: InteractiveShell, *cells: str) -> list[bool]:
-    """Whether each cell counts as done."""
+    """Run the cells; return whether each one succeeded."""
     return [shell.run_cell(cell, store_history=True).success for cell in cells]
 
 
-def test_cells_that_need_an_unwritten_function_are_passed_over(shell, notes) -> None:
+def test_cells_that_need_an_unwritten_function_are_skipped(shell, notes) -> None:
     assert (
         run(shell, STUB, "four = double(2)", "print(four)", "five = four + 1", "five") == [True] * 5
     )
@@ -61,18 +61,18 @@ def test_cells_that_need_an_unwritten_function_are_passed_over(shell, notes) -> 
         "def other():\n    raise NotImplementedError('my own')\nother()",
     ],
 )
-def test_every_other_error_stays_an_error(shell, notes, cell: str, capsys) -> None:
+def test_other_errors_are_not_suppressed(shell, notes, cell: str, capsys) -> None:
     assert run(shell, STUB, cell) == [True, False]
     assert notes == [] and "Error" in capsys.readouterr().out
 
 
-def test_a_program_that_runs_the_notebook_gets_the_error(shell, notes, capsys) -> None:
-    shell.kernel._allow_stdin = False  # as nbclient, which nbgrader uses, has it
+def test_error_is_raised_in_a_non_interactive_run(shell, notes, capsys) -> None:
+    shell.kernel._allow_stdin = False  # as set by nbclient, which nbgrader uses
     assert run(shell, STUB, "double(2)") == [True, False]
     assert notes == [] and "NotImplementedError" in capsys.readouterr().out
 
 
-def test_nothing_is_installed_in_grading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_handler_is_installed_in_grading_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_MODE", "grading")
     shell = InteractiveShell()
     monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: shell)

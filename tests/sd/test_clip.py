@@ -1,4 +1,4 @@
-"""The text encoder gives transformers' vectors for the same weights and has the published names."""
+"""The text encoder equals transformers' for the same weights, and has the published key names."""
 
 import pytest
 import torch
@@ -7,7 +7,13 @@ from torch.nn import functional as F
 
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from tests.support.mutations import replace, wrap
-from tests.support.parity import EXACT, SINGLE, clip_pair, relative_error, transformers_clip
+from tests.support.parity import (
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
+    clip_pair,
+    relative_error,
+    transformers_clip,
+)
 
 TINY = CLIPTextConfig(
     vocab_size=100,
@@ -40,14 +46,16 @@ def pair(config, dtype=torch.float64):
 
 
 def their_names(parameters):
-    """transformers' parameters by our names: older versions have a prefix."""
+    """transformers' parameters under our names: older versions have a prefix."""
     return {name.removeprefix("text_model."): parameter for name, parameter in parameters}
 
 
 @pytest.mark.parametrize("config", [TINY, WIDE], ids=["tiny", "wide"])
 @pytest.mark.parametrize("length", [1, 5, None], ids=["one", "five", "all"])
 @pytest.mark.parametrize(
-    ("dtype", "limit"), [(torch.float64, EXACT), (torch.float32, SINGLE)], ids=["fp64", "fp32"]
+    ("dtype", "limit"),
+    [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)],
+    ids=["fp64", "fp32"],
 )
 def test_vectors_match_transformers(config, length, dtype, limit):
     ours, theirs = pair(config, dtype)
@@ -67,7 +75,7 @@ def test_gradients_match_transformers():
     }
     largest = max(grad.abs().max() for grad in their_grads.values())
     for name, parameter in ours.named_parameters():
-        assert (parameter.grad - their_grads[name]).abs().max() <= EXACT * largest, name
+        assert (parameter.grad - their_grads[name]).abs().max() <= FLOAT64_TOLERANCE * largest, name
 
 
 def wrong_final_eps(model):
@@ -131,7 +139,7 @@ def attend_without_mask(attend, q, k, v, is_causal):
 @pytest.mark.parametrize(
     "make_mistake",
     [
-        # GELU itself instead of its quick approximation
+        # the exact GELU instead of its sigmoid approximation
         replace(torch, "sigmoid", lambda x: torch.special.ndtr(x / 1.702)),
         wrap(F, "scaled_dot_product_attention", attend_without_mask),
     ],
@@ -147,7 +155,7 @@ def test_wrong_function_is_detected(make_mistake, monkeypatch):
 
 
 def test_default_is_the_published_architecture():
-    """123,060,480 parameters in 196 tensors, as in the official checkpoint; on the meta device."""
+    """The default has 123,060,480 parameters in 196 tensors, as in the official checkpoint."""
     with torch.device("meta"):
         model = CLIPTextModel()
         vectors = model(torch.empty(2, 77, dtype=torch.int64))
@@ -165,7 +173,7 @@ def test_vectors_match_transformers_at_full_size():
     ours, theirs = pair(CLIPTextConfig(), torch.float32)
     ids = random_ids(CLIPTextConfig())
     with torch.no_grad():
-        assert relative_error(ours(ids), theirs(ids).last_hidden_state) <= SINGLE
+        assert relative_error(ours(ids), theirs(ids).last_hidden_state) <= FLOAT32_TOLERANCE
 
 
 def test_token_changes_only_its_own_and_later_vectors():

@@ -1,6 +1,7 @@
-"""A file that is no complete Stable Diffusion 1.x is named for what it is.
+"""The error message for a file that is not a complete Stable Diffusion 1.x model says what it is.
 
-The files are headers with the published names, shapes and types; their numbers are a hole.
+The files are safetensors headers with the published names, shapes and dtypes, followed by a hole in
+place of the data.
 """
 
 import json
@@ -21,7 +22,7 @@ SIZES = {"F16": 2, "F32": 4, "I64": 8, "I32": 4, "F8_E4M3": 1, "C64": 8}
 
 @pytest.fixture(scope="module")
 def official():
-    """Names and shapes of a single file of Stable Diffusion 1.x."""
+    """Key -> shape of Stable Diffusion 1.x as a single file."""
     shapes = {}
     for name, (model_class, config_class) in weights.MODELS.items():
         config = config_class()
@@ -33,8 +34,8 @@ def official():
     return shapes
 
 
-def sparse(path, shapes, dtype="F16", metadata=None):
-    """A safetensors file with these names and shapes that takes no space."""
+def sparse_file(path, shapes, dtype="F16", metadata=None):
+    """A sparse safetensors file with these names and shapes."""
     header, end = {"__metadata__": metadata} if metadata else {}, 0
     for name, shape in shapes.items():
         begin, end = end, end + SIZES[dtype] * math.prod(shape)
@@ -59,7 +60,7 @@ def second_version(shapes):
     return changed | {n: [s[0], 1024] for n, s in changed.items() if "attn2.to_k" in n}
 
 
-def averages(shapes):
+def ema_names(shapes):
     names = {n: "model_ema." + n.removeprefix("model.").replace(".", "") for n in shapes if U in n}
     return {names.get(name, name): shape for name, shape in shapes.items()}
 
@@ -80,7 +81,7 @@ KINDS = {
     "U-Net": (lambda s: bare(s, U), "is the U-Net alone"),
     "U-Net with its prefix": (lambda s: without(s, K, V), "is the U-Net alone"),
     "text encoder": (lambda s: bare(s, K), "is the text encoder alone"),
-    "averages": (averages, "holds the U-Net only as averaged weights (EMA"),
+    "averages": (ema_names, "holds the U-Net only as averaged weights (EMA"),
     "LoRA": (lambda s: {f"{LORA}.lora_up.weight": [320, 4], f"{LORA}.alpha": []}, "is a LoRA: "),
     "LoRA of PEFT": (lambda s: {PEFT: [4, 320]}, "a LoRA: "),
     "LoRA inside": (lambda s: s | {f"{U}out.2.lora_down.weight": [4, 4]}, "contains a LoRA: "),
@@ -96,22 +97,22 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_file_is_named_for_what_it_is(official, tmp_path, name):
+def test_error_message_identifies_the_file(official, tmp_path, name):
     change, message = KINDS[name]
-    file = sparse(tmp_path / "x.safetensors", change(official), metadata={"format": "pt"})
+    file = sparse_file(tmp_path / "x.safetensors", change(official), metadata={"format": "pt"})
     with pytest.raises(ValueError) as error:
         weights.read(file)
     assert str(error.value).startswith(f"{file} ") and message in str(error.value)
     assert "Give" in str(error.value) and "Problems" not in str(error.value)
 
 
-def test_eight_bits_are_named(official, tmp_path):
+def test_quantised_file_is_identified(official, tmp_path):
     with pytest.raises(ValueError, match=r"is quantised: tensors are F8_E4M3. Give the file with"):
-        weights.read(sparse(tmp_path / "x.safetensors", official, dtype="F8_E4M3"))
+        weights.read(sparse_file(tmp_path / "x.safetensors", official, dtype="F8_E4M3"))
 
 
-def test_the_official_header_is_complete(official, tmp_path):
-    found = weights.read(sparse(tmp_path / "x.safetensors", official))
+def test_official_header_is_complete(official, tmp_path):
+    found = weights.read(sparse_file(tmp_path / "x.safetensors", official))
     assert sum(len(part.tensors) for part in found.parts.values()) == 1130 and found.notes == ()
     assert {part.dtype for part in found.parts.values()} == {torch.float16}
 
@@ -127,8 +128,8 @@ def test_the_official_header_is_complete(official, tmp_path):
         ([f"a{number}" for number in range(30_000)], "F32"),
     ],
 )
-def test_hostile_names_end_in_a_short_sentence(tmp_path, names, dtype):
-    file = sparse(tmp_path / "x.safetensors", dict.fromkeys(names, [2]), dtype)
+def test_hostile_names_give_a_short_message(tmp_path, names, dtype):
+    file = sparse_file(tmp_path / "x.safetensors", dict.fromkeys(names, [2]), dtype)
     code, output = course_sd("verify", file)
     assert code == 1 and "course: " in output and "\x1b" not in output and len(output) < 1000
 

@@ -1,5 +1,5 @@
-"""``course_lib.sd`` imports no other part of the course except the paths of its data files, and its
-licence module does not import torch.
+"""``course_lib.sd`` imports nothing else from the course except ``assets.paths``, and its licence
+module does not import torch.
 """
 
 import ast

@@ -1,8 +1,8 @@
-"""Mutation tests: known mistakes in U-Nets and autoencoders, each of which the parity test detects.
+"""Mutation tests: the parity tests detect each known mistake in U-Nets and autoencoders.
 
-A mistake alters a built model (a setting, a module, a hook) or replaces a function. Compared are
-predictions in float64, as in test_unet and test_vae_parity, whose limit is 1e-12: a wrong epsilon
-changes them by about a millionth, which would be uncertain in float32.
+A mistake alters a built model (a setting, a module, a hook) or replaces a function. Predictions are
+compared in float64 with a limit of 1e-12, as in test_unet and test_vae_parity: a wrong epsilon
+changes them by about 1e-6, too little to detect reliably in float32.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from course_lib.sd.unet import (
 from course_lib.sd.vae import AutoencoderKL
 from tests.support.mutations import replace, rewrite, wrap
 from tests.support.parity import (
-    EXACT,
+    FLOAT64_TOLERANCE,
     VAE,
     WITH_ATTENTION,
     WITHOUT_ATTENTION,
@@ -37,8 +37,8 @@ from tests.support.parity import (
     unet_inputs,
 )
 
-MARGIN = 100_000  # how many times EXACT a mistake must change the result
-# All levels have one width: skip connections in a wrong order then still have the right shapes.
+MARGIN = 100_000  # a mistake must cause an error of at least this multiple of FLOAT64_TOLERANCE
+# All levels have the same width, so that skip connections in a wrong order have valid shapes.
 UNET = UNetConfig(
     down_block_types=(WITH_ATTENTION, WITH_ATTENTION, WITHOUT_ATTENTION),
     block_out_channels=(16, 16, 16),
@@ -53,11 +53,11 @@ VAE_MISTAKES: dict[str, Mistake] = {}
 
 
 def mistake(registry: dict[str, Mistake], name: str) -> Callable[[Mistake], Mistake]:
-    """Register the decorated function."""
+    """Register the decorated function as a mistake with this name."""
 
     def register(function: Mistake) -> Mistake:
         if name in registry:
-            raise AssertionError(f"{name!r} is there twice.")
+            raise AssertionError(f"{name!r} is registered twice.")
         registry[name] = function
         return function
 
@@ -82,7 +82,7 @@ def change_output(module: nn.Module, change: Callable[[Tensor], Tensor]) -> None
 
 
 def record(module: nn.Module, argument: int | None = None) -> list[Tensor]:
-    """A list with the last output of a module, or its last argument of this number."""
+    """A list that always contains the module's last output, or the last value of this argument."""
     latest: list[Tensor] = []
 
     def keep_input(module: nn.Module, args: tuple) -> None:
@@ -382,7 +382,9 @@ def expected_unet() -> tuple[dict[str, Tensor], Tensor]:
 @cache
 @torch.no_grad()
 def expected_vae() -> tuple[dict[str, Tensor], tuple[Tensor, Tensor], tuple[Tensor, ...]]:
-    """The weights of diffusers' autoencoder; images and latents; its mean, log-variance, images."""
+    """The weights of diffusers' autoencoder, its inputs (images, latents), and its outputs (mean,
+    log-variance, images).
+    """
     torch.manual_seed(0)
     model = diffusers_vae(VAE)
     randomise(model)
@@ -418,15 +420,15 @@ def vae_error(monkeypatch: pytest.MonkeyPatch, make_mistake: Mistake | None = No
 
 
 def test_models_without_a_mistake_agree(monkeypatch):
-    assert unet_error(monkeypatch) <= EXACT
-    assert vae_error(monkeypatch) <= EXACT
+    assert unet_error(monkeypatch) <= FLOAT64_TOLERANCE
+    assert vae_error(monkeypatch) <= FLOAT64_TOLERANCE
 
 
 @pytest.mark.parametrize("name", UNET_MISTAKES)
 def test_mistake_in_the_unet_is_detected(name, monkeypatch):
-    assert unet_error(monkeypatch, UNET_MISTAKES[name]) >= MARGIN * EXACT
+    assert unet_error(monkeypatch, UNET_MISTAKES[name]) >= MARGIN * FLOAT64_TOLERANCE
 
 
 @pytest.mark.parametrize("name", VAE_MISTAKES)
 def test_mistake_in_the_autoencoder_is_detected(name, monkeypatch):
-    assert vae_error(monkeypatch, VAE_MISTAKES[name]) >= MARGIN * EXACT
+    assert vae_error(monkeypatch, VAE_MISTAKES[name]) >= MARGIN * FLOAT64_TOLERANCE

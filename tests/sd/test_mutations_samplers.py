@@ -1,6 +1,7 @@
-"""Mutation tests: known mistakes in samplers and pipeline; comparing with diffusers detects each.
+"""Mutation tests: the comparison with diffusers detects each known mistake in samplers and
+pipeline.
 
-See ``tests/support/mutations.py`` for the ways in which a mistake is made.
+``tests/support/mutations.py`` has the functions that make the mistakes.
 """
 
 import functools
@@ -27,22 +28,22 @@ from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
 from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
 from tests.support.mutations import after_init, replace, rewrite, wrap
-from tests.support.parity import SINGLE, VAE, relative_error
+from tests.support.parity import FLOAT32_TOLERANCE, VAE, relative_error
 from tests.support.sampling import random_latents, run_diffusers, run_ours
 from tests.support.tiny_sd import IMAGE, diffusers_result, our_result, pipeline_pair
 
-# diffusers' arithmetic with numpy 2 warns about itself.
+# diffusers triggers a deprecation warning of numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
-MARGIN = 100  # how many times the allowed error a mistake must cause
+MARGIN = 100  # a mistake must cause an error of more than this multiple of the allowed one
 V_PREDICTION = {"prediction": "v_prediction"}
 
 
-# Wrong code that is too long for the tables below
+# Mutations that are too long for the tables below
 
 
 def betas(schedule):
-    """The betas of a schedule, "scaled linear" as in Stable Diffusion."""
+    """The betas of a schedule: "scaled linear", as in Stable Diffusion."""
     start, end = schedule.beta_start**0.5, schedule.beta_end**0.5
     roots = torch.linspace(start, end, schedule.num_train_timesteps, dtype=torch.float64)
     return roots**2
@@ -55,7 +56,7 @@ def linear_alphas_cumprod(schedule):
 
 
 def rotated_timesteps(timesteps, schedule, steps):
-    """The last half of the times first, so that the last steps are the noisiest ones."""
+    """The timesteps with their halves swapped, so that skipping the first steps drops the last."""
     times = timesteps(schedule, steps)
     return times[steps // 2 :] + times[: steps // 2]
 
@@ -90,7 +91,7 @@ def predict_before_scaling(predict, sampler, model_output, t, x):
 
 
 def keep_extrapolated(step, sampler, model_output, t, x, generator=None):
-    """A step of DPM-Solver++ that remembers the extrapolated x0, found from the result."""
+    """A step of DPM-Solver++ that stores the extrapolated x0, computed from the result."""
     result = step(sampler, model_output, t, x, generator)
     alpha, sigma = sampler.alpha_sigma(t)
     next_alpha, next_sigma = sampler.alpha_sigma(sampler.next_timestep[t])
@@ -143,7 +144,7 @@ def signs_flipped(weights):
     return (*weights[:-1], (*weights[-1][:-1], -weights[-1][-1]))
 
 
-# What is wrong: the sampler that shows it, the change, options of the run.
+# Mistake: (the sampler that it affects, the mutation, options of the run)
 SAMPLER_MISTAKES = {
     "betas linear, not their roots": (
         "ddim",
@@ -343,7 +344,7 @@ SAMPLER_MISTAKES = {
 }
 
 
-# Wrong code for the pipeline
+# Mutations of the pipeline
 
 
 def unet_with_swapped_outputs(forward, unet, x, t, context):
@@ -372,7 +373,7 @@ def rescaled_decode(factor):
     return wrap(AutoencoderKL, "decode", lambda decode, vae, latents: decode(vae, latents * factor))
 
 
-# What is wrong: whether an image is changed, the change, the sampler.
+# Mistake: (whether the run is image-to-image, the mutation, the sampler)
 PIPELINE_MISTAKES = {
     "guidance: the halves swapped": (
         False,
@@ -459,8 +460,8 @@ PIPELINE_MISTAKES = {
 
 
 @functools.cache
-def expected_and_right(sampler, with_image, strength, options):
-    """diffusers' result and ours without a mistake."""
+def expected_and_correct(sampler, with_image, strength, options):
+    """diffusers' result, and ours without a mistake."""
     x0 = random_latents(seed=1) if with_image else None
     options = dict(options) | {"x0": x0}
     skip = 10 - int(10 * strength)
@@ -474,30 +475,27 @@ def test_mistake_in_a_sampler_is_detected(name, monkeypatch):
     assert sampler in SAMPLERS
     options = dict(options)
     strength, with_image = options.pop("strength", 1.0), options.pop("image", False)
-    expected, right = expected_and_right(sampler, with_image, strength, tuple(options.items()))
+    expected, right = expected_and_correct(sampler, with_image, strength, tuple(options.items()))
     options["x0"] = random_latents(seed=1) if with_image else None
     make_mistake(monkeypatch)
     wrong = run_ours(sampler, random_latents(), 10, **options, strength=strength)
-    assert relative_error(right, expected) <= SINGLE
+    assert relative_error(right, expected) <= FLOAT32_TOLERANCE
     # "not <=" so that NaN counts as detected.
-    assert not relative_error(wrong, expected) <= MARGIN * SINGLE
+    assert not relative_error(wrong, expected) <= MARGIN * FLOAT32_TOLERANCE
 
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
-    """Our pipeline, and a function that gives diffusers' result and ours without a mistake.
-
-    Each result is computed once.
-    """
+    """Our pipeline, and a cached function that returns diffusers' result and our correct one."""
     ours, theirs = pipeline_pair(tmp_path_factory.mktemp("tokenizer"))
 
     @functools.cache
-    def expected_and_right(sampler: str, with_image: bool):
+    def expected_and_correct(sampler: str, with_image: bool):
         options = pipeline_options(with_image)
         expected = diffusers_result(theirs, sampler, "leading", **options)
         return expected, our_result(ours, sampler, **options)
 
-    return ours, expected_and_right
+    return ours, expected_and_correct
 
 
 def pipeline_options(with_image: bool) -> dict:
@@ -507,10 +505,10 @@ def pipeline_options(with_image: bool) -> dict:
 @pytest.mark.parametrize("name", PIPELINE_MISTAKES)
 def test_mistake_in_the_pipeline_is_detected(name, pipelines, monkeypatch):
     with_image, make_mistake, sampler = PIPELINE_MISTAKES[name]
-    ours, expected_and_right = pipelines
+    ours, expected_and_correct = pipelines
     options = pipeline_options(with_image)
-    expected, right = expected_and_right(sampler, with_image)
+    expected, right = expected_and_correct(sampler, with_image)
     make_mistake(monkeypatch)
     wrong = our_result(ours, sampler, **options)
-    assert max(map(relative_error, right, expected)) <= SINGLE
-    assert not max(map(relative_error, wrong, expected)) <= MARGIN * SINGLE
+    assert max(map(relative_error, right, expected)) <= FLOAT32_TOLERANCE
+    assert not max(map(relative_error, wrong, expected)) <= MARGIN * FLOAT32_TOLERANCE

@@ -1,4 +1,4 @@
-"""The pipeline generates diffusers' images and checks its arguments."""
+"""The pipeline generates the same images as diffusers, and validates its arguments."""
 
 from dataclasses import replace
 
@@ -7,14 +7,14 @@ import torch
 
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule
-from tests.support.parity import SINGLE, relative_error
+from tests.support.parity import FLOAT32_TOLERANCE, relative_error
 from tests.support.tiny_sd import IMAGE, PROMPT, diffusers_result, our_result, pipeline_pair
 
-# diffusers' arithmetic with numpy 2 warns about itself.
+# diffusers triggers a deprecation warning of numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
-# Not here: diffusers' Euler with trailing times, which starts with 0.2 % less noise, and its
-# DPM-Solver++ with leading times, which are other ones.
+# Excluded: diffusers' Euler with trailing timesteps, which starts with 0.2 % less noise, and its
+# DPM-Solver++ with leading timesteps, which are defined differently.
 RUNS = [
     ("ddpm", "leading"),
     ("ddim", "leading"),
@@ -40,18 +40,18 @@ def ours(pipelines):
     "name, spacing, eta", [(*run, 0.0) for run in RUNS] + [("ddim", "leading", 0.6)]
 )
 def test_text_to_image_matches_diffusers(pipelines, name, spacing, eta):
-    """Two seeds: tokens, text encoder, guidance with a negative prompt, ten steps, decoder."""
+    """Latents and images of two seeds match, with guidance, a negative prompt and ten steps."""
     ours, theirs = pipelines
     pipeline = replace(ours, schedule=NoiseSchedule(timestep_spacing=spacing))
     latents, images = our_result(pipeline, name, eta=eta)
     their_latents, their_images = diffusers_result(theirs, name, spacing, eta=eta)
-    assert relative_error(latents, their_latents) <= SINGLE
-    assert relative_error(images, their_images) <= SINGLE
+    assert relative_error(latents, their_latents) <= FLOAT32_TOLERANCE
+    assert relative_error(images, their_images) <= FLOAT32_TOLERANCE
     assert images.shape == (2, 3, 32, 32) and images.std() > 0.05
 
 
-# diffusers' PNDM loses its second call when steps are left out: test_samplers compares ours with
-# that call.
+# diffusers' PNDM loses its second model call if steps are skipped; test_samplers compares ours with
+# that call included.
 @pytest.mark.parametrize(
     "name, spacing, strength",
     [(*run, 1.0 if run[0] == "pndm" else 0.6) for run in RUNS] + [("ddim", "leading", 0.25)],
@@ -62,8 +62,8 @@ def test_image_to_image_matches_diffusers(pipelines, name, spacing, strength):
     options = {"image": IMAGE, "strength": strength}
     latents, images = our_result(pipeline, name, **options)
     their_latents, their_images = diffusers_result(theirs, name, spacing, **options)
-    assert relative_error(latents, their_latents) <= SINGLE
-    assert relative_error(images, their_images) <= SINGLE
+    assert relative_error(latents, their_latents) <= FLOAT32_TOLERANCE
+    assert relative_error(images, their_images) <= FLOAT32_TOLERANCE
 
 
 def test_image_of_a_seed_does_not_depend_on_the_batch(ours):
@@ -111,7 +111,7 @@ def test_callback_is_called_after_every_step(ours):
     assert not any(torch.equal(x, next_x) for x, next_x in zip(latents, latents[1:], strict=False))
 
 
-def test_other_sizes_and_small_strength(ours):
+def test_non_square_sizes_and_small_strength(ours):
     assert ours.generate(PROMPT, steps=2, height=48, width=16).shape == (1, 3, 48, 16)
     wide = torch.cat([IMAGE, IMAGE], dim=2)
     assert ours.generate(PROMPT, steps=10, image=wide, strength=0.1).shape == (1, 3, 32, 64)
@@ -142,7 +142,7 @@ def test_bfloat16_gives_nearly_the_same_image(pipelines):
     try:
         half = ours.to(torch.bfloat16).generate(PROMPT, steps=5, guidance=2.0)
     finally:
-        # The weights stay rounded: no parity test may follow.
+        # The weights stay rounded, so no parity test may run after this one.
         ours.to(torch.float32)
     assert half.dtype == torch.float32 and (half - single).abs().mean() < 0.05
 

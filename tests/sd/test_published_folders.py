@@ -1,5 +1,5 @@
-"""Folders as people have them: what ``course sd verify`` calls complete can be generated from, and
-everything else is rejected by both commands with the same sentence, which names file and setting.
+"""Model folders as found in practice: ``course sd generate`` works with every folder that ``course
+sd verify`` accepts, and both reject the others with the same message, which names file and setting.
 """
 
 import json
@@ -30,13 +30,13 @@ def _published(tmp_path_factory):
 
 @pytest.fixture
 def folder(_published, tmp_path):
-    """The tiny model as a folder; a new copy for each test."""
+    """The tiny model as a folder, a fresh copy per test."""
     return shutil.copytree(_published, tmp_path / "sd")
 
 
 @pytest.fixture(scope="module")
 def expected(_published):
-    """The image of the folder as it is."""
+    """The image generated from the unmodified folder."""
     return weights.load(_published).generate(PROMPT, steps=3)
 
 
@@ -56,7 +56,7 @@ def rename(old, new):
     return lambda folder: (folder / old).rename(folder / new) and None
 
 
-def into_cache(folder):
+def as_hub_cache(folder):
     top = folder.parent / "hub" / "models--me--sd"
     (top / "refs").mkdir(parents=True)
     (top / "refs" / "main").write_text("0123abc\n")
@@ -70,7 +70,7 @@ def byte_order_mark(folder):
     file.write_text(file.read_text(), encoding="utf-8-sig")
 
 
-def windows_line_ends(folder):
+def windows_line_endings(folder):
     file = folder / "tokenizer" / "merges.txt"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
 
@@ -80,7 +80,7 @@ def without_optional_folders(folder):
 
 
 def full_clip(folder):
-    """With the other half of CLIP, which compares texts with images."""
+    """The text encoder's file also has CLIP's image encoder and projections."""
     file = folder / "text_encoder" / "model.safetensors"
     extra = {
         "logit_scale": torch.ones(()),
@@ -97,10 +97,10 @@ SAME_IMAGE = {
     "pytorch_model": rename(
         "text_encoder/model.safetensors", "text_encoder/pytorch_model.safetensors"
     ),
-    "a cache": into_cache,
-    "its snapshots": lambda folder: into_cache(folder) / "snapshots",
+    "a cache": as_hub_cache,
+    "its snapshots": lambda folder: as_hub_cache(folder) / "snapshots",
     "byte order mark": byte_order_mark,
-    "CRLF": windows_line_ends,
+    "CRLF": windows_line_endings,
     "no scheduler": without_optional_folders,
     "all of CLIP": full_clip,
     "lists for the levels": setting(
@@ -125,7 +125,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("name", SAME_IMAGE)
-def test_layouts_and_settings_that_change_nothing(folder, expected, name):
+def test_equivalent_layouts_and_settings_give_the_same_image(folder, expected, name):
     path = SAME_IMAGE[name](folder) or folder
     found = weights.read(path)
     assert torch.equal(weights.load_parts(found).generate(PROMPT, steps=3), expected)
@@ -173,13 +173,13 @@ def around_a_single_file(folder):
 
 
 def dead_link(folder):
-    """As in a cache whose blobs were deleted."""
+    """A dangling link, as in a Hugging Face cache whose blobs were deleted."""
     (folder / UNET_FILE).unlink()
     (folder / UNET_FILE).symlink_to("../../blobs/0123")
 
 
 def two_snapshots(folder):
-    top = into_cache(folder)
+    top = as_hub_cache(folder)
     (top / "refs" / "main").unlink()
     return top
 
@@ -211,7 +211,10 @@ REJECTED = {
         "is the U-Net alone. Give the folder that contains",
     ),
     "the folder above": (lambda f: f.parent, "itself has no weights. Give the folder: {}/sd."),
-    "the cache itself": (lambda f: into_cache(f).parent, "Give the folder: {}/hub/models--me--sd."),
+    "the cache itself": (
+        lambda f: as_hub_cache(f).parent,
+        "Give the folder: {}/hub/models--me--sd.",
+    ),
     "two versions": (two_snapshots, "has several versions. Give one of them: "),
     "a dead link": (dead_link, "a link to ../../blobs/0123, which does not exist"),
     "a transformer": (only_transformer, "has transformer/ instead, as Stable Diffusion 3 and FLUX"),
@@ -279,7 +282,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("name", REJECTED)
-def test_reading_rejects_with_file_and_setting(folder, name):
+def test_rejection_names_file_and_setting(folder, name):
     change, message = REJECTED[name]
     path = change(folder) or folder
     with pytest.raises(ValueError) as error:
@@ -289,7 +292,7 @@ def test_reading_rejects_with_file_and_setting(folder, name):
 
 
 @pytest.mark.parametrize("name", ["no tokenizer files", "beta_start 2", "NaN", "a dead link"])
-def test_both_commands_reject_alike(folder, tmp_path, name):
+def test_both_commands_reject_with_the_same_message(folder, tmp_path, name):
     change, message = REJECTED[name]
     path = change(folder) or folder
     (code, verified), (other_code, generated) = verify_and_generate(path, tmp_path / "x.png")
@@ -297,8 +300,8 @@ def test_both_commands_reject_alike(folder, tmp_path, name):
     assert message.format(folder.parent) in verified and verified == generated
 
 
-def test_both_commands_accept_alike(folder, tmp_path):
-    """Also a schedule on which the usual sampler cannot start: the default is then another one."""
+def test_both_commands_accept_the_same_folders(folder, tmp_path):
+    """Both commands also accept a schedule that PNDM does not support, and choose DDIM instead."""
     edit(folder / SCHEDULER, rescale_betas_zero_snr=True, prediction_type="v_prediction")
     (code, verified), (other_code, _) = verify_and_generate(folder, tmp_path / "x.png")
     assert code == other_code == 0 and (tmp_path / "x.png").exists()
@@ -325,24 +328,24 @@ def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("parts", [["unet"], ["unet", "text_encoder"], ["vae"], ["text_encoder"]])
 @pytest.mark.parametrize(
-    "kind", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+    "dtype", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
 )
-def test_models_keep_their_own_types(folder, expected, parts, kind):
-    """16 bits and 32 bits in one folder: also when an image is changed."""
+def test_models_keep_their_own_dtypes(folder, expected, parts, dtype):
+    """A folder may mix 16-bit and 32-bit models, also for image-to-image."""
     for part in parts:
         (file,) = (folder / part).glob("*.safetensors")
-        save_file({key: value.to(kind) for key, value in load_file(file).items()}, file)
+        save_file({key: value.to(dtype) for key, value in load_file(file).items()}, file)
     pipeline = weights.load(folder)
     for part in ("unet", "text_encoder", "vae"):
         types = {value.dtype for value in getattr(pipeline, part).state_dict().values()}
-        assert types == {kind if part in parts else torch.float32}
+        assert types == {dtype if part in parts else torch.float32}
     image = pipeline.generate(PROMPT, steps=3)
     assert (image - expected).abs().mean() < 0.03
     changed = pipeline.generate(PROMPT, steps=3, image=expected[0], sampler="ddim")
     assert changed.isfinite().all() and changed.shape == expected.shape
 
 
-def test_types_within_a_model_become_one_without_rounding(folder):
+def test_mixed_dtypes_within_a_model_are_promoted_without_rounding(folder):
     file = folder / UNET_FILE
     mixed = {k: v if "norm" in k else v.half() for k, v in load_file(file).items()}
     save_file(mixed, file)
@@ -351,8 +354,8 @@ def test_types_within_a_model_become_one_without_rounding(folder):
     assert all(torch.equal(state[key], value.float()) for key, value in mixed.items())
 
 
-def test_files_that_become_shorter(folder, expected):
-    """Loaded weights do not depend on the files any more; while they are read, it is an error."""
+def test_truncated_files_affect_only_reading(folder, expected):
+    """Loaded weights no longer depend on the files; truncating them before reading is an error."""
     found = weights.read(folder)
     loaded = weights.load(folder)
     for file in folder.rglob("*.safetensors"):

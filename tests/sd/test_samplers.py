@@ -1,4 +1,4 @@
-"""The samplers give diffusers' results, follow their papers, and reject invalid arguments."""
+"""The samplers match diffusers, converge as their papers claim, and reject invalid arguments."""
 
 from math import log2
 
@@ -7,7 +7,7 @@ import torch
 
 from course_lib.sd import samplers
 from course_lib.sd.samplers import DDIM, DDPM, SAMPLERS, DPMSolverPP, Euler, NoiseSchedule, gaussian
-from tests.support.parity import EXACT, SINGLE, relative_error
+from tests.support.parity import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, relative_error
 from tests.support.sampling import (
     PUBLISHED,
     comparable,
@@ -16,7 +16,7 @@ from tests.support.sampling import (
     run_diffusers,
     run_ours,
     scheduler_class,
-    toy_model,
+    stub_denoiser,
 )
 
 SAMPLERS_WITH_ETA = [
@@ -28,20 +28,20 @@ SAMPLERS_WITH_ETA = [
     ("dpm++", 0.0),
     ("pndm", 0.0),
 ]
-PRECISIONS = [(torch.float32, SINGLE), (torch.float64, EXACT)]
+PRECISIONS = [(torch.float32, FLOAT32_TOLERANCE), (torch.float64, FLOAT64_TOLERANCE)]
 
 
 def allowed_error(name, dtype, limit):
-    """diffusers' DDPM adds noise with a standard deviation of 1e-10 after the last step."""
+    """The limit, or 1e-9 for DDPM in float64: diffusers adds noise of 1e-10 after its last step."""
     return 1e-9 if name == "ddpm" and dtype == torch.float64 else limit
 
 
 @pytest.mark.parametrize(
     "dtype, limit",
     [
-        # Changes of an image are compared in both precisions in every run of the tests.
-        pytest.param(torch.float32, SINGLE, marks=pytest.mark.slow),
-        (torch.float64, EXACT),
+        # image-to-image below is compared in both precisions in every run
+        pytest.param(torch.float32, FLOAT32_TOLERANCE, marks=pytest.mark.slow),
+        (torch.float64, FLOAT64_TOLERANCE),
     ],
 )
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
@@ -59,7 +59,7 @@ def test_sampler_matches_diffusers(name, eta, prediction, spacing, dtype, limit)
 @pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("strength, skip", [(1.0, 0), (0.8, 2), (0.35, 7), (0.1, 9)])
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_changing_an_image_matches_diffusers(name, strength, skip, dtype, limit):
+def test_image_to_image_matches_diffusers(name, strength, skip, dtype, limit):
     x0, noise = random_latents(seed=1, dtype=dtype).clamp(-1, 1), random_latents(dtype=dtype)
     ours = run_ours(name, noise, 10, x0=x0, strength=strength)
     theirs = run_diffusers(name, noise, 10, x0=x0, skip=skip)
@@ -98,17 +98,17 @@ def test_add_noise_matches_diffusers(dtype, limit):
 
 @pytest.mark.parametrize("name", ["ddim", "euler"])
 def test_noisy_image_matches_diffusers(name):
-    """Euler's x is that of the others divided by alpha, also at the start of a change."""
+    """The initial noisy image of image-to-image matches; Euler's is divided by alpha."""
     x0, noise = random_latents(seed=1), random_latents(seed=2)
     sampler = SAMPLERS[name](NoiseSchedule(), 10, 0.5)
     first = sampler.timesteps[0]
     with comparable(torch.float64, name):
         theirs = diffusers_scheduler(name, 10).add_noise(x0, noise, torch.tensor([first]))
     noisy, _ = sampler.schedule.add_noise(x0, noise, first)
-    assert relative_error(noisy * sampler.initial_scale, theirs) <= EXACT
+    assert relative_error(noisy * sampler.initial_scale, theirs) <= FLOAT64_TOLERANCE
 
 
-def test_another_schedule_matches_diffusers():
+def test_custom_schedule_matches_diffusers():
     numbers = {"num_train_timesteps": 200, "beta_start": 1e-4, "beta_end": 0.05, "steps_offset": 0}
     schedule = NoiseSchedule(**numbers)
     with comparable(torch.float64, "ddim"):
@@ -119,15 +119,15 @@ def test_another_schedule_matches_diffusers():
         sampler, ours_x, their_x = DDIM(schedule, 8), random_latents(), random_latents()
         assert sampler.timesteps == theirs.timesteps.tolist()
         for t in sampler.timesteps:
-            ours_x = sampler.step(toy_model(ours_x, t), t, ours_x)
-            their_x = theirs.step(toy_model(their_x, t), t, their_x).prev_sample
-    assert relative_error(ours_x, their_x) <= EXACT
+            ours_x = sampler.step(stub_denoiser(ours_x, t), t, ours_x)
+            their_x = theirs.step(stub_denoiser(their_x, t), t, their_x).prev_sample
+    assert relative_error(ours_x, their_x) <= FLOAT64_TOLERANCE
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_samplers_reduce_to_ddim(prediction):
-    """DDPM is DDIM with eta 1; Euler is DDIM with other units; DPM-Solver++ is DDIM where it does
-    not extrapolate.
+    """DDPM equals DDIM with eta 1, Euler equals DDIM after rescaling, and DPM-Solver++ of first
+    order equals DDIM.
     """
 
     class NoiseFreeEnd(DDIM):
@@ -140,22 +140,22 @@ def test_samplers_reduce_to_ddim(prediction):
         sampler = sampler_class(NoiseSchedule(prediction_type=prediction), 20, eta=eta)
         x, generator = random_latents() * sampler.initial_scale, torch.Generator().manual_seed(3)
         for t in sampler.timesteps:
-            x = sampler.step(toy_model(x * sampler.input_scale(t), t), t, x, generator)
+            x = sampler.step(stub_denoiser(x * sampler.input_scale(t), t), t, x, generator)
         return x
 
     ddim = run(NoiseFreeEnd)
-    assert relative_error(run(DDPM), run(NoiseFreeEnd, eta=1.0)) <= EXACT
-    assert relative_error(run(Euler), ddim) <= EXACT
-    assert relative_error(run(FirstOrder), ddim) <= EXACT
+    assert relative_error(run(DDPM), run(NoiseFreeEnd, eta=1.0)) <= FLOAT64_TOLERANCE
+    assert relative_error(run(Euler), ddim) <= FLOAT64_TOLERANCE
+    assert relative_error(run(FirstOrder), ddim) <= FLOAT64_TOLERANCE
     assert relative_error(run(DPMSolverPP), ddim) > 1e-3
     assert relative_error(run(DDPM), ddim) > 0.1
 
 
-# A data distribution whose perfect model and exact solution are known: independent Gaussians.
+# A data distribution with a known optimal model and exact solution: independent Gaussians.
 MEAN, VARIANCE = random_latents(1, 8), 0.01 + 0.3 * random_latents(1, 9).sigmoid()
 
 
-def perfect_model(x, t, prediction="epsilon"):
+def optimal_model(x, t, prediction="epsilon"):
     alpha_bar = NoiseSchedule().alphas_cumprod[int(t)]
     alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     eps = sigma * (x - alpha * MEAN) / (alpha_bar * VARIANCE + 1 - alpha_bar)
@@ -163,14 +163,14 @@ def perfect_model(x, t, prediction="epsilon"):
 
 
 def marginal(alpha_bar):
-    """Mean and standard deviation of noisy data."""
+    """Mean and standard deviation of the noisy data at a noise level."""
     return alpha_bar.sqrt() * MEAN, (alpha_bar * VARIANCE + 1 - alpha_bar).sqrt()
 
 
 def discretisation_error(run, name, steps, prediction):
-    """The error of a run with the perfect model.
+    """The error of a run with the optimal model.
 
-    In the exact solution, values keep their distance from the mean in standard deviations.
+    The exact solution keeps each value's z-score.
     """
     schedule = NoiseSchedule()
     first_mean, first_std = marginal(schedule.alphas_cumprod[schedule.timesteps(steps)[0]])
@@ -181,17 +181,17 @@ def discretisation_error(run, name, steps, prediction):
         random_latents(),
         steps,
         prediction,
-        model=lambda x, t: perfect_model(x, t, prediction),
+        model=lambda x, t: optimal_model(x, t, prediction),
     )
     return relative_error(result, exact)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_pndm_averages_the_noise_also_for_v_prediction(prediction):
-    """As in the paper, PNDM averages noise: from 10 steps on it then beats DDIM.
+    """PNDM averages the predicted noise, as in the paper, and beats DDIM from 10 steps on.
 
-    diffusers averages v itself, which rotates with the image, and is then not better than DDIM. So
-    the parity tests give diffusers' PNDM the noise.
+    diffusers averages v itself and is then not better than DDIM, so the parity tests give
+    diffusers' PNDM the predicted noise.
     """
     for steps in (10, 20, 50):
         pndm = discretisation_error(run_ours, "pndm", steps, prediction)
@@ -200,7 +200,7 @@ def test_pndm_averages_the_noise_also_for_v_prediction(prediction):
 
 @pytest.mark.parametrize("name, order", [("ddim", 1), ("euler", 1), ("dpm++", 2), ("pndm", 2)])
 def test_order_of_convergence(name, order):
-    """Twice the steps down to time 199 divide the error by 2 ** order."""
+    """Doubling the number of steps divides the error at timestep 199 by 2 ** order."""
 
     def error(steps):
         schedule = NoiseSchedule(timestep_spacing="trailing")
@@ -210,7 +210,7 @@ def test_order_of_convergence(name, order):
         exact = last_mean + last_std * (x - first_mean) / first_std
         x = x * sampler.initial_scale
         for t in [t for t in sampler.timesteps if t > 199]:
-            x = sampler.step(perfect_model(x * sampler.input_scale(t), t), t, x)
+            x = sampler.step(optimal_model(x * sampler.input_scale(t), t), t, x)
         return relative_error(x * sampler.input_scale(199), exact)
 
     assert log2(error(50) / error(100)) == pytest.approx(order, abs=0.25)
@@ -229,15 +229,15 @@ def test_order_of_convergence(name, order):
     ],
 )
 def test_invalid_numbers_of_steps_are_rejected(steps, spacing):
-    """1,000 steps from an offset of 1 would start at a time outside the schedule; 600 would start
-    in the middle of the noise.
+    """Leading spacing rejects 1,000 steps, which would start outside the schedule, and 600, which
+    would start in its middle.
     """
     message = f"{spacing}: take 1 to {100 if spacing == 'leading' else 1000} steps"
     with pytest.raises(ValueError, match=message):
         NoiseSchedule(timestep_spacing=spacing).timesteps(steps)
 
 
-def test_thousand_steps_take_every_time_once():
+def test_thousand_steps_use_every_timestep_once():
     assert NoiseSchedule(timestep_spacing="trailing").timesteps(1000) == list(range(999, -1, -1))
     assert NoiseSchedule(steps_offset=0).timesteps(1000) == list(range(999, -1, -1))
     assert NoiseSchedule().timesteps(999) == list(range(999, 0, -1))
@@ -268,8 +268,8 @@ def test_noise_of_a_seed_does_not_depend_on_the_batch():
 @pytest.mark.parametrize(
     ("name", "eta", "draws"), [("ddim", 0.0, 0), ("ddim", 1.0, 2), ("ddpm", 0.0, 1)]
 )
-def test_noise_is_drawn_only_where_it_is_added(name, eta, draws, monkeypatch):
-    """DDPM adds none in its last step, which leads to the image itself."""
+def test_noise_is_sampled_only_where_it_is_added(name, eta, draws, monkeypatch):
+    """DDIM with eta 0 samples no noise, and DDPM none in its last step, which gives the image."""
     calls = []
     monkeypatch.setattr(
         samplers, "gaussian", lambda shape, generator: calls.append(shape) or torch.zeros(shape)

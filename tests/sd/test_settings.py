@@ -1,5 +1,5 @@
-"""No setting is ignored in silence: each one that diffusers or transformers knows is used, fixed or
-without effect, and a folder gives diffusers' image whatever the settings are.
+"""Every setting of diffusers and transformers is used, fixed or known to have no effect, and a
+folder gives the same image as diffusers for all supported settings.
 """
 
 import inspect
@@ -15,8 +15,8 @@ from course_lib.sd.samplers import SAMPLERS, NoiseSchedule
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
 from tests.support.parity import (
-    EXACT,
-    SINGLE,
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
     UNET,
     VAE,
     WITH_ATTENTION,
@@ -32,7 +32,7 @@ from tests.support.sampling import (
     run_ours,
 )
 
-# diffusers' arithmetic with numpy 2 warns about itself.
+# diffusers triggers a deprecation warning of numpy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
 
@@ -63,7 +63,7 @@ def scheduler_names():
 
 @pytest.mark.parametrize("name", scheduler_names())
 def test_every_setting_of_the_schedulers_is_known(name):
-    """And what is missing in a file means what it means to diffusers."""
+    """Every setting is known, and a missing one has the same default as in diffusers."""
     import diffusers
 
     theirs = parameters(getattr(diffusers, name))
@@ -84,7 +84,7 @@ def _published(tmp_path_factory):
 
 DDIM = {"_class_name": "DDIMScheduler"}
 TRAINED = [(0.0001 + 0.0199 * n / 999) for n in range(1000)]
-AS_IN_DIFFUSERS = {
+SCHEDULER_CHANGES = {
     "as published": {},
     "steps_offset 0": {"steps_offset": 0},
     "PNDM, set_alpha_to_one": {"set_alpha_to_one": True},
@@ -110,13 +110,13 @@ SMALL_VAE = replace(VAE, block_out_channels=(8, 16), layers_per_block=1)
 
 
 @pytest.mark.filterwarnings("ignore:The configuration file of:FutureWarning")
-@pytest.mark.parametrize("name", AS_IN_DIFFUSERS)
-def test_folder_gives_the_image_of_diffusers(_published, tmp_path, name):
+@pytest.mark.parametrize("name", SCHEDULER_CHANGES)
+def test_folder_gives_the_same_image_as_diffusers(_published, tmp_path, name):
     import diffusers
 
-    changes = dict(AS_IN_DIFFUSERS[name])
+    changes = dict(SCHEDULER_CHANGES[name])
     if size := changes.pop("sample_size", None):
-        # 64 x 64 latents are slow: attention at 16 x 16 only, a smaller decoder and one step.
+        # 64 x 64 latents are slow: attention only at 16 x 16, a smaller decoder, and one step.
         folder = write_published(tmp_path / "sd", FEW_ATTENTIONS, SMALL_VAE)
         edit(folder / "unet" / "config.json", sample_size=size, _diffusers_version="0.6.0")
     else:
@@ -137,26 +137,29 @@ def test_folder_gives_the_image_of_diffusers(_published, tmp_path, name):
     pipeline = weights.load_parts(found)
     ours = pipeline.generate("a red fox", sampler=found.sampler, steps=steps, seed=3)
     assert ours.shape == expected.shape == (1, 3, side, side)
-    assert relative_error(ours, expected) <= SINGLE
+    assert relative_error(ours, expected) <= FLOAT32_TOLERANCE
     assert any("sample_size 4 of diffusers 0.6.0 is read as 64" in n for n in found.notes) == bool(
         size
     )
 
 
-PURE_NOISE = {"rescale_betas_zero_snr": True}
+ZERO_TERMINAL_SNR = {"rescale_betas_zero_snr": True}
 
 
 @pytest.mark.parametrize("name", ["ddim", "euler", "dpm++"])
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 def test_sampler_from_pure_noise_matches_diffusers(name, spacing):
     if (name, spacing) == ("dpm++", "leading"):
-        pytest.skip("diffusers' leading times of DPM-Solver++ are other ones")
-    for dtype, limit in ((torch.float64, 100 * EXACT), (torch.float32, 100 * SINGLE)):
+        pytest.skip("diffusers defines leading timesteps differently for DPM-Solver++")
+    for dtype, limit in (
+        (torch.float64, 100 * FLOAT64_TOLERANCE),
+        (torch.float32, 100 * FLOAT32_TOLERANCE),
+    ):
         noise = random_latents(dtype=dtype)
-        options = {"prediction": "v_prediction", "spacing": spacing, "settings": PURE_NOISE}
+        options = {"prediction": "v_prediction", "spacing": spacing, "settings": ZERO_TERMINAL_SNR}
         ours = run_ours(name, noise, 10, **options)
         theirs = run_diffusers(name, noise, 10, **options)
-        # Euler starts at 4,096 times the noise, where 32 bits have three digits less.
+        # Euler starts at 4,096 times the noise, where float32 has three digits less.
         assert relative_error(ours, theirs) <= limit
         assert relative_error(ours, run_ours(name, noise, 10, "v_prediction", spacing)) > 0.01
 
@@ -168,7 +171,7 @@ def test_betas_and_the_last_alpha_match_diffusers(name, betas):
     spacing = "trailing" if name == "dpm++" else "leading"
     ours = run_ours(name, noise, 10, spacing=spacing, settings=betas)
     theirs = run_diffusers(name, noise, 10, spacing=spacing, settings=betas)
-    assert relative_error(ours, theirs) <= (1e-9 if name == "ddpm" else EXACT)
+    assert relative_error(ours, theirs) <= (1e-9 if name == "ddpm" else FLOAT64_TOLERANCE)
 
 
 def test_schedule_that_ends_at_pure_noise_matches_diffusers():
@@ -176,7 +179,7 @@ def test_schedule_that_ends_at_pure_noise_matches_diffusers():
     with comparable(torch.float64, "ddim"):
         theirs = diffusers_scheduler("ddim", 10, "v_prediction", rescale_betas_zero_snr=True)
     ours = schedule.alphas_cumprod
-    assert ours[-1] == 0 and relative_error(ours, theirs.alphas_cumprod) <= EXACT
+    assert ours[-1] == 0 and relative_error(ours, theirs.alphas_cumprod) <= FLOAT64_TOLERANCE
     assert ours[0] == NoiseSchedule().alphas_cumprod[0]
 
 
@@ -191,8 +194,10 @@ def test_linspace_times_match_diffusers(name):
             schedule.timesteps(steps)
 
 
-def test_linspace_steps_lead_to_the_next_time():
-    """DDPM as in diffusers. Its DDIM steps by 1000 // steps instead, past the next time."""
+def test_linspace_steps_end_at_the_next_timestep():
+    """DDPM matches diffusers, and every sampler steps to the next timestep. diffusers' DDIM steps
+    by 1000 // steps instead, past the next timestep.
+    """
     noise = random_latents()
     ours = run_ours("ddpm", noise, 10, spacing="linspace")
     assert relative_error(ours, run_diffusers("ddpm", noise, 10, spacing="linspace")) <= 1e-9

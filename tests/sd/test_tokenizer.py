@@ -1,4 +1,4 @@
-"""The tokenizer gives transformers' ids with the same merges, for any text."""
+"""The tokenizer gives the same ids as transformers for any text."""
 
 import bz2
 import hashlib
@@ -38,7 +38,7 @@ EMOJI = [chr(c) for c in range(0x1F300, 0x1F6FF)] + [
     "\U0001f1e9",
     "\U0001f3fd",
 ]
-# Words, and text that looks like a part of the tokenizer.
+# Words, and text that resembles the tokenizer's special tokens.
 WORDS = """
     a red fox on purple background photograph of an astronaut riding horse, Trending On ArtStation;
     8K 4:3 f/1.8 it's don't we'll they've I'd I'm you're 'tis rock'n'roll naïve café Straße ΣΊΣΥΦΟΣ
@@ -52,11 +52,11 @@ WORDS = WORDS.split() + list(CONTROL)
 
 @cache
 def characters():
-    """The characters to test with, and those left out because transformers' table is too old.
+    """The characters to test with, and the newer combining marks, which are excluded.
 
-    Kept are characters that this Python's Unicode and transformers' regular expressions both know.
-    Combining marks are sorted by class before they are composed. transformers' classes are from
-    Unicode 9 (2016): it does not move newer marks, even before one of class 1 such as U+0334.
+    A character must be known to this Python's Unicode and to transformers' regular expressions.
+    Normalisation sorts combining marks by class. transformers' classes are from Unicode 9 (2016):
+    it does not sort newer marks, even next to a mark of class 1 such as U+0334.
     """
     from tokenizers import Regex, normalizers
 
@@ -74,7 +74,7 @@ def characters():
 
 
 def random_prompts(count, seed=0):
-    """Prompts of many kinds: words, scripts, emoji, marks, control characters, empty, too long."""
+    """Prompts with words, scripts, emoji, marks and control characters; some empty or too long."""
     rng = random.Random(seed)
     known, _ = characters()
     known_set = set(known)
@@ -109,7 +109,7 @@ def merges():
 
 @pytest.fixture(scope="module")
 def folder(merges, tmp_path_factory):
-    """The two files of a published tokenizer, written without our code."""
+    """The files of a published tokenizer, written without our code."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     folder = tmp_path_factory.mktemp("tokenizer")
@@ -134,11 +134,11 @@ def compare(ours, theirs, count, seed):
     """Assert that both tokenizers agree on random prompts, and return the prompts."""
     prompts = list(random_prompts(count, seed))
     padded = theirs(prompts, padding="max_length", max_length=77, truncation=True)["input_ids"]
-    for prompt, whole, row in zip(prompts, theirs(prompts)["input_ids"], padded, strict=True):
-        ids, cut = ours.encode(prompt)
-        assert [49_406, *ours.tokenize(prompt), 49_407] == whole, ascii(prompt)
-        assert ids[0].tolist() == row and cut == [max(len(whole) - 77, 0)], ascii(prompt)
-        assert ours.decode(whole) == theirs.decode(whole, skip_special_tokens=True), ascii(prompt)
+    for prompt, full, row in zip(prompts, theirs(prompts)["input_ids"], padded, strict=True):
+        ids, truncated = ours.encode(prompt)
+        assert [49_406, *ours.tokenize(prompt), 49_407] == full, ascii(prompt)
+        assert ids[0].tolist() == row and truncated == [max(len(full) - 77, 0)], ascii(prompt)
+        assert ours.decode(full) == theirs.decode(full, skip_special_tokens=True), ascii(prompt)
     return prompts
 
 
@@ -156,7 +156,7 @@ def test_thirty_thousand_prompts_match_transformers(ours, theirs):
 
 @pytest.mark.slow
 def test_every_character_is_split_as_by_transformers(ours, theirs):
-    """Between a letter and a digit, upper case included: which characters end a word."""
+    """Every character, between letters and digits, splits or joins a word as in transformers."""
     known, _ = characters()
     prompts = [f"a{c}b1{c}{c}" for c in known if unicodedata.category(c) not in ("Lo", "Co")]
     for prompt, expected in zip(prompts, theirs(prompts)["input_ids"], strict=True):
@@ -167,15 +167,15 @@ def test_merges_are_the_published_ones(ours, merges):
     lines = merges.split("\n")
     assert len(lines) == 1 + 48_894 + 1 and lines[1] == "i n" and lines[48_894] == "jeky ll</w>"
     assert len(ours.ids) == 49_408 and (ours.ids[START], ours.ids[END]) == (49_406, 49_407)
-    # Known from Stable Diffusion's own files.
+    # The published ids of Stable Diffusion's tokenizer.
     expected = [49_406, 320, 1125, 539, 320, 2368, 49_407, 49_407]
     assert ours.encode("a photo of a cat")[0][0, :8].tolist() == expected
 
 
-def test_prompts_are_padded_or_cut_to_77_ids(ours):
-    ids, cut = ours.encode(["", "fox", "fox " * 75, "fox " * 76, "fox " * 1000])
+def test_prompts_are_padded_or_truncated_to_77_ids(ours):
+    ids, truncated = ours.encode(["", "fox", "fox " * 75, "fox " * 76, "fox " * 1000])
     assert ids.shape == (5, 77) and ids.dtype == torch.int64
-    assert cut == [0, 0, 0, 1, 925]
+    assert truncated == [0, 0, 0, 1, 925]
     assert ids[0].tolist() == [49_406] + [49_407] * 76
     assert (ids[:, 0] == 49_406).all() and (ids[:, -1] == 49_407).all()
     assert (ids[2:, 1:-1] == ours.ids["fox</w>"]).all()
@@ -191,10 +191,12 @@ def test_pieces_are_the_texts_of_the_ids(ours):
 
 
 def test_small_vocabulary(ours):
-    """As for the course's text-to-image model: the same words in more pieces, ids 0 to 1,023."""
+    """The vocabulary of the course's text-to-image model splits words into more pieces, with ids
+    from 0 to 1,023.
+    """
     small = Tokenizer(vocab_size=1024, length=16)
-    ids, cut = small.encode("a red fox on a purple background")
-    assert ids.shape == (1, 16) and ids.max() == 1023 == small.ids[END] and cut == [0]
+    ids, truncated = small.encode("a red fox on a purple background")
+    assert ids.shape == (1, 16) and ids.max() == 1023 == small.ids[END] and truncated == [0]
     assert small.decode(ids[0]) == "a red fox on a purple background"
     inner = small.tokenize("a red fox on a purple background")
     assert len(inner) > len(ours.tokenize("a red fox on a purple background"))
@@ -242,7 +244,7 @@ def test_surrogates_are_rejected(ours):
         ours.encode("a fox \ud83e")
 
 
-def test_very_long_word_takes_at_most_seconds(ours, theirs):
+def test_very_long_word_takes_less_than_5_seconds(ours, theirs):
     word = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=3_000))
     start = process_time()
     ids = ours.tokenize(word)

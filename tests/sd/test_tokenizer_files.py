@@ -1,4 +1,6 @@
-"""Published tokenizers, old and new files: the ids are transformers', for added words too."""
+"""Published tokenizers in the old and the new file format give the same ids as transformers, also
+for added words.
+"""
 
 import json
 import random
@@ -10,8 +12,7 @@ from course_lib.sd.tokenizer import END, START, Tokenizer
 from tests.support.published_sd import edit
 from tests.support.tiny_sd import VOCAB_SIZE, write_tokenizer
 
-# One in lower case, one with capitals and spaces, one inside ordinary words, one that is the
-# beginning of another one.
+# In lower case; with capitals and spaces; part of other words; with another added word as prefix.
 ADDED = ["<my-cat>", "Zebra Cow Ä", "ox", "<my-cat>s"]
 TEXT = "a fox oxen photo<my-cat>of <MY-CAT> zebra  cow ä ZEBRA cow\tÄ ( 7 's , . é"
 PARTS = [*ADDED, *TEXT.split(" ")]
@@ -19,7 +20,7 @@ PARTS = [*ADDED, *TEXT.split(" ")]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The same tokenizer: files of 2022, and as transformers saves it now."""
+    """The same tokenizer in the format of 2022, and as transformers saves it now."""
     from transformers import CLIPTokenizerFast
 
     top = tmp_path_factory.mktemp("tokenizers")

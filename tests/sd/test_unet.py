@@ -1,4 +1,4 @@
-"""The U-Net gives diffusers' predictions, has the published names, and can keep its attention."""
+"""The U-Net matches diffusers, has the published key names, and can keep its attention weights."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -10,8 +10,8 @@ from torch import nn
 
 from course_lib.sd.unet import Attention, UNet2DConditionModel, UNetConfig, timestep_embedding
 from tests.support.parity import (
-    EXACT,
-    SINGLE,
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
     UNET,
     WITH_ATTENTION,
     WITHOUT_ATTENTION,
@@ -63,11 +63,13 @@ def pair(name: str, dtype: torch.dtype = torch.float64):
 
 
 def own_model() -> UNet2DConditionModel:
-    """Our tiny U-Net for a test that changes it."""
+    """A copy of our tiny U-Net, for tests that modify it."""
     return deepcopy(pair("three levels")[0])
 
 
-@pytest.mark.parametrize("dtype, limit", [(torch.float64, EXACT), (torch.float32, SINGLE)])
+@pytest.mark.parametrize(
+    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
+)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_prediction_matches_diffusers(name, dtype, limit):
     ours, theirs = pair(name, dtype)
@@ -81,13 +83,15 @@ def test_prediction_matches_diffusers(name, dtype, limit):
 )
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 8), (15, 13), (16, 9)])
 def test_any_latent_size_works(name, size):
-    """Odd sides too: half of one is rounded up, and upsampling restores the size."""
+    """Sizes with odd sides match too: downsampling rounds up, and upsampling restores the size."""
     ours, theirs = pair(name)
     latents, times, context = unet_inputs(CONFIGS[name], *size)
     with torch.no_grad():
         predicted = ours(latents, times, context)
         assert predicted.shape[-2:] == latents.shape[-2:]
-        assert relative_error(predicted, theirs(latents, times, context).sample) <= EXACT
+        assert (
+            relative_error(predicted, theirs(latents, times, context).sample) <= FLOAT64_TOLERANCE
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +107,11 @@ def test_gradients_match_diffusers(name):
     (ours(our_latents, times, our_context) * weight).sum().backward()
     (theirs(their_latents, times, their_context).sample * weight).sum().backward()
     inputs = {"latents": (our_latents, their_latents), "context": (our_context, their_context)}
-    assert gradient_error(ours, theirs, inputs) <= EXACT
+    assert gradient_error(ours, theirs, inputs) <= FLOAT64_TOLERANCE
 
 
 def test_default_is_the_published_architecture():
-    """859,520,964 parameters in 686 tensors with diffusers' names; on the meta device."""
+    """The default has 859,520,964 parameters in 686 tensors with diffusers' names."""
     with torch.device("meta"):
         ours, theirs = UNet2DConditionModel(), diffusers_unet(UNetConfig())
         noise = ours(torch.empty(2, 4, 64, 64), torch.tensor(999), torch.empty(2, 77, 768))
@@ -148,7 +152,7 @@ def test_timestep_embedding_matches_diffusers():
     assert embedding.dtype == torch.float32
 
 
-def test_one_time_for_all_latents():
+def test_one_timestep_for_all_latents():
     ours, _ = pair("three levels")
     latents, _, context = unet_inputs()
     with torch.no_grad():
@@ -156,16 +160,16 @@ def test_one_time_for_all_latents():
         assert torch.equal(same_times, ours(latents, 921, context))
         assert torch.equal(same_times, ours(latents, torch.tensor(921.0), context))
         other_times = ours(latents, torch.tensor([921, 3]), context)
-    assert relative_error(other_times[:1], same_times[:1]) <= EXACT
+    assert relative_error(other_times[:1], same_times[:1]) <= FLOAT64_TOLERANCE
     assert relative_error(other_times[1:], same_times[1:]) > 1e-3
 
 
 def attention_layers(model: nn.Module, ending: str = "attn2") -> dict[str, Attention]:
-    """The attention layers by name; by default cross-attention."""
+    """Name -> attention layer; by default the cross-attention layers."""
     return {name: module for name, module in model.named_modules() if name.endswith(ending)}
 
 
-def test_keeping_attention_weights_changes_nothing():
+def test_keeping_attention_weights_does_not_change_the_prediction():
     ours = own_model()
     latents, times, context = unet_inputs(height=8, width=12)
     layers = attention_layers(ours)
@@ -176,7 +180,7 @@ def test_keeping_attention_weights_changes_nothing():
         for layer in layers.values():
             layer.keep_weights = True
         predicted = ours(latents, times, context)
-    assert relative_error(predicted, expected) <= EXACT
+    assert relative_error(predicted, expected) <= FLOAT64_TOLERANCE
     for layer in layers.values():
         assert layer.weights.shape[:2] == (2, 4) and layer.weights.shape[-1] == 7
         assert torch.allclose(layer.weights.sum(-1), torch.ones(()).double())
@@ -212,11 +216,11 @@ def test_gradients_with_kept_attention_weights():
         assert not any(
             layer.weights is not None and layer.weights.requires_grad for layer in layers
         )
-    assert relative_error(gradients[1], gradients[0]) <= EXACT
+    assert relative_error(gradients[1], gradients[0]) <= FLOAT64_TOLERANCE
 
 
 def test_memory_format_is_channels_last_throughout():
-    """No layer changes the memory format, which would cost a copy."""
+    """Every layer keeps the channels_last memory format, so that no copy is needed."""
     ours = own_model()
     formats = {}
 
@@ -273,7 +277,7 @@ def test_invalid_input_shapes_are_rejected(latents, times, context):
     with torch.device("meta"):
         model = UNet2DConditionModel(UNET)
         inputs = torch.empty(latents), torch.zeros(times), torch.empty(context)
-    # A TypeError where annotations are checked, which catches some of these first.
+    # With runtime shape checking, a TypeError is raised first for some of these.
     with pytest.raises(
         (ValueError, TypeError),
         match="give 4 channels, a time for each latent or one for all|context",
@@ -283,7 +287,9 @@ def test_invalid_input_shapes_are_rejected(latents, times, context):
 
 @pytest.mark.slow
 def test_full_size_matches_diffusers():
-    """In float32, 859,520,964 random parameters, in memory once: both models share them."""
+    """Predictions of the full-size model match in float32. Both models share their parameters, to
+    save memory.
+    """
     torch.manual_seed(0)
     ours = UNet2DConditionModel().eval()
     with torch.device("meta"):
@@ -295,4 +301,4 @@ def test_full_size_matches_diffusers():
         theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
         latents, context = torch.randn(1, 4, 32, 32), torch.randn(1, 77, 768)
         expected = theirs(latents, 500, context).sample
-        assert relative_error(ours(latents, 500, context), expected) <= SINGLE
+        assert relative_error(ours(latents, 500, context), expected) <= FLOAT32_TOLERANCE

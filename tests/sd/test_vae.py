@@ -1,4 +1,4 @@
-"""The autoencoder has the published sizes and names; properties of its parts."""
+"""The autoencoder has the published architecture, and its parts work as documented."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def tiny():
 
 
 def test_default_is_the_published_architecture():
-    """83,653,863 parameters in 248 tensors, as in the official checkpoint; on the meta device."""
+    """The default has 83,653,863 parameters in 248 tensors, as in the official checkpoint."""
     with torch.device("meta"):
         model = AutoencoderKL()
         latents = model.encode(torch.empty(1, 3, 512, 512)).mean
@@ -37,7 +37,7 @@ def test_default_is_the_published_architecture():
     )
 
 
-def test_sides_must_be_multiples_of_eight(tiny):
+def test_sides_must_be_multiples_of_8(tiny):
     posterior = tiny.encode(torch.rand(2, 3, 16, 40) * 2 - 1)
     assert posterior.mean.shape == posterior.logvar.shape == (2, 4, 2, 5)
     assert tiny.decode(posterior.mean).shape == (2, 3, 16, 40)
@@ -51,7 +51,7 @@ def test_invalid_number_of_groups_is_rejected():
 
 
 def test_downsampling_pads_only_below_and_on_the_right(tiny):
-    """The kernel's first weight meets pixel 0: nothing was padded before it."""
+    """Pixel (0, 0) is multiplied by the kernel's first weight, so there is no padding before it."""
     down = tiny.encoder.down_blocks[0].downsamplers[0]
     image = torch.zeros(1, 8, 4, 4)
     image[0, 0, 0, 0] = 1
@@ -79,7 +79,7 @@ def test_sample_has_the_given_mean_and_variance():
     assert torch.equal(sample, posterior.sample(torch.Generator().manual_seed(0)))
 
 
-def test_divergence_matches_torch():
+def test_kl_divergence_matches_torch():
     torch.manual_seed(0)
     mean, logvar = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 3)
     ours = DiagonalGaussian(mean, logvar).kl()

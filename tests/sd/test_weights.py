@@ -16,7 +16,7 @@ from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
 from tests.support.original_names import PREFIXES, original_names
 
-# Four levels of two layers, which the original names presuppose; everything else tiny.
+# Four levels of two layers, as the original key names assume; everything else is tiny.
 CONFIGS = {
     "text_encoder": CLIPTextConfig(
         vocab_size=600,
@@ -126,7 +126,7 @@ SCHEDULER = {
 
 @pytest.fixture(scope="module")
 def states():
-    """Random tensors for tiny models, by our names."""
+    """Random state dicts of tiny models, with our key names."""
     torch.manual_seed(0)
     states = {}
     for name, (model_class, _) in weights.MODELS.items():
@@ -138,7 +138,8 @@ def states():
 def settings(name):
     """A published config.json with tiny sizes.
 
-    It has a later version: small sizes of the first ones are read otherwise.
+    Its diffusers version is a later one: small sizes of the first versions are interpreted
+    differently.
     """
     tiny = {field: getattr(CONFIGS[name], field) for field in CONFIGS[name].__dataclass_fields__}
     return (
@@ -149,7 +150,9 @@ def settings(name):
 
 
 def old_names(name, state):
-    """As in the official files: the autoencoder's attention and the text encoder have old names."""
+    """The state with the official files' old names of the autoencoder's attention and the text
+    encoder.
+    """
     if name == "text_encoder":
         state = {f"text_model.{key}": value for key, value in state.items()}
         return state | {IDS: torch.arange(9)[None]}
@@ -174,7 +177,7 @@ def write(folder, states, rename=lambda name, state: state, variant=""):
 
 @pytest.fixture
 def tiny_is_official(monkeypatch):
-    """Tiny sizes in place of the official ones, which a single file is expected to have."""
+    """Make the tiny sizes the official ones, which a single file must have."""
     for name, (model_class, _) in list(weights.MODELS.items()):
         monkeypatch.setitem(weights.MODELS, name, (model_class, lambda name=name: CONFIGS[name]))
 
@@ -186,7 +189,7 @@ def _folder(states, tmp_path_factory):
 
 @pytest.fixture
 def folder(_folder, tmp_path):
-    """The tiny models as a folder; a new copy for each test."""
+    """The tiny models as a folder, a fresh copy per test."""
     return shutil.copytree(_folder, tmp_path / "tiny")
 
 
@@ -199,7 +202,7 @@ def assert_loaded(pipeline, states):
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_original_names_are_translated(name):
-    """All 1,130 keys at the official sizes, compared with our models and diffusers' converters."""
+    """All 1,130 keys are translated to our names, as by diffusers' converters."""
     model_class, config_class = weights.MODELS[name]
     config = config_class()
     originals = [PREFIXES[name] + key for key in original_names(name, config)]
@@ -214,7 +217,7 @@ def test_original_names_are_translated(name):
 
 
 def convert(name, checkpoint, config):
-    """diffusers' own translation of a single file, by our names."""
+    """diffusers' conversion of a single file, with our key names."""
     from diffusers.loaders import single_file_utils
 
     if name == "text_encoder":
@@ -240,8 +243,8 @@ def make_reference(name, options):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_folder_layout_has_the_names_of_diffusers(name):
-    """The models of diffusers and transformers at the official sizes have exactly our keys."""
+def test_our_key_names_equal_diffusers_and_transformers(name):
+    """The official models of diffusers and transformers have exactly our keys and shapes."""
     model_class, config_class = weights.MODELS[name]
     with torch.device("meta"):
         ours = model_class(config_class()).state_dict()
@@ -251,7 +254,9 @@ def test_folder_layout_has_the_names_of_diffusers(name):
 
 
 def single_file(states, attention_as_convolution=True):
-    """One file with the original names; the official one has attention as 1 x 1 convolutions."""
+    """The tensors of a single file with the original names; in the official file the attention
+    layers are 1 x 1 convolutions.
+    """
     tensors = {}
     for name, state in states.items():
         for key in original_names(name, CONFIGS[name]):
@@ -326,7 +331,9 @@ def test_half_precision_files_and_chosen_dtypes(states, tmp_path):
 
 
 def test_folder_written_by_current_diffusers_loads(tmp_path):
-    """Its config.json has all settings that diffusers and transformers know, and their names."""
+    """Folders saved by the installed diffusers and transformers, with all their settings, load
+    exactly.
+    """
     import diffusers
 
     torch.manual_seed(0)
@@ -403,14 +410,14 @@ def test_noise_schedule_of_the_folder_is_used(folder):
         ("vae", {"layers_per_block": None}, "layers_per_block is None, expected 2"),
     ],
 )
-def test_another_architecture_is_rejected(folder, name, change, message):
+def test_different_architecture_is_rejected(folder, name, change, message):
     (folder / name / "config.json").write_text(json.dumps(settings(name) | change))
     with pytest.raises(ValueError, match=message) as error:
         weights.load(folder)
     assert "Stable Diffusion 1.x" in str(error.value) or "the sizes in" in str(error.value)
 
 
-def test_models_that_do_not_fit_together_are_rejected(states, tmp_path, monkeypatch):
+def test_incompatible_models_are_rejected(states, tmp_path, monkeypatch):
     wide = CLIPTextConfig(**(CONFIGS["text_encoder"].__dict__ | {"hidden_size": 32}))
     monkeypatch.setitem(CONFIGS, "text_encoder", wide)
     torch.manual_seed(0)
@@ -424,18 +431,18 @@ def test_models_that_do_not_fit_together_are_rejected(states, tmp_path, monkeypa
 @pytest.mark.parametrize("name", COUNTS)
 def test_loading_is_strict_in_both_directions(folder, states, tmp_path, name):
     file = folder / name / f"{STEMS[name]}.safetensors"
-    whole = load_file(file)
-    last = list(whole)[-1]
-    save_file({key: value for key, value in whole.items() if key != last}, file)
+    complete = load_file(file)
+    last = list(complete)[-1]
+    save_file({key: value for key, value in complete.items() if key != last}, file)
     with pytest.raises(ValueError, match=rf"{name}\..* is missing"):
         weights.load(folder)
-    save_file(whole | {"another.weight": torch.ones(2)}, file)
+    save_file(complete | {"another.weight": torch.ones(2)}, file)
     with pytest.raises(ValueError, match="another.weight is unknown"):
         weights.load(folder)
-    save_file(whole | {last: whole[last][None].clone()}, file)
+    save_file(complete | {last: complete[last][None].clone()}, file)
     with pytest.raises(ValueError, match="expected floats"):
         weights.load(folder)
-    save_file(whole | {last: whole[last].to(torch.int8)}, file)
+    save_file(complete | {last: complete[last].to(torch.int8)}, file)
     with pytest.raises(ValueError, match="is quantised: tensors are I8"):
         weights.load(folder)
 
@@ -447,8 +454,8 @@ def test_tensor_under_two_names_is_rejected(folder, states):
         weights.load(folder)
 
 
-# What public files contain besides the three models.
-OUTSIDE = """
+# Tensors that public files contain besides the three models.
+OTHER_TENSORS = """
     alphas cond_stage_model.logit_scale cond_stage_model.transformer.logit_scale
     cond_stage_model.transformer.text_projection.weight control_model.time_embed.0.weight
     denoiser.sigmas embedding_manager.embedder.transformer.text_model.final_layer_norm.bias
@@ -456,10 +463,10 @@ OUTSIDE = """
 """
 
 
-def test_what_is_outside_the_models_is_named_and_left_out(states, tmp_path, tiny_is_official):
+def test_tensors_outside_the_models_are_listed_and_ignored(states, tmp_path, tiny_is_official):
     file = tmp_path / "all.safetensors"
     tensors = single_file(states) | unused_tensors()
-    save_file(tensors | {name: torch.ones(2) for name in OUTSIDE.split()}, file)
+    save_file(tensors | {name: torch.ones(2) for name in OTHER_TENSORS.split()}, file)
     found = weights.read(file)
     assert_loaded(weights.load_parts(found), states)
     (note,) = found.notes
@@ -493,18 +500,21 @@ def test_single_file_without_a_model_is_rejected(states, tmp_path, tiny_is_offic
 
 def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    whole = file.read_bytes()
+    complete = file.read_bytes()
     pickled, legacy = tmp_path / "model.ckpt", tmp_path / "old.ckpt"
     torch.save({"state_dict": {"conv_in.weight": torch.ones(2)}}, pickled)
     torch.save({"a": torch.ones(2)}, legacy, _use_new_zipfile_serialization=False)
     lfs_pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     for content, message in [
-        (whole[:-1], f"only {len(whole) - 1:,} of its {len(whole):,} bytes: let the download"),
-        (whole[:100], "complete .safetensors"),
-        (whole + b"1", "1 bytes after its end"),
+        (
+            complete[:-1],
+            f"only {len(complete) - 1:,} of its {len(complete):,} bytes: let the download",
+        ),
+        (complete[:100], "complete .safetensors"),
+        (complete + b"1", "1 bytes after its end"),
         (b"", "an empty file"),
         (b"{}", "complete .safetensors"),
-        # Lengths of headers that look like the beginning of a web page or of a pickle.
+        # Header lengths whose bytes look like the start of a web page or a pickle.
         (b"<" + bytes(7) + b"{" * 60, "invalid JSON in header"),
         (b"\x80\x02" + bytes(6) + b"{" * 640, "invalid JSON in header"),
         (lfs_pointer, "a Git LFS pointer"),
@@ -567,7 +577,7 @@ def test_verify_lists_the_models(folder, states):
     )
 
 
-def test_verify_names_the_licence_of_official_weights(
+def test_verify_shows_the_licence_of_official_weights(
     folder, states, monkeypatch, tiny_is_official
 ):
     monkeypatch.setattr(weights, "read_config", lambda config_class, path: config_class())

@@ -1,7 +1,7 @@
-"""Named recipes of :mod:`.attacks` that write files and folders unsuitable for a repository.
+"""Recipes of :mod:`.attacks` that write files and folders unsuitable for a repository.
 
 Each takes the notebook (plain JSON), the student's folder and the world. It returns the notebook if
-the caller must still write it, else None.
+the caller must still write it, otherwise None.
 """
 
 import io
@@ -42,7 +42,7 @@ def latin1(notebook, folder, world):
 
 
 def crlf(notebook, folder, world):
-    """Windows line ends, in the file and inside the cells."""
+    """Windows line endings, in the file and in the cells."""
     for cell in notebook["cells"]:
         cell["source"] = cell["source"].replace("\n", "\r\n")
     text = json.dumps(notebook, indent=1).replace("\n", "\r\n")
@@ -135,7 +135,7 @@ def link_beside(notebook, folder, world):
 
 
 def two_files(notebook, folder, world):
-    """The file with newer execution times has the work; modification times say the opposite."""
+    """The file with the work has the newer execution times, but the older modification time."""
     old = released_notebook(world)
     for content, name, day in ((old, f"{LESSON} (1).ipynb", 1), (notebook, FILE, 2)):
         for cell in content["cells"]:
@@ -304,7 +304,7 @@ def zip_of_zips(notebook, folder, world):
 def zip_twins(notebook, folder, world):
     blank = zipfile.ZipInfo(FILE, (2020, 1, 1, 0, 0, 0))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a name is there twice
+        warnings.simplefilter("ignore", UserWarning)  # about the duplicate name
         _zip(
             notebook,
             folder / "homework.zip",

@@ -1,5 +1,4 @@
-"""Named recipes of :mod:`.attacks` that alter a notebook; the recipes of :mod:`.attack_files` write
-the submission themselves.
+"""Recipes of :mod:`.attacks` that alter a notebook; those in :mod:`.attack_files` write files.
 
 Each takes the notebook (plain JSON), the student's folder and the world, and returns the notebook.
 """
@@ -39,7 +38,7 @@ def _claim(grade_id: str, **more) -> dict:
     return {**claim, "locked": False, "task": False, **more}
 
 
-# ---- notebooks that were altered on purpose ----
+# ---- deliberately altered notebooks ----
 
 
 def more_points(notebook, folder, world):
@@ -169,11 +168,11 @@ def future_nbformat(notebook, folder, world):
     return notebook
 
 
-# ---- notebooks that another tool has saved ----
+# ---- notebooks saved by other tools ----
 
 
 def colab(notebook, folder, world):
-    """Only Colab's cell metadata and ids, ``nbformat_minor`` 0, widget state."""
+    """As Colab saves it: Colab's cell metadata and ids, ``nbformat_minor`` 0, widget state."""
     for number, cell in enumerate(notebook["cells"]):
         cell.pop("id")
         cell["metadata"] = {
@@ -188,7 +187,7 @@ def colab(notebook, folder, world):
 
 
 def vscode(notebook, folder, world):
-    """No nbgrader metadata, new ids, quotes changed by a formatter."""
+    """As VS Code saves it: no nbgrader metadata, new ids, quotes changed by a formatter."""
     for number, cell in enumerate(notebook["cells"]):
         cell["id"], cell["metadata"] = f"{number:08x}", {"vscode": {"languageId": "python"}}
         cell["source"] = (
@@ -198,7 +197,7 @@ def vscode(notebook, folder, world):
 
 
 def copied(notebook, folder, world):
-    """Every cell twice; the work is in the second copy, which has no metadata, as after pasting."""
+    """Every cell twice; the work is in the pasted copies, which have no metadata."""
     worked = copy.deepcopy(notebook["cells"])
     blank = {cell["id"]: cell for cell in released_notebook(world)["cells"]}
     for number, cell in enumerate(worked):
@@ -211,7 +210,7 @@ def split(notebook, folder, world):
     """The exercise and an answer, each split into two cells; the second cell has no metadata."""
     notebook = _split(notebook, "double-code", "    return")
     cells = notebook["cells"]
-    code = next(place for place, cell in enumerate(cells) if cell["id"] == "double-code")
+    code = next(index for index, cell in enumerate(cells) if cell["id"] == "double-code")
     whole = "from operator import add\n\n\ndef twice(x):\n    return add(x, x)"
     cells[code]["source"] = "# Exercise: double (2 points)\n" + whole
     cells[code + 1]["source"] = "def double(x):\n    return twice(x)"
@@ -219,31 +218,29 @@ def split(notebook, folder, world):
 
 
 def split_by_lab(notebook, folder, world):
-    """JupyterLab gives both parts of a split cell the metadata of the whole."""
+    """Split as by JupyterLab: both parts keep the metadata of the original cell."""
     notebook = _split(notebook, "double-code", "    return", keep=True)
     return _split(notebook, "which-letters-answer", "quiz.answer", keep=True)
 
 
 def _split(notebook, id, at, keep=False):
-    place = next(place for place, cell in enumerate(notebook["cells"]) if cell["id"] == id)
-    cell = notebook["cells"][place]
+    index = next(index for index, cell in enumerate(notebook["cells"]) if cell["id"] == id)
+    cell = notebook["cells"][index]
     first, second = cell["source"].split(at, 1)
     rest = copy.deepcopy(cell["metadata"]) if keep else {}
     cell["source"] = first.rstrip("\n")
-    notebook["cells"].insert(place + 1, code(at + second, f"{id}-part", **rest))
+    notebook["cells"].insert(index + 1, code(at + second, f"{id}-part", **rest))
     return notebook
 
 
 def merged(notebook, folder, world):
-    """Cells merged with those below: both questions with all between them, the exercise with its
-    check.
-    """
+    """Merged cells: both questions with all cells between them, and the exercise with its check."""
     cells = notebook["cells"]
-    place = {cell["id"]: number for number, cell in enumerate(cells)}
+    indices = {cell["id"]: index for index, cell in enumerate(cells)}
     for first, last in (("double-code", "double"), ("which-letters-answer", "how-many")):
-        part = cells[place[first] : place[last] + 1]
-        cells[place[first]]["source"] = "\n\n".join(cell["source"] for cell in part)
-        del cells[place[first] + 1 : place[last] + 1]
+        part = cells[indices[first] : indices[last] + 1]
+        cells[indices[first]]["source"] = "\n\n".join(cell["source"] for cell in part)
+        del cells[indices[first] + 1 : indices[last] + 1]
     return notebook
 
 
@@ -258,7 +255,7 @@ def deleted(notebook, folder, world):
 
 
 def helper_above(notebook, folder, world):
-    """The exercise calls a function that the learner defined in a cell of their own."""
+    """The exercise calls a function that the learner defined in an added cell."""
     _cell(notebook, "double-code")["source"] = (
         "# Exercise: double (2 points)\ndef double(x):\n    return twice(x)"
     )
@@ -268,9 +265,7 @@ def helper_above(notebook, folder, world):
 
 
 def deep_expression(notebook, folder, world):
-    """Answers that no parser should be asked to read: nested as deep as Python allows, and far
-    deeper.
-    """
+    """Answers nested as deeply as Python's parser allows, and far deeper."""
     letters = "(" * 180 + '"AC"' + ")" * 180
     _cell(notebook, "which-letters-answer")["source"] = (
         f'answer = {letters}\nquiz.answer("which-letters", answer)'

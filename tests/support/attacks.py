@@ -1,8 +1,8 @@
-"""The hostile and broken submissions of ``tests/grading/attacks``: what each hands in, what it may
-earn, and what it must not touch.
+"""The hostile and broken submissions of ``tests/grading/attacks``: files, expected scores, and the
+files that they must not change.
 
-One Markdown file per attack: the heading says what it tries, the list what is expected, and the
-code blocks are the sources of cells. The words after ``python`` name the cells::
+One Markdown file per attack: the heading states its aim, the list the expected result, and the code
+blocks are the sources of cells. The words after ``python`` are the cells' ids::
 
     # Read the answers from the instructor's notebook
 
@@ -12,17 +12,18 @@ code blocks are the sources of cells. The words after ``python`` name the cells:
     answer = ...
     ```
 
-``earns`` is what the visible work is worth: no grader may give more. ``ends: graded`` asks for
-exactly that (a notebook that was damaged without its learner's fault), ``ends: listed`` for a
-problem whose reason contains ``says``; without ``ends`` a submission may be graded, flagged for
-manual grading, or listed. ``base: solved`` starts from a notebook with all six points in place of
-the blank release. ``recipe`` names functions of :mod:`.attack_recipes` and :mod:`.attack_files`:
-they damage the notebook or make a file that nobody wants to commit.
+``earns`` is the score that the visible work deserves: the grader must not give more. ``ends:
+graded`` requires exactly this score (for a notebook that was damaged through no fault of the
+learner), ``ends: listed`` a problem whose reason contains ``says``; without ``ends`` a submission
+may be graded, flagged for manual grading, or listed as a problem. ``base: solved`` starts from a
+notebook that earns all six points instead of the blank release. ``recipe`` names functions of
+:mod:`.attack_recipes` and :mod:`.attack_files`, which damage the notebook or write a file that is
+unsuitable for the repository.
 
 A place is a cell id of the lesson, ``top`` or ``end`` for a new cell, or ``file:NAME`` for a file
-next to the notebook. ``@WORKSPACE@`` and similar words become paths of the :class:`World`: an
-attacker knows them all. An attack prints secrets that it has read after the word LEAK and a hyphen,
-which its source spells in two parts.
+next to the notebook. ``@WORKSPACE@`` and similar placeholders become paths of the :class:`World`,
+since attackers are assumed to know them. An attack prints each secret that it has read after the
+word LEAK and a hyphen, which its source spells in two parts.
 """
 
 import hashlib
@@ -53,7 +54,7 @@ _HONEST = {
 
 @dataclass(frozen=True)
 class Attack:
-    """One submission. ``name`` begins with its group: ``reading-gradebook`` tries to read."""
+    """A submission. ``name`` starts with its group: ``reading`` in ``reading-gradebook``."""
 
     name: str
     description: str
@@ -70,7 +71,7 @@ class Attack:
 
 
 def load_attacks() -> list[Attack]:
-    """Every attack, in the order of their names."""
+    """Every attack, sorted by name."""
     return [_read(path) for path in sorted(FOLDER.glob("*.md"))]
 
 
@@ -95,24 +96,22 @@ def _read(path: Path) -> Attack:
 
 @dataclass(frozen=True)
 class World:
-    """A workspace with things in it and around it that a submission must neither change nor
-    learn.
-    """
+    """A workspace with canaries in and around it that submissions must neither change nor read."""
 
     workspace: Path
-    handed_in: Path  # the class's folder of submissions
-    canary: Path  # nothing in here may change
+    class_folder: Path  # the folder of submissions
+    canary: Path  # its contents must not change
     home: Path
     package: Path  # the course_lib that grades
-    secret: str  # the course secret; it is also in the environment of the grader
-    process_mark: str  # on the command line of every process that an attack leaves behind
-    listener: socket.socket  # nobody may connect
+    secret: str  # the course secret, also in the grader's environment
+    process_mark: str  # in the command line of every process that an attack leaves behind
+    listener: socket.socket  # no attack may connect
 
     @property
     def placeholders(self) -> dict[str, str]:
         return {
             "@WORKSPACE@": str(self.workspace),
-            "@HANDED_IN@": str(self.handed_in),
+            "@HANDED_IN@": str(self.class_folder),
             "@CANARY@": str(self.canary),
             "@PACKAGE@": str(self.package),
             "@SAMPLE@": str(SAMPLE),
@@ -127,8 +126,12 @@ def make_world(root: Path, workspace: Path, package: Path) -> World:
     """
     canary = root / "canary"
     home = root / "home"
-    handed_in = root / "class"
-    for folder in (canary / "thesis", home / ".ipython" / "profile_default" / "startup", handed_in):
+    class_folder = root / "class"
+    for folder in (
+        canary / "thesis",
+        home / ".ipython" / "profile_default" / "startup",
+        class_folder,
+    ):
         folder.mkdir(parents=True)
     (canary / "thesis" / "chapter.txt").write_text("three years of work")
     (home / ".bashrc").write_text("# as it was\n")
@@ -138,7 +141,7 @@ def make_world(root: Path, workspace: Path, package: Path) -> World:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     process_mark = f"course-attack-{secrets.token_hex(4)}"
-    return World(workspace, handed_in, canary, home, package, secret, process_mark, listener)
+    return World(workspace, class_folder, canary, home, package, secret, process_mark, listener)
 
 
 def released_notebook(world: World) -> dict:
@@ -150,16 +153,16 @@ def released_notebook(world: World) -> dict:
     return notebook
 
 
-def hand_in_honest(world: World, student: str) -> None:
-    """Hand in a notebook that earns all six points."""
-    _write(_fill(released_notebook(world), _HONEST), world.handed_in / student)
+def submit_honest(world: World, student: str) -> None:
+    """Submit a notebook that earns all six points."""
+    _write(_fill(released_notebook(world), _HONEST), world.class_folder / student)
 
 
-def hand_in(attack: Attack, world: World) -> Path:
-    """Make an attack's folder among the submissions; the student has the attack's name."""
+def submit(attack: Attack, world: World) -> Path:
+    """Write an attack's submission; the student has the attack's name."""
     from tests.support import attack_files, attack_recipes
 
-    folder = world.handed_in / attack.name
+    folder = world.class_folder / attack.name
     folder.mkdir(parents=True)
     notebook = _fill(released_notebook(world), _HONEST if attack.solved else {})
     for place, code in attack.blocks:
@@ -196,10 +199,10 @@ def _write(notebook: dict, folder: Path) -> None:
 
 
 def snapshot(world: World) -> dict[str, str]:
-    """The state by path of files that no submission may change, to compare before and after."""
+    """Path -> state of the files that no submission may change."""
     roots = [
         world.canary,
-        world.handed_in,
+        world.class_folder,
         world.workspace / "source",
         world.workspace / "release",
         world.package,
@@ -231,7 +234,7 @@ def _state(path: Path) -> str:
 
 
 def was_contacted(world: World) -> bool:
-    """Whether something connected to the port that nobody may reach."""
+    """Whether any attack connected to the listener's port."""
     try:
         world.listener.accept()[0].close()
     except BlockingIOError:
@@ -240,7 +243,7 @@ def was_contacted(world: World) -> bool:
 
 
 def leaks(world: World) -> list[Path]:
-    """Files of the workspace, except the planted secret, that contain a leak or the secret."""
+    """The files of the workspace that contain a leak or the secret, except the secret file."""
     paths = []
     for path in _walk(world.workspace):
         try:
@@ -254,7 +257,7 @@ def leaks(world: World) -> list[Path]:
 
 
 def surviving_processes(world: World) -> list[int]:
-    """The processes that attacks left behind: their command lines hold the mark."""
+    """The ids of processes that attacks left behind, found by the mark in the command line."""
     pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -266,9 +269,9 @@ def surviving_processes(world: World) -> list[int]:
 
 
 def clean_up(world: World) -> None:
-    """Make everything removable again, and close the port."""
+    """Restore the permissions, delete the submissions and close the port."""
     world.listener.close()
     for path in [world.canary, *world.canary.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o700)
-    shutil.rmtree(world.handed_in)
+    shutil.rmtree(world.class_folder)

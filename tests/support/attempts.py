@@ -1,4 +1,4 @@
-"""Tries a solution of an exercise: the visible check's message and the score on hidden cases."""
+"""Runs a solution of an exercise: the visible check's message and the score on the hidden cases."""
 
 import contextlib
 import io
@@ -11,15 +11,15 @@ from tests.support.lessons import course_lesson
 
 
 def exercise(lesson: str, name: str):
-    """An exercise of a lesson of the course, by its name."""
+    """The exercise with this name in a lesson of the course."""
     return next(item for item in course_lesson(lesson).exercises if item.name == name)
 
 
-def changed(solution: str, *changes: tuple[str, str]) -> str:
-    """The reference with some of its text replaced: a wrong solution.
+def mutate(solution: str, *changes: tuple[str, str]) -> str:
+    """The reference solution with replacements, which make it wrong.
 
     Raises:
-        AssertionError: if a text does not occur in it, so that nothing would change.
+        AssertionError: if an old text does not occur in it.
     """
     for old, new in changes:
         assert old in solution, f"{old!r} is not in the solution"
@@ -28,25 +28,26 @@ def changed(solution: str, *changes: tuple[str, str]) -> str:
 
 
 def attempt(lesson: str, name: str, source: str, names: dict[str, Any]) -> tuple[str, float]:
-    """The message of the visible check, "" if it passes, and the score from 0 to 1.
+    """The message of the visible check ("" if it passes), and the score from 0 to 1.
 
     Args:
-        lesson, name: of the exercise.
-        source: of the solution to try.
-        names: what the lesson has imported and computed before the exercise.
+        lesson: its name.
+        name: the exercise's name.
+        source: the solution's source.
+        names: the namespace that the lesson's cells before the exercise define.
 
     Raises:
-        Exception: whatever the visible check raises instead of an AssertionError: a raw crash.
+        Exception: any exception of the visible check that is not an AssertionError.
     """
     task = exercise(lesson, name)
     namespace = dict(names)
     exec(compile(source, "<attempt>", "exec"), namespace)
     message = ""
     try:
-        exec(compile(task.visible, "<check>", "exec"), dict(namespace))
+        exec(compile(task.visible_check, "<check>", "exec"), dict(namespace))
     except AssertionError as failure:
         message = str(failure) or "without a message"
-    exec(compile(task.hidden, "<hidden>", "exec"), namespace)
+    exec(compile(task.hidden_tests, "<hidden>", "exec"), namespace)
     comparison = {task.comparison: namespace[task.comparison]}
     with contextlib.redirect_stdout(io.StringIO()):
         points = score_cases(

@@ -1,4 +1,4 @@
-"""Chromium for tests: the installed one, driven by Playwright."""
+"""Starts the installed Chromium under Playwright."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-# The features to disable. The pop-ups of the address bar are pages too, and starting them in each
-# new window takes longer than most tests. The flag replaces Playwright's own list, so its relevant
-# names are repeated here.
+# The features to disable. The pop-ups of the address bar are pages, and starting them in each new
+# window takes longer than most tests. The flag replaces Playwright's list, so its relevant names
+# are repeated here.
 _FEATURES = (
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
@@ -27,10 +27,10 @@ _FEATURES = (
 
 @contextmanager
 def launch_chromium(flags: Sequence[str]) -> Iterator[Browser]:
-    """A browser that ends with the block; the test is skipped if none is installed.
+    """A browser for the duration of the block; the test is skipped if none is installed.
 
-    While Playwright runs, ``asyncio.run`` fails in this process: use it in fixtures of a module at
-    most, never of a session.
+    While Playwright runs, ``asyncio.run`` fails in this process: never use it in a fixture of
+    session scope.
     """
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)

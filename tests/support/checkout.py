@@ -1,11 +1,11 @@
-"""Paths of the checkout, the sample lesson, the attacks, and the names of the lessons."""
+"""Paths in the checkout, and the names of the lessons."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests" / "sample" / "01_sample.md"
 ATTACKS = ROOT / "tests" / "grading" / "attacks"
-CHECK = "99_check_of_the_course"  # questions over all lessons, without code
+CHECK = "99_check_of_the_course"  # questions on all lessons, without code
 LESSONS = sorted(
     path.stem for path in (ROOT / "solutions").glob("[0-9][0-9]_*.md") if path.stem != CHECK
 )

@@ -1,11 +1,11 @@
-"""A class of 40 in the downloads of three platforms: who hands in what, when, and in which state.
+"""The submissions of a class of 40, as the downloads of three platforms.
 
-``tests/grading/class_of_40/`` holds the class (``students.csv``), what it hands in
-(``hand_ins.csv``, a row for each file) and the scores that were worked out by hand.
+``tests/grading/class_of_40/`` holds the class (``students.csv``), its submissions
+(``submissions.csv``, one row per file) and the expected scores, which were computed manually.
 
-In ``hand_ins.csv`` a row has the answers to the questions of the lesson in their order, separated
-by ``|``, and what was done about each exercise (see :func:`_exercise`); ``form`` is the state of
-the file. Times are in UTC.
+In ``submissions.csv``, ``answers`` lists the answers to the lesson's questions in order, separated
+by ``|``; ``exercises`` says what the student did with each exercise (see :meth:`Lesson._exercise`);
+``form`` is the format of the file. Times are in UTC.
 """
 
 import csv
@@ -44,7 +44,7 @@ WITH_HELPER = (
     "def output_size(size, kernel, stride=1, padding=0):\n"
     "    return positions(size + 2 * padding - kernel, stride)"
 )
-# the rule in nbgrader_config.py: a tenth of the score for every day that has begun
+# appended to nbgrader_config.py: deducts a tenth of the score per started day
 PENALTY_RULE = """
 import math
 
@@ -62,7 +62,7 @@ get_config().AssignLatePenalties.plugin_class = TenthPerDay
 
 @dataclass(frozen=True)
 class Student:
-    """A row of ``students.csv``; ``number`` is the platform's."""
+    """A row of ``students.csv``; ``number`` is the platform's numeric user id."""
 
     login: str
     first_name: str
@@ -82,8 +82,8 @@ class Student:
 
 
 @dataclass(frozen=True)
-class HandedIn:
-    """One file of one student. ``attempt`` counts the files of the whole class, in their order."""
+class SubmittedFile:
+    """A file that a student submitted. ``attempt`` numbers the files of the whole class."""
 
     student: Student
     attempt: int
@@ -94,13 +94,13 @@ class HandedIn:
 
 
 def read_table(name: str) -> list[dict[str, str]]:
-    """The rows of a table of the class."""
+    """The rows of a CSV file of the class."""
     with (FOLDER / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def students() -> dict[str, Student]:
-    """The class by login."""
+    """Login -> student."""
     return {
         row["login"]: Student(**{**row, "number": int(row["number"])})
         for row in read_table("students.csv")
@@ -125,7 +125,7 @@ class Lesson:
         }
 
     def notebook(self, row: dict[str, str]):
-        """What a student made of the released notebook, in JupyterLab."""
+        """The released notebook with a student's work, as edited in JupyterLab."""
         notebook = nbformat.reads(self.release, as_version=4)
         answers = dict(zip(self.questions, row["answers"].split("|"), strict=True))
         work = dict(zip(self.solutions, row["exercises"].split(), strict=True))
@@ -151,36 +151,36 @@ class Lesson:
         Args:
             name: the exercise.
             work: ``right`` (the reference), ``wrong``, ``blank``, ``endless`` (a loop), ``raises``
-                (an unknown name), ``helper`` (right, with a function in a cell of its own) or
-                ``merge`` (with the marks of a merge conflict).
+                (a NameError), ``helper`` (correct, with a helper function in a cell of its own) or
+                ``merge`` (with merge-conflict markers).
             released: the cell's source.
         """
         comment, _, _ = released.partition("\n")
-        right = self.solutions[name]
-        made = {
-            "right": right,
+        reference = self.solutions[name]
+        sources = {
+            "right": reference,
             "wrong": f"{comment}\n{WRONG[name]}",
             "blank": released,
             "endless": f"{comment}\n{ENDLESS}",
             "raises": f"{comment}\n{RAISES}",
             "helper": f"{comment}\n{WITH_HELPER}",
-            "merge": f"{comment}\n<<<<<<< HEAD\n{WRONG[name]}\n=======\n{right}\n>>>>>>> mine",
+            "merge": f"{comment}\n<<<<<<< HEAD\n{WRONG[name]}\n=======\n{reference}\n>>>>>>> mine",
         }
-        return made[work]
+        return sources[work]
 
 
 def _plain(notebook, row: dict[str, str]) -> bytes:
-    """As JupyterLab saves it, with the time when a cell was run."""
+    """The notebook as JupyterLab saves it, with the execution times of its cells."""
     if row["answers"].strip("|") or set(row["exercises"].split()) != {"blank"}:
         for cell in notebook.cells:
             if cell.cell_type == "code":
-                time = row["handed_in"].replace(" ", "T") + "Z"
+                time = row["submitted"].replace(" ", "T") + "Z"
                 cell.metadata["execution"] = {"shell.execute_reply": time}
     return nbformat.writes(notebook).encode()
 
 
 def _colab(notebook, row: dict[str, str]) -> bytes:
-    """As Colab saves it: its own ids in place of the cells', nbgrader's metadata lost."""
+    """The notebook as Colab saves it: Colab's own cell ids, and nbgrader's metadata lost."""
     content = json.loads(nbformat.writes(notebook))
     for number, cell in enumerate(content["cells"]):
         cell.pop("id")
@@ -191,7 +191,7 @@ def _colab(notebook, row: dict[str, str]) -> bytes:
 
 
 def _vscode(notebook, row: dict[str, str]) -> bytes:
-    """As VS Code saves it: new ids, and the metadata of cells lost."""
+    """The notebook as VS Code saves it: new cell ids, and the cells' metadata lost."""
     content = json.loads(nbformat.writes(notebook))
     for number, cell in enumerate(content["cells"]):
         cell["id"], cell["metadata"] = f"{number:08x}", {"vscode": {"languageId": "python"}}
@@ -207,7 +207,7 @@ def _zipped(notebook, row: dict[str, str]) -> bytes:
 
 _FORMS: dict[str, Callable] = {
     "plain": _plain,
-    "decomposed": _plain,  # its file's name is, see _file_name
+    "decomposed": _plain,  # the file name is in Unicode normalisation form D
     "colab": _colab,
     "vscode": _vscode,
     "zip": _zipped,
@@ -224,24 +224,24 @@ def _content(lesson: Lesson, row: dict[str, str]) -> bytes:
     return _FORMS[row["form"]](lesson.notebook(row), row)
 
 
-def hand_ins(lesson: Lesson, logins: Iterable[str] = ()) -> list[HandedIn]:
-    """Every file that the class hands in, and that of somebody who is not in it; only those of some
-    students, if they are named.
+def submitted_files(lesson: Lesson, logins: Iterable[str] = ()) -> list[SubmittedFile]:
+    """Every file that the class and mallory, who is not in the class, submitted; only the files of
+    ``logins``, if any are given.
     """
     known = students()
     known["mallory"] = Student("mallory", "Mallory", "Malone", 1999, "", "", "")
     late = {row["login"] for row in read_table("expected.csv") if row["late"] == "yes"}
     chosen = set(logins)
     return [
-        HandedIn(
+        SubmittedFile(
             known[row["login"]],
             9000 + number,
-            row["handed_in"],
+            row["submitted"],
             row["file"],
             _content(lesson, row),
             row["login"] in late,
         )
-        for number, row in enumerate(read_table("hand_ins.csv"))
+        for number, row in enumerate(read_table("submissions.csv"))
         if not chosen or row["login"] in chosen
     ]
 
@@ -264,11 +264,11 @@ def _write_csv(path: Path, rows: list[list]) -> Path:
 
 
 class Canvas:
-    """One zip of flat files, ``lastfirst_LATE_1001_9000_NAME.ipynb``: no times, only ``LATE``."""
+    """A flat zip of ``lastfirst_LATE_1001_9000_NAME.ipynb``: no submission times, only ``LATE``."""
 
     name = "canvas"
-    tells_time = False
-    marks_late = True
+    has_submission_times = False
+    flags_late = True
     returns_pages = True
 
     @staticmethod
@@ -286,7 +286,7 @@ class Canvas:
         return "".join(letters).lower()
 
     @classmethod
-    def write(cls, folder: Path, files: list[HandedIn]) -> Path:
+    def write(cls, folder: Path, files: list[SubmittedFile]) -> Path:
         def entries() -> Iterator[tuple[str, bytes]]:
             for file in files:
                 late = "LATE_" if file.is_late else ""
@@ -302,21 +302,20 @@ class Canvas:
 
     @staticmethod
     def read_export(out: Path) -> dict[str, str]:
-        """The exported scores by login, as text."""
+        """Login -> exported score, as text."""
         with (out / "canvas.csv").open(encoding="utf-8", newline="") as file:
             _, *rows = csv.DictReader(file)
         return {row["SIS Login ID"]: row[f"{NAME} (777)"] for row in rows}
 
 
 class Moodle:
-    """A zip with a folder for each student, ``Ada Lovelace_1001_assignsubmission_file``: no times.
-
-    Its names are decomposed where a Mac packed what a student sent.
+    """A zip with a folder per student, ``Ada Lovelace_1001_assignsubmission_file``, without
+    submission times. A name that was zipped on a Mac is in Unicode normalisation form D.
     """
 
     name = "moodle"
-    tells_time = False
-    marks_late = False
+    has_submission_times = False
+    flags_late = False
     returns_pages = True
 
     @staticmethod
@@ -329,7 +328,7 @@ class Moodle:
         return _write_csv(path, rows)
 
     @staticmethod
-    def write(folder: Path, files: list[HandedIn]) -> Path:
+    def write(folder: Path, files: list[SubmittedFile]) -> Path:
         def entries() -> Iterator[tuple[str, bytes]]:
             for file in files:
                 name = file.student.name
@@ -352,11 +351,11 @@ class Moodle:
 
 
 class Gradescope:
-    """A zip with a folder for each submission, and a list of whose it is and when it came."""
+    """A zip with a folder per submission, and a YAML file of their students and times."""
 
     name = "gradescope"
-    tells_time = True
-    marks_late = False
+    has_submission_times = True
+    flags_late = False
     returns_pages = False
 
     @staticmethod
@@ -369,9 +368,9 @@ class Gradescope:
         return _write_csv(path, rows)
 
     @staticmethod
-    def write(folder: Path, files: list[HandedIn]) -> Path:
+    def write(folder: Path, files: list[SubmittedFile]) -> Path:
         top = "assignment_5_export"
-        by_number: dict[int, list[HandedIn]] = defaultdict(list)
+        by_number: dict[int, list[SubmittedFile]] = defaultdict(list)
         for file in files:
             by_number[file.attempt].append(file)
         lines = []

@@ -1,5 +1,5 @@
-"""The script that tests/training/test_distributed.py starts in one process or in two: it trains a
-small model and saves the result of its rank.
+"""The script that tests/training/test_distributed.py runs in one or two processes: it trains a
+small model and saves the result of each rank.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A graded class of any size in the gradebook of the sample course, without running anything."""
+"""Records a graded class in the gradebook of the sample course without running the autograder."""
 
 import random
 from pathlib import Path
@@ -9,15 +9,13 @@ from course_grading.gradebook.nbgrader_api import open_api
 NAME = "01_sample"
 
 
-def hand_in(
-    workspace: Path, student: str, answers: dict[str, str], code: str | None = None
-) -> None:
+def submit(workspace: Path, student: str, answers: dict[str, str], code: str | None = None) -> None:
     """Write a rebuilt notebook into ``submitted/``.
 
     Args:
         workspace: nbgrader's course directory.
         student: the student's id.
-        answers: the letters typed, by question.
+        answers: the typed letters, by question.
         code: the source of the exercise's cell; None leaves it blank.
     """
     notebook = nbformat.read(workspace / "release" / NAME / f"{NAME}.ipynb", as_version=4)
@@ -35,7 +33,7 @@ def hand_in(
 def record_scores(workspace: Path, scores: dict[str, dict[str, float]], **submission) -> None:
     """Record scores by student and item, as an autograder does: ``{"ada": {"double": 2.0}}``."""
     with open_api(workspace).gradebook as book:
-        # one commit in place of several per student, which are most of the time
+        # one commit instead of several per student, which dominate the running time
         commit, book.db.commit = book.db.commit, book.db.flush
         for student, by_item in scores.items():
             book.update_or_create_student(student)
@@ -48,9 +46,7 @@ def record_scores(workspace: Path, scores: dict[str, dict[str, float]], **submis
 
 
 def record_class(workspace: Path, size: int, seed: int = 0) -> None:
-    """Hand in and record a class in which more able students have more items right, with the
-    answers that belong to their scores.
-    """
+    """Submit and record a class in which students with a higher index tend to score higher."""
     rng = random.Random(seed)
     scores = {}
     for number in range(size):
@@ -65,5 +61,5 @@ def record_class(workspace: Path, size: int, seed: int = 0) -> None:
             "double": quarters / 2,
         }
         answers = {"which-letters": vowels, "how-many": two}
-        hand_in(workspace, student, answers, "def double(x):\n    return x")
+        submit(workspace, student, answers, "def double(x):\n    return x")
     record_scores(workspace, scores)

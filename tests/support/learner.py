@@ -1,4 +1,4 @@
-"""A learner's work in notebooks of the small course: answers, exercises, runs, other places."""
+"""Edits notebooks of the small course as a learner does: answers, exercises, check outputs."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 LESSON = "01_sample"
 RIGHT = "def double(x):\n    return 2 * np.asarray(x)"
-WRONG = "def double(x):\n    return np.asarray(x) + 2"  # right for the visible check only
+WRONG = "def double(x):\n    return np.asarray(x) + 2"  # passes the visible check only
 
 
 def load(path: Path) -> dict:
@@ -15,7 +15,7 @@ def load(path: Path) -> dict:
 
 
 def edit(path: Path, **cells: str | dict) -> None:
-    """Change cells by name, with underscores for hyphens: a new source, or fields."""
+    """Set the source or fields of cells, given by id with underscores for hyphens."""
     document = load(path)
     wanted = {name.replace("_", "-"): change for name, change in cells.items()}
     for cell in document["cells"]:
@@ -32,7 +32,7 @@ def answer(path: Path, question: str, letters: str) -> None:
 
 
 def solve(path: Path, code: str, exercise: str = "double") -> None:
-    """Write an exercise."""
+    """Write the code of an exercise."""
     edit(path, **{f"{exercise}-code": f"# Exercise: {exercise} (2 points)\n{code}\n"})
 
 
@@ -48,12 +48,12 @@ def run_check(path: Path, *, passes: bool, exercise: str = "double", count: int 
 
 
 def set_time(path: Path, seconds: float) -> None:
-    """Set when a notebook was changed, in seconds since 1970."""
+    """Set the modification time of a notebook, in seconds since 1970."""
     os.utime(path, (seconds, seconds))
 
 
 def as_from_colab(path: Path, target: Path) -> None:
-    """Write a notebook as Colab downloads it: ids in the metadata, one string for each source."""
+    """Write a notebook as downloaded from Colab: format 4.0, cell ids in the metadata."""
     document = load(path)
     document["metadata"] |= {"colab": {"provenance": []}}
     document["nbformat_minor"] = 0

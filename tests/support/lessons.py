@@ -1,4 +1,4 @@
-"""The course's own lessons, each read once in a test process."""
+"""The lessons of the course, each read once per test process."""
 
 import functools
 from pathlib import Path
@@ -8,7 +8,7 @@ from course_grading.assign.lesson import Lesson
 
 from tests.support.checkout import ROOT
 
-# Reading one checks hundreds of variants of its questions.
+# Reading a lesson checks hundreds of variants of its questions.
 read_once = functools.cache(source.read_lesson)
 
 

@@ -94,7 +94,7 @@ def serve(root: Path, folder: Path | None = None, **variables: str) -> Iterator[
         "--ServerApp.disable_check_xsrf=True",
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
-        # window.jupyterapp tells when the kernel is connected
+        # window.jupyterapp reports when the kernel is connected
         "--LabApp.expose_app_in_browser=True",
         "--JupyterNotebookApp.expose_app_in_browser=True",
     ]

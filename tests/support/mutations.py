@@ -1,7 +1,7 @@
 """Deliberate mistakes for mutation tests.
 
-A change is a function that gets pytest's ``monkeypatch``. The functions here make one: they replace
-a symbol, wrap a method, alter an object after its construction, or rewrite an expression.
+A change is a function that takes pytest's ``monkeypatch``. The functions here return changes that
+replace an attribute, wrap a method, alter an object after ``__init__``, or rewrite an expression.
 """
 
 import ast
@@ -16,12 +16,12 @@ Change = Callable[[pytest.MonkeyPatch], None]
 
 
 def replace(owner: object, name: str, value: object) -> Change:
-    """Another value for an attribute."""
+    """A change that sets an attribute to another value."""
     return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
 
 
 def wrap(owner: object, name: str, wrong: Callable) -> Change:
-    """A call of ``wrong(original, *arguments)`` in place of a function or method."""
+    """A change that calls ``wrong(original, *arguments)`` instead of a function or method."""
     original = inspect.getattr_static(owner, name)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -31,7 +31,7 @@ def wrap(owner: object, name: str, wrong: Callable) -> Change:
 
 
 def after_init(owner: type, alter: Callable[[Any], None]) -> Change:
-    """A call of ``alter(self)`` at the end of ``__init__``."""
+    """A change that calls ``alter(self)`` at the end of ``__init__``."""
 
     def init(original: Callable, self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
@@ -41,11 +41,11 @@ def after_init(owner: type, alter: Callable[[Any], None]) -> Change:
 
 
 def rewrite(owner: object, name: str, pattern: str, replacement: str) -> Change:
-    """An expression of a function or method written in another way.
+    """A change that replaces an expression in a function or method.
 
-    In both expressions a single capital letter stands for any expression, the same one wherever the
-    letter is repeated. So ``"A / 2"`` matches whatever the names of local variables are. The
-    pattern must match exactly once.
+    In both expressions a single capital letter is a wildcard for an expression; a repeated letter
+    must match equal expressions. So ``"A / 2"`` does not depend on the names of local variables.
+    The pattern must match exactly once.
     """
 
     def change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ class _Substitution(ast.NodeTransformer):
 
 
 def _match(pattern: Any, node: Any, bindings: dict[str, ast.AST]) -> bool:
-    """Whether a node has the structure of the pattern; fills ``bindings`` on the way."""
+    """Whether a node has the structure of the pattern; binds its wildcards in ``bindings``."""
     if isinstance(pattern, ast.Name) and len(pattern.id) == 1 and pattern.id.isupper():
         bound = bindings.setdefault(pattern.id, node)
         return isinstance(node, ast.expr) and ast.dump(bound) == ast.dump(node)

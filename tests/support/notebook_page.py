@@ -1,4 +1,4 @@
-"""Running cells and saving in a JupyterLab page that Playwright drives."""
+"""Opens notebooks, runs cells and saves in a JupyterLab page under Playwright."""
 
 import json
 import re
@@ -7,24 +7,24 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-PATIENCE = 180_000  # ms; a busy machine takes long to start a kernel
+TIMEOUT = 180_000  # ms; a busy machine takes long to start a kernel
 # The page's kernel indicator says "idle" before there is a kernel, too.
 _CONNECTED = """() => {
   const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
   return context?.isReady && context.session?.kernel?.connectionStatus === "connected";
 }"""
-# Gives nothing back: the result is the whole notebook.
+# The braces discard the command's result, which is the whole notebook.
 _OPEN = """async (path) => {
   await window.jupyterapp.commands.execute("docmanager:open", { path });
 }"""
 
 
 def open_notebook(page: Page, url: str, path: str) -> Locator:
-    """Open a notebook, in the JupyterLab that the page shows if there is one; returns its panel.
+    """Open a notebook in the page's JupyterLab, which is started if needed; returns its panel.
 
     Args:
-        url: of the view in which JupyterLab starts, as ``http://.../lab/tree``.
-        path: of the notebook on the server.
+        url: the URL under which JupyterLab opens files, such as ``http://.../lab/tree``.
+        path: the notebook's path on the server.
     """
     if page.evaluate("'jupyterapp' in window"):
         page.evaluate(_OPEN, path)
@@ -35,23 +35,23 @@ def open_notebook(page: Page, url: str, path: str) -> Locator:
 
 
 def close_notebook(page: Page) -> None:
-    """Close the notebook in front as it is saved, without a question whether to save it."""
+    """Close the current notebook; unsaved changes are discarded without a dialog."""
     page.evaluate("window.jupyterapp.shell.currentWidget.dispose()")
     expect(page.locator(".jp-NotebookPanel")).to_have_count(0)
 
 
 def wait_for_kernel(page: Page) -> None:
-    """Wait until the kernel of the notebook in front is connected.
+    """Wait until the kernel of the current notebook is connected.
 
-    A cell that is run earlier is dropped, or a dialog asks which kernel to start.
+    Before that, running a cell has no effect, or opens a dialog for choosing a kernel.
     """
-    page.wait_for_function(_CONNECTED, polling=100, timeout=PATIENCE)
+    page.wait_for_function(_CONNECTED, polling=100, timeout=TIMEOUT)
 
 
 def run_cell(page: Page, cell: Locator) -> None:
     """Run a cell and wait until it has finished.
 
-    A cell whose source is folded is selected as a learner does it, beside the button that unfolds.
+    A cell with collapsed input is selected by its prompt, so that it stays collapsed.
     """
     wait_for_kernel(page)
     if cell.locator(".jp-InputPlaceholder").is_visible():
@@ -60,7 +60,7 @@ def run_cell(page: Page, cell: Locator) -> None:
         cell.locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
     prompt = cell.locator(".jp-InputPrompt")
-    expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=TIMEOUT)
 
 
 def save(page: Page, path: Path) -> list[str]:

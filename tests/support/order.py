@@ -1,11 +1,11 @@
-"""The order in which test files start."""
+"""The test files that start first."""
 
-# The files that take longest, roughly with the longest first. They start first, so that no worker
-# is left alone with one of them when the others have finished.
+# The slowest files, roughly slowest first. They start first, so that no worker process is left with
+# one of them when the others have finished.
 LONGEST = (
     "browser/test_question_kinds.py",
     "grading/test_class_of_40.py",
-    "grading/gradebook/test_truth.py",
+    "grading/gradebook/test_consistency.py",
     "grading/test_batch.py",
     "browser/test_lab.py",
     "sd/test_weights.py",

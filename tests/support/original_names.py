@@ -1,4 +1,4 @@
-"""The state-dict keys of single-file checkpoints in the original Stable Diffusion code."""
+"""The state-dict keys of single-file checkpoints of the original Stable Diffusion code."""
 
 PREFIXES = {
     "text_encoder": "cond_stage_model.transformer.",
@@ -8,7 +8,7 @@ PREFIXES = {
 
 
 def original_names(name, config):
-    """The original code's tensor names, in the order of their creation."""
+    """The original code's state-dict keys, in the order of their creation."""
     names = {"text_encoder": _clip_names, "unet": _unet_names, "vae": _vae_names}[name]
     return names(config)
 

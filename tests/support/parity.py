@@ -1,8 +1,7 @@
-"""Our models of course_lib.sd and diffusers' with the same weights, and how much they differ.
+"""The models of course_lib.sd and of diffusers with equal weights, and their relative errors.
 
 diffusers initialises norms with 1 and biases near 0, which would hide many mistakes: here both are
-random. Sizes are tiny unless a test asks for others. diffusers is imported when it is needed, so
-that tests are collected quickly.
+random. The default sizes are tiny. diffusers is imported lazily for quick test collection.
 """
 
 from collections.abc import Mapping
@@ -15,8 +14,8 @@ from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
 from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 
-# The largest relative errors allowed in float64 and in float32.
-EXACT, SINGLE = 1e-12, 1e-5
+# Tolerances of the relative error.
+FLOAT64_TOLERANCE, FLOAT32_TOLERANCE = 1e-12, 1e-5
 WITH_ATTENTION, WITHOUT_ATTENTION = "CrossAttnDownBlock2D", "DownBlock2D"
 UNET = UNetConfig(
     down_block_types=(WITH_ATTENTION, WITH_ATTENTION, WITHOUT_ATTENTION),
@@ -29,7 +28,7 @@ VAE = AutoencoderConfig(block_out_channels=(8, 16, 24), layers_per_block=2, norm
 
 
 def diffusers_unet(config: UNetConfig) -> nn.Module:
-    """diffusers' U-Net of these sizes."""
+    """diffusers' U-Net with this configuration."""
     import diffusers
 
     types = tuple(config.down_block_types)
@@ -49,7 +48,7 @@ def diffusers_unet(config: UNetConfig) -> nn.Module:
 
 
 def diffusers_vae(config: AutoencoderConfig) -> nn.Module:
-    """diffusers' autoencoder of these sizes."""
+    """diffusers' autoencoder with this configuration."""
     import diffusers
 
     blocks = len(config.block_out_channels)
@@ -67,7 +66,7 @@ def diffusers_vae(config: AutoencoderConfig) -> nn.Module:
 
 
 def transformers_clip(config: CLIPTextConfig) -> nn.Module:
-    """transformers' text encoder of these sizes."""
+    """transformers' text encoder with this configuration."""
     import transformers
 
     return transformers.CLIPTextModel(
@@ -110,7 +109,7 @@ def unet_pair(
 def vae_pair(
     config: AutoencoderConfig = VAE, dtype: torch.dtype = torch.float64
 ) -> tuple[nn.Module, nn.Module]:
-    """As :func:`unet_pair`, for the autoencoder."""
+    """Our autoencoder and diffusers' with the same weights, loaded strictly."""
     return _with_same_weights(AutoencoderKL(config), diffusers_vae(config), dtype)
 
 
@@ -118,18 +117,18 @@ def _with_same_weights(
     ours: nn.Module, theirs: nn.Module, dtype: torch.dtype
 ) -> tuple[nn.Module, nn.Module]:
     randomise(ours)
-    # Older versions of transformers put this prefix in front of every key.
+    # Older versions of transformers prefix every key.
     prefix = "text_model."
     if not any(key.startswith(prefix) for key in theirs.state_dict()):
         prefix = ""
     state = {prefix + key: value for key, value in ours.state_dict().items()}
     theirs.load_state_dict(state, strict=True)
-    # nn.Module's method, since diffusers' own warns about every change of dtype.
+    # nn.Module's method, because diffusers' warns about every change of dtype.
     return nn.Module.to(ours, dtype).eval(), nn.Module.to(theirs, dtype).eval()
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference, relative to the largest of their values."""
+    """The largest absolute difference, relative to the largest absolute value of theirs."""
     if ours.shape != theirs.shape:
         raise AssertionError(f"ours is {tuple(ours.shape)}, theirs {tuple(theirs.shape)}")
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
@@ -138,9 +137,9 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
 def gradient_error(
     ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, tuple[Tensor, Tensor]]
 ) -> float:
-    """After backward: the largest difference of any gradient, relative to the largest gradient.
+    """The largest difference of the gradients, relative to the largest gradient, after backward.
 
-    ``inputs``: by name our and their inputs that have gradients too.
+    ``inputs``: pairs of our and their inputs, whose gradients are compared too.
     """
     their_parameters = dict(theirs.named_parameters())
     pairs = [

@@ -1,4 +1,4 @@
-"""A tiny Stable Diffusion as a published folder, and changes to its files."""
+"""A tiny Stable Diffusion in the folder layout of diffusers, and changes to its files."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Change = Callable[[Path], "Path | None"]
 def write_published(
     folder: Path, unet_config: UNetConfig = UNET, vae_config: AutoencoderConfig = SHALLOW_VAE
 ) -> Path:
-    """The tiny pipeline as diffusers writes it, with the tokenizer and scheduler files of 2022."""
+    """Write the tiny pipeline with diffusers, with tokenizer and scheduler files as of 2022."""
     with TemporaryDirectory() as empty:
         _, theirs = pipeline_pair(Path(empty), unet_config, vae_config)
     theirs.save_pretrained(folder)
@@ -35,18 +35,18 @@ def write_published(
 
 
 def edit(file: Path, *removed: str, **changes: object) -> None:
-    """Change settings in a JSON file, and remove others."""
+    """Change and remove settings in a JSON file."""
     settings = json.loads(file.read_text()) | changes
     file.write_text(json.dumps({k: v for k, v in settings.items() if k not in removed}))
 
 
 def setting(file: str, *removed: str, **changes: object) -> Change:
-    """:func:`edit` as a change of a folder."""
+    """A change that applies :func:`edit` to a file of the folder."""
     return lambda folder: edit(folder / file, *removed, **changes)
 
 
 def course_sd(*arguments: object) -> tuple[int, str]:
-    """Exit code and output of ``course sd ...``; an exception that it lets through is raised."""
+    """Exit code and output of ``course sd ...``; unhandled exceptions are raised."""
     result = CliRunner().invoke(app, ["sd", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -86,7 +86,7 @@ def write_figure(path: Path) -> None:
 def write_lesson(
     root: Path, *parts: str, name: str = "01_kinds", title: str = "Lesson 1 · Kinds"
 ) -> Path:
-    """Write ``root/solutions/NAME.md`` with its figure; without parts it has one of each kind."""
+    """Write ``root/solutions/NAME.md`` and its figure; ``parts``: by default all of this module."""
     folder = root / "solutions"
     folder.mkdir(parents=True, exist_ok=True)
     write_figure(folder / "square.png")

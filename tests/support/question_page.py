@@ -1,4 +1,4 @@
-"""A small static site of questions: a front page and one page, with the theme's CSS, no Sphinx."""
+"""A small static site of questions with the theme's CSS, built without Sphinx."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from course_site import bundle
 from course_lib.quiz.question import Option, Question
 
 LESSON = "01_why_not_fully_connected"
-SEVERAL = Question(
+MULTIPLE_ANSWERS = Question(
     "why-not-fc",
     2,
     "Why are fully connected layers unsuitable for images?",
@@ -20,7 +20,7 @@ SEVERAL = Question(
         Option("They are too cheap.", False, "They are very expensive: é <b>&</b>."),
     ],
 )
-ONE = Question(
+SINGLE_ANSWER = Question(
     "growth",
     1,
     "How do the weights grow with the side?",
@@ -31,8 +31,8 @@ ONE = Question(
     ],
 )
 TEXTS = {
-    SEVERAL.name: "<p>Why are fully connected layers unsuitable for images?</p>",
-    ONE.name: "<p>How do the weights grow with the side?</p><pre>in = 3\n\nout = 4</pre>",
+    MULTIPLE_ANSWERS.name: "<p>Why are fully connected layers unsuitable for images?</p>",
+    SINGLE_ANSWER.name: "<p>How do the weights grow with the side?</p><pre>in = 3\n\nout = 4</pre>",
 }
 _SHELL = """<!DOCTYPE html>
 <html lang="en" data-theme="light" data-mode="light">
@@ -48,7 +48,7 @@ _SHELL = """<!DOCTYPE html>
 
 
 def skip_without_packages() -> None:
-    """Install npm's packages unless they are there; skip the test where that is impossible."""
+    """Install npm's packages if they are missing; skip the test if that fails."""
     try:
         bundle.install_packages()
     except bundle.BundleError as error:
@@ -56,10 +56,7 @@ def skip_without_packages() -> None:
 
 
 def build_site(folder: Path) -> Path:
-    """``index.html`` with progress, ``lesson.html`` with two questions.
-
-    The progress counts the two questions of the page only.
-    """
+    """Write ``lesson.html`` with two questions and ``index.html`` with the progress on them."""
     import pydata_sphinx_theme
     import sphinx_book_theme
     from course_site.pages import questions
@@ -74,9 +71,9 @@ def build_site(folder: Path) -> Path:
     bundle.bundle("main.js", static / "quiz.js")
     forms = "".join(
         questions.render(LESSON, question.name, question, TEXTS[question.name])
-        for question in (SEVERAL, ONE)
+        for question in (MULTIPLE_ANSWERS, SINGLE_ANSWER)
     )
-    place = questions.render_progress(LESSON, {SEVERAL.name: 2, ONE.name: 1})
+    place = questions.render_progress(LESSON, {MULTIPLE_ANSWERS.name: 2, SINGLE_ANSWER.name: 1})
     pages = {
         "index": f"<p>Lesson 1: {place}</p>{questions.render_progress_panel()}",
         "lesson": f"<h2>Two questions</h2>{forms}",

@@ -1,7 +1,7 @@
 """Readers of exported questions that share no code with the exports.
 
-GIFT is read by the steps of Moodle's importer, ``question/format/gift/format.php``; QTI by carrying
-out its conditions, as the specification describes; Moodle XML with the checks that Moodle makes.
+GIFT is parsed as by Moodle's importer, ``question/format/gift/format.php``. The conditions of QTI
+items are evaluated as the specification describes. Moodle XML is validated as by Moodle.
 """
 
 import base64
@@ -24,7 +24,7 @@ MOODLE_FRACTIONS = [
 
 @dataclass
 class ReadOption:
-    """``fraction`` is what Moodle gives for the option, in per cent."""
+    """``fraction``: the credit that Moodle gives for the option, in per cent."""
 
     text: str
     feedback: str
@@ -35,8 +35,8 @@ class ReadOption:
 class ReadQuestion:
     """A question as another program reads it.
 
-    A number has ``values`` (value, tolerance, per cent of the points), whose options have only
-    feedback; an order has ``places``, one for each of its options.
+    A number question has ``values`` (value, tolerance, credit in per cent) and options with
+    feedback only; an order question has the correct place of each option in ``places``.
     """
 
     category: str
@@ -51,8 +51,8 @@ class ReadQuestion:
     values: list[tuple[float, float, float]] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
-    def moodle_share(self, ticked: AbstractSet[int]) -> float:
-        """The share of the points that Moodle gives, as in its question/type/multichoice."""
+    def moodle_fraction(self, ticked: AbstractSet[int]) -> float:
+        """The fraction of the points that Moodle gives, as in its question/type/multichoice."""
         total = sum(self.options[index].fraction for index in ticked) / 100
         return min(max(total, 0.0), 1.0)
 
@@ -67,7 +67,7 @@ def read_gift(text: str) -> list[ReadQuestion]:
     """Read a GIFT file of multiple-choice, numerical and matching questions.
 
     Raises:
-        AssertionError: for what Moodle would refuse or take for another kind of question.
+        AssertionError: for text that Moodle would refuse or import as another type of question.
     """
     category, questions = "", []
     for block in re.split(r"\n\s*\n", text):
@@ -160,8 +160,8 @@ def read_moodle_xml(path: Path) -> list[ReadQuestion]:
     """Read a Moodle XML file of multiple-choice, numerical and matching questions.
 
     Raises:
-        AssertionError: for a fraction that Moodle refuses, an ID number that is not unique, or a
-            picture without its file.
+        AssertionError: for a fraction that Moodle refuses, an ID number that is not unique, or an
+            image without its file.
     """
     category, questions = "", []
     for element in ET.parse(path).getroot():
@@ -227,7 +227,7 @@ def _read_moodle_text(element: ET.Element, files: dict[str, bytes]) -> str:
 
 @dataclass
 class QtiItem:
-    """An item and what its conditions do. Options are known by the idents of their labels."""
+    """An item with its conditions. ``idents``: of the options' labels."""
 
     question: ReadQuestion
     idents: list[str]
@@ -235,7 +235,7 @@ class QtiItem:
     feedback: dict[str, str]
 
     def respond(self, ticked: AbstractSet[int]) -> tuple[float, list[str]]:
-        """The score, from 0 to 100, and the feedback shown, when these options are ticked."""
+        """The score from 0 to 100 and the feedback for these selected options."""
         chosen = {self.idents[index] for index in ticked}
         return self._respond(
             lambda condition: all(
@@ -244,7 +244,7 @@ class QtiItem:
         )
 
     def respond_number(self, typed: float) -> tuple[float, list[str]]:
-        """The same when a number is typed."""
+        """The score and the feedback for a typed number."""
 
         def is_within(condition) -> bool:
             between = condition.find(f"{QTI}conditionvar/{QTI}or/{QTI}and")
@@ -254,7 +254,7 @@ class QtiItem:
         return self._respond(is_within)
 
     def _respond(self, holds: Callable) -> tuple[float, list[str]]:
-        """Process the conditions in their order; ``holds`` tells which ones are met."""
+        """Process the conditions in their order; ``holds`` returns whether a condition is met."""
         score, shown = 0.0, []
         for condition in filter(holds, self.conditions):
             for variable in condition.findall(f"{QTI}setvar"):
@@ -267,7 +267,7 @@ class QtiItem:
         return score, shown
 
     def respond_order(self, places: list[int]) -> float:
-        """The score when each step is given a place."""
+        """The score from 0 to 100 for these places of the steps."""
         given = {f"response_{n}": str(100 + place) for n, place in enumerate(places, 1)}
         score = 0.0
         for condition in self.conditions:
@@ -347,7 +347,7 @@ def _read_item(item: ET.Element, category: str, files: dict[str, bytes]) -> QtiI
         ]
     text = _read_material(presentation)
     shown = "".join([text, *(option.text + option.feedback for option in options)])
-    pictures = re.findall(r'src="\$IMS-CC-FILEBASE\$/([^"]+)"', shown)
+    images = re.findall(r'src="\$IMS-CC-FILEBASE\$/([^"]+)"', shown)
     question = ReadQuestion(
         category,
         item.get("ident"),
@@ -356,7 +356,7 @@ def _read_item(item: ET.Element, category: str, files: dict[str, bytes]) -> QtiI
         single,
         options,
         float(fields["points_possible"]),
-        {posixpath.basename(name): files[name] for name in pictures},
+        {posixpath.basename(name): files[name] for name in images},
         kind,
     )
     conditions = item.findall(f"{QTI}resprocessing/{QTI}respcondition")

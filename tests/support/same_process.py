@@ -1,8 +1,7 @@
-"""The grader's worker processes as plain calls in the process of the test.
+"""Replaces the grader's worker processes with calls in the test's process.
 
-What is tested with them is what a run records; that processes start, die and are replaced is tested
-in ``test_batch.py`` and ``test_workers.py``. A new process, its imports and its sandbox cost more
-than all the rest of a small run.
+Starting a process with its imports and its sandbox takes longer than the rest of a small run.
+``test_batch.py`` and ``test_workers.py`` test that processes start, die and are replaced.
 """
 
 from collections.abc import Callable
@@ -13,10 +12,10 @@ from course_grading.gradebook import feedback
 
 
 class SameProcess(Executor):
-    """Stands in for :func:`course_grading.autograde.processes.pool`: each call is made at once."""
+    """Replaces :func:`course_grading.autograde.processes.pool`; ``submit`` calls immediately."""
 
     def __init__(self, workers: int, initializer: Callable[..., None] | None = None, *arguments):
-        feedback._api.cache_clear()  # a new process would read nbgrader's configuration again
+        feedback._api.cache_clear()  # a new process reads nbgrader's configuration again
         if initializer is not None:
             initializer(*arguments)
 
@@ -30,7 +29,7 @@ class SameProcess(Executor):
 
 
 def close_sandbox() -> None:
-    """End the sandbox that this process has used, if any."""
+    """Close this process's sandbox, if any."""
     sandbox = grade._thread_local.__dict__.pop("sandbox", None)
     if sandbox is not None:
         sandbox.close()

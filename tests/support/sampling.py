@@ -1,6 +1,6 @@
-"""Runs of our samplers and of diffusers' schedulers, on a toy model.
+"""Runs our samplers and diffusers' schedulers on a stub denoiser.
 
-diffusers is imported when it is needed, so that tests are collected quickly.
+diffusers is imported lazily for quick test collection.
 """
 
 import functools
@@ -35,8 +35,8 @@ _SCHEDULERS = {
 }
 
 
-def toy_model(x: Tensor, t: float) -> Tensor:
-    """A model without weights, whose output depends on the image, the time and the position."""
+def stub_denoiser(x: Tensor, t: float) -> Tensor:
+    """A function whose output depends on the image, the timestep and the position."""
     position = torch.arange(x[0].numel()).reshape(x[0].shape).to(x)
     return (
         0.8 * torch.tanh(x * (0.5 + float(t) / 1000) + torch.sin(0.007 * float(t) + position))
@@ -58,9 +58,9 @@ class _Overlay:
         return getattr(self._module, name)
 
 
-@functools.cache  # diffusers looks through all its modules each time
+@functools.cache  # each look-up searches all of diffusers' modules
 def scheduler_class(name: str) -> type:
-    """diffusers' counterpart of one of our samplers."""
+    """The diffusers scheduler for a sampler name."""
     import diffusers
 
     return getattr(diffusers, _SCHEDULERS[name])
@@ -68,7 +68,7 @@ def scheduler_class(name: str) -> type:
 
 @contextmanager
 def comparable(dtype: torch.dtype, name: str):
-    """diffusers' scheduler made comparable: with our noise, and computing in ``dtype``.
+    """Makes diffusers' scheduler draw our noise and compute in ``dtype``.
 
     The schedulers hard-code float32, which is replaced with float64 if ``dtype`` is float64.
     """
@@ -90,7 +90,7 @@ def comparable(dtype: torch.dtype, name: str):
 def diffusers_scheduler(
     name: str, steps: int, prediction: str = "epsilon", spacing: str = "leading", **settings
 ):
-    """diffusers' scheduler with the published settings, or others, and its timesteps set."""
+    """diffusers' scheduler with the published settings, changed by ``settings``, and timesteps."""
     import diffusers
 
     published = diffusers.PNDMScheduler(**PUBLISHED)
@@ -100,7 +100,7 @@ def diffusers_scheduler(
     # The default of DDPM and DDIM is for images, not for latents.
     scheduler.register_to_config(clip_sample=False)
     options = {"num_inference_steps": steps}
-    # DPM-Solver++ divides the "leading" times by one step more than the other schedulers do.
+    # DPM-Solver++ computes "leading" times for one step more than the other schedulers.
     if name == "dpm++" and spacing == "leading":
         options = {"timesteps": samplers.NoiseSchedule().timesteps(steps)}
     with warnings.catch_warnings():
@@ -117,15 +117,15 @@ def run_diffusers(
     prediction: str = "epsilon",
     spacing: str = "leading",
     eta: float = 0.0,
-    model=toy_model,
+    model=stub_denoiser,
     x0: Tensor | None = None,
     skip: int = 0,
     settings: dict | None = None,
 ) -> Tensor:
-    """The result of diffusers' sampler from Gaussian noise, or from ``x0`` with noise.
+    """The result of diffusers' sampler from Gaussian noise, or from ``x0`` with added noise.
 
-    ``skip``: the number of first steps to leave out; ``settings``: of the noise schedule. With
-    v-prediction, PNDM gets the noise that follows from v: see
+    ``skip``: the number of initial steps to skip; ``settings``: of the noise schedule. With
+    v-prediction, PNDM gets the noise computed from v: see
     ``test_pndm_averages_the_noise_also_for_v_prediction``.
     """
     noise_from_v = name == "pndm" and prediction == "v_prediction"
@@ -157,7 +157,7 @@ def _skip(scheduler, name: str, skip: int) -> Tensor:
     """The scheduler's times without the first ``skip`` steps."""
     times = scheduler.timesteps
     if name == "pndm" and skip:
-        # The first remaining step takes two calls, as the first step of a full run does.
+        # The first remaining step takes two calls, like the first step of a full run.
         first, second, rest = (
             times[skip + 1 : skip + 2],
             times[skip + 2 : skip + 3],
@@ -176,12 +176,12 @@ def run_ours(
     prediction: str = "epsilon",
     spacing: str = "leading",
     eta: float = 0.0,
-    model=toy_model,
+    model=stub_denoiser,
     x0: Tensor | None = None,
     strength: float = 1.0,
     settings: dict | None = None,
 ) -> Tensor:
-    """The result of our sampler from Gaussian noise, or from ``x0`` with noise."""
+    """The result of our sampler from Gaussian noise, or from ``x0`` with added noise."""
     schedule = samplers.NoiseSchedule(
         prediction_type=prediction, timestep_spacing=spacing, **(settings or {})
     )

@@ -1,4 +1,4 @@
-"""Prompts that the text-to-image model was not trained for, each with the nearest caption."""
+"""Out-of-distribution prompts of the text-to-image model, each with the nearest caption."""
 
 SENTENCES = {
     # two objects, two colours, a place, a negation

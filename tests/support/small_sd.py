@@ -1,7 +1,4 @@
-"""A pipeline of tiny sizes with random weights, for tests that need no diffusers.
-
-Its images have 32 x 32 pixels.
-"""
+"""A tiny pipeline with random weights and images of 32 x 32 pixels, without diffusers."""
 
 import torch
 

@@ -13,9 +13,9 @@ from course_lib.quiz import question_bank
 from tests.support.checkout import ROOT
 
 LESSON = "01_sample"
-SECRET = "solution_of_the_exercise"  # a name in the solution: it may be nowhere in the site
-# Its documents are all alike: of their pages one, learners.html, is enough for a browser.
-ALIKE = {"architecture.html", "instructors.html", "measured.html"}
+SECRET = "solution_of_the_exercise"  # a name in the solution, which must not be in the site
+# The documents have equal layouts: browser tests use learners.html only.
+SKIPPED_DOCUMENTS = {"architecture.html", "instructors.html", "measured.html"}
 HIDDEN = "case_of_the_hidden_check"
 _SOURCE = f'''---
 jupytext:
@@ -118,7 +118,7 @@ Also: maps. First in [lesson 1](../notebooks/{LESSON}.ipynb).
 
 
 def write_course(folder: Path) -> Path:
-    """A checkout with what the site is made of; returns the folder."""
+    """Write the files of a checkout that the site is built from; returns the folder."""
     for name in ("solutions", "notebooks", "docs/road", "data", "bank"):
         (folder / name).mkdir(parents=True)
     (folder / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
@@ -134,7 +134,7 @@ def write_course(folder: Path) -> Path:
 
 
 def write_bank(folder: Path) -> Path:
-    """The question bank of the sample, as ``course build`` writes it; returns its folder."""
+    """Write the question bank of the sample as ``course build`` does; returns its folder."""
     from course_grading.assign.source import read_lesson
 
     lesson = read_lesson(folder / "solutions" / f"{LESSON}.md")
@@ -144,13 +144,13 @@ def write_bank(folder: Path) -> Path:
 
 
 def write_assets(out: Path, cache: Path) -> None:
-    """Takes the place of the build's own function: a list of models that has one, of no use."""
+    """Replaces the build's function: writes one model with invalid content."""
     package.write_assets({"unet": b"weights"}, out)
 
 
 @dataclass
 class Built:
-    """The small course, its site without models, and what its build keeps for the next one."""
+    """The small course, its site without models, and the build's cache."""
 
     course: Path
     site: Path
@@ -158,12 +158,12 @@ class Built:
 
 
 def build_once(folder: Path) -> Built:
-    """Build the site in a folder; of several test processes, one does it and the others wait."""
+    """Build the site in a folder once; other test processes wait for it."""
     built = Built(folder / "course", folder / "site", folder / "cache")
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "lock"):
         if not built.site.exists():
-            shutil.rmtree(built.course, ignore_errors=True)  # of a build that failed
+            shutil.rmtree(built.course, ignore_errors=True)  # left by a failed build
             write_course(built.course)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(question_bank, "FOLDER", write_bank(built.course))

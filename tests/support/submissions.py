@@ -1,4 +1,4 @@
-"""Files as students hand them in."""
+"""Helpers for files of submissions."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ LESSONS = {NAME: {"which-letters", "how-many", "double"}}
 
 
 def put(folder: Path, path: str, content: str | bytes = "{}") -> Path:
-    """Write a file below ``folder``, by default an empty JSON object."""
+    """Write a file in ``folder``, by default an empty JSON object; returns its path."""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -1,6 +1,6 @@
-"""Our pipeline and diffusers' with the same random weights, of tiny sizes.
+"""Our pipeline and diffusers' with tiny configurations and equal random weights.
 
-diffusers and transformers are imported when they are needed, so that tests are collected quickly.
+diffusers and transformers are imported lazily for quick test collection.
 """
 
 import bz2
@@ -34,8 +34,7 @@ from tests.support.sampling import diffusers_scheduler
 if TYPE_CHECKING:
     import diffusers
 
-# Few layers, each of which takes time at every step: test_unet and test_vae_parity compare deeper
-# models.
+# Few layers for speed: test_unet and test_vae_parity compare deeper models.
 UNET = replace(
     THREE_LEVELS,
     sample_size=8,
@@ -58,7 +57,7 @@ CLIP = CLIPTextConfig(
 
 
 def write_tokenizer(folder: Path) -> Path:
-    """The two files of a published tokenizer, with the first merges only."""
+    """Write the two files of a published tokenizer with the first merges only."""
     folder.mkdir(parents=True, exist_ok=True)
     packed = paths.data_path("clip", "merges.txt.bz2").read_bytes()
     lines = bz2.decompress(packed).decode().split("\n")
@@ -75,8 +74,7 @@ def pipeline_pair(
 ) -> "tuple[StableDiffusion, diffusers.StableDiffusionPipeline]":
     """Our pipeline and diffusers', in float32.
 
-    ``folder``: an empty one, for the files of the tokenizer. ``unet_config``: its sample_size is
-    made 8.
+    ``folder``: an empty folder for the tokenizer's files. ``unet_config``: sample_size becomes 8.
     """
     import diffusers
     import transformers
@@ -103,7 +101,7 @@ def pipeline_pair(
 
 
 def our_result(pipeline: StableDiffusion, sampler: str, **options) -> tuple[Tensor, Tensor]:
-    """Latents and images after ``STEPS`` steps: two, of the seeds 3 and 4, with guidance 7.5."""
+    """Latents and images after ``STEPS`` steps, for the seeds 3 and 4, with guidance 7.5."""
     latents = []
     images = pipeline.generate(
         PROMPT,
@@ -121,7 +119,7 @@ def our_result(pipeline: StableDiffusion, sampler: str, **options) -> tuple[Tens
 def diffusers_result(
     pipeline: "diffusers.StableDiffusionPipeline", sampler: str, spacing: str, **options
 ) -> tuple[Tensor, Tensor]:
-    """The same with diffusers; with an ``image`` its image-to-image pipeline."""
+    """As :func:`our_result`, with diffusers; ``image`` selects its image-to-image pipeline."""
     import diffusers
 
     latents = []

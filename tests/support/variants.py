@@ -1,4 +1,4 @@
-"""Questions with parameters and a pool, for the sample lesson."""
+"""A question with parameters, and a pool of questions, for the sample lesson."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Read the images and the accessible names of widgets."""
+"""Reads the images and the accessible names of widgets."""
 
 import io
 
@@ -17,7 +17,7 @@ def tooltip(control) -> str | None:
 
 
 def assert_distinct_names(*controls) -> None:
-    """Every control has a description and an accessible name of its own."""
+    """Every control has a description and a unique accessible name."""
     assert all(control.description for control in controls)
     names = [tooltip(control) for control in controls]
     assert all(names) and len(set(names)) == len(controls)

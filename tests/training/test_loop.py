@@ -14,7 +14,9 @@ from course_lib.vision import classifier
 
 
 def make_data(seed=0):
-    """4x4 images of two classes that a linear layer can separate; two batches of 64 per epoch."""
+    """96 4x4 images of two classes that a linear layer can separate; by default two batches per
+    epoch (64 and 32).
+    """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(96) % 2
     images = torch.rand(96, 1, 4, 4, generator=generator) + labels.view(-1, 1, 1, 1) * 0.8
@@ -36,7 +38,7 @@ class Killed(Exception):
     pass
 
 
-def raise_in_step(step, error, on_step=lambda model: None):
+def loss_that_raises_in_step(step, error, on_step=lambda model: None):
     """Cross-entropy that raises ``error`` in the given training step."""
     steps = 0
 
@@ -76,7 +78,7 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path):
     data = batches(*make_data())
     path, uninterrupted = tmp_path / "deep" / "run.pt", make_model()
     expected = fit(uninterrupted, cross_entropy, data, epochs=6, seed=5)
-    loss = raise_in_step(8, Killed)  # in the fourth epoch
+    loss = loss_that_raises_in_step(8, Killed)  # in the fourth epoch
     with pytest.raises(Killed):
         fit(make_model(), loss, data, epochs=6, seed=5, checkpoint=path)
     resumed = make_model()
@@ -87,7 +89,7 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path):
 
 
 def three_epochs_of_scenes(checkpoint, workers=0, killed_in_step=None):
-    """Two batches per epoch. In step ``killed_in_step`` this process dies as by kill -9."""
+    """Two batches per epoch. In step ``killed_in_step`` the process kills itself with SIGKILL."""
     steps = 0
 
     def loss(*arguments):
@@ -123,7 +125,7 @@ def test_process_killed_in_an_epoch_resumes_to_the_same_weights(tmp_path, worker
 
 
 def test_moving_average_of_the_weights_is_kept(tmp_path):
-    """Compared with a computation by hand; and a killed run gives the same weights."""
+    """Equals an EMA computed directly, also after a killed run was resumed."""
     data = batches(*make_data())
     averaged, before_steps = make_model(), []
 
@@ -142,7 +144,7 @@ def test_moving_average_of_the_weights_is_kept(tmp_path):
 
     options = {"epochs": 3, "seed": 5, "ema_decay": 0.9, "checkpoint": tmp_path / "run.pt"}
     with pytest.raises(Killed):
-        fit(make_model(), raise_in_step(4, Killed), data, **options)
+        fit(make_model(), loss_that_raises_in_step(4, Killed), data, **options)
     resumed = make_model()
     fit(resumed, cross_entropy, data, **options)
     assert torch.equal(flat_weights(resumed), flat_weights(averaged))
@@ -175,10 +177,12 @@ def test_best_weights_are_kept_when_interrupted():
 
 @pytest.mark.parametrize("has_score", [True, False])
 def test_interrupted_in_an_epoch(has_score, capsys):
-    """With a score the best epoch's weights are kept, without one the current weights."""
+    """With a score function the best epoch's weights are kept; without it, the current weights."""
     before_steps = []
     # in the third epoch
-    loss = raise_in_step(6, KeyboardInterrupt, lambda m: before_steps.append(flat_weights(m)))
+    loss = loss_that_raises_in_step(
+        6, KeyboardInterrupt, lambda m: before_steps.append(flat_weights(m))
+    )
     scores = iter([0.9, 0.5])
     score = (lambda model: next(scores)) if has_score else None
     model = make_model()

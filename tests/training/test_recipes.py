@@ -1,4 +1,4 @@
-"""The recipes of the models."""
+"""The training recipes are consistent, and are listed without torch."""
 
 import inspect
 import subprocess

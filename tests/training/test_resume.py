@@ -1,4 +1,4 @@
-"""The state of a training run on disk."""
+"""The training state on disk is replaced atomically, validated, and read without running code."""
 
 import pytest
 import torch

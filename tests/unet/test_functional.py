@@ -1,4 +1,4 @@
-"""The U-Net as functions of its weights computes what the modules compute."""
+"""The functional U-Net agrees with the modules; skip surgery; the box figure."""
 
 import pytest
 import torch
@@ -19,26 +19,26 @@ def test_forward_agrees_with_the_modules(padding):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_the_field_of_the_bottleneck_is_that_of_the_trace(depth):
+def test_receptive_field_of_the_bottleneck_agrees_with_the_trace(depth):
     model = UNet(1, 1, width=1, depth=depth)
     rows = receptive_rows(encoder_and_bottleneck(trace(model, 256)), 256 // 2**depth // 2)
     assert functional.bottleneck_field(depth) == len(rows)
 
 
 @pytest.mark.parametrize(("width", "depth"), [(2, 1), (3, 3), (5, 2)])
-def test_parameters_are_those_of_the_model(width, depth):
+def test_parameter_count_agrees_with_the_model(width, depth):
     model = UNet(3, 4, width=width, depth=depth, normalisation="none")
     count = sum(parameter.numel() for parameter in model.parameters())
     assert functional.unet_parameters(3, 4, width, depth) == count
 
 
-def test_the_design_for_the_papers_budget_is_the_papers():
+def test_design_for_the_papers_budget_is_the_papers_network():
     assert functional.design_unet(140, 31_030_658, 1, 2) == (4, 64)
     assert functional.design_unet(140, 31_030_657, 1, 2) == (4, 63)
     assert functional.design_unet(5, 1, 1, 1) == (0, 0)
 
 
-def test_surgery_that_changes_nothing_changes_nothing():
+def test_identity_surgery_does_not_change_the_output():
     torch.manual_seed(0)
     model = UNet(3, 2, width=4, depth=2).eval()
     images = torch.rand(1, 3, 16, 16)
@@ -55,9 +55,9 @@ def test_surgery_that_changes_nothing_changes_nothing():
 
 
 @pytest.mark.parametrize("marked", range(3))
-def test_boxes_are_where_the_corners_say(marked):
-    picture = u_of_boxes(marked)
-    colours = [picture.getpixel((x0 + 5, y0 + 5)) for x0, y0, _, _ in DECODER]
+def test_boxes_are_drawn_at_their_corners(marked):
+    image = u_of_boxes(marked)
+    colours = [image.getpixel((x0 + 5, y0 + 5)) for x0, y0, _, _ in DECODER]
     assert [colour != colours[marked] for colour in colours].count(True) == 2
-    assert picture.getpixel((BOTTLENECK[0] + 5, BOTTLENECK[1] + 5)) != colours[marked]
+    assert image.getpixel((BOTTLENECK[0] + 5, BOTTLENECK[1] + 5)) != colours[marked]
     assert all(x1 <= 410 and y1 <= 180 for _, _, x1, y1 in (*ENCODER, *DECODER))

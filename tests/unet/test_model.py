@@ -1,4 +1,4 @@
-"""The U-Net: the paper's numbers, shapes, options, invalid inputs; and the U-Net as a denoiser."""
+"""The U-Net has the paper's layers and sizes, rejects invalid options, and works as a denoiser."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def meta_unet(*args, **options) -> UNet:
-    """A U-Net that computes shapes only."""
+    """A U-Net on the meta device, which computes shapes only."""
     with torch.device("meta"):
         return UNet(*args, **options)
 
@@ -183,7 +183,7 @@ def test_denoise_with_the_true_noise_restores_the_image():
     torch.testing.assert_close(restored, images, atol=1e-5, rtol=0)
 
 
-def test_denoiser_loss_is_the_error_of_the_noise():
+def test_denoiser_loss_is_the_error_of_the_predicted_noise():
     images = torch.zeros(4, 3, 32, 32)
     zero = ConstantPrediction(torch.zeros_like(images))
     assert denoiser.loss(zero, images) == pytest.approx(1, abs=0.05)

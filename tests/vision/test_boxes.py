@@ -1,4 +1,4 @@
-"""Box geometry against torchvision, and against values worked out by hand."""
+"""Box geometry agrees with torchvision and with values computed by hand."""
 
 import torch
 from hypothesis import given, settings
@@ -34,7 +34,7 @@ def test_iou_and_giou_by_hand():
     others = boxes([0, 0, 4, 4], [2, 0, 4, 4], [2, 0, 6, 4], [4, 0, 8, 4], [8, 0, 12, 4])
     squares = boxes([0, 0, 4, 4]).expand(5, 4)
     torch.testing.assert_close(iou(squares, others), torch.tensor([1, 1 / 2, 1 / 3, 0, 0]))
-    # The hull of the last pair is 12 x 4, of which 16 belong to neither.
+    # The enclosing box of the last pair has 12 x 4 pixels, of which 16 belong to neither.
     torch.testing.assert_close(giou(squares, others), torch.tensor([1, 1 / 2, 1 / 3, 0, -1 / 3]))
 
 

@@ -127,8 +127,8 @@ def test_corrupt_weights_raise(cache):
         pretrained.load("segmenter")
 
 
-def test_what_is_not_the_file_is_a_failed_download(cache, monkeypatch):
-    """A hotel's log-in page comes with status 200: torch finds another hash, and deletes it."""
+def test_download_with_a_wrong_hash_is_a_failed_download(cache, monkeypatch):
+    """A log-in page of a captive portal has status 200; torch raises because of its hash."""
 
     def log_in_page(url, destination, hash_prefix=None, progress=True):
         raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "a1b2")')

@@ -1,4 +1,4 @@
-"""axe-core on a page: the rules of WCAG 2.2 A and AA, in light and dark."""
+"""Runs axe-core's rules of WCAG 2.2 A and AA on a page in the light and the dark theme."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.checkout import ROOT
 SCRIPT: Path = ROOT / "website" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 THEMES = ("light", "dark")
-# Contrast is computed for the colours at this moment: first let every transition end.
+# Finishes all transitions first, because contrast is computed from the current colours.
 _RUN = """async (tags) => {
   document.getAnimations().forEach((animation) => {
     try { animation.finish(); } catch { animation.cancel(); }  // endless ones cannot finish
@@ -24,7 +24,7 @@ _RUN = """async (tags) => {
 
 
 def set_theme(page: Page, theme: str) -> None:
-    """Light or dark, as the theme's own switch sets it."""
+    """Set "light" or "dark" as the theme's switch does."""
     page.evaluate(
         "(theme) => { Object.assign(document.documentElement.dataset, {theme, mode: theme}); }",
         theme,
@@ -32,7 +32,7 @@ def set_theme(page: Page, theme: str) -> None:
 
 
 def violations(page: Page, themes: Sequence[str] = THEMES) -> list[str]:
-    """What axe finds, one line for each element: ``"dark: rule: selector: reason"``."""
+    """One line for each violating element: ``"dark: rule: selector: reason"``."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(SCRIPT.read_text(encoding="utf-8") + "; undefined")
     found = []
@@ -50,7 +50,7 @@ def assert_accessible(page: Page, themes: Sequence[str] = THEMES) -> None:
 
 
 def find_overflow(page: Page) -> list[str]:
-    """What makes the page wider than its window; empty if nothing does."""
+    """The elements that make the page wider than its window; empty if it fits."""
     return page.evaluate(
         """() => {
           const { clientWidth, scrollWidth } = document.documentElement;
@@ -60,7 +60,7 @@ def find_overflow(page: Page) -> list[str]:
               if (getComputedStyle(box).overflowX !== "visible") return true;
             return false;
           };
-          // A word that is too long widens no box: it shows in the width of its contents.
+          // A long word does not widen its box, only the width of the box's contents.
           const end = (one) => one.getBoundingClientRect().left
             + (getComputedStyle(one).overflowX === "visible" ? one.scrollWidth : one.offsetWidth);
           const wide = [...document.body.querySelectorAll("*")]

@@ -1,4 +1,4 @@
-"""A Chromium for the pages of the website, and pages that record errors and requests."""
+"""Chromium, pages that fail the test on errors, and sites to open in them."""
 
 import functools
 import http.server
@@ -53,7 +53,7 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture(scope="session")
 def small_course(tmp_path_factory: pytest.TempPathFactory) -> small_site.Built:
-    """The site of the small course, which all test processes share."""
+    """The small course and its site, shared by all test processes."""
     question_page.skip_without_packages()
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -74,7 +74,7 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[[Path], str]]:
-    """Serves folders on this machine, as ``python -m http.server`` does; returns the address."""
+    """Serves a folder over HTTP on this machine; returns the URL."""
     servers = []
 
     def start(folder: Path) -> str:

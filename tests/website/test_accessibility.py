@@ -1,7 +1,7 @@
-"""Every page of a built site: axe, narrow windows, zoom, keyboard, no motion, no JavaScript.
+"""Every page of a built site passes axe, fits narrow windows, and works by keyboard.
 
-``COURSE_SITE=FOLDER pytest tests/website/test_accessibility.py`` walks a site that was built
-before. Without it, the site of a small course is walked, which has no models.
+``COURSE_SITE=FOLDER pytest tests/website/test_accessibility.py`` tests an existing site. Without
+it, the site of a small course without models is tested.
 """
 
 import os
@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support import question_page
-from tests.support.small_site import ALIKE, Built
+from tests.support.small_site import SKIPPED_DOCUMENTS, Built
 from tests.website import axe
 
-# Elements that are reached by the Tab key: one of a group of radio buttons.
+# Collects elements that the Tab key reaches; a group of radio buttons counts as one.
 _COLLECT = """() => {
   window.reached = new Set();
   window.unseen = [];
@@ -52,23 +52,23 @@ _MOVING = """() => document.getAnimations()
 
 @pytest.fixture(scope="module")
 def addresses(request: pytest.FixtureRequest, serve: Callable[[Path], str]) -> list[str]:
-    """Every page of the site over http."""
+    """The URLs of the tested pages."""
     question_page.skip_without_packages()
-    alike = set[str]()
+    skipped = set[str]()
     if folder := os.environ.get("COURSE_SITE"):
         site = Path(folder).resolve()
     else:
         built: Built = request.getfixturevalue("small_course")
-        site, alike = built.site, ALIKE
+        site, skipped = built.site, SKIPPED_DOCUMENTS
     root = serve(site)
     found = sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
-    pages = [path for path in found if path.relative_to(site).as_posix() not in alike]
-    assert len(pages) == len(found) - len(alike) > 0, f"{site} lacks pages"
+    pages = [path for path in found if path.relative_to(site).as_posix() not in skipped]
+    assert len(pages) == len(found) - len(skipped) > 0, f"{site} lacks pages"
     return [f"{root}/{page.relative_to(site).as_posix()}" for page in pages]
 
 
 class Problems(dict[str, list[str]]):
-    """What a walk finds, and on which pages, so that one failure lists everything once."""
+    """Problem -> the pages that have it, so that one failure lists each problem once."""
 
     def add(self, page: Page, lines: list[str]) -> None:
         for line in lines:
@@ -77,7 +77,7 @@ class Problems(dict[str, list[str]]):
 
 @pytest.fixture
 def problems() -> Iterator[Problems]:
-    """Fails the test at its end if anything was found."""
+    """Fails the test at its end if problems were added."""
     found = Problems()
     yield found
     lines = [f"{line}\n    on {', '.join(pages)}" for line, pages in found.items()]
@@ -87,7 +87,7 @@ def problems() -> Iterator[Problems]:
 @pytest.mark.parametrize(
     "size", [(360, 740, 3), (640, 400, 2)], ids=["phone", "1280 pixels at 200 % zoom"]
 )
-def test_nothing_sticks_out(new_page: Callable[..., Page], addresses, problems, size):
+def test_pages_do_not_overflow(new_page: Callable[..., Page], addresses, problems, size):
     width, height, density = size
     page = new_page(viewport={"width": width, "height": height}, device_scale_factor=density)
     for address in addresses:
@@ -97,7 +97,7 @@ def test_nothing_sticks_out(new_page: Callable[..., Page], addresses, problems, 
 
 
 def show_demos(page: Page) -> None:
-    """Scroll to every demo, so that its controls are there, or the sentence why they are not."""
+    """Scroll to every demo, so that its controls, or its error message, are created."""
     for demo in page.locator("[data-demo]").all():
         demo.scroll_into_view_if_needed()
         expect(demo.locator("button, input, [role=status]").first).to_be_attached()
@@ -105,11 +105,11 @@ def show_demos(page: Page) -> None:
 
 
 def use_keyboard(page: Page) -> list[str]:
-    """Press Tab until every control had the focus; what was not reached, or did not show it."""
+    """Press Tab through all controls; returns those without focus or without a visible focus."""
     page.evaluate(_COLLECT)
     for _ in range(page.evaluate(f"() => ({_OPERABLE})().length")):
         page.keyboard.press("Tab")
-    # some more: closed parts of the page may open on the way
+    # Collapsed parts of the page may have opened.
     for _ in range(20):
         if not page.evaluate(_MISSED):
             break
@@ -122,8 +122,8 @@ def use_keyboard(page: Page) -> list[str]:
 
 
 def test_axe_motion_and_keyboard(new_page: Callable[..., Page], addresses, problems):
-    """Axe finds nothing, before and after all questions are answered; nothing moves; every control
-    is reached by keyboard and shows it.
+    """Axe finds nothing before and after all questions are answered; nothing is animated; every
+    control has a visible keyboard focus.
     """
     page = new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     for address in addresses:
@@ -140,7 +140,7 @@ def test_axe_motion_and_keyboard(new_page: Callable[..., Page], addresses, probl
             problems.add(page, axe.violations(page))
 
 
-def test_pages_are_a_book_without_javascript(new_page: Callable[..., Page], addresses, problems):
+def test_pages_are_readable_without_javascript(new_page: Callable[..., Page], addresses, problems):
     page = new_page(java_script_enabled=False)
     for address in addresses:
         page.goto(address, wait_until="load")

@@ -1,4 +1,4 @@
-"""The models in a page give what torch gives, in Chromium, from a folder without a server."""
+"""The exported models agree with torch, in Chromium from ``file://``."""
 
 import base64
 import subprocess
@@ -25,18 +25,17 @@ from course_lib.vision.tasks import LEVELS
 from tests.support import question_page
 from tests.support.command import environment
 
-TOLERANCE = 1e-4  # of the largest value
-MIN_PSNR = 35.0  # dB, of an int8 picture against that of torch
+TOLERANCE = 1e-4  # relative to the largest value
+MIN_PSNR = 35.0  # dB, of the int8 models' image against torch's
 STEPS = 20
 PROMPTS = 24
-PICTURES_PER_PROMPT = 4  # for the judge
-TIMEOUT = 600_000  # ms; the first call of a page loads the models
-# A page is opened before anything is measured; a slow machine takes long to export the models.
+IMAGES_PER_PROMPT = 4  # for the judge
+TIMEOUT = 600_000  # ms; the first call in a page loads the models
 CACHE = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"
 
 
 def write_site(folder: Path, files: dict[str, bytes]) -> Path:
-    """A page without demos that can run these models; returns its path."""
+    """Write a page without demos that can run these models; returns its path."""
     static = folder / "_static"
     package.write_assets(build.runtime_files() | files, static / "assets")
     bundle.bundle("tests/agreement-page.js", static / "course.js")
@@ -50,7 +49,7 @@ def write_site(folder: Path, files: dict[str, bytes]) -> Path:
 
 @pytest.fixture
 def open_site(chromium: Browser, tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], Page]]:
-    """Opens a page that can run the given models, as ``file://``; errors fail the test."""
+    """Opens a page that can run the given models from ``file://``; errors fail the test."""
     question_page.skip_without_packages()
     errors: list[str] = []
     context = chromium.new_context()
@@ -68,7 +67,7 @@ def open_site(chromium: Browser, tmp_path: Path) -> Iterator[Callable[[dict[str,
 
 
 def pack(tensor: Tensor) -> dict[str, Any]:
-    """A tensor as ``agreement-page.js`` reads it."""
+    """A tensor in the format of ``agreement-page.js``."""
     values = tensor.numpy()
     kind = "int64" if values.dtype == np.int64 else "float32"
     data = base64.b64encode(
@@ -83,7 +82,7 @@ def unpack(packed: dict[str, Any]) -> Tensor:
 
 
 def real_inputs(name: str) -> dict[str, Tensor]:
-    """Inputs as a page would give them: scenes for lesson 3's models, pictures for encoders."""
+    """Realistic inputs: scenes for lesson 3's models, captioned pictures for encoder and judge."""
     if name in LEVELS:
         scenes = [scene(seed, objects=LEVELS[name].objects) for seed in range(2)]
         return {"image": torch.stack([made.image for made in scenes])}
@@ -94,7 +93,7 @@ def real_inputs(name: str) -> dict[str, Tensor]:
 
 
 def load_model(name: str, int8: bool | None = None) -> bytes:
-    """A model's file, exported by a new process: torch can't trace checks of shapes."""
+    """A model's file, exported in a process without type checks, which torch can't trace."""
     program = (
         "from pathlib import Path; from course_site.models import build; "
         f"build.load_model({name!r}, Path({str(CACHE)!r}), int8={int8})"
@@ -120,7 +119,7 @@ def check_agreement(name: str, open_site: Callable[[dict[str, bytes]], Page]) ->
         assert error < TOLERANCE, f"{key} of {name}: {error:.1e} of the largest value"
 
 
-def test_a_small_model_agrees(open_site):
+def test_small_model_agrees(open_site):
     check_agreement("classifier", open_site)
 
 
@@ -130,8 +129,8 @@ def test_each_model_agrees(name, open_site):
     check_agreement(name, open_site)
 
 
-def draw(page: Page, prompt: str, seed: int, steps: int = STEPS) -> dict[str, Any]:
-    """What the page's int8 models draw."""
+def generate(page: Page, prompt: str, seed: int, steps: int = STEPS) -> dict[str, Any]:
+    """The image and the attention of the page's int8 models."""
     options = {
         "prompt": prompt,
         "seed": seed,
@@ -142,7 +141,9 @@ def draw(page: Page, prompt: str, seed: int, steps: int = STEPS) -> dict[str, An
     return page.evaluate("options => course.draw(options)", options)
 
 
-def draw_with_torch(prompt: str, seed: int, steps: int = STEPS) -> attention_maps.AttentionRecord:
+def generate_with_torch(
+    prompt: str, seed: int, steps: int = STEPS
+) -> attention_maps.AttentionRecord:
     return attention_maps.record_attention(
         text_to_image.load(),
         prompt,
@@ -158,38 +159,41 @@ def int8_models() -> dict[str, bytes]:
 
 
 @pytest.mark.slow  # exporting the models takes minutes where none are cached
-def test_a_picture_and_its_attention_agree(open_site):
+def test_image_and_attention_agree(open_site):
     page = open_site(int8_models())
     prompt, seed, steps = "an owl on an orange background", 3, 4
-    drawn, expected = draw(page, prompt, seed, steps), draw_with_torch(prompt, seed, steps)
-    assert psnr(unpack(drawn["image"]), expected.image) > MIN_PSNR
-    attention = unpack(drawn["attention"]).view_as(expected.maps[-1])
+    actual = generate(page, prompt, seed, steps)
+    expected = generate_with_torch(prompt, seed, steps)
+    assert psnr(unpack(actual["image"]), expected.image) > MIN_PSNR
+    attention = unpack(actual["attention"]).view_as(expected.maps[-1])
     torch.testing.assert_close(attention.sum(0), torch.ones_like(attention[0]))
-    assert (attention - expected.maps[-1]).abs().max() < 0.05  # int8: a twentieth of all weight
+    assert (attention - expected.maps[-1]).abs().max() < 0.05  # tolerance for int8 weights
 
 
 @pytest.mark.slow
-def test_pictures_agree_and_the_judge_sees_the_same(open_site):
+def test_images_and_their_judged_accuracy_agree(open_site):
     page = open_site(int8_models())
     pairs = text_to_image.prompt_pairs("seen", PROMPTS)
     cases = [
         (pair, 1000 * index + copy)
-        for copy in range(PICTURES_PER_PROMPT)
+        for copy in range(IMAGES_PER_PROMPT)
         for index, pair in enumerate(pairs)
     ]
-    drawn = [unpack(draw(page, make_caption(*pair), seed)["image"]) for pair, seed in cases]
-    expected = [draw_with_torch(make_caption(*pair), seed).image for pair, seed in cases]
-    similarity = [psnr(*images) for images in zip(drawn, expected, strict=True)]
-    below = sum(value < MIN_PSNR for value in similarity)
-    print(
-        f"PSNR: mean {np.mean(similarity):.1f} dB, lowest {min(similarity):.1f} dB, {below} of "
-        f"{len(similarity)} below {MIN_PSNR} dB"
-    )
-    assert np.mean(similarity[:PROMPTS]) >= MIN_PSNR
-    seen_by_judge = [
-        judge.accuracy(judge.load().classify(torch.stack(images)), [pair for pair, _ in cases])
-        for images in (drawn, expected)
+    actual_images = [
+        unpack(generate(page, make_caption(*pair), seed)["image"]) for pair, seed in cases
     ]
-    print(f"judge: page {seen_by_judge[0]}, torch {seen_by_judge[1]}")
+    expected = [generate_with_torch(make_caption(*pair), seed).image for pair, seed in cases]
+    psnrs = [psnr(*images) for images in zip(actual_images, expected, strict=True)]
+    below = sum(value < MIN_PSNR for value in psnrs)
+    print(
+        f"PSNR: mean {np.mean(psnrs):.1f} dB, lowest {min(psnrs):.1f} dB, {below} of "
+        f"{len(psnrs)} below {MIN_PSNR} dB"
+    )
+    assert np.mean(psnrs[:PROMPTS]) >= MIN_PSNR
+    accuracies = [
+        judge.accuracy(judge.load().classify(torch.stack(images)), [pair for pair, _ in cases])
+        for images in (actual_images, expected)
+    ]
+    print(f"judge: page {accuracies[0]}, torch {accuracies[1]}")
     for key in ("object", "colour"):
-        assert seen_by_judge[0][key] >= seen_by_judge[1][key] - 0.01
+        assert accuracies[0][key] >= accuracies[1][key] - 0.01

@@ -1,4 +1,4 @@
-"""The build of the site: a small course from its source to pages in a browser."""
+"""The site of a small course is built, and its pages work in a browser."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support import question_page, small_site
 from tests.support.checkout import LESSONS, ROOT
-from tests.support.small_site import ALIKE, HIDDEN, LESSON, SECRET
+from tests.support.small_site import HIDDEN, LESSON, SECRET, SKIPPED_DOCUMENTS
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def find(soup: BeautifulSoup | Tag, selector: str) -> Tag:
 # Execution
 
 
-def test_a_failing_cell_stops_the_build_and_is_named(tmp_path: Path):
+def test_failing_cell_stops_the_build_and_is_named(tmp_path: Path):
     course = small_site.write_course(tmp_path / "course")
     source = tmp_path / f"{LESSON}.md"
     text = (course / "solutions" / source.name).read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_a_failing_cell_stops_the_build_and_is_named(tmp_path: Path):
     assert not list((tmp_path / "cache").glob("*"))
 
 
-def test_an_executed_lesson_is_kept_until_something_changes(
+def test_executed_lesson_is_cached_until_something_changes(
     small_course: small_site.Built, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(execute, "_run", lambda *arguments: pytest.fail("executed again"))
@@ -62,7 +62,7 @@ def test_an_executed_lesson_is_kept_until_something_changes(
     assert execute.digest(notebook, "quick") != before
 
 
-def test_imported_files_are_found_through_other_modules():
+def test_transitively_imported_files_are_found():
     files = execute.imported_files("%magic\nfrom course_lib.widgets.convolution import x\n")
     names = {path.relative_to(execute.PACKAGE).as_posix() for path in files}
     assert {"__init__.py", "widgets/convolution.py", "figures/style.py"} <= names
@@ -99,7 +99,7 @@ def test_widget_becomes_a_demo_or_a_still(page: BeautifulSoup):
     assert "widget-view" not in str(page) and 'id="still-' not in str(page)
 
 
-def test_every_lesson_has_the_demos_that_belong_there():
+def test_every_demo_is_in_a_lesson():
     shown = {
         demo.name
         for name in LESSONS
@@ -118,7 +118,7 @@ def test_exercise_shows_its_stub_its_checks_and_a_link(page: BeautifulSoup):
     assert "Twice two is four." in find(page, "details.hide").get_text()
 
 
-def test_nothing_of_solutions_or_hidden_checks_is_in_the_site(site: Path):
+def test_site_contains_no_solutions_or_hidden_checks(site: Path):
     files = [path for path in site.rglob("*") if path.suffix in {".html", ".js", ".txt", ".ipynb"}]
     assert files and not [*site.glob("_sources/**/*.*")]
     for path in files:
@@ -140,7 +140,7 @@ def test_wrong_formula_stops_the_build(tmp_path: Path):
         formulas.typeset(tmp_path, bundle.WEB)
 
 
-def test_links_of_documents_lead_to_pages_or_nowhere(site: Path):
+def test_links_between_documents_lead_to_pages_or_are_removed(site: Path):
     assert not BeautifulSoup((site / "learners.html").read_text(), "html.parser").select(
         'a[href*="README"]'
     )
@@ -182,17 +182,19 @@ def test_scripts_find_the_root_of_the_site(site: Path, name: str, root: str):
 
 
 @pytest.mark.parametrize("way", ["http", "file"])
-def test_pages_ask_no_other_host_for_anything(
+def test_pages_send_no_requests_to_other_hosts(
     site: Path, new_page: Callable[..., Page], serve: Callable[[Path], str], way: str
 ):
     address = serve(site) if way == "http" else site.as_uri()
     page, requests, failed = new_page(), [], []
     page.on("request", lambda request: requests.append(request.url))
-    # The next page may abort what this one still asks for; a missing file has another failure.
+    # Opening the next page may abort requests of this one; a missing file has another failure.
     page.on("requestfailed", lambda request: failed.append((request.url, request.failure)))
     for path in sorted(site.rglob("*.html")):
         name = path.relative_to(site).as_posix()
-        if name in {"search.html", "genindex.html", *ALIKE} or name.startswith("_static"):
+        if name in {"search.html", "genindex.html", *SKIPPED_DOCUMENTS} or name.startswith(
+            "_static"
+        ):
             continue
         page.goto(f"{address}/{name}")
         page.wait_for_load_state("networkidle")
@@ -209,7 +211,7 @@ def test_search_finds_a_lesson_from_a_folder(site: Path, new_page: Callable[...,
     expect(page.locator("#search-results")).to_contain_text("A sample")
 
 
-def test_page_reads_as_a_book_without_javascript(site: Path, new_page: Callable[..., Page]):
+def test_page_is_readable_without_javascript(site: Path, new_page: Callable[..., Page]):
     page = new_page(java_script_enabled=False)
     page.goto(f"{site.as_uri()}/lessons/{LESSON}.html")
     for text in ("A formula", "a letter?", "A caption.", "Edit it."):
@@ -223,7 +225,7 @@ def test_page_reads_as_a_book_without_javascript(site: Path, new_page: Callable[
 
 @pytest.mark.slow
 def test_whole_site_builds_and_is_small_enough(tmp_path: Path):
-    """Executes every lesson that the user's cache does not hold: up to 25 minutes."""
+    """Executes every lesson that is not in the user's cache: up to 25 minutes."""
     import platformdirs
 
     cache = platformdirs.user_cache_path("pixels-to-diffusion") / "site"

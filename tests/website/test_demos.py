@@ -1,4 +1,4 @@
-"""The demos: what they compute, by keyboard, on a phone, from file://, and when they fail."""
+"""The demos compute correct values from ``file://``, work by keyboard, and explain failures."""
 
 import re
 import shutil
@@ -21,12 +21,12 @@ from tests.website import axe
 PAGES = Path(__file__).parent / "pages"
 DEMOS = ("text-to-image", "five-levels", "kernel-editor", "autoencoder", "noise")
 CACHE = user_cache_path("pixels-to-diffusion") / "site" / "models"
-MODEL_TIMEOUT = 180_000  # ms: a model on a busy machine
+MODEL_TIMEOUT = 180_000  # ms, for a model on a busy machine
 PHONE = {"viewport": {"width": 360, "height": 780}}
 
 
 def _write_pages(folder: Path) -> Path:
-    """A page for each demo, with the bundled script and the style sheet."""
+    """Write a page for each demo, with the bundled script and the style sheet."""
     folder.mkdir()
     bundle.bundle("main.js", folder / "_static" / "course.js")
     shutil.copy(bundle.WEB / "demos.css", folder / "_static")
@@ -39,7 +39,7 @@ def _write_pages(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages with pictures and numbers, without models."""
+    """The pages with images and data, without models."""
     question_page.skip_without_packages()
     folder = _write_pages(tmp_path_factory.mktemp("demos") / "site")
     package.write_assets(demo_data.demo_files(CACHE), folder / "_static" / "assets")
@@ -48,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def live_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages with the models too; exporting them takes minutes, so they are cached."""
+    """The pages with models, which are cached because their export takes minutes."""
     question_page.skip_without_packages()
     folder = _write_pages(tmp_path_factory.mktemp("demos") / "site")
     build.build_assets(folder / "_static" / "assets", CACHE)
@@ -67,9 +67,7 @@ def _numbers(text: str) -> list[float]:
 # Without models
 
 
-def test_the_kernel_editor_computes_what_the_library_does(
-    new_page: Callable[..., Page], site: Path
-):
+def test_kernel_editor_agrees_with_the_library(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(), site, "kernel-editor")
     total = page.locator(".demo-total")
     row, column, _, value = _numbers(total.inner_text())
@@ -92,7 +90,7 @@ def test_the_kernel_editor_computes_what_the_library_does(
     expect(page.get_by_text("0 is black, 1 is white")).to_be_visible()
 
 
-def test_the_kernel_editor_takes_a_photo_and_says_when_it_is_none(
+def test_kernel_editor_loads_a_photo_and_reports_an_unreadable_file(
     new_page: Callable[..., Page], site: Path, tmp_path: Path
 ):
     page = _open(new_page(), site, "kernel-editor")
@@ -106,7 +104,7 @@ def test_the_kernel_editor_takes_a_photo_and_says_when_it_is_none(
     expect(page.get_by_text("This browser can't read notes.png")).to_be_hidden()
 
 
-def test_noise_numbers_are_those_of_the_schedule(new_page: Callable[..., Page], site: Path):
+def test_noise_coefficients_agree_with_the_schedule(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(), site, "noise")
     time = page.get_by_label("Time t")
     time.focus()
@@ -127,13 +125,13 @@ def test_pages_fit_a_phone_and_axe_finds_nothing(
     axe.assert_accessible(page)
 
 
-def test_without_javascript_the_still_stays(new_page: Callable[..., Page], site: Path):
+def test_still_is_shown_without_javascript(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(java_script_enabled=False), site, "five-levels")
     expect(page.get_by_alt_text("A still picture.")).to_be_visible()
 
 
 @pytest.mark.parametrize("demo", ["text-to-image", "autoencoder", "five-levels"])
-def test_a_missing_model_is_a_sentence_and_the_still_stays(
+def test_missing_model_is_reported_and_the_still_is_shown(
     new_page: Callable[..., Page], site: Path, demo: str
 ):
     page = _open(new_page(), site, demo)
@@ -143,7 +141,7 @@ def test_a_missing_model_is_a_sentence_and_the_still_stays(
     expect(page.locator(".demo-primary")).to_be_enabled()
 
 
-def test_unknown_words_are_named_and_the_nearest_sentence_is_offered(
+def test_unknown_words_are_marked_and_the_nearest_caption_is_offered(
     new_page: Callable[..., Page], site: Path
 ):
     page = _open(new_page(), site, "text-to-image")
@@ -162,7 +160,7 @@ def test_unknown_words_are_named_and_the_nearest_sentence_is_offered(
 
 
 @pytest.mark.slow
-def test_a_sentence_becomes_a_picture(new_page: Callable[..., Page], live_site: Path):
+def test_image_is_generated_from_a_sentence(new_page: Callable[..., Page], live_site: Path):
     page = _open(new_page(), live_site, "text-to-image")
     page.get_by_label("Steps", exact=True).fill("4")
     page.get_by_role("button", name="Generate").click()
@@ -183,7 +181,7 @@ def test_a_sentence_becomes_a_picture(new_page: Callable[..., Page], live_site: 
 
 
 @pytest.mark.slow
-def test_a_run_can_be_cancelled(new_page: Callable[..., Page], live_site: Path):
+def test_run_can_be_cancelled(new_page: Callable[..., Page], live_site: Path):
     page = _open(new_page(), live_site, "text-to-image")
     page.get_by_label("Steps", exact=True).fill("50")
     page.get_by_role("button", name="Generate").click()
@@ -193,7 +191,7 @@ def test_a_run_can_be_cancelled(new_page: Callable[..., Page], live_site: Path):
 
 
 @pytest.mark.slow
-def test_the_five_networks_see_the_objects(new_page: Callable[..., Page], live_site: Path):
+def test_five_networks_recognise_the_objects(new_page: Callable[..., Page], live_site: Path):
     page = _open(new_page(), live_site, "five-levels")
     page.get_by_role("button", name="Start").click()
     words = page.locator(".demo-words")
@@ -211,7 +209,7 @@ def test_the_five_networks_see_the_objects(new_page: Callable[..., Page], live_s
 
 
 @pytest.mark.slow
-def test_the_autoencoder_beside_jpeg(new_page: Callable[..., Page], live_site: Path):
+def test_autoencoder_is_compared_with_jpeg(new_page: Callable[..., Page], live_site: Path):
     page = _open(new_page(), live_site, "autoencoder")
     page.get_by_role("button", name="Start").click()
     captions = page.locator(".demo-triple figcaption span")

@@ -1,4 +1,4 @@
-"""The page's tokenizer, noise and samplers give what course_lib gives; node runs them."""
+"""The page's tokenizer, noise and samplers, run by node, agree with course_lib."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SCHEDULES = (
     text_to_image.SCHEDULE,
     NoiseSchedule(),  # Stable Diffusion's own: epsilon, leading
 )
-# Letters of several scripts, marks that NFC joins, signs of CLIP's splitting, spaces of all kinds.
+# Letters of several scripts, combining marks, delimiters of CLIP's pre-tokenizer, whitespace.
 ALPHABET = (
     "abcxyzABCXYZ0123456789 '’.,!?<>|-_\t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u2003\u3000\u200b\ufeff\u180e"
     "éÉßİıΣσςäÄñçŒ\u0301\u0308\u0327あ漢字한글עבריתالعربيةनमस्ते²½Ⅷ٣①🦊👩‍🚀😀\x00\x7f"
@@ -43,14 +43,14 @@ PARTS = (
 
 
 def fuzzed_sentences(count: int) -> list[str]:
-    """Random texts: of the alphabet above, of any characters, and of captions with errors."""
+    """Random texts from the alphabet above, from other characters, and captions with errors."""
     rng = random.Random(0)
 
     def characters(length: int) -> str:
         return "".join(rng.choice(ALPHABET) for _ in range(length))
 
     def any_characters(length: int) -> str:
-        # Planes 0 and 1 up to where the Unicode versions of Python and node agree.
+        # Blocks on which the Unicode versions of Python and node agree.
         codes = rng.choice([rng.randrange(32, 0x2FF), rng.randrange(0x1F300, 0x1F5FF)])
         return "".join(chr(rng.choice([codes, rng.randrange(32, 0x500)])) for _ in range(length))
 
@@ -70,7 +70,7 @@ def fuzzed_sentences(count: int) -> list[str]:
 
 
 def sampler_run(name: str, schedule: NoiseSchedule, steps: int) -> dict:
-    """A run of a sampler with the model of ``website/web/tests/engine.test.js``."""
+    """A sampler's run with the stub denoiser of ``website/web/tests/engine.test.js``."""
     sampler = SAMPLERS[name](schedule, steps)
     start = x = gaussian((1, 32), torch.Generator().manual_seed(steps))
     for t in sampler.timesteps:
@@ -86,13 +86,13 @@ def sampler_run(name: str, schedule: NoiseSchedule, steps: int) -> dict:
 
 
 def sentence_check(sentence: str, tokenizer: Tokenizer) -> dict:
-    """What the page's ``checkSentence`` should give."""
+    """The expected result of the page's ``checkSentence``."""
     check = check_prompt(sentence, tokenizer)._asdict()
     return {"isTrained": check.pop("is_trained"), **check}
 
 
 def engine_table() -> dict:
-    """Inputs of the page's engine and what course_lib makes of them."""
+    """Inputs of the page's engine and course_lib's results for them."""
     tokenizer = text_to_image.tokenizer()
     captions = [
         (name, colour, make_caption(name, colour)) for name in OBJECTS for colour in COLOURS
@@ -124,7 +124,7 @@ def engine_table() -> dict:
     }
 
 
-def test_the_engine_agrees_with_course_lib(tmp_path):
+def test_engine_agrees_with_course_lib(tmp_path):
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed: install the package nodejs")

@@ -1,4 +1,4 @@
-"""The website in Debian's Firefox: over http and from a folder, a question answered, no error."""
+"""Questions and a demo work in Debian's Firefox over HTTP and from ``file://``."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def firefox() -> str:
 
 @pytest.fixture(scope="module")
 def live_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with the demo text-to-image; its models are cached, as an export takes minutes."""
+    """A page with the demo text-to-image; its models are cached because exporting takes minutes."""
     folder = tmp_path_factory.mktemp("firefox") / "live"
     bundle.bundle("main.js", folder / "_static" / "course.js")
     names = ("text-encoder", "unet", "decoder")
@@ -48,7 +48,7 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def visit(firefox: str, **addresses: str) -> None:
-    """Run the test in Firefox; its output is the message of a failure."""
+    """Run the JavaScript test in Firefox; its output is the failure message."""
     variables = {f"COURSE_{name.upper()}": address for name, address in addresses.items()}
     result = subprocess.run(
         ["node", "--test", TEST],
@@ -63,8 +63,8 @@ def visit(firefox: str, **addresses: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_question_is_answered(firefox: str, question_site: Path, serve: Callable):
-    """Over http and from a folder, in one Firefox, which takes long to start."""
+def test_question_is_answered(firefox: str, question_site: Path, serve: Callable):
+    """One Firefox opens the pages of both, because it starts slowly."""
     roots = (serve(question_site), question_site.as_uri())
     pages = [f"{root}/{name}.html" for root in roots for name in ("index", "lesson")]
     visit(firefox, pages=json.dumps(pages), questions=json.dumps(pages[1::2]))
@@ -72,7 +72,9 @@ def test_a_question_is_answered(firefox: str, question_site: Path, serve: Callab
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["http", "file"])
-def test_a_sentence_becomes_a_picture(firefox: str, live_page: Path, serve: Callable, way: str):
+def test_image_is_generated_from_a_sentence(
+    firefox: str, live_page: Path, serve: Callable, way: str
+):
     folder = live_page.parent
     root = serve(folder) if way == "http" else folder.as_uri()
     visit(firefox, picture=f"{root}/{live_page.name}")

@@ -1,4 +1,4 @@
-"""The page's JavaScript: its types by the TypeScript compiler, its unit tests by node."""
+"""The page's JavaScript passes the TypeScript compiler and its unit tests in node."""
 
 import itertools
 import json
@@ -105,7 +105,7 @@ NUMBERS = [
 
 
 def number_table() -> list[tuple[str, float | str | None]]:
-    """What each text is as a number in MB; "refused" if it is none."""
+    """(text, value in MB) for each text; the value is "refused" if it is not a number."""
     rows: list[tuple[str, float | str | None]] = []
     for text in NUMBERS:
         try:
@@ -118,7 +118,7 @@ def number_table() -> list[tuple[str, float | str | None]]:
 
 
 def order_table() -> list[tuple[str, str, float]]:
-    """(answer, right, share) for every order of 3 to 5 steps."""
+    """(answer, right, fraction of the points) for every order of 3 to 5 steps."""
     rows = []
     for right in ("BCA", "CABD", "EDCAB"):
         answers = ("".join(order) for order in itertools.permutations(right))
@@ -127,10 +127,10 @@ def order_table() -> list[tuple[str, str, float]]:
 
 
 def test_types(node):
-    """What the compiler found is kept by the contents of the files, for the next run."""
-    known = user_cache_path("pixels-to-diffusion") / "site" / "types.tsbuildinfo"
+    """The compiler's results are cached for the next run."""
+    cache = user_cache_path("pixels-to-diffusion") / "site" / "types.tsbuildinfo"
     compiler = WEB / "node_modules" / "typescript" / "bin" / "tsc"
-    run([node, compiler, "-p", WEB, "--incremental", "--tsBuildInfoFile", known])
+    run([node, compiler, "-p", WEB, "--incremental", "--tsBuildInfoFile", cache])
 
 
 def test_units(node, tmp_path):

@@ -1,4 +1,4 @@
-"""Weights in int8: what a model loses by them."""
+"""Quantising weights to int8 keeps a model's outputs close."""
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ SHAPE = (8, 3, 3, 3)
 
 
 def convolution(weights: np.ndarray) -> onnx.ModelProto:
-    """A model of one convolution."""
+    """A model with one convolution."""
     node = helper.make_node("Conv", ["image", "weights"], ["features"], pads=[1, 1, 1, 1])
     values = [("image", weights.shape[1]), ("features", weights.shape[0])]
     image, features = (
@@ -28,9 +28,9 @@ def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
     return session.run(None, {"image": image})[0]
 
 
-def test_each_channel_is_rounded_by_its_own_step():
+def test_quantisation_is_per_channel():
     rng = np.random.default_rng(0)
-    # Channels of very different size: one step for all would lose the small ones.
+    # The scales of the channels differ: a per-tensor scale would round the small ones to zero.
     scale = 10.0 ** np.arange(-4, 4).reshape(-1, 1, 1, 1)
     weights = (rng.normal(size=SHAPE) * scale).astype(np.float32)
     model = convolution(weights)
@@ -54,6 +54,6 @@ def test_channel_of_zeros_stays_zero():
     assert np.allclose(features[:, 1, 8, 8], 27)
 
 
-def test_small_weights_stay_exact():
+def test_small_tensors_are_not_quantised():
     model = convolution(np.full((1, 3, 3, 3), 0.1, np.float32))
     assert quantise.to_int8_weights(model) == model

@@ -1,4 +1,4 @@
-"""Questions in the page: forms without a script, answering by keyboard, progress."""
+"""Question forms are valid HTML, work by keyboard and without a script, and store progress."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from course_lib.quiz import question_bank, scoring
 from tests.support.checkout import LESSONS
-from tests.support.question_page import LESSON, ONE, SEVERAL
+from tests.support.question_page import LESSON, MULTIPLE_ANSWERS, SINGLE_ANSWER
 from tests.website import axe
 
 STORED = "JSON.parse(localStorage.getItem('pixels-to-diffusion-progress'))"
@@ -53,7 +53,7 @@ def choose(page: Page, name: str, letters: str) -> str:
 
 
 def choose_by_keyboard(page: Page, name: str, letters: str) -> str:
-    """The same by keyboard, which is quicker; returns the status."""
+    """Answer a question by keyboard, which is faster; returns the status."""
     question = form(page, name)
     for letter in question.locator("input").all():
         wanted = letter.get_attribute("value") in letters
@@ -63,11 +63,11 @@ def choose_by_keyboard(page: Page, name: str, letters: str) -> str:
     return question.get_by_role("status").inner_text()
 
 
-# The form as text
+# The HTML of the form
 
 
-class _Balance(HTMLParser):
-    """Collects the tags that are open at the end."""
+class _UnclosedTags(HTMLParser):
+    """Collects the tags that are not closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,25 +87,25 @@ def test_every_question_of_the_course_becomes_one_block_of_html(lesson):
         text = questions.render(lesson, name, question, "<p>a</p>\n\n<pre>b\n\n\nc</pre>")
         assert not re.search(r"\n[ \t]*\n", text)
         assert all(option in text for option in question.options)
-        balance = _Balance()
-        balance.feed(text)
-        assert balance.open == []
+        parser = _UnclosedTags()
+        parser.feed(text)
+        assert parser.open == []
 
 
-def test_a_written_and_a_packed_question_give_the_same_form():
-    packed = json.loads(question_bank.pack(LESSON, [SEVERAL]))[SEVERAL.name]
+def test_source_and_packed_question_give_the_same_form():
+    packed = json.loads(question_bank.pack(LESSON, [MULTIPLE_ANSWERS]))[MULTIPLE_ANSWERS.name]
     question = question_bank.PackedQuestion(**packed)
-    written = questions.render(LESSON, SEVERAL.name, SEVERAL, "text")
-    assert written == questions.render(LESSON, SEVERAL.name, question, "text")
+    written = questions.render(LESSON, MULTIPLE_ANSWERS.name, MULTIPLE_ANSWERS, "text")
+    assert written == questions.render(LESSON, MULTIPLE_ANSWERS.name, question, "text")
 
 
-def test_key_and_explanations_are_only_in_the_noscript_part_and_packed():
-    text = questions.render(LESSON, SEVERAL.name, SEVERAL, "text")
+def test_key_and_explanations_are_readable_only_in_noscript():
+    text = questions.render(LESSON, MULTIPLE_ANSWERS.name, MULTIPLE_ANSWERS, "text")
     visible = re.sub("<noscript>.*?</noscript>", "", text, flags=re.DOTALL)
     assert "right" not in visible and "more inputs" not in visible
 
 
-def test_a_private_bank_is_never_used(monkeypatch, tmp_path):
+def test_private_bank_is_never_used(monkeypatch, tmp_path):
     (tmp_path / f"{LESSON}.json").write_text("{}")
     monkeypatch.setenv("COURSE_BANK", str(tmp_path))
     assert questions.public_bank(LESSON)
@@ -115,23 +115,25 @@ def test_a_private_bank_is_never_used(monkeypatch, tmp_path):
 # Answering
 
 
-def test_a_question_is_answered_by_keyboard_alone(page):
+def test_question_is_answered_by_keyboard(page):
     page.keyboard.press("Tab")
     for key in ("Space", "Tab", "Space", "Tab", "Tab", "Tab"):
         page.keyboard.press(key)
-    button = form(page, SEVERAL.name).get_by_role("button", name="Check")
+    button = form(page, MULTIPLE_ANSWERS.name).get_by_role("button", name="Check")
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
-    status = form(page, SEVERAL.name).get_by_role("status")
+    status = form(page, MULTIPLE_ANSWERS.name).get_by_role("status")
     expect(status).to_contain_text("Wrong: 0 of 2 points.")
     expect(button).to_be_focused()
     page.keyboard.press("Tab")  # the radio buttons
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(form(page, ONE.name).get_by_role("status")).to_have_text("Right: 1 of 1 point.")
+    expect(form(page, SINGLE_ANSWER.name).get_by_role("status")).to_have_text(
+        "Right: 1 of 1 point."
+    )
 
 
-def test_focus_can_be_seen(page):
+def test_focus_is_visible(page):
     for _ in range(6):
         page.keyboard.press("Tab")
         width = page.evaluate(
@@ -143,26 +145,26 @@ def test_focus_can_be_seen(page):
         assert width >= 2
 
 
-def test_every_answer_gets_the_points_of_the_python_rule(page):
+def test_points_agree_with_the_python_scoring(page):
     for letters in itertools.chain.from_iterable(
-        itertools.combinations(SEVERAL.letters, size) for size in range(1, 5)
+        itertools.combinations(MULTIPLE_ANSWERS.letters, size) for size in range(1, 5)
     ):
-        earned = scoring.score("".join(letters), SEVERAL.right, SEVERAL.wrong, 2)
+        earned = scoring.score("".join(letters), MULTIPLE_ANSWERS.right, MULTIPLE_ANSWERS.wrong, 2)
         word = "Right" if earned == 2 else "Partly right" if earned else "Wrong"
-        status = choose_by_keyboard(page, SEVERAL.name, "".join(letters))
+        status = choose_by_keyboard(page, MULTIPLE_ANSWERS.name, "".join(letters))
         assert f"{word}: {earned:g} of 2 points." in status
-        entry = page.evaluate(STORED)["lessons"][LESSON][SEVERAL.name]
+        entry = page.evaluate(STORED)["lessons"][LESSON][MULTIPLE_ANSWERS.name]
         assert (entry["answer"], entry["points"], entry["of"]) == ("".join(letters), earned, 2)
 
 
 def test_no_answer_earns_no_feedback(page):
-    assert "Choose an answer first" in choose(page, SEVERAL.name, "")
+    assert "Choose an answer first" in choose(page, MULTIPLE_ANSWERS.name, "")
     assert page.evaluate("localStorage.length") == 0
 
 
 def test_feedback_explains_every_option_and_hides_when_the_answer_changes(page):
-    choose(page, SEVERAL.name, "AB")
-    question = form(page, SEVERAL.name)
+    choose(page, MULTIPLE_ANSWERS.name, "AB")
+    question = form(page, MULTIPLE_ANSWERS.name)
     texts = question.locator(".course-question-feedback").all_inner_texts()
     assert [" ".join(text.split()) for text in texts] == [
         "✗ Wrong: you chose it. Colour is just more inputs.",
@@ -177,25 +179,25 @@ def test_feedback_explains_every_option_and_hides_when_the_answer_changes(page):
     expect(question.get_by_role("status")).to_be_empty()
 
 
-def test_a_tick_never_stands_beside_a_wrong_answer(page):
+def test_wrong_single_answer_has_no_tick(page):
     """With one right option and another one chosen, no option has a tick."""
-    choose(page, ONE.name, "A")
-    signs = form(page, ONE.name).locator(".course-question-sign").all_inner_texts()
+    choose(page, SINGLE_ANSWER.name, "A")
+    signs = form(page, SINGLE_ANSWER.name).locator(".course-question-sign").all_inner_texts()
     assert signs == ["✗", "!", "–"]
 
 
-def test_an_answer_is_there_after_reloading(page):
-    choose(page, SEVERAL.name, "BC")
+def test_answer_is_restored_after_reloading(page):
+    choose(page, MULTIPLE_ANSWERS.name, "BC")
     page.reload()
-    question = form(page, SEVERAL.name)
+    question = form(page, MULTIPLE_ANSWERS.name)
     checked = question.locator("input:checked").evaluate_all("all => all.map(one => one.value)")
     assert checked == ["B", "C"]
     expect(question.get_by_role("status")).to_contain_text("Right: 2 of 2 points.")
     assert not question.locator(".course-question-feedback").first.is_visible()
 
 
-def test_points_follow_a_changed_key(page):
-    choose(page, SEVERAL.name, "BC")
+def test_points_are_recomputed_from_the_key(page):
+    choose(page, MULTIPLE_ANSWERS.name, "BC")
     page.evaluate(
         """() => {
           const key = "pixels-to-diffusion-progress";
@@ -204,22 +206,22 @@ def test_points_follow_a_changed_key(page):
         }"""
     )
     page.reload()
-    assert page.evaluate(STORED)["lessons"][LESSON][SEVERAL.name]["points"] == 2
+    assert page.evaluate(STORED)["lessons"][LESSON][MULTIPLE_ANSWERS.name]["points"] == 2
 
 
 def test_axe_finds_nothing(page):
     axe.assert_accessible(page)
-    choose(page, SEVERAL.name, "AB")
-    choose(page, ONE.name, "B")
+    choose(page, MULTIPLE_ANSWERS.name, "AB")
+    choose(page, SINGLE_ANSWER.name, "B")
     axe.assert_accessible(page)
 
 
-def test_a_phone_is_wide_enough(new_page, site):
+def test_forms_fit_a_phone(new_page, site):
     page = new_page(viewport={"width": 320, "height": 640})
     for name in ("lesson", "index"):
         page.goto(f"{site.as_uri()}/{name}.html")
         if name == "lesson":
-            choose(page, SEVERAL.name, "AB")
+            choose(page, MULTIPLE_ANSWERS.name, "AB")
         for width in (320, 360):
             page.set_viewport_size({"width": width, "height": 640})
             assert axe.find_overflow(page) == []
@@ -230,8 +232,8 @@ def test_a_phone_is_wide_enough(new_page, site):
             assert heights and min(heights) >= 44
 
 
-def test_print_shows_neither_feedback_nor_choice(page):
-    choose(page, SEVERAL.name, "AB")
+def test_print_hides_feedback_and_selection(page):
+    choose(page, MULTIPLE_ANSWERS.name, "AB")
     page.emulate_media(media="print")
     assert not page.locator(".course-question-feedback").first.is_visible()
     assert not page.get_by_role("status").first.is_visible()
@@ -242,7 +244,7 @@ def test_print_shows_neither_feedback_nor_choice(page):
     assert chosen == left
 
 
-def test_without_javascript_it_reads_like_a_book(new_page, site):
+def test_forms_are_readable_without_javascript(new_page, site):
     page = new_page(java_script_enabled=False)
     page.goto(f"{site.as_uri()}/lesson.html")
     assert page.get_by_text("They need too many weights.").is_visible()
@@ -256,8 +258,8 @@ def test_without_javascript_it_reads_like_a_book(new_page, site):
 # Progress
 
 
-def test_the_front_page_counts_questions_and_points(page, site):
-    choose(page, SEVERAL.name, "B")
+def test_front_page_counts_questions_and_points(page, site):
+    choose(page, MULTIPLE_ANSWERS.name, "B")
     page.goto(f"{site.as_uri()}/index.html")
     expect(page.locator(f"[data-progress='{LESSON}']")).to_have_text(
         "1 of 2 questions, 1 of 3 points"
@@ -271,13 +273,13 @@ def test_the_front_page_counts_questions_and_points(page, site):
 def test_progress_of_another_tab_appears(page, site):
     other = page.context.new_page()
     other.goto(f"{site.as_uri()}/index.html")
-    choose(page, ONE.name, "B")
+    choose(page, SINGLE_ANSWER.name, "B")
     expect(other.locator("[data-progress]")).to_have_text("1 of 2 questions, 1 of 3 points")
 
 
 def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path):
-    choose(page, SEVERAL.name, "BC")
-    choose(page, ONE.name, "A")
+    choose(page, MULTIPLE_ANSWERS.name, "BC")
+    choose(page, SINGLE_ANSWER.name, "A")
     page.goto(f"{site.as_uri()}/index.html")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export").click()
@@ -287,7 +289,7 @@ def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path)
     path = tmp_path / "progress.json"
     download.value.save_as(path)
     entries = json.loads(path.read_text(encoding="utf-8"))["lessons"][LESSON]
-    for question in (SEVERAL, ONE):
+    for question in (MULTIPLE_ANSWERS, SINGLE_ANSWER):
         entry = entries[question.name]
         assert entry["points"] == scoring.score(
             entry["answer"], question.right, question.wrong, entry["of"]
@@ -303,7 +305,7 @@ def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path)
     expect(elsewhere.get_by_role("status")).to_contain_text("0 of them")
 
 
-WRONG_FILES = [  # and a part of the message about each
+INVALID_FILES = [  # (content, part of the message)
     ("", "is not JSON"),
     ("{", "is not JSON"),
     ("[1]", "holds no progress"),
@@ -318,10 +320,10 @@ WRONG_FILES = [  # and a part of the message about each
 ]
 
 
-def test_a_wrong_file_changes_nothing(page, site):
-    choose(page, ONE.name, "B")
+def test_invalid_file_changes_nothing(page, site):
+    choose(page, SINGLE_ANSWER.name, "B")
     before = page.evaluate(STORED)
-    for content, message in WRONG_FILES:
+    for content, message in INVALID_FILES:
         page.goto(f"{site.as_uri()}/index.html")
         page.locator("input[type=file]").set_input_files(
             {"name": "a.json", "mimeType": "application/json", "buffer": content.encode()}
@@ -331,8 +333,8 @@ def test_a_wrong_file_changes_nothing(page, site):
         assert page.evaluate(STORED) == before
 
 
-def test_reset_asks_first_and_works_by_keyboard(page, site):
-    choose(page, ONE.name, "B")
+def test_reset_asks_for_confirmation_and_works_by_keyboard(page, site):
+    choose(page, SINGLE_ANSWER.name, "B")
     page.goto(f"{site.as_uri()}/index.html")
     reset = page.get_by_role("button", name="Reset")
     reset.press("Enter")
@@ -353,13 +355,13 @@ def test_reset_asks_first_and_works_by_keyboard(page, site):
 @pytest.mark.parametrize(
     ("script", "reason"), [(BLOCK_STORAGE, "does not let"), (FULL_STORAGE, "no room left")]
 )
-def test_without_storage_it_works_and_says_so_once(new_page, site, script, reason):
+def test_missing_storage_is_reported_once(new_page, site, script, reason):
     page = new_page()
     page.add_init_script(script)
     page.goto(f"{site.as_uri()}/lesson.html")
-    status = choose(page, ONE.name, "B")
+    status = choose(page, SINGLE_ANSWER.name, "B")
     assert "Right: 1 of 1 point." in status and reason in status
-    assert reason not in choose(page, SEVERAL.name, "BC")
+    assert reason not in choose(page, MULTIPLE_ANSWERS.name, "BC")
     page.goto(f"{site.as_uri()}/index.html")
     expect(page.locator("[data-progress]")).to_have_text("2 questions, 3 points")
 
@@ -367,7 +369,7 @@ def test_without_storage_it_works_and_says_so_once(new_page, site, script, reaso
 def test_unreadable_progress_is_not_overwritten(page, site):
     page.evaluate("localStorage.setItem('pixels-to-diffusion-progress', '{\"version\": 9}')")
     page.reload()
-    assert "cannot be read" in choose(page, ONE.name, "B")
+    assert "cannot be read" in choose(page, SINGLE_ANSWER.name, "B")
     assert page.evaluate(STORED) == {"version": 9}
     page.goto(f"{site.as_uri()}/index.html")
     expect(page.locator(".course-progress-total")).to_contain_text("cannot be read")
@@ -376,7 +378,7 @@ def test_unreadable_progress_is_not_overwritten(page, site):
     expect(page.locator(".course-progress-total")).to_contain_text("kept in this browser only")
 
 
-def test_a_link_to_a_question_leads_to_it(new_page, site, serve):
+def test_link_to_a_question_scrolls_to_it(new_page, site, serve):
     page = new_page(viewport={"width": 1000, "height": 300})
-    page.goto(f"{serve(site)}/lesson.html#question-{ONE.name}")
-    expect(form(page, ONE.name)).to_be_in_viewport()
+    page.goto(f"{serve(site)}/lesson.html#question-{SINGLE_ANSWER.name}")
+    expect(form(page, SINGLE_ANSWER.name)).to_be_in_viewport()

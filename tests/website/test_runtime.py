@@ -1,4 +1,4 @@
-"""What a visitor reads when a file of the site is missing or damaged; Chromium, from a folder."""
+"""Asset files are split, loaded and verified in Chromium; missing and damaged ones are reported."""
 
 import pytest
 from course_site import bundle
@@ -23,7 +23,7 @@ def folder(tmp_path, script):
     """A page with a file in several pieces."""
     package.write_assets(CONTENTS, tmp_path / "_static" / "assets")
     (tmp_path / "_static" / "course.js").write_bytes(script)
-    # No root is given: it is found from the script's address.
+    # Without data-root, the root is derived from the script's URL.
     page = '<!doctype html><title>Files</title><script src="_static/course.js"></script>'
     (tmp_path / "index.html").write_text(page)
     return tmp_path
@@ -38,7 +38,7 @@ def load(chromium, address: str, name: str = "model") -> list[int]:
         page.close()
 
 
-def test_a_file_arrives_from_a_folder_and_from_a_server(chromium, folder, serve):
+def test_file_is_loaded_from_a_folder_and_from_a_server(chromium, folder, serve):
     for address in ((folder / "index.html").as_uri(), serve(folder)):
         assert bytes(load(chromium, address)) == CONTENTS["model"]
 
@@ -52,7 +52,7 @@ def test_a_file_arrives_from_a_folder_and_from_a_server(chromium, folder, serve)
         ("manifest.js", "courseManifest({})", "has no file “model”"),
     ],
 )
-def test_a_missing_file_is_named(chromium, folder, file, contents, message):
+def test_missing_or_damaged_file_is_reported(chromium, folder, file, contents, message):
     path = folder / "_static" / "assets" / file
     path.unlink()
     if contents is not None:
@@ -61,14 +61,14 @@ def test_a_missing_file_is_named(chromium, folder, file, contents, message):
         load(chromium, (folder / "index.html").as_uri())
 
 
-def test_files_are_the_same_at_every_build(tmp_path):
+def test_build_is_reproducible(tmp_path):
     sizes = [package.write_assets(CONTENTS, tmp_path / name) for name in ("one", "two")]
     assert sizes[0] == sizes[1]
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
-def test_files_are_cut_into_pieces(tmp_path, monkeypatch, chromium, folder):
+def test_files_are_split_into_pieces(tmp_path, monkeypatch, chromium, folder):
     monkeypatch.setattr(package, "PIECE", 100)
     package.write_assets(CONTENTS, folder / "_static" / "assets")
     assert len(list((folder / "_static" / "assets").glob("model.*.js"))) > 1

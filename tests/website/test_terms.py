@@ -1,4 +1,4 @@
-"""Links to the glossary: the definition by pointer, by keyboard, without JavaScript."""
+"""Links to the glossary show the definition by pointer, by keyboard, and without JavaScript."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +21,18 @@ map</span></a>, and further on a
 <a class="reference internal" href="glossary.html#unknown">no term</a></p>"""
 
 
-def test_links_of_lessons_lead_to_the_page_of_the_site():
+def test_links_of_lessons_to_the_glossary_are_rewritten():
     text = "[a](../docs/glossary.md#kernel) and [b](../docs/measured.md#kernel)"
     assert glossary.relink(text) == "[a](../glossary.md#kernel) and [b](../docs/measured.md#kernel)"
 
 
-def test_a_definition_is_escaped():
+def test_definition_is_escaped():
     link = '<a class="reference internal" href="../glossary.html#x">'
     made = glossary.add_definitions(link, {"x": 'a "b" <c>'})
     assert 'title="a &quot;b&quot; &lt;c&gt;"' in made
 
 
-def test_definitions_are_those_of_the_glossary():
+def test_definitions_are_read_from_the_glossary():
     definitions = glossary.read_definitions(ROOT)
     assert len(definitions) >= 90 and "kernel" in definitions
 
@@ -58,7 +58,7 @@ def page(new_page: Callable[..., Page], address: str) -> Page:
     return page
 
 
-def test_the_pointer_shows_the_definition_and_may_move_onto_it(page: Page):
+def test_pointer_shows_the_definition_and_can_move_onto_it(page: Page):
     tip = page.get_by_role("tooltip")
     expect(tip).to_have_count(0)
     page.get_by_role("link", name="kernel").hover()
@@ -70,7 +70,7 @@ def test_the_pointer_shows_the_definition_and_may_move_onto_it(page: Page):
     expect(tip).to_have_count(0)
 
 
-def test_the_keyboard_shows_and_hides_it(page: Page):
+def test_keyboard_shows_and_hides_the_definition(page: Page):
     page.keyboard.press("Tab")
     link = page.get_by_role("link", name="feature map")
     expect(link).to_be_focused()
@@ -86,7 +86,7 @@ def test_the_keyboard_shows_and_hides_it(page: Page):
 
 
 @pytest.mark.parametrize("width", [320, 1000])
-def test_an_open_definition_is_accessible_and_fits(page: Page, width):
+def test_shown_definition_is_accessible_and_does_not_overflow(page: Page, width):
     page.set_viewport_size({"width": width, "height": 400})
     page.get_by_role("link", name="kernel").focus()
     tip = page.get_by_role("tooltip")
@@ -96,7 +96,9 @@ def test_an_open_definition_is_accessible_and_fits(page: Page, width):
     assert not axe.find_overflow(page)
 
 
-def test_without_a_script_it_is_the_links_title(new_page: Callable[..., Page], address: str):
+def test_definition_is_the_title_of_the_link_without_javascript(
+    new_page: Callable[..., Page], address: str
+):
     page = new_page(java_script_enabled=False)
     page.goto(address)
     link = page.get_by_role("link", name="kernel")

@@ -38,7 +38,7 @@ def test_every_control_of_the_blocks_changes_the_picture(blocks, control, value)
     assert (read_picture(blocks) != before).any()
 
 
-def test_the_message_counts_coefficients_and_bytes(blocks):
+def test_message_counts_coefficients_and_bytes(blocks):
     blocks.photo.value, blocks.quality.value = "sunset", 10
     blocks.row.value, blocks.column.value = 20, 30
     image = photos.photo("sunset", 320)
@@ -47,12 +47,12 @@ def test_the_message_counts_coefficients_and_bytes(blocks):
     assert f"{pillow(image, 'JPEG', 10, subsampling=0).bytes:,} bytes" in blocks.message.value
 
 
-def test_the_last_block_is_inside_the_photo(blocks):
+def test_last_block_is_inside_the_photo(blocks):
     blocks.row.value = blocks.column.value = 100
     assert blocks.row.value == blocks.column.value == 39
 
 
-def test_the_latent_follows_the_sliders(model, pictures):
+def test_latent_follows_the_sliders(model, pictures):
     walk = LatentWalk(model, pictures)
     first, second = (encode(model, pictures[index].image) for index in (0, 1))
     torch.testing.assert_close(walk.latent(), (first + second) / 2)
@@ -64,7 +64,7 @@ def test_the_latent_follows_the_sliders(model, pictures):
     assert (change[[0, 1, 3]] == 0).all() and (change[2] > 0).all() and change[2].std() < 1e-5
 
 
-def test_every_control_of_the_walk_changes_the_picture(model, pictures):
+def test_every_control_of_the_interpolation_changes_the_picture(model, pictures):
     walk = LatentWalk(model, pictures)
     for control, value in (
         (walk.first, 2),
@@ -77,7 +77,7 @@ def test_every_control_of_the_walk_changes_the_picture(model, pictures):
         assert (read_picture(walk) != before).any()
 
 
-def test_a_walk_needs_two_pictures(model, pictures):
+def test_interpolation_needs_two_pictures(model, pictures):
     with pytest.raises(ValueError, match="at least two"):
         LatentWalk(model, pictures[:1])
 

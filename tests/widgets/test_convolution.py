@@ -54,7 +54,7 @@ def test_editor_calls_the_learners_function():
     assert before.shape == (256, 2 * 256 + 12, 3)
 
 
-def test_a_preset_fills_all_nine_fields_and_draws_once():
+def test_preset_fills_all_nine_fields_and_redraws_once():
     calls = []
 
     def record(image, kernel):
@@ -70,14 +70,14 @@ def test_a_preset_fills_all_nine_fields_and_draws_once():
     assert len(calls) == 2
 
 
-def not_written(image, kernel):
+def not_implemented(image, kernel):
     raise NotImplementedError
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (not_written, "not written yet"),
+        (not_implemented, "not written yet"),
         (lambda image, kernel: image, "returned the shape (64, 64) where (62, 62) was expected"),
         (lambda image, kernel: None, "stopped with"),
         (lambda image, kernel: image[1:-1, 1:-1] / 0 * "a", "stopped with"),
@@ -126,14 +126,14 @@ def test_every_control_has_a_name(patch):
 @pytest.mark.parametrize(
     "show", [lambda patch: sliding_kernel(patch, SOBEL), lambda patch: kernel_editor(convolve, 64)]
 )
-def test_a_still_picture_with_alt_text_is_shown(show, patch, displayed):
+def test_still_picture_with_alt_text_is_shown(show, patch, displayed):
     show(patch)
     live, still = displayed
     assert "application/vnd.jupyter.widget-view+json" in live
     assert '<img alt="A ' in still.data and "<figcaption" in still.data
 
 
-def test_the_still_picture_has_the_id_by_which_the_widget_hides_it(displayed):
+def test_widget_hides_the_still_picture_by_its_id(displayed):
     slider = ipywidgets.IntSlider()
     show_widget(slider, b"picture", "what it shows", "what to notice")
     assert f'<div id="still-{slider.model_id}">' in displayed[1].data

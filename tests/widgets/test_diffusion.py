@@ -30,7 +30,7 @@ def frames():
     ]
 
 
-def test_the_timestep_sets_signal_and_noise(model, pictures):
+def test_timestep_sets_signal_and_noise(model, pictures):
     widget = widgets.ForwardNoise(model, pictures)
     before = read_picture(widget)
     widget.time.value = 900
@@ -53,7 +53,7 @@ def test_forward_noise_needs_a_picture(model):
         widgets.ForwardNoise(model, [])
 
 
-def test_the_scrubber_shows_the_selected_step(frames):
+def test_scrubber_shows_the_selected_step(frames):
     widget = widgets.SamplingScrubber(frames, small_denoiser.SCHEDULE)
     assert (widget.step.max, widget.play.max) == (2, 2)
     assert "After 0 of 2 steps, timestep 999" in widget.message.value
@@ -65,7 +65,7 @@ def test_the_scrubber_shows_the_selected_step(frames):
         widgets.SamplingScrubber([], small_denoiser.SCHEDULE)
 
 
-def test_a_frame_without_noise_has_a_signal_of_1(frames):
+def test_frame_without_noise_has_a_signal_of_1(frames):
     frames = [frames[0], frames[1]._replace(t=-1)]
     widget = widgets.SamplingScrubber(frames, small_denoiser.SCHEDULE)
     widget.step.value = 1

@@ -13,7 +13,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-def test_the_picture_of_predictions_changes_with_the_image():
+def test_picture_of_predictions_changes_with_the_image():
     probabilities = {"fully connected": torch.full((10,), 0.1), "convolution": torch.eye(10)[3]}
     classes = tuple("0123456789")
     black = widgets.draw_predictions(torch.zeros(28, 28), probabilities, 3, classes)
@@ -21,7 +21,7 @@ def test_the_picture_of_predictions_changes_with_the_image():
     assert black[:4] == b"\x89PNG" and black != white
 
 
-def test_a_slider_updates_the_picture_and_its_description(monkeypatch):
+def test_slider_updates_the_picture_and_its_description(monkeypatch):
     shown = []
     monkeypatch.setattr(
         widgets, "show_widget", lambda widget, image, **texts: shown.append((widget, image, texts))

@@ -66,7 +66,7 @@ def test_every_control_of_the_maps_changes_the_picture(record):
     assert f"“end tokens” gets {float(share):.1%} of the attention weight" in widget.message.value
 
 
-def test_an_empty_prompt_has_maps_of_start_and_end(model):
+def test_empty_prompt_has_maps_of_start_and_end(model):
     widget = WordMaps(record_attention(model, "", **OPTIONS, guidance=1.0))
     assert [name for name, _ in widget.word.options] == ["start token", "end tokens"]
 
@@ -82,7 +82,7 @@ def test_every_control_of_the_guidance_changes_the_picture(model, judge, control
     assert "The judge sees: " in widget.message.value
 
 
-def test_a_picture_is_generated_only_once(model, judge, monkeypatch):
+def test_picture_is_generated_only_once(model, judge, monkeypatch):
     widget = GuidanceSlider(model, judge, steps=2)
     first = widget.picture.value
     widget.seed.value = 1

@@ -1,4 +1,4 @@
-"""Lesson 5's widgets: a U-Net built and drawn at each change, and surgery on its skips."""
+"""Lesson 5's widgets draw a U-Net at every change and edit its skip connections."""
 
 import io
 
@@ -26,7 +26,7 @@ def widget():
     return UNetBuilder()
 
 
-def test_the_initial_network_is_the_papers(widget):
+def test_initial_network_is_the_papers(widget):
     description = widget.message.value
     assert "Input 572 × 572 pixels, output 388 × 388. 31,030,658 parameters" in description
     assert "1024 × 28 × 28" in description
@@ -61,7 +61,7 @@ def test_every_depth_can_be_drawn(widget, network, skips):
         assert f"Skip connections: {count}." in widget.message.value
 
 
-def test_an_earlier_network_is_not_drawn_again(widget, monkeypatch):
+def test_drawings_are_cached(widget, monkeypatch):
     initial = widget.picture.value
     widget.depth.value = 2
     monkeypatch.setattr(unet, "architecture", None)  # calling it would raise
@@ -73,7 +73,7 @@ def test_every_control_has_a_name(widget):
     assert_distinct_names(widget.depth, widget.width, widget.network, widget.skips)
 
 
-def test_a_still_picture_with_alt_text_is_shown(displayed):
+def test_still_picture_with_alt_text_is_shown(displayed):
     unet_builder()
     live, still = displayed
     assert "application/vnd.jupyter.widget-view+json" in live

@@ -41,7 +41,7 @@ def test_every_control_changes_the_scene_and_the_picture(editor, control, value)
         assert getattr(front, {"object_name": "name"}.get(control, control)) == value
 
 
-def test_the_photo_changes_the_background_only(editor):
+def test_photo_changes_the_background_only(editor):
     before = editor.scene
     editor.photo.value = editor.photo.options[-1][1]
     assert editor.scene.placements == before.placements
@@ -67,7 +67,7 @@ def test_selecting_a_removed_object_restores_it(editor):
     assert editor.count.value == 2 and len(editor.placements()) == 2
 
 
-def test_the_picture_is_reproducible(models, editor):
+def test_picture_is_reproducible(models, editor):
     assert widgets.SceneEditor(models).picture.value == editor.picture.value
 
 
@@ -89,7 +89,7 @@ def test_every_control_has_a_name(editor):
     )
 
 
-def test_the_predictions_are_described_in_words(editor):
+def test_predictions_are_described_in_words(editor):
     message = editor.message.value
     assert f"1: {sprites.CLASSES[editor.predictions.label]} (" in message
     assert " ms for this picture" in message and ", 0 ms of it" not in message
@@ -119,7 +119,7 @@ def test_dragging_moves_the_object_under_the_mouse(editor):
     assert editor.placements()[0] == moved
 
 
-def test_a_drag_stays_inside_the_picture_and_ends_if_the_button_was_released_outside(editor):
+def test_drag_is_clamped_to_the_picture_and_ends_on_release_outside(editor):
     front = editor.placements()[2]
     editor.on_mouse(mouse("mousedown", front.x, front.y))
     editor.on_mouse(mouse("mousemove", 5, -5))
@@ -129,7 +129,7 @@ def test_a_drag_stays_inside_the_picture_and_ends_if_the_button_was_released_out
     assert editor.placements()[2].x == 0.9
 
 
-def test_the_wheel_resizes_and_with_shift_rotates(editor):
+def test_wheel_resizes_and_with_shift_rotates(editor):
     front = editor.placements()[2]
     editor.on_mouse(mouse("wheel", 0.5, 0.5, deltaY=-100))
     assert editor.placements()[2].size > front.size
@@ -193,7 +193,7 @@ def _descendants(box) -> list:
     return [widget for child in children for widget in (child, *_descendants(child))]
 
 
-def test_a_still_picture_with_alt_text_is_shown(models, displayed, monkeypatch):
+def test_still_picture_with_alt_text_is_shown(models, displayed, monkeypatch):
     widgets.scene_editor(models)
     assert '<img alt="Six images of one scene with ' in displayed[1].data
     monkeypatch.setenv("COURSE_MODE", "grading")

@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import nbformat
-from course_grading.assign.lesson import Code, Exercise, Lesson, Prose
+from course_grading.assign.lesson import CodeCell, Exercise, Lesson, MarkdownCell
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -39,13 +39,13 @@ def make_notebook(lesson: Lesson) -> NotebookNode:
     cells = []
     for number, part in enumerate(lesson.parts):
         match part:
-            case Prose():
+            case MarkdownCell():
                 cells.append(_cell("prose", number, part.source))
-            case Code():
+            case CodeCell():
                 cells.append(_cell("code", number, part.source))
             case Exercise():
                 cells.append(_cell("solution", number, part.solution))
-                cells.append(_cell("check", number, part.visible))
+                cells.append(_cell("check", number, part.visible_check))
     notebook = new_notebook(cells=cells)
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

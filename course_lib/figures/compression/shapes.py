@@ -31,7 +31,7 @@ class Stage(NamedTuple):
 
 @torch.no_grad()
 def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
-    """Record the output shapes of the model's modules for one image, in running order.
+    """Record the output shapes of the model's modules for one image, in execution order.
 
     A copy of the model runs on the device ``meta``, where tensors have shapes but no values, so the
     forward pass takes almost no time and memory.
@@ -42,15 +42,17 @@ def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
     """
     image = Stage("image", (model.config.in_channels, size, size))
     meta_model = copy.deepcopy(model).to("meta")
-    with record_outputs(_modules(meta_model)) as outputs:
+    with record_outputs(_traced_modules(meta_model)) as outputs:
         mean = meta_model.encode(torch.zeros(1, *image.shape, device="meta")).mean
         outputs.append(("latent", mean))
         meta_model.decode(mean)
     return [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
 
 
-def _modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
-    """The modules to draw: one per resolution, the middle block, and the first and last layer."""
+def _traced_modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
+    """The modules to draw: conv_in, one block per resolution, both middle blocks, quant_conv and
+    conv_out.
+    """
     down, up = model.encoder.down_blocks, model.decoder.up_blocks
     return [
         ("conv_in", model.encoder.conv_in),
@@ -64,7 +66,7 @@ def _modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
 
 
 def autoencoder_shapes(models: Mapping[str, AutoencoderKL], size: int = 512) -> Figure:
-    """A row for each model: the shapes from image to latent and back, read off the running model.
+    """One row per model: the shapes from image to latent and back, recorded from a forward pass.
 
     Args:
         models: by name.

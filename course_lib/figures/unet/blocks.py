@@ -1,4 +1,4 @@
-"""Lesson 5's detailed drawings of the U-Net's four kinds of blocks, from the running model."""
+"""Lesson 5's detailed drawings of the U-Net's four block types, recorded from a forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ def block_diagram(model: UNet, size: int, part: str, step: int = 0) -> Figure:
         model: any U-Net.
         size: the side of the whole network's input in pixels.
         part: one of ``PARTS``.
-        step: the index of the encoder or decoder step, in running order.
+        step: the index of the encoder or decoder step, in execution order.
 
     Raises:
         ValueError: if there is no such part or step.
@@ -43,18 +43,22 @@ def block_diagram(model: UNet, size: int, part: str, step: int = 0) -> Figure:
         raise ValueError(f"There is no part {part!r}: choose one of {', '.join(PARTS)}.")
     prefix = part.split()[0] + (f".{step}." if "step" in part else "")
     operations = trace(model, size)
-    members = [operation for operation in operations if operation.name.startswith(prefix)]
-    if not members:
+    block_operations = [operation for operation in operations if operation.name.startswith(prefix)]
+    if not block_operations:
         raise ValueError(
             f"There is no {part} {step}: this U-Net has {model.depth} of them, counted from 0."
         )
     with course_style():
-        return _draw_row(operations, members, f"{part} {step}" if "step" in part else part)
+        return _draw_block(
+            operations, block_operations, f"{part} {step}" if "step" in part else part
+        )
 
 
-def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], title: str) -> Figure:
+def _draw_block(
+    operations: Sequence[Operation], block_operations: Sequence[Operation], title: str
+) -> Figure:
     """Draw the block's operations from left to right."""
-    boxes, arrows = _layout(members, operations[0].input_shape[1])
+    boxes, arrows = _layout(block_operations, operations[0].input_shape[1])
     half_height = max(box.height for box in boxes) / 2
     half_height = max(half_height, 0.45)  # room for the text below the arrows
     right, top, bottom = boxes[-1].right + 0.5, half_height + 1.15, -half_height - 0.45
@@ -67,7 +71,7 @@ def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], tit
     for box in boxes:
         draw_box(axes, box, font_size=10)
     # The skip connections that start in this block, at the feature map before its pooling.
-    sources = [operation.input_shape for operation in members if operation.kind == POOL]
+    sources = [operation.input_shape for operation in block_operations if operation.kind == POOL]
     for copy in operations:
         if copy.kind == COPY and copy.input_shape in sources:
             source = next(box for box in boxes if box.shape == copy.input_shape)
@@ -78,19 +82,23 @@ def _draw_row(operations: Sequence[Operation], members: Sequence[Operation], tit
     return figure
 
 
-def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], list[Arrow]]:
-    """Boxes and arrows; heights are relative to the network's input, as in :func:`architecture`."""
-    shapes = [shape for member in members for shape in (member.input_shape, member.output_shape)]
+def _layout(block_operations: Sequence[Operation], max_side: int) -> tuple[list[Box], list[Arrow]]:
+    """Boxes and arrows. Heights are relative to the network's input, as in
+    :func:`course_lib.figures.unet.architecture.architecture`.
+    """
+    shapes = [
+        shape for member in block_operations for shape in (member.input_shape, member.output_shape)
+    ]
     max_channels = max(shape[0] for shape in shapes)
 
     def box(shape: Shape, left: float) -> Box:
         width, height = map_width(shape[0], max_channels) * 1.6, map_height(shape[1], max_side)
         return Box(shape, left + width / 2, 0.0, width, height, *shape_labels(shape))
 
-    current = box(members[0].input_shape, _LEFT_MARGIN)
+    current = box(block_operations[0].input_shape, _LEFT_MARGIN)
     boxes = [current]
     arrows: list = []
-    for operation in members:
+    for operation in block_operations:
         if operation.kind == COPY:
             copy = box(operation.output_shape, current.left)
             copy.above = copy.below = ""
@@ -98,7 +106,8 @@ def _layout(members: Sequence[Operation], max_side: int) -> tuple[list[Box], lis
             current.x = copy.right + current.width / 2
             current.above = f"{copy.shape[0]} + {current.shape[0]}"
             current.label_x = copy.right
-            # The copy is drawn before the upsampled channels: their arrow passes over it.
+            # The copy is drawn to the left of the upsampled channels (the order of concatenation),
+            # so the arrow of the up-convolution passes over it.
             arrows[-1] = replace(arrows[-1], end=(current.left - 0.02, arrows[-1].end[1]))
             start, end = (copy.x, copy.top + 0.85), (copy.x, copy.top + 0.3)
             arrows.append(Arrow(operation, start, end))

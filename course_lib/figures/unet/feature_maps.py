@@ -217,7 +217,7 @@ def error_rates_by_distance(
         fewest: a bin with fewer wrong pixels has no rate, but NaN.
 
     Returns:
-        The share of wrong pixels in each bin, and each bin's share of all wrong pixels.
+        The fraction of wrong pixels in each bin, and each bin's share of all wrong pixels.
     """
     distance = torch.stack([border_distance(semantic) for semantic in targets])
     wrong = torch.stack(list(predictions)) != torch.stack(list(targets))
@@ -234,7 +234,7 @@ def error_rates_by_distance(
 
 
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
-    """The share of wrong pixels by distance from the nearest border, a line for each model.
+    """The fraction of wrong pixels by distance from the nearest border, one line per model.
 
     The scale is logarithmic, so that small shares can be compared; a share of 0 or NaN has no
     point. The axis ends at the power of ten below the lowest point.

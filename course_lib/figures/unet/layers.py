@@ -128,8 +128,8 @@ def clipping_error(target: Tensor, activation: str) -> tuple[float, float]:
     """The error that an activation's bounded outputs cause for a target.
 
     Returns:
-        The share of the target's values outside the bounds, and the smallest possible mean squared
-        error.
+        The fraction of the target's values outside the bounds, and the smallest possible mean
+        squared error.
 
     Raises:
         ValueError: if the activation is not in ``ACTIVATION_RANGES``.

@@ -76,7 +76,7 @@ def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figur
     """What the cells of level 3 are trained to predict: the object of each, and one cell's box.
 
     Args:
-        scene: an image with its true boxes.
+        scene: an image with its ground-truth boxes.
         assigned: the index of each cell's object, -1 for none, from ``detector.assign``.
 
     Raises:

@@ -19,7 +19,7 @@ from course_lib.vision.boxes import iou
 from course_lib.vision.detector import Detections
 from course_lib.vision.pretrained import PhotoPredictions
 
-_MIN_AREA = 0.002  # share of the photo's pixels from which a class is labelled
+_MIN_AREA = 0.002  # the smallest fraction of the photo's pixels at which a class is labelled
 
 
 def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figure:

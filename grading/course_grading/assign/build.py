@@ -33,7 +33,7 @@ REFUSE_GUESSABLE_FROM = 20
 
 @dataclass
 class BuildReport:
-    """What a build wrote and what a check found.
+    """The files that a build wrote and the problems that it found.
 
     ``backups`` are copies of notebooks in which a learner had worked. ``classroom_unchanged`` means
     that the workspace holds a classroom release, which was kept. ``students`` are those who got

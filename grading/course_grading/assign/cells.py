@@ -10,7 +10,7 @@ from collections import Counter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_grading.assign import glossary
-from course_grading.assign.lesson import Code, Exercise, Lesson, Prose, QuestionPart
+from course_grading.assign.lesson import CodeCell, Exercise, Lesson, MarkdownCell, QuestionPart
 from course_lib.quiz.answers import Key
 from course_lib.quiz.question import Question
 
@@ -53,13 +53,13 @@ def build_notebook(
     question_number = 0
     for index, part in enumerate(lesson.parts):
         match part:
-            case Prose():
+            case MarkdownCell():
                 source = glossary.add_definitions(part.source, terms)
                 on_github = repository.startswith("https://github.com/")
                 if index == 0 and on_github and colab_badge:
                     source += "\n\n" + _colab_badge(lesson.name, repository)
                 cells.add_markdown(source)
-            case Code():
+            case CodeCell():
                 cells.add_code(part.source)
             case QuestionPart():
                 question_number += 1
@@ -199,10 +199,10 @@ def _add_exercise(cells: _CellList, exercise: Exercise) -> None:
         nbgrader=_nbgrader(f"{name}-code", solution=True),
     )
     cells.add_code(
-        f"# Check: {name} (run this cell)\n{exercise.visible}\n"
+        f"# Check: {name} (run this cell)\n{exercise.visible_check}\n"
         f'quiz.passed("{name}")\n'
         f"{BEGIN_HIDDEN}\n"
-        f"{exercise.hidden}\n\n"
+        f"{exercise.hidden_tests}\n\n"
         "from course_grading.autograde.compare import score_cases\n\n"
         f"score_cases({exercise.function!r}, reference={reference!r}, cases=cases, "
         f"{exercise.comparison}={exercise.comparison}, points={exercise.points}, {formerly}"

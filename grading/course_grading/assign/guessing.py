@@ -108,8 +108,8 @@ def measure(lessons: Iterable[tuple[str, Sequence[Question]]]) -> GuessingReport
 
 
 def chance(question: Question) -> float:
-    """The expected score of a random answer, as a share of the points: one letter where one option
-    is right, else any set of letters but the empty set and all of them.
+    """The expected score of a random answer, as a fraction of the points: one letter if one option
+    is right, otherwise any set of letters except the empty set and all of them.
     """
     return _chance(len(question.right), len(question.wrong))
 

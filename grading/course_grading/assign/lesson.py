@@ -10,7 +10,7 @@ from course_lib.quiz.question import Question
 
 
 @dataclass(frozen=True)
-class Prose:
+class MarkdownCell:
     """A Markdown cell."""
 
     source: str
@@ -18,8 +18,8 @@ class Prose:
 
 
 @dataclass(frozen=True)
-class Code:
-    """A code cell that is neither exercise nor check."""
+class CodeCell:
+    """A code cell that is neither an exercise nor a check."""
 
     source: str
     line: int
@@ -54,7 +54,7 @@ class FigureTemplate:
 
 @dataclass(frozen=True)
 class Pool:
-    """A seeded release asks ``size`` of the questions whose pool has this ``name``."""
+    """A question pool: a seeded release draws ``size`` of its questions."""
 
     name: str
     size: int
@@ -64,9 +64,9 @@ class Pool:
 class QuestionTemplate:
     """A question as its author writes it; :mod:`.variants` renders its variants.
 
-    ``params`` are the statements that draw and compute values, ``checks`` the expressions that must
-    hold for them. ``text`` holds the lines above the options. The steps of an ordering question are
-    in the right order.
+    ``params`` are the statements that sample and compute the parameters, ``checks`` the expressions
+    that must hold for them. ``text`` holds the lines above the options. The steps of an ordering
+    question are in the correct order.
     """
 
     name: str
@@ -87,8 +87,8 @@ class QuestionTemplate:
 
 @dataclass(frozen=True)
 class QuestionPart:
-    """A question at its place in the lesson: the published variant, unless :mod:`.variants` chose
-    another one.
+    """A question in the lesson: the published variant, or the variant that :mod:`.variants` chose
+    for a seeded release.
     """
 
     question: Question
@@ -100,8 +100,8 @@ class QuestionPart:
 class Exercise:
     """A code exercise with its reference solution and its check.
 
-    ``function`` is the function under test. ``visible`` holds the asserts that students see,
-    ``hidden`` defines ``cases(rng)`` and either ``tolerance`` or
+    ``function`` is the function under test. ``visible_check`` holds the asserts that students see,
+    ``hidden_tests`` defines ``cases(rng)`` and either ``tolerance`` or
     ``agrees(output, reference, *arguments)``; ``comparison`` is "tolerance" or "agrees".
     ``formerly`` is the function's signature in an earlier release, ``name`` or ``name(a, b)``, so
     that submissions from that release can be graded; empty if it has not changed.
@@ -111,14 +111,14 @@ class Exercise:
     points: float
     solution: str
     function: str
-    visible: str
-    hidden: str
+    visible_check: str
+    hidden_tests: str
     comparison: str
     line: int
     formerly: str = ""
 
 
-Part = Prose | Code | QuestionPart | Exercise
+Part = MarkdownCell | CodeCell | QuestionPart | Exercise
 
 
 @dataclass(frozen=True)

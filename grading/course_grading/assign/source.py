@@ -8,7 +8,14 @@ import ast
 import re
 from pathlib import Path
 
-from course_grading.assign.lesson import Code, Exercise, Lesson, Part, Prose, QuestionPart
+from course_grading.assign.lesson import (
+    CodeCell,
+    Exercise,
+    Lesson,
+    MarkdownCell,
+    Part,
+    QuestionPart,
+)
 from course_grading.assign.questions import check_slug, parse_points, parse_question
 from course_grading.errors import SourceError
 
@@ -52,7 +59,7 @@ def read_lesson(path: Path) -> Lesson:
     parts = _parse_parts(path, cells)
     _check_names(path, parts)
     first = parts[0] if parts else None
-    heading = re.match(r"# (.+)", first.source) if isinstance(first, Prose) else None
+    heading = re.match(r"# (.+)", first.source) if isinstance(first, MarkdownCell) else None
     if not heading:
         raise SourceError(
             path, 1, "a lesson begins with a Markdown cell whose first line is '# Lesson N · Title'"
@@ -112,7 +119,7 @@ def _parse_parts(path: Path, cells: list) -> list[Part]:
                 raise SourceError(
                     path, line, "a solution is outside an exercise: tag this cell [exercise]"
                 )
-            parts.append(Code(cell.source, line, tags))
+            parts.append(CodeCell(cell.source, line, tags))
     if exercise:
         raise _missing_check(path, exercise[1])
     return parts
@@ -136,7 +143,7 @@ def _parse_markdown(path: Path, source: str, line: int) -> list[Part]:
         text = "\n".join(lines[text_start:end])
         if text.strip():
             blank_lines = len(text) - len(text.lstrip("\n"))
-            parts.append(Prose(text.strip("\n"), line + text_start + blank_lines))
+            parts.append(MarkdownCell(text.strip("\n"), line + text_start + blank_lines))
 
     for token in MarkdownIt().parse(source):
         if token.type != "fence":

@@ -134,7 +134,7 @@ class ExerciseRunner:
 
 
 def read(workspace: Path, lesson: str, student: str = "") -> AnswerKey:
-    """The answer key of a released lesson: that of the student's variant, if there is one.
+    """The answer key of a released lesson, or of the student's variant, if there is one.
 
     Exercises are always the class's: only questions have variants.
 

@@ -24,7 +24,7 @@ from course_grading.sandbox.host import Job, JobResult, Sandbox
 # Timeouts in an exercise after which its remaining calls count as timed out too.
 MAX_TIMEOUTS = 2
 # Seconds for all exercises of one submission, without the time spent waiting for a free processor.
-MAX_SECONDS = 180.0
+SUBMISSION_TIME_LIMIT = 180.0
 
 # a call's output line, unparsed; or how its process ended without one
 Outcome = bytes | str
@@ -34,7 +34,7 @@ Outcome = bytes | str
 class TimeBudget:
     """The remaining time of one submission."""
 
-    seconds: float = MAX_SECONDS
+    seconds: float = SUBMISSION_TIME_LIMIT
 
     def spend(self, seconds: float) -> bool:
         """Subtract seconds; return whether the budget is exhausted."""

@@ -26,7 +26,7 @@ def score_cases(
     agrees: Callable[..., bool] | None = None,
     formerly: str = "",
 ) -> float:
-    """Score a learner's function by the share of the cases in which its output agrees.
+    """Score a learner's function by the fraction of cases in which its output agrees.
 
     Only nbgrader's own ``autograde``, with nbgrader's configuration, runs this. ``course grade``
     only reads its arguments from the notebook.
@@ -86,7 +86,7 @@ def score_cases(
 
 
 def share(right: int, count: int, constant: int) -> float:
-    """The share of an exercise's points for ``right`` of ``count`` cases.
+    """The fraction of an exercise's points for ``right`` of ``count`` cases.
 
     It is corrected for guessing, as in questions: always returning the same result, which is right
     in ``constant`` cases, earns nothing.

@@ -50,8 +50,8 @@ _CONFLICT_MARKER_OR_FENCE = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7}|```|~~~)", re.
 
 @dataclass(frozen=True)
 class GradingTask:
-    """One submission to grade. ``seeds`` are the seeds of its hidden cases; ``timestamp`` is when
-    it was handed in, if known; ``key`` is the answer key of the student's variant, None for the
+    """One submission to grade. ``seeds`` are the seeds of its hidden cases; ``timestamp`` is the
+    submission time, if known; ``key`` is the answer key of the student's variant, None for the
     class's.
     """
 
@@ -197,7 +197,7 @@ def _rebuild(data: bytes, key: AnswerKey) -> tuple[Any, dict[str, str], list[str
         if len(source) > MAX_CELL_LENGTH:
             raise ValueError(
                 f"its cell {name} has {len(source):,} characters, more than {MAX_CELL_LENGTH:,}: "
-                "inspect it by hand"
+                "inspect it manually"
             )
     return notebook, sources, missing
 
@@ -250,7 +250,7 @@ def _grade_exercise(
 ) -> ItemResult:
     if _CONFLICT_MARKER_OR_FENCE.search(cells[-1]) and not _parses_as_cell(cells[-1]):
         return ItemResult(exercise.name, 0.0, exercise.points, messages.DAMAGED_CODE, manual=True)
-    runner, check = prepare(exercise), visible_check.record(exercise)
+    runner, check = prepare(exercise), visible_check.record_check(exercise)
     seed = task.seeds[exercise.name]
     cases = list(_hidden_cases(exercise, seed))
     calls = [pickle_arguments(arguments) for arguments, _ in cases]

@@ -2,7 +2,7 @@
 
 In the sandbox the check runs in the student's process, so its verdict can be forged. Here it runs
 again with the results that the student's function returned for the check's calls, as plain data.
-The calls are recorded while the check runs with the reference. They are shuffled with the hidden
+The calls are recorded while the check runs against the reference. They are shuffled with the hidden
 cases, so the function can't tell them apart by their position.
 """
 
@@ -22,22 +22,23 @@ _MAX_CALLS = 100
 
 
 class CallFailedError(Exception):
-    """A call of the student's function ended without a result."""
+    """A call to the student's function returned no result."""
 
 
 @dataclass(frozen=True)
 class RecordedCheck:
-    """A visible check that can be repeated: its code, the function and the names that it needs, and
-    the pickled arguments of its calls.
+    """A visible check that can be repeated: its code, the function under test, the namespace that
+    it needs, and the pickled arguments of its calls.
     """
 
     source: str
     function: str
-    names: dict[str, Any]
+    namespace: dict[str, Any]
     calls: tuple[bytes, ...]
 
     def find_failure(self, results: Sequence[Any]) -> Exception | None:
-        """The exception of the check if its calls return these results; None if it passes.
+        """The exception that the check raises when its calls return these results; None if it
+        passes.
 
         A result that is an exception is raised by its call.
         """
@@ -49,24 +50,24 @@ class RecordedCheck:
                 raise result
             return copy.deepcopy(result)
 
-        return _failure(self.source, {**self.names, self.function: replay})
+        return _failure(self.source, {**self.namespace, self.function: replay})
 
 
 @functools.lru_cache(maxsize=256)
-def record(exercise: ExerciseKey) -> RecordedCheck | None:
-    """Run the visible check with the reference and record its calls.
+def record_check(exercise: ExerciseKey) -> RecordedCheck | None:
+    """Run the visible check against the reference solution and record the calls it makes.
 
     Returns:
         None if it can't be repeated: it makes no calls or too many, its arguments can't be pickled,
         or it depends on more than the function's results.
     """
     try:
-        names = check_names(exercise)
-    except Exception:  # the lesson's code runs only in the sandbox
+        namespace = check_names(exercise)
+    except Exception:  # the lesson's code needs the sandbox (its files, its limits)
         return None
     calls: list[bytes] = []
     results: list[Any] = []
-    reference: Callable[..., Any] = names[exercise.function]
+    reference: Callable[..., Any] = namespace[exercise.function]
 
     def recorder(*arguments, **keywords):
         calls.append(pickle_arguments(arguments, keywords))
@@ -75,15 +76,18 @@ def record(exercise: ExerciseKey) -> RecordedCheck | None:
         return result
 
     source = exercise.visible_check
-    if _failure(source, {**names, exercise.function: recorder}) or not 0 < len(calls) <= _MAX_CALLS:
+    if (
+        _failure(source, {**namespace, exercise.function: recorder})
+        or not 0 < len(calls) <= _MAX_CALLS
+    ):
         return None
-    check = RecordedCheck(source, exercise.function, names, tuple(calls))
+    check = RecordedCheck(source, exercise.function, namespace, tuple(calls))
     return None if check.find_failure(results) else check
 
 
-def _failure(source: str, names: dict[str, Any]) -> Exception | None:
+def _failure(source: str, namespace: dict[str, Any]) -> Exception | None:
     try:
-        exec(compile(source, CHECK_FILE, "exec"), names)
+        exec(compile(source, CHECK_FILE, "exec"), namespace)
     except Exception as error:
         return error
     return None

@@ -13,13 +13,13 @@ from course_grading.autograde import processes
 from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult, grade_submission
 
-MAX_ATTEMPTS = 3  # a submission that ends its worker process so often is given up
-# Seconds for grading a submission. The limits inside are far lower; this one ends cases that they
-# miss, such as code that keeps Python's parser busy for hours.
-MAX_SECONDS = 900.0
+MAX_ATTEMPTS = 3  # how often a submission may crash its worker process before it is given up
+# Seconds for grading one submission. The sandbox's limits are far lower; this limit ends cases that
+# they miss, such as code that keeps Python's parser busy for hours.
+GRADING_TIME_LIMIT = 900.0
 TOO_LONG = (
-    f"not graded: grading took more than {MAX_SECONDS / 60:.0f} minutes; inspect the notebook by "
-    "hand"
+    f"not graded: grading took more than {GRADING_TIME_LIMIT / 60:.0f} minutes; inspect the "
+    "notebook manually"
 )
 
 
@@ -76,14 +76,14 @@ def _grade_here(
                 start = time.monotonic()
                 if not (yield from _until_broken(iter([task]), keys, 1, ahead=1)):
                     break
-                if time.monotonic() - start >= MAX_SECONDS:
+                if time.monotonic() - start >= GRADING_TIME_LIMIT:
                     yield failure(task, TOO_LONG)
                     break
             else:
                 yield failure(
                     task,
                     f"not graded: its worker process died {MAX_ATTEMPTS} times; inspect the "
-                    "notebook by hand",
+                    "notebook manually",
                 )
 
 
@@ -122,7 +122,7 @@ def _set_keys(keys: dict[str, AnswerKey]) -> None:
 def _grade_in_worker(task: GradingTask) -> SubmissionResult:
     with open(os.devnull, "w") as sink:
         # a watchdog thread in C, which ends the process even if Python is blocked
-        faulthandler.dump_traceback_later(MAX_SECONDS, exit=True, file=sink)
+        faulthandler.dump_traceback_later(GRADING_TIME_LIMIT, exit=True, file=sink)
         try:
             return grade_safely(task, _keys[task.lesson])
         finally:

@@ -86,7 +86,7 @@ def is_archive(path: Path) -> bool:
 
 
 def is_tar_name(name: str) -> bool:
-    """Whether a file name is that of a tar.gz."""
+    """Whether a file name ends like a tar.gz archive."""
     return name.lower().endswith(_TAR_SUFFIXES)
 
 

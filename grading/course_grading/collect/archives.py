@@ -33,7 +33,7 @@ MAX_CLASS_FILES = 1_000_000  # in the archive of a whole class
 MAX_RATIO = 200  # compression ratio: bytes unpacked per byte packed
 HARMLESS_SIZE = 100 * 2**20  # bytes unpacked; up to this size, any ratio is accepted
 MAX_DEPTH = 3  # archives inside archives
-MAX_SECONDS = 60.0  # for unpacking one student's archives
+UNPACKING_TIME_LIMIT = 60.0  # for unpacking one student's archives
 # bytes of an archive's central directory, which zipfile reads as a whole
 MAX_DIRECTORY_SIZE = 16 * 2**20
 MAX_CLASS_DIRECTORY_SIZE = 256 * 2**20
@@ -113,7 +113,10 @@ class Quota:
         if len(entries) > MAX_FILES:
             return f"this archive holds {len(entries)} files, more than {MAX_FILES}"
         if self.seconds <= 0:
-            return f"unpacking this student's archives takes more than {MAX_SECONDS:.0f} seconds"
+            return (
+                "unpacking this student's archives takes more than "
+                f"{UNPACKING_TIME_LIMIT:.0f} seconds"
+            )
         if total > self.size or len(entries) > self.files:
             size = f"{(self.size + self.unpacked) / 2**20:.0f} MB"
             return (
@@ -187,7 +190,9 @@ class Extraction:
         self._share = min(MAX_UNPACKED, max(share, MIN_SHARE))
 
     def _quota(self, submitter: str) -> Quota:
-        return self._quotas.setdefault(submitter, Quota(self._share, MAX_FILES, MAX_SECONDS))
+        return self._quotas.setdefault(
+            submitter, Quota(self._share, MAX_FILES, UNPACKING_TIME_LIMIT)
+        )
 
     def _add_inner(self, path: Path, name: str, depth: int) -> None:
         """Open an archive among the files; if that fails, report a problem."""
@@ -291,7 +296,7 @@ class Extraction:
     def _submitters_in(
         self, named: list[tuple[str, ArchiveEntry]], name: str, is_class: bool
     ) -> dict[str, str]:
-        """Who handed in each entry of an archive."""
+        """The submitter of each entry of an archive."""
         names = [full_name for full_name, _ in named]
         if is_class:
             folders = {full_name for full_name, entry in named if entry.kind == "folder"}
@@ -326,7 +331,8 @@ class Extraction:
                 return []
             if quota.seconds <= 0:
                 raise ValueError(
-                    f"this student's archives take more than {MAX_SECONDS:.0f} seconds to unpack"
+                    "unpacking this student's archives takes more than "
+                    f"{UNPACKING_TIME_LIMIT:.0f} seconds"
                 )
             with archive.open(entry) as packed, target.open("xb") as file:
                 while chunk := packed.read(_CHUNK):

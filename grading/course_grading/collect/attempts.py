@@ -16,7 +16,7 @@ class Attempt(Generic[T]):
 
     Args:
         submission: the file.
-        handed_in: when it was handed in, in seconds since 1970, by the platform; None if unknown.
+        handed_in: the platform's submission time, in seconds since 1970; None if unknown.
         number: the platform's number of the attempt; higher numbers are newer.
         facts: reads facts from the notebook; called only if needed.
         is_untouched: whether the notebook is unchanged since the release.
@@ -44,7 +44,7 @@ def choose(attempts: Sequence[Attempt[T]]) -> tuple[Attempt[T], str]:
         return worked[0], "the only one that contains work"
     worked = worked or readable
     criteria: tuple[tuple[str, Callable[[Attempt[T]], float | None]], ...] = (
-        ("newer by the time it was handed in", lambda attempt: attempt.handed_in),
+        ("newer by submission time", lambda attempt: attempt.handed_in),
         ("newer by the platform's number", lambda attempt: attempt.number),
         ("newer by the times in its cells", lambda attempt: attempt.facts().last_run),
         ("newer by its modification time", lambda attempt: attempt.modified),

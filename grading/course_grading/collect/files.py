@@ -1,4 +1,4 @@
-"""The files that were handed in: list them by name, ignore system files, and read them only if they
+"""The submitted files: list them by name, ignore system files, and read them only if they
 were not replaced.
 """
 
@@ -93,7 +93,7 @@ def read_bytes(path: Path, max_bytes: int, expected: Identity | None = None) -> 
     Raises:
         OSError: if it can't be opened.
         ValueError: if it is no regular file, or not the ``expected`` one: a student may have
-            replaced it (a race) by a file that was not handed in.
+            replaced it (a race) with a file that was not submitted.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,8 +1,8 @@
-"""Group submissions: the file that one member handed in counts for all members.
+"""Group submissions: the file that one member submits counts for all members.
 
 Groups come from the column ``group`` of the class list, and from Gradescope, which lists several
-submitters for one submission. If members of a group handed in different files, all are refused,
-because only a person can decide which one counts.
+submitters for one submission. If members of a group submitted different files, all are refused,
+because only the instructor can decide which one counts.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from course_grading.collect.problems import Problem
 from course_grading.collect.submissions import Submission
 
-MAX_MEMBERS = 8  # of a group that hands in together; larger ones are tutorial groups
+MAX_MEMBERS = 8  # of a group that submits together; larger ones are tutorial groups
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def notes(submissions: Collection[Submission]) -> list[Problem]:
     """
     paths = {(s.student, s.lesson): s.path for s in submissions}
     return [
-        Problem(s.student, s.lesson, s.name, f"handed in by {s.handed_in_by}")
+        Problem(s.student, s.lesson, s.name, f"submitted by {s.handed_in_by}")
         for s in submissions
         if s.submitter != s.student and s.path == paths.get((s.submitter, s.lesson))
     ]
@@ -142,13 +142,13 @@ def _conflict(
 ) -> str:
     """Why a group's submissions are refused; empty if they are not."""
     fix = (
-        f"If the group hands in once, {{}}. If they work alone, empty their column group in "
+        f"If the group submits once, {{}}. If they work alone, empty their column group in "
         f"{workspace / 'roster.csv'}. An earlier grade stays until then"
     )
     if len(set(digests.values())) > 1:
         names = _listed([f"{student} ({s.name})" for student, s in sorted(own.items())])
         return (
-            f"{names} are in one group, {group.name!r}, and handed in different files: it is "
+            f"{names} are in one group, {group.name!r}, and submitted different files: it is "
             f"unclear which one counts. {fix.format('remove the others and grade again')}"
         )
     for student in sorted(group.members.keys() - own.keys()):
@@ -158,7 +158,7 @@ def _conflict(
             names = _listed([f"{who} ({s.name})" for who, s in sorted(own.items())])
             return (
                 f"{names} and {earlier.submitter}, who was graded in an earlier run, are in one "
-                f"group, {group.name!r}, and handed in different files: it is unclear which one "
+                f"group, {group.name!r}, and submitted different files: it is unclear which one "
                 f"counts. {fix.format(f'move {place} away to let the new one count')}"
             )
     return ""

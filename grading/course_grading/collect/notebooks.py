@@ -71,7 +71,7 @@ def parse(raw: bytes):
         raise ValueError("it has no list of cells: ask the student to resubmit")
     if len(cells) > MAX_CELLS:
         raise ValueError(
-            f"it has {len(cells):,} cells, more than {MAX_CELLS:,}: inspect it by hand"
+            f"it has {len(cells):,} cells, more than {MAX_CELLS:,}: inspect it manually"
         )
     metadata = document.get("metadata")
     cells = [

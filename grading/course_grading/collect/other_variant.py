@@ -20,12 +20,12 @@ def differing_questions(submitted: bytes, release: str) -> list[str]:
         cells = notebooks.parse(submitted).cells
     except (ValueError, RecursionError):  # grading reports it
         return []
-    handed_in = _questions(cells)
+    submitted_questions = _questions(cells)
     released = _questions(nbformat.reads(release, as_version=4).cells)
     return [
         name
         for name, source in released.items()
-        if name in handed_in and _differs(handed_in[name], source)
+        if name in submitted_questions and _differs(submitted_questions[name], source)
     ]
 
 
@@ -41,14 +41,14 @@ def describe(submitted: bytes, release: str) -> str:
     )
 
 
-def _differs(handed_in: str, released: str) -> bool:
+def _differs(submitted: str, released: str) -> bool:
     options = [
         [" ".join(option.split()) for option in _OPTION.findall(source)]
-        for source in (handed_in, released)
+        for source in (submitted, released)
     ]
     if options[1]:
         return bool(options[0]) and options[0] != options[1]
-    text, cell = (" ".join(_HEADING.sub("", source).split()) for source in (released, handed_in))
+    text, cell = (" ".join(_HEADING.sub("", source).split()) for source in (released, submitted))
     return text not in cell
 
 

@@ -1,7 +1,7 @@
 """Identify a submission's owner by the folder or file that the *platform* named, not by its
 contents.
 
-A student may hand in files and folders with any name, including another student's. So the level
+A student may submit files and folders with any name, including another student's. So the level
 that names the students is searched from the outside inwards: only folders that are clearly a
 collection (``submitted``, ``week 2``, a lesson, a platform's whole download) are entered, and
 everything below any other name belongs to that name. Where the level is ambiguous, the work is
@@ -32,7 +32,7 @@ Parts = tuple[str, ...]
 
 @dataclass
 class Entry:
-    """The work that one student, or one group, handed in: a folder, an archive or a file.
+    """The files that one student, or one group, submitted: a folder, an archive or a file.
 
     ``path`` is its location, ``names`` are the files in it. ``problem`` says why its owner can't be
     identified.
@@ -371,7 +371,7 @@ def roster_problem(student: Student, roster: Collection[str]) -> str:
 
 
 def submitter_keys(names: Iterable[str], folders: Collection[str] = ()) -> dict[str, str]:
-    """Who handed in each file, as a key for limits, which students can't influence by names that
+    """The submitter of each file, as a key for limits, which students can't influence by names that
     they choose. Files that name no student have the key "".
     """
     finder = LevelFinder()

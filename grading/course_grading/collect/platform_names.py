@@ -1,8 +1,8 @@
 """Parse the names that platforms give to submissions and downloads.
 
-Only the platform's part of a name identifies the student: who handed in, when, and the number of
-the attempt. The part that a student chose (the original file name) is returned separately, and does
-not affect the owner. Times, attempts and file names are never part of a student's id.
+Only the platform's part of a name identifies the submitter, the time and the number of the attempt.
+The part that a student chose (the original file name) is returned separately, and does not affect
+the owner. Times, attempts and file names are never part of a student's id.
 """
 
 import re
@@ -73,7 +73,7 @@ class PlatformEntry:
     """The parts of a platform's name for a file or folder.
 
     ``shown`` names the student; ``ids`` are names by which a roster may list the student. ``time``
-    is when it was handed in, in the platform's format. ``file`` is the part that the student chose.
+    is the submission time in the platform's format. ``file`` is the part that the student chose.
     """
 
     platform: str
@@ -93,7 +93,7 @@ def without_archive_suffix(name: str) -> str:
 
 
 def is_archive_name(name: str) -> bool:
-    """Whether a file name is that of a supported archive."""
+    """Whether a file name ends like a supported archive."""
     return _ARCHIVE.search(name) is not None
 
 
@@ -149,7 +149,7 @@ def platform_of(name: str) -> str:
 
 
 def is_collection_name(name: str) -> bool:
-    """Whether a folder's name is that of a collection, such as ``submitted`` or ``week 2``."""
+    """Whether a folder's name denotes a collection, such as ``submitted`` or ``week 2``."""
     return _COLLECTION.fullmatch(name.strip()) is not None
 
 

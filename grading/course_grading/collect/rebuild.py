@@ -39,7 +39,7 @@ _MAX_PARSED = 20_000  # characters: hostile megabytes can hang or crash Python's
 # Limits for reading added cells, in characters and in seconds of CPU time; real notebooks need at
 # most a tenth.
 _MAX_ADDED = 200_000
-_MAX_SECONDS = 5.0
+_REBUILDING_TIME_LIMIT = 5.0
 _BUILTINS = frozenset(dir(builtins)) | frozenset(kernel_names())
 
 
@@ -194,7 +194,7 @@ class _AddedCode:
         released_sources = {cell.source.strip() for cell in release}
         self._cells: list[tuple[int, ast.Module]] = []
         free = _MAX_ADDED
-        deadline = time.process_time() + _MAX_SECONDS
+        deadline = time.process_time() + _REBUILDING_TIME_LIMIT
         for position, cell in enumerate(submitted):
             source = cell.source
             if cell.cell_type != "code" or source.strip() in released_sources:

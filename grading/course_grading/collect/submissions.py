@@ -22,10 +22,15 @@ from course_grading.collect.lessons import Lessons, NotebookFacts, released_less
 from course_grading.collect.notebooks import MAX_BYTES, TOO_LARGE
 from course_grading.collect.owners import MAX_NAME_BYTES, Entry, Student
 from course_grading.collect.problems import Problem, summarise
-from course_grading.collect.timestamps import TIMESTAMP, HandedIn, read_handed_in, read_timestamp
+from course_grading.collect.timestamps import (
+    TIMESTAMP,
+    SubmissionTime,
+    read_submission_time,
+    read_timestamp,
+)
 
 MAX_NOTEBOOKS = 200  # of one student in one folder or archive; more are only reported
-MAX_SECONDS = 60.0  # for reading one student's notebooks before grading
+READING_TIME_LIMIT = 60.0  # for reading one student's notebooks before grading
 _EXCHANGE = "nbgrader's exchange"
 
 __all__ = ["Lessons", "Submission", "find", "notes", "released_lessons"]
@@ -35,9 +40,9 @@ __all__ = ["Lessons", "Submission", "find", "notes", "released_lessons"]
 class Submission:
     """One file of one student for one lesson; ``name`` is its path in the submissions.
 
-    ``handed_in`` is when it was handed in, by the platform; ``is_marked_late`` whether the
+    ``handed_in`` is the platform's submission time; ``is_marked_late`` is whether the
     platform's name for it says that it is late. For a group, ``submitter`` is the student who
-    handed it in, and ``handed_in_by`` a description (see :mod:`.groups`). ``content`` holds the
+    submitted it, and ``handed_in_by`` a description (see :mod:`.groups`). ``content`` holds the
     bytes if the file may change before :meth:`read` is called.
     """
 
@@ -45,7 +50,7 @@ class Submission:
     lesson: str
     path: Path
     name: str
-    handed_in: HandedIn | None = None
+    handed_in: SubmissionTime | None = None
     is_marked_late: bool = False
     identity: Identity | None = field(default=None, compare=False)
     submitter: str = ""
@@ -54,7 +59,7 @@ class Submission:
 
     @property
     def timestamp(self) -> str | None:
-        """When it was handed in, in nbgrader's format and in UTC; None if unknown."""
+        """The submission time in nbgrader's format, in UTC; None if unknown."""
         return self.handed_in.timestamp if self.handed_in else None
 
     def read(self) -> bytes:
@@ -145,7 +150,7 @@ class _Search:
         self.problems: list[Problem] = []
         self.keys: dict[str, str] = {}  # file -> key of its owner, for summarising problems
         self._facts: dict[str, NotebookFacts] = {}
-        self._seconds: dict[str, float] = defaultdict(lambda: MAX_SECONDS)
+        self._seconds: dict[str, float] = defaultdict(lambda: READING_TIME_LIMIT)
         self._metadata: dict[str, dict[str, platform_names.GradescopeSubmission]] = {}
 
     def run(self) -> tuple[list[Submission], list[Problem]]:
@@ -267,7 +272,7 @@ class _Search:
         return usernames
 
     def _archive_refusal(self, entries: list[Entry], students: set[Student]) -> str:
-        """Why an archive can't be graded as that of a class; empty if it can."""
+        """Why an archive can't be graded as a class's archive; empty if it can."""
         if not self.archive:
             return ""
         stem = platform_names.without_archive_suffix(self.archive)
@@ -376,7 +381,7 @@ class _Search:
 
     def _candidate(self, entry: Entry, student: Student, name: str, lesson: str) -> _Candidate:
         path = self.files[name]
-        handed_in = self._handed_in(entry, name, lesson)
+        handed_in = self._submission_time(entry, name, lesson)
         about = entry.platform
         submission = Submission(
             student.id,
@@ -401,8 +406,8 @@ class _Search:
         )
         return _Candidate(submission, attempt, about.full if about else "")
 
-    def _handed_in(self, entry: Entry, name: str, lesson: str) -> HandedIn | None:
-        """When a file was handed in, from the platform's data, never from a student's files."""
+    def _submission_time(self, entry: Entry, name: str, lesson: str) -> SubmissionTime | None:
+        """A file's submission time from the platform's data, never from a student's files."""
         about = entry.platform
         if about is None:
             if not entry.is_folder or entry.is_archive:
@@ -421,19 +426,19 @@ class _Search:
             source = platform_names.GRADESCOPE_METADATA
             if not listed.time:
                 return None
-            return read_handed_in(listed.time, source, assume_utc=False, zone=self.zone)
+            return read_submission_time(listed.time, source, assume_utc=False, zone=self.zone)
         if not about.time:
             return None
         source = f"the name that {about.platform} gave"
         is_utc = about.platform == _EXCHANGE
-        return read_handed_in(about.time, source, assume_utc=is_utc, zone=self.zone)
+        return read_submission_time(about.time, source, assume_utc=is_utc, zone=self.zone)
 
-    def _timestamp(self, folders: Iterable[str]) -> HandedIn | None:
+    def _timestamp(self, folders: Iterable[str]) -> SubmissionTime | None:
         for folder in folders:
             path = self.files.get(f"{folder}/{TIMESTAMP}")
             text = read_timestamp(path) if path is not None else None
             if text is not None:
-                return read_handed_in(text, f"its {TIMESTAMP}")
+                return read_submission_time(text, f"its {TIMESTAMP}")
         return None
 
     def _counting(self, student: str, lesson: str, group: list[_Candidate]) -> Iterator[Submission]:
@@ -451,7 +456,7 @@ class _Search:
         newest = counting.submission
         yield newest
         reason = (
-            f"not graded: the same student handed in {newest.name}, which is {why} and was graded"
+            f"not graded: the same student submitted {newest.name}, which is {why} and was graded"
         )
         for candidate in group:
             if candidate.submission is not newest:

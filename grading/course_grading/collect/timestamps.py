@@ -1,4 +1,4 @@
-"""Parse when a submission was handed in, from a platform's text to a time in UTC.
+"""Parse a platform's submission time and convert it to UTC.
 
 nbgrader silently reads an unknown time zone as UTC, and ``+0200`` as 200 seconds. So every text is
 parsed here, and nbgrader gets times in UTC.
@@ -27,11 +27,11 @@ _RFC_5322 = {
 
 
 @dataclass(frozen=True)
-class HandedIn:
-    """When a submission was handed in.
+class SubmissionTime:
+    """The time of a submission.
 
     Args:
-        time: in UTC; None if the text is no date, or its zone is unknown.
+        time: in UTC; None if the text is not a date, or its zone is unknown.
         source: where the text was found.
         note: a remark for the instructor; may be empty.
     """
@@ -46,9 +46,9 @@ class HandedIn:
         return f"{self.time:%Y-%m-%d %H:%M:%S.%f} UTC" if self.time else None
 
 
-def read_handed_in(
+def read_submission_time(
     text: str, source: str, *, assume_utc: bool = True, zone: zoneinfo.ZoneInfo | None = None
-) -> HandedIn:
+) -> SubmissionTime:
     """Parse a platform's text.
 
     Args:
@@ -62,29 +62,29 @@ def read_handed_in(
     try:
         time, named = _parse(text)
     except Exception:  # dateutil raises many kinds
-        return HandedIn(
+        return SubmissionTime(
             None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
         )
     if time.tzinfo is not None:
         with contextlib.suppress(OverflowError, ValueError):
-            return HandedIn(time.astimezone(UTC), source)
-        return HandedIn(
+            return SubmissionTime(time.astimezone(UTC), source)
+        return SubmissionTime(
             None, source, f"graded as not late: {source} says {shown!r}, which is not a date"
         )
     if named:
-        return HandedIn(
+        return SubmissionTime(
             None,
             source,
             f"graded as not late: {source} says {shown!r}, and the time zone {named!r} is unknown "
             "or ambiguous: write the offset instead, for example +0200",
         )
     if assume_utc:
-        return HandedIn(time.replace(tzinfo=UTC), source)
+        return SubmissionTime(time.replace(tzinfo=UTC), source)
     if zone is not None:  # an ambiguous time is the earlier one, in the students' favour
         with contextlib.suppress(OverflowError, ValueError):
-            return HandedIn(time.replace(tzinfo=zone, fold=0).astimezone(UTC), source)
+            return SubmissionTime(time.replace(tzinfo=zone, fold=0).astimezone(UTC), source)
     note = f"{source} names no time zone: read as UTC. Set time_zone in grading/due_dates.toml"
-    return HandedIn(time.replace(tzinfo=UTC), source, note)
+    return SubmissionTime(time.replace(tzinfo=UTC), source, note)
 
 
 def _parse(text: str) -> tuple[datetime, str]:

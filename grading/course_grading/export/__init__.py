@@ -1,1 +1,1 @@
-"""Export scores, feedback and questions to Canvas, Moodle and Gradescope."""
+"""The platforms' formats: rosters in; scores, feedback pages and questions out."""

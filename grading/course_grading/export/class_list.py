@@ -28,8 +28,16 @@ from course_grading.export.roster import (
 
 COLUMNS = ("student_id", "first_name", "last_name", "email", "section", "group", "extension_days")
 # the platforms' columns that may identify a student; the first one present becomes the id
-_IDS = ("SIS Login ID", "Username", "Email address", "Email", "SIS User ID", "ID number", "SID")
-_OTHER_IDS = ("ID", "Student", "Full name", "Name", "Full Name")
+_ID_COLUMNS = (
+    "SIS Login ID",
+    "Username",
+    "Email address",
+    "Email",
+    "SIS User ID",
+    "ID number",
+    "SID",
+)
+_FALLBACK_ID_COLUMNS = ("ID", "Student", "Full name", "Name", "Full Name")
 _OWN = {  # the course's column -> the platforms' columns for it
     "first_name": ("First name",),
     "last_name": ("Last name",),
@@ -43,7 +51,7 @@ _EDITABLE = ("group", "section", "extension_days")
 
 @dataclass(frozen=True)
 class Member:
-    """A student of the class. ``extension_days`` applies to every lesson; None if there is none."""
+    """A student in the class. ``extension_days`` applies to every lesson; None if there is none."""
 
     id: str
     first_name: str = ""
@@ -61,8 +69,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class NotHandedIn:
-    """A student of the class without a graded submission of a lesson. ``note`` describes a
+class MissingSubmission:
+    """A student in the class without a graded submission for a lesson. ``note`` describes a
     submission that could not be graded, if there is one.
     """
 
@@ -80,7 +88,9 @@ class ClassList:
     """
 
     def __init__(self, path: Path):
-        self.roster = Roster(path, "your platform", (OWN_COLUMN, *_IDS, *_OTHER_IDS))
+        self.roster = Roster(
+            path, "your platform", (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS)
+        )
         self.members = [_member(row, path) for row in self.roster.rows]
 
     @property
@@ -89,8 +99,8 @@ class ClassList:
         return [member.id for member in self.members]
 
     def find(self, student: str) -> Member | None:
-        """The student with this id in the gradebook, which may be a name from a platform's
-        download; None if there is none, or more than one.
+        """The student with this gradebook id, which may be a name from a platform's download; None
+        if no student or more than one matches.
         """
         try:
             return self.members[self.roster.find(student)]
@@ -100,10 +110,10 @@ class ClassList:
             return self.members[numbers[0]] if len(numbers) == 1 else None
 
     def groups(self, students: Iterable[str]) -> list[Group]:
-        """The groups that hand in together.
+        """The groups that submit jointly.
 
         Args:
-            students: ids of the gradebook or of submissions, which may be names from a platform's
+            students: gradebook ids or submission ids, which may be names from a platform's
                 download. The groups list members under these ids.
         """
         ids: dict[str, str] = {}
@@ -122,35 +132,37 @@ class ClassList:
         ]
 
     def id_of(self, student: str) -> str:
-        """The class list's id of a student of the gradebook; the same id if the student is not on
-        it.
+        """The class-list id of a gradebook student; the gradebook id itself if the student is not
+        on the list.
         """
         member = self.find(student)
         return member.id if member else student
 
-    def not_handed_in(
-        self, handed_in: Iterable[tuple[str, str]], problems: Iterable[Problem] = ()
-    ) -> list[NotHandedIn]:
+    def missing_submissions(
+        self, graded: Iterable[tuple[str, str]], problems: Iterable[Problem] = ()
+    ) -> list[MissingSubmission]:
         """The students without a graded submission, for each lesson with any graded submission.
 
         Args:
-            handed_in: student and lesson of every graded submission.
+            graded: student and lesson of every graded submission.
             problems: the problems of submissions that were not graded.
         """
         by_lesson: dict[str, set[str]] = {}
-        for student, lesson in handed_in:
+        for student, lesson in graded:
             by_lesson.setdefault(lesson, set()).add(self.id_of(student))
         notes: dict[tuple[str, str], str] = {}
         for problem in problems:
             if problem.student:
-                id = self.id_of(problem.student), problem.lesson
-                notes.setdefault(id, f"handed in, but not graded: {problem.file}: {problem.reason}")
+                key = self.id_of(problem.student), problem.lesson
+                notes.setdefault(
+                    key, f"submitted, but not graded: {problem.file}: {problem.reason}"
+                )
         return [
-            NotHandedIn(
+            MissingSubmission(
                 member.id,
                 lesson,
                 member.name,
-                # a problem without a lesson, such as a file that is no notebook
+                # a problem without a lesson, such as a file that is not a notebook
                 notes.get((member.id, lesson)) or notes.get((member.id, ""), ""),
             )
             for lesson, ids in sorted(by_lesson.items())
@@ -179,7 +191,7 @@ def load(workspace: Path) -> ClassList | None:
 
 
 def extension_days(members: ClassList | None, students: Iterable[str]) -> dict[str, float]:
-    """The extensions, which apply to every lesson, of the students who have one."""
+    """The extension of each student who has one; it applies to every lesson."""
     days = {}
     for student in students if members else ():
         member = members.find(student) if members else None
@@ -188,7 +200,7 @@ def extension_days(members: ClassList | None, students: Iterable[str]) -> dict[s
     return days
 
 
-def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
+def import_roster(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
     """Write ``workspace/roster.csv`` from a platform's roster.
 
     Returns:
@@ -198,29 +210,34 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
         RosterError: if the file is invalid, or two students would have the same id.
     """
     target = workspace / "roster.csv"
-    platform = Roster(source, "your platform", (OWN_COLUMN, *_IDS, *_OTHER_IDS))
+    platform = Roster(source, "your platform", (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS))
     former = ClassList(target) if target.is_file() else None
-    rows = [_normal_row(row, source) for row in platform.rows if not _is_test_student(row)]
+    rows = [_normalise_row(row, source) for row in platform.rows if not _is_test_student(row)]
     if not rows:
-        raise RosterError(f"{source} names no student: is it the list of participants?")
-    twice = [id for id, count in Counter(row["student_id"] for row in rows).items() if count > 1]
-    if twice:
+        raise RosterError(f"{source} lists no students: is it the participant list?")
+    duplicates = [
+        id for id, count in Counter(row["student_id"] for row in rows).items() if count > 1
+    ]
+    if duplicates:
         raise RosterError(
-            f"{source} lists these students more than once: {', '.join(sorted(twice))}. Remove the "
-            f"duplicates, or add a column {OWN_COLUMN} with a unique id in each row"
+            f"{source} lists these students several times: {', '.join(sorted(duplicates))}. Remove "
+            f"the duplicates, or add a column {OWN_COLUMN} with a unique id in each row"
         )
     messages = []
     if former is not None:
-        known = {member.id: _normal_row(member.columns, target) for member in former.members}
+        known = {member.id: _normalise_row(member.columns, target) for member in former.members}
         for row in rows:
             if row["student_id"] in known:
                 for column in _EDITABLE:
                     row[column] = row[column] or known[row["student_id"]][column]
         ids = {row["student_id"] for row in rows}
-        for title, names in (("new", ids - known.keys()), ("gone", known.keys() - ids)):
+        for title, names in (("new", ids - known.keys()), ("no longer listed", known.keys() - ids)):
             if names:
                 messages.append(f"{title}: {', '.join(sorted(names))}")
-    taken = {*COLUMNS, *(name for names in _OWN.values() for name in names if name in _CONSUMED)}
+    taken = {
+        *COLUMNS,
+        *(name for names in _OWN.values() for name in names if name in _REDUNDANT_COLUMNS),
+    }
     others = [column for column in platform.columns if column and column not in taken]
     for row in rows:
         _member(row, source)  # raises an error before anything is written
@@ -235,29 +252,29 @@ def take(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
 
 
 def _about_groups(members: ClassList) -> list[str]:
-    """Messages on groups: a tutorial group must not be taken for one that hands in together."""
+    """Messages on groups: a tutorial group must not be treated as a group that submits jointly."""
     groups = members.groups(())
     sizes = Counter(member.group for member in members.members if member.group)
     large = sorted(name for name, size in sizes.items() if size > MAX_MEMBERS)
     messages = []
     if groups:
         messages.append(
-            f"{len(groups)} groups hand in together: one member's submission counts for all of "
-            "them. If they don't, empty the column group"
+            f"groups that submit jointly: {len(groups)}. One member's submission counts for all "
+            "members. If they work alone, empty the column group"
         )
     if large:
         messages.append(
-            f"groups of more than {MAX_MEMBERS} students don't hand in together: {', '.join(large)}"
+            f"groups of more than {MAX_MEMBERS} students don't submit jointly: {', '.join(large)}"
         )
     return messages
 
 
-# columns that are redundant once the course's are filled in; exports need the others
-_CONSUMED = ("First name", "Last name", "Section", "group_name", "Groups", "Extension")
+# columns that are redundant once the course's columns are filled in; exports need the others
+_REDUNDANT_COLUMNS = ("First name", "Last name", "Section", "group_name", "Groups", "Extension")
 
 
-def _normal_row(row: dict[str, str], source: Path) -> dict[str, str]:
-    """A row with the course's own columns filled in from the platform's."""
+def _normalise_row(row: dict[str, str], source: Path) -> dict[str, str]:
+    """The row, with the course's columns filled in from the platform's."""
     normal = dict(row)
     for own, names in _OWN.items():
         normal[own] = next((row[n] for n in (own, *names) if row.get(n)), "")
@@ -267,7 +284,7 @@ def _normal_row(row: dict[str, str], source: Path) -> dict[str, str]:
         if not comma:
             first, _, last = full.rpartition(" ")
         normal["first_name"], normal["last_name"] = first.strip(), last.strip()
-    id = next((row[n] for n in (OWN_COLUMN, *_IDS, *_OTHER_IDS) if row.get(n)), "")
+    id = next((row[n] for n in (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS) if row.get(n)), "")
     id = id or f"{normal['first_name']} {normal['last_name']}"
     # safe for folder names, as in collect.owners
     normal["student_id"] = re.sub(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+', "_", id.strip()).strip("_")
@@ -275,7 +292,7 @@ def _normal_row(row: dict[str, str], source: Path) -> dict[str, str]:
 
 
 def _member(row: dict[str, str], path: Path) -> Member:
-    normal = _normal_row(row, path)
+    normal = _normalise_row(row, path)
     days = normal["extension_days"].replace(",", ".")
     try:
         extension = float(days) if days else None
@@ -292,6 +309,6 @@ def _member(row: dict[str, str], path: Path) -> Member:
 
 
 def _is_test_student(row: dict[str, str]) -> bool:
-    """Whether it is the test student of Canvas's student view."""
+    """Whether the row is Canvas's test student (Student View)."""
     name = row.get("Student", "").replace(" ", "")
     return name == "Student,Test" and not row.get("SIS User ID")

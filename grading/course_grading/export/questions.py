@@ -105,7 +105,7 @@ class QuizQuestion:
         return self.kind == "choice" and sum(option.right for option in self.options) > 1
 
     def credit(self, option: QuizOption) -> Fraction:
-        """The credit for ticking this option, as a share of the points. The sum over the ticked
+        """The credit for ticking this option, as a fraction of the points. The sum over the ticked
         options, but at least 0, is the course's score (``course_lib.quiz.scoring``).
         """
         same_kind = sum(other.right == option.right for other in self.options)

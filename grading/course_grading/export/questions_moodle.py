@@ -63,7 +63,7 @@ def category_path(bank: Bank) -> str:
 
 
 def nearest_fraction(credit: Fraction) -> str:
-    """The allowed fraction, in per cent, nearest to a share of the points."""
+    """The allowed fraction, in per cent, nearest to a fraction of the points."""
     nearest = min(FRACTIONS, key=lambda text: abs(Fraction(text) / 100 - abs(credit)))
     return f"-{nearest}" if credit < 0 and nearest != "0" else nearest
 

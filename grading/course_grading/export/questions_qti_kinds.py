@@ -64,7 +64,7 @@ def add_number(item: ET.Element, question: QuizQuestion) -> None:
 
 
 def add_order(item: ET.Element, question: QuizQuestion) -> None:
-    """Add a matching question: each step matches its place, for an equal share of the points."""
+    """Add a matching question: each step is matched with its place; all steps have equal credit."""
     presentation = ET.SubElement(item, "presentation")
     add_material(presentation, question.text)
     steps = {str(number): option for number, option in enumerate(question.options, 1)}

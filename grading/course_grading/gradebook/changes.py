@@ -73,8 +73,8 @@ def _reasons(old: SubmissionState, new: SubmissionState) -> Iterator[str]:
     if old.result != new.result:
         yield "answer key" if old.key != new.key else "new submission"
     names = old.items.keys() & new.items.keys()
-    if any(old.items[name].by_hand != new.items[name].by_hand for name in names):
-        yield "graded by hand"
+    if any(old.items[name].manual_parts != new.items[name].manual_parts for name in names):
+        yield "graded manually"
     if any(old.items[name].reply != new.items[name].reply for name in names):
         yield "reply"
     if old.max_score != new.max_score:

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from nbgrader.api import Assignment, Gradebook, SubmittedAssignment
 
 from course_grading.collect.submissions import Submission
-from course_grading.collect.timestamps import HandedIn
+from course_grading.collect.timestamps import SubmissionTime
 from course_grading.errors import DueDateError
 from course_grading.export.class_list import ClassList
 from course_grading.gradebook import originals
@@ -113,13 +113,13 @@ def read_zone(workspace: Path) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def apply_handed_in(found: Iterable[Submission], dates: DueDates) -> list[Submission]:
+def apply_submission_times(found: Iterable[Submission], dates: DueDates) -> list[Submission]:
     """The submissions with the times that the instructor gives."""
     applied = []
     for submission in found:
         time = dates.handed_in.get((submission.student, submission.lesson))
         if time is not None:
-            handed_in = HandedIn(time.replace(tzinfo=UTC), NAME)
+            handed_in = SubmissionTime(time.replace(tzinfo=UTC), NAME)
             submission = replace(submission, handed_in=handed_in)
         applied.append(submission)
     return applied
@@ -239,15 +239,15 @@ def find_doubts(
     submissions = list(book.db.query(SubmittedAssignment).join(Assignment))
     known = {_id(submission.student_id, members) for submission in submissions}
     known |= {member.id for member in members.members} if members else set()
-    strangers = sorted({s for s, _ in dates.extended if _id(s, members) not in known})
+    unknown = sorted({s for s, _ in dates.extended if _id(s, members) not in known})
     doubts = [
         f"[extensions.{student}]: "
         + (
             "no student of the class has this id: take it from the column student_id of roster.csv"
             if members
-            else "nobody of this name has handed in yet: names are as in grades.csv"
+            else "no student with this id has submitted yet: ids are as in grades.csv"
         )
-        for student in strangers
+        for student in unknown
     ]
     for assignment in book.db.query(Assignment).order_by(Assignment.name):
         own = [s for s in submissions if s.assignment_id == assignment.id]
@@ -258,9 +258,9 @@ def find_doubts(
         if any(original is not None and original.is_marked_late for original in originals_of):
             continue  # the platform's names say who was late
         doubts.append(
-            f"{assignment.name} has a due date, but nothing says when {len(timeless)} of "
-            f"{len(own)} submissions were handed in (Moodle's download, for example, does not): "
-            "they count as in time. Deduct on the platform, or put a timestamp.txt beside them"
+            f"{assignment.name} has a due date, but {len(timeless)} of {len(own)} submissions have "
+            "no submission time (downloads from Moodle have none): they are graded as in time. "
+            "Deduct on the platform, or put a timestamp.txt next to them"
         )
     return doubts
 

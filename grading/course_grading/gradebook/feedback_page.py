@@ -66,7 +66,7 @@ def render_page(notebook, entry: SubmissionState) -> str:
             entry=entry,
             parts=parts,
             waiting=[
-                *(["when it was handed in"] if entry.marked_late else []),
+                *(["the submission time"] if entry.marked_late else []),
                 *(part.name for part in parts if part.item.waits),
             ],
             handed_in=_format_time(entry.handed_in, entry.zone),
@@ -131,7 +131,7 @@ def _offset(time: datetime) -> str:
 
 
 def _late_by(entry: SubmissionState) -> str:
-    """How late it was handed in, in the two largest units."""
+    """How late it was submitted, in the two largest units."""
     if not entry.late or entry.handed_in is None or entry.due is None:
         return ""
     late = datetime.fromisoformat(entry.handed_in) - datetime.fromisoformat(entry.due)

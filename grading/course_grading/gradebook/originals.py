@@ -1,4 +1,4 @@
-"""Keep the files that students handed in, unchanged, and record the file and the answer key of each
+"""Keep the submitted files unchanged, and record the file and the answer key of each
 stored result.
 
 ``workspace/originals/STUDENT/LESSON/`` holds every version (``SHA256.ipynb.gz``) and
@@ -23,7 +23,7 @@ class Original:
 
     ``file`` is its name in the submissions, ``key`` the digest of the answer key, ``result`` the
     digest of the result. ``is_marked_late``: the platform's name for the file says that it is late.
-    ``submitter`` is the member of the student's group who handed it in, empty if it was the
+    ``submitter`` is the member of the student's group who submitted it, empty if it was the
     student; ``handed_in_by`` describes that in words.
     """
 

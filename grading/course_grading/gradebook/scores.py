@@ -57,7 +57,7 @@ class Total:
 
     @property
     def late(self) -> bool:
-        """Whether it was handed in after its due date, extension included."""
+        """Whether it was submitted after its due date, including the extension."""
         return self.seconds_late > 0
 
 

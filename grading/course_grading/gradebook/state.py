@@ -43,7 +43,7 @@ class ItemState:
     reply: str = ""  # to a student's question, see gradebook.replies
 
     @property
-    def by_hand(self) -> tuple[float | None, float | None, str]:
+    def manual_parts(self) -> tuple[float | None, float | None, str]:
         """The manual grade, extra credit and comment."""
         return self.manual, self.extra, self.comment
 
@@ -75,7 +75,7 @@ class SubmissionState:
 
     @property
     def late(self) -> bool:
-        """Whether it was handed in after its due date, extension included."""
+        """Whether it was submitted after its due date, including the extension."""
         if self.handed_in is None or self.due is None:
             return False
         return datetime.fromisoformat(self.handed_in) > datetime.fromisoformat(self.due)

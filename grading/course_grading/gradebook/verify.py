@@ -25,14 +25,14 @@ def audit(
     Args:
         state: the state of the gradebook.
         workspace: nbgrader's course directory.
-        submissions: the submissions that were handed in.
+        submissions: the submissions that the run read.
         graded: the submissions that the run reports as graded.
         problems: the submissions that the run reports as not graded.
     """
     findings: list[str] = []
     listed = {(problem.student, problem.lesson) for problem in problems}
-    handed_in = dict.fromkeys(submissions)
-    for student, lesson in handed_in:
+    unique = dict.fromkeys(submissions)
+    for student, lesson in unique:
         name = f"{lesson} of {student}"
         if (student, lesson) not in graded:
             if (student, lesson) not in listed:

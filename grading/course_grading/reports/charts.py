@@ -46,7 +46,7 @@ def plot_items(difficulty: Mapping[str, float], discrimination: Mapping[str, flo
 
 
 def plot_options(labels: Sequence[str], upper: Sequence[float], lower: Sequence[float]) -> Figure:
-    """For each option, the share of the upper and of the lower third that chose it."""
+    """For each option, the fractions of the upper and of the lower third that chose it."""
     with course_style():
         figure = Figure(figsize=(7, 0.7 + 0.5 * len(labels)))
         axes = figure.subplots()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from course_grading.batch import Batch, Grade
 from course_grading.collect.problems import Problem
-from course_grading.export.class_list import NotHandedIn
+from course_grading.export.class_list import MissingSubmission
 from course_grading.gradebook import formgrader
 from course_grading.gradebook.changes import Change
 from course_grading.gradebook.record import work_of
@@ -84,7 +84,7 @@ def write(batch: Batch, out: Path, time: datetime | None = None) -> list[Path]:
             _MANUAL_COLUMNS,
             [*_unknown_times(batch, rows), *(row for row in rows if row.manual)],
         ),
-        _write_table(out / "not_handed_in.csv", _MISSING_COLUMNS, batch.not_handed_in),
+        _write_table(out / "not_handed_in.csv", _MISSING_COLUMNS, batch.missing_submissions),
         _write_table(out / "problems.csv", _PROBLEM_COLUMNS, batch.problems),
         _write_table(out / "notes.csv", _PROBLEM_COLUMNS, batch.notes),
     ]
@@ -154,7 +154,7 @@ def _unknown_times(batch: Batch, rows: list[_ItemRow]) -> Iterator[_ItemRow]:
         if id in batch.marked_late and id in first_rows:
             yield replace(
                 first_rows[id],
-                item="(when it was handed in)",
+                item="(submission time)",
                 score=grade.score,
                 max_score=grade.max_score,
                 answer=(
@@ -167,7 +167,7 @@ def _unknown_times(batch: Batch, rows: list[_ItemRow]) -> Iterator[_ItemRow]:
 def _write_table(
     path: Path,
     columns: Iterable[str],
-    rows: Iterable[Grade | _ItemRow | Problem | Change | NotHandedIn],
+    rows: Iterable[Grade | _ItemRow | Problem | Change | MissingSubmission],
 ) -> Path:
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
@@ -193,10 +193,10 @@ def summarise(batch: Batch) -> str:
         lines += _summarise_lesson(
             lesson, grades, [item for item in items if item.lesson == lesson]
         )
-        missing = [row for row in batch.not_handed_in if row.lesson == lesson]
+        missing = [row for row in batch.missing_submissions if row.lesson == lesson]
         ungraded = [row for row in missing if row.note]
-        lines += _list_students("Not handed in", [row for row in missing if not row.note])
-        lines += _list_students("Handed in, but not graded", ungraded)
+        lines += _list_students("Not submitted", [row for row in missing if not row.note])
+        lines += _list_students("Submitted, but not graded", ungraded)
     lines += ["## Not graded", ""]
     lines += [f"{len(batch.problems)} files or submissions:" if batch.problems else "Nothing.", ""]
     for problem in batch.problems:
@@ -215,7 +215,7 @@ def summarise(batch: Batch) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _list_students(title: str, rows: list[NotHandedIn]) -> list[str]:
+def _list_students(title: str, rows: list[MissingSubmission]) -> list[str]:
     """A paragraph with the first 50 students; empty if there are none."""
     if not rows:
         return []
@@ -243,7 +243,7 @@ def _summarise_lesson(lesson: str, grades: list[Grade], items: list[Item]) -> li
     return [
         f"## {lesson}",
         "",
-        f"{len(grades)} graded, {late} late, {manual} to be graded by hand. "
+        f"{len(grades)} graded, {late} late, {manual} to be graded manually. "
         f"Mean {statistics.mean(percents):.1f} %, quartiles "
         f"{quartiles[0]:.1f} / {quartiles[1]:.1f} / {quartiles[2]:.1f} %.",
         "",

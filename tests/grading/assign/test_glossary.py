@@ -1,4 +1,4 @@
-"""The glossary: its entries, the links to it, and the lessons in which its terms stand first."""
+"""The glossary: its entries, the links to it, and the lesson in which each term first occurs."""
 
 import re
 
@@ -38,13 +38,13 @@ The **Feature maps** follow.
 """
 
 
-def make(tmp_path, *entries: str):
+def write_glossary(tmp_path, *entries: str):
     path = tmp_path / "glossary.md"
     path.write_text("# Glossary\n\n" + "\n".join(entries))
     return path
 
 
-def test_there_are_enough_terms_and_they_are_in_order():
+def test_glossary_has_90_terms_in_alphabetical_order():
     assert len(TERMS) >= 90
     names = [term.name.casefold() for term in TERMS.values()]
     assert names == sorted(names)
@@ -53,7 +53,7 @@ def test_there_are_enough_terms_and_they_are_in_order():
 
 
 @pytest.mark.parametrize("term", TERMS.values(), ids=lambda term: term.slug)
-def test_a_definition_is_one_to_three_plain_sentences(term):
+def test_definition_is_one_to_three_plain_sentences(term):
     assert term.text[0].isupper() and term.text.endswith(".")
     assert 20 <= len(term.text) <= 260
     assert not re.search(r"[`$\[\]<>_\"]", term.definition)
@@ -61,21 +61,21 @@ def test_a_definition_is_one_to_three_plain_sentences(term):
     assert term.lesson in LESSONS
 
 
-def test_no_form_belongs_to_two_terms():
+def test_no_word_form_belongs_to_two_terms():
     forms = [form for term in TERMS.values() for form in (term.name, *term.forms)]
     assert sorted(forms) == sorted(set(forms))
 
 
 @pytest.mark.parametrize("term", TERMS.values(), ids=lambda term: term.slug)
-def test_a_term_stands_first_in_its_lesson(term):
-    """If not, run docs/update_glossary.py."""
+def test_term_first_occurs_in_its_lesson(term):
+    """The lesson in each entry is correct; if not, run docs/update_glossary.py."""
     place = glossary.first_place(term, SOURCES)
     assert place is not None, "no lesson uses it"
     assert place.lesson == term.lesson, f"{place.words!r}, line {place.line} of {place.lesson}"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_links_of_a_lesson_lead_to_terms(lesson):
+def test_glossary_links_of_a_lesson_resolve(lesson):
     source = SOURCES[lesson]
     found = dict(glossary.links(source))
     assert set(found.values()) <= set(TERMS)
@@ -83,19 +83,21 @@ def test_links_of_a_lesson_lead_to_terms(lesson):
         "a link to the glossary is written [word](../docs/glossary.md#term)"
     )
     for block in re.findall(r"^```\{question\}.*?^```$", source, re.M | re.DOTALL):
-        assert "glossary.md" not in block, "links stand in prose, not in questions"
+        assert "glossary.md" not in block, "links belong in prose, not in questions"
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_that_links_terms_links_all_that_stand_first_in_it(lesson):
-    """Runs for a lesson as soon as it has a link: which terms lack one is in the message."""
+def test_lesson_links_every_term_that_first_occurs_in_it(lesson):
+    """A lesson with any glossary link links every term that first occurs in it; the message lists
+    the missing ones.
+    """
     if not [*glossary.links(SOURCES[lesson])]:
         pytest.skip("this lesson has no links to the glossary yet: see docs/update_glossary.py")
     missing = [term.name for term in glossary.unlinked(lesson, SOURCES[lesson], TERMS)]
     assert not missing, f"not linked: {', '.join(missing)}"
 
 
-def test_code_formulas_sources_and_settings_are_no_prose():
+def test_prose_excludes_code_formulas_sources_and_settings():
     text = glossary.prose(LESSON)
     assert text.count("\n") == LESSON.count("\n")
     for word in ("code", "draw", "padding", "receptive"):
@@ -122,7 +124,7 @@ def test_code_formulas_sources_and_settings_are_no_prose():
         ("DPM-Solver++", "DPM-Solver++ is", "DPM-Solver++"),
     ],
 )
-def test_words_are_found_as_a_whole(name, text, found):
+def test_only_whole_words_match(name, text, found):
     match = glossary.Term(name, "", "").search(text)
     assert (match[0] if match else None) == found
 
@@ -131,13 +133,13 @@ def test_words_are_found_as_a_whole(name, text, found):
     "name, slug",
     [("feature map", "feature-map"), ("IoU", "iou"), ("DPM-Solver++", "dpm-solver")],
 )
-def test_anchors_are_those_of_github(name, slug):
+def test_anchors_equal_githubs(name, slug):
     assert glossary.Term(name, "", "").slug == slug
 
 
 def test_links_get_the_definition_as_their_title(tmp_path):
     entry = ENTRY.format(name="feature map", text='The "output" of a *layer*.')
-    terms = glossary.read(make(tmp_path, entry))
+    terms = glossary.read(write_glossary(tmp_path, entry))
     once = glossary.add_definitions("A [map](../docs/glossary.md#feature-map)!", terms)
     assert once == "A [map](../docs/glossary.md#feature-map \"The 'output' of a layer.\")!"
     assert glossary.add_definitions(once, terms) == once
@@ -145,18 +147,18 @@ def test_links_get_the_definition_as_their_title(tmp_path):
         glossary.add_definitions("[x](../docs/glossary.md#other)", terms)
 
 
-def test_a_malformed_entry_is_named(tmp_path):
+def test_malformed_entry_is_reported(tmp_path):
     good = ENTRY.format(name="a", text="Text.")
     for bad in ("## b\n\nText.\n", "## b\n\nFirst in [lesson 1](../notebooks/01_a.ipynb).\n"):
         with pytest.raises(BuildError, match="entry 'b' needs"):
-            glossary.read(make(tmp_path, good, bad))
+            glossary.read(write_glossary(tmp_path, good, bad))
     with pytest.raises(BuildError, match="two terms with the anchor #a"):
-        glossary.read(make(tmp_path, good, good))
+        glossary.read(write_glossary(tmp_path, good, good))
 
 
-def test_first_lessons_are_brought_up_to_date(tmp_path):
+def test_first_lessons_are_updated(tmp_path):
     entry = ENTRY.format(name="stride", text="Text.").replace("First", "Also: step. First")
-    text = make(tmp_path, entry).read_text()
+    text = write_glossary(tmp_path, entry).read_text()
     sources = {"01_a": "# A\n\nno\n", "02_b": "# B\n\nThe step.\n"}
     updated = glossary.with_first_lessons(text, sources)
     assert "Also: step. First in [lesson 2](../notebooks/02_b.ipynb)." in updated

@@ -1,4 +1,4 @@
-"""Questions that can be guessed are found: by length, by letter, by "two of four"."""
+"""Questions that can be guessed are reported: by option length, by letter, by "two of four"."""
 
 import itertools
 
@@ -35,13 +35,13 @@ def test_even_questions_have_no_problem() -> None:
     assert len(lines) == 4 and lines[0].startswith("01_a") and "A 3, B 3, C 3, D 3" in lines[-1]
 
 
-def test_chance_is_the_mean_of_all_answers() -> None:
+def test_chance_is_the_mean_score_of_all_answers() -> None:
     assert guessing.chance(question("B")) == 1 / 4
     assert guessing.chance(question("BC")) == pytest.approx(3 / 14)
     assert guessing.chance(question("BC", 3)) == pytest.approx((0.5 + 0.5 + 1) / 6)
 
 
-def test_long_right_options_are_named_by_lesson() -> None:
+def test_long_correct_options_are_reported_by_lesson() -> None:
     long = [question(letter, right_text="a longer text") for letter in "ABCD"]
     report = guessing.measure([("01_a", EVEN), ("02_b", long)])
     assert report.problems[0].startswith("02_b: right options have 15.0 characters on average")
@@ -50,23 +50,23 @@ def test_long_right_options_are_named_by_lesson() -> None:
     assert "characters" not in problems(*a_little)  # within the tolerance
 
 
-def test_marks_of_markdown_have_no_length() -> None:
+def test_markdown_syntax_does_not_count_as_length() -> None:
     assert guessing.option_length("**bold** `code` [link](https://example.org)") == len(
         "bold code link"
     )
 
 
-def test_a_letter_that_is_right_too_often_is_named() -> None:
+def test_letter_that_is_correct_too_often_is_reported() -> None:
     found = problems(*EVEN, *[question("C")] * 4)
     assert "who always ticks C earns" in found and "C is right in 7 of 16" in found
     assert "ticks" not in problems(*EVEN) and "single-choice" not in problems(*EVEN)
 
 
-def test_two_letters_that_are_right_together_too_often_are_named() -> None:
+def test_two_letters_that_are_correct_together_too_often_are_reported() -> None:
     assert "always ticks B and D, two of four" in problems(*PAIRS, *[question("BD")] * 2)
 
 
-def test_other_kinds_do_not_count(tmp_path) -> None:
+def test_other_kinds_of_questions_are_ignored(tmp_path) -> None:
     lesson = read_lesson(write_lesson(tmp_path, NUMBER))
     report = guessing.measure([(lesson.name, lesson.questions)])
     assert report.course is None and report.to_lines() == ["there are no choice questions"]
@@ -78,7 +78,7 @@ def source(name: str, count: int, right: int, fixed: bool = False) -> str:
     return f"\n```{{question}} {name}\n:points: 1\n{order}Which?\n" + "\n".join(rows) + "\n```\n"
 
 
-def test_a_seed_orders_the_published_options_evenly(tmp_path, monkeypatch) -> None:
+def test_published_seed_distributes_correct_letters_evenly(tmp_path, monkeypatch) -> None:
     parts = [source(f"q-{number}", 4, 2, fixed=number == 0) for number in range(16)]
     path = write_lesson(tmp_path, *parts)
     lesson = read_lesson(path)
@@ -93,7 +93,7 @@ def test_a_seed_orders_the_published_options_evenly(tmp_path, monkeypatch) -> No
 
 
 @pytest.mark.parametrize("count, refuse", [(4, False), (19, False), (20, True)])
-def test_a_check_refuses_what_can_be_guessed_in_enough_questions(
+def test_check_fails_if_20_or_more_questions_can_be_guessed(
     tmp_path, count: int, refuse: bool
 ) -> None:
     parts = [source(f"q-{number}", 4, 2) for number in range(count)]

@@ -1,4 +1,4 @@
-"""Questions for a number, an order or a place: from their source to a release."""
+"""Number, ordering and hotspot questions, from their source to a release."""
 
 import itertools
 import re
@@ -22,7 +22,7 @@ def lesson(tmp_path_factory):
     return read_lesson(write_lesson(tmp_path_factory.mktemp("kinds")))
 
 
-def test_a_lesson_has_a_question_of_each_kind(lesson) -> None:
+def test_question_of_each_kind_is_parsed(lesson) -> None:
     number, order, point, choice = lesson.questions
     assert (number.kind, number.right, number.wrong) == ("number", "400", "0.04; 100")
     assert (number.unit, number.key.tolerance) == ("MB", "1 %")
@@ -39,7 +39,7 @@ def test_a_lesson_has_a_question_of_each_kind(lesson) -> None:
         assert question.key.grade(question.example_answer) == question.points
 
 
-def test_the_steps_as_shown_are_no_answer(tmp_path) -> None:
+def test_order_as_shown_or_reversed_earns_almost_nothing(tmp_path) -> None:
     for count, name in itertools.product(range(3, 8), ("one", "two", "three")):
         steps = "".join(f"{number}. step {number} | why\n" for number in range(1, count + 1))
         source = f"\n```{{question}} {name}\n:points: 1\n:kind: order\nOrder?\n{steps}```\n"
@@ -49,7 +49,7 @@ def test_the_steps_as_shown_are_no_answer(tmp_path) -> None:
         assert worth <= 1.01 / (count * (count - 1) / 2)
 
 
-def test_variants_draw_numbers_and_shuffle_steps(lesson) -> None:
+def test_variants_sample_numbers_and_shuffle_steps(lesson) -> None:
     chosen = [variants.choose(lesson, bytes([seed]), f"seed {seed}") for seed in range(12)]
     assert {variant.questions[0].right for variant in chosen} == {"400", "6,400"}
     assert len({variant.questions[1].right for variant in chosen}) > 3
@@ -60,7 +60,7 @@ def test_variants_draw_numbers_and_shuffle_steps(lesson) -> None:
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_a_release_shows_what_is_asked_and_no_key(lesson, tmp_path, graded: bool) -> None:
+def test_release_shows_the_questions_without_the_key(lesson, tmp_path, graded: bool) -> None:
     text = generate_release([lesson], tmp_path, graded=graded, gradebook=False)[lesson.name]
     notebook = nbformat.reads(text, as_version=4)
     assert release_check.find_problems(notebook, lesson, graded=graded) == []
@@ -78,7 +78,7 @@ def test_a_release_shows_what_is_asked_and_no_key(lesson, tmp_path, graded: bool
     assert "90, 30" not in text and "tolerance=" not in text
 
 
-def test_a_bank_hides_the_key_from_a_glance_and_gives_it_back(lesson, tmp_path) -> None:
+def test_question_bank_obfuscates_the_key_and_round_trips(lesson, tmp_path) -> None:
     text = question_bank.pack(lesson.name, lesson.questions)
     assert "100, 40" not in text and "90, 30" not in text and "row of the matrix" not in text
     assert text == question_bank.pack(lesson.name, lesson.questions)
@@ -90,7 +90,7 @@ def test_a_bank_hides_the_key_from_a_glance_and_gives_it_back(lesson, tmp_path) 
     values = packed["layer-size"].key.values
     explained = dict(zip(values, packed["layer-size"].explanations, strict=True))
     assert explained["100"].startswith("That is the number of weights")
-    assert r"\(x_1 * x_2\)" in packed["why-share"].options[0]  # a formula is no emphasis
+    assert r"\(x_1 * x_2\)" in packed["why-share"].options[0]  # * in a formula is not emphasis
 
 
 def changed(source: str, old: str, new: str) -> str:
@@ -130,13 +130,13 @@ def changed(source: str, old: str, new: str) -> str:
         (re.sub(":figure:.*\n", "", POINT), "has no figure"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_reported_with_what_to_write(tmp_path, source: str, message: str) -> None:
+def test_error_message_says_what_to_write(tmp_path, source: str, message: str) -> None:
     with pytest.raises(SourceError, match=re.escape(message)) as caught:
         read_lesson(write_lesson(tmp_path, source))
     assert re.match(r".*01_kinds\.md:\d+: ", str(caught.value))
 
 
-def test_a_figure_may_be_drawn_and_depend_on_parameters(tmp_path) -> None:
+def test_figure_expression_may_depend_on_parameters(tmp_path) -> None:
     source = changed(POINT, '"solutions/square.png"', 'Image.new("RGB", (60 * n, 40), "red")')
     source = changed(source, ":figure:", ":params: n = draw(5, 6)\n:figure:")
     lesson = read_lesson(
@@ -153,7 +153,7 @@ def test_a_figure_may_be_drawn_and_depend_on_parameters(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("colours", [2, 300])
-def test_a_drawn_figure_is_stored_exactly(tmp_path, colours: int) -> None:
+def test_figure_is_stored_losslessly(tmp_path, colours: int) -> None:
     image = Image.new("RGB", (100, 60), "white")
     for number in range(colours):
         ImageDraw.Draw(image).point((number % 100, number // 100), (number % 256, number // 256, 9))

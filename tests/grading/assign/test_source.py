@@ -1,10 +1,10 @@
-"""The authoring format: what is parsed, and that every mistake is reported with file and line."""
+"""The authoring format is parsed completely, and every mistake is reported with file and line."""
 
 import re
 from pathlib import Path
 
 import pytest
-from course_grading.assign.lesson import Code, Exercise, Prose, QuestionPart
+from course_grading.assign.lesson import CodeCell, Exercise, MarkdownCell, QuestionPart
 from course_grading.assign.source import read_lesson
 from course_grading.errors import SourceError
 
@@ -24,14 +24,14 @@ def test_parts_in_order():
     lesson = read_lesson(SAMPLE)
     assert lesson.name == "01_sample" and lesson.title == "Lesson 1 · A sample"
     assert [type(part) for part in lesson.parts] == [
-        Prose,
-        Prose,
+        MarkdownCell,
+        MarkdownCell,
         QuestionPart,
-        Prose,
+        MarkdownCell,
         QuestionPart,
-        Code,
+        CodeCell,
         Exercise,
-        Prose,
+        MarkdownCell,
     ]
     assert lesson.points == 6
 
@@ -51,8 +51,11 @@ def test_check_is_split_into_visible_and_hidden():
         and exercise.points == 2
         and exercise.comparison == "tolerance"
     )
-    assert "assert double(2)" in exercise.visible and "cases" not in exercise.visible
-    assert exercise.hidden.startswith("def cases(rng):") and "tolerance = 1e-9" in exercise.hidden
+    assert "assert double(2)" in exercise.visible_check and "cases" not in exercise.visible_check
+    assert (
+        exercise.hidden_tests.startswith("def cases(rng):")
+        and "tolerance = 1e-9" in exercise.hidden_tests
+    )
 
 
 def test_every_part_has_its_line_number():
@@ -226,7 +229,7 @@ def test_mistakes_are_reported_with_file_and_line(mistake, tmp_path):
 def test_helpers_of_the_cases_are_hidden(tmp_path):
     path = lesson_with(tmp_path, "def cases(rng):", "# a secret\nsides = [1, 2]\n\ndef cases(rng):")
     (exercise,) = read_lesson(path).exercises
-    assert "secret" in exercise.hidden and "secret" not in exercise.visible
+    assert "secret" in exercise.hidden_tests and "secret" not in exercise.visible_check
 
 
 def test_source_must_be_utf_8(tmp_path):
@@ -244,7 +247,7 @@ def test_source_must_be_named_like_a_lesson(tmp_path):
 
 
 def test_source_survives_opening_and_saving_with_jupytext(tmp_path):
-    """As when an author opens and saves it in JupyterLab."""
+    """The lesson stays the same when an author opens and saves its source in JupyterLab."""
     import jupytext
 
     path = tmp_path / "01_sample.md"

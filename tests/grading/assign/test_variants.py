@@ -1,4 +1,4 @@
-"""Variants of questions: parameters, checks, shuffled options, pools, and seeded releases."""
+"""Question variants: parameters, checks, shuffled options, pools and seeded releases."""
 
 import functools
 import itertools
@@ -30,7 +30,7 @@ def variant(lesson: Lesson, seed: object, student: str = "") -> Lesson:
 
 @functools.cache
 def course_variant(name: str, seed: int) -> Lesson:
-    """A variant of a lesson of the course."""
+    """A variant of one of the course's lessons."""
     return variant(course_lesson(name), seed)
 
 
@@ -38,7 +38,7 @@ def question(lesson: Lesson, name: str):
     return next(question for question in lesson.questions if question.name == name)
 
 
-def test_the_published_variant_has_the_first_values_and_all_questions(lesson):
+def test_published_variant_has_the_first_values_and_all_questions(lesson):
     area = question(lesson, "area")
     assert area.text == "A square picture is 10 pixels wide. How many pixels has it, in words?"
     assert [(option.text, option.explanation) for option in area.options] == [
@@ -50,7 +50,7 @@ def test_the_published_variant_has_the_first_values_and_all_questions(lesson):
     assert [q.name for q in lesson.questions][-3:] == ["north", "south", "east"]
 
 
-def test_a_seeded_variant_draws_every_value_and_every_order(lesson):
+def test_seeded_variants_cover_every_value_and_every_order(lesson):
     areas = [question(variant(lesson, seed), "area") for seed in range(300)]
     sides = {re.search(r"is (\d+) pixels", area.text)[1] for area in areas}
     assert sides == {"10", "12", "20"}
@@ -69,14 +69,14 @@ def test_a_seeded_variant_draws_every_value_and_every_order(lesson):
     assert set(counts) == set("ABCD") and all(45 <= count <= 105 for count in counts.values())
 
 
-def test_the_fixed_order_is_kept(lesson):
+def test_fixed_order_is_kept(lesson):
     for seed in range(50):
         for q in variant(lesson, seed).questions:
             if "east" in q.text:
                 assert [option.text for option in q.options] == ["left", "right", "none of these"]
 
 
-def test_a_pool_gives_k_of_its_questions_under_the_names_of_slots(lesson):
+def test_pool_fills_its_slots_with_k_of_its_questions(lesson):
     chosen = set()
     for seed in range(60):
         questions = variant(lesson, seed).questions
@@ -90,7 +90,9 @@ def test_a_pool_gives_k_of_its_questions_under_the_names_of_slots(lesson):
 
 
 def test_equal_variants_are_checked_once(lesson, monkeypatch):
-    """Drawing in the text counts too, and how often a value is drawn may depend on another."""
+    """Equal values are checked once, also with draws in the text and with draws that depend on
+    other values.
+    """
     (template,) = [
         p.template
         for p in lesson.parts
@@ -99,46 +101,46 @@ def test_equal_variants_are_checked_once(lesson, monkeypatch):
     rows = (*template.params, SourceLine("more = draw(1, 2) if side == 10 else 0", template.line))
     text = (*template.text, SourceLine("{{draw('a', 'b')}}", template.line))
     template = replace(template, params=rows, text=text)
-    render, made = variants._render, []
+    render, rendered = variants._render, []
 
     def count(*arguments):
         question = render(*arguments)
-        made.append(question.text)
+        rendered.append(question.text)
         return question
 
     monkeypatch.setattr(variants, "_render", count)
     variants.check(template)
-    assert len(made) == (2 + 1 + 1) * 2 and len(set(made)) == 3 * 2
+    assert len(rendered) == (2 + 1 + 1) * 2 and len(set(rendered)) == 3 * 2
 
 
-def test_variants_that_draw_the_same_values_are_made_once(tmp_path, monkeypatch):
-    """And each is as if it had been made alone."""
+def test_variants_with_the_same_values_are_rendered_once(tmp_path, monkeypatch):
+    """Variants with the same values share one rendering, and equal those rendered separately."""
     path = lesson_with(tmp_path, AREA, POOL)
     alone = []
     for seed in range(12):
         variants._rendered_variants.cache_clear()
         alone.append(variant(read_lesson(path), seed))
-    render, made = variants._render, []
+    render, rendered = variants._render, []
 
     def count(template, *arguments):
-        made.append(template.name)
+        rendered.append(template.name)
         return render(template, *arguments)
 
     variants._rendered_variants.cache_clear()
     lesson = read_lesson(path)
     monkeypatch.setattr(variants, "_render", count)
     assert [variant(lesson, seed) for seed in range(12)] == alone
-    assert made.count("area") == 3  # as many as it has values to draw
+    assert rendered.count("area") == 3  # one rendering per possible value
     assert len({str(question(lesson, "area").options) for lesson in alone}) > 3
 
 
-def test_the_same_key_gives_the_same_variant(lesson):
+def test_variant_is_a_function_of_its_key(lesson):
     assert variant(lesson, 2027) == variant(lesson, 2027)
     assert variant(lesson, 2027, "ada") != variant(lesson, 2027, "bob")
 
 
-def test_variants_stay_the_same_from_version_to_version():
-    """Grading needs the variant that was handed out, so these choices must never change."""
+def test_variants_are_stable_across_versions():
+    """The choices for a key never change: grading needs the variant that was released."""
     draws = variants.Draws(b"key", "01_sample", "area")
     assert [draws.draw(*"abcdefgh") for _ in range(6)] == list("ghbfeg")
     assert draws.number("option", "0") % 10**9 == 875_847_900
@@ -260,25 +262,24 @@ def test_mistakes_are_reported_with_file_line_seed_and_values(mistake, tmp_path)
 
 
 def expected_score(count: int, right: int, points: float) -> tuple[float, float]:
-    """Mean and variance of the score of ``right`` letters that are chosen by chance of ``count``.
-
-    The number of right ones among them is hypergeometric.
+    """Mean and variance of the score when ``right`` of ``count`` letters are chosen at random, of
+    which ``right`` are correct: the number of hits is hypergeometric.
     """
     wrong = count - right
-    chances = []
+    outcomes = []
     for hits in range(right + 1):
         misses = right - hits
         if misses <= wrong:
-            chance = math.comb(right, hits) * math.comb(wrong, misses) / math.comb(count, right)
-            chances.append((chance, points * max(0.0, hits / right - misses / wrong)))
-    mean = sum(chance * score for chance, score in chances)
-    return mean, sum(chance * (score - mean) ** 2 for chance, score in chances)
+            p = math.comb(right, hits) * math.comb(wrong, misses) / math.comb(count, right)
+            outcomes.append((p, points * max(0.0, hits / right - misses / wrong)))
+    mean = sum(p * score for p, score in outcomes)
+    return mean, sum(p * (score - mean) ** 2 for p, score in outcomes)
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_the_published_key_scores_as_chance_does(name):
-    """Over many seeds, a student who copies the public answers to choices gets what guessing
-    gets.
+def test_published_key_earns_no_more_than_guessing_in_seeded_releases(name):
+    """Over many seeds, copying the published answers of choice questions earns the expected score
+    of guessing.
     """
     lesson = course_lesson(name)
     choices = [q for q in lesson.questions if q.kind == "choice"]
@@ -286,13 +287,13 @@ def test_the_published_key_scores_as_chance_does(name):
     seeds = 200
     total, mean, variance = 0.0, 0.0, 0.0
     for q in choices:
-        expected, spread = expected_score(len(q.options), len(q.right), q.points)
-        mean, variance = mean + expected, variance + spread
+        expected, question_variance = expected_score(len(q.options), len(q.right), q.points)
+        mean, variance = mean + expected, variance + question_variance
     for seed in range(seeds):
         for q in course_variant(name, seed).questions:
             if q.kind == "choice":
                 total += scoring.grade(public[q.name], q.right, q.wrong, q.points)
-    # four standard errors of the mean: seven such comparisons fail by chance once in 2,000 times
+    # four standard errors of the mean: one run of seven comparisons in 2,000 fails by chance
     tolerance = 4 * math.sqrt(variance / seeds)
     assert total / seeds == pytest.approx(mean, abs=tolerance)
     assert tolerance < 0.12 * sum(q.points for q in choices)
@@ -300,13 +301,13 @@ def test_the_published_key_scores_as_chance_does(name):
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_the_published_key_of_what_is_drawn_or_shuffled_is_rarely_right(name):
-    """Numbers that are drawn earn as often as the published value is drawn; orders are shuffled so
-    that copied letters are worth no more than an order by chance.
+def test_published_key_of_sampled_numbers_and_shuffled_orders_is_rarely_correct(name):
+    """Copied numbers earn points only if the published value is sampled; copied orders earn no more
+    than a random order.
     """
     lesson = course_lesson(name)
     public = {q.name: q.key.right for q in lesson.questions}
-    drawn = {
+    varying = {
         part.template.name
         for part in lesson.parts
         if isinstance(part, QuestionPart)
@@ -319,7 +320,7 @@ def test_the_published_key_of_what_is_drawn_or_shuffled_is_rarely_right(name):
     earned = Counter()
     for seed in range(seeds):
         for q in course_variant(name, seed).questions:
-            if q.name in drawn:
+            if q.name in varying:
                 earned[q.name] += q.key.grade(public[q.name]) / q.points
-    # of three values, each is drawn in a third; 4 standard deviations of 100 draws are 0.19
-    assert {q: earned[q] / seeds for q in drawn if earned[q] / seeds > 1 / 3 + 0.19} == {}
+    # each of three values is sampled with probability 1/3; 4 standard deviations of 100 are 0.19
+    assert {q: earned[q] / seeds for q in varying if earned[q] / seeds > 1 / 3 + 0.19} == {}

@@ -1,4 +1,4 @@
-"""How often and in which order a function is called, against a sandbox that only seems to run."""
+"""How often and in which order a student's function is called, tested with a fake sandbox."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,16 +17,16 @@ CALLS = HIDDEN + VISIBLE
 
 
 class Ended(Exception):
-    """The process ends, or the job with this status."""
+    """The process ends, or the whole job ends with the given status."""
 
 
-class Pretended:
-    """Makes the calls as the guest program does.
+class FakeSandbox:
+    """Makes the calls in this process, in the guest program's order.
 
     Args:
-        make: makes a student's function with new state, as a fork has it.
-        alone: whether forks are cheap.
-        seconds: how long each job takes.
+        make: creates the student's function with fresh state, as in a forked process.
+        alone: whether each hidden case also runs in a forked process of its own.
+        seconds: the reported time of each job.
     """
 
     limits = Limits(wall_seconds=60)
@@ -59,7 +59,7 @@ class Pretended:
         return iter(()) if into is not None else iter(made)
 
 
-def outcomes(sandbox: Pretended, seed: int = 1, budget: float = 100.0) -> list[CallOutcomes]:
+def outcomes(sandbox: FakeSandbox, seed: int = 1, budget: float = 100.0) -> list[CallOutcomes]:
     cases = [(number, str(number).encode()) for number in range(CALLS)]
     job = Job([], "f", cases, check="check()")
     result = make_calls(job, HIDDEN, seed, sandbox, TimeBudget(budget))
@@ -68,7 +68,7 @@ def outcomes(sandbox: Pretended, seed: int = 1, budget: float = 100.0) -> list[C
 
 
 def values(made: CallOutcomes) -> list:
-    """The outputs, or how a process ended."""
+    """The outputs; for a call without output, how its process ended."""
     return [
         outcome if isinstance(outcome, str) else json.loads(outcome)["output"]
         for outcome in made.in_order
@@ -79,8 +79,8 @@ def double() -> Callable[[int], int]:
     return lambda x: 2 * x
 
 
-def test_each_hidden_case_is_called_alone_and_twice_among_the_others():
-    sandbox = Pretended(double)
+def test_each_hidden_case_is_called_alone_and_twice_in_the_shared_process():
+    sandbox = FakeSandbox(double)
     made = outcomes(sandbox)
     assert [values(each) for each in made] == [[0] * 3, [2] * 3, [4] * 3, [6] * 3, [8], [10]]
     (job,) = sandbox.jobs
@@ -91,22 +91,22 @@ def test_each_hidden_case_is_called_alone_and_twice_among_the_others():
     assert len(set(numbers)) == len(numbers) == CALLS + 2 * HIDDEN
 
 
-def test_the_order_depends_on_the_seed_alone():
+def test_order_depends_only_on_the_seed():
     def order(seed: int) -> list[int]:
-        sandbox = Pretended(double)
+        sandbox = FakeSandbox(double)
         outcomes(sandbox, seed)
         return [number for number, _ in [*sandbox.jobs[0].cases, *sandbox.jobs[0].alone]]
 
     assert order(1) == order(1) and len({tuple(order(seed)) for seed in range(9)}) == 9
 
 
-def test_where_forks_are_dear_each_is_called_twice():
-    made = outcomes(Pretended(double, alone=False))
+def test_without_forks_each_hidden_case_is_called_twice():
+    made = outcomes(FakeSandbox(double, alone=False))
     assert [values(each) for each in made] == [[0] * 2, [2] * 2, [4] * 2, [6] * 2, [8], [10]]
 
 
 def counting(limit: int, end: str = "") -> Callable[[], Callable[[int], int]]:
-    """A function that is right in its first calls, and then wrong or ends."""
+    """A function that is correct in its first ``limit`` calls, and then wrong or ends."""
 
     def make() -> Callable[[int], int]:
         calls: list[int] = []
@@ -122,10 +122,10 @@ def counting(limit: int, end: str = "") -> Callable[[], Callable[[int], int]]:
     return make
 
 
-def test_a_function_that_is_right_at_first_is_wrong_later():
+def test_function_that_is_correct_only_at_first_is_detected():
     for limit in range(1, CALLS + HIDDEN):
         for alone in (True, False):
-            made = outcomes(Pretended(counting(limit), alone))
+            made = outcomes(FakeSandbox(counting(limit), alone))
             assert any(
                 values(each)[0] == 2 * call and -1 in values(each)
                 for call, each in enumerate(made[:HIDDEN])
@@ -144,42 +144,44 @@ def ends_for(*inputs: int, status: str = "done") -> Callable[[], Callable[[int],
     return make
 
 
-def test_a_call_that_ends_its_process_costs_itself_alone():
+def test_call_that_ends_its_process_fails_only_itself():
     for alone in (True, False):
-        sandbox = Pretended(ends_for(1, 3), alone)
+        sandbox = FakeSandbox(ends_for(1, 3), alone)
         made = outcomes(sandbox)
         assert [set(values(each)) for each in made] == [{0}, {"done"}, {4}, {"done"}, {8}, {10}]
         assert len(sandbox.jobs) == (2 if alone else 3)
 
 
-def test_two_calls_beyond_the_time_end_it_and_the_visible_check_still_runs():
-    sandbox = Pretended(ends_for(*range(HIDDEN), status="time"))
+def test_after_two_timeouts_only_the_visible_check_still_runs():
+    sandbox = FakeSandbox(ends_for(*range(HIDDEN), status="time"))
     made = outcomes(sandbox)
     assert [set(values(each)) for each in made] == [{"time"}] * HIDDEN + [{8}, {10}]
     assert len(sandbox.jobs) == MAX_TIMEOUTS + 1
-    sandbox = Pretended(ends_for(*range(CALLS), status="time"))
+    sandbox = FakeSandbox(ends_for(*range(CALLS), status="time"))
     assert {value for each in outcomes(sandbox) for value in values(each)} == {"time"}
     assert len(sandbox.jobs) == MAX_TIMEOUTS + 1
 
 
-def test_the_time_of_all_jobs_together_is_limited():
-    """A function that runs for a while and then ends its process costs a new process per case."""
-    sandbox = Pretended(ends_for(0, 1, 2), alone=False, seconds=30.0)
+def test_total_time_of_all_jobs_is_limited():
+    """A function that runs for a while and then ends its process cannot exceed the budget, although
+    each case starts a new process.
+    """
+    sandbox = FakeSandbox(ends_for(0, 1, 2), alone=False, seconds=30.0)
     made = outcomes(sandbox, budget=50.0)
     assert len(sandbox.jobs) == 2
     assert "time" in {value for each in made for value in values(each)}
 
 
-def test_a_limit_that_is_met_in_the_repetition_fails_nothing():
+def test_limit_exceeded_in_the_repetition_fails_no_case():
     for status in ("time", "memory", "output"):
-        sandbox = Pretended(counting(CALLS, status), alone=False)
+        sandbox = FakeSandbox(counting(CALLS, status), alone=False)
         made = outcomes(sandbox)
         assert [values(each) for each in made] == [[2 * call] for call in range(CALLS)]
         assert all(each.again is None for each in made) and len(sandbox.jobs) == 1
 
 
-def test_a_job_that_made_no_call_says_why():
-    class Broken(Pretended):
+def test_job_without_calls_gives_the_reason():
+    class Broken(FakeSandbox):
         def run(self, job: Job, wall_seconds: float) -> JobResult:
             return JobResult("done", b'{"stopped": true, "error": "NameError"}\n', 0.1)
 

@@ -1,4 +1,4 @@
-"""How a code exercise is scored: outputs compared with the reference's, case by case."""
+"""Code exercises are scored by comparing outputs with the reference's, case by case."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ def some_cases(rng):
         yield float(rng.normal())
 
 
-def points(function, **changes):
+def earned(function, **changes):
     arguments = {
         "reference": REFERENCE,
         "cases": some_cases,
@@ -36,19 +36,19 @@ def array_cases(rng):
     yield np.arange(3.0)
 
 
-def test_agreement_earns_all_and_a_missing_function_nothing():
-    assert points(lambda x: x + x) == 2
-    assert points(lambda x: 3 * x) == 0
-    assert points(None) == 0 and points(lambda: 1) == 0
-    assert points(None, names={}) == 0
+def test_correct_function_earns_all_points_and_missing_function_none():
+    assert earned(lambda x: x + x) == 2
+    assert earned(lambda x: 3 * x) == 0
+    assert earned(None) == 0 and earned(lambda: 1) == 0
+    assert earned(None, names={}) == 0
 
 
-def test_partial_agreement_earns_partial_credit():
+def test_partly_correct_function_earns_partial_credit():
     calls = []
-    assert points(lambda x: 2 * x if calls.append(x) or len(calls) <= 1 else 0) == 0.5
+    assert earned(lambda x: 2 * x if calls.append(x) or len(calls) <= 1 else 0) == 0.5
 
 
-def test_an_exception_costs_its_case_only():
+def test_exception_fails_only_its_case():
     calls = []
 
     def fails_once(x):
@@ -57,40 +57,40 @@ def test_an_exception_costs_its_case_only():
             raise RuntimeError
         return 2 * x
 
-    assert points(fails_once) == 1.5
+    assert earned(fails_once) == 1.5
 
 
-def test_a_function_that_changes_its_arguments_does_not_change_the_reference():
+def test_function_that_modifies_its_arguments_does_not_affect_the_reference():
     def overwrites(x):
         x *= 0
         return x
 
-    assert points(overwrites, cases=array_cases) == 0
+    assert earned(overwrites, cases=array_cases) == 0
 
 
-def test_a_function_that_changes_its_arguments_earns_nothing():
+def test_function_that_modifies_its_arguments_earns_nothing():
     def doubles_in_place(x):
         x *= 2
         return x
 
-    assert points(doubles_in_place, cases=array_cases) == 0
-    assert points(lambda x: 2 * x, cases=array_cases) == 2
+    assert earned(doubles_in_place, cases=array_cases) == 0
+    assert earned(lambda x: 2 * x, cases=array_cases) == 2
 
 
-def test_a_former_name_of_the_function_counts():
+def test_former_function_name_counts():
     names = {"twice": lambda x: x + x}
-    assert points(None, names=names) == 0
-    assert points(None, names=names, formerly="twice") == 2
-    assert points(None, names=names, formerly="twice(number)") == 2
+    assert earned(None, names=names) == 0
+    assert earned(None, names=names, formerly="twice") == 2
+    assert earned(None, names=names, formerly="twice(number)") == 2
 
 
-def test_agrees_may_accept_many_answers():
-    assert points(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
+def test_agrees_may_accept_several_outputs():
+    assert earned(lambda x: -2 * x, agrees=lambda out, ref, x: abs(out) == abs(ref)) == 2
 
 
 @pytest.mark.parametrize("size", [1.0, 1e6])
-def test_the_tolerance_is_absolute_and_relative(size):
-    """Near 0 the absolute one decides, for large numbers the relative one."""
+def test_tolerance_is_absolute_and_relative(size):
+    """Near 0 the absolute tolerance decides, for large numbers the relative tolerance."""
     near, far = (0.009, 0.02) if size == 1.0 else (0.009 * size, 0.02 * size)
     base = 0.0 if size == 1.0 else size
     for kind in (float, lambda number: np.array([number, number])):
@@ -98,7 +98,7 @@ def test_the_tolerance_is_absolute_and_relative(size):
         assert not values_equal(kind(base + far), kind(base), 0.01)
 
 
-def test_missing_numbers_agree_and_arrays_of_text_are_compared():
+def test_nans_are_equal_and_string_arrays_are_compared():
     missing = np.array([1.0, np.nan])
     assert values_equal(missing, missing.copy(), 0.0)
     words = np.array(["a", "b"])
@@ -113,46 +113,46 @@ def test_without_a_tolerance_numbers_must_be_equal():
     assert score_cases("double", **arguments, names={"double": lambda x: 2 * x + 0.5}) == 0
 
 
-def test_a_tuple_is_the_arguments_and_anything_else_the_only_one():
+def test_case_is_an_argument_tuple_or_a_single_argument():
     def two_arguments(rng):
         yield 1.0, 2.0
 
     add = "def double(x, y=5.0):\n    return x + y"
-    assert points(lambda x, y: x + y, reference=add, cases=two_arguments) == 2
-    assert points(lambda x: x + 5.0, reference=add) == 2
+    assert earned(lambda x, y: x + y, reference=add, cases=two_arguments) == 2
+    assert earned(lambda x: x + 5.0, reference=add) == 2
 
 
-def test_a_reference_that_changes_nested_arguments_does_not_change_those_of_the_learner():
+def test_reference_that_modifies_nested_arguments_does_not_affect_the_learner():
     def nested_cases(rng):
         yield ([1.0],)
 
     reference = "def double(x):\n    x[0] *= 2\n    return x"
-    assert points(lambda x: [2 * x[0]], reference=reference, cases=nested_cases) == 2
+    assert earned(lambda x: [2 * x[0]], reference=reference, cases=nested_cases) == 2
 
 
-def test_a_reference_that_can_not_run_earns_nothing_and_says_why(capsys):
-    assert points(lambda x: 2 * x, reference="def double(x):\n    return np.double(x)") == 0
+def test_failing_reference_earns_nothing_and_is_reported(capsys):
+    assert earned(lambda x: 2 * x, reference="def double(x):\n    return np.double(x)") == 0
     assert capsys.readouterr().out == (
         "The reference failed (NameError(\"name 'np' is not defined\")): did you redefine a "
         "name that it needs, such as np?\n"
     )
 
 
-def test_only_the_number_of_right_cases_is_printed(capsys):
+def test_only_the_number_of_passed_cases_is_printed(capsys):
     def talks(x):
         print("out")
         print("err", file=sys.stderr)
         return 2 * x if x > 0 else 0
 
-    assert points(talks) == 1
+    assert earned(talks) == 1
     printed = capsys.readouterr()
     assert printed.out == "2 of 4 hidden cases passed.\n" and printed.err == ""
 
 
-def test_the_cases_are_the_same_each_time():
+def test_cases_are_deterministic():
     first, second = [], []
-    points(first.append)
-    points(second.append)
+    earned(first.append)
+    earned(second.append)
     assert first == second and len(set(first)) == 4
 
 
@@ -194,7 +194,7 @@ def test_values_equal(output, expected, equal):
     ("right", "count", "constant", "expected"),
     [(8, 8, 4, 1.0), (6, 8, 4, 0.5), (4, 8, 4, 0.0), (2, 8, 4, 0.0), (4, 8, 0, 0.5)],
 )
-def test_what_a_constant_gets_right_earns_nothing(right, count, constant, expected):
+def test_cases_that_a_constant_passes_earn_nothing(right, count, constant, expected):
     assert share(right, count, constant) == expected
 
 
@@ -207,6 +207,6 @@ def test_cases_of_the_best_constant(results, expected):
     assert cases_of_best_constant(cases, tolerance=0.1) == expected
 
 
-def test_results_that_can_not_be_compared_are_no_constant():
+def test_results_that_cannot_be_compared_are_not_counted_as_constant():
     cases = [((), np.zeros(2)), ((), np.zeros(3)), ((), None)]
     assert cases_of_best_constant(cases, tolerance=0.0, agree=lambda o, e: o.sum() == 1 / 0) == 0

@@ -1,4 +1,4 @@
-"""One submission, graded: points, partial credit, messages that help and give nothing away."""
+"""Grading one submission: scores, partial credit, and messages that reveal no hidden input."""
 
 import json
 import pickle
@@ -22,7 +22,7 @@ RIGHT = {
 
 @pytest.fixture(autouse=True, scope="module")
 def small_limits():
-    """A second of CPU time for endless loops; one sandbox does the jobs of all tests."""
+    """A limit of one second of CPU time, for endless loops; all tests share one sandbox."""
     limits = Limits(cpu_seconds=1, wall_seconds=300, memory=512 << 20, output=1 << 20)
     close_sandbox()
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +41,7 @@ def grade_double(task, key, submission, source: str) -> ItemResult:
     return next(item for item in result.items if item.name == "double")
 
 
-def test_right_answers_earn_everything_and_blank_ones_nothing(task, key, submission):
+def test_correct_answers_earn_all_points_and_blank_ones_none(task, key, submission):
     full = grade_submission(task(submission(**RIGHT)), key)
     assert scores(full) == {"which-letters": 3, "how-many": 1, "double": 2}
     assert [item.answer for item in full.items] == ["AC", "B", ""]
@@ -128,7 +128,7 @@ def test_no_message_shows_a_hidden_input_or_chosen_text(task, key, submission):
         assert str(case[0])[:6] not in result.replace(source, "")
 
 
-def test_the_same_submission_gives_the_same_result_to_the_byte(task, key, submission):
+def test_result_is_reproducible_byte_for_byte(task, key, submission):
     source = "import random\n" + ARRAYS.format(
         "return x + x if random.random() + np.random.rand() > 1 else x"
     )
@@ -139,17 +139,17 @@ def test_the_same_submission_gives_the_same_result_to_the_byte(task, key, submis
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[" * 100_000, b'{"cells": [], "nbformat": 4}', b"\x00\xff"]
 )
-def test_an_unreadable_submission_is_a_problem(task, key, data):
+def test_unreadable_submission_is_a_problem(task, key, data):
     result = grade_submission(task(data), key)
     assert result.problem and not result.items
 
 
-def test_an_overlong_cell_is_a_problem(task, key, submission):
+def test_overlong_cell_is_a_problem(task, key, submission):
     result = grade_submission(task(submission(double_code="x" * 300_000)), key)
     assert "double-code" in result.problem
 
 
-# ---- points that were not earned ----
+# ---- attempts to earn unearned points ----
 
 
 ALWAYS_EQUAL = """
@@ -177,13 +177,15 @@ def double(x):
 
 
 @pytest.mark.parametrize("source", [ALWAYS_EQUAL, FORGED, PATCHED], ids=["equal", "forged", "exec"])
-def test_the_visible_check_is_not_the_students_word(task, key, submission, source):
+def test_forged_verdict_of_the_visible_check_is_detected(task, key, submission, source):
     item = grade_double(task, key, submission, source)
     assert item.score == 0 and "A visible check fails" in item.message, item.message
 
 
 @pytest.mark.parametrize("calls", [2, 3, 4, 5])
-def test_being_right_in_the_first_calls_earns_nothing(task, key, submission, calls):
+def test_function_that_is_correct_only_in_its_first_calls_earns_nothing(
+    task, key, submission, calls
+):
     source = f"""
 count = 0
 def double(x):
@@ -197,7 +199,7 @@ def double(x):
         assert result.items[2].score == 0
 
 
-def test_crashes_do_not_renew_the_first_calls(task, key, submission):
+def test_crashes_do_not_reset_the_call_count(task, key, submission):
     source = """
 import os
 count = 0
@@ -211,14 +213,16 @@ def double(x):
     assert grade_double(task, key, submission, source).score == 0
 
 
-def test_a_function_whose_result_depends_on_earlier_calls_goes_to_a_person(task, key, submission):
+def test_result_that_depends_on_earlier_calls_needs_manual_grading(task, key, submission):
     source = "seen = []\ndef double(x):\n    seen.append(1)\n    return 2 * x * (len(seen) < 6)"
     item = grade_double(task, key, submission, source)
     assert (item.score, item.manual) == (0, True) and "earlier calls" in item.message
 
 
-def test_what_one_case_leaves_for_the_next_is_noticed(task, key, submission):
-    """Alone each case is right; among the others all but the first are wrong."""
+def test_state_carried_from_case_to_case_is_detected(task, key, submission):
+    """A function whose results are correct in separate processes but wrong in the shared process
+    needs manual grading.
+    """
     source = """
 seen = []
 def double(x):
@@ -231,7 +235,7 @@ def double(x):
     assert (item.score, item.manual) == (0, True) and "earlier calls" in item.message
 
 
-def test_what_could_not_be_repeated_is_for_a_person(task, key, submission):
+def test_calls_that_could_not_be_repeated_need_manual_grading(task, key, submission):
     source = f"""
 import time
 calls = []
@@ -245,8 +249,8 @@ def double(x):
     assert (item.score, item.manual) == (2, True) and "could be repeated" in item.message
 
 
-def test_a_constant_earns_nothing(task, key, submission):
-    """Half of these cases have the result 0: as in a question, ticking everything is worth 0."""
+def test_constant_function_earns_nothing(task, key, submission):
+    """Always returning the most frequent result, here 0 in half the cases, earns no points."""
     (exercise,) = key.exercises
     hidden = "def cases(rng):\n    for n in range(8):\n        yield n * (n % 2)\ntolerance = 0"
     key = replace(key, exercises=(replace(exercise, hidden=hidden),))
@@ -256,8 +260,8 @@ def test_a_constant_earns_nothing(task, key, submission):
         assert item.score == score, (body, item.message)
 
 
-def test_a_forged_or_odd_line_costs_its_case_and_nothing_more(task, key, submission):
-    odd = [
+def test_forged_or_malformed_output_line_fails_only_its_case(task, key, submission):
+    malformed = [
         b'{"case": 0, "ended": []}',
         b'{"case": 0, "output": {"a": []}}',
         b'{"case": 0, "output": ["dict", [["list"], 1]]}',
@@ -267,7 +271,7 @@ def test_a_forged_or_odd_line_costs_its_case_and_nothing_more(task, key, submiss
         b"{}",
         b"[]",
     ]
-    for line in odd:
+    for line in malformed:
         written = repr(line + b"\n")
         source = f"import os\ndef double(x):\n    os.write(3, {written})\n    return x + x"
         item = grade_double(task, key, submission, source)
@@ -275,12 +279,12 @@ def test_a_forged_or_odd_line_costs_its_case_and_nothing_more(task, key, submiss
         assert item.score == (1.5 if forges_a_case else 2), (line, item.message)
 
 
-def test_millions_of_lines_cost_no_time(task, key, submission):
+def test_many_output_lines_are_read_quickly(task, key, submission):
     source = "import os\nos.write(3, b'{}\\n' * 300_000)\ndef double(x):\n    return x + x"
     assert grade_double(task, key, submission, source).score == 2
 
 
-def test_keys_that_collide_cost_no_time(task, key, submission):
+def test_colliding_hash_keys_are_read_quickly(task, key, submission):
     pairs = "b','.join(b'[%d,0]' % (k * (2**61 - 1)) for k in range(1, 30_000))"
     source = (
         f'import os\nos.write(3, b\'{{"case": 0, "output": ["dict",\' + {pairs} + b\']}}\\n\')\n'
@@ -289,7 +293,7 @@ def test_keys_that_collide_cost_no_time(task, key, submission):
     assert grade_double(task, key, submission, source).score == 1.5
 
 
-# ---- what a notebook accepts ----
+# ---- code that a kernel accepts ----
 
 
 RIGHT_BODY = "def double(x):\n    return 2 * np.asarray(x)"
@@ -315,7 +319,7 @@ RIGHT_BODY = "def double(x):\n    return 2 * np.asarray(x)"
         "from __future__ import annotations\ndef double(x: Number) -> Number:\n    return 2 * x",
     ],
 )
-def test_what_a_kernel_accepts_is_graded(task, key, submission, source):
+def test_code_that_a_kernel_accepts_is_graded(task, key, submission, source):
     item = grade_double(task, key, submission, f"# Exercise: double (2 points)\n{source}")
     assert item.score == 2, item.message
 
@@ -327,24 +331,24 @@ def test_what_a_kernel_accepts_is_graded(task, key, submission, source):
         f"```python\n{RIGHT_BODY}\n```",
     ],
 )
-def test_code_with_marks_of_a_merge_goes_to_a_person(task, key, submission, source):
+def test_code_with_merge_conflict_markers_needs_manual_grading(task, key, submission, source):
     item = grade_double(task, key, submission, source)
     assert (item.score, item.manual) == (0, True) and "will look at it" in item.message
 
 
-def test_marks_inside_a_text_are_code(task, key, submission):
+def test_conflict_markers_inside_a_string_are_code(task, key, submission):
     source = f'text = """\n=======\n"""\n{RIGHT_BODY}'
     assert grade_double(task, key, submission, source).score == 2
 
 
 @pytest.mark.parametrize("typed", ["A/C", "A and C", "(A)(C)", "A. C.", "[A, C]", "1,3", "А"])
-def test_an_answer_that_can_not_be_read_goes_to_a_person(task, key, submission, typed):
+def test_unreadable_answer_needs_manual_grading(task, key, submission, typed):
     data = submission(which_letters_answer=f'answer = "{typed}"')
     item = grade_submission(task(data), key).items[0]
     assert (item.score, item.manual) == (0, True) and "will look at it" in item.message
 
 
-def test_a_letter_too_many_is_read(task, key, submission):
+def test_too_many_letters_earn_nothing_without_manual_grading(task, key, submission):
     item = grade_submission(task(submission(how_many_answer='answer = "AB"')), key).items[1]
     assert (item.score, item.manual) == (0, False) and "2 letters" in item.message
 
@@ -379,11 +383,11 @@ def test_a_letter_too_many_is_read(task, key, submission):
         ),
     ],
 )
-def test_messages_name_what_was_not_found(task, key, submission, source, message):
+def test_messages_name_the_missing_module_or_name(task, key, submission, source, message):
     assert grade_double(task, key, submission, source).message == message
 
 
-def test_a_syntax_error_names_pythons_version(task, key, submission):
+def test_syntax_error_message_gives_the_python_version(task, key, submission):
     version = ".".join(map(str, sys.version_info[:2]))
     item = grade_double(task, key, submission, "def double(x)\n    return 2 * x")
     assert item.message == (
@@ -400,7 +404,7 @@ def with_former_signature(key, formerly: str):
     return replace(key, exercises=(replace(exercise, formerly=formerly),))
 
 
-def test_a_former_name_of_the_function_counts(task, key, submission):
+def test_former_name_of_the_function_is_graded(task, key, submission):
     key = with_former_signature(key, "twice")
     item = grade_double(task, key, submission, "def twice(x):\n    return x + x")
     assert item.score == 2

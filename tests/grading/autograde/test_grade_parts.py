@@ -1,6 +1,4 @@
-"""The steps of grading one submission, without a sandbox: what a job's outcome is worth, which
-cases run again, and what a message says.
-"""
+"""The steps of grading one submission, without a sandbox: scores, repeated calls and messages."""
 
 import json
 import pickle
@@ -69,7 +67,7 @@ def task(notebook: NotebookNode, **changes) -> GradingTask:
 
 
 def line(number: int, value: object, after: Sequence[object] = (None,)) -> bytes:
-    """What the guest program writes about a case: its result, and its argument after the call."""
+    """The guest program's output line for a case: its result, and its arguments after the call."""
     return json.dumps({"case": number, "output": serialize(value), "after": after}).encode() + b"\n"
 
 
@@ -78,7 +76,7 @@ def written(values: dict[int, object], header: bytes = b'{"check": null}\n') -> 
 
 
 class ScriptedSandbox:
-    """Gives prepared results, and notes the numbers of each job's cases and its time limit."""
+    """Returns prepared results, and records the case numbers and the time limit of each job."""
 
     limits = Limits(wall_seconds=60)
 
@@ -91,7 +89,7 @@ class ScriptedSandbox:
         return self.results.pop(0)
 
 
-class HereSandbox(ScriptedSandbox):
+class InProcessSandbox(ScriptedSandbox):
     """Runs the code of these tests in this process."""
 
     def run(self, job: Job, wall_seconds: float) -> JobResult:
@@ -106,7 +104,7 @@ class HereSandbox(ScriptedSandbox):
         return JobResult("done", written(values), 0.5, alone=True)
 
 
-# ---- what an outcome is worth ----
+# ---- faults and scores ----
 
 
 WRONG = "the result is wrong"
@@ -137,18 +135,18 @@ WRONG = "the result is wrong"
         ("odd", "your function ended the Python process", ""),
     ],
 )
-def test_a_fault_is_described(outcome, text, detail):
+def test_fault_is_described(outcome, text, detail):
     fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "kernal + 1")
     assert fault == Fault(text, detail)
 
 
 @pytest.mark.parametrize("outcome", [b'{"case": 0}', b'{"case": 0, "output": ["no kind"]}'])
-def test_a_line_without_a_result_is_a_fault_but_no_sign_of_dependence(outcome):
+def test_line_without_a_result_is_an_unreadable_fault(outcome):
     fault = grade._describe_fault(outcome, ((3,), 6), prepare(EXERCISE), "")
     assert fault == Fault("the result could not be compared", is_unreadable=True)
 
 
-def test_a_changed_argument_is_a_fault():
+def test_modified_argument_is_a_fault():
     before = np.arange(3.0)
     case, runner = ((before,), 2 * before), prepare(EXERCISE)
     unchanged, changed = (line(0, 2 * before, [serialize(a)]) for a in (before, 2 * before))
@@ -178,12 +176,12 @@ A, B = Fault("it is wrong"), Fault("it raised NameError", "name 'a' is not defin
         ),
     ],
 )
-def test_points_and_message_of_the_hidden_cases(faults, score, message):
+def test_score_and_message_of_the_hidden_cases(faults, score, message):
     item = grade._score_exercise(EXERCISE, CASES, faults)
     assert item == ItemResult("double", score, 2.0, message)
 
 
-def test_what_a_constant_would_earn_is_subtracted_and_named():
+def test_score_of_the_best_constant_is_subtracted_and_reported():
     cases = [((0,), 0), ((0,), 0), ((1,), 2), ((2,), 4)]
     item = grade._score_exercise(EXERCISE, cases, [Fault(), Fault(), Fault(), A])
     assert item.score == 1.0 and item.message == (
@@ -196,7 +194,7 @@ def test_what_a_constant_would_earn_is_subtracted_and_named():
     assert nothing.message == "0 of 4 hidden cases passed. In 4 cases it is wrong."
 
 
-def test_a_constant_is_compared_as_the_exercise_compares():
+def test_best_constant_uses_the_exercises_comparison():
     hidden = "def cases(rng):\n    yield 1\ndef agrees(output, expected, x):\n    return output < 9"
     exercise = replace(EXERCISE, hidden=hidden, comparison="agrees")
     cases = [((1,), 2), ((3,), 6), ((5,), 10)]  # the first two results are right in every case
@@ -212,13 +210,13 @@ def test_a_constant_is_compared_as_the_exercise_compares():
     [
         ([Fault(), Fault()], False),
         ([A, A, A], False),
-        ([A, Fault(), Fault()], False),  # it was wrong before
+        ([A, Fault(), Fault()], False),  # it was already wrong alone
         ([Fault(), Fault(), A], True),
         ([A, Fault(), B], True),
         ([Fault(), Fault(WRONG, is_unreadable=True)], False),
     ],
 )
-def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later(faults, depends):
+def test_result_depends_on_calls_if_it_is_correct_first_and_wrong_later(faults, depends):
     assert grade._depends_on_calls(faults) is depends
 
 
@@ -236,7 +234,7 @@ def test_a_result_depends_on_calls_if_a_right_one_is_wrong_later(faults, depends
         ('answer = "A and B"', 0.0, "", True, "Not counted: "),
     ],
 )
-def test_a_question_is_scored_by_its_literal(source, score, answer, manual, message):
+def test_question_is_scored_by_its_literal(source, score, answer, manual, message):
     item = grade._grade_question(KEY.questions[0], {"which-answer": source})
     assert (item.name, item.points) == ("which", 1.0)
     assert (item.score, item.answer, item.manual) == (score, answer, manual)
@@ -244,7 +242,7 @@ def test_a_question_is_scored_by_its_literal(source, score, answer, manual, mess
     assert item.message.endswith(" Your instructor will look at it.") == manual
 
 
-def test_a_question_with_several_right_options_takes_several_letters():
+def test_multiple_choice_question_accepts_several_letters():
     question = QuestionKey("which", "AC", "B", 2.0)
     item = grade._grade_question(question, {"which-answer": 'answer = "ca"'})
     assert item == ItemResult("which", 2.0, 2.0, "Recorded: AC.", "AC")
@@ -255,8 +253,8 @@ def test_a_question_with_several_right_options_takes_several_letters():
 
 @pytest.fixture
 def sandbox(monkeypatch):
-    """What grade takes for its sandbox."""
-    sandbox = HereSandbox()
+    """The in-process sandbox that ``grade`` uses."""
+    sandbox = InProcessSandbox()
 
     def thread_sandbox(modules, trusted):
         assert (modules, trusted) == (KEY.modules, False)
@@ -266,7 +264,7 @@ def sandbox(monkeypatch):
     return sandbox
 
 
-def test_a_submission_is_graded(sandbox):
+def test_submission_is_graded(sandbox):
     given = task(
         released(answer='answer = "A"', code="def double(x):\n    return x + x"),
         timestamp="2026-05-02T12:00:00",
@@ -290,7 +288,7 @@ def test_a_submission_is_graded(sandbox):
     assert SubmissionResult.from_json(result.to_json()) == result
 
 
-def test_a_result_is_stored_as_the_same_text():
+def test_serialised_result_is_stable():
     item = ItemResult("which", 1.0, 1.0, "Recorded: É.", "A")
     result = SubmissionResult("ada", "01_sample", "ada.ipynb", "d1", (item,), (("a", "b"),))
     text = result.to_json()
@@ -308,21 +306,21 @@ def test_a_result_is_stored_as_the_same_text():
     assert read == replace(result, timestamp="2026-05-02T12:00:00")
 
 
-def test_the_calls_come_in_a_secret_order(sandbox):
+def test_call_order_depends_on_the_secret_seed(sandbox):
     code = "def double(x):\n    return x + x"
     orders = set()
     for seed in (5, 6, 7, 7):  # a seed always gives the same order
         grade_submission(replace(task(released(code=code)), seeds={"double": seed}), KEY)
         ((numbers, seconds),) = sandbox.jobs
         sandbox.jobs.clear()
-        # four hidden cases three times, and the check's call once: it has no second number
+        # four hidden cases three times each, and the visible check's one call once
         assert sorted(numbers) == [*range(9), *range(10, 14)] and seconds == 180.0
         orders.add(tuple(numbers))
     assert len(orders) == 3
 
 
-def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox):
-    # in the student's process it passes: that value equals everything
+def test_visible_check_is_repeated_with_the_returned_values(sandbox):
+    # in the student's process the check passes: the returned object equals everything
     code = (
         "class Equal(int):\n    def __eq__(self, other):\n        return True\n"
         "def double(x):\n    return Equal(5) if x == 2 else 2 * x"
@@ -331,13 +329,13 @@ def test_a_check_that_fails_with_the_values_that_came_out_earns_nothing(sandbox)
     assert item == ItemResult("double", 0.0, 2.0, "A visible check fails: Twice two is four")
 
 
-def test_a_result_that_changes_goes_to_a_person(sandbox):
+def test_result_that_changes_needs_manual_grading(sandbox):
     code = "calls = []\ndef double(x):\n    calls.append(x)\n    return 2 * x * (len(calls) < 11)"
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert item == ItemResult("double", 0.0, 2.0, messages.DEPENDS_ON_CALLS, manual=True)
 
 
-def test_a_blank_exercise_and_one_that_is_gone_are_not_answered(sandbox):
+def test_blank_and_missing_exercises_are_not_answered(sandbox):
     item = grade_submission(task(released(answer='answer = "A"')), KEY).items[1]
     assert item == ItemResult("double", 0.0, 2.0, "Not answered: the cell is unchanged.")
     gone = released(answer='answer = "A"')
@@ -356,14 +354,14 @@ def test_a_blank_exercise_and_one_that_is_gone_are_not_answered(sandbox):
         ("def double(x):\n    return x + x  # <<<<<<<", False),
     ],
 )
-def test_marks_of_a_merge_go_to_a_person_unless_it_parses_as_cell(sandbox, code, manual):
+def test_merge_conflict_markers_need_manual_grading_unless_the_cell_parses(sandbox, code, manual):
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert (item.score, item.manual) == (0.0 if manual else 2.0, manual)
     damaged = ItemResult("double", 0.0, 2.0, messages.DAMAGED_CODE, manual=True)
     assert (item == damaged) == manual
 
 
-def test_what_did_not_run_is_explained(monkeypatch):
+def test_code_that_did_not_run_is_explained(monkeypatch):
     header = b'{"stopped": true, "line": 1, "error": "KeyError"}\n'
     scripted = ScriptedSandbox(JobResult("done", header, 1.0))
     monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
@@ -372,15 +370,15 @@ def test_what_did_not_run_is_explained(monkeypatch):
     assert item == ItemResult("double", 0.0, 2.0, message)
 
 
-def test_an_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(sandbox):
+def test_exercise_whose_check_makes_no_call_is_graded_by_its_hidden_cases(sandbox):
     exercise = replace(EXERCISE, cells=(*EXERCISE.cells[:-1], "assert True\nquiz.passed('double')"))
     key = replace(KEY, exercises=(exercise,))
     item = grade_submission(task(released(code="def double(x):\n    return x + x")), key).items[1]
     assert item.score == 2.0 and sorted(sandbox.jobs[0][0]) == list(range(12))
 
 
-def test_calls_of_the_check_without_a_result_fail_it():
-    check = grade.visible_check.record(EXERCISE)
+def test_visible_check_fails_if_a_call_returned_no_result():
+    check = grade.visible_check.record_check(EXERCISE)
     assert check is not None and grade._visible_check_error(check, [line(0, 4)]) is None
     for outcome in ("time", b"{", b'{"case": 0, "error": "KeyError"}'):
         failure = grade._visible_check_error(check, [outcome])
@@ -398,7 +396,7 @@ def test_hidden_cases_depend_on_the_seed_and_keep_their_arguments():
         assert n == number and (2 * x).tolist() == result
 
 
-def test_a_fault_is_found_as_the_exercise_compares():
+def test_faults_use_the_exercises_comparison():
     hidden = EXERCISE.hidden + "\ndef agrees(output, expected, x):\n    return output > x"
     runner = prepare(replace(EXERCISE, hidden=hidden, comparison="agrees"))
     assert grade._describe_fault(line(0, 5), ((3,), 6), runner, "") == Fault()
@@ -407,16 +405,16 @@ def test_a_fault_is_found_as_the_exercise_compares():
     assert single.text == "the result is a single value, but a tuple is expected"
 
 
-def test_long_text_with_marks_is_not_parsed():
+def test_long_text_with_conflict_markers_is_not_parsed():
     assert grade._parses_as_cell("x = 1\n" * 10) and not grade._parses_as_cell("x = = 1")
     assert grade._parses_as_cell("x" * grade._MAX_TRANSFORMED)
     assert not grade._parses_as_cell("x" * (grade._MAX_TRANSFORMED + 1))
 
 
-def test_what_can_not_be_rebuilt_is_a_problem():
+def test_notebook_that_cannot_be_rebuilt_is_a_problem():
     long = "#" * (grade.MAX_CELL_LENGTH + 1)
     expected = {
-        "its cell double-code has 200,001 characters, more than 200,000: inspect it by hand": task(
+        "its cell double-code has 200,001 characters, more than 200,000: inspect it manually": task(
             released(code=long)
         ),
         "it contains none of the lesson's answer or exercise cells: is it the right notebook?": (
@@ -427,11 +425,11 @@ def test_what_can_not_be_rebuilt_is_a_problem():
         result = grade_submission(given, KEY)
         assert (result.problem, result.items) == (problem, ())
         assert (result.student, result.digest) == ("ada", given.digest(KEY))
-    just_right = released(code=long[1:])
-    assert not grade._rebuild(task(just_right).data, KEY)[2]
+    at_the_limit = released(code=long[1:])
+    assert not grade._rebuild(task(at_the_limit).data, KEY)[2]
 
 
-def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
+def test_deeply_nested_notebook_is_a_problem(monkeypatch):
     def nested(*_):
         raise RecursionError
 
@@ -440,12 +438,12 @@ def test_a_notebook_that_is_nested_too_deeply_is_a_problem(monkeypatch):
     assert problem == "it is nested too deeply to be a notebook: ask the student to resubmit"
 
 
-def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypatch):
+def test_undefined_name_is_reported_only_if_it_is_in_the_students_cell(monkeypatch):
     errors = [json.dumps({"case": n, "error": "NameError", "name": "kernal"}) for n in range(12)]
     output = written({}) + "".join(f"{error}\n" for error in errors).encode()
     scripted = ScriptedSandbox(JobResult("done", output, 1.0, alone=True))
     monkeypatch.setattr(grade, "_thread_sandbox", lambda modules, trusted: scripted)
-    monkeypatch.setattr(grade.visible_check, "record", lambda exercise: None)
+    monkeypatch.setattr(grade.visible_check, "record_check", lambda exercise: None)
     code = "def double(x):\n    return kernal * x"
     item = grade_submission(task(released(code=code)), KEY).items[1]
     assert item.message == (
@@ -454,7 +452,7 @@ def test_the_name_that_was_not_found_is_looked_up_in_the_students_cell(monkeypat
     )
 
 
-def test_cells_through_an_exercise_are_the_code_cells_up_to_it():
+def test_cells_through_returns_the_code_cells_up_to_the_exercise():
     assert grade._cells_through(released(), "double-code") == [
         "shift = 0",
         'answer = ""',
@@ -464,7 +462,7 @@ def test_cells_through_an_exercise_are_the_code_cells_up_to_it():
     ]
 
 
-def test_the_digest_of_a_task_changes_with_everything_that_decides_the_result():
+def test_digest_of_a_task_depends_on_every_input_of_the_result():
     first = task(released())
     others = [
         replace(first, student="bob"),
@@ -479,14 +477,14 @@ def test_the_digest_of_a_task_changes_with_everything_that_decides_the_result():
     assert replace(first, file="other.ipynb", trusted=True).digest(KEY) == first.digest(KEY)
 
 
-def test_a_reference_that_fails_names_its_exercise():
+def test_error_of_a_failing_reference_names_its_exercise():
     broken = replace(EXERCISE, reference="def double(x):\n    return 1 / (x - 5)")
     with pytest.raises(grade.ReferenceSolutionError) as raised:
         list(grade._hidden_cases(broken, 5))
     assert "the reference of double failed on a hidden case: ZeroDivisionError" in str(raised.value)
 
 
-def test_a_thread_keeps_its_sandbox_until_the_modules_change(monkeypatch):
+def test_thread_reuses_its_sandbox_until_the_modules_change(monkeypatch):
     monkeypatch.setattr(grade, "_thread_local", type("Local", (), {})())
     first = grade._thread_sandbox(("numpy",), False)
     assert (first.modules, first.trusted) == (["numpy"], False)

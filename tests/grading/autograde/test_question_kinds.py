@@ -1,4 +1,4 @@
-"""A number, an order and a place are graded from the literal in the cell, like letters."""
+"""Number, ordering and hotspot questions are graded from the literal in the cell, like choices."""
 
 import json
 
@@ -18,7 +18,7 @@ PARTS = (NUMBER, ORDER, POINT, CHOICE)
 
 
 def release(folder, *parts, graded=True):
-    """Build a lesson without exercises; returns it and its key."""
+    """Build a lesson without exercises; return the lesson and its answer key."""
     lesson = read_lesson(write_lesson(folder, *(parts or PARTS)))
     generate_release([lesson], folder / "workspace", graded=graded, gradebook=False)
     return lesson, answer_keys.read(folder / "workspace", lesson.name)
@@ -30,7 +30,7 @@ def released(tmp_path_factory):
 
 
 def submit(key, answers: dict[str, str]) -> bytes:
-    """The release with these answers, as a learner's editor saves it."""
+    """The bytes of the released notebook with these answers."""
     notebook = nbformat.reads(key.release, as_version=4)
     for cell in notebook.cells:
         name = cell["id"].removesuffix("-answer")
@@ -41,13 +41,13 @@ def submit(key, answers: dict[str, str]) -> bytes:
 
 
 def grade(key, answers: dict[str, str]) -> dict:
-    """The results by name."""
+    """Question name -> result."""
     data = submit(key, answers)
     task = GradingTask("ada", key.lesson, "a.ipynb", data, seeds={})
     return {item.name: item for item in grade_submission(task, key).items}
 
 
-def test_the_key_has_what_the_source_says(released) -> None:
+def test_answer_key_equals_the_source(released) -> None:
     lesson, key = released
     for question, known in zip(lesson.questions, key.questions, strict=True):
         assert known.key == question.key
@@ -57,7 +57,7 @@ def test_the_key_has_what_the_source_says(released) -> None:
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_right_answers_earn_all_points(tmp_path, graded: bool) -> None:
+def test_correct_answers_earn_all_points(tmp_path, graded: bool) -> None:
     lesson, key = release(tmp_path, graded=graded)
     answers = {question.name: question.example_answer for question in lesson.questions}
     items = grade(key, answers)
@@ -67,7 +67,7 @@ def test_right_answers_earn_all_points(tmp_path, graded: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "share", "manual"),
+    ("name", "answer", "fraction", "manual"),
     [
         ("layer-size", "4e2 MB", 1, False),
         ("layer-size", "100", 0, False),
@@ -84,24 +84,24 @@ def test_right_answers_earn_all_points(tmp_path, graded: bool) -> None:
         ("where-is-the-corner", "top left", 0, True),
     ],
 )
-def test_wrong_answers_earn_nothing_and_unreadable_ones_wait(
-    released, name: str, answer: str, share: float, manual: bool
+def test_wrong_answers_earn_nothing_and_unreadable_ones_need_manual_grading(
+    released, name: str, answer: str, fraction: float, manual: bool
 ) -> None:
     item = grade(released[1], {name: answer})[name]
-    assert (item.score / item.points, item.manual) == (share, manual)
+    assert (item.score / item.points, item.manual) == (fraction, manual)
     assert manual == ("Your instructor will look at it." in item.message)
 
 
-def test_an_order_with_one_pair_exchanged_earns_its_share(released) -> None:
+def test_order_with_one_swapped_pair_earns_partial_credit(released) -> None:
     lesson, key = released
     right = lesson.questions[1].right
-    exchanged = right[1] + right[0] + right[2:]
-    item = grade(key, {"training-step": exchanged})["training-step"]
+    swapped = right[1] + right[0] + right[2:]
+    item = grade(key, {"training-step": swapped})["training-step"]
     assert item.score == pytest.approx(item.points * (2 * 5 / 6 - 1))
     assert grade(key, {"training-step": right[::-1]})["training-step"].score == 0
 
 
-def test_steps_with_other_letters_are_graded_as_the_student_read_them(released, tmp_path) -> None:
+def test_relabelled_steps_are_graded_with_the_letters_in_the_submission(released, tmp_path) -> None:
     lesson, key = released
     data = submit(key, {"training-step": "ABCD"})
     notebook = nbformat.reads(data.decode(), as_version=4)
@@ -117,7 +117,7 @@ def test_steps_with_other_letters_are_graded_as_the_student_read_them(released, 
     assert "in another order" in own.notes[0]
 
 
-def test_a_number_with_another_text_waits_for_a_person(released, tmp_path) -> None:
+def test_number_with_unknown_question_text_needs_manual_grading(released, tmp_path) -> None:
     _, key = released
     data = submit(key, {}).replace(b"100 x 100", b"300 x 300")
     match = Editions(tmp_path, key).match(data)
@@ -126,7 +126,7 @@ def test_a_number_with_another_text_waits_for_a_person(released, tmp_path) -> No
     assert differing_questions(submit(key, {"layer-size": "3"}), key.release) == []
 
 
-def test_item_analysis_counts_letters_of_choices_only(released) -> None:
+def test_item_analysis_counts_only_choice_questions(released) -> None:
     lesson, _ = released
     path = lesson.path.parent.parent / "workspace/source" / lesson.name / f"{lesson.name}.ipynb"
     sources = {

@@ -1,21 +1,21 @@
-"""Worker processes: a submission that can't be graded is listed, and the others are graded."""
+"""Worker processes: a submission that can't be graded is reported, and the others are graded."""
 
 import time
 
 from course_grading.autograde import workers
 
 
-def test_a_submission_that_takes_too_long_is_listed(task, key, submission, monkeypatch):
-    """The parser may need hours for hostile code, and nothing inside Python can interrupt it."""
+def test_submission_that_exceeds_the_time_limit_is_reported(task, key, submission, monkeypatch):
+    """The time limit ends a worker whose parser runs for hours, which Python cannot interrupt."""
     hangs, honest = task(submission(), "hangs"), task(submission(), "honest")
     attempts = []
 
     def until_broken(source, keys, count, ahead):
-        """As a pool whose process is ended by the time limit."""
+        """Like a pool whose process is ended by the time limit."""
         tasks = list(source)
         attempts.append([t.student for t in tasks])
         if hangs in tasks:
-            clock.append(clock[-1] + workers.MAX_SECONDS)
+            clock.append(clock[-1] + workers.GRADING_TIME_LIMIT)
             return [t for t in tasks if t is hangs]
         return []
         yield
@@ -28,7 +28,7 @@ def test_a_submission_that_takes_too_long_is_listed(task, key, submission, monke
     assert attempts == [["hangs", "honest"], ["hangs"], []]
 
 
-def test_a_process_that_exceeds_the_time_is_ended(task, key, submission, monkeypatch):
+def test_worker_process_ends_at_the_time_limit(task, key, submission, monkeypatch):
     ended = []
     monkeypatch.setattr(
         workers.faulthandler,
@@ -37,4 +37,4 @@ def test_a_process_that_exceeds_the_time_is_ended(task, key, submission, monkeyp
     )
     monkeypatch.setitem(workers._keys, key.lesson, key)
     assert workers._grade_in_worker(task(submission())).problem == ""
-    assert ended == [(workers.MAX_SECONDS, True)]
+    assert ended == [(workers.GRADING_TIME_LIMIT, True)]

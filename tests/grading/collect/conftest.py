@@ -1,4 +1,4 @@
-"""The sample lesson's release, blank and with work in it."""
+"""The sample lesson's released notebook, blank and filled in."""
 
 import nbformat
 import pytest

@@ -1,4 +1,4 @@
-"""Opening zips: in a folder, in a zip, within limits, and never outside their own folder."""
+"""Zips are unpacked: in a folder, nested, within limits, and never outside their own folder."""
 
 import struct
 import zipfile
@@ -41,8 +41,8 @@ def test_zips_in_a_folder_are_opened(paths, students, tmp_path):
     assert all((tmp_path / path).is_file() for path in paths)
 
 
-def test_no_student_uses_up_what_others_may_unpack(tmp_path, monkeypatch):
-    """The limit is one student's, however many zips they hand in, and in the class's zip too."""
+def test_quota_of_one_student_does_not_reduce_those_of_others(tmp_path, monkeypatch):
+    """The limit holds for each student, over all their zips, and in the zip of a class too."""
     monkeypatch.setattr(archives, "MAX_UNPACKED", 1000)
     for number in range(5):
         write_zip(tmp_path / "in" / "ada" / f"{number}.zip", {f"{NAME}.ipynb": "x" * 600})
@@ -76,7 +76,7 @@ def test_each_submission_has_its_own_quota(tmp_path, monkeypatch):
 
 
 def test_time_for_unpacking_is_limited_for_each_student(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_SECONDS", 0.0)
+    monkeypatch.setattr(archives, "UNPACKING_TIME_LIMIT", 0.0)
     for student in ("ada", "bob"):
         write_zip(tmp_path / student / "a.zip", {f"{NAME}.ipynb": "{}"})
     with open_submissions(tmp_path) as (files, problems):
@@ -85,7 +85,7 @@ def test_time_for_unpacking_is_limited_for_each_student(tmp_path, monkeypatch):
     assert all("seconds" in problem.reason for problem in problems)
 
 
-def test_entry_with_a_name_too_long_for_a_file_costs_only_itself(tmp_path):
+def test_only_the_entry_with_a_too_long_name_is_skipped(tmp_path):
     long = "照" * 90 + ".png"
     path = write_zip(tmp_path / "in" / "ada" / "a.zip", {long: "x", f"{NAME}.ipynb": "{}"})
     with open_submissions(tmp_path / "in") as (files, problems):
@@ -99,7 +99,7 @@ def test_entry_with_a_name_too_long_for_a_file_costs_only_itself(tmp_path):
 
 
 def test_names_without_the_utf8_flag_are_read_as_utf8_first(tmp_path):
-    """macOS's Finder writes such zips."""
+    """The Finder of macOS omits the flag."""
     path = tmp_path / "class.zip"
     name = "Jürgen Groß".encode()
     write_zip(path, {f"{'x' * len(name)}/{NAME}.ipynb": "{}", f"bob/{NAME}.ipynb": "{}"})
@@ -114,7 +114,7 @@ def test_names_without_the_utf8_flag_are_read_as_utf8_first(tmp_path):
 
 
 def test_many_entries_of_one_name_take_linear_time(tmp_path):
-    """Each gets a name of its own; that was quadratic, and took hours for so many."""
+    """Each gets a unique name. A quadratic search for it took hours."""
     path = tmp_path / "ada" / "a.zip"
     path.parent.mkdir()
     with (
@@ -176,7 +176,7 @@ def test_zip_entry_cannot_leave_its_folder(tmp_path):
     assert not accepted[0].path.exists()  # unpacked files last as long as the context
 
 
-def test_newest_file_of_a_zip_counts(tmp_path):
+def test_newest_file_in_a_zip_is_graded(tmp_path):
     path = tmp_path / "class.zip"
     with zipfile.ZipFile(path, "w") as file:
         for year, name in ((2026, f"ada/{NAME}.ipynb"), (2020, f"ada/{NAME} (1).ipynb")):

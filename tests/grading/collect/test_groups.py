@@ -1,4 +1,4 @@
-"""A group hands in once: what counts for whom, and what only a person can decide."""
+"""One member's submission is graded for the whole group; conflicts need a decision."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pytest
 from course_grading.collect import groups
 from course_grading.collect.groups import Earlier, Group
 from course_grading.collect.submissions import Submission
-from course_grading.collect.timestamps import HandedIn
+from course_grading.collect.timestamps import SubmissionTime
 
 NAME = "01_sample"
 TEAM = Group("Team 3", {"ann": "Ann Lee", "bob": "", "cy": "Cy Young"})
@@ -14,7 +14,7 @@ TEXT = "for the group Team 3 (Ann Lee, bob and Cy Young)"
 
 
 @pytest.fixture
-def hand_in(tmp_path):
+def submit(tmp_path):
     """Writes a student's file; the result is the submission."""
 
     def write(student: str, content: str = "{}", hour: int | None = None, **about) -> Submission:
@@ -23,7 +23,7 @@ def hand_in(tmp_path):
         path.write_text(content)
         time = None if hour is None else datetime(2026, 5, 1, hour, tzinfo=UTC)
         about.setdefault("name", f"{student}/{NAME}.ipynb")
-        handed_in = HandedIn(time, "its name")
+        handed_in = SubmissionTime(time, "its name")
         return Submission(student, NAME, path, handed_in=handed_in, **about)
 
     return write
@@ -31,7 +31,7 @@ def hand_in(tmp_path):
 
 @pytest.fixture
 def share(tmp_path):
-    """Shares submissions in the team; results: who counts, handed in by whom, and the problems."""
+    """Shares submissions in the team; returns the submissions by student, and the problems."""
 
     def run(*found: Submission, earlier: dict[str, Earlier] | None = None, teams=(TEAM,)):
         def find(student: str, lesson: str) -> Earlier | None:
@@ -43,9 +43,9 @@ def share(tmp_path):
     return run
 
 
-def test_one_member_hands_in_for_all(hand_in, share):
-    eve = hand_in("eve")
-    shared, problems = share(hand_in("bob", hour=9), eve)
+def test_one_member_submits_for_all(submit, share):
+    eve = submit("eve")
+    shared, problems = share(submit("bob", hour=9), eve)
     assert problems == [] and shared.keys() == {"ann", "bob", "cy", "eve"}
     for student in TEAM.members:
         submission = shared[student]
@@ -54,13 +54,13 @@ def test_one_member_hands_in_for_all(hand_in, share):
         assert submission.timestamp == "2026-05-01 09:00:00.000000 UTC"
     assert shared["eve"] == eve
     assert [(note.student, note.reason) for note in groups.notes(shared.values())] == [
-        ("ann", f"handed in by bob {TEXT}"),
-        ("cy", f"handed in by bob {TEXT}"),
+        ("ann", f"submitted by bob {TEXT}"),
+        ("cy", f"submitted by bob {TEXT}"),
     ]
 
 
-def test_the_same_file_twice_is_no_conflict_and_the_first_time_counts_for_the_rest(hand_in, share):
-    shared, problems = share(hand_in("bob", hour=11), hand_in("cy", hour=10))
+def test_identical_files_are_no_conflict_and_the_earliest_counts_for_the_rest(submit, share):
+    shared, problems = share(submit("bob", hour=11), submit("cy", hour=10))
     assert problems == []
     assert {student: (s.submitter, s.handed_in.time.hour) for student, s in shared.items()} == {
         "ann": ("cy", 10),
@@ -71,31 +71,31 @@ def test_the_same_file_twice_is_no_conflict_and_the_first_time_counts_for_the_re
     assert [note.student for note in groups.notes(shared.values())] == ["ann"]
 
 
-def test_two_different_files_need_a_person(hand_in, share):
-    shared, problems = share(hand_in("bob"), hand_in("cy", "[]"), hand_in("eve", "[]"))
+def test_two_different_files_are_a_conflict(submit, share):
+    shared, problems = share(submit("bob"), submit("cy", "[]"), submit("eve", "[]"))
     assert shared.keys() == {"eve"}
     assert [problem.student for problem in problems] == ["bob", "cy"]
     for problem in problems:
         assert problem.reason.startswith(
             f"bob (bob/{NAME}.ipynb) and cy (cy/{NAME}.ipynb) are in one group, 'Team 3', and "
-            "handed in different files: it is unclear which one counts."
+            "submitted different files: it is unclear which one counts."
         )
         assert "remove the others and grade again" in problem.reason
         assert "empty their column group in" in problem.reason
 
 
-def test_a_file_that_differs_from_an_earlier_run_needs_a_person(hand_in, share):
+def test_file_that_differs_from_an_earlier_run_is_a_conflict(submit, share):
     earlier = {student: Earlier("0" * 64, "ann") for student in TEAM.members}
-    shared, (problem,) = share(hand_in("bob"), earlier=earlier)
+    shared, (problem,) = share(submit("bob"), earlier=earlier)
     assert shared == {} and "and ann, who was graded in an earlier run" in problem.reason
     assert "originals/ann/01_sample away" in problem.reason
     # a new attempt by the same member
-    shared, problems = share(hand_in("ann"), earlier=earlier)
+    shared, problems = share(submit("ann"), earlier=earlier)
     assert problems == [] and shared.keys() == TEAM.members.keys()
 
 
-def test_a_copy_that_a_run_wrote_is_nobodys_submission(hand_in, share, tmp_path):
-    """In nbgrader's own submitted/ tree, where a run writes the rebuilt notebook for each."""
+def test_copies_written_by_a_run_are_not_submissions(submit, share, tmp_path):
+    """A run writes a rebuilt notebook for each member into nbgrader's submitted/ tree."""
     place = tmp_path / "workspace" / "submitted"
     found = []
     for student, content in (("ann", "{}"), ("bob", "[]")):
@@ -110,11 +110,11 @@ def test_a_copy_that_a_run_wrote_is_nobodys_submission(hand_in, share, tmp_path)
     assert shared["ann"].read() == b"[]"
 
 
-def test_students_of_one_submission_in_gradescope(hand_in, share):
+def test_gradescope_submission_of_several_students(submit, share):
     """With the class's groups, and without."""
     pair = [
-        hand_in("ann", name="submission_9"),
-        hand_in("bob", name="submission_9"),
+        submit("ann", name="submission_9"),
+        submit("bob", name="submission_9"),
     ]
     shared, problems = share(*pair, teams=())
     assert problems == []
@@ -129,8 +129,8 @@ def test_students_of_one_submission_in_gradescope(hand_in, share):
     assert shared["cy"].handed_in_by == f"Ann Lee and bob {TEXT}"
 
 
-def test_an_unreadable_file_is_left_to_the_grader(hand_in, share):
-    bob = hand_in("bob")
+def test_unreadable_file_is_shared_and_reported_by_the_grader(submit, share):
+    bob = submit("bob")
     bob.path.unlink()
     shared, problems = share(bob)
     assert problems == [] and shared.keys() == TEAM.members.keys()

@@ -1,4 +1,4 @@
-"""Reading notebooks: any encoding is read, and what can't be read is refused with a reason."""
+"""Notebooks are read in every Unicode encoding; unreadable files are refused with a reason."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_too_many_cells_are_refused():
     "text", ['\\"' * 1_500_000, '"' + '\\"' * 1_500_000 + "\\", '"a' * 999_999]
 )
 def test_brackets_are_counted_in_linear_time(text):
-    """Strings that never end; looking for each one's end was quadratic, and took hours."""
+    """Unterminated strings: a quadratic search for their ends took hours."""
     raw = ("[" * 1_000_001 + text).encode()
     with pytest.raises(ValueError, match="lists and objects"):
         notebooks.parse(raw)

@@ -1,4 +1,4 @@
-"""A submission with other questions than those of its release is found."""
+"""A submission whose questions differ from its release is detected."""
 
 import nbformat
 import pytest
@@ -7,12 +7,12 @@ from course_grading.collect import other_variant
 
 @pytest.fixture
 def notebook(workspace):
-    """The release of the sample lesson."""
+    """The released notebook of the sample lesson."""
     path = workspace / "release" / "01_sample" / "01_sample.ipynb"
     return nbformat.read(path, as_version=4)
 
 
-def test_the_questions_of_the_release_are_recognised(notebook, key):
+def test_questions_of_the_release_are_recognised(notebook, key):
     for cell in notebook.cells:
         if cell["id"] == "how-many-question":
             cell.source += "  \n\nMy note: two and two."
@@ -20,7 +20,7 @@ def test_the_questions_of_the_release_are_recognised(notebook, key):
 
 
 @pytest.mark.parametrize("metadata", ["kept", "lost", "in Colab"])
-def test_other_options_are_found(notebook, key, metadata):
+def test_different_options_are_detected(notebook, key, metadata):
     for cell in notebook.cells:
         if cell["id"] == "how-many-question":
             cell.source = cell.source.replace("four", "five")
@@ -33,7 +33,7 @@ def test_other_options_are_found(notebook, key, metadata):
     assert "these questions differ from" in other_variant.describe(data, key.release)
 
 
-def test_questions_that_were_deleted_and_damaged_files_do_not_count(notebook, key):
+def test_deleted_questions_and_damaged_files_are_ignored(notebook, key):
     notebook.cells = [cell for cell in notebook.cells if "question" not in cell["id"]]
     data = nbformat.writes(notebook).encode()
     for submitted in (data, b"{", b"[" * 100_000):

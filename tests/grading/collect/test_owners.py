@@ -1,4 +1,4 @@
-"""Whose work it is: the platform's outermost name decides, and nothing that a student names."""
+"""The owner of a file comes from the platform's outermost name, never from the student's names."""
 
 import zipfile
 
@@ -13,7 +13,7 @@ STAMP = "2026-11-01 10:00:00 UTC"
 
 
 def find(path, roster=None):
-    """The students, each with the file that counts, and the problems by file."""
+    """The graded file of each student, and the problems by file."""
     with open_submissions(path) as (files, problems):
         accepted, more = submissions.find(files, LESSONS, roster)
     return {s.student: s.name for s in accepted}, {p.file: p.reason for p in problems + more}
@@ -42,7 +42,7 @@ def pack(path, *names):
     ],
 )
 @pytest.mark.parametrize("archive", ["", "hw.zip", f"ada_{NAME}.zip", "submissions.zip"])
-def test_names_inside_a_students_folder_decide_nothing(hostile, archive, tmp_path):
+def test_names_inside_a_students_folder_do_not_set_the_owner(hostile, archive, tmp_path):
     for student in ("ada", "bob"):
         put(tmp_path, f"{student}/{NAME}.ipynb")
     if archive:
@@ -56,7 +56,7 @@ def test_names_inside_a_students_folder_decide_nothing(hostile, archive, tmp_pat
 
 @pytest.mark.parametrize("inner", [f"ada_{NAME}.ipynb", f"ada/{NAME}.ipynb", f"ada/x/{NAME}.ipynb"])
 @pytest.mark.parametrize("zip_name", [f"mallory_{NAME}.zip", "mallory.zip"])
-def test_names_inside_a_students_zip_decide_nothing(inner, zip_name, tmp_path):
+def test_names_inside_a_students_zip_do_not_set_the_owner(inner, zip_name, tmp_path):
     pack(tmp_path / "in" / zip_name, inner)
     assert find(tmp_path / "in")[0] == {"mallory": f"{zip_name}/{inner}"}
     put(tmp_path, f"in/ada_{NAME}.ipynb")
@@ -67,13 +67,13 @@ def test_names_inside_a_students_zip_decide_nothing(inner, zip_name, tmp_path):
 
 
 @pytest.mark.parametrize("zip_name", ["mallory.zip", f"mallory_{NAME}.zip", "mallory_1_2_hw.zip"])
-def test_one_students_zip_is_not_taken_for_the_class(zip_name, tmp_path):
+def test_zip_of_one_student_is_not_treated_as_a_class(zip_name, tmp_path):
     students, problems = find(pack(tmp_path / zip_name, f"ada/{NAME}.ipynb"))
     assert students == {}
     assert "'ada'" in problems[zip_name] and "ambiguous" in problems[zip_name]
 
 
-def test_folder_whose_level_cannot_be_told_is_refused_with_what_was_seen(tmp_path):
+def test_folder_of_ambiguous_level_is_refused_with_its_content(tmp_path):
     put(tmp_path, f"mallory/ada/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert students == {}
@@ -83,7 +83,7 @@ def test_folder_whose_level_cannot_be_told_is_refused_with_what_was_seen(tmp_pat
     assert [*find(tmp_path)[0]] == ["ada"]
 
 
-def test_sections_without_a_telling_name_are_refused(tmp_path):
+def test_sections_with_unknown_names_are_refused(tmp_path):
     for path in ("A/ada", "A/bob", "B/eve", "B/kim"):
         put(tmp_path, f"{path}/{NAME}.ipynb")
     students, problems = find(tmp_path)
@@ -93,12 +93,12 @@ def test_sections_without_a_telling_name_are_refused(tmp_path):
 def test_collections_beside_students_are_refused(tmp_path):
     put(tmp_path, f"late/ada/{NAME}.ipynb")
     put(tmp_path, f"bob/{NAME}.ipynb")
-    put(tmp_path, f"lab 3/{NAME}.ipynb")  # a student, for all one can tell
+    put(tmp_path, f"lab 3/{NAME}.ipynb")  # could be a student's name
     students, problems = find(tmp_path)
     assert [*students] == ["bob", "lab_3"] and "grade it separately" in problems["late"]
 
 
-def test_time_stamp_counts_only_where_the_platform_writes_it(tmp_path):
+def test_timestamp_is_read_only_where_the_platform_writes_it(tmp_path):
     for student in ("ada", "bob"):
         put(tmp_path, f"{student}/{NAME}/{NAME}.ipynb")
     put(tmp_path, f"ada/{NAME}/timestamp.txt", STAMP)
@@ -121,7 +121,7 @@ def test_time_stamp_counts_only_where_the_platform_writes_it(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["ADA", "\u0430da", "a\u200bda", "ａｄａ", "ada\u00ad"])
-def test_names_that_look_alike_are_refused_with_both(other, tmp_path):
+def test_look_alike_names_are_refused_and_both_are_named(other, tmp_path):
     for student in ("ada", other, "bob"):
         put(tmp_path, f"{student}/{NAME}.ipynb")
     students, problems = find(tmp_path)
@@ -132,12 +132,12 @@ def test_names_that_look_alike_are_refused_with_both(other, tmp_path):
     assert {*students} == {"ada", "bob"} and [*problems] == [f"{other}/{NAME}.ipynb"]
 
 
-def test_names_in_other_scripts_stay_apart():
+def test_different_names_have_different_skeletons():
     names = ["ada", "eda", "कि", "की", "Ольга", "Олег", "λ", "李", "李雷", "a1", "al"]
     assert len({skeleton(name) for name in names}) == len(names)
 
 
-def test_nobody_is_graded_who_is_not_on_the_roster(tmp_path):
+def test_students_who_are_not_on_the_roster_are_not_graded(tmp_path):
     put(tmp_path, f"ada/{NAME}.ipynb")
     put(tmp_path, f"leeann_101_9001_{NAME}.ipynb")
     put(tmp_path, f"mallory/ada/{NAME}.ipynb")
@@ -148,7 +148,7 @@ def test_nobody_is_graded_who_is_not_on_the_roster(tmp_path):
     assert all("not on the roster" in reason for reason in problems.values())
 
 
-def test_many_bad_notebooks_of_one_student_are_counted(tmp_path):
+def test_many_bad_notebooks_of_one_student_are_summarised(tmp_path):
     put(tmp_path, f"ada/{NAME}.ipynb")
     for number in range(300):
         put(tmp_path, f"mallory/x{number}.ipynb", "{")
@@ -158,7 +158,7 @@ def test_many_bad_notebooks_of_one_student_are_counted(tmp_path):
     assert "and 99 more" in problems[0].reason and "and 196 more" in problems[-1].reason
 
 
-def test_a_file_that_is_replaced_is_not_read(tmp_path):
+def test_replaced_file_is_not_read(tmp_path):
     path = put(tmp_path, f"ada/{NAME}.ipynb")
     key = put(tmp_path.parent, f"{tmp_path.name}-key.ipynb", '{"cells": ["key"]}')
     (submission,), _ = submissions.find(tmp_path, LESSONS)

@@ -1,4 +1,4 @@
-"""The downloads of the platforms: one student or many, unpacked or not, with every attempt."""
+"""Platform downloads: of one student or several, zipped or unpacked, with several attempts."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ submission_9001:
     :sid: u2
   :created_at: 2026-05-01 10:20:30.000000000 Z
 """
-# platform: the files of one student, in the order of the attempts, the id, and the time
+# By platform: the files of one student in the order of the attempts, the id, and the time.
 DOWNLOADS = {
     "canvas": (
         [f"leeann_101_9001_{NAME}.ipynb", f"leeann_LATE_101_9107_Copy of {NAME}-1.ipynb"],
@@ -59,7 +59,7 @@ DOWNLOADS = {
 @pytest.mark.parametrize("is_zipped", [False, True])
 @pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("platform", DOWNLOADS)
-def test_id_is_the_same_alone_and_among_others(platform, others, is_zipped, tmp_path):
+def test_student_id_does_not_depend_on_other_students(platform, others, is_zipped, tmp_path):
     paths, student, timestamp = DOWNLOADS[platform]
     folder = tmp_path / "submissions"
     for path in paths:
@@ -82,7 +82,7 @@ def test_id_is_the_same_alone_and_among_others(platform, others, is_zipped, tmp_
     assert found.is_marked_late == (platform == "canvas")
 
 
-def test_gradescope_names_every_member_of_a_group(tmp_path):
+def test_gradescope_metadata_names_every_member_of_a_group(tmp_path):
     put(tmp_path, f"assignment_5_export/submission_9001/{NAME}.ipynb")
     put(
         tmp_path,
@@ -99,8 +99,8 @@ def test_gradescope_names_every_member_of_a_group(tmp_path):
     assert problem.file.endswith("submission_9002") and "names the student" in problem.reason
 
 
-def test_downloads_beside_each_other(tmp_path):
-    """Two of Moodle's zips, folders of weeks, and a student whose zip is named like a download."""
+def test_several_downloads_in_one_folder(tmp_path):
+    """Two zips from Moodle, folders of weeks, and a download next to a student's folder."""
     lessons = [NAME, "02_other"]
     for number, lesson in enumerate(lessons, 501):
         put(tmp_path, f"moodle/Ann Lee_77_assignsubmission_file_/{lesson}.ipynb")
@@ -122,7 +122,7 @@ def test_downloads_beside_each_other(tmp_path):
     assert [s.student for s in accepted] == ["bob"] and len(problems) == 2
 
 
-def test_blackboards_own_file_tells_user_names_apart(tmp_path):
+def test_user_names_are_read_from_blackboards_text_file(tmp_path):
     for user in ("ann_lee", "bob_lee"):
         put(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30_{NAME}.ipynb")
     accepted, problems = submissions.find(tmp_path, LESSONS)
@@ -147,7 +147,7 @@ def test_blackboards_own_file_tells_user_names_apart(tmp_path):
         "__pycache__/x.pyc",
     ],
 )
-def test_what_systems_leave_beside_the_work_is_passed_over(name, tmp_path):
+def test_files_of_operating_systems_and_tools_are_ignored(name, tmp_path):
     put(tmp_path, f"ann/{NAME}.ipynb")
     put(tmp_path, f"ann/{name}")
     put(tmp_path, "index.html")
@@ -155,10 +155,10 @@ def test_what_systems_leave_beside_the_work_is_passed_over(name, tmp_path):
     assert submission.name == f"ann/{NAME}.ipynb" and problems == []
 
 
-def test_untouched_copy_never_wins(built, submitted, release, tmp_path):
+def test_blank_copy_is_never_preferred_to_work(built, submitted, release, tmp_path):
     lessons = submissions.released_lessons(built / "grading" / "workspace")
-    worked = put(tmp_path / "in", f"ann/{NAME}_final.ipynb", nbformat.writes(submitted))
-    os.utime(worked, (1_000_000, 1_000_000))
+    filled_in = put(tmp_path / "in", f"ann/{NAME}_final.ipynb", nbformat.writes(submitted))
+    os.utime(filled_in, (1_000_000, 1_000_000))
     put(tmp_path / "in", f"ann/{NAME}.ipynb", nbformat.writes(release))
     put(tmp_path / "in", f"bob/{NAME}.ipynb", nbformat.writes(release))
     accepted, (problem,) = submissions.find(tmp_path / "in", lessons)

@@ -1,6 +1,4 @@
-"""Rebuilding: the learner's work is found, whatever happened to the notebook, and nothing else is
-taken.
-"""
+"""Rebuilding takes the learner's work, and nothing else, from a notebook changed in any way."""
 
 import time
 
@@ -51,7 +49,7 @@ def remove_nbgrader_metadata(notebook):
 
 
 def remove_metadata_and_ids(notebook):
-    """As a tool does that keeps only sources: then the marker comments identify the cells."""
+    """Only sources are left, as some tools save: then the marker comments identify the cells."""
     for number, cell in enumerate(notebook.cells):
         cell.metadata.clear()
         cell["id"] = f"cell-{number}"
@@ -87,14 +85,14 @@ def test_answer_without_its_quiz_call_counts(release, submitted):
     assert 'quiz.answer("which-letters"' in sources(notebook)["which-letters-answer"]
 
 
-def test_edited_copy_counts_before_a_blank_one(release, submitted):
+def test_edited_copy_is_preferred_to_a_blank_one(release, submitted):
     blank = [cell for cell in nbformat.from_dict(release).cells if cell["id"] == "double-code"]
     submitted.cells[:0] = blank
     notebook, _ = rebuild(submitted, release)
     assert "return x + x" in sources(notebook)["double-code"]
 
 
-def test_exercise_brings_the_added_cells_that_it_needs(release):
+def test_definitions_in_added_cells_that_the_exercise_needs_are_kept(release):
     code = "# Exercise: double (2 points)\ndef double(x):\n    return twice(x)"
     added = ["half = 1 / 2", "import operator as o", "def twice(x):\n    return o.add(x, x)"]
     source = rebuilt_sources(release, double_code=code, added=added)["double-code"]
@@ -114,7 +112,7 @@ def test_exercise_in_an_added_cell_counts(release):
     assert double_of_three(source) == 6
 
 
-def test_exercise_merged_with_its_check_loses_the_check(release):
+def test_check_merged_into_an_exercise_is_removed(release):
     code = "# Exercise: double (2 points)\ndef double(x):\n    return x + x\n\n"
     code += "# Check: double (run this cell)\nassert 0"
     assert double_of_three(rebuilt_sources(release, double_code=code)["double-code"]) == 6
@@ -133,7 +131,7 @@ def test_answer_without_a_literal_is_left_for_manual_grading(text, release):
     assert rebuilt_sources(release, which_letters_answer=text)["which-letters-answer"] == text
 
 
-def test_blank_answers_stay_as_released(release):
+def test_blank_answers_equal_the_release(release):
     blank = rebuilt_sources(
         release, which_letters_answer='quiz.answer("which-letters", answer)', how_many_answer=""
     )
@@ -141,7 +139,7 @@ def test_blank_answers_stay_as_released(release):
 
 
 def test_long_line_is_read_quickly(release, submitted):
-    """A pattern that looks for one word from each place of another needs hours for a megabyte."""
+    """A regular expression with quadratic backtracking needs hours for a megabyte."""
     for cell in submitted.cells:
         if cell["id"] == "which-letters-answer":
             cell.source = 'quiz.answer("which-letters", ' + "answer " * 140_000
@@ -166,8 +164,8 @@ CODE = "# Exercise: double (2 points)\ndef double(x):\n    return {}"
         ("math.floor(2) * x", "imports", "import math\nraise ValueError"),
     ],
 )
-def test_definitions_in_the_lessons_own_cells_count(release, body, place, text):
-    """And nothing else: what was run there is not run again."""
+def test_definitions_in_the_lessons_own_cells_are_kept(release, body, place, text):
+    """Other statements of these cells are dropped."""
     submitted = nbformat.from_dict(release)
     for cell in submitted.cells:
         if cell["id"] == "double-code":
@@ -192,18 +190,18 @@ def test_definitions_in_the_lessons_own_cells_count(release, body, place, text):
         "def twice(x):\n    return x + x\nshow(twice(undefined))",
     ],
 )
-def test_a_helper_cell_with_an_odd_line_still_defines_its_functions(release, cell):
+def test_functions_of_a_cell_with_an_invalid_line_are_defined(release, cell):
     rebuilt = rebuilt_sources(release, double_code=CODE.format("twice(x)"), added=[cell])
     assert double_of_three(rebuilt["double-code"]) == 6
 
 
-def test_an_added_cell_changes_nothing_that_the_lesson_or_the_exercise_defines(release):
+def test_added_cells_do_not_override_names_of_the_lesson_or_the_exercise(release):
     added = ["import math as np", "def double(x):\n    return 0", "np.pi = 3"]
     code = CODE.format("x + x")
     assert rebuilt_sources(release, double_code=code, added=added)["double-code"] == code
 
 
-def test_magics_and_helpers_go_together(release):
+def test_magics_in_the_exercise_and_in_a_helper(release):
     code = "%matplotlib inline\n" + CODE.format("twice(x)")
     added = ["def twice(x):\n    %time y = x + x\n    return y"]
     rebuilt = rebuilt_sources(release, double_code=code, added=added)["double-code"]
@@ -221,8 +219,8 @@ def test_magics_and_helpers_go_together(release):
     ids=["chain", "deep", "scopes", "magics"],
 )
 def test_many_added_cells_are_read_quickly(cell, release, monkeypatch):
-    """Without the limit of time, the cells with magics alone would take more than a minute."""
-    monkeypatch.setattr(rebuilding, "_MAX_SECONDS", 1.0)
+    """Without the time limit, the cells with magics alone would take more than a minute."""
+    monkeypatch.setattr(rebuilding, "_REBUILDING_TIME_LIMIT", 1.0)
     added = [f"{cell}\nc{number} = 1" for number in range(300)]
     start = time.process_time()
     rebuilt_sources(release, double_code=CODE.format("a899 + a1"), added=added)

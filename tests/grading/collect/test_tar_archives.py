@@ -1,4 +1,4 @@
-"""tar.gz is accepted as zip is: opened in a folder, in another archive, within the same limits."""
+"""tar.gz archives are opened as zips are: in a folder, nested, within the same limits."""
 
 import gzip
 import io
@@ -27,14 +27,14 @@ def write_tar(path: Path, entries: dict[str, bytes | tarfile.TarInfo]) -> Path:
     return path
 
 
-def special(kind: bytes, target: str = "") -> tarfile.TarInfo:
+def special_member(kind: bytes, target: str = "") -> tarfile.TarInfo:
     member = tarfile.TarInfo()
     member.type, member.linkname = kind, target
     return member
 
 
-def refused(path: Path) -> str:
-    """Why the only archive of a student is refused."""
+def refusal(path: Path) -> str:
+    """The reason for which the only archive of a student is refused."""
     with open_submissions(path.parent.parent) as (_, problems):
         (problem,) = problems
         assert problem.file == f"{path.parent.name}/{path.name}"
@@ -61,7 +61,7 @@ def test_tars_in_a_folder_are_opened(paths, students, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["submissions.tar.gz", "class.tgz"])
-def test_the_tar_of_a_class_is_opened_with_the_archives_in_it(name, tmp_path):
+def test_tar_of_a_class_and_the_archives_in_it_are_opened(name, tmp_path):
     inner = write_tar(tmp_path / "inner.tgz", {f"{NAME}.ipynb": b"[]"}).read_bytes()
     path = write_tar(tmp_path / name, {f"ada/{NAME}.ipynb": b"{}", "bob/work.tgz": inner})
     with open_submissions(path) as (files, problems):
@@ -75,15 +75,25 @@ def test_the_tar_of_a_class_is_opened_with_the_archives_in_it(name, tmp_path):
     [
         ("../../out.ipynb", b"{}", "its path leads out of the archive"),
         ("/etc/x.ipynb", b"{}", "its path leads out of the archive"),
-        ("link.ipynb", special(tarfile.SYMTYPE, "/etc/passwd"), "it is a link, not a file"),
-        ("hard.ipynb", special(tarfile.LNKTYPE, f"{NAME}.ipynb"), "it is a link, not a file"),
-        ("pipe.ipynb", special(tarfile.FIFOTYPE), "it is not a file, but a device or a pipe"),
+        ("link.ipynb", special_member(tarfile.SYMTYPE, "/etc/passwd"), "it is a link, not a file"),
+        (
+            "hard.ipynb",
+            special_member(tarfile.LNKTYPE, f"{NAME}.ipynb"),
+            "it is a link, not a file",
+        ),
+        (
+            "pipe.ipynb",
+            special_member(tarfile.FIFOTYPE),
+            "it is not a file, but a device or a pipe",
+        ),
         (f"{'x' * 256}.ipynb", b"{}", "its name is longer than 255 bytes"),
     ],
     ids=["outside", "absolute", "link", "hard link", "pipe", "long name"],
 )
-def test_what_is_no_file_of_the_archive_is_refused(name, content, reason, tmp_path):
-    entries = {name: content, "folder": special(tarfile.DIRTYPE), f"{NAME}.ipynb": b"{}"}
+def test_members_that_are_not_regular_files_inside_the_archive_are_refused(
+    name, content, reason, tmp_path
+):
+    entries = {name: content, "folder": special_member(tarfile.DIRTYPE), f"{NAME}.ipynb": b"{}"}
     write_tar(tmp_path / "ada" / "a.tar.gz", entries)
     with open_submissions(tmp_path) as (files, problems):
         opened = [file for file, path in files.items() if path.is_file()]
@@ -91,29 +101,29 @@ def test_what_is_no_file_of_the_archive_is_refused(name, content, reason, tmp_pa
     assert [problem.reason.split(": ", 1)[1] for problem in problems] == [reason]
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+def test_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "HARMLESS_SIZE", 2**20)
     monkeypatch.setattr(archive_formats, "_HEADERS", 2**20)
     path = write_tar(tmp_path / "ada" / "a.tgz", {f"{NAME}.ipynb": bytes(30 * 2**20)})
-    assert "it unpacks to more than" in refused(path)
-    # one that declares nothing: zeros after the end
+    assert "it unpacks to more than" in refusal(path)
+    # undeclared: zeros after the end-of-archive marker
     path.write_bytes(gzip.compress(bytes(30 * 2**20)))
-    assert "it unpacks to more than" in refused(path)
+    assert "it unpacks to more than" in refusal(path)
 
 
-def test_headers_and_entries_are_limited(tmp_path, monkeypatch):
+def test_header_size_and_number_of_entries_are_limited(tmp_path, monkeypatch):
     path = tmp_path / "ada" / "a.tgz"
     name = tarfile.TarInfo("x")
     name.type, name.size = tarfile.GNUTYPE_LONGNAME, 2 * 2**20
     path.parent.mkdir()
     path.write_bytes(gzip.compress(name.tobuf() + bytes(3 * 2**20)))
-    assert "one of its headers is too long" in refused(path)
+    assert "one of its headers is too long" in refusal(path)
     monkeypatch.setattr(archives, "MAX_FILES", 2)
     write_tar(path, {str(number): b"" for number in range(3)})
-    assert refused(path) == "this archive holds more than 2 files"
+    assert refusal(path) == "this archive holds more than 2 files"
 
 
-def test_a_quota_is_shared_with_zips(tmp_path, monkeypatch):
+def test_archives_of_a_student_share_a_quota(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_UNPACKED", 1000)
     for number in range(2):
         write_tar(tmp_path / "ada" / f"{number}.tgz", {f"{NAME}.ipynb": b"x" * 600})
@@ -123,7 +133,7 @@ def test_a_quota_is_shared_with_zips(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "header", "checksum", "no gzip", "empty"])
-def test_a_damaged_tar_is_listed_and_nothing_in_it_is_lost_in_silence(damage, tmp_path):
+def test_damaged_tar_is_reported(damage, tmp_path):
     path = write_tar(tmp_path / "ada" / "a.tgz", {"a.txt": b"a" * 5000, f"{NAME}.ipynb": b"{}"})
     packed = path.read_bytes()
     unpacked = bytearray(gzip.decompress(packed))
@@ -136,12 +146,12 @@ def test_a_damaged_tar_is_listed_and_nothing_in_it_is_lost_in_silence(damage, tm
         "empty": b"",
     }
     path.write_bytes(broken[damage])
-    assert "this archive can't be opened" in refused(path)
+    assert "this archive can't be opened" in refusal(path)
     with pytest.raises(IntakeError, match="can't be opened"), open_submissions(path):
         pass
 
 
-def test_a_student_whose_tar_can_not_be_opened_is_named(tmp_path):
+def test_student_whose_tar_cannot_be_opened_is_named(tmp_path):
     path = tmp_path / "ada" / "a.tar.gz"
     path.parent.mkdir()
     path.write_bytes(b"no gzip")

@@ -1,10 +1,10 @@
-"""Times as platforms write them, in UTC; what can't be read is noted."""
+"""Platform timestamps are converted to UTC; unreadable ones are noted."""
 
 from zoneinfo import ZoneInfo
 
 import pytest
 from course_grading.collect import submissions
-from course_grading.collect.timestamps import read_handed_in
+from course_grading.collect.timestamps import read_submission_time
 
 from tests.support.submissions import LESSONS, NAME, put
 
@@ -25,7 +25,7 @@ from tests.support.submissions import LESSONS, NAME, put
     ],
 )
 def test_times_are_read(text, time):
-    assert read_handed_in(text, "x").timestamp == f"{time}:00.000000 UTC"
+    assert read_submission_time(text, "x").timestamp == f"{time}:00.000000 UTC"
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_times_are_read(text, time):
         ("2026-07-01 " * 50, "which is not a date"),
     ],
 )
-def test_what_is_no_time_is_noted(text, reason):
-    handed_in = read_handed_in(text, "x")
+def test_unreadable_times_are_noted(text, reason):
+    handed_in = read_submission_time(text, "x")
     assert handed_in.timestamp is None and reason in handed_in.note
     assert "graded as not late" in handed_in.note
 
@@ -50,26 +50,26 @@ def test_what_is_no_time_is_noted(text, reason):
     [
         ("May 1, 2026 1020 AM", "2026-05-01 08:20"),
         ("2026-01-10-10-20-00", "2026-01-10 09:20"),
-        ("2026-10-25-02-30-00", "2026-10-25 00:30"),  # twice: the earlier one
-        ("2026-05-01 10:20:00 -0400", "2026-05-01 14:20"),  # it says its own
+        ("2026-10-25-02-30-00", "2026-10-25 00:30"),  # ambiguous: the earlier one
+        ("2026-05-01 10:20:00 -0400", "2026-05-01 14:20"),  # has an offset
     ],
 )
-def test_a_time_without_a_zone_is_in_that_of_the_class(text, time):
+def test_times_without_a_zone_are_in_the_time_zone_of_the_class(text, time):
     zone = ZoneInfo("Europe/Berlin")
-    handed_in = read_handed_in(text, "x", assume_utc=False, zone=zone)
+    handed_in = read_submission_time(text, "x", assume_utc=False, zone=zone)
     assert handed_in.timestamp == f"{time}:00.000000 UTC" and handed_in.note == ""
     # nbgrader's own times are in UTC by definition
-    assert read_handed_in("2026-05-01 10:20", "x", zone=zone).time.hour == 10
+    assert read_submission_time("2026-05-01 10:20", "x", zone=zone).time.hour == 10
 
 
-def test_the_zone_of_the_class_is_used_for_platforms_names(tmp_path):
+def test_time_zone_of_the_class_is_used_for_times_in_folder_names(tmp_path):
     put(tmp_path, f"11-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
     (found,), _ = submissions.find(tmp_path, LESSONS, zone=ZoneInfo("America/New_York"))
     assert found.timestamp == "2026-05-01 14:20:00.000000 UTC"
     assert submissions.notes([found]) == []
 
 
-def test_times_without_a_zone_are_noted_once_for_a_class(tmp_path):
+def test_missing_time_zone_is_noted_once_for_a_class(tmp_path):
     for number in range(5):
         put(tmp_path, f"1{number}-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
     accepted, _ = submissions.find(tmp_path, LESSONS)

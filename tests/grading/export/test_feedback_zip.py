@@ -1,4 +1,4 @@
-"""Feedback pages in the zips that Moodle and Canvas take back."""
+"""Feedback pages are written into zips that Moodle and Canvas import."""
 
 import zipfile
 
@@ -12,7 +12,7 @@ NAME = "01_sample"
 
 @pytest.fixture
 def graded(tmp_path):
-    """Makes a student with a page, handed in as a file of this name."""
+    """Makes a feedback page for a student whose submission has this file name."""
 
     def make(student: str, file: str) -> tuple[str, str]:
         page = feedback.page_path(tmp_path, student, NAME)
@@ -56,7 +56,7 @@ def graded(tmp_path):
         ),
     ],
 )
-def test_pages_have_the_names_that_the_platform_reads(
+def test_pages_have_the_names_that_the_platform_expects(
     graded, tmp_path, platform, student, file, name
 ):
     submissions = [graded(student, file), graded("eve", f"eve/{NAME}.ipynb")]
@@ -68,6 +68,6 @@ def test_pages_have_the_names_that_the_platform_reads(
     assert left_out.startswith(f"eve ({NAME}): its file is not named as in a download from")
 
 
-def test_without_any_number_the_reason_is_named(graded, tmp_path):
+def test_missing_platform_ids_raise_with_the_fix(graded, tmp_path):
     with pytest.raises(ExportError, match="Grade the zip file from moodle"):
         feedback_zip.write(tmp_path, "moodle", [graded("ada", "ada/x.ipynb")], tmp_path)

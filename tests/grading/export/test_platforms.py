@@ -1,4 +1,4 @@
-"""Exports to Canvas, Moodle and Gradescope: their tables, and a report of every unmatched score."""
+"""Exports to Canvas, Moodle and Gradescope; unmatched scores are reported."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def workspace(built):
 
 @pytest.fixture
 def export(workspace, tmp_path):
-    """Run an export; returns the plugin and the path that it wrote to."""
+    """Runs an export; returns the plugin and its output path."""
 
     def run(platform, roster, **settings):
         plugin_class = PLUGINS[platform]

@@ -1,4 +1,4 @@
-"""A number and an order in Moodle XML, GIFT and QTI; a place in a figure is named as left out."""
+"""Number and order questions in Moodle XML, GIFT and QTI; point questions are reported."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -13,14 +13,14 @@ from tests.support.question_readers import QTI
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Path and messages of each format."""
+    """The exported file and the messages, by format."""
     root = tmp_path_factory.mktemp("kinds")
     write_lesson(root)
     return {name: export_questions(name, root / "solutions", [], root) for name in FORMATS}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_a_format_cannot_hold_is_named(exported, name: str) -> None:
+def test_unsupported_questions_are_reported(exported, name: str) -> None:
     messages = "\n".join(exported[name][1])
     assert "question where-is-the-corner: left out" in messages
     assert "training-step: " in messages and "pairs of steps" in messages
@@ -45,7 +45,7 @@ def test_moodle_has_a_numerical_and_a_matching_question(exported) -> None:
     assert "It uses the gradients." in order.findtext("incorrectfeedback/text")
 
 
-def test_gift_has_both_too(exported) -> None:
+def test_gift_has_a_numerical_and_a_matching_question(exported) -> None:
     text = exported["gift"][0].read_text(encoding="utf-8")
     number = re.search(r"question-01_kinds-layer-size.*?^}", text, re.DOTALL | re.MULTILINE)[0]
     assert re.findall(r"^\t=(\S*?)#", number, re.MULTILINE) == [
@@ -56,11 +56,11 @@ def test_gift_has_both_too(exported) -> None:
     assert sorted(re.findall(r" -> (\d)$", order, re.MULTILINE)) == list("1234")
 
 
-def numbers_that_earn(item: ET.Element, typed: float) -> float:
-    """Carry out the conditions of a numerical item."""
+def numerical_score(item: ET.Element, typed: float) -> float:
+    """The score of a typed number by the conditions of a numerical item."""
     for condition in item.iter(f"{QTI}respcondition"):
-        both = condition.find(f"{QTI}conditionvar/{QTI}or/{QTI}and")
-        low, high = (float(both.find(f"{QTI}{name}").text) for name in ("vargte", "varlte"))
+        bounds = condition.find(f"{QTI}conditionvar/{QTI}or/{QTI}and")
+        low, high = (float(bounds.find(f"{QTI}{name}").text) for name in ("vargte", "varlte"))
         score = condition.find(f"{QTI}setvar")
         if low <= typed <= high and score is not None:
             return float(score.text)
@@ -74,10 +74,10 @@ def test_qti_has_a_numerical_and_a_matching_question(exported) -> None:
     number, order, _ = root.iter(f"{QTI}item")
     entries = [entry.text for entry in root.iter(f"{QTI}fieldentry")]
     assert {"numerical_question", "matching_question"} <= set(entries)
-    assert [numbers_that_earn(number, typed) for typed in (396, 404, 395, 100)] == [100, 100, 0, 0]
+    assert [numerical_score(number, typed) for typed in (396, 404, 395, 100)] == [100, 100, 0, 0]
     feedback = {element.get("ident") for element in number.iter(f"{QTI}itemfeedback")}
     linked = {element.get("linkrefid") for element in number.iter(f"{QTI}displayfeedback")}
     assert feedback == linked and len(linked) == 3
-    shares = [float(variable.text) for variable in order.iter(f"{QTI}setvar")]
-    assert len(shares) == 4 and sum(shares) == 100
+    scores = [float(variable.text) for variable in order.iter(f"{QTI}setvar")]
+    assert len(scores) == 4 and sum(scores) == 100
     assert len(order.findall(f"{QTI}presentation/{QTI}response_lid")) == 4

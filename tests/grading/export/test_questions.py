@@ -1,4 +1,4 @@
-"""Questions for other platforms' quizzes, read again by other libraries and independent readers."""
+"""Exported questions are read back by other libraries and by independent readers."""
 
 import html
 import itertools
@@ -56,14 +56,14 @@ NASTY_HTML = {
         "<p>Is <code>{x} = ~#:</code> &amp; a &lt; b, {c} ~ d = e: &quot;f&quot; → é, "
         r'C:\new\table, <span class="math inline">\(\frac{a_1*b*}{2} &lt; 3 \nabla\)</span>, '
         "$5 or $6</p>\n"
-        '<p><img src="PICTURE" alt="A green &quot;square&quot; &amp; more" /></p>\n'
+        '<p><img src="IMAGE" alt="A green &quot;square&quot; &amp; more" /></p>\n'
         '<pre><code class="language-python">f = {&quot;a&quot;: 1}  # ~=\n\n$x$ \\( \\n\n'
         "</code></pre>"
     ),
     "options": [
         r"<code>{&quot;a&quot;: 1}</code> &amp; \nu",
         "[x] {no} ~",
-        r'<span class="math inline">\(\{1\}\)</span> <img src="PICTURE" alt="dot" />',
+        r'<span class="math inline">\(\{1\}\)</span> <img src="IMAGE" alt="dot" />',
         "//comment",
         "third",
     ],
@@ -80,7 +80,7 @@ CATEGORY = "$course$/top/From Pixels to Stable Diffusion/Lesson 1 · Either//or:
 
 
 def write_lesson(folder: Path, text: str, name: str = "01_nasty") -> Path:
-    """Write a lesson's source; returns its folder, which is made."""
+    """Write a lesson's source into ``folder``, which is created and returned."""
     folder.mkdir(exist_ok=True)
     heading = f"# Lesson {int(name[:2])} · Either/or: a < b\n"
     (folder / f"{name}.md").write_text(HEADER + heading + text, encoding="utf-8")
@@ -94,7 +94,7 @@ def make_question(text: str) -> str:
 
 @pytest.fixture
 def nasty(tmp_path):
-    """A folder with a lesson whose question holds every special character, and its picture."""
+    """A folder with a lesson whose question has all special characters, and its image."""
     folder = write_lesson(tmp_path / "private", NASTY)
     Image.new("RGB", (8, 8), "green").save(folder / "green square.png")
     return folder
@@ -102,7 +102,7 @@ def nasty(tmp_path):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The questions of all lessons in each format: path and messages."""
+    """The exported file of all lessons and the messages, by format."""
     out = tmp_path_factory.mktemp("questions")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(questions_module, "read_lesson", read_once)
@@ -111,9 +111,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected():
-    """What the exports must hold, from the course's own question banks: title of the lesson, name,
-    question and bank. A point is left out.
-    """
+    """Lesson, question and packed question for every question of the course, except points."""
     rows = []
     for name in [*LESSONS, CHECK]:
         lesson = course_lesson(name)
@@ -130,7 +128,7 @@ def expected():
 
 
 def assert_same(read, row, category: str) -> None:
-    """Compare a question that was read with the course's own."""
+    """Compare a question read from an export with the course's question."""
     lesson, question, packed = row
     assert read.category == category
     assert read.identifier == f"question-{lesson.name}-{question.name}"
@@ -150,20 +148,20 @@ def assert_same(read, row, category: str) -> None:
 
 
 def assert_same_key(read, packed) -> None:
-    """Compare the key of a number or of an order that Moodle reads with the course's own."""
+    """Compare the key of a number or order question read from an export with the course's key."""
     if read.kind == "number":
         margins = [(float(value), float(margin)) for value, margin in packed.key.margins]
         assert [pair for *pair, _ in read.values] == [pytest.approx(pair) for pair in margins]
-        rights = 1 + packed.right.count(";")
-        assert [share for *_, share in read.values] == [
-            100 if number < rights else 0 for number in range(len(margins))
+        right_count = 1 + packed.right.count(";")
+        assert [fraction for *_, fraction in read.values] == [
+            100 if index < right_count else 0 for index in range(len(margins))
         ]
     else:
         assert read.places == places(packed)
 
 
 def places(packed) -> list[int]:
-    """The right place of each step, as they are shown."""
+    """The correct place of each step, in the order in which they are shown."""
     return [packed.right.index(letter) + 1 for letter in packed.letters]
 
 
@@ -172,7 +170,7 @@ def choices(expected):
 
 
 def messages_on_kinds(expected, name: str) -> int:
-    """How many messages the points, which are left out, and the orders give."""
+    """The number of messages about point and order questions."""
     points = sum(
         question.kind == "point"
         for lesson in map(course_lesson, [*LESSONS, CHECK])
@@ -185,13 +183,13 @@ def messages_on_kinds(expected, name: str) -> int:
 
 def subsets(packed, single: bool):
     """All answers: sets of indices of options."""
-    numbers = range(len(packed.options))
+    indices = range(len(packed.options))
     sizes = (0, 1) if single else range(len(packed.options) + 1)
-    return [set(chosen) for size in sizes for chosen in itertools.combinations(numbers, size)]
+    return [set(chosen) for size in sizes for chosen in itertools.combinations(indices, size)]
 
 
-def share(packed, ticked: set[int]) -> float:
-    """The course's own score of an answer, as a share of the points."""
+def course_fraction(packed, ticked: set[int]) -> float:
+    """The fraction of the points that the course gives for an answer."""
     letters = "".join(packed.letters[index] for index in ticked)
     return scoring.score(letters, packed.right, packed.wrong, 1)
 
@@ -212,7 +210,9 @@ def test_moodle_gives_the_course_s_scores_to_every_answer_of_every_lesson(export
             assert_same_key(question, packed)
             continue
         for ticked in subsets(packed, question.single):
-            assert question.moodle_share(ticked) == pytest.approx(share(packed, ticked), abs=1e-6)
+            assert question.moodle_fraction(ticked) == pytest.approx(
+                course_fraction(packed, ticked), abs=1e-6
+            )
     assert len(messages) == (name == "gift") + messages_on_kinds(expected, name)
 
 
@@ -316,13 +316,13 @@ def test_gift_is_read_by_gift_pegjs(exported, expected):
         assert right == [letter in packed.right for letter in packed.letters]
 
 
-def test_canvas_credit_that_differs_from_the_course_s_is_reported(exported, expected):
+def test_differences_of_canvas_scoring_are_reported(exported, expected):
     differing = []
     for lesson, question, packed in choices(expected):
         right = {index for index, letter in enumerate(packed.letters) if letter in packed.right}
         for ticked in subsets(packed, packed.kind == "one"):
             canvas = max(0, len(ticked & right) - len(ticked - right)) / len(right)
-            if canvas != pytest.approx(share(packed, ticked)):
+            if canvas != pytest.approx(course_fraction(packed, ticked)):
                 differing.append(f"question-{lesson.name}-{question.name}")
                 break
     messages = exported["qti"][1]
@@ -331,9 +331,9 @@ def test_canvas_credit_that_differs_from_the_course_s_is_reported(exported, expe
     assert message.endswith(", ".join(differing)) and len(differing) > 3
 
 
-def assert_nasty(read, picture: str) -> None:
+def assert_nasty(read, image_url: str) -> None:
     def without_source(text: str) -> str:
-        return re.sub(rf'src="{picture}"', 'src="PICTURE"', text)
+        return re.sub(rf'src="{image_url}"', 'src="IMAGE"', text)
 
     assert (read.identifier, read.title) == (IDENTIFIER, "All characters")
     assert without_source(read.text) == NASTY_HTML["text"]
@@ -341,7 +341,7 @@ def assert_nasty(read, picture: str) -> None:
     assert [option.feedback for option in read.options] == NASTY_HTML["feedback"]
 
 
-def test_special_characters_formulas_and_pictures_survive_in_moodle_xml(nasty, tmp_path):
+def test_special_characters_formulas_and_images_are_kept_in_moodle_xml(nasty, tmp_path):
     path, messages = export_questions("moodle", nasty, [], tmp_path)
     (read,) = read_moodle_xml(path)
     assert_nasty(read, '@@PLUGINFILE@@/[^"]+')
@@ -350,7 +350,7 @@ def test_special_characters_formulas_and_pictures_survive_in_moodle_xml(nasty, t
     assert (nasty / "green square.png").read_bytes() in read.files.values() and len(read.files) == 2
 
 
-def test_special_characters_formulas_and_pictures_survive_in_gift(nasty, tmp_path):
+def test_special_characters_formulas_and_images_are_kept_in_gift(nasty, tmp_path):
     path, _ = export_questions("gift", nasty, [], tmp_path)
     text = path.read_text(encoding="utf-8")
     (read,) = read_gift(text)
@@ -362,7 +362,7 @@ def test_special_characters_formulas_and_pictures_survive_in_gift(nasty, tmp_pat
     assert choices == [(o.text, o.feedback, o.fraction) for o in read.options]
 
 
-def test_special_characters_formulas_and_pictures_survive_in_qti(nasty, tmp_path):
+def test_special_characters_formulas_and_images_are_kept_in_qti(nasty, tmp_path):
     path, messages = export_questions("qti", nasty, [], tmp_path)
     (item,) = read_qti(path)
     assert_nasty(item.question, r"\$IMS-CC-FILEBASE\$/pictures/[^\"]+")
@@ -370,7 +370,7 @@ def test_special_characters_formulas_and_pictures_survive_in_qti(nasty, tmp_path
     assert (nasty / "green square.png").read_bytes() in item.question.files.values()
     assert item.respond({0, 3, 4})[0] == 100 and item.respond({0, 3})[0] == 0
     assert len(messages) == 1 and IDENTIFIER in messages[0]
-    # The embedded picture is one pixel.
+    # The embedded image has one pixel.
     (problem,) = package_integrity.check_package(str(path))
     assert "1x1" in problem
 
@@ -391,14 +391,14 @@ def question_with(right: int, wrong: int) -> QuizQuestion:
     return QuizQuestion("question-x", "x", 1, text, tuple(options))
 
 
-def test_moodle_has_the_fractions_of_all_questions_that_a_lesson_can_hold():
+def test_moodle_has_the_fractions_of_all_possible_questions():
     most = len(scoring.LETTERS)
     for right, wrong in itertools.product(range(1, most), repeat=2):
         if right + wrong <= most:
             assert inexact_fractions(question_with(right, wrong)) == []
 
 
-def test_a_fraction_that_moodle_lacks_becomes_the_nearest_and_is_reported():
+def test_unsupported_fractions_are_rounded_and_reported():
     question = question_with(2, 13)
     assert nearest_fraction(question.credit(question.options[-1])) == "-10"
     assert nearest_fraction(Fraction(1, 13)) == "10" and nearest_fraction(Fraction(-1, 50)) == "0"
@@ -409,7 +409,7 @@ def test_a_fraction_that_moodle_lacks_becomes_the_nearest_and_is_reported():
     )
 
 
-def test_identifiers_do_not_depend_on_the_order_and_are_short(tmp_path):
+def test_identifiers_are_short_and_do_not_depend_on_the_order(tmp_path):
     def identifiers(names):
         text = "".join(make_question("Text").replace("one", name) for name in names)
         banks = read_banks(write_lesson(tmp_path / "s", text), [], lambda picture: "").banks
@@ -432,14 +432,14 @@ def test_identifiers_do_not_depend_on_the_order_and_are_short(tmp_path):
         ("a \x01 b", "control character"),
     ],
 )
-def test_what_cannot_be_exported_is_named(tmp_path, text, message):
+def test_invalid_content_raises(tmp_path, text, message):
     folder = write_lesson(tmp_path / "s", make_question(text))
     (folder / "private.txt").write_text("text")
     with pytest.raises(ExportError, match=f"01_nasty, question one: .*{message}"):
         export_questions("moodle", folder, [], tmp_path)
 
 
-def test_a_picture_on_the_web_or_without_text_is_reported(tmp_path):
+def test_linked_images_and_missing_alt_text_are_reported(tmp_path):
     text = "![](https://example.org/a.png) and ![b](//example.org/b.png)"
     folder = write_lesson(tmp_path / "s", make_question(text))
     path, messages = export_questions("moodle", folder, [], tmp_path)
@@ -452,7 +452,7 @@ def test_a_picture_on_the_web_or_without_text_is_reported(tmp_path):
     ]
 
 
-def test_svg_pictures_and_tables(tmp_path):
+def test_svg_images_and_tables(tmp_path):
     text = "![s](data:image/svg+xml,%3Csvg/%3E)\n\n| a |\n| --- |\n| b |"
     folder = write_lesson(tmp_path / "s", make_question(text))
     (read,) = read_moodle_xml(export_questions("moodle", folder, [], tmp_path)[0])
@@ -461,9 +461,7 @@ def test_svg_pictures_and_tables(tmp_path):
 
 @pytest.fixture
 def command(course, monkeypatch, tmp_path):
-    """Run ``course export`` in the sample course, which is not built; returns the exit code and
-    the output.
-    """
+    """Runs ``course export`` in the unbuilt sample course; returns the exit code and the output."""
     monkeypatch.setattr(paths, "checkout", lambda: course)
 
     def run(*arguments: object) -> tuple[int, str]:
@@ -475,7 +473,7 @@ def command(course, monkeypatch, tmp_path):
     return run
 
 
-def test_command_exports_the_sample_course_that_is_neither_built_nor_graded(command, tmp_path):
+def test_command_exports_an_unbuilt_course(command, tmp_path):
     code, output = command("--questions", "moodle")
     assert (code, output) == (0, f"Written: {tmp_path / 'out' / 'questions-moodle.xml'}")
     read = read_moodle_xml(tmp_path / "out" / "questions-moodle.xml")
@@ -512,7 +510,7 @@ def test_command_names_the_fix(command, arguments, message):
     assert code == 1 and message in output
 
 
-def test_a_lesson_with_a_mistake_is_reported_with_file_and_line(command, nasty):
+def test_invalid_lesson_is_reported_with_file_and_line(command, nasty):
     source = nasty / "01_nasty.md"
     source.write_text(source.read_text("utf-8").replace(":points: 2.5", ":points: no"), "utf-8")
     code, output = command("--questions", "qti", "--solutions", nasty)

@@ -1,4 +1,6 @@
-"""Due dates and extensions from one file: read in the class's time zone, checked, applied."""
+"""Due dates and extensions in due_dates.toml are read in the class's time zone, validated and
+applied.
+"""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +35,7 @@ def read(tmp_path):
         ("2026-10-31", datetime(2026, 10, 31, 22, 59, 59)),  # the whole day
         ("2026-10-31T10:00:00+09:00", datetime(2026, 10, 31, 1)),
         ('"2026-07-01 12:00"', datetime(2026, 7, 1, 10)),
-        ("2026-10-25 02:30:00", datetime(2026, 10, 25, 1, 30)),  # twice: the later one
+        ("2026-10-25 02:30:00", datetime(2026, 10, 25, 1, 30)),  # ambiguous: the later time
     ],
 )
 def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
@@ -62,12 +64,12 @@ def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
         ),
     ],
 )
-def test_mistakes_name_their_fix(read, text, message):
+def test_error_message_names_the_fix(read, text, message):
     with pytest.raises(DueDateError, match=message):
         read(text)
 
 
-def test_the_zone_may_have_its_former_name_and_the_time_of_a_hand_in_can_be_told(read, tmp_path):
+def test_former_name_of_time_zone_and_given_submission_times_are_read(read, tmp_path):
     new = f'time_zone = "Asia/Tokyo"\n[handed_in.bob]\n{NAME} = 2026-05-02 08:30:00\n'
     dates = read(new)
     assert dates.zone == ZoneInfo("Asia/Tokyo") and dates.due == {}
@@ -81,18 +83,18 @@ def test_the_zone_may_have_its_former_name_and_the_time_of_a_hand_in_can_be_told
         read('time_zone = "UTC"\n[handed_in.bob]\n02_x = 2026-05-01\n')
 
 
-def test_the_instructor_knows_better_when_something_was_handed_in(read):
+def test_submission_time_given_by_the_instructor_takes_precedence(read):
     dates = read(f'time_zone = "UTC"\n[handed_in.bob]\n{NAME} = 2026-05-02 08:30:00\n')
     ada, bob = (Submission(who, NAME, Path(who), who) for who in ("ada", "bob"))
-    applied = due_dates.apply_handed_in([ada, bob], dates)
+    applied = due_dates.apply_submission_times([ada, bob], dates)
     assert [s.timestamp for s in applied] == [None, "2026-05-02 08:30:00.000000 UTC"]
 
 
-def test_no_file_is_no_mistake(tmp_path):
+def test_missing_file_means_no_due_dates(tmp_path):
     assert due_dates.read(tmp_path / "workspace", [NAME]) == due_dates.DueDates()
 
 
-def test_what_the_file_no_longer_says_is_taken_back(built):
+def test_dates_removed_from_the_file_are_removed_from_the_gradebook(built):
     workspace = built / "grading" / "workspace"
     record_scores(workspace, {"ada": {}, "bob": {}, "eve": {}})
 
@@ -127,11 +129,11 @@ DUE = f'timezone = "UTC"\n[due]\n{NAME} = 2026-10-01 12:00:00\n'
 
 @pytest.fixture
 def members(built, tmp_path):
-    """The class, and in the gradebook two students with the names of Canvas's download."""
+    """The class list; the gradebook has two students under the ids of Canvas's download."""
     workspace = built / "grading" / "workspace"
     (tmp_path / "canvas.csv").write_text(ROSTER)
     record_scores(workspace, {"lovelaceada_101": {}, "turingalan_102": {}})
-    return class_list.take(tmp_path / "canvas.csv", workspace)[0]
+    return class_list.import_roster(tmp_path / "canvas.csv", workspace)[0]
 
 
 def doubts(built, members, text: str) -> list[str]:
@@ -144,29 +146,29 @@ def doubts(built, members, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["ada", "lovelaceada_101", '"101"'])
-def test_an_extension_names_a_student_as_the_class_list_or_the_gradebook_does(built, members, name):
+def test_extension_accepts_class_list_ids_and_gradebook_ids(built, members, name):
     doubts(built, members, DUE + f"[extensions.{name}]\n{NAME} = 2026-10-04 12:00:00\n")
     with open_api(built / "grading" / "workspace").gradebook as book:
         extensions = {s.student_id: s.extension for s in book.find_assignment(NAME).submissions}
     assert extensions == {"lovelaceada_101": timedelta(days=3), "turingalan_102": None}
 
 
-def test_an_extension_of_nobody_is_told(built, members):
+def test_extension_of_an_unknown_student_is_reported(built, members):
     text = DUE + f"[extensions.eda]\n{NAME} = 2026-10-04\n"
     assert doubts(built, members, text)[0] == (
         "[extensions.eda]: no student of the class has this id: take it from the column "
         "student_id of roster.csv"
     )
-    assert "nobody of this name has handed in yet" in doubts(built, None, text)[0]
+    assert "no student with this id has submitted yet" in doubts(built, None, text)[0]
 
 
-def test_a_due_date_of_submissions_without_a_time_is_told(built, members):
+def test_due_date_with_unknown_submission_times_is_reported(built, members):
     workspace = built / "grading" / "workspace"
     (doubt,) = doubts(built, members, DUE)
-    assert "nothing says when 2 of 2 submissions were handed in" in doubt
+    assert "2 of 2 submissions have no submission time" in doubt
     assert doubts(built, members, 'timezone = "UTC"\n') == []
     record_scores(workspace, {"lovelaceada_101": {}}, timestamp="2026-10-01 11:00:00")
     (doubt,) = doubts(built, members, DUE)
-    assert "nothing says when 1 of 2 submissions were handed in" in doubt
+    assert "1 of 2 submissions have no submission time" in doubt
     record_scores(workspace, {"turingalan_102": {}}, timestamp="2026-10-01 11:00:00")
     assert doubts(built, members, DUE) == []

@@ -1,12 +1,14 @@
-"""The links into formgrader."""
+"""Links to an item or a submission in formgrader."""
 
 from course_grading.gradebook import formgrader
 
 from tests.support.gradebook import NAME
 
 
-def test_an_item_is_found_by_its_place_among_formgraders_fields(built):
-    """Each has a comment, points and extra credit; the link to the next submission is first."""
+def test_link_has_the_index_of_the_items_comment_field(built):
+    """Formgrader numbers its fields: first the link to the next submission, then a comment, points
+    and extra credit for each item.
+    """
     places = formgrader.read_places(built / "grading" / "workspace", NAME)
     assert places == {
         "which-letters": "?index=1#which-letters-answer-comment",

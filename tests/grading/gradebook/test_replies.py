@@ -1,4 +1,4 @@
-"""A student asks about a score, and the next page shows the reply."""
+"""Replies to regrade requests: read from overrides.toml and shown on the next feedback page."""
 
 import nbformat
 import pytest
@@ -25,7 +25,7 @@ double = " Thank you. "
 """
 
 
-def test_replies_stand_beside_the_overrides(tmp_path):
+def test_replies_are_read_from_the_overrides_file(tmp_path):
     assert replies.read(tmp_path / "workspace") == {}
     (tmp_path / "overrides.toml").write_text(FILE)
     assert replies.read(tmp_path / "workspace") == {
@@ -45,13 +45,13 @@ def test_replies_stand_beside_the_overrides(tmp_path):
         f"[replies.ada.{NAME}]\ndouble = ''",
     ],
 )
-def test_mistakes_name_their_fix(tmp_path, text):
+def test_error_message_names_the_fix(tmp_path, text):
     (tmp_path / "overrides.toml").write_text(text)
     with pytest.raises(OverrideError, match=r"a heading \[replies.STUDENT.NN_lesson\]"):
         replies.read(tmp_path / "workspace")
 
 
-def test_a_reply_changes_the_page_and_no_score(built):
+def test_reply_changes_the_page_but_no_score(built):
     workspace = built / "grading" / "workspace"
     record_scores(workspace, {"ada": {"double": 1.0}, "bob": {}})
     with open_api(workspace).gradebook as book:
@@ -71,7 +71,7 @@ def test_a_reply_changes_the_page_and_no_score(built):
 
 @pytest.fixture
 def page(key):
-    """The page of a submission, with this reply about the exercise."""
+    """A function that renders a submission's page with the given reply on each item."""
     notebook = nbformat.reads(key.release, as_version=4)
     names = ("which-letters", "how-many", "double")
 
@@ -97,7 +97,7 @@ def page(key):
     return make
 
 
-def test_each_item_has_a_request_to_copy(page):
+def test_each_item_has_a_regrade_request_to_copy(page):
     text = page()
     assert text.count("<summary>Ask for a regrade of ") == 3
     assert (
@@ -108,7 +108,7 @@ def test_each_item_has_a_request_to_copy(page):
     assert "Reply:" not in text
 
 
-def test_the_reply_is_shown_as_text(page):
+def test_reply_is_escaped(page):
     text = page("Use <b>.", student="a<b")
     assert text.count("<strong>Reply:</strong> Use &lt;b&gt;.") == 3
     assert "Student: a&lt;b" in text

@@ -1,4 +1,4 @@
-"""The item analysis: the numbers follow their definitions, and the page is accessible."""
+"""Item analysis: the statistics equal their definitions, and the page is accessible."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import item_analysis, similarity
 
 from tests.support.checkout import LESSONS
-from tests.support.gradebook import NAME, hand_in, record_class, record_scores
+from tests.support.gradebook import NAME, record_class, record_scores, submit
 from tests.support.html_page import Page
 from tests.support.lessons import course_lesson
 
@@ -48,7 +48,7 @@ def test_discrimination_is_the_correlation_with_the_other_items():
 
 
 def test_discrimination_excludes_the_item_itself():
-    """Without this correction, two items of pure chance would seem to discriminate."""
+    """The discrimination of two random items is near 0; without this correction it is about 0.7."""
     points = np.random.default_rng(1).integers(0, 2, size=(2000, 2)).astype(float)
     uncorrected = np.corrcoef(points[:, 0], points.sum(axis=1))[0, 1]
     assert uncorrected > 0.6 and abs(item_analysis.discriminations(points)[0]) < 0.1
@@ -75,7 +75,9 @@ def test_questions_of_the_instructors_notebook(workspace):
 
 
 def test_every_question_of_the_lessons_is_parsed():
-    """``parse_questions`` reads the choices that ``cells`` writes; other kinds have no options."""
+    """``parse_questions`` reads back every choice question that ``cells`` writes, and no other
+    kind.
+    """
     count = 0
     for lesson in map(course_lesson, LESSONS):
         notebook = cells.build_notebook(lesson)
@@ -118,7 +120,7 @@ def test_chosen_options(source, letters):
 
 @pytest.fixture(scope="module")
 def page_of_60(_built, tmp_path_factory) -> str:
-    """The page of a class of 60."""
+    """The item analysis page of a class of 60."""
     folder = tmp_path_factory.mktemp("class-of-60")
     workspace = shutil.copytree(_built, folder / "course") / "grading" / "workspace"
     record_class(workspace, 60)
@@ -137,7 +139,7 @@ def test_page_of_a_class(page_of_60):
     upper, lower = 4, 5
     assert int(options["A"][upper]) > int(options["A"][lower])
     assert int(options["D"][upper]) < int(options["D"][lower])
-    # every student has one share of the exercise's points
+    # every student is in one row of the exercise's score distribution
     assert sum(int(row[1]) for row in shares_table[1:]) == 60
     assert "The times of the submissions are not known." in page_of_60
 
@@ -169,7 +171,7 @@ def test_page_is_accessible(page_of_60):
     assert "default-src 'none'" in page_of_60 and "<script" not in page_of_60
 
 
-def test_incompletely_graded_student_is_left_out_and_named(workspace, page):
+def test_incompletely_graded_student_is_excluded_and_listed(workspace, page):
     record_class(workspace, 5)
     record_scores(workspace, {"waiting": {"double": 2.0}})
     text = " ".join(page().split())
@@ -183,7 +185,7 @@ def test_wrong_option_chosen_by_the_best_students_is_remarked(workspace, page):
         student = f"s{number:02d}"
         # The best students also tick D; nobody ticks B.
         answers = {"which-letters": "ACD" if best else "AC", "how-many": "B" if best else "A"}
-        hand_in(workspace, student, answers)
+        submit(workspace, student, answers)
         scores[student] = {
             "which-letters": 1.5 if best else 3.0,
             "how-many": float(best),

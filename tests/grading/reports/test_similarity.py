@@ -1,4 +1,4 @@
-"""Similar code: copies are found despite renaming, and honest work is not listed."""
+"""Code similarity: copies are found despite renaming, and independent work is not listed."""
 
 import random
 import time
@@ -15,7 +15,7 @@ from course_grading.reports.fingerprints import (
     winnow,
 )
 
-from tests.support.gradebook import NAME, hand_in
+from tests.support.gradebook import NAME, submit
 from tests.support.html_page import Page
 
 STUB = '''def smooth(image, size=3):
@@ -80,7 +80,7 @@ def test_too_long_code_is_refused():
 
 
 def test_winnowing_of_the_papers_example():
-    """Figure 2 of the paper, window 4: the hashes of "adorunrunrunadorunrun"."""
+    """The fingerprints equal those in figure 2 of the paper (window 4, "adorunrunrunadorunrun")."""
     hashes = [77, 74, 42, 17, 98, 50, 17, 98, 8, 88, 67, 39, 77, 74, 42, 17, 98]
     selected = sorted(
         (position, hash_) for hash_, positions in winnow(hashes).items() for position in positions
@@ -90,7 +90,7 @@ def test_winnowing_of_the_papers_example():
 
 
 def test_winnowing_guarantee():
-    """Codes that share a run of GUARANTEE_THRESHOLD tokens share a fingerprint."""
+    """Programs that share a run of GUARANTEE_THRESHOLD tokens share a fingerprint."""
     rng = random.Random(0)
     for _ in range(50):
         run = [Token(rng.choice("abcdefg"), 1) for _ in range(GUARANTEE_THRESHOLD)]
@@ -103,8 +103,8 @@ def test_winnowing_guarantee():
     assert winnow([]) == {} and winnow([5, 3]) == {3: [1]}
 
 
-def honest(rng: random.Random) -> str:
-    """An answer by one student: one of many ways to write it, with names of the student's own."""
+def independent_solution(rng: random.Random) -> str:
+    """A random solution that shares no code with the others, with the student's own names."""
     a, b, c, d = rng.sample(
         ["image", "pic", "x", "out", "res", "acc", "k", "n", "win", "rows", "cols", "tmp"], 4
     )
@@ -128,13 +128,13 @@ def honest(rng: random.Random) -> str:
     return "\n    ".join(lines) + "\n"
 
 
-def codes(size, seed=0):
+def independent_solutions(size, seed=0):
     rng = random.Random(seed)
-    return {f"s{number:04d}": {"smooth-code": honest(rng)} for number in range(size)}
+    return {f"s{number:04d}": {"smooth-code": independent_solution(rng)} for number in range(size)}
 
 
-def test_disguised_copy_is_found_and_honest_work_is_not():
-    sources = codes(60)
+def test_disguised_copy_is_found_and_independent_work_is_not():
+    sources = independent_solutions(60)
     sources["s0007"] = {"smooth-code": COPIED}
     sources["s0042"] = {"smooth-code": DISGUISED}
     report = similarity.compare(sources, {"smooth-code": STUB})
@@ -145,7 +145,7 @@ def test_disguised_copy_is_found_and_honest_work_is_not():
 
 
 def test_partly_copied_answer_is_found():
-    sources = codes(40)
+    sources = independent_solutions(40)
     own = sources["s0001"]["smooth-code"].splitlines()
     copied = sources["s0002"]["smooth-code"].splitlines()
     sources["s0001"] = {"smooth-code": "\n".join(copied[:6] + own[6:])}
@@ -162,13 +162,16 @@ def test_released_code_and_common_answers_are_ignored():
     }
     report = similarity.compare(common, {"smooth-code": STUB})
     assert report.pairs == [] and report.undistinctive == len(common)
-    two_copies = dict(list(common.items())[:2]) | codes(8)
+    two_copies = dict(list(common.items())[:2]) | independent_solutions(8)
     assert len(similarity.compare(two_copies, {"smooth-code": STUB}).pairs) == 1
     assert similarity.compare(two_copies, {"smooth-code": COPIED}).pairs == []
 
 
-def test_students_who_cannot_be_compared_are_named():
-    sources = codes(3) | {"long": {"smooth-code": "x = 1\n" * MAX_LENGTH}, "none": {}}
+def test_students_who_cannot_be_compared_are_listed():
+    sources = independent_solutions(3) | {
+        "long": {"smooth-code": "x = 1\n" * MAX_LENGTH},
+        "none": {},
+    }
     report = similarity.compare(sources, {"smooth-code": STUB})
     assert [student for student, _ in report.left_out] == ["long"]
     assert report.students == 5
@@ -179,10 +182,10 @@ def test_page(built, tmp_path):
     workspace = built / "grading" / "workspace"
     rng = random.Random(0)
     for number in range(6):
-        hand_in(workspace, f"s{number}", {}, honest(rng))
+        submit(workspace, f"s{number}", {}, independent_solution(rng))
     script = "<script>alert(1)</script></pre>"
-    hand_in(workspace, "ada", {}, COPIED.replace("The mean", script))
-    hand_in(workspace, "bob", {}, DISGUISED)
+    submit(workspace, "ada", {}, COPIED.replace("The mean", script))
+    submit(workspace, "bob", {}, DISGUISED)
     (workspace / "submitted" / "s5" / NAME / f"{NAME}.ipynb").write_text("{")
     path, report = similarity.write(workspace, NAME, tmp_path / "likeness")
     html = path.read_text(encoding="utf-8")
@@ -202,10 +205,10 @@ def test_page(built, tmp_path):
 
 @pytest.mark.slow
 def test_a_thousand_submissions():
-    """Half a million pairs in less than a minute."""
+    """Half a million pairs are compared in less than a minute."""
     sources = {
         student: {f"{name}-code": cells["smooth-code"] for name in "abcd"}
-        for student, cells in codes(1000).items()
+        for student, cells in independent_solutions(1000).items()
     }
     sources["s0123"] = {f"{name}-code": COPIED for name in "abcd"}
     sources["s0876"] = {f"{name}-code": DISGUISED for name in "abcd"}

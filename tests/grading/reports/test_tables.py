@@ -1,4 +1,4 @@
-"""The tables of a run: the whole class, the run's own folder, and what Excel makes of them."""
+"""The tables of a run: the whole class, the run's own folder, and safe import into Excel."""
 
 import csv
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from course_grading.autograde.grade import ItemResult, SubmissionResult
 from course_grading.batch import Batch, Grade
 from course_grading.collect.problems import Problem
-from course_grading.export.class_list import NotHandedIn
+from course_grading.export.class_list import MissingSubmission
 from course_grading.gradebook.changes import Change
 from course_grading.gradebook.scores import Item
 from course_grading.reports import tables
@@ -22,30 +22,30 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_the_tables_show_the_class_and_the_runs_folder_the_run(tmp_path):
+def test_main_tables_cover_the_class_and_the_run_folder_one_run(tmp_path):
     batch = Batch(grades=[BOB], class_grades=[ADA, BOB])
     batch.changes = [Change("ada", NAME, "score", "6", "5", "answer key")]
-    unread = NotHandedIn("mal", NAME, "Mal", "handed in, but not graded: it is incomplete")
-    batch.not_handed_in = [NotHandedIn("eve", NAME, "Eve"), unread]
+    ungraded = MissingSubmission("mal", NAME, "Mal", "submitted, but not graded: it is incomplete")
+    batch.missing_submissions = [MissingSubmission("eve", NAME, "Eve"), ungraded]
     tables.write(batch, tmp_path, TIME)
     assert [row["student"] for row in read(tmp_path / "grades.csv")] == ["ada", "bob"]
     assert read(tmp_path / "grades.csv")[0]["name"] == "Ada Lovelace"
     assert read(tmp_path / "not_handed_in.csv") == [
         {"student": "eve", "name": "Eve", "lesson": NAME, "note": ""},
-        {"student": "mal", "name": "Mal", "lesson": NAME, "note": unread.note},
+        {"student": "mal", "name": "Mal", "lesson": NAME, "note": ungraded.note},
     ]
     run = tmp_path / "runs" / "2026-11-28T103000Z"
     assert [row["student"] for row in read(run / "grades.csv")] == ["bob"]
     assert read(run / "changes.csv")[0]["after"] == "5"
     assert "ada, 01_sample: score 6 → 5 (answer key)" in (run / "summary.md").read_text()
     summary = (tmp_path / "summary.md").read_text()
-    assert "Not handed in (1): eve." in summary
-    assert "Handed in, but not graded (1): mal." in summary
+    assert "Not submitted (1): eve." in summary
+    assert "Submitted, but not graded (1): mal." in summary
     tables.write(batch, tmp_path, TIME)
     assert (tmp_path / "runs" / "2026-11-28T103000Z-2" / "grades.csv").is_file()
 
 
-def test_what_waits_for_a_person_is_listed_with_what_stands_there(tmp_path):
+def test_items_that_need_manual_grading_are_listed_with_answer_and_link(tmp_path):
     source = 'answer = ["B"]  # @param ["", "A"]\nquiz.answer("q", answer)'
     result = SubmissionResult(
         "ada",
@@ -89,7 +89,7 @@ def test_tables_begin_with_a_byte_order_mark(tmp_path):
         assert path.read_bytes()[:3] == b"\xef\xbb\xbf"
 
 
-def test_the_summary_shows_names_and_runs_no_markup(tmp_path):
+def test_summary_escapes_markup(tmp_path):
     name = "![x](http://a.example)<img>\n# big"
     tables.write(Batch(problems=[Problem("", "", name, "it is a link")]), tmp_path, TIME)
     summary = (tmp_path / "summary.md").read_text()

@@ -1,4 +1,4 @@
-"""Which statements a function needs: all that it needs, and no others."""
+"""``required_statements`` returns every statement that a function needs, and no others."""
 
 import ast
 import textwrap
@@ -46,7 +46,7 @@ def required(*cells):
         ("class Base:\n    pass", "class Own(Base):\n    pass", ["class Base:\n    pass"]),
         ("kind = int", "def f(x: kind): return x", ["kind = int"]),
         ("a = 1", "a += 1", ["a = 1"]),
-        # what the target binds itself, as another exercise's check does
+        # names that the target binds itself, like a check's temporary variables
         ("_got = other(1)", "_got = f(2)\nassert _got == 4", []),
         ("_got = other(1)", "assert _got\n_got = f(2)", ["_got = other(1)"]),
         ("_x = other(1)", "for _x in (1, 2):\n    assert f(_x)", []),
@@ -58,7 +58,7 @@ def test_required_statements(cell, target, expected):
     assert required(cell, target) == expected
 
 
-def test_a_function_of_an_earlier_cell_brings_what_it_needs():
+def test_requirements_are_transitive():
     cells = (
         "import math",
         "def half(x):\n    return math.floor(x / 2)",
@@ -68,7 +68,7 @@ def test_a_function_of_an_earlier_cell_brings_what_it_needs():
     assert required(*cells) == ["import math", "def half(x):\n    return math.floor(x / 2)"]
 
 
-def test_global_names_inside_functions_count():
+def test_global_names_inside_functions_are_found():
     (statement,) = ast.parse("def f(x):\n    y = x\n    return g(y)").body
     assert global_reads(statement) == {"g"}
 

@@ -1,4 +1,4 @@
-"""What the sandbox shows, and how it holds a job to its limits of time and memory."""
+"""The sandbox: visible files, limits of time and memory, and isolation between jobs."""
 
 import os
 import shutil
@@ -33,18 +33,18 @@ def job(source: str) -> Job:
 
 
 def returned(result: JobResult):
-    """What the one case of a job returned."""
+    """The value that a job's only case returned."""
     return serialize.deserialize(case(result)["output"])
 
 
 def case(result: JobResult) -> dict:
-    """The line of the one case of a job."""
+    """The parsed output line of a job's only case."""
     return serialize.parse_line(serialize.find_lines(result.output, {0}).cases[0])
 
 
 @pytest.fixture
 def sandbox():
-    """A sandbox with limits that no test reaches by accident, for several jobs."""
+    """A sandbox for several jobs, with limits that no test reaches by accident."""
     if reason := host.unavailable_reason():
         pytest.skip(reason)
     with Sandbox(limits=Limits(cpu_seconds=20, wall_seconds=300, memory=MEMORY)) as sandbox:
@@ -56,7 +56,7 @@ def sandbox():
 
 @pytest.fixture
 def systemd(tmp_path, monkeypatch):
-    """A machine that seems to run systemd, and whose ``systemd-run`` is a given shell script."""
+    """A function that fakes systemd: ``systemd-run`` becomes the given shell script."""
 
     def install(script: str):
         program = tmp_path / "systemd-run"
@@ -71,7 +71,7 @@ def systemd(tmp_path, monkeypatch):
     host._control_group.cache_clear()
 
 
-def test_a_control_group_limits_memory_and_processes_above_the_jobs_limits(systemd, tmp_path):
+def test_control_group_limits_are_above_the_jobs_limits(systemd, tmp_path):
     systemd(f'echo "$@" >> {tmp_path}/arguments')
     command = host._control_group(Limits(memory=1 << 30, processes=8))
     assert command[:2] == ("systemd-run", "--scope")
@@ -82,7 +82,7 @@ def test_a_control_group_limits_memory_and_processes_above_the_jobs_limits(syste
     assert any("systemd control group" in phrase for phrase in host.describe_limits())
 
 
-def test_a_systemd_that_refuses_is_not_used(systemd):
+def test_failing_systemd_run_is_not_used(systemd):
     systemd("echo 'Failed to connect to bus' >&2; exit 1")
     assert host._control_group(Limits()) == ()
     assert any("no control group" in phrase for phrase in host.describe_limits())
@@ -97,8 +97,8 @@ def test_without_systemd_there_is_no_control_group(systemd, tmp_path, monkeypatc
 # ---- what is visible ----
 
 
-def test_an_installed_course_is_hidden(tmp_path, monkeypatch):
-    """As installed from a wheel, next to Python's packages, which every sandbox shows."""
+def test_installed_course_is_hidden(tmp_path, monkeypatch):
+    """A course installed from a wheel into site-packages, which every sandbox shows, is hidden."""
     packages = tmp_path / "site-packages"
     ignore = shutil.ignore_patterns("__pycache__", "_assets")
     for name, folder in (("LIBRARY", "course_lib"), ("GRADER", "course_grading")):
@@ -122,7 +122,7 @@ def f():
     assert library == grader == [] and file == "/course/course_lib/__init__.py"
 
 
-def test_only_the_guest_program_of_the_grader_is_visible(sandbox):
+def test_only_the_graders_guest_program_is_visible(sandbox):
     source = """
 import os
 def f():
@@ -138,7 +138,7 @@ BANK = "/course/course_lib/quiz/bank"
 # ---- cells and functions ----
 
 
-def test_another_exercise_that_is_not_written_costs_nothing(sandbox):
+def test_unwritten_earlier_exercise_does_not_matter(sandbox):
     cells = [
         "def g():\n    raise NotImplementedError",
         "_got = g()\nassert _got == 1",
@@ -183,20 +183,22 @@ def f():
 """
 
 
-def test_an_endless_loop_exceeds_the_time_limit_on_a_busy_machine():
+def test_endless_loop_exceeds_the_time_limit_on_a_busy_machine():
     with busy_loops(2):
         assert run(ENDLESS, cpu_seconds=1).status == "time"
 
 
-def test_a_slow_function_passes_on_a_busy_machine():
-    """It needs 1.5 s of CPU time, and far longer on the clock: only its own time counts."""
+def test_slow_function_passes_on_a_busy_machine():
+    """A function that needs 1.5 s of CPU time, but far longer on the clock, stays within a limit of
+    3 s: time spent waiting for a processor does not count.
+    """
     with busy_loops(4):
         result = run(CALCULATES, cpu_seconds=20, wall_seconds=3)
     assert result.status == "done" and returned(result) >= result.seconds - 1
     assert 1.25 < result.seconds < 3
 
 
-def test_a_sleeping_job_ends_by_the_wall_clock_limit():
+def test_sleeping_job_ends_at_the_wall_clock_limit():
     assert run("import time\ndef f():\n    time.sleep(600)", wall_seconds=1).status == "time"
 
 
@@ -210,7 +212,7 @@ def test_a_sleeping_job_ends_by_the_wall_clock_limit():
     ],
     ids=["ignores-signal", "raises-limit", "forks", "threads"],
 )
-def test_the_time_limit_holds_for_the_whole_job(before_loop):
+def test_time_limit_applies_to_the_whole_process_tree(before_loop):
     source = f"""
 import os, resource, signal, threading
 def loop():
@@ -223,7 +225,7 @@ def f():
     assert run(source, cpu_seconds=1).status == "time"
 
 
-def test_the_signal_of_the_kernels_soft_limit_is_reported_as_time():
+def test_sigxcpu_is_reported_as_time():
     program = "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"
     process = subprocess.Popen([sys.executable, "-c", program])
     watchdog = Watchdog(process.pid, {"cpu_seconds": 9, "wall_seconds": 9, "memory": MEMORY})
@@ -232,12 +234,12 @@ def test_the_signal_of_the_kernels_soft_limit_is_reported_as_time():
     assert watchdog.finish("done") == "time" and watchdog.finish("memory") == "memory"
 
 
-def test_a_process_that_ends_itself_has_not_exceeded_the_time_limit():
+def test_process_that_kills_itself_is_not_reported_as_time():
     source = "import os, signal\ndef f():\n    os.kill(os.getpid(), signal.SIGKILL)"
     assert run(source, cpu_seconds=1).status == "done"
 
 
-# ---- what is left between two jobs ----
+# ---- isolation between jobs ----
 
 
 LIMITS = """
@@ -257,13 +259,13 @@ def f():
 """
 
 
-def test_what_a_job_does_to_the_first_process_does_not_reach_the_next_job(sandbox):
+def test_jobs_cannot_lower_the_limits_of_later_jobs(sandbox):
     before = returned(sandbox.run(job(LIMITS)))
     sandbox.run(job(LOWERS))
     assert returned(sandbox.run(job(LIMITS))) == before
 
 
-def test_the_first_process_can_not_be_interrupted(sandbox):
+def test_init_process_ignores_sigint(sandbox):
     source = """
 import os, signal, time
 def f():
@@ -275,26 +277,26 @@ def f():
     assert returned(sandbox.run(job("def f():\n    return 7"))) == 7
 
 
-def test_files_and_processes_of_a_job_are_gone_for_the_next(sandbox):
-    leaves = """
+def test_files_and_processes_of_a_job_do_not_reach_the_next(sandbox):
+    leave_traces = """
 import os, time
 def f():
     open("left", "w").close()
     if not os.fork():
         time.sleep(99)
 """
-    looks = """
+    list_traces = """
 import os
 def f():
     return [os.listdir("."), [name for name in os.listdir("/proc") if name.isdecimal()]]
 """
-    sandbox.run(job(leaves))
-    files, processes = returned(sandbox.run(job(looks)))
+    sandbox.run(job(leave_traces))
+    files, processes = returned(sandbox.run(job(list_traces)))
     assert files == [] and len(processes) == 2  # the first process and the job's
     assert sandbox._process.poll() is None  # it is still the same sandbox
 
 
-# ---- memory that no limit of a single process covers ----
+# ---- memory outside the limits of a single process ----
 
 
 SEGMENT = """
@@ -302,9 +304,9 @@ import ctypes, time
 system = ctypes.CDLL(None)
 system.shmat.restype, system.shmdt.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 def take(size):
-    place = system.shmat(system.shmget(0, size, 0o1600), None, 0)
-    ctypes.memset(place, 1, size)
-    system.shmdt(place)
+    address = system.shmat(system.shmget(0, size, 0o1600), None, 0)
+    ctypes.memset(address, 1, size)
+    system.shmdt(address)
 """
 SEGMENTS = """
 def f():
@@ -325,11 +327,11 @@ def f():
     [SEGMENT + SEGMENTS, HIDDEN],
     ids=["segments", "hidden"],
 )
-def test_memory_that_no_process_holds_is_counted_too(sandbox, source):
+def test_shared_and_hidden_memory_is_counted(sandbox, source):
     assert sandbox.run(job(source)).status == "memory"
 
 
-def test_pages_that_forks_share_are_counted_once(sandbox):
+def test_pages_shared_by_forks_are_counted_once(sandbox):
     source = """
 import os, time
 def f():
@@ -343,7 +345,7 @@ def f():
     assert returned(sandbox.run(job(source))) == 160 << 20
 
 
-def test_a_little_of_it_is_allowed_and_nothing_stays(sandbox):
+def test_small_system_v_objects_are_allowed_and_removed_after_the_job(sandbox):
     sandbox.run(
         job(f"{SEGMENT}\ndef f():\n    take(1 << 20)\n    ctypes.CDLL(None).msgget(0, 0o1600)")
     )
@@ -351,7 +353,7 @@ def test_a_little_of_it_is_allowed_and_nothing_stays(sandbox):
 def f():
     return [len(open(f"/proc/sysvipc/{kind}").readlines()) for kind in ("shm", "msg", "sem")]
 """
-    assert returned(sandbox.run(job(objects))) == [1, 1, 1]  # their headings
+    assert returned(sandbox.run(job(objects))) == [1, 1, 1]  # only the header lines
 
 
 # ---- the end of the host ----
@@ -377,13 +379,13 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until(condition) -> bool:
-    deadline = time.monotonic() + 60  # generous: a busy machine; seconds are not what is tested
+    deadline = time.monotonic() + 60  # generous, for a busy machine
     while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return holds
 
 
-def test_the_sandbox_ends_when_its_host_is_killed_during_a_job():
+def test_sandbox_ends_when_its_host_is_killed_during_a_job():
     if reason := host.unavailable_reason():
         pytest.skip(reason)
     process = subprocess.Popen([sys.executable, "-c", HOST])
@@ -400,8 +402,8 @@ def test_the_sandbox_ends_when_its_host_is_killed_during_a_job():
 # ---- writable folders ----
 
 
-def test_what_a_job_changes_about_a_writable_folder_does_not_reach_the_next_job(sandbox):
-    """As a plain user the job owns them; elsewhere it may not change them."""
+def test_changed_modes_and_attributes_of_writable_folders_do_not_reach_the_next_job(sandbox):
+    """If the grader runs as a plain user, the job owns these folders and can change them."""
     changes = """
 import contextlib, os
 def f():
@@ -411,7 +413,7 @@ def f():
         with contextlib.suppress(OSError):
             os.setxattr(folder, "user.mine", b"1")
 """
-    looks = """
+    list_traces = """
 import os
 def f():
     open("/scratch/new", "w").close()
@@ -419,10 +421,10 @@ def f():
     return [[oct(os.stat(path).st_mode), os.listxattr(path)] for path in folders]
 """
     sandbox.run(job(changes))
-    assert returned(sandbox.run(job(looks))) == [["0o41777", []], ["0o41777", []]]
+    assert returned(sandbox.run(job(list_traces))) == [["0o41777", []], ["0o41777", []]]
 
 
-def test_changed_folders_are_noticed(tmp_path, monkeypatch):
+def test_changed_folders_are_detected(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: 1)
     before = watchdog.folder_settings([str(tmp_path)])
     tmp_path.chmod(0o755)

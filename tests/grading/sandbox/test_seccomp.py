@@ -1,4 +1,4 @@
-"""The filter of system calls: what it refuses on each processor, and in the sandbox."""
+"""The seccomp filter refuses the right system calls, for each architecture and in the sandbox."""
 
 import errno
 import platform
@@ -15,20 +15,20 @@ CLONE_THREAD_FLAGS, CLONE_NEWUSER = 0x3D0F00, 0x10000000
 
 
 def decide(program: bytes, architecture: int, number: int, first_argument: int = 0) -> int:
-    """What the kernel would decide about a system call: runs the packet filter's program."""
+    """The kernel's decision on a system call: interprets the BPF program."""
     instructions = list(struct.iter_unpack("=HBBI", program))
     fields = {0: number, 4: architecture, 16: first_argument & 0xFFFFFFFF}
-    place = value = 0
+    pc = value = 0
     while True:
-        code, if_true, if_false, operand = instructions[place]
-        place += 1
+        code, if_true, if_false, operand = instructions[pc]
+        pc += 1
         if code == 0x20:
             value = fields[operand]
         elif code == 0x06:
             return operand
         else:
             holds = {0x15: value == operand, 0x35: value >= operand, 0x45: value & operand}[code]
-            place += if_true if holds else if_false
+            pc += if_true if holds else if_false
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_decisions(machine, architecture, clone, keyctl, unshare, memfd_create, 
     assert decide(program, architecture, 0x40000000 + read) == UNKNOWN
 
 
-def test_a_processor_without_a_table_has_no_filter():
+def test_unsupported_architecture_has_no_filter():
     assert seccomp.program("riscv64") == b""
 
 
@@ -78,11 +78,11 @@ def f():
 """
 
 
-def test_calls_that_no_exercise_needs_are_refused_inside():
+def test_system_calls_that_no_exercise_needs_are_refused_in_the_sandbox():
     if reason := host.unavailable_reason():
         pytest.skip(reason)
     if platform.machine() != "x86_64":
-        pytest.skip("the numbers of the calls are those of x86_64")
+        pytest.skip("the system call numbers are those of x86_64")
     with Sandbox() as sandbox:
         result = sandbox.run(Job([CALLS], "f", [(0, pickle_arguments(()))]))
     line = serialize.parse_line(serialize.find_lines(result.output, {0}).cases[0])

@@ -1,4 +1,4 @@
-"""Results leave the sandbox unchanged if they are data; anything else is refused."""
+"""Serialisation of results: data survives a round trip unchanged; anything else is refused."""
 
 import json
 import math
@@ -66,12 +66,12 @@ class EqualsEverything(float):
     __hash__ = None
 
 
-def test_a_subclass_becomes_the_plain_type():
+def test_subclass_becomes_its_builtin_base_type():
     result = round_trip([EqualsEverything(1.0)])
     assert type(result[0]) is float and result != [2.0]
 
 
-def test_a_value_that_is_not_data_equals_nothing():
+def test_unsupported_value_equals_nothing():
     result = round_trip(object())
     assert isinstance(result, UnsupportedValue)
     assert result != result and not values_equal(result, result, 0.0)
@@ -108,7 +108,7 @@ def test_content_that_serialize_did_not_write_is_refused(content):
         deserialize(content)
 
 
-def test_the_first_line_of_each_expected_case_counts_and_all_else_is_skipped():
+def test_first_line_of_each_expected_case_counts_and_other_lines_are_skipped():
     raw = (
         b'{}\n[]\n{"check": null}\n{"case": 0, "output": 1}\n{"case": 0, "output": 2}\n'
         b'\xff\n{"case": 7, "output": 3}\n{"case": 1, "error": "X"}\n{"case": 2, "outp'
@@ -120,18 +120,18 @@ def test_the_first_line_of_each_expected_case_counts_and_all_else_is_skipped():
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"1\n", b"\xff\n", b"", b'{"case": 0', b"[]"])
-def test_a_damaged_line_is_empty(line):
+def test_damaged_line_is_empty(line):
     assert parse_line(line) == {}
 
 
-def test_a_line_with_too_many_values_is_not_parsed(monkeypatch):
+def test_line_with_too_many_values_is_not_parsed(monkeypatch):
     monkeypatch.setattr(serialize_module, "MAX_VALUES", 10)
     assert parse_line(b'{"case": [[],[],[]]}') == {"case": [[], [], []]}
     assert parse_line(b'{"case": [' + b"[]," * 9 + b"[]]}") == {}
     assert parse_line(b'{"case": [' + b"1," * 9 + b"1]}") == {}
 
 
-def test_millions_of_lines_take_no_memory():
+def test_many_lines_take_little_memory():
     raw = b"{}\n" * 1_000_000 + b'{"case": 0, "output": 1}\n'
     tracemalloc.start()
     lines = find_lines(raw, {0})
@@ -140,8 +140,8 @@ def test_millions_of_lines_take_no_memory():
     assert list(lines.cases) == [0] and peak < 100_000
 
 
-def test_keys_that_were_chosen_to_collide_are_refused():
-    """Each would be compared with all the others: 50,000 of them take minutes."""
+def test_colliding_hash_keys_are_refused():
+    """Keys with equal hashes, whose insertion takes quadratic time, are refused."""
     content = ["dict", *([k * (2**61 - 1), 0] for k in range(1, 50_001))]
     with pytest.raises(SerializationError, match="same hash"):
         deserialize(content)
@@ -167,8 +167,8 @@ def test_values_are_nested_at_most_20_deep(wrap):
     assert '["other", "nested too deeply"]' in too_deep
 
 
-def test_keys_of_dicts_count_as_a_level():
-    """A tuple is the only key that can be nested."""
+def test_dict_keys_count_as_a_level_of_nesting():
+    """A nested key, which can only be a tuple, may have 19 levels."""
     deepest = {nested(19, lambda value: (value,)): 1}
     assert round_trip(deepest) == deepest
     assert '["other", "nested too deeply"]' in json.dumps(
@@ -203,7 +203,7 @@ def test_sparse_tensors_become_dense():
     assert torch.equal(round_trip(dense), dense)
 
 
-ZERO = "AAAAAAAA8D8="  # the float64 1.0
+ONE = "AAAAAAAA8D8="  # 1.0 in float64, base64-encoded
 
 
 @pytest.mark.parametrize(
@@ -212,27 +212,27 @@ ZERO = "AAAAAAAA8D8="  # the float64 1.0
         (["dict", 1], "an item of a dict is not a pair of key and value"),
         (["dict", ["k"]], "an item of a dict is not a pair of key and value"),
         (["dict", [["list"], 1]], "a key of a dict can't be hashed"),
-        (["array", "<f8", [1], ZERO + "!"], "an array can't be read"),
+        (["array", "<f8", [1], ONE + "!"], "an array can't be read"),
         (["array", "<f8", [1], 5], "an array can't be read"),
-        (["array", "<M8", [1], ZERO], "an array's dtype is neither numeric nor text"),
-        (["array", 5, [1], ZERO], "an array's dtype is neither numeric nor text"),
+        (["array", "<M8", [1], ONE], "an array's dtype is neither numeric nor text"),
+        (["array", 5, [1], ONE], "an array's dtype is neither numeric nor text"),
         (["array", "<U0", [0], ""], "an array's dtype is neither numeric nor text"),
-        (["array", "<f8", [2], ZERO], "an array's shape does not fit the size of its data"),
-        (["array", "<f8", [1] * 33, ZERO], "an array's shape does not fit the size of its data"),
-        (["array", "<f8", [True], ZERO], "an array's shape does not fit the size of its data"),
+        (["array", "<f8", [2], ONE], "an array's shape does not fit the size of its data"),
+        (["array", "<f8", [1] * 33, ONE], "an array's shape does not fit the size of its data"),
+        (["array", "<f8", [True], ONE], "an array's shape does not fit the size of its data"),
     ],
 )
-def test_the_reason_says_what_is_wrong(content, message):
+def test_error_message_gives_the_reason(content, message):
     with pytest.raises(SerializationError) as error:
         deserialize(content)
     assert str(error.value) == message
 
 
-def test_an_array_may_have_32_axes():
-    assert deserialize(["array", "<f8", [1] * 32, ZERO]).shape == (1,) * 32
+def test_array_may_have_32_axes():
+    assert deserialize(["array", "<f8", [1] * 32, ONE]).shape == (1,) * 32
 
 
-def test_a_line_with_as_many_values_as_allowed_is_parsed(monkeypatch):
+def test_line_with_the_maximum_number_of_values_is_parsed(monkeypatch):
     monkeypatch.setattr(serialize_module, "MAX_VALUES", 4)
     assert parse_line(b'{"case":1,"output":[1,2]}\n') == {"case": 1, "output": [1, 2]}
     assert parse_line(b'{"case":1,"output":[1,2,3]}\n') == {}

@@ -7,7 +7,7 @@ notebooks.
 import html
 import re
 
-from course_grading.assign.lesson import Code, Exercise, Lesson, Prose, QuestionPart
+from course_grading.assign.lesson import CodeCell, Exercise, Lesson, MarkdownCell, QuestionPart
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
@@ -38,9 +38,9 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
     asked = 0
     for number, part in enumerate(lesson.parts):
         match part:
-            case Prose():
+            case MarkdownCell():
                 cells.append(new_markdown_cell(glossary.relink(part.source)))
-            case Code():
+            case CodeCell():
                 shown = outputs.clean(results[number, "code"], figures)
                 cells.append(new_code_cell(part.source, outputs=shown))
             case QuestionPart():
@@ -65,7 +65,7 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
 def minutes(lesson: Lesson) -> int | None:
     """How long the lesson takes, from its own line "Time"; None if it has none."""
     for part in lesson.parts:
-        if isinstance(part, Prose) and (match := _TIME.search(part.source)):
+        if isinstance(part, MarkdownCell) and (match := _TIME.search(part.source)):
             return int(match[1])
     return None
 
@@ -103,7 +103,7 @@ def _exercise_cells(exercise: Exercise, notebook: str) -> list[NotebookNode]:
     return [
         _html_cell(heading),
         new_code_cell(stub(exercise), metadata={"tags": ["exercise"]}),
-        new_code_cell(exercise.visible, metadata=check),
+        new_code_cell(exercise.visible_check, metadata=check),
     ]
 
 

@@ -97,7 +97,7 @@ def clean(cell: NotebookNode, figures: Figures) -> list[NotebookNode]:
 
 
 def _clean_html(text: str, demo: demos.Demo | None, figures: Figures) -> str:
-    """HTML of an output. Only figures are rewritten; the rest stays as it is."""
+    """HTML of an output. Only figures are rewritten."""
     soup = BeautifulSoup(text, "html.parser")
     for tag in soup.find_all(["script", "style"]):
         tag.decompose()

@@ -4,7 +4,7 @@
  * @typedef {{data: Float32Array | BigInt64Array, dims: readonly number[]}} TensorLike
  * @typedef {Record<string, TensorLike>} Tensors
  * @typedef {(
- *   | {action: "open", wasm: Uint8Array}
+ *   | {action: "init", wasm: Uint8Array}
  *   | {action: "load", name: string, model: Uint8Array}
  *   | {action: "run", name: string, inputs: Tensors, outputs: readonly string[] | undefined}
  * )} Action

@@ -44,7 +44,7 @@ async function start(onProgress) {
   const [code, wasm] = await Promise.all([loadAsset("worker"), loadAsset("onnxruntime", onProgress)]);
   const blob = new Blob([/** @type {BlobPart} */ (code)], { type: "text/javascript" });
   const runtime = new Runtime(new Worker(URL.createObjectURL(blob)));
-  await runtime.ask({ action: "open", wasm }, [wasm.buffer]);
+  await runtime.ask({ action: "init", wasm }, [wasm.buffer]);
   return runtime;
 }
 

@@ -5,24 +5,25 @@ import * as ort from "onnxruntime-web/wasm";
 /** @typedef {import("./protocol.js").Request} Request */
 /** @typedef {import("./protocol.js").Reply} Reply */
 
-// TypeScript types globalThis as a Window, but in a worker it is a DedicatedWorkerGlobalScope.
+// TypeScript types globalThis as Window. lib.dom has no DedicatedWorkerGlobalScope; Worker has the
+// same postMessage and onmessage.
 const scope = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
 
-// course_site/models/quantise.py has already fused the nodes of these graphs.
+// course_site/models/quantise.py has already applied onnxruntime's graph optimisations to these.
 const OPTIMISED = ["text-encoder", "unet", "decoder"];
 
 /** @type {Map<string, ort.InferenceSession>} */
 const sessions = new Map();
-let last = Promise.resolve();
+let queue = Promise.resolve();
 
 scope.onmessage = (/** @type {MessageEvent<Request>} */ { data }) => {
-  last = last.then(() => answer(data));
+  queue = queue.then(() => handleRequest(data));
 };
 
 /** @param {Request} request */
-async function answer(request) {
+async function handleRequest(request) {
   try {
-    const outputs = await perform(request);
+    const outputs = await dispatch(request);
     const buffers = Object.values(outputs ?? {}).map(({ data }) => data.buffer);
     reply({ id: request.id, outputs }, buffers);
   } catch (error) {
@@ -36,10 +37,10 @@ function reply(message, transferred) {
 }
 
 /** @param {Request} request */
-async function perform(request) {
+async function dispatch(request) {
   switch (request.action) {
-    case "open":
-      // More threads need cross-origin isolation headers, which simple hosts do not send.
+    case "init":
+      // More threads need cross-origin isolation headers, which static hosts do not send.
       ort.env.wasm.numThreads = 1;
       ort.env.wasm.wasmBinary = request.wasm;
       ort.env.logLevel = "error";

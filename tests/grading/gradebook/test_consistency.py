@@ -1,6 +1,4 @@
-"""Gradebook, feedback pages and what a run reports always agree: whatever changed between two
-runs.
-"""
+"""The gradebook, the feedback pages and a run's report agree, whatever changed between two runs."""
 
 import json
 from datetime import datetime
@@ -18,7 +16,7 @@ from course_grading.gradebook.nbgrader_api import open_api
 pytestmark = pytest.mark.usefixtures("same_process")
 
 NAME = "01_sample"
-RIGHT = {
+CORRECT = {
     "which_letters_answer": 'answer = "AC"',
     "how_many_answer": 'answer = "B"',
     "double_code": "def double(x):\n    return x + x",
@@ -27,7 +25,7 @@ THREE_IS_RIGHT = ("- [ ] three", "- [x] three"), ("- [x] four", "- [ ] four")
 
 
 class Course:
-    """The small course, with a class."""
+    """The small course with its submissions."""
 
     def __init__(self, root: Path, submission):
         self.root = root
@@ -35,10 +33,10 @@ class Course:
         self.workspace = root / "grading" / "workspace"
         (root / "grading" / "nbgrader_config.py").write_text("c = get_config()\n")
 
-    def hand_in(self, student: str, folder: str = "class", **sources: str) -> None:
+    def submit(self, student: str, folder: str = "class", **sources: str) -> None:
         path = self.root / folder / student / f"{NAME}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.submission(**{**RIGHT, **sources}))
+        path.write_bytes(self.submission(**{**CORRECT, **sources}))
         path.with_name("timestamp.txt").write_text("2026-05-02 12:00:00 UTC")
 
     def grade(self, folder: str = "class") -> Batch:
@@ -79,10 +77,10 @@ def changes(batch: Batch) -> list[tuple[str, ...]]:
     return [(c.student, c.what, c.before, c.after, c.reason) for c in batch.changes]
 
 
-def test_due_date_extension_and_rule_reach_everybody_and_everything(course):
-    """Also those who are not in the folder of this run."""
-    course.hand_in("ann")
-    course.hand_in("bob", folder="others")
+def test_due_date_extension_and_penalty_rule_apply_to_all_students(course):
+    """They also apply to students whose submissions are not in this run's folder."""
+    course.submit("ann")
+    course.submit("bob", folder="others")
     assert scores(course.grade()) == {"ann": (6, False)}
     assert course.grade("others").changes == []
     with course.book as book:
@@ -108,10 +106,10 @@ def test_due_date_extension_and_rule_reach_everybody_and_everything(course):
     assert course.grade().changes == []
 
 
-def test_points_and_comments_by_hand_reach_the_page_and_the_audit_accepts_them(course):
-    course.hand_in("ann", how_many_answer='answer = ["B"]')
+def test_manual_scores_and_comments_are_shown_and_accepted_by_the_audit(course):
+    course.submit("ann", how_many_answer='answer = ["B"]')
     batch = course.grade()
-    assert batch.grades[0].needs_manual and "waits for manual grading" in course.page("ann")
+    assert batch.grades[0].needs_manual and "needs manual grading" in course.page("ann")
     with course.book as book:
         grade = book.find_grade("how-many", NAME, NAME, "ann")
         grade.manual_score, grade.needs_manual_grade = 1.0, False
@@ -121,15 +119,15 @@ def test_points_and_comments_by_hand_reach_the_page_and_the_audit_accepts_them(c
     assert scores(batch) == {"ann": (6, False)} and not batch.grades[0].needs_manual
     assert "Score: 6.0 / 6.0" in course.page("ann") and "Read as &lt;B&gt;." in course.page("ann")
     assert changes(batch) == [
-        ("ann", "score", "5", "6", "graded by hand"),
-        ("ann", "manual grading", "yes", "no", "graded by hand"),
-        ("ann", "score of how-many", "0", "1", "graded by hand"),
-        ("ann", "comment on how-many", "", "Read as <B>.", "graded by hand"),
+        ("ann", "score", "5", "6", "graded manually"),
+        ("ann", "manual grading", "yes", "no", "graded manually"),
+        ("ann", "score of how-many", "0", "1", "graded manually"),
+        ("ann", "comment on how-many", "", "Read as <B>.", "graded manually"),
     ]
 
 
-def test_the_audit_still_fails_on_a_flag_that_nobody_decided(course):
-    course.hand_in("ann", how_many_answer='answer = ["B"]')
+def test_audit_reports_a_cleared_flag_without_a_manual_score(course):
+    course.submit("ann", how_many_answer='answer = ["B"]')
     course.grade()
     with course.book as book:
         book.find_grade("how-many", NAME, NAME, "ann").needs_manual_grade = False
@@ -138,31 +136,31 @@ def test_the_audit_still_fails_on_a_flag_that_nobody_decided(course):
     assert "how-many is not flagged for manual grading" in finding
 
 
-def test_a_decision_is_looked_at_again_only_if_its_own_answer_changes(course):
-    course.hand_in("ann", how_many_answer='answer = ["B"]')
+def test_manual_score_is_flagged_again_only_if_its_own_answer_changes(course):
+    course.submit("ann", how_many_answer='answer = ["B"]')
     course.grade()
     with course.book as book:
         grade = book.find_grade("how-many", NAME, NAME, "ann")
         grade.manual_score, grade.needs_manual_grade = 1.0, False
         book.db.commit()
-    course.hand_in("ann", how_many_answer='answer = ["B"]', which_letters_answer='answer = "A"')
+    course.submit("ann", how_many_answer='answer = ["B"]', which_letters_answer='answer = "A"')
     batch = course.grade()
     assert scores(batch) == {"ann": (4.5, False)} and not batch.grades[0].needs_manual
-    course.hand_in("ann", how_many_answer='answer = ["C"]')
+    course.submit("ann", how_many_answer='answer = ["C"]')
     assert course.grade().grades[0].needs_manual
 
 
 @pytest.mark.parametrize("loss", ["moved", "student", "assignment", "backup"])
-def test_what_the_gradebook_lost_is_recorded_again(course, loss):
-    """With what persons decided, and also for those who are not in the folder."""
+def test_records_lost_from_the_gradebook_are_restored(course, loss):
+    """Manual scores and comments are restored too, also for students not in this run's folder."""
     backup = course.workspace / "backup.db"
-    course.hand_in("ann")
-    course.hand_in("bob", folder="others")
+    course.submit("ann")
+    course.submit("bob", folder="others")
     if loss == "backup":
-        course.hand_in("ann", which_letters_answer='answer = "A"')
+        course.submit("ann", which_letters_answer='answer = "A"')
         course.grade()
         backup.write_bytes((course.workspace / "gradebook.db").read_bytes())
-        course.hand_in("ann")
+        course.submit("ann")
     course.grade()
     course.grade("others")
     with course.book as book:
@@ -186,7 +184,7 @@ def test_what_the_gradebook_lost_is_recorded_again(course, loss):
         (course.workspace / "gradebook.db").rename(course.workspace / "gradebook.old")
         build(course.root)
     batch = course.grade("others")
-    if loss == "backup":  # the backup's own due date and scores by hand are the gradebook's
+    if loss == "backup":  # the backup's due dates and manual scores take precedence
         assert scores(batch) == {"ann": (6, False), "bob": (6, False)}
         return
     assert scores(batch) == before and batch.changes == []
@@ -194,9 +192,9 @@ def test_what_the_gradebook_lost_is_recorded_again(course, loss):
     assert "Nice." in course.page("ann")
 
 
-def test_a_corrected_key_reaches_those_who_are_not_in_the_folder(course):
-    course.hand_in("ann")
-    course.hand_in("bob", folder="late", how_many_answer='answer = "A"')
+def test_corrected_key_applies_to_students_not_in_the_folder(course):
+    course.submit("ann")
+    course.submit("bob", folder="late", how_many_answer='answer = "A"')
     course.grade()
     course.edit_source(*THREE_IS_RIGHT)
     batch = course.grade("late")
@@ -209,13 +207,13 @@ def test_a_corrected_key_reaches_those_who_are_not_in_the_folder(course):
     assert "Score: 5.0 / 6.0" in course.page("ann")
 
 
-def test_without_its_original_a_submission_of_another_key_is_named(course):
-    course.hand_in("ann")
-    course.hand_in("bob", folder="late")
+def test_submission_without_its_original_is_reported_as_outdated(course):
+    course.submit("ann")
+    course.submit("bob", folder="late")
     course.grade()
     original = originals.find(course.workspace, "ann", NAME)
     (path,) = (course.workspace / "originals" / "ann" / NAME).glob("*.gz")
-    assert originals.read(course.workspace, original) == course.submission(**RIGHT)
+    assert originals.read(course.workspace, original) == course.submission(**CORRECT)
     path.unlink()
     course.edit_source(*THREE_IS_RIGHT)
     batch = course.grade("late")
@@ -233,9 +231,9 @@ def move_options(course):
     )
 
 
-def test_a_letter_means_the_option_that_the_student_read(course):
-    course.hand_in("ann")  # B, which was "four"
-    course.hand_in("bob", how_many_answer='answer = "A"')
+def test_letter_means_the_option_in_the_students_notebook(course):
+    course.submit("ann")  # B, which was "four"
+    course.submit("bob", how_many_answer='answer = "A"')
     move_options(course)
     batch = course.grade()
     assert {g.student: g.score for g in batch.grades} == {"ann": 6, "bob": 5}
@@ -245,8 +243,8 @@ def test_a_letter_means_the_option_that_the_student_read(course):
     assert page.index("three") < page.index("four") and "Recorded: B." in page
 
 
-def test_another_text_belongs_to_the_release_that_was_kept(course):
-    course.hand_in("ann")
+def test_changed_question_is_graded_with_the_earlier_releases_key(course):
+    course.submit("ann")
     course.edit_source(
         ("two and two", "two and one"), ("- [ ] three", "- [x] three"), ("- [x] four", "- [ ] four")
     )
@@ -255,12 +253,12 @@ def test_another_text_belongs_to_the_release_that_was_kept(course):
     assert "is from an earlier release" in batch.notes[0].reason
 
 
-def test_options_that_nobody_knows_wait_for_a_person(course):
-    notebook = json.loads(course.submission(**RIGHT))
+def test_unknown_options_need_manual_grading(course):
+    notebook = json.loads(course.submission(**CORRECT))
     for cell in notebook["cells"]:
         if cell["id"] == "how-many-question":
             cell["source"] = "".join(cell["source"]).replace("three", "five")
-    course.hand_in("ann")
+    course.submit("ann")
     (course.root / "class" / "ann" / f"{NAME}.ipynb").write_text(json.dumps(notebook))
     batch = course.grade()
     (grade,) = batch.grades
@@ -274,9 +272,9 @@ def test_options_that_nobody_knows_wait_for_a_person(course):
     assert (batch.grades[0].score, batch.grades[0].needs_manual) == (6, False)
 
 
-def test_a_page_is_small_names_its_items_and_needs_no_network(course):
+def test_feedback_page_is_small_links_its_items_and_needs_no_network(course):
     code = "def double(x):\n    return x + x\n" + "# a long comment\n" * 9000
-    course.hand_in("ann", double_code=code)
+    course.submit("ann", double_code=code)
     with course.book as book:
         book.update_or_create_student("ann", first_name="Ann", last_name="Ünal")
     course.grade()
@@ -287,9 +285,9 @@ def test_a_page_is_small_names_its_items_and_needs_no_network(course):
 
 
 def test_originals_are_kept_for_every_attempt(course):
-    course.hand_in("ann")
+    course.submit("ann")
     course.grade()
-    course.hand_in("ann", how_many_answer='answer = "A"')
+    course.submit("ann", how_many_answer='answer = "A"')
     course.grade()
     assert len(list((course.workspace / "originals" / "ann" / NAME).glob("*.gz"))) == 2
     original = originals.find(course.workspace, "ann", NAME)
@@ -303,10 +301,12 @@ def override(course, points: str) -> None:
     )
 
 
-def test_an_item_is_voided_or_given_to_everybody(course):
-    """Also to those who are not in the folder, and over a score by hand, which comes back."""
-    course.hand_in("ann", how_many_answer='answer = "A"')
-    course.hand_in("bob", folder="late")
+def test_item_is_voided_or_gives_full_points_to_everybody(course):
+    """The override also applies to students not in this run's folder and to manual scores, which
+    return when the override is removed.
+    """
+    course.submit("ann", how_many_answer='answer = "A"')
+    course.submit("bob", folder="late")
     course.grade()
     course.grade("late")
     with course.book as book:
@@ -339,14 +339,14 @@ def test_an_item_is_voided_or_given_to_everybody(course):
         ("x = 1\n", "write a heading"),
     ],
 )
-def test_mistakes_in_overrides_name_their_fix(course, text, message):
+def test_error_message_for_overrides_names_the_fix(course, text, message):
     (course.workspace.parent / "overrides.toml").write_text(text)
     with pytest.raises(OverrideError, match=message):
         overrides.read_key(course.workspace, NAME, overrides.read(course.workspace))
 
 
-def test_what_is_selected_is_graded_again(course, monkeypatch):
-    course.hand_in("ann")
+def test_selected_items_are_graded_again(course, monkeypatch):
+    course.submit("ann")
     course.grade()
     graded = []
     monkeypatch.setattr(
