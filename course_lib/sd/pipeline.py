@@ -6,14 +6,15 @@ arXiv:2207.12598.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
-from course_lib.sd.samplers import SAMPLERS, gaussian
-from course_lib.sd.schedule import NoiseSchedule
+from course_lib.sd.samplers import FLOW_SAMPLERS, SAMPLERS, Sampler, Schedule, gaussian
+from course_lib.sd.schedule import FlowSchedule, NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
 from course_lib.sd.vae import AutoencoderKL
@@ -21,7 +22,7 @@ from course_lib.sd.vae import AutoencoderKL
 
 @dataclass
 class StableDiffusion:
-    """The parts of Stable Diffusion, and the noise schedule that its denoiser was trained with.
+    """The parts of Stable Diffusion, and the schedule that its denoiser was trained with.
 
     The models are on the same device; each may have a different floating-point dtype.
     """
@@ -30,7 +31,7 @@ class StableDiffusion:
     text_encoder: CLIPTextModel
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    schedule: NoiseSchedule = NoiseSchedule()
+    schedule: Schedule = NoiseSchedule()
 
     def to(self, *targets: torch.device | torch.dtype | str) -> "StableDiffusion":
         """Move the models to a device, convert them to a dtype, or both; returns self."""
@@ -55,7 +56,7 @@ class StableDiffusion:
         count: int = 1,
         height: int | None = None,
         width: int | None = None,
-        callback: Callable[[int, int, Tensor], None] | None = None,
+        callback: Callable[[int, Any, Tensor], None] | None = None,
     ) -> Float[Tensor, "images 3 high wide"]:
         """Images for one or several prompts: values in [0, 1], float32, on the CPU.
 
@@ -66,7 +67,8 @@ class StableDiffusion:
             image: for image-to-image: the image to start from, in [0, 1], instead of noise.
             strength: how much of ``image`` may change, in (0, 1]; 1 is everything.
             guidance: the guidance scale; 1 disables guidance and halves the cost.
-            sampler: a name in ``SAMPLERS``.
+            sampler: a name in ``SAMPLERS``; in ``FLOW_SAMPLERS`` if the schedule is a
+                ``FlowSchedule``.
             steps, eta: as in :class:`Sampler`.
             seed: of the first image; the next ones have ``seed + 1`` and so on. An image does not
                 depend on the others of its batch.
@@ -80,19 +82,20 @@ class StableDiffusion:
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         height, width = self._image_size(image, height, width)
-        if sampler not in SAMPLERS:
+        samplers = FLOW_SAMPLERS if isinstance(self.schedule, FlowSchedule) else SAMPLERS
+        if sampler not in samplers:
             raise ValueError(
-                f"There is no sampler {sampler!r}: choose one of {', '.join(SAMPLERS)}."
+                f"There is no sampler {sampler!r}: choose one of {', '.join(samplers)}."
             )
         if not prompts or count < 1:
             raise ValueError(
                 f"{count} images of {len(prompts)} prompts: give at least one prompt and a "
                 "count of at least 1."
             )
-        run = SAMPLERS[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
+        run = samplers[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
         generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts) * count)]
         context = self._context(prompts, negative or "", count, guidance)
-        x = self._initial_latents(image, generators, height, width, run.timesteps[0])
+        x = self._initial_latents(image, generators, height, width, run)
         x = x * run.initial_scale
 
         reference = self.unet.conv_in.weight  # for the denoiser's device and dtype
@@ -141,9 +144,9 @@ class StableDiffusion:
         generators: Sequence[torch.Generator],
         height: int,
         width: int,
-        first_timestep: int,
+        run: Sampler,
     ) -> Float[Tensor, "batch channels rows columns"]:
-        """Gaussian noise; with ``image``, its latents, noised to ``first_timestep``."""
+        """Gaussian noise; with ``image``, its latents, noised to the first timestep."""
         reference, config = next(self.vae.parameters()), self.vae.config
         shape = (
             len(generators),
@@ -157,5 +160,5 @@ class StableDiffusion:
         samples = torch.cat([posterior.sample(generator) for generator in generators])
         x0 = samples.float() * config.scaling_factor
         noise = gaussian(shape, generators).to(reference.device)
-        noisy, _ = self.schedule.add_noise(x0, noise, first_timestep)
+        noisy, _ = self.schedule.add_noise(x0, noise, run.timesteps[0])
         return noisy

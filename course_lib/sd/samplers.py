@@ -1,4 +1,4 @@
-"""Five samplers that turn noise into images step by step.
+"""Samplers that turn noise into images step by step: five for a noise schedule, one for a flow.
 
     sampler = DDIM(NoiseSchedule(), steps=50)
     x = gaussian(shape) * sampler.initial_scale
@@ -11,16 +11,17 @@ every run.
 
 from collections.abc import Sequence
 from math import log, sqrt
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.sd.schedule import NoiseSchedule
+from course_lib.sd.schedule import FlowSchedule, NoiseSchedule
 
 Images = Float[Tensor, "batch *rest"]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
+Schedule: TypeAlias = NoiseSchedule | FlowSchedule
 
 
 def gaussian(shape: Sequence[int], generator: Generators = None) -> Float[Tensor, "..."]:
@@ -38,17 +39,22 @@ class Sampler:
     """Base class: the timesteps, and alpha and sigma at each of them.
 
     Attributes:
-        timesteps: the times at which the model is called, noisiest first.
-        next_timestep: the time after the step from each timestep; -1 is the clean image.
+        timesteps: the times at which the model is called, noisiest first: integers, or real numbers
+            for a flow.
+        next_timestep: the time after the step from each timestep; -1 is the clean image, or 0 for a
+            flow.
         initial_scale: the factor of the initial Gaussian noise (diffusers: init_noise_sigma).
     """
 
     final_timestep = -1
     supports_zero_terminal_snr = False  # whether a step from alpha 0 is defined
     min_alpha_bar = 0.0
+    schedule: Schedule
+    timesteps: list[Any]
+    next_timestep: dict[Any, Any]
 
     def __init__(
-        self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
+        self, schedule: Schedule, steps: int, strength: float = 1.0, eta: float = 0.0
     ) -> None:
         """
         Args:
@@ -59,13 +65,13 @@ class Sampler:
 
         Raises:
             ValueError: if no step is left to run, the schedule does not allow this number of steps,
-                or it has zero terminal SNR and this sampler does not support that.
+                it is a flow, or it has zero terminal SNR and this sampler does not support that.
         """
-        count = int(steps * strength)
-        if not 0 < strength <= 1 or count < 1:
+        count = _count_steps(steps, strength)
+        if isinstance(schedule, FlowSchedule):
             raise ValueError(
-                f"{steps} steps at strength {strength}: strength must be in (0, 1], and steps * "
-                "strength at least 1."
+                f"{type(self).__name__} needs a NoiseSchedule. For a FlowSchedule, choose "
+                f"{', '.join(FLOW_SAMPLERS)}."
             )
         if schedule.rescale_betas_zero_snr and not self.supports_zero_terminal_snr:
             supported = [
@@ -107,6 +113,17 @@ class Sampler:
         ``generator``: random generator for the noise that DDPM and DDIM add.
         """
         raise NotImplementedError
+
+
+def _count_steps(steps: int, strength: float) -> int:
+    """The number of steps that are run."""
+    count = int(steps * strength)
+    if not 0 < strength <= 1 or count < 1:
+        raise ValueError(
+            f"{steps} steps at strength {strength}: strength must be in (0, 1], and steps * "
+            "strength at least 1."
+        )
+    return count
 
 
 class DDPM(Sampler):
@@ -203,7 +220,7 @@ class PNDM(Sampler):
     history: tuple[Images, ...] = ()  # the last four noise predictions, latest first
 
     def __init__(
-        self, schedule: NoiseSchedule, steps: int, strength: float = 1.0, eta: float = 0.0
+        self, schedule: Schedule, steps: int, strength: float = 1.0, eta: float = 0.0
     ) -> None:
         super().__init__(schedule, steps, strength, eta)
         self.timesteps = self.timesteps[:2] + self.timesteps[1:]
@@ -224,4 +241,58 @@ class PNDM(Sampler):
         return next_alpha * (x - sigma * eps) / alpha + next_sigma * eps
 
 
-SAMPLERS = {"ddpm": DDPM, "ddim": DDIM, "euler": Euler, "dpm++": DPMSolverPP, "pndm": PNDM}
+class FlowMatchEuler(Sampler):
+    """Euler's method on the straight path of flow matching: Esser et al. (2024), arXiv:2403.03206.
+
+    The model predicts the velocity ``eps - x0``, the derivative of ``x = alpha * x0 + sigma * eps``
+    with respect to sigma, where ``alpha = 1 - sigma``. Times are real numbers: the schedule's
+    ``num_train_timesteps`` times sigma.
+    """
+
+    def __init__(
+        self, schedule: Schedule, steps: int, strength: float = 1.0, eta: float = 0.0
+    ) -> None:
+        """As in :class:`Sampler`; ``eta`` has no effect.
+
+        Raises:
+            ValueError: if no step is left to run, or the schedule is not a ``FlowSchedule``.
+        """
+        count = _count_steps(steps, strength)
+        if not isinstance(schedule, FlowSchedule):
+            raise ValueError(
+                "FlowMatchEuler needs a FlowSchedule. For a NoiseSchedule, choose one of "
+                f"{', '.join(SAMPLERS)}."
+            )
+        self.schedule = schedule
+        self.timesteps = schedule.timesteps(steps)[-count:]
+        self.next_timestep = dict(zip(self.timesteps, [*self.timesteps[1:], 0.0], strict=True))
+        self.initial_scale = 1.0
+
+    def alpha_sigma(self, t: float) -> tuple[float, float]:
+        sigma = t / self.schedule.num_train_timesteps
+        return 1 - sigma, sigma
+
+    def input_scale(self, t: float) -> float:
+        return 1.0
+
+    def predict_x0_eps(self, model_output: Images, t: float, x: Images) -> tuple[Images, Images]:
+        alpha, sigma = self.alpha_sigma(t)
+        return x - sigma * model_output, x + alpha * model_output
+
+    def step(
+        self, model_output: Images, t: float, x: Images, generator: Generators = None
+    ) -> Images:
+        _, sigma = self.alpha_sigma(t)
+        _, next_sigma = self.alpha_sigma(self.next_timestep[t])
+        return x + (next_sigma - sigma) * model_output
+
+
+# For a NoiseSchedule, and for a FlowSchedule.
+SAMPLERS: dict[str, type[Sampler]] = {
+    "ddpm": DDPM,
+    "ddim": DDIM,
+    "euler": Euler,
+    "dpm++": DPMSolverPP,
+    "pndm": PNDM,
+}
+FLOW_SAMPLERS: dict[str, type[Sampler]] = {"flow-euler": FlowMatchEuler}

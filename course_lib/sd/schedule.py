@@ -1,7 +1,8 @@
-"""The noise schedule: the factors of the clean image and of the noise at every time.
+"""Schedules: the factors of the clean image and of the noise at every time.
 
-Notation: at time t a noisy image is ``alpha * x0 + sigma * eps``, where ``x0`` is the clean image,
-``eps`` standard Gaussian noise, ``alpha = sqrt(alpha_bar)`` and ``sigma = sqrt(1 - alpha_bar)``.
+Notation: at time t a noisy image is ``alpha * x0 + sigma * eps``, where ``x0`` is the clean image
+and ``eps`` standard Gaussian noise. In a :class:`NoiseSchedule`, ``alpha = sqrt(alpha_bar)`` and
+``sigma = sqrt(1 - alpha_bar)``; in a :class:`FlowSchedule`, ``alpha = 1 - sigma``.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from functools import cached_property
 from math import isfinite
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 Images = Float[Tensor, "batch *rest"]
@@ -99,6 +100,74 @@ class NoiseSchedule:
         if self.timestep_spacing == "leading":
             return f"1 to {max(total // 10, 1)} steps"
         return f"{1 + (self.timestep_spacing == 'linspace')} to {total} steps"
+
+
+@dataclass(frozen=True)
+class FlowSchedule:
+    """Flow matching: the straight path ``(1 - sigma) * x0 + sigma * eps``, with sigma in [0, 1].
+
+    Esser et al. (2024), arXiv:2403.03206, section 2. The model gets the time
+    ``num_train_timesteps * sigma``, a real number, and predicts the velocity ``eps - x0``. Fields
+    are named as in ``scheduler_config.json`` of Stable Diffusion 3.
+
+    Raises:
+        ValueError: if a setting has an unknown value or is out of range.
+    """
+
+    num_train_timesteps: int = 1000
+    # Section 5.3.2: above 1, more of the steps are spent on noisy images; Stable Diffusion 3 has 3.
+    shift: float = 1.0
+    # Before the shift: "trailing" is evenly spaced from 1 down to the last step's length, as in
+    # FLUX; "linspace" from 1 down to the smallest training time, as in Stable Diffusion 3.
+    timestep_spacing: str = "trailing"
+    prediction_type: str = "velocity"
+
+    def __post_init__(self) -> None:
+        if self.prediction_type != "velocity":
+            raise ValueError(f"prediction_type is {self.prediction_type!r}: give velocity.")
+        if self.timestep_spacing not in ("linspace", "trailing"):
+            raise ValueError(
+                f"timestep_spacing is {self.timestep_spacing!r}: give linspace or trailing."
+            )
+        if not 2 <= self.num_train_timesteps <= 1_000_000:
+            raise ValueError(
+                f"num_train_timesteps is {self.num_train_timesteps}: give 2 to 1,000,000, usually "
+                "1,000."
+            )
+        if not isfinite(self.shift) or self.shift <= 0:
+            raise ValueError(f"shift is {self.shift}: give a number above 0; 1 shifts nothing.")
+
+    def shift_sigma(self, sigma: float) -> float:
+        """Sigma after the shift: arXiv:2403.03206, equation 23, with ``shift = sqrt(m / n)``."""
+        return self.shift * sigma / (1 + (self.shift - 1) * sigma)
+
+    def add_noise(
+        self, x0: Images, noise: Images, t: Real[Tensor, " batch"] | float
+    ) -> tuple[Images, Images]:
+        """Noisy images at time t, and the model's training target, the velocity.
+
+        ``t``: in [0, num_train_timesteps], one time per image, or one for all.
+        """
+        times = t.cpu() if isinstance(t, Tensor) else t
+        sigma = torch.as_tensor(times, dtype=torch.float64) / self.num_train_timesteps
+        sigma = sigma.view(-1, *[1] * (x0.ndim - 1)).to(x0)
+        return (1 - sigma) * x0 + sigma * noise, noise - x0
+
+    def timesteps(self, steps: int) -> list[float]:
+        """The times at which the model is called, noisiest first.
+
+        Raises:
+            ValueError: if the number of steps is not positive.
+        """
+        if steps < 1:
+            raise ValueError(f"{steps} steps: take at least 1.")
+        # In Stable Diffusion 3 the smallest sigma is shifted twice: here, and with all others.
+        last = self.shift_sigma(1 / self.num_train_timesteps)
+        if self.timestep_spacing == "trailing":
+            last = 1 / steps
+        distance = (1 - last) / max(steps - 1, 1)
+        sigmas = [1 - i * distance for i in range(steps)]
+        return [self.num_train_timesteps * self.shift_sigma(sigma) for sigma in sigmas]
 
 
 def _check_schedule(schedule: NoiseSchedule) -> None:

@@ -22,6 +22,7 @@ DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
+_READABLE = DTYPES | {"I64": torch.int64, "I32": torch.int32}
 # Magic bytes of other file types.
 _SIGNATURES = (
     (rb"PK\x03\x04", "a pickle"),
@@ -52,6 +53,7 @@ class TensorFile:
     Attributes:
         path: the file.
         names: the tensors' names, in the order of the header.
+        metadata: texts by name, which the file's writer added.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +70,7 @@ class TensorFile:
                 self._header: dict = json.loads(file.read(length))
         except (OSError, SafetensorError, RecursionError, ValueError) as error:
             _explain(path, error)
-        self._header.pop("__metadata__", None)
+        self.metadata: dict[str, str] = self._header.pop("__metadata__", None) or {}
         self._start = 8 + length
         self.names = list(self._header)
 
@@ -81,7 +83,7 @@ class TensorFile:
         return list(self._header[name]["shape"])
 
     def read(self, name: str) -> Tensor:
-        """Read a tensor whose dtype is in ``DTYPES``.
+        """Read a tensor whose dtype is in ``DTYPES``, or an integer one.
 
         Raises:
             ValueError: if the file can't be read any more, or has become shorter.
@@ -99,7 +101,7 @@ class TensorFile:
                 f"{self.path} has become shorter since it was opened: {shown(name)} is truncated. "
                 "Let the download finish, then try again."
             )
-        dtype, shape = DTYPES[self.dtype(name)], self.shape(name)
+        dtype, shape = _READABLE[self.dtype(name)], self.shape(name)
         if not data:
             return torch.empty(shape, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype).reshape(shape)

@@ -32,6 +32,7 @@ _SCHEDULERS = {
     "euler": "EulerDiscreteScheduler",
     "dpm++": "DPMSolverMultistepScheduler",
     "pndm": "PNDMScheduler",
+    "flow-euler": "FlowMatchEulerDiscreteScheduler",
 }
 
 
