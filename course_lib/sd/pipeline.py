@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
+from course_lib.sd.dit import MMDiT
 from course_lib.sd.samplers import SAMPLERS, gaussian
 from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
@@ -28,7 +29,7 @@ class StableDiffusion:
 
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel
+    unet: UNet2DConditionModel | MMDiT
     vae: AutoencoderKL
     schedule: NoiseSchedule = NoiseSchedule()
 
@@ -95,7 +96,7 @@ class StableDiffusion:
         x = self._initial_latents(image, generators, height, width, run.timesteps[0])
         x = x * run.initial_scale
 
-        reference = self.unet.conv_in.weight  # for the denoiser's device and dtype
+        reference = next(self.unet.parameters())  # for the denoiser's device and dtype
         for index, t in enumerate(run.timesteps):
             model_input = (x * run.input_scale(t)).to(reference)
             # With guidance, the batch holds every latent twice: unconditional, then conditional.
@@ -129,7 +130,7 @@ class StableDiffusion:
         self, prompts: Sequence[str], negative: str, count: int, guidance: float
     ) -> Float[Tensor, "batch tokens features"]:
         """The encoded prompt of each image; with guidance, preceded by as many negative prompts."""
-        reference = self.unet.conv_in.weight
+        reference = next(self.unet.parameters())
         ids, _ = self.tokenizer.encode([negative, *prompts])
         texts = self.text_encoder(ids.to(reference.device)).to(reference)
         cond = texts[1:].repeat_interleave(count, dim=0)
