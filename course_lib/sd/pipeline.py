@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
+from course_lib.sd.controlnet import ControlledUNet
 from course_lib.sd.dit import MMDiT
 from course_lib.sd.samplers import SAMPLERS, gaussian
 from course_lib.sd.schedule import NoiseSchedule
@@ -29,7 +30,7 @@ class StableDiffusion:
 
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel | MMDiT
+    unet: UNet2DConditionModel | ControlledUNet | MMDiT
     vae: AutoencoderKL
     schedule: NoiseSchedule = NoiseSchedule()
 
