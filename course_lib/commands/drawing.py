@@ -53,7 +53,7 @@ def draw(
         ValueError: if the model does not support an option; the message names it.
     """
     steps = _count_steps(model, request)
-    available = _total_memory(model.unet.conv_in.weight.device)
+    available = _total_memory(next(model.unet.parameters()).device)
     if available is not None and _memory_lower_bound(model, request) > available:
         raise MemoryError
     size = max(_BATCH_PIXELS // (request.width * request.height), 1)
@@ -137,8 +137,9 @@ def _memory_lower_bound(model: StableDiffusion, request: Request) -> int:
     in the denoiser with guidance.
     """
     decoder = getattr(model.vae.config, "block_out_channels", (0,))[0]
-    denoiser = 2 * model.unet.config.block_out_channels[0] / model.vae.config.factor**2
-    element = model.unet.conv_in.weight.element_size()
+    width = getattr(model.unet.config, "block_out_channels", (0,))[0]  # a transformer has no level
+    denoiser = 2 * width / model.vae.config.factor**2
+    element = next(model.unet.parameters()).element_size()
     return int(2 * max(decoder, denoiser) * request.width * request.height * element)
 
 

@@ -39,7 +39,9 @@ class TrainingCost(NamedTuple):
 
 
 @torch.no_grad()
-def forward_cost(module: nn.Module, *input_shape: int) -> ForwardCost:
+def forward_cost(
+    module: nn.Module, *input_shape: int, others: Sequence[object] = ()
+) -> ForwardCost:
     """Count a module's parameters, their bytes, and the FLOPs of one forward pass.
 
     FLOPs are those of matrix products and convolutions; biases, activations and pooling are left
@@ -49,12 +51,13 @@ def forward_cost(module: nn.Module, *input_shape: int) -> ForwardCost:
         module: on any device. On ``meta`` nothing is computed and no memory is needed.
         input_shape: the shape of its input, with the batch dimension:
             ``forward_cost(nn.Conv2d(1, 1, 3), 1, 1, 28, 28)``.
+        others: the arguments after the input, such as a denoiser's timestep and context.
     """
     weights = list(module.parameters())
     inputs = torch.zeros(input_shape, device=weights[0].device)
     probe = copy.deepcopy(module).eval()  # the module itself keeps its mode and its buffers
     with FlopCounterMode(display=False) as counter:
-        probe(inputs)
+        probe(inputs, *others)
     return ForwardCost(
         parameters=sum(weight.numel() for weight in weights),
         bytes=sum(weight.numel() * weight.element_size() for weight in weights),

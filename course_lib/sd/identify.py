@@ -57,8 +57,8 @@ def _addition(contents: Contents) -> str | None:
         )
     if contents.any_name("control_model.", "controlnet_") and not contents.has("unet"):
         return (
-            "is a ControlNet: it guides another model. Give the complete model; ControlNets cannot "
-            "be used here."
+            "is a ControlNet: it controls another model. Give the complete model; the ControlNet "
+            "is loaded by itself, with course_lib.sd.controlnet_files.load."
         )
     return None
 

@@ -25,7 +25,7 @@ def resolve(path: str | Path) -> Path:
     path = Path(path).expanduser()
     if not path.is_dir() or _has_models(path):
         return path
-    snapshot = _snapshot(path)
+    snapshot = find_snapshot(path)
     if snapshot is not None:
         return resolve(snapshot)
     raise ValueError(_advice(path))
@@ -108,8 +108,12 @@ def _is_broken_link(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def _snapshot(folder: Path) -> Path | None:
-    """The snapshot in a repository's folder of the hub's cache; None for other folders."""
+def find_snapshot(folder: Path) -> Path | None:
+    """The snapshot in a repository's folder of the hub's cache; None for other folders.
+
+    Raises:
+        ValueError: if there are several; the message lists them.
+    """
     if folder.name == "snapshots":
         folder = folder.parent
     snapshots = [entry for entry in sorted(folder.glob("snapshots/*")) if entry.is_dir()]

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.sd.clip import CLIPTextModel
+from course_lib.sd.controlnet import ControlledUNet
+from course_lib.sd.dit import MMDiT
 from course_lib.sd.samplers import FLOW_SAMPLERS, SAMPLERS, Sampler, Schedule, gaussian
 from course_lib.sd.schedule import FlowSchedule, NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
@@ -29,7 +31,7 @@ class StableDiffusion:
 
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
-    unet: UNet2DConditionModel
+    unet: UNet2DConditionModel | ControlledUNet | MMDiT
     vae: AutoencoderKL
     schedule: Schedule = NoiseSchedule()
 
@@ -98,7 +100,7 @@ class StableDiffusion:
         x = self._initial_latents(image, generators, height, width, run)
         x = x * run.initial_scale
 
-        reference = self.unet.conv_in.weight  # for the denoiser's device and dtype
+        reference = next(self.unet.parameters())  # for the denoiser's device and dtype
         for index, t in enumerate(run.timesteps):
             model_input = (x * run.input_scale(t)).to(reference)
             # With guidance, the batch holds every latent twice: unconditional, then conditional.
@@ -132,7 +134,7 @@ class StableDiffusion:
         self, prompts: Sequence[str], negative: str, count: int, guidance: float
     ) -> Float[Tensor, "batch tokens features"]:
         """The encoded prompt of each image; with guidance, preceded by as many negative prompts."""
-        reference = self.unet.conv_in.weight
+        reference = next(self.unet.parameters())
         ids, _ = self.tokenizer.encode([negative, *prompts])
         texts = self.text_encoder(ids.to(reference.device)).to(reference)
         cond = texts[1:].repeat_interleave(count, dim=0)

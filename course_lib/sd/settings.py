@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.sd.clip import CLIPTextConfig
+from course_lib.sd.controlnet import ControlNetConfig
 from course_lib.sd.tensor_files import shown
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
@@ -69,6 +70,12 @@ _FIXED: dict[type, dict[str, Collection]] = {
         "use_quant_conv": (True,),
     },
 }
+# A ControlNet has the settings of a U-Net, and two of its own.
+_FIXED[ControlNetConfig] = {
+    **_FIXED[UNetConfig],
+    "controlnet_conditioning_channel_order": ("rgb",),
+    "global_pool_conditions": (False,),
+}
 _PARTLY_FIXED: dict[type, str] = {UNetConfig: "up_block_types"}  # the mirrored down_block_types
 # Dropout and initialisation are for training, token ids and labels for other tasks. In diffusers,
 # upcast_attention and force_upcast only change the dtype, an autoencoder's sample_size only its
@@ -112,6 +119,7 @@ _WITHOUT_EFFECT: dict[type, Collection[str]] = {
     ),
     AutoencoderConfig: ["force_upcast", "sample_size"],
 }
+_WITHOUT_EFFECT[ControlNetConfig] = _WITHOUT_EFFECT[UNetConfig]
 # transformers' default is 8, and neither names nor shapes of tensors reveal the right number.
 _REQUIRED: dict[type, Collection[str]] = {CLIPTextConfig: ("num_attention_heads",)}
 _MAX_LAYERS = 64
@@ -136,9 +144,9 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_config(config_class: type, file: Path) -> Any:
-    """A published ``config.json`` as a ``CLIPTextConfig``, ``UNetConfig`` or ``AutoencoderConfig``.
+    """A published ``config.json`` as a configuration of one of our models.
 
-    The dataclass's defaults replace missing settings.
+    ``config_class``: such as ``UNetConfig``, whose defaults replace missing settings.
 
     Raises:
         ValueError: if the file cannot be read, or belongs to another architecture; the message

@@ -177,6 +177,59 @@ class UNetBlock(nn.Module):
         return self.attentions[layer](x, context) if layer < len(self.attentions) else x
 
 
+def encode(
+    model: nn.Module,
+    latents: FeatureMap,
+    timesteps: Real[Tensor, "..."] | int | float,
+    context: Context,
+    hint: Float[Tensor, "batch hint_channels height width"] | None = None,
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """The first half of a U-Net: its encoder and its middle block.
+
+    Args:
+        model: a U-Net, or a ControlNet, which is a copy of this half.
+        latents, timesteps, context: as in :meth:`UNet2DConditionModel.forward`.
+        hint: added to the first convolution's output; only a ControlNet has one.
+
+    Returns:
+        The middle block's output, the skip connections in the order of the encoder, and the time
+        embedding.
+
+    Raises:
+        ValueError: if the shapes do not match the configuration or each other.
+    """
+    timesteps = torch.as_tensor(timesteps, device=latents.device).flatten()
+    channels, features = model.config.in_channels, model.config.cross_attention_dim
+    batch = len(latents)
+    if (
+        latents.shape[1] != channels
+        or len(timesteps) not in (1, batch)
+        or len(context) != batch
+        or context.shape[-1] != features
+    ):
+        shapes = [tuple(tensor.shape) for tensor in (latents, timesteps, context)]
+        raise ValueError(
+            f"latents, timesteps and context of {shapes}: give {channels} channels, a time for "
+            f"each latent or one for all, and a text for each, in vectors of {features}."
+        )
+    embedding = timestep_embedding(timesteps.expand(batch), model.config.block_out_channels[0])
+    time = model.time_embedding(embedding.to(latents.dtype))
+    x = model.conv_in(latents)
+    if hint is not None:
+        x = x + hint
+    skips = [x]
+    for block in model.down_blocks:
+        for layer in range(len(block.resnets)):
+            x = block(layer, x, time, context)
+            skips.append(x)
+        for downsample in block.downsamplers:
+            x = downsample(x)
+            skips.append(x)
+    for layer in range(len(model.mid_block.resnets)):
+        x = model.mid_block(layer, x, time, context)
+    return x, skips, time
+
+
 class UNet2DConditionModel(nn.Module):
     """Stable Diffusion's denoiser, for latents of any size."""
 
@@ -229,7 +282,11 @@ class UNet2DConditionModel(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(
-        self, latents: FeatureMap, timesteps: Real[Tensor, "..."] | int | float, context: Context
+        self,
+        latents: FeatureMap,
+        timesteps: Real[Tensor, "..."] | int | float,
+        context: Context,
+        residuals: Sequence[Tensor] | None = None,
     ) -> Float[Tensor, "batch predicted height width"]:
         """The noise in noisy latents, or v for a model that was trained to predict v.
 
@@ -237,37 +294,22 @@ class UNet2DConditionModel(nn.Module):
             latents: noisy, scaled by the autoencoder's ``scaling_factor``.
             timesteps: in [0, 1000), one per latent or one for all.
             context: the text encoder's output, one text per latent.
+            residuals: a ControlNet's output, added to the skip connections and, the last one, to
+                the middle block's output.
 
         Raises:
             ValueError: if the shapes do not match the configuration or each other.
         """
-        timesteps = torch.as_tensor(timesteps, device=latents.device).flatten()
-        channels, features = self.config.in_channels, self.config.cross_attention_dim
-        batch = len(latents)
-        if (
-            latents.shape[1] != channels
-            or len(timesteps) not in (1, batch)
-            or len(context) != batch
-            or context.shape[-1] != features
-        ):
-            shapes = [tuple(tensor.shape) for tensor in (latents, timesteps, context)]
-            raise ValueError(
-                f"latents, timesteps and context of {shapes}: give {channels} channels, a time for "
-                f"each latent or one for all, and a text for each, in vectors of {features}."
-            )
-        embedding = timestep_embedding(timesteps.expand(batch), self.config.block_out_channels[0])
-        time = self.time_embedding(embedding.to(latents.dtype))
-        x = self.conv_in(latents)
-        skips = [x]
-        for block in self.down_blocks:
-            for layer in range(len(block.resnets)):
-                x = block(layer, x, time, context)
-                skips.append(x)
-            for downsample in block.downsamplers:
-                x = downsample(x)
-                skips.append(x)
-        for layer in range(len(self.mid_block.resnets)):
-            x = self.mid_block(layer, x, time, context)
+        x, skips, time = encode(self, latents, timesteps, context)
+        if residuals is not None:
+            features = [*skips, x]
+            given, expected = ([tuple(y.shape) for y in each] for each in (residuals, features))
+            if given != expected:
+                raise ValueError(
+                    f"residuals of {given}: give one for each skip connection and one for the "
+                    f"middle block, {expected}, as a ControlNet of the same sizes does."
+                )
+            *skips, x = (y + residual for y, residual in zip(features, residuals, strict=True))
         for block in self.up_blocks:
             for layer in range(len(block.resnets)):
                 x = block(layer, torch.cat([x, skips.pop()], dim=1), time, context)

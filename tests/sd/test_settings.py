@@ -11,6 +11,7 @@ import torch
 
 from course_lib.sd import schedule_settings, settings, weights
 from course_lib.sd.clip import CLIPTextConfig
+from course_lib.sd.controlnet import ControlNetConfig
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule
 from course_lib.sd.unet import UNetConfig
 from course_lib.sd.vae import AutoencoderConfig
@@ -41,7 +42,9 @@ def parameters(owner):
     return {name: value.default for name, value in found if name not in ("self", "kwargs")}
 
 
-@pytest.mark.parametrize("config_class", [CLIPTextConfig, UNetConfig, AutoencoderConfig])
+@pytest.mark.parametrize(
+    "config_class", [CLIPTextConfig, UNetConfig, AutoencoderConfig, ControlNetConfig]
+)
 def test_every_setting_of_the_published_models_is_known(config_class):
     import diffusers
     import transformers
@@ -50,6 +53,7 @@ def test_every_setting_of_the_published_models_is_known(config_class):
         CLIPTextConfig: transformers.CLIPTextConfig,
         UNetConfig: diffusers.UNet2DConditionModel,
         AutoencoderConfig: diffusers.AutoencoderKL,
+        ControlNetConfig: diffusers.ControlNetModel,
     }
     known = {field.name for field in fields(config_class)} | {*settings._FIXED[config_class]}
     known |= {*settings._WITHOUT_EFFECT[config_class], settings._PARTLY_FIXED.get(config_class)}

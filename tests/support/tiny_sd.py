@@ -119,14 +119,21 @@ def our_result(pipeline: StableDiffusion, sampler: str, **options) -> tuple[Tens
 def diffusers_result(
     pipeline: "diffusers.StableDiffusionPipeline", sampler: str, spacing: str, **options
 ) -> tuple[Tensor, Tensor]:
-    """As :func:`our_result`, with diffusers; ``image`` selects its image-to-image pipeline."""
+    """As :func:`our_result`, with diffusers.
+
+    ``image`` selects its image-to-image pipeline, ``controlnet`` its ControlNet pipeline.
+    """
     import diffusers
 
     latents = []
     if "image" in options:
-        pipeline = diffusers.StableDiffusionImg2ImgPipeline(
-            **pipeline.components, requires_safety_checker=False
-        )
+        components = pipeline.components
+        if "controlnet" in options:
+            components["controlnet"] = options.pop("controlnet")
+            kind = diffusers.StableDiffusionControlNetPipeline
+        else:
+            kind = diffusers.StableDiffusionImg2ImgPipeline
+        pipeline = kind(**components, requires_safety_checker=False)
         pipeline.set_progress_bar_config(disable=True)
         options["image"] = options["image"][None]
     pipeline.scheduler = diffusers_scheduler(sampler, STEPS, spacing=spacing)

@@ -36,7 +36,7 @@ TOKEN_COLOURS = ("#CDE7F7", "#FBE6BC", "#CDEBDF", "#F0D9E6")  # alternating
 @torch.no_grad()
 def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
     """From prompt to image: components with parameter counts, arrows with tensor shapes."""
-    weight = model.unet.conv_in.weight  # for the device and dtype of the models
+    weight = next(model.unet.parameters())  # for the device and dtype of the models
     ids, _ = model.tokenizer.encode(prompt)
     context = model.text_encoder(ids.to(weight.device))
     side = model.unet.config.sample_size
