@@ -139,7 +139,7 @@ def test_the_panels_of_paths_are_cropped_to_what_is_drawn():
 
 
 def test_arrows_do_not_pass_their_goal():
-    places = torch.zeros(2, 2)
+    positions = torch.zeros(2, 2)
     steps = torch.tensor([[0.1, 0.0], [3.0, 0.0]])
     (axes,) = paths.vector_fields(torch.randn(20, 2), {5: (0.5, positions, steps)}).axes
     lengths = axes.collections[0].U

@@ -1,6 +1,7 @@
 """The figures of lesson 4 about JPEG; their numbers come from ``course_lib.compression.jpeg``."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -133,7 +134,7 @@ def _draw_block_position(upper: Axes, lower: Axes, photo: Image, row: int, colum
     left = min(max(8 * column - 16, 0), max(width - side, 0))
     draw_image(upper, photo)
     draw_image(lower, photo[:, top : top + side, left : left + side])
-    outline = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
+    outline: dict[str, Any] = {"fill": False, "edgecolor": ORANGE, "linewidth": 2}
     # The centre of a pixel has integer coordinates, so a pixel begins half a pixel before.
     upper.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, **outline))
     corner = (8 * column - left - 0.5, 8 * row - top - 0.5)
