@@ -113,8 +113,8 @@ def dct_reconstruction(
         columns = -(-len(counts) // 2)
         grid = figure.add_gridspec(2, first + columns)
         if photo is not None:
-            panels = [figure.add_subplot(grid[line, 0]) for line in range(2)]
-            _draw_block_position(*panels, photo, *position)
+            upper, lower = (figure.add_subplot(grid[line, 0]) for line in range(2))
+            _draw_block_position(upper, lower, photo, *position)
         for index, (title, count) in enumerate(zip(titles, counts, strict=True)):
             axes = figure.add_subplot(grid[index // columns, first + index % columns])
             lowest = torch.zeros(64)
