@@ -139,7 +139,7 @@ def exact_average_precision(
 
 
 def counting_threshold(
-    scores: Sequence[Float[Tensor, " boxes"]], objects: Sequence[int], thresholds: Sequence[float]
+    scores: Sequence[Float[Tensor, " _"]], objects: Sequence[int], thresholds: Sequence[float]
 ) -> float:
     """The threshold at which the number of boxes is the number of objects in the most images.
 

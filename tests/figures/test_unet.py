@@ -333,7 +333,7 @@ def test_error_rates_count_each_pixel_once():
     assert rates[0] == pytest.approx(0.5) and rates[1:4] == [0, 0, 0]
     assert sum(shares) == pytest.approx(1) and shares[0] == pytest.approx(8 / 9)
     assert rates[-1] == 0  # no pixel is that far from the border
-    enough, _ = maps.error_rates_by_distance([truth], [prediction], fewest=2)
+    enough, _ = maps.error_rates_by_distance([target], [prediction], fewest=2)
     assert enough[0] == rates[0] and np.isnan(enough[4])  # 8 wrong pixels, and a single one
     (axes,) = maps.error_by_distance({"one": rates}).axes
     assert axes.get_xticklabels()[0].get_text() == "up to 1"

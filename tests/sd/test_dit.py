@@ -20,7 +20,12 @@ from course_lib.sd.dit import (
     position_embedding,
     unpatchify,
 )
-from tests.support.parity import EXACT, SINGLE, gradient_error, relative_error
+from tests.support.parity import (
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
+    gradient_error,
+    relative_error,
+)
 from tests.support.tiny_sd import CLIP, pipeline_pair
 
 TINY = MMDiTConfig(
@@ -105,7 +110,9 @@ def their_prediction(theirs: nn.Module, inputs: tuple[Tensor, Tensor, Tensor, Te
     return theirs(latents, context, pooled, times).sample
 
 
-@pytest.mark.parametrize("dtype, limit", [(torch.float64, EXACT), (torch.float32, SINGLE)])
+@pytest.mark.parametrize(
+    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
+)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_prediction_matches_diffusers(name, dtype, limit):
     ours, theirs = pair(CONFIGS[name], dtype)
@@ -122,7 +129,7 @@ def test_other_latent_sizes_match_diffusers(size):
     ours, theirs = pair(config)
     given = inputs(config, *size)
     with torch.no_grad():
-        assert relative_error(ours(*given), their_prediction(theirs, given)) <= EXACT
+        assert relative_error(ours(*given), their_prediction(theirs, given)) <= FLOAT64_TOLERANCE
 
 
 def test_gradients_match_diffusers():
@@ -135,7 +142,7 @@ def test_gradients_match_diffusers():
     expected = their_prediction(theirs, (their_latents, times, their_context, pooled))
     (expected * weight).sum().backward()
     pairs = {"latents": (our_latents, their_latents), "context": (our_context, their_context)}
-    assert gradient_error(ours, theirs, pairs) <= EXACT
+    assert gradient_error(ours, theirs, pairs) <= FLOAT64_TOLERANCE
 
 
 def test_without_a_pooled_vector():
@@ -149,7 +156,7 @@ def test_without_a_pooled_vector():
     latents, times, context, pooled = inputs(TINY, dtype=torch.float32)
     with torch.no_grad():
         expected = their_prediction(theirs, (latents, times, context, pooled))
-        assert relative_error(ours(latents, times, context), expected) <= SINGLE
+        assert relative_error(ours(latents, times, context), expected) <= FLOAT32_TOLERANCE
 
 
 def test_default_is_stable_diffusion_3_medium():
@@ -176,11 +183,11 @@ def test_joint_block_matches_diffusers(last):
     with torch.no_grad():
         our_image, our_text = ours(image, text, conditioning)
         their_text, their_image = theirs(image, text, conditioning)
-    assert relative_error(our_image, their_image) <= SINGLE
+    assert relative_error(our_image, their_image) <= FLOAT32_TOLERANCE
     if last:
         assert our_text is None and their_text is None
     else:
-        assert relative_error(our_text, their_text) <= SINGLE
+        assert relative_error(our_text, their_text) <= FLOAT32_TOLERANCE
 
 
 def test_dit_of_these_parts_matches_diffusers():
@@ -202,7 +209,7 @@ def test_dit_of_these_parts_matches_diffusers():
     embed.proj.load_state_dict(theirs.pos_embed.proj.state_dict())
     with torch.no_grad():
         x = embed(latents)
-        assert relative_error(x, theirs.pos_embed(latents)) <= SINGLE
+        assert relative_error(x, theirs.pos_embed(latents)) <= FLOAT32_TOLERANCE
         for their_block in theirs.transformer_blocks:
             # diffusers keeps a copy of the conditioning's layers in every block.
             state = {k: v for k, v in their_block.state_dict().items() if ".emb." not in k}
@@ -211,11 +218,13 @@ def test_dit_of_these_parts_matches_diffusers():
             conditioning = their_block.norm1.emb(times, classes, hidden_dtype=x.dtype)
             expected = their_block(x, timestep=times, class_labels=classes)
             x = block(x, conditioning)
-            assert relative_error(x, expected) <= SINGLE
+            assert relative_error(x, expected) <= FLOAT32_TOLERANCE
         conditioning = theirs.transformer_blocks[0].norm1.emb(times, classes, hidden_dtype=x.dtype)
         shift, scale = theirs.proj_out_1(F.silu(conditioning))[:, None].chunk(2, dim=-1)
         prediction = unpatchify(theirs.proj_out_2(modulate(x, shift, scale)), 2, rows=4)
-        assert relative_error(prediction, theirs(latents, times, classes).sample) <= SINGLE
+        assert (
+            relative_error(prediction, theirs(latents, times, classes).sample) <= FLOAT32_TOLERANCE
+        )
 
 
 def test_position_embedding_matches_diffusers():

@@ -12,11 +12,11 @@ from course_lib.sd.samplers import (
     gaussian,
 )
 from course_lib.sd.schedule import FlowSchedule
-from tests.support.parity import EXACT, SINGLE, relative_error
-from tests.support.sampling import comparable, random_latents, scheduler_class, toy_model
+from tests.support.parity import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, relative_error
+from tests.support.sampling import comparable, random_latents, scheduler_class, stub_denoiser
 from tests.support.small_sd import small_pipeline
 
-PRECISIONS = [(torch.float32, SINGLE), (torch.float64, EXACT)]
+PRECISIONS = [(torch.float32, FLOAT32_TOLERANCE), (torch.float64, FLOAT64_TOLERANCE)]
 SPACINGS = ["linspace", "trailing"]
 
 
@@ -37,7 +37,7 @@ def run_ours(x, steps, shift=1.0, spacing="linspace", strength=1.0, x0=None):
         x, _ = schedule.add_noise(x0, x, sampler.timesteps[0])
     x = x * sampler.initial_scale
     for t in sampler.timesteps:
-        x = sampler.step(toy_model(x * sampler.input_scale(t), t), t, x)
+        x = sampler.step(stub_denoiser(x * sampler.input_scale(t), t), t, x)
     return x
 
 
@@ -49,7 +49,7 @@ def run_diffusers(x, steps, shift=1.0, spacing="linspace", skip=0, x0=None):
         if x0 is not None:
             x = scheduler.scale_noise(x0, times[:1], x)
         for t in times:
-            x = scheduler.step(toy_model(x, t), t, x).prev_sample
+            x = scheduler.step(stub_denoiser(x, t), t, x).prev_sample
     return x
 
 
@@ -69,7 +69,9 @@ def test_sampler_matches_diffusers(steps, shift, spacing, dtype, limit):
 def test_changing_an_image_matches_diffusers(strength, skip, spacing):
     x0, noise = random_latents(seed=1).clamp(-1, 1), random_latents()
     ours = run_ours(noise, 10, 3.0, spacing, strength, x0)
-    assert relative_error(ours, run_diffusers(noise, 10, 3.0, spacing, skip, x0)) <= EXACT
+    assert (
+        relative_error(ours, run_diffusers(noise, 10, 3.0, spacing, skip, x0)) <= FLOAT64_TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -98,7 +100,7 @@ def test_noisy_image_and_velocity():
     assert torch.equal(velocity, noise - x0)
     one_time, _ = FlowSchedule().add_noise(x0.float(), noise.float(), 250.0)
     assert one_time.dtype == torch.float32
-    assert relative_error(one_time[1], noisy[1].float()) <= SINGLE
+    assert relative_error(one_time[1], noisy[1].float()) <= FLOAT32_TOLERANCE
 
 
 def test_x0_and_eps_of_the_true_velocity():
@@ -107,10 +109,10 @@ def test_x0_and_eps_of_the_true_velocity():
     for t in sampler.timesteps:
         x, velocity = sampler.schedule.add_noise(x0, noise, t)
         predicted_x0, predicted_eps = sampler.predict_x0_eps(velocity, t, x)
-        assert relative_error(predicted_x0, x0) <= EXACT
-        assert relative_error(predicted_eps, noise) <= EXACT
+        assert relative_error(predicted_x0, x0) <= FLOAT64_TOLERANCE
+        assert relative_error(predicted_eps, noise) <= FLOAT64_TOLERANCE
         next_x, _ = sampler.schedule.add_noise(x0, noise, sampler.next_timestep[t])
-        assert relative_error(sampler.step(velocity, t, x), next_x) <= EXACT
+        assert relative_error(sampler.step(velocity, t, x), next_x) <= FLOAT64_TOLERANCE
 
 
 def test_pipeline_generates_with_a_flow_schedule():
@@ -127,7 +129,7 @@ def test_pipeline_generates_with_a_flow_schedule():
         for t, next_t in [(1.0, 2 / 3), (2 / 3, 1 / 3), (1 / 3, 0.0)]:
             uncond, cond = pipeline.unet(torch.cat([x, x]), 1000 * t, context).split(1)
             x = x + (next_t - t) * (uncond + 2 * (cond - uncond))
-    assert relative_error(latents[-1], x) <= SINGLE
+    assert relative_error(latents[-1], x) <= FLOAT32_TOLERANCE
     image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
     changed = pipeline.generate("a fox", **options, image=image, strength=0.7)
     assert changed.shape == (1, 3, 32, 32) and changed.isfinite().all()

@@ -25,7 +25,13 @@ from tests.support.lora import (
     text_names,
     with_changes,
 )
-from tests.support.parity import SINGLE, clip_pair, relative_error, unet_inputs, unet_pair
+from tests.support.parity import (
+    FLOAT32_TOLERANCE,
+    clip_pair,
+    relative_error,
+    unet_inputs,
+    unet_pair,
+)
 from tests.support.tiny_sd import UNET
 
 TEXT = CLIPTextConfig(
@@ -68,7 +74,7 @@ def matches_peers(unet, text_encoder, changes, text_changes):
         relative_error(unet(LATENTS, TIMES, CONTEXT), expected),
         relative_error(text_encoder(IDS), text_expected),
     ]
-    return max(errors) <= SINGLE
+    return max(errors) <= FLOAT32_TOLERANCE
 
 
 def peft_state(changes, prefix=""):
@@ -334,9 +340,9 @@ def test_peft_computes_the_same(layout, unet, text_encoder, tmp_path):
     their_unet, their_text_encoder = attach_in_diffusers(tmp_path / "lora.safetensors")
     with torch.no_grad():
         expected = their_unet(LATENTS, TIMES, CONTEXT).sample
-        assert relative_error(unet(LATENTS, TIMES, CONTEXT), expected) <= SINGLE
+        assert relative_error(unet(LATENTS, TIMES, CONTEXT), expected) <= FLOAT32_TOLERANCE
         expected = their_text_encoder(IDS).last_hidden_state
-        assert relative_error(text_encoder(IDS), expected) <= SINGLE
+        assert relative_error(text_encoder(IDS), expected) <= FLOAT32_TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["adapter", "folder"])
@@ -361,7 +367,7 @@ def test_peft_writes_what_is_read(kind, unet, tmp_path):
     assert {(layer.rank, layer.alpha) for layer in added.values()} == {(4, 6), (4, 3), (2, 6)}
     with torch.no_grad():
         expected = their_unet(LATENTS, TIMES, CONTEXT).sample
-        assert relative_error(unet(LATENTS, TIMES, CONTEXT), expected) <= SINGLE
+        assert relative_error(unet(LATENTS, TIMES, CONTEXT), expected) <= FLOAT32_TOLERANCE
 
 
 def test_kohyas_file_for_stable_diffusion_loads_at_full_size(tmp_path):

@@ -306,7 +306,7 @@ def test_both_commands_accept_the_same_folders(folder, tmp_path):
     (code, verified), (other_code, _) = verify_and_generate(folder, tmp_path / "x.png")
     assert code == other_code == 0 and (tmp_path / "x.png").exists()
     assert "tokenizer: 700 tokens, prompts of 77" in verified
-    assert "1,000 times, v_prediction, leading; sampler ddim" in verified
+    assert "1,000 timesteps, v_prediction, leading; sampler ddim" in verified
     assert (
         "PNDMScheduler of scheduler_config.json is not among the samplers here for this" in verified
     )
