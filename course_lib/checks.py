@@ -62,7 +62,7 @@ def prefer(
 
     So a mistake in an exercise does not break later cells of the lesson. With an example, the two
     functions are compared on it at once. Without one, the library's replaces the learner's in every
-    call that raises an error. Prints which of the two is used.
+    call that raises an error, and the first time a note is printed.
 
     Args:
         yours: what the learner wrote.

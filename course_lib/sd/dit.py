@@ -15,7 +15,7 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.sd.unet import timestep_embedding
+from course_lib.sd.unet import check_inputs, timestep_embedding
 
 Latents = Float[Tensor, "batch channels height width"]
 Tokens = Float[Tensor, "batch tokens embedding"]
@@ -339,19 +339,9 @@ def _check_config(config: MMDiTConfig) -> None:
 def _check_inputs(
     config: MMDiTConfig, latents: Tensor, timesteps: Tensor, context: Tensor, pooled: Tensor | None
 ) -> None:
-    batch, channels, *sides = latents.shape
-    features, size = config.joint_attention_dim, config.patch_size
-    if (
-        channels != config.in_channels
-        or len(timesteps) not in (1, batch)
-        or len(context) != batch
-        or context.shape[-1] != features
-    ):
-        shapes = [tuple(tensor.shape) for tensor in (latents, timesteps, context)]
-        raise ValueError(
-            f"latents, timesteps and context of {shapes}: give {config.in_channels} channels, a "
-            f"time for each latent or one for all, and a text for each, in vectors of {features}."
-        )
+    check_inputs(latents, timesteps, context, config.in_channels, config.joint_attention_dim)
+    batch, _, *sides = latents.shape
+    size = config.patch_size
     largest = size * config.pos_embed_max_size
     if any(side % size or not 0 < side <= largest for side in sides):
         raise ValueError(

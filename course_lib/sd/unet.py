@@ -177,6 +177,29 @@ class UNetBlock(nn.Module):
         return self.attentions[layer](x, context) if layer < len(self.attentions) else x
 
 
+def check_inputs(
+    latents: Tensor, timesteps: Tensor, context: Tensor, channels: int, features: int
+) -> None:
+    """Check the inputs of a denoiser.
+
+    Raises:
+        ValueError: if the shapes do not match each other, or these numbers of channels of the
+            latents and of features of a text vector.
+    """
+    batch = len(latents)
+    if (
+        latents.shape[1] != channels
+        or len(timesteps) not in (1, batch)
+        or len(context) != batch
+        or context.shape[-1] != features
+    ):
+        shapes = [tuple(tensor.shape) for tensor in (latents, timesteps, context)]
+        raise ValueError(
+            f"latents, timesteps and context of {shapes}: give {channels} channels, a time for "
+            f"each latent or one for all, and a text for each, in vectors of {features}."
+        )
+
+
 def encode(
     model: nn.Module,
     latents: FeatureMap,
@@ -199,20 +222,11 @@ def encode(
         ValueError: if the shapes do not match the configuration or each other.
     """
     timesteps = torch.as_tensor(timesteps, device=latents.device).flatten()
-    channels, features = model.config.in_channels, model.config.cross_attention_dim
-    batch = len(latents)
-    if (
-        latents.shape[1] != channels
-        or len(timesteps) not in (1, batch)
-        or len(context) != batch
-        or context.shape[-1] != features
-    ):
-        shapes = [tuple(tensor.shape) for tensor in (latents, timesteps, context)]
-        raise ValueError(
-            f"latents, timesteps and context of {shapes}: give {channels} channels, a time for "
-            f"each latent or one for all, and a text for each, in vectors of {features}."
-        )
-    embedding = timestep_embedding(timesteps.expand(batch), model.config.block_out_channels[0])
+    config = model.config
+    check_inputs(latents, timesteps, context, config.in_channels, config.cross_attention_dim)
+    embedding = timestep_embedding(
+        timesteps.expand(len(latents)), model.config.block_out_channels[0]
+    )
     time = model.time_embedding(embedding.to(latents.dtype))
     x = model.conv_in(latents)
     if hint is not None:

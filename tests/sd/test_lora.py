@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from course_lib.sd import lora
-from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.lora import LoRAConv2d, LoRALinear
-from tests.support.lora import random_changes, with_changes
+from tests.support.lora import TEXT, random_changes, with_changes
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
@@ -21,14 +20,6 @@ from tests.support.parity import (
 )
 from tests.support.small_sd import small_pipeline
 
-TEXT = CLIPTextConfig(
-    vocab_size=50,
-    max_position_embeddings=9,
-    hidden_size=24,
-    intermediate_size=40,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-)
 # Attention; then all linear layers; then convolutions with and without a stride.
 LAYERS = {
     "attention": lora.ATTENTION,

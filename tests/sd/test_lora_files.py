@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from course_lib.sd import lora, lora_files
-from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
+from course_lib.sd.clip import CLIPTextModel
 from course_lib.sd.tensor_files import TensorFile
 from course_lib.sd.unet import UNet2DConditionModel
 from tests.support.lora import (
+    TEXT,
     Change,
     attention_names,
     kohya_names,
@@ -34,14 +35,6 @@ from tests.support.parity import (
 )
 from tests.support.tiny_sd import UNET
 
-TEXT = CLIPTextConfig(
-    vocab_size=50,
-    max_position_embeddings=9,
-    hidden_size=24,
-    intermediate_size=40,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-)
 IDS = torch.randint(50, (3, 9), generator=torch.Generator().manual_seed(0))
 TO_Q = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 LATENTS, TIMES, CONTEXT = unet_inputs(UNET, dtype=torch.float32)

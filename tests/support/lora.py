@@ -7,8 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.lora import adaptable_layers
 
+TEXT = CLIPTextConfig(
+    vocab_size=50,
+    max_position_embeddings=9,
+    hidden_size=24,
+    intermediate_size=40,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+)
 ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")
 
 
