@@ -1,9 +1,8 @@
 """LoRA: training a small change of a model's weights instead of the weights.
 
-Hu et al. (2021), arXiv:2106.09685, section 4.1: beside the frozen weight W of a layer stand two
-small matrices, A (rank x inputs) and B (outputs x rank). The layer computes
-``W x + scale * B A x``, with ``scale = strength * alpha / rank``. B starts at 0, so that a new LoRA
-changes nothing.
+Hu et al. (2021), arXiv:2106.09685, section 4.1: a layer with the frozen weight W gets two small
+matrices, A (rank x inputs) and B (outputs x rank). It computes ``W x + scale * B A x``, with
+``scale = strength * alpha / rank``. B starts at 0, so that a new LoRA changes nothing.
 
     lora.inject(unet, rank=4)
     optimizer = torch.optim.AdamW(lora.parameters(unet), lr=1e-3)

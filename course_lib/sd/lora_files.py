@@ -222,9 +222,9 @@ def _read_changes(
 
 def _read_settings(file: TensorFile) -> dict[str, Any]:
     """peft's settings, under their names or prefixed with a model's; empty if there are none."""
-    beside = file.path.with_name("adapter_config.json")
-    if file.path.name == _PEFT_FILE and beside.exists():
-        return read_json(beside)
+    config_file = file.path.with_name("adapter_config.json")
+    if file.path.name == _PEFT_FILE and config_file.exists():
+        return read_json(config_file)
     try:
         settings = json.loads(file.metadata.get(_METADATA, "{}"))
     except (ValueError, RecursionError):
