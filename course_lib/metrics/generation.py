@@ -13,12 +13,24 @@ def frechet_distance(
     """The Frechet distance between Gaussians fitted to two sets of features.
 
     Heusel et al. (2017), arXiv:1706.08500, equation 6.
+
+    Raises:
+        ValueError: if a set has fewer than 2 examples, which have no covariance, or a value that is
+            not finite.
     """
+    for name, values in (("features", features), ("reference", reference)):
+        if len(values) < 2:
+            raise ValueError(f"{name}: give at least 2 examples, not {len(values)}.")
+        if not values.isfinite().all():
+            raise ValueError(f"{name} contains NaN or infinite values.")
     features, reference = features.double(), reference.double()
     covariance, reference_covariance = features.T.cov(), reference.T.cov()
-    eigenvalues = torch.linalg.eigvals(covariance @ reference_covariance)
-    # They are real and non-negative, up to rounding.
-    trace_of_root = eigenvalues.real.clamp(min=0).sqrt().sum()
+    # root @ reference @ root is symmetric, unlike the product of the covariances, and has the same
+    # eigenvalues.
+    values, vectors = torch.linalg.eigh(covariance)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    eigenvalues = torch.linalg.eigvalsh(root @ reference_covariance @ root)
+    trace_of_root = eigenvalues.clamp(min=0).sqrt().sum()  # rounding can make them negative
     return float(
         (features.mean(0) - reference.mean(0)).square().sum()
         + covariance.trace()

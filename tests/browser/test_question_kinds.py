@@ -85,6 +85,7 @@ def click_image(cell: Locator, x: float, y: float, size: tuple[int, int] = (320,
     image.click(position=position)
 
 
+@pytest.mark.extended
 def test_all_kinds_and_run_all_in_self_study(page: Page, jupyter: Jupyter, tmp_path) -> None:
     page.set_viewport_size({"width": 520, "height": 900})  # the figure is smaller than its pixels
     kinds = Kinds(page, jupyter, tmp_path, graded=False)
@@ -151,6 +152,7 @@ def assert_cells_that_need_the_exercise_were_skipped(kinds: Kinds) -> None:
     assert "Traceback" not in outputs(kinds, "double")
 
 
+@pytest.mark.extended
 def test_classroom_release_shows_option_texts_and_figure(
     page: Page, jupyter: Jupyter, tmp_path
 ) -> None:

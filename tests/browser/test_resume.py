@@ -53,12 +53,14 @@ def lesson(jupyter: Jupyter) -> Iterator[str]:
     path.unlink()
 
 
+@pytest.mark.extended
 def test_url_with_a_cell_id_scrolls_to_the_cell(page: Page, jupyter: Jupyter, lesson: str) -> None:
     page.goto(f"{jupyter.url}/lab/tree/{lesson}#cell-id={WRONG}-answer")
     cell = page.locator(".jp-CodeCell", has_text=f'quiz.answer("{WRONG}"')
     expect(cell).to_be_in_viewport()
 
 
+@pytest.mark.extended
 def test_progress_table_links_to_the_cell_and_its_term_to_the_glossary(
     page: Page, jupyter: Jupyter, lesson: str
 ) -> None:

@@ -80,6 +80,7 @@ def test_lab_lists_the_lessons_if_none_matches(course_command, lesson, problem):
         (("notebooks/02_convolution_by_hand.ipynb",), "02_"),
     ],
 )
+@pytest.mark.extended
 def test_lab_opens_the_lesson(course_command, monkeypatch, arguments, notebook):
     commands = []
     monkeypatch.setattr("os.execv", lambda program, command: commands.append(command))

@@ -256,6 +256,7 @@ def test_lab_starts_despite_invalid_notebooks(run, learner, notebook, monkeypatc
     assert "--LabApp.default_url=/lab/tree/notebooks/01_sample.ipynb" in arguments
 
 
+@pytest.mark.extended
 def test_urls_contain_token_and_cell():
     from course_lib.commands.lab_server import LessonServer
 

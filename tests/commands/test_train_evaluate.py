@@ -102,6 +102,7 @@ def test_train_writes_the_model_and_a_complete_card(course, tmp_path):
         assert word in output(result)
 
 
+@pytest.mark.extended
 def test_other_recipes_take_the_same_options(course, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "EXAMPLES_PER_EPOCH", judge.BATCH)
     monkeypatch.setattr(publish, "TEST_EXAMPLES", 2)
@@ -239,6 +240,7 @@ def test_start_trains_from_given_weights(course, tmp_path):
     assert "does not fit the detector: name the model" in output(refused)
 
 
+@pytest.mark.extended
 def test_card_covers_all_training_cycles(course, tmp_path, interrupt):
     path = tmp_path / "trained" / "classifier.json"
     course(*TRAIN, "--epochs", 1, "--seed", 5)

@@ -44,6 +44,7 @@ def test_batches_do_not_depend_on_the_number_of_workers():
     assert torch.equal(first_batch(0), first_batch(1))
 
 
+@pytest.mark.extended
 def test_loss_falls_far_below_the_loss_of_a_constant_image(tiny):
     torch.manual_seed(0)
     model = autoencoder.make_model()
@@ -57,6 +58,7 @@ def test_loss_falls_far_below_the_loss_of_a_constant_image(tiny):
     assert loss.item() < 0.3 * images.var().item()
 
 
+@pytest.mark.extended
 def test_train_is_reproducible_and_uses_initial_weights(tiny):
     first, history = autoencoder.train(epochs=1, seed=5)
     again, _ = autoencoder.train(epochs=1, seed=5)
@@ -70,6 +72,7 @@ def test_train_is_reproducible_and_uses_initial_weights(tiny):
     assert max(value.abs().max() for value in unchanged.state_dict().values()) < 1e-6
 
 
+@pytest.mark.extended
 def test_evaluate(tiny):
     torch.manual_seed(0)
     model = autoencoder.make_model().eval()

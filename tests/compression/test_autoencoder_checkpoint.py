@@ -34,6 +34,7 @@ FIRST_6 = {
 
 
 @pytest.mark.parametrize("split", FIRST_6)
+@pytest.mark.extended
 def test_evaluation_of_6_images_equals_recorded_values(split):
     metrics = autoencoder.evaluate(autoencoder.load(), split, 6)
     # images and weights are deterministic; processors differ only in rounding

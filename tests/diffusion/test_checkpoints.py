@@ -50,6 +50,7 @@ def test_preview_image_is_a_grid_of_96_images():
 
 
 @pytest.mark.parametrize("split", judge.TEST_SPLITS)
+@pytest.mark.extended
 def test_judge_on_60_images_is_close_to_its_card(split):
     metrics = judge.evaluate(judge.load(), split, 60)
     expected = checkpoints.read_card("judge")["metrics"][split]
@@ -64,6 +65,7 @@ def test_judge_matches_its_card(split):
     assert metrics == pytest.approx(expected, abs=0.004)
 
 
+@pytest.mark.extended
 def test_half_of_the_small_denoisers_images_are_recognised():
     """The shipped denoiser and lesson 6's sampler generate images whose object the judge
     recognises.
@@ -75,6 +77,7 @@ def test_half_of_the_small_denoisers_images_are_recognised():
     assert recognised >= 6  # the judge has 24 classes: chance is far below
 
 
+@pytest.mark.extended
 def test_accuracy_of_12_generated_images_is_close_to_the_card():
     pairs = text_to_image.prompt_pairs("seen", 12)
     images = evaluation.generate(text_to_image.load(), pairs)

@@ -108,6 +108,7 @@ def test_zero_terminal_snr_schedule_ends_without_signal():
 
 
 @pytest.mark.parametrize("index", [20, 100, 160])
+@pytest.mark.extended
 def test_intermediate_samples_are_distributed_like_noisy_data(index):
     generator = torch.Generator().manual_seed(0)
     centres = torch.tensor([[-1.2, -0.5], [1.2, -0.5], [0.0, 1.3]])

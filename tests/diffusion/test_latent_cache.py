@@ -28,6 +28,7 @@ def test_latents_and_captions_belong_to_the_images(tmp_path, monkeypatch):
     assert other_latents.shape == (3, 4, 16, 16)
 
 
+@pytest.mark.extended
 def test_latents_have_a_standard_deviation_of_about_1():
     latents, _ = encode_dataset(40, OBJECTS)
     assert 0.8 < latents.std() < 1.25

@@ -22,6 +22,7 @@ TINY = UNetConfig(
 )
 
 
+@pytest.mark.extended
 def test_initial_prediction_is_v_0_and_training_reduces_the_error():
     torch.manual_seed(0)
     denoiser, clean = small_denoiser.Denoiser(TINY), torch.randn(1, 4, 8, 8).expand(16, -1, -1, -1)

@@ -82,6 +82,7 @@ def test_prompt_dropout(monkeypatch):
     assert torch.equal(used_ids[~dropped], ids[~dropped])
 
 
+@pytest.mark.extended
 def test_loss_falls(small):
     torch.manual_seed(0)
     model = text_to_image.make_model()
@@ -102,6 +103,7 @@ def test_loss_falls(small):
     assert after < 0.8 * before, (before, after)
 
 
+@pytest.mark.extended
 def test_training_is_reproducible(small):
     first, history = text_to_image.train(epochs=1, seed=3)
     second, _ = text_to_image.train(epochs=1, seed=3)

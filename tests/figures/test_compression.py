@@ -141,6 +141,7 @@ def test_gallery_shows_images_titles_and_notes(image):
             latents.gallery(**wrong)
 
 
+@pytest.mark.extended
 def test_principal_components_show_their_share_of_the_variance():
     code = pca.fit(4, size=64)
     figure = latents.principal_components(code)

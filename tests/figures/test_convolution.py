@@ -93,6 +93,7 @@ def test_receptive_fields_are_labelled_with_their_width():
     ]
 
 
+@pytest.mark.extended
 def test_kernel_gallery_shows_every_kernel_once():
     first = torch.arange(64) < 10
     groups = {"first": first, "rest": ~first, "none": torch.zeros(64, dtype=torch.bool)}

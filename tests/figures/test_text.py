@@ -70,6 +70,7 @@ def texts_of(figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
+@pytest.mark.extended
 def test_tokens_are_drawn_as_typed(model):
     labels = texts_of(pipeline.token_boxes(model.tokenizer, PROMPTS))
     for prompt in PROMPTS:
@@ -90,6 +91,7 @@ def test_prompts_are_drawn_as_typed(model, prompt):
 
 
 @pytest.mark.parametrize("prompt", ["a $5 and a $6", "狐🦊 $$ $\\frac{1$"])
+@pytest.mark.extended
 def test_words_in_attention_maps_are_drawn_as_typed(model, prompt):
     record = record_attention(model, prompt, **OPTIONS)
     assert figure_png(attention.word_attention_maps(record), dpi=20)

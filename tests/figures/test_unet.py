@@ -115,6 +115,7 @@ def is_valid(side: int, depth: int, padding: bool) -> bool:
 
 @pytest.mark.parametrize("padding", [True, False])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+@pytest.mark.extended
 def test_largest_valid_size_agrees_with_a_search(depth, padding):
     with torch.device("meta"):
         model = UNet(1, 1, width=1, depth=depth, padding=padding, normalisation="none")
@@ -197,6 +198,7 @@ def test_drawing_shows_the_papers_shapes(paper):
 @pytest.mark.parametrize(
     "options", [{}, {"skips": 0}, {"upsampling": "bilinear", "padding": False}]
 )
+@pytest.mark.extended
 def test_networks_of_other_depths_are_drawn(depth, options):
     with torch.device("meta"):
         model = UNet(3, 7, width=8, depth=depth, **options)
@@ -212,6 +214,7 @@ def test_networks_of_other_depths_are_drawn(depth, options):
 @pytest.mark.parametrize(
     "options", [{}, {"skips": 0}, {"upsampling": "bilinear", "padding": False}]
 )
+@pytest.mark.extended
 def test_block_diagrams_show_modules_and_copies(part, options):
     model = UNet(3, 7, width=8, depth=2, **options)
     text = " ".join(texts(block_diagram(model, 44, part, 1 if "step" in part else 0)))

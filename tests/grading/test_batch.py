@@ -237,6 +237,7 @@ if __name__ == "__main__":
         pytest.param("pages", "wait", 0, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.extended
 def test_killed_run_can_be_resumed(
     workspace, submit, tmp_path, graded_students, owner, function, graded_again
 ):
@@ -309,6 +310,7 @@ def test_cluster_gives_the_same_results_byte_for_byte(task, submission, key, clu
 
 
 @pytest.mark.parametrize("cluster", [1], indirect=True)
+@pytest.mark.extended
 def test_run_on_a_cluster_records_the_same(workspace, submit, tmp_path, cluster):
     copy = shutil.copytree(workspace, tmp_path / "copy")
     folder = submit(ada=RIGHT, bob=HALF, eve={"which_letters_answer": "answer = str()"})

@@ -160,6 +160,7 @@ def test_submission_graded_in_place_is_archived(built, same_process):
     assert "my own notes" in (workspace / "received" / "ada" / NAME / f"{NAME}.ipynb").read_text()
 
 
+@pytest.mark.extended
 def test_every_resubmission_in_place_is_archived_once(built, same_process, tmp_path):
     """Each new submission is copied once before its rebuilt notebook replaces it in place."""
     workspace = built / "grading" / "workspace"
@@ -183,6 +184,7 @@ def test_every_resubmission_in_place_is_archived_once(built, same_process, tmp_p
     assert (folder / "data.csv").exists()
 
 
+@pytest.mark.extended
 def test_late_penalties_come_from_nbgraders_configuration(
     root, built, same_process, tmp_path, monkeypatch
 ):
@@ -247,6 +249,7 @@ def test_course_lessons_are_graded(name, root, tmp_path):
     assert scores_by_item(batch) == expected
 
 
+@pytest.mark.extended
 def test_nbgrader_commands_use_the_same_workspace(root, built):
     """``nbgrader`` in ``grading/`` uses the course's workspace and its configuration."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME, "--force"]

@@ -65,6 +65,7 @@ def runner(built, tmp_path):
     return run
 
 
+@pytest.mark.extended
 def test_push_is_graded_and_commented(runner, submission, tmp_path, built):
     job = tmp_path / "job"
     (built / "grading" / "due_dates.toml").write_text(

@@ -166,6 +166,7 @@ def test_folder_that_contains_the_output_is_refused(tmp_path):
     assert "--watch needs a folder" in refuse_reason(zipped, tmp_path / "grades")
 
 
+@pytest.mark.extended
 def test_command_grades_arriving_files_until_control_c(built, tmp_path, submission):
     """Files are graded as they arrive, and Ctrl-C writes all tables as a normal run does."""
     folder = tmp_path / "class"

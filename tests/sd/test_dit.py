@@ -159,6 +159,7 @@ def test_without_a_pooled_vector():
         assert relative_error(ours(latents, times, context), expected) <= FLOAT32_TOLERANCE
 
 
+@pytest.mark.extended
 def test_default_is_stable_diffusion_3_medium():
     """2,028,328,000 parameters with diffusers' names; on the meta device."""
     with torch.device("meta"):
@@ -324,6 +325,7 @@ def test_flops_are_counted():
     assert cost.flops == 2 * (inner + first + last + outer)
 
 
+@pytest.mark.extended
 def test_as_many_flops_as_the_unet_of_the_text_to_image_model():
     with torch.device("meta"):
         models = text_to_image.TextToImage().unet, MMDiT(EQUAL_FLOPS)

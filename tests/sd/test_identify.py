@@ -128,6 +128,7 @@ def test_official_header_is_complete(official, tmp_path):
         ([f"a{number}" for number in range(30_000)], "F32"),
     ],
 )
+@pytest.mark.extended
 def test_hostile_names_give_a_short_message(tmp_path, names, dtype):
     file = sparse_file(tmp_path / "x.safetensors", dict.fromkeys(names, [2]), dtype)
     code, output = course_sd("verify", file)

@@ -339,6 +339,7 @@ def test_peft_computes_the_same(layout, unet, text_encoder, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["adapter", "folder"])
+@pytest.mark.extended
 def test_peft_writes_what_is_read(kind, unet, tmp_path):
     peft = pytest.importorskip("peft")
     their_unet = deepcopy(shared_pairs()[0][1])

@@ -125,6 +125,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("name", SAME_IMAGE)
+@pytest.mark.extended
 def test_equivalent_layouts_and_settings_give_the_same_image(folder, expected, name):
     path = SAME_IMAGE[name](folder) or folder
     found = weights.read(path)
@@ -330,6 +331,7 @@ def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "dtype", [torch.float16, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
 )
+@pytest.mark.extended
 def test_models_keep_their_own_dtypes(folder, expected, parts, dtype):
     """A folder may mix 16-bit and 32-bit models, also for image-to-image."""
     for part in parts:

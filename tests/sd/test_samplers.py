@@ -237,6 +237,7 @@ def test_invalid_numbers_of_steps_are_rejected(steps, spacing):
         NoiseSchedule(timestep_spacing=spacing).timesteps(steps)
 
 
+@pytest.mark.extended
 def test_thousand_steps_use_every_timestep_once():
     assert NoiseSchedule(timestep_spacing="trailing").timesteps(1000) == list(range(999, -1, -1))
     assert NoiseSchedule(steps_offset=0).timesteps(1000) == list(range(999, -1, -1))

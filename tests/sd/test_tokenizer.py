@@ -142,6 +142,7 @@ def compare(ours, theirs, count, seed):
     return prompts
 
 
+@pytest.mark.extended
 def test_300_prompts_match_transformers(ours, theirs):
     prompts = compare(ours, theirs, 300, seed=0)
     assert "" in prompts and max(map(len, prompts)) > 400

@@ -201,6 +201,7 @@ def assert_loaded(pipeline, states):
 
 
 @pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.extended
 def test_original_names_are_translated(name):
     """All 1,130 keys are translated to our names, as by diffusers' converters."""
     model_class, config_class = weights.MODELS[name]
@@ -277,6 +278,7 @@ def unused_tensors():
 
 
 @pytest.mark.parametrize("attention_as_convolution", [True, False])
+@pytest.mark.extended
 def test_single_file_loads_as_in_diffusers(
     states, tmp_path, attention_as_convolution, tiny_is_official
 ):
@@ -315,6 +317,7 @@ def test_autoencoder_with_attention_as_convolutions(states, folder):
     assert_loaded(weights.load(folder), states)
 
 
+@pytest.mark.extended
 def test_half_precision_files_and_chosen_dtypes(states, tmp_path):
     halves = {
         name: {key: value.half() for key, value in state.items()} for name, state in states.items()
@@ -330,6 +333,7 @@ def test_half_precision_files_and_chosen_dtypes(states, tmp_path):
     assert_loaded(weights.load(tmp_path / "both"), states)  # full precision is preferred
 
 
+@pytest.mark.extended
 def test_folder_written_by_current_diffusers_loads(tmp_path):
     """Folders saved by the installed diffusers and transformers, with all their settings, load
     exactly.
@@ -358,6 +362,7 @@ def test_published_configurations_are_the_defaults(name, tmp_path):
     assert weights.read_config(config_class, tmp_path / "config.json") == config_class()
 
 
+@pytest.mark.extended
 def test_noise_schedule_of_the_folder_is_used(folder):
     (folder / "scheduler").mkdir()
     file = folder / "scheduler" / "scheduler_config.json"
@@ -463,6 +468,7 @@ OTHER_TENSORS = """
 """
 
 
+@pytest.mark.extended
 def test_tensors_outside_the_models_are_listed_and_ignored(states, tmp_path, tiny_is_official):
     file = tmp_path / "all.safetensors"
     tensors = single_file(states) | unused_tensors()
@@ -545,6 +551,7 @@ def test_files_other_than_safetensors_are_rejected(folder, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"act_fn": "gelu"}', "\udcff"])
+@pytest.mark.extended
 def test_invalid_config_is_rejected(folder, content):
     (folder / "vae" / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match="should hold|act_fn is 'gelu'|is missing|expected floats"):

@@ -77,6 +77,7 @@ def test_paper_network_has_the_published_sizes():
 @pytest.mark.parametrize(
     "options", [{}, {"upsampling": "bilinear"}, {"normalisation": "none"}, {"skips": 0}]
 )
+@pytest.mark.extended
 def test_padded_network_keeps_the_size(depth, options):
     model = meta_unet(3, 5, width=4, depth=depth, **options)
     shape = (2, 3, 2**depth * 2, 2**depth * 3)

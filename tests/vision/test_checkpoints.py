@@ -53,10 +53,7 @@ def test_skip_connections_improve_the_unet():
 @pytest.mark.parametrize(
     "name",
     [
-        # The two without skip connections are evaluated with the slow tests.
-        pytest.param(
-            name, marks=[pytest.mark.slow] if name in tasks.UNETS and name != "unet" else []
-        )
+        pytest.param(name, marks=() if name == "classifier" else pytest.mark.extended)
         for name in tasks.MODELS
     ],
 )

@@ -58,6 +58,7 @@ def test_every_parameter_gets_a_finite_gradient(task, model):
         assert bool(parameter.grad.any()), name
 
 
+@pytest.mark.extended
 def test_training_on_one_batch_lowers_the_loss(task, model):
     batch, optimizer = make_batch(task), torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
     losses = []

@@ -87,6 +87,7 @@ def problems() -> Iterator[Problems]:
 @pytest.mark.parametrize(
     "size", [(360, 740, 3), (640, 400, 2)], ids=["phone", "1280 pixels at 200 % zoom"]
 )
+@pytest.mark.extended
 def test_pages_do_not_overflow(new_page: Callable[..., Page], addresses, problems, size):
     width, height, density = size
     page = new_page(viewport={"width": width, "height": height}, device_scale_factor=density)

@@ -119,6 +119,7 @@ def check_agreement(name: str, open_site: Callable[[dict[str, bytes]], Page]) ->
         assert error < TOLERANCE, f"{key} of {name}: {error:.1e} of the largest value"
 
 
+@pytest.mark.extended
 def test_small_model_agrees(open_site):
     check_agreement("classifier", open_site)
 

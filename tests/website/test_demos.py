@@ -116,6 +116,7 @@ def test_noise_coefficients_agree_with_the_schedule(new_page: Callable[..., Page
 
 
 @pytest.mark.parametrize("demo", DEMOS)
+@pytest.mark.extended
 def test_pages_fit_a_phone_and_axe_finds_nothing(
     new_page: Callable[..., Page], site: Path, demo: str
 ):
@@ -131,6 +132,7 @@ def test_still_is_shown_without_javascript(new_page: Callable[..., Page], site: 
 
 
 @pytest.mark.parametrize("demo", ["text-to-image", "autoencoder", "five-levels"])
+@pytest.mark.extended
 def test_missing_model_is_reported_and_the_still_is_shown(
     new_page: Callable[..., Page], site: Path, demo: str
 ):
@@ -141,6 +143,7 @@ def test_missing_model_is_reported_and_the_still_is_shown(
     expect(page.locator(".demo-primary")).to_be_enabled()
 
 
+@pytest.mark.extended
 def test_unknown_words_are_marked_and_the_nearest_caption_is_offered(
     new_page: Callable[..., Page], site: Path
 ):

@@ -216,6 +216,7 @@ def test_axe_finds_nothing(page):
     axe.assert_accessible(page)
 
 
+@pytest.mark.extended
 def test_forms_fit_a_phone(new_page, site):
     page = new_page(viewport={"width": 320, "height": 640})
     for name in ("lesson", "index"):
@@ -277,6 +278,7 @@ def test_progress_of_another_tab_appears(page, site):
     expect(other.locator("[data-progress]")).to_have_text("1 of 2 questions, 1 of 3 points")
 
 
+@pytest.mark.extended
 def test_exported_progress_is_imported_elsewhere(page, site, new_page, tmp_path):
     choose(page, MULTIPLE_ANSWERS.name, "BC")
     choose(page, SINGLE_ANSWER.name, "A")
@@ -320,6 +322,7 @@ INVALID_FILES = [  # (content, part of the message)
 ]
 
 
+@pytest.mark.extended
 def test_invalid_file_changes_nothing(page, site):
     choose(page, SINGLE_ANSWER.name, "B")
     before = page.evaluate(STORED)
@@ -333,6 +336,7 @@ def test_invalid_file_changes_nothing(page, site):
         assert page.evaluate(STORED) == before
 
 
+@pytest.mark.extended
 def test_reset_asks_for_confirmation_and_works_by_keyboard(page, site):
     choose(page, SINGLE_ANSWER.name, "B")
     page.goto(f"{site.as_uri()}/index.html")
@@ -355,6 +359,7 @@ def test_reset_asks_for_confirmation_and_works_by_keyboard(page, site):
 @pytest.mark.parametrize(
     ("script", "reason"), [(BLOCK_STORAGE, "does not let"), (FULL_STORAGE, "no room left")]
 )
+@pytest.mark.extended
 def test_missing_storage_is_reported_once(new_page, site, script, reason):
     page = new_page()
     page.add_init_script(script)
@@ -366,6 +371,7 @@ def test_missing_storage_is_reported_once(new_page, site, script, reason):
     expect(page.locator("[data-progress]")).to_have_text("2 questions, 3 points")
 
 
+@pytest.mark.extended
 def test_unreadable_progress_is_not_overwritten(page, site):
     page.evaluate("localStorage.setItem('pixels-to-diffusion-progress', '{\"version\": 9}')")
     page.reload()

@@ -38,6 +38,7 @@ def load(chromium, address: str, name: str = "model") -> list[int]:
         page.close()
 
 
+@pytest.mark.extended
 def test_file_is_loaded_from_a_folder_and_from_a_server(chromium, folder, serve):
     for address in ((folder / "index.html").as_uri(), serve(folder)):
         assert bytes(load(chromium, address)) == CONTENTS["model"]
@@ -52,6 +53,7 @@ def test_file_is_loaded_from_a_folder_and_from_a_server(chromium, folder, serve)
         ("manifest.js", "courseManifest({})", "has no file “model”"),
     ],
 )
+@pytest.mark.extended
 def test_missing_or_damaged_file_is_reported(chromium, folder, file, contents, message):
     path = folder / "_static" / "assets" / file
     path.unlink()

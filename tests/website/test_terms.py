@@ -58,6 +58,7 @@ def page(new_page: Callable[..., Page], address: str) -> Page:
     return page
 
 
+@pytest.mark.extended
 def test_pointer_shows_the_definition_and_can_move_onto_it(page: Page):
     tip = page.get_by_role("tooltip")
     expect(tip).to_have_count(0)
@@ -86,6 +87,7 @@ def test_keyboard_shows_and_hides_the_definition(page: Page):
 
 
 @pytest.mark.parametrize("width", [320, 1000])
+@pytest.mark.extended
 def test_shown_definition_is_accessible_and_does_not_overflow(page: Page, width):
     page.set_viewport_size({"width": width, "height": 400})
     page.get_by_role("link", name="kernel").focus()

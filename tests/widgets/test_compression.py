@@ -32,6 +32,7 @@ def blocks():
 @pytest.mark.parametrize(
     ("control", "value"), [("quality", 3), ("row", 0), ("column", 39), ("photo", "dandelion")]
 )
+@pytest.mark.extended
 def test_every_control_of_the_blocks_changes_the_picture(blocks, control, value):
     before = read_picture(blocks)
     getattr(blocks, control).value = value

@@ -126,6 +126,7 @@ def test_every_control_has_a_name(patch):
 @pytest.mark.parametrize(
     "show", [lambda patch: sliding_kernel(patch, SOBEL), lambda patch: kernel_editor(convolve, 64)]
 )
+@pytest.mark.extended
 def test_still_picture_with_alt_text_is_shown(show, patch, displayed):
     show(patch)
     live, still = displayed

@@ -26,6 +26,7 @@ def widget():
     return UNetBuilder()
 
 
+@pytest.mark.extended
 def test_initial_network_is_the_papers(widget):
     description = widget.message.value
     assert "Input 572 × 572 pixels, output 388 × 388. 31,030,658 parameters" in description
@@ -45,6 +46,7 @@ def test_initial_network_is_the_papers(widget):
         ("skips", "only the deepest", "Skip connections: 1"),
     ],
 )
+@pytest.mark.extended
 def test_every_control_builds_another_network(widget, control, value, description):
     before = widget.picture.value
     getattr(widget, control).value = value
@@ -53,6 +55,7 @@ def test_every_control_builds_another_network(widget, control, value, descriptio
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("skips", SKIPS)
+@pytest.mark.extended
 def test_every_depth_can_be_drawn(widget, network, skips):
     widget.network.value, widget.skips.value = network, skips
     for depth in range(1, MAX_DEPTH + 1) if skips == "all" else (1, MAX_DEPTH):
@@ -80,6 +83,7 @@ def test_still_picture_with_alt_text_is_shown(displayed):
     assert '<img alt="A U-Net' in still.data and "<figcaption" in still.data
 
 
+@pytest.mark.extended
 def test_surgery_reports_what_each_level_carries():
     torch.manual_seed(0)
     model = UNet(3, 13, width=2, depth=2).eval()

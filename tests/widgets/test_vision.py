@@ -31,6 +31,7 @@ def editor(models):
         ("angle", 90.0),
     ],
 )
+@pytest.mark.extended
 def test_every_control_changes_the_scene_and_the_picture(editor, control, value):
     before, scene_before = read_picture(editor), editor.scene
     (getattr(editor, control, None) or editor.sliders[control]).value = value

@@ -113,6 +113,7 @@ def test_names_without_the_utf8_flag_are_read_as_utf8_first(tmp_path):
         assert "not in UTF-8" in problem.reason
 
 
+@pytest.mark.extended
 def test_many_entries_of_one_name_take_linear_time(tmp_path):
     """Each gets a unique name. A quadratic search for it took hours."""
     path = tmp_path / "ada" / "a.zip"

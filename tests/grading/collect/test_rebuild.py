@@ -218,6 +218,7 @@ def test_magics_in_the_exercise_and_in_a_helper(release):
     ],
     ids=["chain", "deep", "scopes", "magics"],
 )
+@pytest.mark.extended
 def test_many_added_cells_are_read_quickly(cell, release, monkeypatch):
     """Without the time limit, the cells with magics alone would take more than a minute."""
     monkeypatch.setattr(rebuilding, "_REBUILDING_TIME_LIMIT", 1.0)

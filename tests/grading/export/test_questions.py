@@ -199,6 +199,7 @@ def moodle_category(lesson) -> str:
 
 
 @pytest.mark.parametrize("name", ["moodle", "gift"])
+@pytest.mark.extended
 def test_moodle_gives_the_course_s_scores_to_every_answer_of_every_lesson(exported, expected, name):
     path, messages = exported[name]
     read = read_moodle_xml(path) if name == "moodle" else read_gift(path.read_text("utf-8"))

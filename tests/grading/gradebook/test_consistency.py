@@ -150,7 +150,15 @@ def test_manual_score_is_flagged_again_only_if_its_own_answer_changes(course):
     assert course.grade().grades[0].needs_manual
 
 
-@pytest.mark.parametrize("loss", ["moved", "student", "assignment", "backup"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "moved",
+        pytest.param("student", marks=pytest.mark.extended),
+        pytest.param("assignment", marks=pytest.mark.extended),
+        pytest.param("backup", marks=pytest.mark.extended),
+    ],
+)
 def test_records_lost_from_the_gradebook_are_restored(course, loss):
     """Manual scores and comments are restored too, also for students not in this run's folder."""
     backup = course.workspace / "backup.db"
@@ -284,6 +292,7 @@ def test_feedback_page_is_small_links_its_items_and_needs_no_network(course):
     assert "2 May 2026, 12:00 UTC" in page
 
 
+@pytest.mark.extended
 def test_originals_are_kept_for_every_attempt(course):
     course.submit("ann")
     course.grade()
@@ -345,6 +354,7 @@ def test_error_message_for_overrides_names_the_fix(course, text, message):
         overrides.read_key(course.workspace, NAME, overrides.read(course.workspace))
 
 
+@pytest.mark.extended
 def test_selected_items_are_graded_again(course, monkeypatch):
     course.submit("ann")
     course.grade()

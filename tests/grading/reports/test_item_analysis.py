@@ -129,6 +129,7 @@ def page_of_60(_built, tmp_path_factory) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@pytest.mark.extended
 def test_page_of_a_class(page_of_60):
     item_table, options_table, _, shares_table = Page(page_of_60).tables
     items = {row[0]: row for row in item_table[1:]}
@@ -144,6 +145,7 @@ def test_page_of_a_class(page_of_60):
     assert "The times of the submissions are not known." in page_of_60
 
 
+@pytest.mark.extended
 def test_small_class_has_no_discrimination(workspace, page):
     record_class(workspace, item_analysis.MIN_STUDENTS - 1)
     html = page()
@@ -178,6 +180,7 @@ def test_incompletely_graded_student_is_excluded_and_listed(workspace, page):
     assert "5 students. Left out, because some of their work is not graded yet: waiting. " in text
 
 
+@pytest.mark.extended
 def test_wrong_option_chosen_by_the_best_students_is_remarked(workspace, page):
     scores = {}
     for number in range(45):

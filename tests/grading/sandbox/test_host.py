@@ -331,6 +331,7 @@ def test_shared_and_hidden_memory_is_counted(sandbox, source):
     assert sandbox.run(job(source)).status == "memory"
 
 
+@pytest.mark.extended
 def test_pages_shared_by_forks_are_counted_once(sandbox):
     source = """
 import os, time
