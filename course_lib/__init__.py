@@ -18,8 +18,8 @@ Value = TypeVar("Value")
 def mode() -> Mode:
     """The run mode of the lessons, from the environment variable ``COURSE_MODE``.
 
-    ``grading`` trains nothing and loads the shipped checkpoints; ``quick`` (the default) trains
-    just long enough to show the effect; ``full`` trains as long as for the shipped checkpoints.
+    ``grading`` trains for a few steps at most; ``quick`` (the default) trains just long enough to
+    show the effect; ``full`` trains for hours.
 
     Raises:
         ValueError: for any other value of ``COURSE_MODE``.

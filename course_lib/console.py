@@ -1,4 +1,4 @@
-"""Warnings and errors of commands: one sentence that names the fix, without a traceback."""
+"""Warnings and errors of commands: one sentence that says what to do, without a traceback."""
 
 import importlib.util
 import shlex

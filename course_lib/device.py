@@ -34,11 +34,9 @@ def setup(seed: int = 0) -> torch.device:
     """Seed torch, print which device the lesson uses, and return it."""
     torch.manual_seed(seed)
     device = best_device()
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{torch.get_num_threads()} threads"
-    )
+    name = "Apple GPU" if device.type == "mps" else f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     print(f"torch {torch.__version__} on {device.type} ({name}), seed {seed}")
     return device
 

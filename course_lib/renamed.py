@@ -100,6 +100,7 @@ widgets.convolution: kernel_walk=sliding_kernel
 widgets.diffusion: scrubber=sampling_scrubber
 widgets.stable_diffusion: cutter=tokenizer_demo
 widgets.unet: builder=unet_builder
+widgets.vision_metrics -> widgets.vision_thresholds
 """
 
 

@@ -89,7 +89,7 @@ def load(name: str) -> dict[str, Tensor]:
     """The tensors of a shipped checkpoint by name, on the CPU, floats as float32.
 
     Raises:
-        FileNotFoundError: if the checkpoint is missing; the message names the fix.
+        FileNotFoundError: if the checkpoint is missing; the message says how to get it.
     """
     return read(paths.data_path("checkpoints", f"{name}.safetensors"))
 
@@ -125,6 +125,6 @@ def read_card(name: str) -> dict[str, Any]:
     """The card of a shipped checkpoint.
 
     Raises:
-        FileNotFoundError: if the card is missing; the message names the fix.
+        FileNotFoundError: if the card is missing; the message says how to get it.
     """
     return json.loads(paths.data_path("checkpoints", f"{name}.json").read_text(encoding="utf-8"))

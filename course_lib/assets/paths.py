@@ -17,7 +17,7 @@ def data_path(*parts: str) -> Path:
     """The path of a bundled file, for example ``data_path("photos", "coffee.png")``.
 
     Raises:
-        FileNotFoundError: if the file is missing; the message names the fix.
+        FileNotFoundError: if the file is missing; the message says how to get it.
     """
     root = checkout()
     folder = root / "data" if root else PACKAGE / "_assets"

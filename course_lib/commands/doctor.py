@@ -19,8 +19,8 @@ _REINSTALL = "in the clone: uv sync --extra lab --reinstall"
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: its name, the state found, whether it suffices, and otherwise the
-    fix.
+    """The result of one check: its name, the state found, whether it suffices, and how to fix
+    it otherwise.
 
     ``required`` is False if the course runs without it. ``details`` are for ``--json`` only.
     """

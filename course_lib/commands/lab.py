@@ -1,4 +1,4 @@
-"""``course lab``: JupyterLab on a lesson, by default where the learner stopped."""
+"""``course lab``: open a lesson in JupyterLab, by default the current one."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from course_lib.console import fail, require_checkout, require_modules
 from course_lib.learner import summary
 
 # page_config.json disables JupyterLab's announcements and nbgrader's instructor menus.
-_SETTINGS = Path(__file__).parent / "jupyterlab"
+_JUPYTERLAB_SETTINGS = Path(__file__).parent / "jupyterlab"
 
 
 def lab(
@@ -30,20 +30,20 @@ def lab(
         ),
     ] = 8888,
 ) -> None:
-    """Start the course in JupyterLab on a lesson, at the cell where you stopped."""
+    """Open a lesson in JupyterLab, at its first unfinished question or exercise."""
     require_modules("jupyterlab", "ipykernel", "notebook")
     root = require_checkout()
-    notebook, cell, where = _resume(root, lesson)
-    # lab_server starts JupyterLab with the cell in its addresses.
+    notebook, cell, section = _find_resume_point(root, lesson)
+    # lab_server adds the cell to the addresses that JupyterLab opens and prints.
     module = "course_lib.commands.lab_server" if cell else "jupyterlab"
     arguments = [
         sys.executable,
         "-m",
         module,
         f"--ServerApp.root_dir={root}",
-        # Not a file argument: so the address printed by --no-browser opens the lesson too.
+        # With this, unlike a file argument, the address that --no-browser prints opens the lesson.
         f"--LabApp.default_url=/lab/tree/notebooks/{notebook}",
-        f"--LabApp.app_settings_dir={_SETTINGS}",
+        f"--LabApp.app_settings_dir={_JUPYTERLAB_SETTINGS}",
         f"--ServerApp.port={port}",
     ]
     if cell:
@@ -53,15 +53,15 @@ def lab(
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")  # as in a container; JupyterLab refuses root otherwise
     os.chdir(root)
-    print(f"Starting JupyterLab on notebooks/{notebook}{where}; stop it with Ctrl+C.", flush=True)
+    print(f"Starting JupyterLab on notebooks/{notebook}{section}; stop it with Ctrl+C.", flush=True)
     if sys.platform == "win32":
         raise typer.Exit(subprocess.call(arguments))
     os.execv(sys.executable, arguments)
 
 
-def _resume(root: Path, lesson: str | None) -> tuple[str, str, str]:
-    """The notebook to open, the id of the cell where the learner stopped, and its section in words;
-    the last two are empty if the lesson has not been begun, or is finished.
+def _find_resume_point(root: Path, lesson: str | None) -> tuple[str, str, str]:
+    """The notebook to open, the id of the first unfinished cell, and a phrase for the message that
+    names its section; the last two are empty if the lesson has not been started, or is finished.
 
     An unreadable notebook or record never keeps JupyterLab from starting.
     """
@@ -75,8 +75,8 @@ def _resume(root: Path, lesson: str | None) -> tuple[str, str, str]:
     if current is None or not current.file:
         return notebook or _find_notebook(root, "1"), "", ""
     item, cell = current.next_item, summary.next_cell(current)
-    where = f", section “{item.section}”" if item and cell and item.section else ""
-    return current.file, cell, where
+    section = f", section “{item.section}”" if item and cell and item.section else ""
+    return current.file, cell, section
 
 
 def _find_notebook(root: Path, lesson: str) -> str:
@@ -84,7 +84,7 @@ def _find_notebook(root: Path, lesson: str) -> str:
     notebooks = sorted(
         path.name
         for path in (root / "notebooks").glob("[0-9][0-9]_*.ipynb")
-        if path.name.count(".") == 1  # not a copy, as NAME.mine-1.ipynb
+        if path.name.count(".") == 1  # not a copy such as NAME.mine-1.ipynb
     )
     wanted = Path(lesson).name.removesuffix(".ipynb").lower()
     if wanted.isdecimal():
@@ -93,5 +93,5 @@ def _find_notebook(root: Path, lesson: str) -> str:
         matches = [name for name in notebooks if wanted and wanted in name.removesuffix(".ipynb")]
     if len(matches) != 1:
         problem = "several lessons match" if matches else "there is no lesson"
-        fail(f"{problem} {lesson!r}. There are: {', '.join(notebooks) or 'none: run course build'}")
+        fail(f"{problem} {lesson!r}. Lessons: {', '.join(notebooks) or 'none; run course build'}")
     return matches[0]

@@ -1,7 +1,7 @@
 """JupyterLab that opens and prints addresses with a cell as their fragment, ``#cell-id=...``.
 
-JupyterLab scrolls to that cell; at the start only with ``labextension/``. Its own setting
-``default_url`` can't hold the fragment: the server would append its token after it.
+JupyterLab scrolls to that cell; when it starts, only with the extension in ``labextension/``. The
+setting ``default_url`` can't hold the fragment: the server would append its token after it.
 """
 
 from typing import Any

@@ -39,7 +39,9 @@ LARGE_SIZE = 256
 EXAMPLES_PER_EPOCH = 2000
 EPOCHS = 12  # of the first cycle of the shipped checkpoint
 BATCH = 4  # for a fixed number of images, many small batches train better than few large ones
-LEARNING_RATE = 8e-4  # of the first cycle; a further cycle needs a quarter of it (see the card)
+LEARNING_RATE = (
+    8e-4  # of the first cycle; a further cycle needs a quarter of it (see the model card)
+)
 # Small enough to cause hardly any blur (arXiv:2112.10752, appendix G), large enough that latents
 # closer to each other than the noise decode to nearly the same image.
 KL_WEIGHT = 1e-4
@@ -189,7 +191,7 @@ def make_model() -> AutoencoderKL:
 
 
 def dataset_description() -> dict[str, Any]:
-    """The training data, for the card."""
+    """A description of the training data, for the model card."""
     return {
         "pictures": f"pieces of {len(photos.names('train'))} photos and captioned pictures, "
         "half and half",

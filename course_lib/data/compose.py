@@ -20,10 +20,11 @@ UNKNOWN = len(sprites.CLASSES)  # the label of an object that belongs to none of
 
 @dataclass(frozen=True)
 class Placement:
-    """How an object is placed. ``x``, ``y`` (its centre) and ``size`` are fractions of the image
-    side.
+    """How an object is placed. ``x``, ``y`` (its centre) and ``size`` are fractions of the
+    image's width, height and width.
 
-    ``angle`` is in degrees, counter-clockwise; ``brightness`` multiplies the object's colours.
+    ``angle`` is in degrees, counter-clockwise; ``brightness`` multiplies the object's colours;
+    ``flip`` mirrors it left to right.
     """
 
     name: str
@@ -38,9 +39,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Light:
-    """A lamp: its direction in degrees, how uneven its light is, and how dark shadows are.
+    """A lamp: where it is, how uneven its light is, and how dark the shadows are.
 
-    ``falloff`` and ``shadow`` are in [0, 1].
+    ``direction`` points to the lamp, in degrees counter-clockwise from the right; ``falloff`` and
+    ``shadow`` are in [0, 1].
     """
 
     direction: float = 60.0
@@ -53,9 +55,9 @@ class Scene:
     """An image with its ground truth.
 
     ``image`` is in [0, 1]. ``labels`` index ``sprites.CLASSES``, or are ``UNKNOWN``. ``boxes`` are
-    x0, y0, x1, y1 in pixels, tight around the visible part. A pixel belongs to an object's mask if
-    the object covers at least half of it and no object in front does. Objects are ordered from back
-    to front.
+    the tight boxes x0, y0, x1, y1 of the masks in pixels; x1 and y1 are exclusive. A pixel belongs
+    to an object's mask if the object covers at least half of it and no object in front does.
+    Objects are ordered from back to front.
     """
 
     image: Float[Tensor, "3 height width"]
@@ -84,7 +86,7 @@ def compose(
 ) -> Scene:
     """Paste objects onto a background, from back to front, and derive the ground truth.
 
-    Objects without a visible pixel are left out of the scene.
+    Objects without a visible pixel are left out of the ground truth; their shadows remain.
     """
     light = light or Light()
     image = np.array(background, dtype=np.float32)
@@ -98,7 +100,7 @@ def compose(
         image[rows, columns] = image[rows, columns] * (1 - alpha) + colour
     if light.falloff:
         image *= _illumination(width, height, light)[..., None]
-    owner, _ = _owner_map(placements, width, height)
+    owner, _ = _frontmost_objects(placements, width, height)
     masks = owner[None] == np.arange(1, len(placements) + 1)[:, None, None]
     shown = [index for index, mask in enumerate(masks) if mask.any()]
     names = [placements[index].name for index in shown]
@@ -115,16 +117,18 @@ def compose(
 
 
 def visible_fractions(placements: Sequence[Placement], size: int) -> Float[np.ndarray, " objects"]:
-    """The fraction of each object's pixels not hidden by objects in front of it, in [0, 1]."""
-    owner, areas = _owner_map(placements, size, size)
+    """The visible fraction of each object's pixels inside the image, in [0, 1]."""
+    owner, areas = _frontmost_objects(placements, size, size)
     visible = np.bincount(owner.ravel(), minlength=len(areas) + 1)[1:]
     return visible / np.maximum(areas, 1)
 
 
-def _owner_map(
+def _frontmost_objects(
     placements: Sequence[Placement], width: int, height: int
 ) -> tuple[np.ndarray, list[int]]:
-    """The number of the frontmost object at each pixel (0: none), and each object's full area."""
+    """The number of the frontmost object at each pixel (0: none), and each object's area inside
+    the image, with its hidden pixels.
+    """
     owner: np.ndarray = np.zeros((height, width), dtype=np.int64)
     areas = []
     for number, placement in enumerate(placements, start=1):
@@ -150,7 +154,7 @@ def _render_sprite(placement: Placement, width: int, height: int) -> tuple[np.nd
     half = int(np.ceil(side / 2 * (abs(cos) + abs(sin)))) + 1
     left = round(placement.x * width) - half
     top = round(placement.y * height) - half
-    # Pillow expects the inverse map: from an output pixel, relative to the centre, to the tile.
+    # Pillow expects the inverse map, from output pixels to pixels of the tile.
     scale, centre = tile.width / side, tile.width / 2
     mirror = -1 if placement.flip else 1
     to_x = scale * mirror * np.array([cos, -sin])

@@ -97,7 +97,7 @@ def fashion_mnist(
         RuntimeError: if the files are not in ``root`` and cannot be downloaded, or torchvision does
             not work.
     """
-    try:  # imported here because only this data set needs torchvision
+    try:  # imported here, so that the digits need no torchvision
         from torchvision.datasets import FashionMNIST
     except (ImportError, RuntimeError) as problem:  # RuntimeError: built for another torch version
         raise RuntimeError(

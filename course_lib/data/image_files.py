@@ -1,7 +1,7 @@
-"""Image files of users: read as an image viewer shows them, or rejected with one sentence.
+"""Read users' image files as an image viewer shows them, or reject them with a short explanation.
 
-Pillow's ``convert("RGB")`` alone clips grey images of 16 bits and of floating-point numbers, and
-turns transparent parts black: python-pillow/Pillow issues 2574 and 3011.
+Pillow's ``convert("RGB")`` alone clips 16-bit and floating-point grey values (python-pillow/Pillow
+issues 2574 and 3011). It also drops transparency, which shows hidden colours, often black.
 """
 
 import warnings
@@ -13,27 +13,28 @@ from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-# The value of white in 16-bit images; in floating-point images, the first that no pixel exceeds.
-_WHITE_16_BITS = 65535
-_WHITES_FLOAT = (1, 255, _WHITE_16_BITS)
+# The values that may be white: the first one that no pixel exceeds is used.
+_INTEGER_WHITES = (65535,)
+_FLOAT_WHITES = (1, 255, 65535)
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """An image file in mode RGB, upright, with white where it is transparent.
+    """An image file in mode RGB, rotated as its EXIF data say, on white where it is transparent.
 
-    16-bit and floating-point grey values are scaled to 8 bits. White is 65,535 in 16-bit images; in
-    floating-point images, the first of 1, 255 and 65,535 that no pixel exceeds, or the maximum.
+    16-bit, 32-bit and floating-point grey values are scaled to 8 bits. White is 65,535 in integer
+    images, and the first of 1, 255 and 65,535 that no pixel exceeds in floating-point images. If a
+    pixel exceeds 65,535, white is the image's maximum.
 
     Raises:
         ValueError: if the file is missing, or can't be read as an image; the message says why.
     """
     path = Path(path)
     if not path.is_file():
-        problem = "is a folder, not an image" if path.is_dir() else "does not exist"
-        raise ValueError(f"{path} {problem}: give an image file, such as a JPEG or PNG.")
+        reason = "is a folder, not an image" if path.is_dir() else "does not exist"
+        raise ValueError(f"{path} {reason}: give an image file, such as a JPEG or PNG.")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large or odd files, which matters to servers; this one is the user's.
+            # Pillow warns about large and malformed files. Here the file is the user's own.
             warnings.simplefilter("ignore")
             with Image.open(path) as opened:
                 return _to_rgb(ImageOps.exif_transpose(opened))
@@ -47,8 +48,8 @@ def read_image(path: str | Path) -> Image.Image:
             f"There is not enough memory to read {path.name}: make it smaller and try again."
         ) from problem
     except _NotFinite as problem:
-        raise ValueError(f"{path.name} has values that are not finite: save it again.") from problem
-    except Exception as problem:  # a damaged file can raise almost any type, even SyntaxError
+        raise ValueError(f"{path.name} has infinite or NaN pixels: replace them.") from problem
+    except Exception as problem:  # decoding a damaged file can raise any type, even SyntaxError
         raise ValueError(
             f"{path.name} can't be read as an image. Save it as JPEG or PNG and try again."
         ) from problem
@@ -66,7 +67,7 @@ class _NotFinite(Exception):
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
-        grey = _to_8_bits(np.asarray(image), is_16_bits=image.mode != "F")
+        grey = _to_8_bits(np.asarray(image), is_integer=image.mode != "F")
         return Image.fromarray(grey).convert("RGB")
     if image.mode.lower() in ("rgba", "la", "pa") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -76,13 +77,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(
-    values: Shaped[np.ndarray, "height width"], is_16_bits: bool
+    values: Shaped[np.ndarray, "height width"], is_integer: bool
 ) -> UInt8[np.ndarray, "height width"]:
-    """Grey values from 0 to white, scaled to 0 to 255."""
+    """Scale grey values from [0, white] to [0, 255]."""
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise _NotFinite
-    whites = (_WHITE_16_BITS,) if is_16_bits else _WHITES_FLOAT
+    whites = _INTEGER_WHITES if is_integer else _FLOAT_WHITES
     largest = values.max()
     white = next((white for white in whites if largest <= white), largest)
     return (np.clip(values / white, 0, 1) * 255).round().astype(np.uint8)

@@ -1,6 +1,6 @@
 """Training and evaluation of the shipped version of lesson 6's denoiser.
 
-The lesson trains the same network for a minute, too short for recognisable images.
+The lesson trains the same network for about a minute: too short for recognisable images.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ EMA_DECAY = 0.99
 TEST_SPLITS = {"seen": 100}
 THRESHOLDS = {"seen": {"recognised": 0.8}}
 _STEPS = 50  # of the sampler in the evaluation
-_TIMES = range(50, 1000, 100)  # timesteps at which the error is measured
+_TIMESTEPS = range(50, 1000, 100)  # timesteps at which the error is measured
 _CACHE_FILE = "denoiser-latents.safetensors"
 
 
@@ -39,7 +39,7 @@ def load() -> small.Denoiser:
 
 
 def dataset_description() -> dict[str, Any]:
-    """The training data, for the card."""
+    """A description of the training data, for the model card."""
     return {
         "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of the shipped "
         "autoencoder, without their captions",
@@ -92,9 +92,9 @@ def evaluate(model: small.Denoiser, split: str, count: int) -> dict[str, float]:
     """Measure a trained denoiser on ``count`` test images and ``count`` generated images.
 
     Returns:
-        ``error``: the mean squared error of v over ten timesteps; always predicting 0 gives about
-        1. ``recognised``: the share of generated images that the judge, which chooses among 24
-        objects, classifies as one of the training objects.
+        ``error``: the mean squared error of v over ten timesteps; always predicting v = 0 gives
+        about 1. ``recognised``: the share of generated images that the judge, which chooses among
+        24 objects, classifies as one of ``OBJECTS`` (the training images show only an apple).
 
     Raises:
         ValueError: if the split is unknown.
@@ -104,7 +104,7 @@ def evaluate(model: small.Denoiser, split: str, count: int) -> dict[str, float]:
     vae, device = autoencoder.load(), next(model.parameters()).device
     pictures = small.examples(count, first_seed=10**6)  # not used for training
     clean = small.encode(vae, torch.stack([picture.image for picture in pictures])).to(device)
-    errors = [small.v_error_at(model, clean, t) for t in _TIMES]
+    errors = [small.v_error_at(model, clean, t) for t in _TIMESTEPS]
     noise = gaussian(clean.shape, torch.Generator().manual_seed(0)).to(device)
     images = small.decode(vae, small.sample(model, noise, steps=_STEPS))
     verdicts = judging.load().classify(images)

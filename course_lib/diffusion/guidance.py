@@ -48,11 +48,10 @@ def measure_guidance(
     Raises:
         ValueError: if there are no pairs, or fewer than two images per pair.
     """
-    if images_per_pair < 2 or not pairs:
-        raise ValueError(
-            f"images_per_pair is {images_per_pair} and there are {len(pairs)} pairs: give at least "
-            "2 images per pair and at least one pair."
-        )
+    if images_per_pair < 2:
+        raise ValueError(f"images_per_pair is {images_per_pair}: it must be at least 2.")
+    if not pairs:
+        raise ValueError("There are no pairs: give at least one object and colour.")
     images, final_latents, seconds = [], [], 0.0
     for index, pair in enumerate(pairs):
         latents: list[torch.Tensor] = []

@@ -51,7 +51,7 @@ class Judge(nn.Module):
         self.colour = nn.Linear(Backbone.channels[-1], len(COLOURS))
 
     def features(self, images: Images) -> Float[Tensor, "batch 128"]:
-        """The pooled features of images in [0, 1]; Frechet distances are computed from them."""
+        """The pooled features of images in [0, 1]; Fréchet distances are computed from them."""
         return self.backbone(images)[-1].mean((2, 3))
 
     def forward(
@@ -135,7 +135,7 @@ def load() -> Judge:
 
 
 def dataset_description() -> dict[str, Any]:
-    """The training data, for the card."""
+    """A description of the training data, for the model card."""
     return {
         "pictures": "captioned pictures, turned, scaled, moved, blurred and made noisy",
         "side": captioned.SIZE,

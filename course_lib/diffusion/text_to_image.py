@@ -149,7 +149,7 @@ def make_model() -> TextToImage:
 
 
 def dataset_description() -> dict[str, Any]:
-    """The training data, for the card."""
+    """A description of the training data, for the model card."""
     return {
         "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of the shipped "
         "autoencoder",

@@ -126,7 +126,7 @@ def find_lesson(text: str) -> str:
         matches = [name for name in known if wanted and wanted in name]
     if len(matches) != 1:
         problem = "several lessons match" if matches else "there is no lesson"
-        raise ValueError(f"{problem} {text!r}. There are: {', '.join(known) or 'none'}")
+        raise ValueError(f"{problem} {text!r}. Lessons: {', '.join(known) or 'none'}")
     return matches[0]
 
 

@@ -45,7 +45,7 @@ def average_precision(
             labels don't matter.
 
     Raises:
-        ModuleNotFoundError: without torchmetrics; the message names the fix.
+        ModuleNotFoundError: without torchmetrics; the message says what to install.
         ValueError: if the three differ in length, or no image has an object.
     """
     if not len(predictions) == len(labels) == len(shapes):
@@ -93,7 +93,7 @@ def foreground_iou(
     Class 0, the background, is left out.
 
     Raises:
-        ModuleNotFoundError: without torchmetrics; the message names the fix.
+        ModuleNotFoundError: without torchmetrics; the message says what to install.
         ValueError: if the targets are all background.
     """
     present = targets.unique()

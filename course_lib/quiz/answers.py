@@ -105,7 +105,7 @@ class AnswerFormat:
         return bool(self.letters) and scoring.is_readable(answer, self.letters)
 
     def describe(self, recorded: str) -> str:
-        """A recorded answer as the learner reads it, a number with its unit."""
+        """A recorded answer as the learner reads it; a number with its unit."""
         return f"{recorded} {self.unit}" if self.unit else recorded
 
 

@@ -10,8 +10,8 @@ from course_lib.quiz.answers import AnswerFormat, Key, parse_box
 from course_lib.quiz.scoring import LETTERS
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MAX_RIGHT_AREA = 1 / 4  # of a figure: a click anywhere must not be right
-_STEPS = (3, 7)
+MAX_CORRECT_FRACTION = 1 / 4  # of a figure's area, so that a random click usually fails
+_MIN_STEPS, _MAX_STEPS = 3, 7
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Figure:
 class Question:
     """A question; ``text`` is Markdown.
 
-    ``kind`` is ``"choice"``, ``"number"``, ``"order"`` or ``"point"``. The options of a choice and
-    the steps of an order are lettered A, B, C... in the given order. ``sequence`` is the letters of
-    the steps in the right order. ``unit`` and ``tolerance`` are only for a number, ``figure`` for a
-    point.
+    ``kind`` is ``"choice"``, ``"number"``, ``"order"`` or ``"point"``. The options of a choice
+    question and the steps of an ordering question have the letters A, B, C... as listed;
+    ``sequence`` holds the steps' letters in the right order. Only number questions have ``unit``
+    and ``tolerance``, and only point questions ``figure``.
 
     Raises:
         ValueError: if the question is invalid; the message says what to change.
@@ -104,14 +104,16 @@ class Question:
 
     @functools.cached_property
     def right(self) -> str:
-        """The right letters, sorted; for an order in that order; otherwise the right values."""
+        """Choice: the letters of the right options, sorted. Order: the letters in the right order.
+        Number or point: the right values, separated by ``"; "``.
+        """
         if self.kind == "order":
             return self.sequence
         return self._marked(right=True)
 
     @functools.cached_property
     def wrong(self) -> str:
-        """The letters of the wrong options, sorted; otherwise the explained wrong values."""
+        """The same for wrong options or values; empty for an order."""
         return "" if self.kind == "order" else self._marked(right=False)
 
     @property
@@ -121,7 +123,7 @@ class Question:
 
     @property
     def answer_format(self) -> AnswerFormat:
-        """The format of an answer."""
+        """The format that a learner's answer must have."""
         if self.kind == "number":
             return AnswerFormat("number", unit=self.unit)
         if self.kind == "point":
@@ -153,7 +155,7 @@ class Question:
     def _marked(self, right: bool) -> str:
         marked = [option.text.strip() for option in self.options if option.right == right]
         if self.kind == "number":
-            return "; ".join(self._number(text) for text in marked)
+            return "; ".join(self._normalised_number(text) for text in marked)
         if self.kind == "point":
             return "; ".join(marked)
         return "".join(
@@ -162,7 +164,7 @@ class Question:
             if option.right == right
         )
 
-    def _number(self, text: str) -> str:
+    def _normalised_number(self, text: str) -> str:
         value = number_text.parse_number(text, self.unit)
         if value is None:
             raise ValueError("a value is missing before the '|'")
@@ -201,25 +203,26 @@ def _check_number(question: Question) -> None:
         raise ValueError(f"Question {name}: {error}") from error
     if key.tolerance.endswith("%") and number_text.parse_number(question.right) == 0:
         raise ValueError(
-            f"Question {name}: a percentage of 0 is 0: give an absolute one, ':tolerance: 0.5'."
+            f"Question {name}: a percentage of the right value, 0, is 0: give an absolute one, "
+            "':tolerance: 0.5'."
         )
-    for number, value in enumerate(key.values):
-        if key.match(question.answer_format.parse(value)) != number:
+    for index, value in enumerate(key.values):
+        if key.match(question.answer_format.parse(value)) != index:
             raise ValueError(
-                f"Question {name}: within the tolerance, {value} is the same as another value: "
-                "make the tolerance smaller, or delete one."
+                f"Question {name}: {value} is within the tolerance of another value: make the "
+                "tolerance smaller, or delete one of the two."
             )
 
 
 def _check_order(question: Question) -> None:
     count = len(question.options)
-    if not _STEPS[0] <= count <= _STEPS[1]:
+    if not _MIN_STEPS <= count <= _MAX_STEPS:
         raise ValueError(
-            f"Question {question.name} has {count} steps: give it {_STEPS[0]} to {_STEPS[1]}."
+            f"Question {question.name} has {count} steps: give it {_MIN_STEPS} to {_MAX_STEPS}."
         )
     if sorted(question.sequence) != list(LETTERS[:count]):
         raise ValueError(
-            f"Question {question.name}: the order {question.sequence!r} must have each step once."
+            f"Question {question.name}: the order {question.sequence!r} must list each step once."
         )
 
 
@@ -231,7 +234,7 @@ def _check_point(question: Question) -> None:
         )
     if not question.right:
         raise ValueError(
-            f"Question {name} has no right place: write '- [=] x0, y0, x1, y1 | explanation'."
+            f"Question {name} has no right rectangle: write '- [=] x0, y0, x1, y1 | explanation'."
         )
     width, height = figure.size
     try:
@@ -245,13 +248,14 @@ def _check_point(question: Question) -> None:
                 f"{width} x {height} pixels."
             )
     area = sum((x1 - x0) * (y1 - y0) for (x0, y0, x1, y1), option in boxes if option.right)
-    if area > MAX_RIGHT_AREA * width * height:
+    if area > MAX_CORRECT_FRACTION * width * height:
         raise ValueError(
-            f"Question {name}: {area / width / height:.0%} of the figure is right, more than "
-            f"{MAX_RIGHT_AREA:.0%}: a click anywhere would often be right. Make the boxes smaller."
+            f"Question {name}: {area / width / height:.0%} of the figure is right, more "
+            f"than {MAX_CORRECT_FRACTION:.0%}: a random click would often be right. Make the boxes "
+            "smaller."
         )
-    for number, (box, option) in enumerate(boxes):
-        for other, other_option in boxes[:number]:
+    for index, (box, option) in enumerate(boxes):
+        for other, other_option in boxes[:index]:
             apart = box[2] < other[0] or other[2] < box[0] or box[3] < other[1] or other[3] < box[1]
             if option.right != other_option.right and not apart:
                 raise ValueError(

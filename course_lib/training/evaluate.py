@@ -32,8 +32,8 @@ def evaluate_models(
         report_progress: called with a description of each measurement before it starts.
 
     Raises:
-        FileNotFoundError: if a shipped checkpoint is missing; the message names the fix.
-        ModuleNotFoundError: without torchmetrics; the message names the fix.
+        FileNotFoundError: if a shipped checkpoint is missing; the message says how to get it.
+        ModuleNotFoundError: without torchmetrics; the message says what to install.
         ValueError: if there is no such model, split or file, or the file belongs to a different
             model.
     """
@@ -72,7 +72,7 @@ def load_model(name: str, checkpoint: Path | None) -> nn.Module:
     """A model with the weights of ``checkpoint``, by default its shipped weights, in eval mode.
 
     Raises:
-        FileNotFoundError: if the shipped checkpoint is missing; the message names the fix.
+        FileNotFoundError: if the shipped checkpoint is missing; the message says how to get it.
         ValueError: if there is no such model or file, or the weights belong to a different model.
     """
     model = recipes.recipe(name).make_model()

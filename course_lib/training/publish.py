@@ -54,14 +54,14 @@ def save_with_card(
             this seed.
         threads: CPU threads; by default the number that torch uses now.
         test_examples: the maximum per split, by default 500; 0 skips the evaluation.
-        note: a remark for the card, if the run was unusual.
+        note: a remark for the model card, if the run was unusual.
         styles: the training styles of the drawings; by default all that are not held out.
         extra_entries: more entries of the card.
         folder: where to save; by default the checkout's ``data/checkpoints``, in which case
             ``data/checksums.json`` is updated.
 
     Raises:
-        ModuleNotFoundError: if torchmetrics is needed and missing; the message names the fix.
+        ModuleNotFoundError: if torchmetrics is needed and missing; the message says so.
         ValueError: if there is no such model, or neither a checkout nor a folder.
     """
     if folder is None and paths.checkout() is None:

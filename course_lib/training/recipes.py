@@ -39,7 +39,7 @@ class Recipe:
     evaluate: Callable[..., dict[str, float]]
     test_splits: Mapping[str, int]  # the number of test examples of each split
     thresholds: Mapping[str, Mapping[str, float]]  # the minimum, by split and metric
-    dataset_description: Callable[..., dict[str, Any]]  # for the card
+    dataset_description: Callable[..., dict[str, Any]]  # for the model card
     styles: Sequence[str] = ()  # drawing styles that can be left out of the training
     preview_image: Callable[[nn.Module], Image.Image] | None = None
 

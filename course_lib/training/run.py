@@ -35,7 +35,7 @@ class Run:
     Raises:
         OSError: if the folder ``out`` is not writable.
         ValueError: if there is no such model, device or style, or nothing to resume; the message
-            names the fix.
+            says what to change.
     """
 
     name: str

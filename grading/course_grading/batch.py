@@ -122,7 +122,7 @@ def grade_batch(
         raise IntakeError(f"nothing is released in {workspace}: run course build first")
     with archives.open_submissions(folder, only) as (files, broken):
         dates = due_dates.read(workspace, list(lessons))
-        found, problems = submissions.find(files, lessons, zone=dates.zone)
+        found, problems = submissions.find(files, lessons, zone=dates.time_zone)
         if not found and not broken and not problems:
             raise IntakeError(f"{folder} contains no notebook: expected student/NN_name.ipynb")
         found, not_in_class = _split_by_class(found, workspace)
@@ -451,10 +451,10 @@ class _Run:
 
     def _timestamp(self, original: originals.Original) -> str | None:
         """An original's submission time; the entry in due_dates.toml takes precedence."""
-        time = self.due_dates.handed_in.get((original.student, original.lesson))
+        time = self.due_dates.submission_times.get((original.student, original.lesson))
         if time is None:
             return original.timestamp
-        return SubmissionTime(time, due_dates.NAME).timestamp
+        return SubmissionTime(time, due_dates.FILE_NAME).timestamp
 
     def prepare(self) -> None:
         """Prepare the gradebook for recording: reset the items' maximum scores to the release's,
@@ -631,7 +631,7 @@ class _Run:
     def _apply_dates_and_names(self, book, known: set[SubmissionId]) -> None:
         days = class_list.extension_days(self.members, {student for student, _ in known})
         due_dates.apply(book, self.workspace, self.due_dates, days, self.members)
-        for sentence in due_dates.find_doubts(book, self.workspace, self.due_dates, self.members):
+        for sentence in due_dates.find_warnings(book, self.workspace, self.due_dates, self.members):
             self.batch.notes.append(Problem("", "", "due dates", sentence))
         problems = ungraded.remember(self.workspace, self.batch.problems, known)
         if self.members is not None:

@@ -1,4 +1,4 @@
-"""The exceptions of the grader whose messages are for users; each message names the fix.
+"""The exceptions of the grader whose messages are for users; each message says what to do.
 
 They are not visible in the sandbox: the guest program's exceptions are in ``sandbox/guest``.
 """

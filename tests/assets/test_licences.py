@@ -29,15 +29,15 @@ def test_licence_table_has_no_row_for_missing_files():
 
 @pytest.mark.parametrize("credit", licences.read_credits(), ids=lambda credit: credit.file)
 def test_every_licence_is_allowed(credit):
-    assert credit.origin and credit.author
+    assert credit.source and credit.author
     if credit.file.startswith("checkpoints/") or credit.file == "sprites/sprites.json":
         assert (credit.author, credit.licence) == ("this course", "as this course")
         return
     assert set(credit.licence.split(" and ")) <= ALLOWED
-    assert re.match("https?://", credit.link)
+    assert re.match("https?://", credit.url)
     if "CC-BY" in credit.licence:
         # CC-BY requires a statement of what was changed.
-        assert re.search("made smaller|cropped", credit.origin)
+        assert re.search("made smaller|cropped", credit.source)
 
 
 def test_licence_table_has_required_texts_and_links():

@@ -1,4 +1,4 @@
-"""The ``course`` command: every user error prints one sentence that names the fix, and never a
+"""The ``course`` command: every user error prints one sentence that says what to do, and never a
 traceback.
 """
 
@@ -68,7 +68,7 @@ def test_help_lists_every_command(course_command):
 def test_lab_lists_the_lessons_if_none_matches(course_command, lesson, problem):
     result = course_command("lab", lesson)
     assert result.exit_code == 1
-    assert problem in output(result) and "There are: 01_" in output(result)
+    assert problem in output(result) and "Lessons: 01_" in output(result)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ UNREADABLE = {
         "can't be read as an image",
     ),
     "huge.png": (write_huge, "huge.png has more than 178 million pixels: make it smaller"),
-    "empty.tif": (write_nan, "has values that are not finite"),
+    "empty.tif": (write_nan, "has infinite or NaN pixels"),
 }
 
 

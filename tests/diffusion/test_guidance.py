@@ -47,5 +47,5 @@ def test_guidance_scale_changes_the_latents(model, judge):
 def test_too_few_images_are_rejected(model, judge):
     with pytest.raises(ValueError, match="at least 2"):
         measure_guidance(model, judge, PAIRS, 1.0, images_per_pair=1)
-    with pytest.raises(ValueError, match="at least one pair"):
+    with pytest.raises(ValueError, match="at least one object"):
         measure_guidance(model, judge, [], 1.0)

@@ -18,7 +18,7 @@ from course_lib.figures.vision import annotations, photos, shapes
 from course_lib.metrics.detection import exact_average_precision
 from course_lib.vision import tasks
 from course_lib.vision.detector import Detections
-from course_lib.widgets.vision_metrics import SuppressionExplorer, ThresholdExplorer
+from course_lib.widgets.vision_thresholds import SuppressionExplorer, ThresholdExplorer
 
 
 def all_text(figure) -> str:
@@ -88,7 +88,7 @@ def test_exact_average_precision_of_the_lessons_example():
 
 def test_threshold_selects_a_point_on_the_curve():
     flags = torch.tensor([True, False, True])
-    widget = ThresholdExplorer(torch.tensor([0.9, 0.6, 0.3]), flags, objects=4)
+    widget = ThresholdExplorer(torch.tensor([0.9, 0.6, 0.3]), flags, object_count=4)
     assert widget.counts() == (3, 2)
     widget.threshold.value = 0.5
     assert widget.counts() == (2, 1) and "Precision 0.50, recall 0.25" in widget.message.value

@@ -1,6 +1,7 @@
 """README.md and the other documentation: links, images, and the commands and code in them."""
 
 import ast
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -24,6 +25,10 @@ INSTALL = "python3 -m venv .uv && .uv/bin/pip install -q uv && "
 FENCE = re.compile(r"^(`{3,})(\w*)\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
 MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>")
+CODE_NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\(.*\))?")
+SOURCE_PATH = re.compile(r"[a-z0-9_./]+\.(?:py|js|css)")
+FILE_SUFFIXES = ("csv", "db", "ipynb", "json", "md", "toml", "txt")
+OTHER_LIBRARIES = ("ipywidgets",)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 
 
@@ -141,3 +146,60 @@ def test_python_blocks_are_valid(page):
     for _, language, block in FENCE.findall(read(page)):
         if language == "python":
             ast.parse(block)
+
+
+@functools.cache
+def defined_names(path: Path) -> set[str]:
+    """The names that a module defines or imports, and ``Class.member``."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names |= bound_names(node)
+        if isinstance(node, ast.ClassDef):
+            members = set().union(*map(bound_names, node.body))
+            names |= {f"{node.name}.{member}" for member in members}
+    return names
+
+
+def bound_names(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name) for alias in node.names}
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def is_defined(name: str, modules: list[Path]) -> bool:
+    """Whether the name is that of a module, of something in a module, or of a class's member."""
+    parts = name.split(".")
+    for path in modules:
+        module = path.with_suffix("").parts
+        module = module[:-1] if module[-1] == "__init__" else module
+        if any(
+            module[len(module) - count :] == tuple(parts[:count])
+            and (count == len(parts) or ".".join(parts[count:]) in defined_names(path))
+            for count in range(len(parts) + 1)
+        ):
+            return True
+    return False
+
+
+def test_files_and_code_names_in_the_documentation_exist(tracked):
+    """A page may name what is in the folder above its own, or give a path from the root."""
+    missing = []
+    rooms = [str(path.relative_to(ROOT)) for path in tracked if path.name == "README.md"]
+    for page in {*PAGES, *rooms} - {"CHANGELOG.md"}:
+        folder = (ROOT / page).parent.parent if "/" in page else ROOT
+        files = [path for path in tracked if folder in path.parents]
+        modules = [path for path in files if path.suffix == ".py" and "tests" not in path.parts]
+        for span in set(re.findall(r"`([^`\n]+)`", without_code(read(page)))):
+            if SOURCE_PATH.fullmatch(span):
+                end = "/" + span.lstrip("./")
+                found = (ROOT / span).exists() or any(str(path).endswith(end) for path in files)
+            elif (match := CODE_NAME.fullmatch(span)) and not span.endswith(FILE_SUFFIXES):
+                found = match[1].split(".")[0] in OTHER_LIBRARIES or is_defined(match[1], modules)
+            else:
+                continue
+            if not found:
+                missing.append((page, span))
+    assert not missing, sorted(missing)

@@ -1,4 +1,4 @@
-"""The training loop: it learns, resumes exactly, keeps the best weights, and can be interrupted."""
+"""The training loop lowers the loss, resumes exactly, and keeps the best weights if interrupted."""
 
 import multiprocessing
 import os
@@ -14,8 +14,8 @@ from course_lib.vision import classifier
 
 
 def make_data(seed=0):
-    """96 4x4 images of two classes that a linear layer can separate; by default two batches per
-    epoch (64 and 32).
+    """96 images of 4 x 4 pixels, of two classes that a linear layer can separate. ``batches``
+    makes two batches of them, of 64 and 32.
     """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(96) % 2
@@ -76,7 +76,7 @@ def test_accuracy_keeps_the_training_mode():
 
 def test_killed_run_resumes_to_the_same_weights(tmp_path):
     data = batches(*make_data())
-    path, uninterrupted = tmp_path / "deep" / "run.pt", make_model()
+    path, uninterrupted = tmp_path / "missing_folder" / "run.pt", make_model()
     expected = fit(uninterrupted, cross_entropy, data, epochs=6, seed=5)
     loss = loss_that_raises_in_step(8, Killed)  # in the fourth epoch
     with pytest.raises(Killed):
@@ -88,8 +88,8 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
 
 
-def three_epochs_of_scenes(checkpoint, workers=0, killed_in_step=None):
-    """Two batches per epoch. In step ``killed_in_step`` the process kills itself with SIGKILL."""
+def train_on_scenes(checkpoint, workers=0, killed_in_step=None):
+    """Three epochs of two batches; in step ``killed_in_step`` the process sends itself SIGKILL."""
     steps = 0
 
     def loss(*arguments):
@@ -112,20 +112,20 @@ def three_epochs_of_scenes(checkpoint, workers=0, killed_in_step=None):
 def test_process_killed_in_an_epoch_resumes_to_the_same_weights(tmp_path, workers):
     path = tmp_path / "run.pt"
     process = multiprocessing.get_context("spawn").Process(
-        target=three_epochs_of_scenes, args=(path, workers, 4)
+        target=train_on_scenes, args=(path, workers, 4)
     )
     process.start()
     process.join()
     assert process.exitcode in (-9, 9) and path.exists()  # after one epoch and one step
-    resumed, history = three_epochs_of_scenes(path, workers)
-    uninterrupted, expected = three_epochs_of_scenes(None)
+    resumed, history = train_on_scenes(path, workers)
+    uninterrupted, expected = train_on_scenes(None)
     assert history.losses == expected.losses
     for name, value in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
 def test_moving_average_of_the_weights_is_kept(tmp_path):
-    """Equals an EMA computed directly, also after a killed run was resumed."""
+    """The weights equal a directly computed EMA, even if the run was killed and resumed."""
     data = batches(*make_data())
     averaged, before_steps = make_model(), []
 
@@ -176,7 +176,7 @@ def test_best_weights_are_kept_when_interrupted():
 
 
 @pytest.mark.parametrize("has_score", [True, False])
-def test_interrupted_in_an_epoch(has_score, capsys):
+def test_interruption_in_an_epoch_keeps_the_right_weights(has_score, capsys):
     """With a score function the best epoch's weights are kept; without it, the current weights."""
     before_steps = []
     # in the third epoch

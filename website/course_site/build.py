@@ -47,7 +47,7 @@ def build(
         What :func:`measure` returns.
 
     Raises:
-        SiteError: if the site can't be built; the message names the fix.
+        SiteError: if the site can't be built; the message says what to do.
         BundleError: if npm or esbuild fails.
         GradingError: if a lesson's source has a mistake.
     """

@@ -1,4 +1,4 @@
-"""The errors of the site's build; each message says what happened and names the fix."""
+"""The errors of the site's build; each message says what happened and what to do."""
 
 
 class SiteError(Exception):

@@ -1,7 +1,7 @@
-"""Formulas: typeset by MathJax when the site is built, so that pages need no script for them.
+"""Typeset the formulas with MathJax when the site is built, so that pages need no script for them.
 
-The whole course has few formulas. As SVG with MathML beside it they take some kilobytes of a page,
-where MathJax in the browser would load 1.8 MB, and without JavaScript they are there all the same.
+The whole course has few formulas. As SVG with MathML they add a few kilobytes to a page, whereas
+MathJax in the browser would load 1.8 MB; and they are shown without JavaScript too.
 """
 
 import html
@@ -21,7 +21,7 @@ STYLES = "formulas.css"
 RENDERER = "typeset"
 _FORMULA = re.compile(
     r'<(?P<tag>span|div) class="math[^"]*"[^>]*>\s*'
-    r"(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])\s*</(?P=tag)>",
+    r"(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<display>.*?)\\\])\s*</(?P=tag)>",
     re.DOTALL,
 )
 
@@ -48,23 +48,25 @@ def _write(translator, tag: str, text: str) -> None:
 
 
 def typeset(site: Path, web: Path) -> int:
-    """Replace the TeX in all pages with MathJax's SVG; returns the number of distinct formulas.
+    """Replace the TeX in all pages with MathJax's SVG, and return the number of distinct formulas.
 
     Args:
         site: the folder of the finished pages.
         web: the folder with ``node_modules``.
 
     Raises:
-        SiteError: if Node or MathJax is missing, or a formula has a mistake.
+        SiteError: if Node or MathJax is missing, or a formula is invalid.
     """
     pages = {path: path.read_text(encoding="utf-8") for path in sorted(site.rglob("*.html"))}
-    found = sorted({_key(match) for text in pages.values() for match in _FORMULA.finditer(text)})
+    found = sorted(
+        {_tex_and_display(match) for text in pages.values() for match in _FORMULA.finditer(text)}
+    )
     if not found:
         return 0
     css, typeset_html = _run_mathjax(found, web)
     (site / "_static" / STYLES).write_text(css, encoding="utf-8")
     for path, text in pages.items():
-        changed = _FORMULA.sub(lambda match: typeset_html[_key(match)], text)
+        changed = _FORMULA.sub(lambda match: typeset_html[_tex_and_display(match)], text)
         if changed != text:
             root = "../" * (len(path.relative_to(site).parts) - 1)
             link = f'<link rel="stylesheet" href="{root}_static/{STYLES}">'
@@ -72,29 +74,29 @@ def typeset(site: Path, web: Path) -> int:
     return len(found)
 
 
-def _key(match: re.Match) -> tuple[str, bool]:
+def _tex_and_display(match: re.Match) -> tuple[str, bool]:
     """The TeX of a formula, and whether it is a display formula."""
-    block = match["block"] is not None
-    return html.unescape(match["block"] if block else match["inline"]).strip(), block
+    display = match["display"] is not None
+    return html.unescape(match["display"] if display else match["inline"]).strip(), display
 
 
 def _run_mathjax(
     formulas: list[tuple[str, bool]], web: Path
 ) -> tuple[str, dict[tuple[str, bool], str]]:
     """The style sheet, and the HTML of each formula."""
-    given = json.dumps([{"tex": tex, "display": block} for tex, block in formulas])
-    done = subprocess.run(
+    request = json.dumps([{"tex": tex, "display": display} for tex, display in formulas])
+    process = subprocess.run(
         [*_node(), str(web / "tools" / "formulas.js")],
-        input=given,
+        input=request,
         capture_output=True,
         text=True,
         encoding="utf-8",
     )
-    if done.returncode != 0:
-        raise SiteError(f"MathJax failed: {done.stderr.strip()[-500:]}")
-    result = json.loads(done.stdout)
-    for (tex, _), made in zip(formulas, result["html"], strict=True):
-        if "data-mjx-error" in made or "<merror" in made:
+    if process.returncode != 0:
+        raise SiteError(f"MathJax failed: {process.stderr.strip()[-500:]}")
+    result = json.loads(process.stdout)
+    for (tex, _), fragment in zip(formulas, result["html"], strict=True):
+        if "data-mjx-error" in fragment or "<merror" in fragment:
             raise SiteError(f"MathJax can't read the formula {tex!r}")
     return result["css"], dict(zip(formulas, result["html"], strict=True))
 

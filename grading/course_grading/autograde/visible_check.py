@@ -1,7 +1,7 @@
 """The visible check of an exercise, repeated outside the sandbox.
 
 In the sandbox the check runs in the student's process, so its verdict can be forged. Here it runs
-again with the results that the student's function returned for the check's calls, as plain data.
+again: each call returns the deserialised result that the student's function gave in the sandbox.
 The calls are recorded while the check runs against the reference. They are shuffled with the hidden
 cases, so the function can't tell them apart by their position.
 """
@@ -40,7 +40,7 @@ class RecordedCheck:
         """The exception that the check raises when its calls return these results; None if it
         passes.
 
-        A result that is an exception is raised by its call.
+        If a result is an exception, its call raises it.
         """
         remaining = iter(results)
 
@@ -50,7 +50,7 @@ class RecordedCheck:
                 raise result
             return copy.deepcopy(result)
 
-        return _failure(self.source, {**self.namespace, self.function: replay})
+        return _run_check(self.source, {**self.namespace, self.function: replay})
 
 
 @functools.lru_cache(maxsize=256)
@@ -77,7 +77,7 @@ def record_check(exercise: ExerciseKey) -> RecordedCheck | None:
 
     source = exercise.visible_check
     if (
-        _failure(source, {**namespace, exercise.function: recorder})
+        _run_check(source, {**namespace, exercise.function: recorder})
         or not 0 < len(calls) <= _MAX_CALLS
     ):
         return None
@@ -85,7 +85,8 @@ def record_check(exercise: ExerciseKey) -> RecordedCheck | None:
     return None if check.find_failure(results) else check
 
 
-def _failure(source: str, namespace: dict[str, Any]) -> Exception | None:
+def _run_check(source: str, namespace: dict[str, Any]) -> Exception | None:
+    """The exception that the check raises, or None."""
     try:
         exec(compile(source, CHECK_FILE, "exec"), namespace)
     except Exception as error:

@@ -55,7 +55,7 @@ def failure(task: GradingTask, reason: str) -> SubmissionResult:
 
 def grade_safely(task: GradingTask, key: AnswerKey) -> SubmissionResult:
     """Grade one submission; an exception becomes the problem in its result."""
-    os.environ["COURSE_MODE"] = "grading"  # lessons skip training
+    os.environ["COURSE_MODE"] = "grading"  # lessons hardly train
     try:
         return grade_submission(task, task.key or key)
     except Exception as error:  # one broken submission must not stop the batch

@@ -1,4 +1,4 @@
-"""Choose which of several files of one student for one lesson is graded."""
+"""Choose which of a student's files for a lesson to grade."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,53 +15,53 @@ class Attempt(Generic[T]):
     """One file of a student for a lesson.
 
     Args:
-        submission: the file.
-        handed_in: the platform's submission time, in seconds since 1970; None if unknown.
-        number: the platform's number of the attempt; higher numbers are newer.
-        facts: reads facts from the notebook; called only if needed.
+        submission: the submission that the file belongs to.
+        submitted_at: the platform's submission time, in seconds since 1970; None if unknown.
+        attempt_number: the platform's attempt number; higher numbers are newer.
+        read_facts: reads facts from the notebook; called only if needed.
         is_untouched: whether the notebook is unchanged since the release.
-        modified: the file's modification time, in seconds since 1970.
+        modified_at: the file's modification time, in seconds since 1970.
     """
 
     submission: T
-    handed_in: float | None
-    number: int | None
-    facts: Callable[[], NotebookFacts]
+    submitted_at: float | None
+    attempt_number: int | None
+    read_facts: Callable[[], NotebookFacts]
     is_untouched: Callable[[], bool]
-    modified: float
+    modified_at: float
 
 
 def choose(attempts: Sequence[Attempt[T]]) -> tuple[Attempt[T], str]:
-    """The attempt to grade, and why: the newest of those that are readable and contain work."""
+    """The attempt to grade, and why: the newest readable one with work, if there is one."""
     if len(attempts) == 1:
         return attempts[0], "the only one"
-    readable = [attempt for attempt in attempts if not attempt.facts().error]
+    readable = [attempt for attempt in attempts if not attempt.read_facts().error]
     if len(readable) == 1:
         return readable[0], "the only one that can be read"
     readable = readable or [*attempts]
-    worked = [attempt for attempt in readable if not attempt.is_untouched()]
-    if len(worked) == 1:
-        return worked[0], "the only one that contains work"
-    worked = worked or readable
+    with_work = [attempt for attempt in readable if not attempt.is_untouched()]
+    if len(with_work) == 1:
+        return with_work[0], "the only one that contains work"
+    with_work = with_work or readable
     criteria: tuple[tuple[str, Callable[[Attempt[T]], float | None]], ...] = (
-        ("newer by submission time", lambda attempt: attempt.handed_in),
-        ("newer by the platform's number", lambda attempt: attempt.number),
-        ("newer by the times in its cells", lambda attempt: attempt.facts().last_run),
-        ("newer by its modification time", lambda attempt: attempt.modified),
+        ("newer by submission time", lambda attempt: attempt.submitted_at),
+        ("newer by the platform's attempt number", lambda attempt: attempt.attempt_number),
+        ("newer by the times in its cells", lambda attempt: attempt.read_facts().last_run),
+        ("newer by its modification time", lambda attempt: attempt.modified_at),
     )
     reason = ""
     for why, value_of in criteria:
-        known = [value_of(attempt) for attempt in worked]
+        known = [value_of(attempt) for attempt in with_work]
         values = [value for value in known if value is not None]
         if len(values) == len(known) and len(set(values)) > 1:
             reason = reason or why
             newest = max(values)
-            worked = [
-                attempt for attempt, value in zip(worked, values, strict=True) if value == newest
+            with_work = [
+                attempt for attempt, value in zip(with_work, values, strict=True) if value == newest
             ]
-        if len(worked) == 1:
+        if len(with_work) == 1:
             break
-    return worked[0], reason or "equally new"
+    return with_work[0], reason or "as new as the others"
 
 
 def modification_time(path: os.PathLike) -> float:

@@ -80,7 +80,7 @@ def read_submission_time(
         )
     if assume_utc:
         return SubmissionTime(time.replace(tzinfo=UTC), source)
-    if zone is not None:  # an ambiguous time is the earlier one, in the students' favour
+    if zone is not None:  # a time that occurs twice is the earlier one, in the students' favour
         with contextlib.suppress(OverflowError, ValueError):
             return SubmissionTime(time.replace(tzinfo=zone, fold=0).astimezone(UTC), source)
     note = f"{source} names no time zone: read as UTC. Set time_zone in grading/due_dates.toml"

@@ -20,7 +20,7 @@ from course_grading.collect.groups import MAX_MEMBERS, Group
 from course_grading.collect.problems import Problem
 from course_grading.errors import RosterError
 from course_grading.export.roster import (
-    OWN_COLUMN,
+    STUDENT_ID_COLUMN,
     Roster,
     find_by_full_name,
     find_canvas_download,
@@ -89,7 +89,7 @@ class ClassList:
 
     def __init__(self, path: Path):
         self.roster = Roster(
-            path, "your platform", (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS)
+            path, "your platform", (STUDENT_ID_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS)
         )
         self.members = [_member(row, path) for row in self.roster.rows]
 
@@ -210,7 +210,9 @@ def import_roster(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
         RosterError: if the file is invalid, or two students would have the same id.
     """
     target = workspace / "roster.csv"
-    platform = Roster(source, "your platform", (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS))
+    platform = Roster(
+        source, "your platform", (STUDENT_ID_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS)
+    )
     former = ClassList(target) if target.is_file() else None
     rows = [_normalise_row(row, source) for row in platform.rows if not _is_test_student(row)]
     if not rows:
@@ -221,7 +223,7 @@ def import_roster(source: Path, workspace: Path) -> tuple[ClassList, list[str]]:
     if duplicates:
         raise RosterError(
             f"{source} lists these students several times: {', '.join(sorted(duplicates))}. Remove "
-            f"the duplicates, or add a column {OWN_COLUMN} with a unique id in each row"
+            f"the duplicates, or add a column {STUDENT_ID_COLUMN} with a unique id in each row"
         )
     messages = []
     if former is not None:
@@ -284,7 +286,9 @@ def _normalise_row(row: dict[str, str], source: Path) -> dict[str, str]:
         if not comma:
             first, _, last = full.rpartition(" ")
         normal["first_name"], normal["last_name"] = first.strip(), last.strip()
-    id = next((row[n] for n in (OWN_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS) if row.get(n)), "")
+    id = next(
+        (row[n] for n in (STUDENT_ID_COLUMN, *_ID_COLUMNS, *_FALLBACK_ID_COLUMNS) if row.get(n)), ""
+    )
     id = id or f"{normal['first_name']} {normal['last_name']}"
     # safe for folder names, as in collect.owners
     normal["student_id"] = re.sub(r'[\x00-\x1f/\\:*?"<>|\[\]\s]+', "_", id.strip()).strip("_")

@@ -24,7 +24,7 @@ from traitlets import Unicode
 from course_grading.errors import ExportError, RosterError
 from course_grading.export import gradescope_autograder
 from course_grading.export.roster import (
-    OWN_COLUMN,
+    STUDENT_ID_COLUMN,
     Roster,
     describe_row,
     find_by_full_name,
@@ -33,15 +33,15 @@ from course_grading.export.roster import (
 from course_grading.gradebook import scores
 from course_grading.gradebook.scores import Total
 
-# a row of the roster, and the student's totals by lesson
-Row = tuple[dict[str, str], dict[str, Total]]
-Unmatched = tuple[Total, str]  # a submission that is not exported, and why
+# A row of the roster, and the student's totals by lesson.
+StudentScores = tuple[dict[str, str], dict[str, Total]]
+NotExported = tuple[Total, str]  # a submission that is not exported, and why
 
 
 class PlatformExportPlugin(ExportPlugin):
-    """Base class: matches scores with the roster, and reports every score without a row.
+    """Base class: matches scores with the roster, and reports every score that is not exported.
 
-    After :meth:`export`, ``written`` holds the files, and ``messages`` those for the instructor.
+    After :meth:`export`, ``written`` lists the files, ``messages`` the notes for instructors.
     """
 
     platform = ""
@@ -53,12 +53,12 @@ class PlatformExportPlugin(ExportPlugin):
     )
 
     def export(self, gradebook: Gradebook) -> None:
-        """Write the platform's file to ``self.to``, and a list of unmatched submissions to another
-        file in the same folder.
+        """Write the platform's file to ``self.to``. Submissions that are not exported are listed in
+        another file in the same folder.
 
         Raises:
-            ExportError: if there is nothing to export, the roster is invalid, or a submission is
-                left out.
+            ExportError: if there is nothing to export, or the roster is invalid; also, once the
+                files are written, if a submission was left out.
         """
         self.messages: list[str] = []
         self.written: list[Path] = []
@@ -76,7 +76,7 @@ class PlatformExportPlugin(ExportPlugin):
             roster = Roster(path, self.platform, self.id_columns)
         except RosterError as error:
             raise ExportError(str(error)) from error
-        rows, unmatched = self.match(totals, roster)
+        rows, not_exported = self.match(totals, roster)
         output = self._resolve_path(self.to, f"exports/{self.default_name}")
         output.parent.mkdir(parents=True, exist_ok=True)
         self.items = scores.items(gradebook)
@@ -87,51 +87,53 @@ class PlatformExportPlugin(ExportPlugin):
             self.messages.append(
                 f"not final, because manual grading is not finished: {', '.join(provisional)}"
             )
-        self._write_unmatched(unmatched, len(totals), output, roster)
+        self._write_not_exported(not_exported, len(totals), output, roster)
         for message in self.messages:
             self.log.warning(message)
         for path in self.written:
             self.log.info("Written: %s", path)
 
-    def match(self, totals: list[Total], roster: Roster) -> tuple[list[Row], list[Unmatched]]:
-        """The roster's rows with scores, in the roster's order, and the totals that match no row,
-        or the same row.
+    def match(
+        self, totals: list[Total], roster: Roster
+    ) -> tuple[list[StudentScores], list[NotExported]]:
+        """The roster's rows with scores, in the roster's order, and what is not exported: totals
+        that are not graded yet, match no row or several, or share a row.
         """
         by_row: dict[int, dict[str, list[Total]]] = defaultdict(lambda: defaultdict(list))
-        unmatched = []
+        not_exported = []
         for total in totals:
             if not total.graded:
-                unmatched.append((total, "not graded yet"))
+                not_exported.append((total, "not graded yet"))
                 continue
             try:
-                by_row[self.find(total.student, roster)][total.lesson].append(total)
+                by_row[self.find_row(total.student, roster)][total.lesson].append(total)
             except LookupError as error:
-                unmatched.append((total, str(error)))
-        rows: list[Row] = []
+                not_exported.append((total, str(error)))
+        rows: list[StudentScores] = []
         for number, by_lesson in sorted(by_row.items()):
             row = roster.rows[number]
-            single = {}
+            matched = {}
             for lesson, same_lesson in by_lesson.items():
                 if len(same_lesson) == 1:
-                    single[lesson] = same_lesson[0]
+                    matched[lesson] = same_lesson[0]
                     continue
                 students = " and ".join(total.student for total in same_lesson)
                 reason = f"{students} match the same row of the roster, {describe_row(row)}"
-                unmatched += [(total, reason) for total in same_lesson]
-            if single:
-                rows.append((row, single))
-        return rows, unmatched
+                not_exported += [(total, reason) for total in same_lesson]
+            if matched:
+                rows.append((row, matched))
+        return rows, not_exported
 
-    def find(self, student: str, roster: Roster) -> int:
-        """The index of a student's row; platforms may recognise the names in their downloads.
+    def find_row(self, student: str, roster: Roster) -> int:
+        """The index of a student's row. Subclasses also accept names in the platform's downloads.
 
         Raises:
             LookupError: if there is none, or more than one.
         """
         return roster.find(student)
 
-    def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
-        """Write the platform's file, and return the paths."""
+    def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
+        """Write the platform's files, and return their paths."""
         raise NotImplementedError
 
     def _resolve_path(self, given: str, default: str) -> Path:
@@ -143,27 +145,27 @@ class PlatformExportPlugin(ExportPlugin):
             raise ExportError(f"give the path of {default}: there is no course directory")
         return Path(root) / default
 
-    def _write_unmatched(
-        self, unmatched: list[Unmatched], total_count: int, output: Path, roster: Roster
+    def _write_not_exported(
+        self, not_exported: list[NotExported], total_count: int, output: Path, roster: Roster
     ) -> None:
         path = output.with_name(f"{output.stem}-unmatched.csv")
         path.unlink(missing_ok=True)
-        if not unmatched:
+        if not not_exported:
             return
         table: list[list] = [["student", "lesson", "score", "max_score", "reason"]]
-        for total, reason in unmatched:
+        for total, reason in not_exported:
             table.append([total.student, total.lesson, total.score, total.max_score, reason])
         _write_csv(path, table)
-        names = sorted({total.student for total, _ in unmatched})
+        names = sorted({total.student for total, _ in not_exported})
         listed = ", ".join(names[:10])
         if len(names) > 10:
             listed += f" and {len(names) - 10} more"
         rest = f"the others are in {output}" if self.written else "nothing else was written"
         raise ExportError(
-            f"not exported: {len(unmatched)} of {total_count} submissions, of {listed}. {path} "
-            f"lists them with the reason; {rest}. A student who is not found in {roster.path} "
-            f"needs a row there: add a column {OWN_COLUMN} with the id in the first column of "
-            f"{path.name}."
+            f"not exported: {len(not_exported)} of {total_count} submissions, of {listed}. {path} "
+            f"lists them with the reason; {rest}. A student who is not in {roster.path} "
+            f"needs a row there; if the ids differ, add a column {STUDENT_ID_COLUMN} with those in "
+            f"the first column of {path.name}."
         )
 
 
@@ -171,15 +173,15 @@ class CanvasExportPlugin(PlatformExportPlugin):
     """A table for *Grades > Import* in Canvas. The roster is the file from *Grades > Export*.
 
     The first columns are ``Student, ID, SIS User ID, SIS Login ID, Section``, followed by one
-    column per lesson; a first row ``Points Possible`` holds the maximum scores. Canvas finds a
-    student by ``ID`` or else by the two SIS ids. It finds an assignment by the number after its
-    title, which is taken from the roster, or by the title; otherwise it offers to create
-    one. An empty field means no grade, and Canvas shows all changes before it saves them.
+    column per lesson. The row below the header, ``Points Possible``, holds the maximum scores.
+    Canvas finds a student by ``ID``, or else by the two SIS ids. It finds an assignment by the id
+    in parentheses after the title, which is taken from the roster, or else by the title; if there
+    is none, it offers to create one. An empty field removes a recorded grade. Canvas shows all
+    changes before it saves them.
 
-    Sources: "How do I import grades in the Gradebook?" in Canvas's Instructor Guide; a summary of
-    the requirements in
+    Sources: "How do I import grades in the Gradebook?" in Canvas's Instructor Guide;
     https://teaching.resources.osu.edu/toolsets/carmencanvas/guides/calculating-final-grades/import-csv-file-carmen-grades
-    and compared with ``lib/gradebook_importer.rb`` of
+    (a summary), checked against ``lib/gradebook_importer.rb`` of
     https://github.com/instructure/canvas-lms
     """
 
@@ -187,9 +189,9 @@ class CanvasExportPlugin(PlatformExportPlugin):
     default_name = "canvas.csv"
     id_columns = ("SIS Login ID", "SIS User ID", "ID", "Student")
 
-    def find(self, student: str, roster: Roster) -> int:
-        """Search the roster, also for names in a download from Canvas:
-        ``lovelaceada_4321`` of ``lovelaceada_4321_98765_01_pixels.ipynb``.
+    def find_row(self, student: str, roster: Roster) -> int:
+        """Also accepts a name in a download from Canvas: ``lovelaceada_4321``, from the file
+        ``lovelaceada_4321_98765_01_pixels.ipynb``.
         """
         try:
             return roster.find(student)
@@ -199,12 +201,12 @@ class CanvasExportPlugin(PlatformExportPlugin):
                 raise
             return number
 
-    def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
+    def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
         columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
         max_scores = _max_scores(rows)
         titles = [_assignment_title(lesson, roster.columns) for lesson in max_scores]
         points_possible = ["    Points Possible", *[""] * (len(columns) - 1)]
-        table = [[*columns, *titles], [*points_possible, *map(_format, max_scores.values())]]
+        table = [[*columns, *titles], [*points_possible, *map(_format_score, max_scores.values())]]
         for row, totals in rows:
             student = [row.get(column, "") for column in columns]
             table.append([*student, *_score_fields(totals, max_scores)])
@@ -216,16 +218,16 @@ class MoodleExportPlugin(PlatformExportPlugin):
     of participants.
 
     One column identifies the student; each lesson has a column with its grade. On the page after
-    the upload, set *Map from* to the first column and *Map to* to its kind (``Email address``,
-    ``ID number`` or ``Username``), and map each lesson to its grade item. The grade item's maximum
-    must be the one in the message; Moodle refuses more than 100 % unless the site allows it. An
-    empty field means no grade. An unknown student stops the whole import, and Moodle could take a
-    row without an id for the row above; so the first column is one that is filled in for every
-    exported student.
+    the upload, set *Map from* to the first column and *Map to* to the matching field of users
+    (``Email address``, ``ID number`` or ``Username``), and map each lesson to its grade item. The
+    grade item's maximum must equal the one that ``course export`` prints; Moodle refuses more than
+    100 % unless the site allows it. An empty field removes a recorded grade. An unknown student
+    stops the whole import. Moodle may give the grades in a row without an id to another student;
+    therefore the first column is one that is filled in for every exported student.
 
     Sources: https://docs.moodle.org/405/en/Grade_import (its notes on mapping, on the case of email
-    addresses and on grades above 100 %), compared with ``grade/import/csv/classes/load_data.php``
-    of https://github.com/moodle/moodle
+    addresses and on grades above 100 %), checked against
+    ``grade/import/csv/classes/load_data.php`` of https://github.com/moodle/moodle
     """
 
     platform = "Moodle"
@@ -233,8 +235,8 @@ class MoodleExportPlugin(PlatformExportPlugin):
     _IDS = ("Email address", "ID number", "Username")
     id_columns = (*_IDS, "Full name")
 
-    def find(self, student: str, roster: Roster) -> int:
-        """Search the roster, also for full names in folder names of a download from Moodle:
+    def find_row(self, student: str, roster: Roster) -> int:
+        """Also accepts a full name in a folder's name in a download from Moodle:
         ``Ada Lovelace_1234567``.
         """
         try:
@@ -243,9 +245,9 @@ class MoodleExportPlugin(PlatformExportPlugin):
             numbers = find_by_full_name(student, roster)
             if not numbers:
                 raise
-            return roster.single(numbers)
+            return roster.only_row(numbers)
 
-    def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
+    def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
         complete = [
             column
             for column in self._IDS
@@ -259,10 +261,10 @@ class MoodleExportPlugin(PlatformExportPlugin):
             )
         id_column = complete[0]
         max_scores = _max_scores(rows)
-        grade_items = [f"{lesson} {_format(maximum)}" for lesson, maximum in max_scores.items()]
+        grade_items = [f"{lesson} {_format_score(score)}" for lesson, score in max_scores.items()]
         self.messages.append(
-            f"in Moodle, map from and to {id_column}; the grade items need these maximum grades: "
-            + ", ".join(grade_items)
+            f"in Moodle, set Map from and Map to to {id_column}; the grade items need these "
+            "maximum grades: " + ", ".join(grade_items)
         )
         table = [[id_column, *max_scores]]
         table += [[row[id_column], *_score_fields(totals, max_scores)] for row, totals in rows]
@@ -287,7 +289,7 @@ class GradescopeExportPlugin(PlatformExportPlugin):
     default_name = "gradescope"
     id_columns = ("Email", "SID", "Name", "Full Name")
 
-    def write(self, rows: list[Row], roster: Roster, output: Path) -> list[Path]:
+    def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
         without_email = [describe_row(row) for row, _ in rows if not row.get("Email")]
         if without_email:
             raise ExportError(
@@ -296,9 +298,9 @@ class GradescopeExportPlugin(PlatformExportPlugin):
         output.mkdir(exist_ok=True)
         item_lines = defaultdict(list)
         for item in self.items:
-            score = _format(item.score) if item.scored else "not graded yet"
+            score = _format_score(item.score) if item.scored else "not graded yet"
             item_lines[item.student, item.lesson].append(
-                f"{item.name}: {score} of {_format(item.max_score)}"
+                f"{item.name}: {score} of {_format_score(item.max_score)}"
             )
         written = []
         for lesson in _max_scores(rows):
@@ -309,7 +311,7 @@ class GradescopeExportPlugin(PlatformExportPlugin):
                 total = totals[lesson]
                 lines = list(item_lines[total.student, lesson])
                 if total.penalty:
-                    lines.append(f"late: -{_format(total.penalty)}")
+                    lines.append(f"late: -{_format_score(total.penalty)}")
                 results[row["Email"].strip().lower()] = {
                     "score": round(total.score, 4),
                     "output": "\n".join(lines),
@@ -332,7 +334,7 @@ def _write_autograder(path: Path, results: dict[str, dict]) -> Path:
     return path
 
 
-def _max_scores(rows: list[Row]) -> dict[str, float]:
+def _max_scores(rows: list[StudentScores]) -> dict[str, float]:
     """The maximum score of each lesson with a submission, ordered by lesson."""
     return dict(
         sorted((lesson, total.max_score) for _, totals in rows for lesson, total in totals.items())
@@ -340,16 +342,16 @@ def _max_scores(rows: list[Row]) -> dict[str, float]:
 
 
 def _score_fields(totals: dict[str, Total], lessons: dict[str, float]) -> list[str]:
-    return [_format(totals[lesson].score) if lesson in totals else "" for lesson in lessons]
+    return [_format_score(totals[lesson].score) if lesson in totals else "" for lesson in lessons]
 
 
 def _assignment_title(lesson: str, columns: list[str]) -> str:
-    """A lesson's column in Canvas: from the roster, with its number, or else the lesson's name."""
+    """A lesson's column title: the roster's, with the assignment's id, or the lesson's name."""
     pattern = re.compile(rf"{re.escape(lesson)}( \(\d+\))?")
     return next((column for column in columns if pattern.fullmatch(column)), lesson)
 
 
-def _format(score: float) -> str:
+def _format_score(score: float) -> str:
     return f"{score:.4f}".rstrip("0").rstrip(".")
 
 

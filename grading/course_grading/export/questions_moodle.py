@@ -3,7 +3,7 @@
 Each lesson becomes a category. Images are stored in the question. The options' fractions
 reproduce the course's score: Moodle adds the fractions of the ticked options, from 0 to 100 %.
 
-Sources: https://docs.moodle.org/405/en/Moodle_XML_format, compared with
+Sources: https://docs.moodle.org/405/en/Moodle_XML_format, checked against
 ``question/format/xml/format.php`` (also for numerical and matching questions),
 ``question/format.php`` (category paths) and
 ``question/type/multichoice/question.php`` of https://github.com/moodle/moodle
@@ -41,7 +41,7 @@ def link(image: Image) -> str:
 
 
 def write(banks: list[Bank], folder: Path) -> tuple[Path, list[str]]:
-    """Write the file into a folder; returns its path and messages."""
+    """Write the file into a folder, and return its path and messages."""
     quiz = ET.Element("quiz")
     messages = []
     for bank in banks:

@@ -11,8 +11,8 @@ from pathlib import Path
 from course_grading.errors import RosterError
 from course_grading.export.column_names import english
 
-# a column that instructors may add to a roster: the student's id in the gradebook
-OWN_COLUMN = "student_id"
+# A column that instructors may add to a roster: the student's id in the gradebook.
+STUDENT_ID_COLUMN = "student_id"
 
 _CANVAS_DOWNLOAD = re.compile(r"(?P<name>[^\W_]+)_(?:LATE_)?(?P<id>\d+)(?:_\d+)?", re.IGNORECASE)
 
@@ -55,7 +55,7 @@ class Roster:
         self.rows = [
             row for row in rows if any(row[column] for column in filled) and not _is_points_row(row)
         ]
-        own = [OWN_COLUMN] if OWN_COLUMN in header else []
+        own = [STUDENT_ID_COLUMN] if STUDENT_ID_COLUMN in header else []
         self._id_columns = [*own, *present]
         # exact matches before normalised ones: ann.lee is not ann_lee
         self._indexes = [
@@ -83,11 +83,11 @@ class Roster:
         for spelling, index in self._indexes:
             numbers = index.get(spelling(student), set())
             if numbers:
-                return self.single(numbers)
+                return self.only_row(numbers)
         raise LookupError("not in the roster" + self._leading_zeros_hint(student))
 
-    def single(self, numbers: Iterable[int]) -> int:
-        """The only index of these.
+    def only_row(self, numbers: Iterable[int]) -> int:
+        """The only one of these indices of rows.
 
         Raises:
             LookupError: if there is none, or more than one.
@@ -147,7 +147,7 @@ def read_table(
     while table and not any(field.strip() for field in table[0]):
         table.pop(0)
     header, *lines = [[field.strip() for field in line] for line in table] or [[]]
-    kept = {*header} & {*expected, OWN_COLUMN}
+    kept = {*header} & {*expected, STUDENT_ID_COLUMN}
     names = []
     for column in header:
         name = column if column in kept else english(column)

@@ -10,8 +10,8 @@ from course_grading.gradebook.state import State, SubmissionState
 class Change:
     """One change of one submission since the last run.
 
-    ``what`` is ``score``, ``late``, ``due``, ``manual grading``, or an item with ``score of``,
-    ``comment on`` or ``reply on`` before it.
+    ``what`` is ``score``, ``late``, ``due``, ``manual grading``, or an item's name after
+    ``score of``, ``comment on`` or ``reply on``.
     """
 
     student: str

@@ -12,7 +12,7 @@
     [handed_in.bob]                   # if the platform marks work as late, without a time
     01_pixels = 2026-11-01 08:30:00
 
-Every run applies them to nbgrader's gradebook; dates that the file does not name are kept there.
+Every run applies them to nbgrader's gradebook. Due dates that were set only there are kept.
 """
 
 import json
@@ -32,28 +32,28 @@ from course_grading.errors import DueDateError
 from course_grading.export.class_list import ClassList
 from course_grading.gradebook import originals
 
-NAME = "due_dates.toml"
+FILE_NAME = "due_dates.toml"
 _ZONE_NAMES = ("time_zone", "timezone")  # the second one is the former name
-_APPLIED = "due_dates_applied.json"
+_APPLIED_FILE = "due_dates_applied.json"
 _EXAMPLE = "for example 2026-10-31 23:59:00, or 2026-10-31 for the end of that day"
 
 
 @dataclass(frozen=True)
 class DueDates:
     """Due dates by lesson, and extended ones by student and lesson, as naive times in UTC like
-    nbgrader's. ``handed_in`` are times of submissions that the instructor gives; ``zone`` is the
-    class's time zone, None if the file names none.
+    nbgrader's. ``submission_times`` holds the times in ``[handed_in.STUDENT]``; ``time_zone`` is
+    the class's, None without a file.
     """
 
     due: dict[str, datetime] = field(default_factory=dict)
     extended: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    handed_in: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    zone: ZoneInfo | None = None
+    submission_times: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    time_zone: ZoneInfo | None = None
 
 
 def path_of(workspace: Path) -> Path:
     """The file of due dates of a workspace; it need not exist."""
-    return workspace.resolve().with_name(NAME)
+    return workspace.resolve().with_name(FILE_NAME)
 
 
 def read(workspace: Path, lessons: list[str]) -> DueDates:
@@ -68,7 +68,7 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DueDateError(f"{path} is invalid TOML: {error}. Write a date {_EXAMPLE}") from error
+        raise DueDateError(f"{path} is invalid TOML: {error}. Write a date, {_EXAMPLE}") from error
     unknown = content.keys() - {*_ZONE_NAMES, "due", "extensions", "handed_in"}
     if unknown:
         raise DueDateError(
@@ -78,34 +78,34 @@ def read(workspace: Path, lessons: list[str]) -> DueDates:
     zone = _zone(content, path)
     due = {
         lesson: _read_time(value, zone, f"{path}: [due] {lesson}")
-        for lesson, value in _table(content, "due", path).items()
+        for lesson, value in _check_table(content.get("due", {}), "due", path).items()
     }
     extended = {}
-    for student, dates in _table(content, "extensions", path).items():
-        for lesson, value in _table({student: dates}, student, path).items():
+    for student, dates in _check_table(content.get("extensions", {}), "extensions", path).items():
+        for lesson, value in _check_table(dates, f"extensions.{student}", path).items():
             where = f"{path}: [extensions.{student}] {lesson}"
             extended[student, lesson] = _read_time(value, zone, where)
             if lesson not in due:
                 raise DueDateError(f"{where}: the lesson also needs a due date under [due]")
             if extended[student, lesson] < due[lesson]:
                 raise DueDateError(
-                    f"{where} is before the due date of the class: write a later one"
+                    f"{where} is before the due date of the class: write a later date"
                 )
-    handed_in = {}
-    for student, dates in _table(content, "handed_in", path).items():
-        for lesson, value in _table({student: dates}, student, path).items():
+    submission_times = {}
+    for student, dates in _check_table(content.get("handed_in", {}), "handed_in", path).items():
+        for lesson, value in _check_table(dates, f"handed_in.{student}", path).items():
             where = f"{path}: [handed_in.{student}] {lesson}"
-            handed_in[student, lesson] = _read_time(value, zone, where)
-    for lesson in dict.fromkeys([*due, *(lesson for _, lesson in handed_in)]):
+            submission_times[student, lesson] = _read_time(value, zone, where)
+    for lesson in dict.fromkeys([*due, *(lesson for _, lesson in submission_times)]):
         if lesson not in lessons:
             raise DueDateError(
                 f"{path}: {lesson} is not a released lesson. Released: {', '.join(lessons)}"
             )
-    return DueDates(due, extended, handed_in, zone)
+    return DueDates(due, extended, submission_times, zone)
 
 
 def read_zone(workspace: Path) -> ZoneInfo:
-    """The class's time zone; UTC if the file names no valid one, which :func:`read` reports."""
+    """The class's time zone; UTC if the file has no valid one (:func:`read` reports that)."""
     try:
         path = path_of(workspace)
         return _zone(tomllib.loads(path.read_text(encoding="utf-8-sig")), path)
@@ -114,19 +114,18 @@ def read_zone(workspace: Path) -> ZoneInfo:
 
 
 def apply_submission_times(found: Iterable[Submission], dates: DueDates) -> list[Submission]:
-    """The submissions with the times that the instructor gives."""
+    """The submissions; the times in ``[handed_in.STUDENT]`` replace their own."""
     applied = []
     for submission in found:
-        time = dates.handed_in.get((submission.student, submission.lesson))
+        time = dates.submission_times.get((submission.student, submission.lesson))
         if time is not None:
-            handed_in = SubmissionTime(time.replace(tzinfo=UTC), NAME)
+            handed_in = SubmissionTime(time.replace(tzinfo=UTC), FILE_NAME)
             submission = replace(submission, handed_in=handed_in)
         applied.append(submission)
     return applied
 
 
-def _table(content: dict, name: str, path: Path) -> dict:
-    table = content.get(name, {})
+def _check_table(table: object, name: str, path: Path) -> dict:
     if not isinstance(table, dict):
         raise DueDateError(f"{path}: {name} is not a table: write [{name}] on its own line")
     return table
@@ -139,8 +138,8 @@ def _zone(content: dict, path: Path) -> ZoneInfo:
     name = names[0] if names else None
     if not isinstance(name, str):
         raise DueDateError(
-            f'{path} names no time zone: add a first line like time_zone = "Europe/Berlin", or '
-            '"UTC"'
+            f'{path} names no time zone: write time_zone = "Europe/Berlin", or another, or "UTC", '
+            "in the first line"
         )
     try:
         return ZoneInfo(name)
@@ -154,7 +153,7 @@ def _zone(content: dict, path: Path) -> ZoneInfo:
 def _read_time(value: object, zone: ZoneInfo, where: str) -> datetime:
     """Convert a time to a naive time in UTC.
 
-    An ambiguous time, at the end of summer time, is the later one, in the students' favour.
+    A time that occurs twice, when summer time ends, is the later one, in the students' favour.
     """
     if isinstance(value, str):
         try:
@@ -166,7 +165,7 @@ def _read_time(value: object, zone: ZoneInfo, where: str) -> datetime:
     elif isinstance(value, date):
         local = datetime.combine(value, time(23, 59, 59), tzinfo=zone).replace(fold=1)
     else:
-        raise DueDateError(f"{where} is {value!r}, not a date: write it {_EXAMPLE}")
+        raise DueDateError(f"{where} is {value!r}, not a date: write {_EXAMPLE}")
     utc = local.astimezone(ZoneInfo("UTC"))
     if utc.astimezone(local.tzinfo).replace(tzinfo=None) != local.replace(tzinfo=None, fold=0):
         raise DueDateError(
@@ -185,7 +184,7 @@ def apply(
 ) -> None:
     """Apply due dates and extensions to the gradebook.
 
-    Those that an earlier run applied, and that were deleted from the file since, are removed.
+    Dates that an earlier run applied and that have since been deleted from the file are removed.
 
     Args:
         book: nbgrader's gradebook.
@@ -193,33 +192,36 @@ def apply(
         dates: the contents of the file.
         extension_days: students' extensions for every lesson, by their ids in the gradebook. A date
             in the file takes precedence.
-        members: the class, whose ids the file may use instead of the gradebook's, which may come
-            from a platform's downloads.
+        members: the class list. The file may use its ids, or the gradebook's, which can come from
+            a platform's downloads.
     """
     extended = {(_id(student, members), n): t for (student, n), t in dates.extended.items()}
     applied = _read_applied(workspace)
     for assignment in book.db.query(Assignment):
-        was, now = applied["due"].get(assignment.name), dates.due.get(assignment.name)
-        if now is not None:
-            assignment.duedate = now
-        elif was is not None and assignment.duedate == datetime.fromisoformat(was):
+        applied_due, due = applied["due"].get(assignment.name), dates.due.get(assignment.name)
+        if due is not None:
+            assignment.duedate = due
+        elif applied_due and assignment.duedate == datetime.fromisoformat(applied_due):
             assignment.duedate = None
     extensions = {}
     query = book.db.query(SubmittedAssignment, Assignment).join(Assignment)
     for submission, assignment in query:
-        id = submission.student_id, assignment.name
-        due, until = assignment.duedate, extended.get((_id(id[0], members), id[1]))
-        days = (extension_days or {}).get(submission.student_id)
+        student, lesson = submission.student_id, assignment.name
+        due, until = assignment.duedate, extended.get((_id(student, members), lesson))
+        days = (extension_days or {}).get(student)
         extension = None
         if due is not None and until is not None:
             extension = until - due
         elif due is not None and days:
             extension = timedelta(days=days)
-        was = applied["extensions"].get("/".join(id))
+        key = f"{student}/{lesson}"
+        applied_seconds = applied["extensions"].get(key)
         if extension is not None:
             submission.extension = extension
-            extensions["/".join(id)] = extension.total_seconds()
-        elif was is not None and submission.extension == timedelta(seconds=was):
+            extensions[key] = extension.total_seconds()
+        elif applied_seconds is not None and submission.extension == timedelta(
+            seconds=applied_seconds
+        ):
             submission.extension = None
     book.db.commit()
     due_texts = {lesson: due.isoformat() for lesson, due in dates.due.items()}
@@ -230,7 +232,7 @@ def _id(student: str, members: ClassList | None) -> str:
     return members.id_of(student) if members else student
 
 
-def find_doubts(
+def find_warnings(
     book: Gradebook, workspace: Path, dates: DueDates, members: ClassList | None = None
 ) -> list[str]:
     """Likely mistakes: extensions of unknown students, and due dates of lessons whose submissions
@@ -240,12 +242,12 @@ def find_doubts(
     known = {_id(submission.student_id, members) for submission in submissions}
     known |= {member.id for member in members.members} if members else set()
     unknown = sorted({s for s, _ in dates.extended if _id(s, members) not in known})
-    doubts = [
+    warnings = [
         f"[extensions.{student}]: "
         + (
             "no student of the class has this id: take it from the column student_id of roster.csv"
             if members
-            else "no student with this id has submitted yet: ids are as in grades.csv"
+            else "no student with this id has submitted yet: use the ids in grades.csv"
         )
         for student in unknown
     ]
@@ -257,24 +259,24 @@ def find_doubts(
         originals_of = (originals.find(workspace, s.student_id, assignment.name) for s in timeless)
         if any(original is not None and original.is_marked_late for original in originals_of):
             continue  # the platform's names say who was late
-        doubts.append(
+        warnings.append(
             f"{assignment.name} has a due date, but {len(timeless)} of {len(own)} submissions have "
-            "no submission time (downloads from Moodle have none): they are graded as in time. "
-            "Deduct on the platform, or put a timestamp.txt next to them"
+            "no submission time (downloads from Moodle have none): they are graded as on time. "
+            "Deduct on the platform, or put a timestamp.txt next to each"
         )
-    return doubts
+    return warnings
 
 
 def _read_applied(workspace: Path) -> dict[str, dict]:
     try:
-        content = json.loads((workspace / _APPLIED).read_text(encoding="utf-8"))
+        content = json.loads((workspace / _APPLIED_FILE).read_text(encoding="utf-8"))
         return {"due": dict(content["due"]), "extensions": dict(content["extensions"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {"due": {}, "extensions": {}}
 
 
 def _write_applied(workspace: Path, content: dict[str, dict]) -> None:
-    path = workspace / _APPLIED
+    path = workspace / _APPLIED_FILE
     if not any(content.values()) and not path.exists():
         return
     new = path.with_suffix(".new")

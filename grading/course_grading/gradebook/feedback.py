@@ -24,7 +24,7 @@ def page_path(workspace: Path, student: str, lesson: str) -> Path:
 
 
 def make_page(workspace: Path, student: str, lesson: str) -> str:
-    """Make one page from the gradebook; return why that failed, or an empty string."""
+    """Make one page from the gradebook, and return why that failed, or an empty string."""
     try:
         raise_on_failure(
             _api(workspace).generate_feedback(lesson, student, force=True), "write feedback for"
@@ -65,7 +65,7 @@ class FeedbackPages:
         self.waiting.append((student, lesson, future))
 
     def wait(self) -> Iterator[tuple[str, str, str]]:
-        """Wait for all pages; return student, lesson and reason of each failure."""
+        """Wait for all pages, and return the student, lesson and reason of each failure."""
         while self.waiting:
             self._finish_first()
         return iter(self.failures)

@@ -50,7 +50,7 @@ class Total:
 
     @property
     def seconds_late(self) -> float:
-        """The seconds after its due date; 0 if it was in time, or a time is unknown."""
+        """The seconds after its due date; 0 if it was on time, or a time is unknown."""
         if self.handed_in is None or self.due is None:
             return 0.0
         return max(0.0, (self.handed_in - self.due).total_seconds())

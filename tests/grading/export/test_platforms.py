@@ -100,7 +100,7 @@ def test_totals_equal_nbgraders(workspace):
 def test_student_without_a_roster_row_is_reported(workspace, export, tmp_path):
     record_scores(workspace, {"ada": FULL_SCORES, "grace": {**FULL_SCORES, "double": 0.5}})
     with pytest.raises(
-        ExportError, match="not exported: 1 of 2 submissions, of grace.*not found in .*roster.csv"
+        ExportError, match="not exported: 1 of 2 submissions, of grace.*not in .*roster.csv"
     ):
         export("canvas", CANVAS)
     assert [row[0] for row in read_csv(tmp_path / "out" / "canvas.csv")[2:]] == ["Lovelace, Ada"]
@@ -176,7 +176,8 @@ def test_moodle_table(workspace, export):
         ["alan@uni.example", "4"],
     ]
     assert plugin.messages == [
-        "in Moodle, map from and to Email address; the grade items need these maximum grades: "
+        "in Moodle, set Map from and Map to to Email address; the grade items need these maximum "
+        "grades: "
         f"{NAME} 6"
     ]
 

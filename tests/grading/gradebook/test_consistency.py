@@ -102,7 +102,7 @@ def test_due_date_extension_and_penalty_rule_apply_to_all_students(course):
     batch = course.grade()
     assert scores(batch) == {"ann": (0, True), "bob": (6, False)}
     assert ("bob", "score", "0", "6", "extension") in changes(batch)
-    assert "with your extension" in course.page("bob") and "in time" in course.page("bob")
+    assert "with your extension" in course.page("bob") and "on time" in course.page("bob")
     assert course.grade().changes == []
 
 

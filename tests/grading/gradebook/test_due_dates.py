@@ -59,12 +59,16 @@ def test_times_are_read_in_the_time_zone_of_the_class(read, written, utc):
         ),
         ('timezone = "UTC"\n[dues]\n', "unknown setting dues"),
         (
+            'timezone = "UTC"\n[extensions]\nada = 2026-10-31\n',
+            "extensions.ada is not a table: write .extensions.ada. on its own line",
+        ),
+        (
             f'timezone = "Europe/Berlin"\n[due]\n{NAME} = 2026-03-29 02:30:00\n',
             "02:30 does not exist in Europe/Berlin",
         ),
     ],
 )
-def test_error_message_names_the_fix(read, text, message):
+def test_error_message_says_what_to_write(read, text, message):
     with pytest.raises(DueDateError, match=message):
         read(text)
 
@@ -72,8 +76,8 @@ def test_error_message_names_the_fix(read, text, message):
 def test_former_name_of_time_zone_and_given_submission_times_are_read(read, tmp_path):
     new = f'time_zone = "Asia/Tokyo"\n[handed_in.bob]\n{NAME} = 2026-05-02 08:30:00\n'
     dates = read(new)
-    assert dates.zone == ZoneInfo("Asia/Tokyo") and dates.due == {}
-    assert dates.handed_in == {("bob", NAME): datetime(2026, 5, 1, 23, 30)}
+    assert dates.time_zone == ZoneInfo("Asia/Tokyo") and dates.due == {}
+    assert dates.submission_times == {("bob", NAME): datetime(2026, 5, 1, 23, 30)}
     assert due_dates.read_zone(tmp_path / "workspace") == ZoneInfo("Asia/Tokyo")
     assert read(new.replace("time_zone", "timezone")) == dates
     with pytest.raises(DueDateError, match="twice: keep time_zone, remove timezone"):
@@ -142,7 +146,7 @@ def doubts(built, members, text: str) -> list[str]:
     dates = due_dates.read(workspace, [NAME])
     with open_api(workspace).gradebook as book:
         due_dates.apply(book, workspace, dates, members=members)
-        return due_dates.find_doubts(book, workspace, dates, members)
+        return due_dates.find_warnings(book, workspace, dates, members)
 
 
 @pytest.mark.parametrize("name", ["ada", "lovelaceada_101", '"101"'])

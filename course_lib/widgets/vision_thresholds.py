@@ -1,4 +1,4 @@
-"""Lesson 3's sliders: the IoU threshold of non-maximum suppression (NMS), the score threshold."""
+"""Lesson 3's sliders: the IoU threshold of non-maximum suppression, and the score threshold."""
 
 from collections.abc import Callable, Sequence
 
@@ -89,17 +89,20 @@ class ThresholdExplorer(widgets.VBox):
 
     Args:
         scores: the scores of the boxes of several scenes.
-        correct: whether each box is a true positive.
-        objects: the number of objects in these scenes.
+        is_true_positive: whether each box is a true positive.
+        object_count: the number of objects in these scenes.
     """
 
     def __init__(
-        self, scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
+        self,
+        scores: Float[Tensor, " boxes"],
+        is_true_positive: Bool[Tensor, " boxes"],
+        object_count: int,
     ) -> None:
         order = scores.argsort(descending=True)
         self._scores = scores[order].numpy()
-        self._true_positives = np.cumsum(correct[order].numpy())
-        self._objects = objects
+        self._true_positives = np.cumsum(is_true_positive[order].numpy())
+        self._object_count = object_count
         self.threshold = add_tooltip(
             widgets.FloatSlider(
                 0.3, min=0.05, max=0.95, step=0.05, description="score", continuous_update=False
@@ -119,11 +122,14 @@ class ThresholdExplorer(widgets.VBox):
 
     def _update(self, change: object = None) -> None:
         kept, correct = self.counts()
-        precision, recall = correct / max(kept, 1), correct / self._objects
+        precision, recall = correct / max(kept, 1), correct / self._object_count
         ranks = np.arange(1, len(self._scores) + 1)
         with course_style():
             figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-            recalls, precisions = self._true_positives / self._objects, self._true_positives / ranks
+            recalls, precisions = (
+                self._true_positives / self._object_count,
+                self._true_positives / ranks,
+            )
             axes.plot(recalls, precisions, color=BLUE)
             axes.plot(recall, precision, "o", color=GREEN, markersize=13, markeredgecolor=INK)
             text = f"score ≥ {self.threshold.value:.2f}"
@@ -137,16 +143,16 @@ class ThresholdExplorer(widgets.VBox):
         plt.close(figure)
         self.message.value = (
             f"{kept} boxes: {correct} true and {kept - correct} false positives, "
-            f"{self._objects - correct} objects missed. Precision {precision:.2f}, recall "
+            f"{self._object_count - correct} objects missed. Precision {precision:.2f}, recall "
             f"{recall:.2f}."
         )
 
 
 def threshold_explorer(
-    scores: Float[Tensor, " boxes"], correct: Bool[Tensor, " boxes"], objects: int
+    scores: Float[Tensor, " boxes"], is_true_positive: Bool[Tensor, " boxes"], object_count: int
 ) -> None:
     """Show :class:`ThresholdExplorer`, which documents the arguments."""
-    widget = ThresholdExplorer(scores, correct, objects)
+    widget = ThresholdExplorer(scores, is_true_positive, object_count)
     show_widget(
         widget,
         widget.picture.value,
