@@ -226,6 +226,7 @@ def test_ship_replaces_the_checkpoint_and_its_checksum(course, monkeypatch, clon
     assert "more" not in card
 
 
+@pytest.mark.extended
 def test_start_trains_from_given_weights(course, tmp_path):
     course(*TRAIN, "--epochs", 1)
     first = checkpoints.read(tmp_path / "trained" / "classifier.safetensors")
@@ -265,6 +266,7 @@ def test_card_covers_all_training_cycles(course, tmp_path, interrupt):
     assert last["epochs"] == 5 and last["command"] == f"{card['command']} && {third}"
 
 
+@pytest.mark.extended
 def test_start_without_a_card_and_with_an_invalid_one(course, tmp_path):
     course(*TRAIN, "--epochs", 1)
     arguments = (*TRAIN, "--epochs", 1, "--out", "more", "--start", WEIGHTS)
@@ -287,6 +289,7 @@ def test_card_names_an_interrupted_run_as_its_start(course, tmp_path, interrupt)
     assert card["epochs"] == 2 and "stopped after 1 of 3 epochs" in card["began with"]["note"]
 
 
+@pytest.mark.extended
 def test_without_trains_on_other_styles_and_evaluates_on_this_one(course, monkeypatch, tmp_path):
     styles = []
     original_loader = scenes.loader

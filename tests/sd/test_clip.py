@@ -10,6 +10,7 @@ from tests.support.mutations import replace, wrap
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     clip_pair,
     relative_error,
     transformers_clip,
@@ -54,7 +55,7 @@ def their_names(parameters):
 @pytest.mark.parametrize("length", [1, 5, None], ids=["one", "five", "all"])
 @pytest.mark.parametrize(
     ("dtype", "limit"),
-    [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)],
+    PRECISIONS,
     ids=["fp64", "fp32"],
 )
 def test_vectors_match_transformers(config, length, dtype, limit):

@@ -23,6 +23,7 @@ from course_lib.sd.unet import UNetConfig
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     UNET,
     WITH_ATTENTION,
     WITHOUT_ATTENTION,
@@ -147,9 +148,7 @@ def their_residuals(theirs: nn.Module, inputs: tuple, scale: float = 1.0) -> lis
     return [*result.down_block_res_samples, result.mid_block_res_sample]
 
 
-@pytest.mark.parametrize(
-    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_residuals_and_prediction_match_diffusers(name, dtype, limit):
     config = CONFIGS[name]

@@ -23,6 +23,7 @@ from course_lib.sd.dit import (
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     gradient_error,
     relative_error,
 )
@@ -110,9 +111,7 @@ def their_prediction(theirs: nn.Module, inputs: tuple[Tensor, Tensor, Tensor, Te
     return theirs(latents, context, pooled, times).sample
 
 
-@pytest.mark.parametrize(
-    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_prediction_matches_diffusers(name, dtype, limit):
     ours, theirs = pair(CONFIGS[name], dtype)

@@ -12,11 +12,15 @@ from course_lib.sd.samplers import (
     gaussian,
 )
 from course_lib.sd.schedule import FlowSchedule
-from tests.support.parity import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, relative_error
+from tests.support.parity import (
+    FLOAT32_TOLERANCE,
+    FLOAT64_TOLERANCE,
+    PRECISIONS,
+    relative_error,
+)
 from tests.support.sampling import comparable, random_latents, scheduler_class, stub_denoiser
 from tests.support.small_sd import small_pipeline
 
-PRECISIONS = [(torch.float32, FLOAT32_TOLERANCE), (torch.float64, FLOAT64_TOLERANCE)]
 SPACINGS = ["linspace", "trailing"]
 
 

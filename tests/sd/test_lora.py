@@ -13,6 +13,7 @@ from tests.support.lora import TEXT, random_changes, with_changes
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     clip_pair,
     relative_error,
     unet_inputs,
@@ -50,9 +51,7 @@ def inject_random(model, names=lora.ATTENTION):
     return changes
 
 
-@pytest.mark.parametrize(
-    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("names", LAYERS.values(), ids=LAYERS)
 def test_unet_matches_diffusers_with_changed_weights(names, dtype, limit):
     ours, theirs = own_unets(dtype)

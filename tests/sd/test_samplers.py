@@ -7,7 +7,11 @@ import torch
 
 from course_lib.sd import samplers
 from course_lib.sd.samplers import DDIM, DDPM, SAMPLERS, DPMSolverPP, Euler, NoiseSchedule, gaussian
-from tests.support.parity import FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, relative_error
+from tests.support.parity import (
+    FLOAT64_TOLERANCE,
+    PRECISIONS,
+    relative_error,
+)
 from tests.support.sampling import (
     PUBLISHED,
     comparable,
@@ -28,7 +32,6 @@ SAMPLERS_WITH_ETA = [
     ("dpm++", 0.0),
     ("pndm", 0.0),
 ]
-PRECISIONS = [(torch.float32, FLOAT32_TOLERANCE), (torch.float64, FLOAT64_TOLERANCE)]
 
 
 def allowed_error(name, dtype, limit):
@@ -36,14 +39,7 @@ def allowed_error(name, dtype, limit):
     return 1e-9 if name == "ddpm" and dtype == torch.float64 else limit
 
 
-@pytest.mark.parametrize(
-    "dtype, limit",
-    [
-        # image-to-image below is compared in both precisions in every run
-        pytest.param(torch.float32, FLOAT32_TOLERANCE, marks=pytest.mark.slow),
-        (torch.float64, FLOAT64_TOLERANCE),
-    ],
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("name, eta", SAMPLERS_WITH_ETA)

@@ -12,6 +12,7 @@ from course_lib.sd.unet import Attention, UNet2DConditionModel, UNetConfig, time
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     UNET,
     WITH_ATTENTION,
     WITHOUT_ATTENTION,
@@ -67,9 +68,7 @@ def own_model() -> UNet2DConditionModel:
     return deepcopy(pair("three levels")[0])
 
 
-@pytest.mark.parametrize(
-    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_prediction_matches_diffusers(name, dtype, limit):
     ours, theirs = pair(name, dtype)

@@ -9,6 +9,7 @@ from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 from tests.support.parity import (
     FLOAT32_TOLERANCE,
     FLOAT64_TOLERANCE,
+    PRECISIONS,
     VAE,
     diffusers_vae,
     gradient_error,
@@ -40,9 +41,7 @@ def random_images(
     return torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(dtype) * 2 - 1
 
 
-@pytest.mark.parametrize(
-    "dtype, limit", [(torch.float64, FLOAT64_TOLERANCE), (torch.float32, FLOAT32_TOLERANCE)]
-)
+@pytest.mark.parametrize("dtype, limit", PRECISIONS)
 @pytest.mark.parametrize("size", [(8, 8), (24, 16), (8, 40)])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_encoding_and_decoding_match_diffusers(name, size, dtype, limit):

@@ -244,6 +244,7 @@ def make_reference(name, options):
 
 
 @pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.extended
 def test_our_key_names_equal_diffusers_and_transformers(name):
     """The official models of diffusers and transformers have exactly our keys and shapes."""
     model_class, config_class = weights.MODELS[name]
@@ -307,6 +308,7 @@ def test_folder_loads_exactly(states, tmp_path, options):
     assert loaded.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.extended
 def test_autoencoder_with_attention_as_convolutions(states, folder):
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     state = load_file(file)
@@ -584,6 +586,7 @@ def test_verify_lists_the_models(folder, states):
     )
 
 
+@pytest.mark.extended
 def test_verify_shows_the_licence_of_official_weights(
     folder, states, monkeypatch, tiny_is_official
 ):

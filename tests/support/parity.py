@@ -7,6 +7,7 @@ random. The default sizes are tiny. diffusers is imported lazily for quick test 
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,11 @@ from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 
 # Tolerances of the relative error.
 FLOAT64_TOLERANCE, FLOAT32_TOLERANCE = 1e-12, 1e-5
+# Parameters of tests in both precisions; float64, with the smaller tolerance, in every run.
+PRECISIONS = [
+    (torch.float64, FLOAT64_TOLERANCE),
+    pytest.param(torch.float32, FLOAT32_TOLERANCE, marks=pytest.mark.extended),
+]
 WITH_ATTENTION, WITHOUT_ATTENTION = "CrossAttnDownBlock2D", "DownBlock2D"
 UNET = UNetConfig(
     down_block_types=(WITH_ATTENTION, WITH_ATTENTION, WITHOUT_ATTENTION),

@@ -122,6 +122,7 @@ def use_keyboard(page: Page) -> list[str]:
     return [f"{words}: {text[:160]}" for words, texts in found for text in texts]
 
 
+@pytest.mark.extended
 def test_axe_motion_and_keyboard(new_page: Callable[..., Page], addresses, problems):
     """Axe finds nothing before and after all questions are answered; nothing is animated; every
     control has a visible keyboard focus.

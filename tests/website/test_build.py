@@ -181,7 +181,7 @@ def test_scripts_find_the_root_of_the_site(site: Path, name: str, root: str):
 # In the browser
 
 
-@pytest.mark.parametrize("way", ["http", "file"])
+@pytest.mark.parametrize("way", [pytest.param("http", marks=pytest.mark.extended), "file"])
 def test_pages_send_no_requests_to_other_hosts(
     site: Path, new_page: Callable[..., Page], serve: Callable[[Path], str], way: str
 ):

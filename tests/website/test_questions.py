@@ -196,6 +196,7 @@ def test_answer_is_restored_after_reloading(page):
     assert not question.locator(".course-question-feedback").first.is_visible()
 
 
+@pytest.mark.extended
 def test_points_are_recomputed_from_the_key(page):
     choose(page, MULTIPLE_ANSWERS.name, "BC")
     page.evaluate(
@@ -233,6 +234,7 @@ def test_forms_fit_a_phone(new_page, site):
             assert heights and min(heights) >= 44
 
 
+@pytest.mark.extended
 def test_print_hides_feedback_and_selection(page):
     choose(page, MULTIPLE_ANSWERS.name, "AB")
     page.emulate_media(media="print")
@@ -259,6 +261,7 @@ def test_forms_are_readable_without_javascript(new_page, site):
 # Progress
 
 
+@pytest.mark.extended
 def test_front_page_counts_questions_and_points(page, site):
     choose(page, MULTIPLE_ANSWERS.name, "B")
     page.goto(f"{site.as_uri()}/index.html")
@@ -271,6 +274,7 @@ def test_front_page_counts_questions_and_points(page, site):
     axe.assert_accessible(page)
 
 
+@pytest.mark.extended
 def test_progress_of_another_tab_appears(page, site):
     other = page.context.new_page()
     other.goto(f"{site.as_uri()}/index.html")
@@ -384,6 +388,7 @@ def test_unreadable_progress_is_not_overwritten(page, site):
     expect(page.locator(".course-progress-total")).to_contain_text("kept in this browser only")
 
 
+@pytest.mark.extended
 def test_link_to_a_question_scrolls_to_it(new_page, site, serve):
     page = new_page(viewport={"width": 1000, "height": 300})
     page.goto(f"{serve(site)}/lesson.html#question-{SINGLE_ANSWER.name}")

@@ -188,6 +188,7 @@ def test_endless_loop_exceeds_the_time_limit_on_a_busy_machine():
         assert run(ENDLESS, cpu_seconds=1).status == "time"
 
 
+@pytest.mark.extended
 def test_slow_function_passes_on_a_busy_machine():
     """A function that needs 1.5 s of CPU time, but far longer on the clock, stays within a limit of
     3 s: time spent waiting for a processor does not count.
@@ -206,9 +207,15 @@ def test_sleeping_job_ends_at_the_wall_clock_limit():
     "before_loop",
     [
         "signal.signal(signal.SIGXCPU, signal.SIG_IGN)",
-        "resource.setrlimit(resource.RLIMIT_CPU, [resource.getrlimit(resource.RLIMIT_CPU)[1]] * 2)",
+        pytest.param(
+            "resource.setrlimit(resource.RLIMIT_CPU, "
+            "[resource.getrlimit(resource.RLIMIT_CPU)[1]] * 2)",
+            marks=pytest.mark.extended,
+        ),
         "[os.fork() for _ in range(2)]",
-        "[threading.Thread(target=loop).start() for _ in range(2)]",
+        pytest.param(
+            "[threading.Thread(target=loop).start() for _ in range(2)]", marks=pytest.mark.extended
+        ),
     ],
     ids=["ignores-signal", "raises-limit", "forks", "threads"],
 )
@@ -327,6 +334,7 @@ def f():
     [SEGMENT + SEGMENTS, HIDDEN],
     ids=["segments", "hidden"],
 )
+@pytest.mark.extended
 def test_shared_and_hidden_memory_is_counted(sandbox, source):
     assert sandbox.run(job(source)).status == "memory"
 
