@@ -25,6 +25,7 @@ window.MathJax = {Hub};
 """
 
 
+@pytest.mark.extended
 def test_formgrader_lists_the_lesson(built: Path, root: Path, tmp_path: Path) -> None:
     shutil.copy(root / "grading" / "nbgrader_config.py", built / "grading")
     with serve(tmp_path / "jupyter", folder=built / "grading") as jupyter:

@@ -79,6 +79,7 @@ def test_several_images_have_their_seeds_in_their_names(generate, tmp_path):
     assert difference < 1.5 / 255  # in a batch, rounding may differ
 
 
+@pytest.mark.extended
 def test_image_to_image_rounds_the_size_to_a_valid_one(generate, tmp_path):
     source = torch.rand(3, 37, 50, generator=torch.Generator().manual_seed(0))
     to_pil_image(source).save(tmp_path / "source.png")

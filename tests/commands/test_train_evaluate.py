@@ -160,6 +160,7 @@ def test_interrupted_in_the_first_epoch_there_is_nothing_to_resume(course, inter
 @pytest.mark.parametrize(
     "options, folder", [((), "trained"), (("--without", "noto"), "trained/without-noto")]
 )
+@pytest.mark.extended
 def test_interrupted_evaluation_does_not_lose_the_training(
     course, monkeypatch, tmp_path, options, folder
 ):

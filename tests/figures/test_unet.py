@@ -344,6 +344,7 @@ def test_error_rates_count_each_pixel_once():
     assert axes.get_ylim()[0] == pytest.approx(0.01)
 
 
+@pytest.mark.extended
 def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     wrong = three_objects.semantic.clone()
     wrong[:64] = 0

@@ -284,6 +284,7 @@ def _ends_its_process(task):
     return grade_submission(task, workers._keys[task.lesson])
 
 
+@pytest.mark.extended
 def test_submission_that_always_kills_its_worker_is_a_problem(task, submission, key, monkeypatch):
     # The worker processes import `workers`, so the function that they call is passed by name.
     monkeypatch.setattr(workers, "_grade_in_worker", _ends_its_process)

@@ -488,6 +488,7 @@ def test_tensors_outside_the_models_are_listed_and_ignored(states, tmp_path, tin
 
 
 @pytest.mark.parametrize("extra", ["model.diffusion_model.betas", "first_stage_model.quant_conv.a"])
+@pytest.mark.extended
 def test_unknown_names_inside_the_models_are_rejected(states, tmp_path, extra, tiny_is_official):
     file = tmp_path / "all.safetensors"
     save_file(single_file(states) | unused_tensors() | {extra: torch.ones(2)}, file)

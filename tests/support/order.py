@@ -3,13 +3,13 @@
 # The slowest files, roughly slowest first. They start first, so that no worker process is left with
 # one of them when the others have finished.
 LONGEST = (
-    "browser/test_question_kinds.py",
+    "project/test_types.py",
+    "browser/test_lab.py",
     "grading/test_class_of_40.py",
+    "website/test_build.py",
     "grading/gradebook/test_consistency.py",
     "grading/test_batch.py",
-    "browser/test_lab.py",
     "sd/test_weights.py",
-    "project/test_types.py",
     "grading/test_attacks.py",
     "grading/test_releases.py",
     "widgets/test_unet.py",
@@ -21,7 +21,6 @@ LONGEST = (
     "grading/test_seeded.py",
     "vision/test_checkpoints.py",
     "figures/test_unet.py",
-    "browser/test_formgrader.py",
     "commands/test_grading_day.py",
     "compression/test_autoencoder.py",
     "diffusion/test_checkpoints.py",

@@ -142,6 +142,7 @@ def test_axe_motion_and_keyboard(new_page: Callable[..., Page], addresses, probl
             problems.add(page, axe.violations(page))
 
 
+@pytest.mark.extended
 def test_pages_are_readable_without_javascript(new_page: Callable[..., Page], addresses, problems):
     page = new_page(java_script_enabled=False)
     for address in addresses:

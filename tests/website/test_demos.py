@@ -67,6 +67,7 @@ def _numbers(text: str) -> list[float]:
 # Without models
 
 
+@pytest.mark.extended
 def test_kernel_editor_agrees_with_the_library(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(), site, "kernel-editor")
     total = page.locator(".demo-total")
@@ -90,6 +91,7 @@ def test_kernel_editor_agrees_with_the_library(new_page: Callable[..., Page], si
     expect(page.get_by_text("0 is black, 1 is white")).to_be_visible()
 
 
+@pytest.mark.extended
 def test_kernel_editor_loads_a_photo_and_reports_an_unreadable_file(
     new_page: Callable[..., Page], site: Path, tmp_path: Path
 ):
@@ -104,6 +106,7 @@ def test_kernel_editor_loads_a_photo_and_reports_an_unreadable_file(
     expect(page.get_by_text("This browser can't read notes.png")).to_be_hidden()
 
 
+@pytest.mark.extended
 def test_noise_coefficients_agree_with_the_schedule(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(), site, "noise")
     time = page.get_by_label("Time t")
@@ -126,6 +129,7 @@ def test_pages_fit_a_phone_and_axe_finds_nothing(
     axe.assert_accessible(page)
 
 
+@pytest.mark.extended
 def test_still_is_shown_without_javascript(new_page: Callable[..., Page], site: Path):
     page = _open(new_page(java_script_enabled=False), site, "five-levels")
     expect(page.get_by_alt_text("A still picture.")).to_be_visible()

@@ -70,6 +70,7 @@ def test_build_is_reproducible(tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
+@pytest.mark.extended
 def test_files_are_split_into_pieces(tmp_path, monkeypatch, chromium, folder):
     monkeypatch.setattr(package, "PIECE", 100)
     package.write_assets(CONTENTS, folder / "_static" / "assets")

@@ -71,6 +71,7 @@ def test_pointer_shows_the_definition_and_can_move_onto_it(page: Page):
     expect(tip).to_have_count(0)
 
 
+@pytest.mark.extended
 def test_keyboard_shows_and_hides_the_definition(page: Page):
     page.keyboard.press("Tab")
     link = page.get_by_role("link", name="feature map")
@@ -98,6 +99,7 @@ def test_shown_definition_is_accessible_and_does_not_overflow(page: Page, width)
     assert not axe.find_overflow(page)
 
 
+@pytest.mark.extended
 def test_definition_is_the_title_of_the_link_without_javascript(
     new_page: Callable[..., Page], address: str
 ):

@@ -215,6 +215,7 @@ def test_corrected_key_applies_to_students_not_in_the_folder(course):
     assert "Score: 5.0 / 6.0" in course.page("ann")
 
 
+@pytest.mark.extended
 def test_submission_without_its_original_is_reported_as_outdated(course):
     course.submit("ann")
     course.submit("bob", folder="late")

@@ -354,6 +354,7 @@ def f():
     assert returned(sandbox.run(job(source))) == 160 << 20
 
 
+@pytest.mark.extended
 def test_small_system_v_objects_are_allowed_and_removed_after_the_job(sandbox):
     sandbox.run(
         job(f"{SEGMENT}\ndef f():\n    take(1 << 20)\n    ctypes.CDLL(None).msgget(0, 0o1600)")
