@@ -50,6 +50,7 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.AssignLatePenalties",
     ]
     c.WriteResults.workspace = str(workspace)
+    c.Exporter.optimistic_validation = True  # validate a notebook once, not after each preprocessor
     # Without ClearHiddenTests the feedback would show students the hidden tests with the answers.
     c.GenerateFeedback.exporter_class = "course_grading.gradebook.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
