@@ -1,6 +1,6 @@
 """Training and evaluation of the shipped version of lesson 6's denoiser.
 
-The lesson trains the same network for about a minute: too short for recognisable images.
+The lesson trains the same network briefly: too short for recognisable images.
 """
 
 from pathlib import Path

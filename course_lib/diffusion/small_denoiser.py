@@ -1,4 +1,4 @@
-"""Lesson 6's denoiser: unconditional, and trained in about a minute.
+"""Lesson 6's denoiser: unconditional, and trained briefly in the lesson.
 
 It is Stable Diffusion's U-Net in a small configuration. Its cross-attention gets a single token of
 zeros. It works on latents or, with a different configuration, on pixels.

@@ -108,6 +108,8 @@ def test_accuracy_by_steps_has_the_wilson_interval_of_each_point():
     ]
     (axes,) = charts.accuracy_by_steps(results).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10"]
+    _, names = axes.get_legend_handles_labels()
+    assert names == ["DDIM", "DPM-Solver++"]
     (segments,) = axes.containers[0].lines[2]
     low, high = segments.get_segments()[0][:, 1]
     assert (low, high) == pytest.approx([100 * end for end in wilson_interval(20, 20)], abs=0.01)
@@ -161,7 +163,7 @@ def test_quality_vs_time_has_a_line_for_each_sampler_by_steps():
         for steps in (12, 3)
     ]
     left, right = charts.quality_vs_time(results, floor=0.5).axes
-    assert [line.get_label() for line in left.lines] == ["ddim", "dpm++"]
+    assert [line.get_label() for line in left.lines] == ["DDIM", "DPM-Solver++"]
     assert left.lines[0].get_xdata().tolist() == [0.3, 1.2]
     assert right.lines[-1].get_ydata()[0] == 0.5
     assert {text.get_text() for text in left.texts} == {"3", "12"}

@@ -29,6 +29,7 @@ from course_lib.metrics.generation import wilson_interval
 
 # Networks are blue, baselines without a network black; distinct by marker and dash too.
 _LINE_STYLES = ((BLUE, "o", "-"), (BLUE, "s", "--"), (BLACK, "^", ":"), (BLACK, "D", "-"))
+SAMPLER_NAMES = {"ddpm": "DDPM", "ddim": "DDIM", "dpm++": "DPM-Solver++"}
 SAMPLER_STYLES = {"ddpm": (ORANGE, "^"), "ddim": (PURPLE, "o"), "dpm++": (GREEN, "s")}
 
 _SCHEDULE_STYLES = ((RED, "-"), (SKY, "-"), (RED, "--"), (MUTED, "-."))
@@ -148,7 +149,7 @@ def accuracy_by_steps(results: Sequence[SamplerResult]) -> Figure:
                 markersize=8,
                 color=colour,
                 capsize=4,
-                label=sampler,
+                label=SAMPLER_NAMES.get(sampler, sampler),
             )
         axes.set_xticks(range(len(counts)), [str(count) for count in counts])
         axes.set(xlabel="steps", ylabel="object and colour right, in %", ylim=(0, 104))
@@ -185,7 +186,14 @@ def quality_vs_time(results: Sequence[SamplerResult], floor: float) -> Figure:
             accuracy = [100 * result.accuracy for result in row]
             frechet = [result.frechet for result in row]
             for axes, values in zip(panels, (accuracy, frechet), strict=True):
-                axes.plot(seconds, values, color=colour, marker=marker, markersize=7, label=sampler)
+                axes.plot(
+                    seconds,
+                    values,
+                    color=colour,
+                    marker=marker,
+                    markersize=7,
+                    label=SAMPLER_NAMES.get(sampler, sampler),
+                )
                 if sampler != samplers[-1]:
                     continue
                 # A step takes about the same time in all samplers: one set of labels is enough.
