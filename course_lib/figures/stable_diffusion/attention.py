@@ -153,7 +153,7 @@ def _draw_block(
     if layers:
         blocks = "transformer block" if layers == 1 else "transformer blocks"
         text = f"{layers} {blocks}\n{side**2} positions\n{heads} heads"
-    axes.text(x, y - 0.14, text, ha="center", va="center", fontsize=9, color=INK)
+    axes.text(x, y - 0.14, text, ha="center", va="center", fontsize=8.5, color=INK)
 
 
 def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequence[str]) -> Figure:
