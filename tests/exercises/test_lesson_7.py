@@ -113,6 +113,15 @@ WRONG = {
         ([("torch.arange(half, dtype=torch.float32)", "torch.arange(1, half + 1)")], ""),
         ([("return torch.cat", "torch.cat")], "returned None"),
         ([("t / 10_000 **", "t // 10_000 **")], ""),
+        (
+            [
+                (
+                    "t / 10_000 ** (torch.arange(half, dtype=torch.float32) / half)",
+                    "t * torch.linspace(1, 1e-4, half + 1)[:-1]",
+                )
+            ],
+            "lower by a factor",
+        ),
     ],
     "guided": [
         ([("uncond + guidance", "cond + guidance")], "*without* the prompt"),
@@ -120,6 +129,7 @@ WRONG = {
         ([("uncond, cond =", "cond, uncond =")], "second half"),
         ([("predictions.chunk(2)", "predictions[::2], predictions[1::2]")], "every other"),
         ([("uncond + guidance * (cond - uncond)", "cond")], ""),
+        ([("guidance * (cond - uncond)", "guidance * cond")], "Guidance 1"),
         ([("uncond + guidance * (cond - uncond)", "guidance * cond")], "only the difference"),
         ([("guidance * (cond", "int(guidance) * (cond")], "fractions"),
         ([("guidance * (cond", "abs(guidance) * (cond")], "below 0"),

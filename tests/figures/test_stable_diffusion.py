@@ -91,6 +91,13 @@ def test_guidance_costs_are_relative_to_scale_1():
     assert latent_std.tolist() == pytest.approx([0.5, 1, 2])
 
 
+def test_std_of_real_images_is_a_line_relative_to_scale_1():
+    results = [GuidanceResult(g, 1, 1, 1.0, 0.2, 1.0 + g, 0.1) for g in (0, 1, 3)]
+    right = figures.guidance_tradeoff(results, real_std=2.1).axes[1]
+    (line,) = [line for line in right.lines if line.get_label() == "std of real images"]
+    assert list(line.get_ydata()) == pytest.approx([1.05, 1.05])
+
+
 def test_guidance_accuracy_has_a_confidence_band():
     results = [GuidanceResult(scale, 1, 1, 1.0, 0.2, 1.0, 1.0) for scale in (0, 1)]
     left, _ = figures.guidance_tradeoff(results, count=24).axes
@@ -135,12 +142,17 @@ def test_attention_figure_agrees_with_torch():
     expected = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
     numbers = [float(text.get_text().replace("−", "-")) for text in figure.axes[-1].texts]
     torch.testing.assert_close(torch.tensor(numbers).view(2, 2), expected, atol=0.006, rtol=0)
+    weights = torch.tensor([float(text.get_text()) for text in figure.axes[3].texts]).view(2, 3)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2), atol=0.0016, rtol=0)
     with pytest.raises(ValueError, match="same number of channels"):
         attention.attention_by_hand(q, torch.randn(3, 5), v)
 
 
 def test_attention_blocks_show_the_models_modules(model):
-    labels = texts(attention.attention_blocks(model.unet))
+    figure = attention.attention_blocks(model.unet)
+    labels = texts(figure)
+    skips = [line.get_xdata() for line in figure.axes[0].lines]
+    assert [(round(x[0]), round(x[-1])) for x in skips] == [(0, 4), (1, 3)]
     blocks = [label for label in labels if label.startswith(("down", "middle", "up"))]
     assert blocks == [
         "down 0: 8 × 8",

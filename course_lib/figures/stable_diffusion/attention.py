@@ -41,25 +41,25 @@ def attention_by_hand(
         )
     scores = q @ k.T / q.shape[1] ** 0.5
     weights = scores.softmax(-1)
-    # Title, numbers, formula, and whether there is a row for each query.
+    # Title, numbers, their decimals, formula, and whether there is a row for each query.
     tables = [
-        ("queries q", q, "", True),
-        ("keys k", k, "", False),
-        ("scores", scores, f"q kᵀ / √{q.shape[1]}", True),
-        ("weights", weights, "softmax", True),
-        ("values v", v, "", False),
-        ("outputs", weights @ v, "weights × v", True),
+        ("queries q", q, 0, "", True),
+        ("keys k", k, 0, "", False),
+        ("scores", scores, 2, f"q kᵀ / √{q.shape[1]}", True),
+        ("weights", weights, 3, "softmax", True),  # with two, the rows would not add up to 1
+        ("values v", v, 0, "", False),
+        ("outputs", weights @ v, 2, "weights × v", True),
     ]
     with course_style():
         figure, panels = plt.subplots(
             1,
             len(tables),
             figsize=(11.5, 2.9),
-            width_ratios=[table.shape[1] for _, table, _, _ in tables],
+            width_ratios=[table.shape[1] for _, table, *_ in tables],
             layout="constrained",
         )
-        for axes, (title, table, formula, by_query) in zip(panels, tables, strict=True):
-            draw_number_grid(axes, table.numpy(), signed=True, size=11, digits=2 if formula else 0)
+        for axes, (title, table, digits, formula, by_query) in zip(panels, tables, strict=True):
+            draw_number_grid(axes, table.numpy(), signed=True, size=11, digits=digits)
             axes.set_title(title, loc="center", fontsize=11)
             axes.set_xlabel(formula, color=MUTED)
             axes.set_ylim(2.5, -0.5)
@@ -80,7 +80,10 @@ def attention_by_hand(
 
 
 def attention_blocks(unet: UNet2DConditionModel) -> Figure:
-    """The denoiser's blocks from input to output; blocks with attention are filled."""
+    """The denoiser's blocks from input to output; blocks with attention are filled.
+
+    Dashed lines: the skip connections, from each block on the way down to one on the way up.
+    """
     side = unet.config.sample_size
     blocks: list[tuple[str, int, nn.Module]] = []
     level = 0
@@ -105,9 +108,21 @@ def attention_blocks(unet: UNet2DConditionModel) -> Figure:
                     (index - 0.54, -blocks[index - 1][1]),
                     arrowprops={"arrowstyle": "-|>", "color": INK},
                 )
+        for index, (_, level, _) in enumerate(blocks[: len(unet.down_blocks)]):
+            _draw_skip(axes, index, len(blocks) - 1 - index, -level, above=level == lowest)
         axes.set(xlim=(-0.55, len(blocks) - 0.45), ylim=(-lowest - 0.5, 0.5))
         axes.axis("off")
     return figure
+
+
+def _draw_skip(axes: Axes, start: int, end: int, y: int, above: bool) -> None:
+    """A dashed line between two blocks, in an arc above the middle block where it is in between."""
+    dashed = {"color": MUTED, "linestyle": "--", "linewidth": 1.2}
+    if above:
+        heights = [y + 0.42, y + 0.56, y + 0.56, y + 0.42]
+        axes.plot([start, start, end, end], heights, **dashed)
+    else:
+        axes.plot([start + 0.46, end - 0.46], [y, y], **dashed)
 
 
 def _draw_block(
@@ -136,8 +151,9 @@ def _draw_block(
     )
     text = "no attention"
     if layers:
-        text = f"{layers} × attention\n{side**2} positions\n{heads} heads"
-    axes.text(x, y - 0.14, text, ha="center", va="center", fontsize=9, color=INK)
+        blocks = "transformer block" if layers == 1 else "transformer blocks"
+        text = f"{layers} {blocks}\n{side**2} positions\n{heads} heads"
+    axes.text(x, y - 0.14, text, ha="center", va="center", fontsize=8.5, color=INK)
 
 
 def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequence[str]) -> Figure:

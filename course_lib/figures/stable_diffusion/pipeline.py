@@ -201,7 +201,7 @@ def object_colour_table(
         objects: the names of the rows.
         colours: the names of the columns.
         similarity: of each object to each colour.
-        true_colours: of each object, the index of the colour that it has; marked with a dot.
+        true_colours: of each object, the index of its commonest colour; marked with a dot.
     """
     best = similarity.argmax(1)
     order = sorted(range(len(objects)), key=lambda row: (int(best[row]), -similarity[row].max()))
@@ -331,13 +331,16 @@ def timestep_mismatch(times: Sequence[int], errors: Mapping[int, Sequence[float]
     return figure
 
 
-def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figure:
+def guidance_tradeoff(
+    results: Sequence[GuidanceResult], count: int = 0, real_std: float = 0
+) -> Figure:
     """The effect of guidance on accuracy, the latents' std, and diversity divided by that std.
 
     Args:
         results: one for each guidance scale.
         count: the number of images at each guidance scale, for the confidence interval of the
             accuracy; 0 draws no interval.
+        real_std: the standard deviation of the latents of real images; 0 draws no line for it.
     """
     scales = [result.guidance for result in results]
     stds = [max(result.latent_std, 1e-9) for result in results]
@@ -368,6 +371,9 @@ def guidance_tradeoff(results: Sequence[GuidanceResult], count: int = 0) -> Figu
             relative = [value / max(values[reference], 1e-9) for value in values]
             right.plot(scales, relative, dash, marker=marker, color=colour, label=label)
         right.axhline(1, color=MUTED, linewidth=0.8)
+        if real_std:
+            relative_std = real_std / stds[reference]
+            right.axhline(relative_std, color=SKY, linestyle=":", label="std of real images")
         right.set(
             title="what else changes",
             xlabel="guidance",
