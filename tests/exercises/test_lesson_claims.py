@@ -102,6 +102,9 @@ CLAIMS = {
         "rates['no skips'][6] > 0",
         "all(rates['no skips'][n] > 4 * rates['only the deepest'][n] for n in (4, 5))",
         "not monotone",
+        # the finest map matters more for outlines, the coarsest for regions
+        "near['level 0'] > near['level 3'] > near['nothing']",
+        "far['level 3'] > far['level 0'] > far['nothing']",
         "[len(path) for path in paths] == [9, 26, 60, 124]",
         # most outputs have the larger field; the gradients reach all of it; training moves inwards
         "sides.count(188) == 4 and sides.count(204) == 12",
