@@ -76,9 +76,9 @@ def add_noise(images: Images, noise: Images, noise_level: float = NOISE_LEVEL) -
     return images + noise_level * noise
 
 
-def loss(model: nn.Module, images: Images) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted noise."""
-    noise = torch.randn_like(images)
+def loss(model: nn.Module, images: Images, noise: Images | None = None) -> Float[Tensor, ""]:
+    """Mean squared error of the predicted noise; without ``noise``, it is drawn."""
+    noise = torch.randn_like(images) if noise is None else noise
     return F.mse_loss(model(add_noise(images, noise)), noise)
 
 

@@ -96,7 +96,10 @@ def unet_builder() -> None:
         "A U-Net drawn as a U: boxes for its feature maps, arrows for convolutions, pooling, "
         "upsampling and copies."
     )
-    caption = "Numbers above the boxes are channels, numbers below are sides in pixels."
+    caption = (
+        "Numbers above the boxes are channels, numbers below are sides in pixels. The network at "
+        f"the beginning: {widget.message.value}"
+    )
     show_widget(widget, widget.picture.value, alt, caption)
 
 

@@ -344,6 +344,16 @@ def test_error_rates_count_each_pixel_once():
     assert axes.get_ylim()[0] == pytest.approx(0.01)
 
 
+def test_added_errors_are_counted_at_one_distance():
+    truth = torch.zeros(1, 2, 4, dtype=torch.int64)
+    before, after = truth.clone(), truth.clone()
+    before[0, 0, :2], after[0, 0, 1:], after[0, 1, 0] = 1, 2, 1
+    distance = torch.tensor([1.0, 2, 3, 4]).expand(1, 2, 4)
+    assert maps.added_errors(truth, before, after, distance, 1, 3) == (1, 25)
+    assert maps.added_errors(truth, after, before, distance, 0, 4) == (-2, -25)
+    assert maps.added_errors(truth, before, after, distance, 5, 6) == (0, 0)
+
+
 @pytest.mark.extended
 def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     wrong = three_objects.semantic.clone()

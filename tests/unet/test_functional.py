@@ -61,3 +61,10 @@ def test_boxes_are_drawn_at_their_corners(marked):
     assert [colour != colours[marked] for colour in colours].count(True) == 2
     assert image.getpixel((BOTTLENECK[0] + 5, BOTTLENECK[1] + 5)) != colours[marked]
     assert all(x1 <= 410 and y1 <= 180 for _, _, x1, y1 in (*ENCODER, *DECODER))
+    # a cross only on the skip connection that is cut
+    middles = [
+        ((left[2] + right[0]) // 2, (left[1] + left[3]) // 2)
+        for left, right in zip(reversed(ENCODER), DECODER, strict=True)
+    ]
+    crossed = [image.getpixel((x - 6, y - 6)) == (213, 94, 0) for x, y in middles]
+    assert crossed == [index == marked for index in range(3)]

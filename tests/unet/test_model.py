@@ -188,6 +188,7 @@ def test_denoiser_loss_is_the_error_of_the_predicted_noise():
     images = torch.zeros(4, 3, 32, 32)
     zero = ConstantPrediction(torch.zeros_like(images))
     assert denoiser.loss(zero, images) == pytest.approx(1, abs=0.05)
+    assert denoiser.loss(zero, images, torch.full_like(images, 3)) == 9
 
 
 def test_mean_psnr_uses_the_range_0_to_1():

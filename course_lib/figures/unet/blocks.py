@@ -62,11 +62,12 @@ def _draw_block(
     half_height = max(box.height for box in boxes) / 2
     half_height = max(half_height, 0.45)  # room for the text below the arrows
     right, top, bottom = boxes[-1].right + 0.5, half_height + 1.15, -half_height - 0.45
+    bottom = min([bottom, *(y - 0.15 for arrow in arrows for _, y in arrow.via)])
     figure = plt.figure(figsize=(right, top - bottom))
     axes = blank_axes(figure, (0, right), (bottom, top))
     axes.text(0.1, top - 0.1, title, weight="bold", va="top", fontsize=12)
     for arrow in arrows:
-        draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end, zorder=4)
+        draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end, zorder=4, via=arrow.via)
         _draw_description(axes, arrow)
     for box in boxes:
         draw_box(axes, box, font_size=10)
@@ -107,8 +108,10 @@ def _layout(block_operations: Sequence[Operation], max_side: int) -> tuple[list[
             current.above = f"{copy.shape[0]} + {current.shape[0]}"
             current.label_x = copy.right
             # The copy is drawn to the left of the upsampled channels (the order of concatenation),
-            # so the arrow of the up-convolution passes over it.
-            arrows[-1] = replace(arrows[-1], end=(current.left - 0.02, arrows[-1].end[1]))
+            # so the arrow of the up-convolution goes around it, from below.
+            below, end = current.bottom - 0.42, (current.right - 0.1, current.bottom - 0.05)
+            corners = ((copy.left - 0.12, 0.0), (copy.left - 0.12, below), (end[0], below))
+            arrows[-1] = replace(arrows[-1], end=end, via=corners)
             start, end = (copy.x, copy.top + 0.85), (copy.x, copy.top + 0.3)
             arrows.append(Arrow(operation, start, end))
             boxes.insert(-1, copy)  # the last box stays the rightmost

@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageDraw
 
-from course_lib.figures.style import FAINT, INK, ORANGE, PAPER, SKY
+from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, PAPER, RED, SKY
 
 # Corners of the boxes, in pixels: three levels down, the bottleneck, and three levels up.
 ENCODER = ((20, 20, 40, 100), (70, 70, 95, 120), (125, 110, 155, 140))
@@ -13,6 +13,8 @@ DECODER = ((255, 110, 285, 140), (315, 70, 340, 120), (370, 20, 390, 100))
 def u_of_boxes(marked: int) -> Image.Image:
     """Three levels and the bottleneck, 410 x 180 pixels; a box of the decoder is orange.
 
+    Dashed arrows are the skip connections. The one to the orange box is crossed out.
+
     Args:
         marked: the index of the orange box in ``DECODER``, from the deepest.
     """
@@ -21,7 +23,20 @@ def u_of_boxes(marked: int) -> Image.Image:
     boxes = [*ENCODER, BOTTLENECK, *DECODER]
     centres = [((x0 + x1) // 2, (y0 + y1) // 2) for x0, y0, x1, y1 in boxes]
     draw.line(centres, fill=FAINT, width=3)
+    for index, (source, target) in enumerate(zip(reversed(ENCODER), DECODER, strict=True)):
+        _draw_skip(draw, source[2], target[0], (source[1] + source[3]) // 2, cut=index == marked)
     for index, box in enumerate(boxes):
         fill = ORANGE if index == len(ENCODER) + 1 + marked else SKY
         draw.rectangle(box, fill=fill, outline=INK, width=2)
     return canvas
+
+
+def _draw_skip(draw: ImageDraw.ImageDraw, left: int, right: int, y: int, *, cut: bool) -> None:
+    """Draw a dashed arrow from left to right; one that is cut has a cross in its middle."""
+    for x in range(left + 4, right - 10, 10):
+        draw.line((x, y, min(x + 6, right - 10), y), fill=MUTED, width=2)
+    draw.polygon([(right - 3, y), (right - 11, y - 5), (right - 11, y + 5)], fill=MUTED)
+    if cut:
+        middle = (left + right) // 2
+        for rise in (-9, 9):
+            draw.line((middle - 9, y - rise, middle + 9, y + rise), fill=RED, width=4)

@@ -76,15 +76,17 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """The arrow of an operation, from its input to its output."""
+    """The arrow of an operation, from its input to its output, around the corners ``via``."""
 
     operation: Operation
     start: tuple[float, float]
     end: tuple[float, float]
+    via: tuple[tuple[float, float], ...] = ()
 
     @property
     def middle_x(self) -> float:
-        return (self.start[0] + self.end[0]) / 2
+        """The middle of the first straight part."""
+        return (self.start[0] + (*self.via, self.end)[0][0]) / 2
 
 
 def map_height(side: int, max_side: int) -> float:
@@ -126,12 +128,18 @@ def draw_box(axes: Axes, box: Box, font_size: float | int = 9) -> None:
 
 
 def draw_arrow(
-    axes: Axes, kind: str, start: tuple[float, float], end: tuple[float, float], zorder: float = 2
+    axes: Axes,
+    kind: str,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    zorder: float = 2,
+    via: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Draw the arrow of a kind of operation."""
+    """Draw the arrow of a kind of operation, around the corners ``via``."""
     style = ARROW_STYLES[kind]
-    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
-    dx, dy = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+    x, y = [start, *via][-1]  # of the last straight part
+    length = float(np.hypot(end[0] - x, end[1] - y))
+    dx, dy = (end[0] - x) / length, (end[1] - y) / length
     head_length, half_width = 0.07 + 0.014 * style.width, 0.033 + 0.009 * style.width
     # The line ends where the head begins, so that dashes don't blur its tip.
     neck = (end[0] - head_length * dx, end[1] - head_length * dy)
@@ -139,8 +147,8 @@ def draw_arrow(
     # add_artist is much faster than plot and add_patch, which update the data limits.
     axes.add_artist(
         Line2D(
-            (start[0], neck[0]),
-            (start[1], neck[1]),
+            [x for x, _ in (start, *via, neck)],
+            [y for _, y in (start, *via, neck)],
             color=style.colour,
             linewidth=style.width,
             linestyle=style.dash,

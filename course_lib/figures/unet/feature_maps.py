@@ -233,6 +233,32 @@ def error_rates_by_distance(
     return rates, [count / max(sum(counts), 1) for count in counts]
 
 
+def added_errors(
+    truth: Int64[Tensor, "scenes height width"],
+    before: Int64[Tensor, "scenes height width"],
+    after: Int64[Tensor, "scenes height width"],
+    distance: Float[Tensor, "scenes height width"],
+    low: float,
+    high: float,
+) -> tuple[int, float]:
+    """The wrong pixels that an ablation adds, of those with low < distance <= high.
+
+    Args:
+        truth: the classes of each pixel.
+        before: their predictions by the whole network.
+        after: their predictions without the part.
+        distance: of each pixel from the nearest border, in pixels.
+        low: lower bound, exclusive.
+        high: upper bound, inclusive.
+
+    Returns:
+        A number of pixels, and percentage points of the error rate; negative if it removes some.
+    """
+    inside = (distance > low) & (distance <= high)
+    added = int((after != truth)[inside].sum()) - int((before != truth)[inside].sum())
+    return added, 100 * added / max(int(inside.sum()), 1)
+
+
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
     """The fraction of wrong pixels by distance from the nearest border, one line per model.
 

@@ -20,6 +20,7 @@ from course_lib.figures.style import (
     INK,
     MUTED,
     ORANGE,
+    PURPLE,
     RED,
     SKY,
     course_style,
@@ -27,6 +28,8 @@ from course_lib.figures.style import (
 
 Grey = Float[Tensor, "height width"]
 Kernel = Float[Tensor, "kernel_height kernel_width"]
+# The frame of each of four inputs: neither blue nor orange, which show the sign of a number.
+_FRAMES = ((INK, "-"), (GREEN, "--"), (PURPLE, "-"), (MUTED, ":"))
 # The lower and the upper bound of each activation's outputs.
 ACTIVATION_RANGES = {
     "none": (-np.inf, np.inf),
@@ -66,7 +69,7 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
         )
         panels["kernel"].set_title("kernel")
         height, width = kernel.shape
-        for index, colour in enumerate((ORANGE, BLUE, GREEN, RED)):
+        for index, frame in enumerate(_FRAMES):
             row, column = divmod(index, 2)
             single = torch.zeros_like(x)
             single[row, column] = x[row, column]
@@ -75,8 +78,8 @@ def transposed_convolution(x: Grey, kernel: Kernel, stride: int) -> Figure:
             draw_number_grid(axes, product, signed=True, size=8, digits=0, limit=limit)
             axes.set_title(format_number(f"{x[row, column]:g}") + " × kernel", fontsize=10)
             for panel in (axes, panels["sum"]):
-                _draw_outline(panel, column * stride, row * stride, width, height, colour)
-            _draw_outline(panels["x"], column, row, 1, 1, colour)
+                _draw_outline(panel, column * stride, row * stride, width, height, *frame)
+            _draw_outline(panels["x"], column, row, 1, 1, *frame)
         draw_number_grid(panels["sum"], output, signed=True, size=12, digits=0, limit=limit)
         panels["sum"].set_title("output: the sum")
     return figure
@@ -86,7 +89,9 @@ def _conv_transpose(x: Grey, kernel: Kernel, stride: int) -> Float[Tensor, "rows
     return F.conv_transpose2d(x[None, None], kernel[None, None], stride=stride)[0, 0]
 
 
-def _draw_outline(axes: Axes, left: int, top: int, width: int, height: int, colour: str) -> None:
+def _draw_outline(
+    axes: Axes, left: int, top: int, width: int, height: int, colour: str, dash: str
+) -> None:
     axes.add_patch(
         Rectangle(
             (left - 0.44, top - 0.44),
@@ -95,6 +100,7 @@ def _draw_outline(axes: Axes, left: int, top: int, width: int, height: int, colo
             fill=False,
             edgecolor=colour,
             linewidth=2.4,
+            linestyle=dash,
             zorder=5,
         )
     )
