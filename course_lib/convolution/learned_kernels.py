@@ -99,7 +99,7 @@ def reconstruction_and_sparsity(model: SparseAutoencoder, patches: Patches) -> F
 
 
 def sparse_loss(weight: Tensor, white: Tensor, sparsity: float = 0.5) -> Float[Tensor, ""]:
-    """Half the squared reconstruction error plus ``sparsity`` times the smooth L1 norm of the codes.
+    """Half the squared reconstruction error plus ``sparsity`` times the codes' smooth L1 norm.
 
     Args:
         weight: (kernels, inputs), one kernel in each row.

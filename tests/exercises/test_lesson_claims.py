@@ -49,6 +49,14 @@ CLAIMS = {
         # whitening alone gives no oriented kernels, training with sparsity does
         "fits['random'].is_oriented().sum() == 0",
         "fits['yours'].is_oriented().sum() > 10",
+        # neither without the sparsity nor with a small limit, whose faint patterns are many
+        "max(fits[name].is_oriented().sum() for name in ('without sparsity', 'limit 0.001')) < 4",
+        "faint.sum() > 243 / 2 and share < 0.1",
+        # the learned kernel for 135 degrees prefers one leg of the tripod more than Sobel's does
+        "(legs := [[maps[:, 180:230, columns].mean() for columns in (slice(160, 200), "
+        "slice(110, 140))] for maps in (strength(pictures['camera'].expand(len(k), -1, -1), "
+        "k[None]).view(1, 257 - k.shape[-1], -1) for k in (pairs['135°'][1], "
+        "pairs['135°'][0][None]))])[0][0] / legs[0][1] > 2 * legs[1][0] / legs[1][1]",
         # hardly any detects only edges; Sobel's kernel does at every angle
         "one_sign['oriented'] < oriented.sum() / 10 and one_sign['turned Sobel'] == 12",
         "list(pairs) == ['0°', '45°', '90°', '135°']",

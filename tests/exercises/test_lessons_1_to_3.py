@@ -248,8 +248,8 @@ WRONG = {
     """,
     "sparse-loss": """
         0.5 * error -> error => counts half
-        sparsity * size -> size => Multiply
-        sparsity * size -> 0.5 * size => Multiply
+        sparsity * size -> size => use `sparsity`
+        sparsity * size -> 0.5 * size => use `sparsity`
         sparsity * size -> sparsity / 2 * size => 0.2
         (rebuilt - batch).square().sum(1) -> (rebuilt - batch).square().mean(1) => too small
         (rebuilt - batch).square().sum(1) -> (rebuilt - batch).square().sum(1).sqrt() => square root

@@ -64,7 +64,7 @@ def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width
             table[1:], layer.weight, layer.bias, outputs, strict=True
         ):
             for index, (axes, kernel) in enumerate(zip(line, kernels, strict=False)):
-                draw_number_grid(axes, kernel.numpy(), signed=True, size=11)
+                draw_number_grid(axes, kernel.numpy(), signed=True, size=10)
                 sign = "∗" if index == 0 else "+  ∗"
                 axes.set_ylabel(sign, rotation=0, fontsize=14, ha="right", va="center", color=INK)
             label = f"{bias:+.2f}  =".replace("-", "− ").replace("+", "+ ")
