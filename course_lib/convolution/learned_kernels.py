@@ -93,13 +93,25 @@ def whitening_matrix(patches: Patches, noise: float = 0.1) -> Float[Tensor, "inp
     return vectors @ torch.diag((values.clamp(min=0) + noise**2).rsqrt()) @ vectors.T
 
 
-def reconstruction_and_sparsity(
-    model: SparseAutoencoder, patches: Patches, weight: float = 0.5
-) -> Float[Tensor, ""]:
-    """Squared reconstruction error plus ``weight`` times the smooth L1 norm of the codes."""
-    white, codes = model(patches)
-    error = (codes @ model.weight - white).pow(2).sum(1)
-    return (0.5 * error + weight * (codes.pow(2) + 1e-2).sqrt().sum(1)).mean()
+def reconstruction_and_sparsity(model: SparseAutoencoder, patches: Patches) -> Float[Tensor, ""]:
+    """The :func:`sparse_loss` of a model's kernels on its whitened patches."""
+    return sparse_loss(model.weight, model(patches)[0])
+
+
+def sparse_loss(weight: Tensor, white: Tensor, sparsity: float = 0.5) -> Float[Tensor, ""]:
+    """Half the squared reconstruction error plus ``sparsity`` times the codes' smooth L1 norm.
+
+    Args:
+        weight: (kernels, inputs), one kernel in each row.
+        white: (patches, inputs), the whitened patches.
+        sparsity: the weight of the codes' norm, at least 0.
+
+    Returns:
+        The mean over the patches.
+    """
+    codes = white @ weight.T
+    error = (codes @ weight - white).pow(2).sum(1)
+    return (0.5 * error + sparsity * (codes.pow(2) + 1e-2).sqrt().sum(1)).mean()
 
 
 @dataclass(frozen=True)

@@ -246,6 +246,36 @@ WRONG = {
         | return image
         | return image.numpy() => it must return a Tensor
     """,
+    "sparse-loss": """
+        0.5 * error -> error => counts half
+        sparsity * size -> size => use `sparsity`
+        sparsity * size -> 0.5 * size => use `sparsity`
+        sparsity * size -> sparsity / 2 * size => 0.2
+        (rebuilt - batch).square().sum(1) -> (rebuilt - batch).square().mean(1) => too small
+        (rebuilt - batch).square().sum(1) -> (rebuilt - batch).square().sum(1).sqrt() => square root
+        (rebuilt - batch).square().sum(1) -> (rebuilt - batch).abs().sum(1)
+        (rebuilt - batch).square().sum(1) -> (rebuilt - batch).sum(1).square()
+        (rebuilt - batch) -> (codes @ weight)
+        (rebuilt - batch) -> batch
+        (codes.square() + 0.01).sqrt().sum(1) -> codes.abs().sum(1) => and not 0
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes.square() + 0.01).sum(1)
+        (codes.square() + 0.01).sqrt().sum(1) -> codes.square().sum(1) => and not 0
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes + 0.1).sum(1)
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes.square() + 0.01).sqrt().mean(1) => root of 0.01 each
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes.square().sum(1) + 0.01).sqrt()
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes.clamp(min=0).square() + 0.01).sqrt().sum(1) => negative code
+        (codes.square() + 0.01).sqrt().sum(1) -> (weight.square() + 0.01).sqrt().sum()
+        size).mean() -> size).sum() => mean over the patches
+        size).mean() -> size) => Return one number
+        size).mean() -> size).mean().item() => it must return a Tensor
+        batch @ weight.T -> batch @ weight => stopped
+        batch @ weight.T -> batch * weight => stopped
+        batch @ weight.T -> (batch @ weight.T).clamp(min=0) => negative code
+        codes @ weight -> codes @ weight / weight.norm()
+        | return (0.5 * (batch @ weight.T @ weight - batch).square().mean() + sparsity * (batch @ weight.T).abs().mean())
+        | return torch.zeros(())
+        | pass => returned None
+    """,
     "box-iou": """
         max(width, 0) * max(height, 0) -> width * height => apart
         max(width, 0) * max(height, 0) -> max(width * height, 0) => minus times minus

@@ -64,7 +64,7 @@ def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width
             table[1:], layer.weight, layer.bias, outputs, strict=True
         ):
             for index, (axes, kernel) in enumerate(zip(line, kernels, strict=False)):
-                draw_number_grid(axes, kernel.numpy(), signed=True, size=8)
+                draw_number_grid(axes, kernel.numpy(), signed=True, size=10)
                 sign = "∗" if index == 0 else "+  ∗"
                 axes.set_ylabel(sign, rotation=0, fontsize=14, ha="right", va="center", color=INK)
             label = f"{bias:+.2f}  =".replace("-", "− ").replace("+", "+ ")
@@ -72,8 +72,10 @@ def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width
             draw_signed_image(line[-1], output)
         for axes in (*table[0], *table[:, -2]):
             axes.axis("off")
-        _draw_centred_text(table[0, -2], "bias", MUTED)
-        _draw_centred_text(table[0, -1], "out", MUTED)
+        for axes, heading in zip(table[1, -2:], ("bias", "out"), strict=True):
+            axes.set_title(heading, color=MUTED)
+        note = "∗  the kernel slides over\nthe channel above it"
+        table[0, -2].text(0, 0.5, note, fontsize=13, va="center", color=INK)
         shapes = {
             "input": image.shape,
             "weight": layer.weight.shape,
@@ -160,29 +162,43 @@ def _draw_cross_section(axes: Axes, layers: Sequence[tuple[int, int]], pixels: i
     axes.axis("off")
 
 
-def kernel_gallery(kernels: Kernels, groups: Mapping[str, Tensor], columns: int = 16) -> Figure:
+def kernel_gallery(
+    kernels: Kernels,
+    groups: Mapping[str, Tensor],
+    titles: Mapping[int, str] | None = None,
+    columns: int = 10,
+) -> Figure:
     """All kernels as small colour images, grey where they are 0, in groups.
 
     Args:
         kernels: of three channels; each is scaled by its own maximum.
         groups: by name, a mask or the indices of the group's kernels, in display order.
+        titles: by index, the text above a kernel; without one, none is written.
         columns: kernels per row.
     """
-    members = {name: kernels[index] for name, index in groups.items() if len(kernels[index])}
-    rows = [-(-len(group) // columns) for group in members.values()]
-    heights = [0.72 * count + 0.45 for count in rows]
+    titles = titles or {}
+    height, places, headings = 0.0, [], []
+    for name, index in groups.items():
+        group = torch.arange(len(kernels))[index].tolist()
+        row_height = 1.3 if titles.keys() & set(group) else 1.1
+        if group:
+            headings.append((height, f"{name}: {len(group)}"))
+            places += [
+                (number, k % columns * 1.1, height + 0.75 + (k // columns + 1) * row_height)
+                for k, number in enumerate(group)
+            ]
+            height = places[-1][2] + 0.25
     with course_style():
-        figure = plt.figure(figsize=(0.72 * columns, sum(heights)), layout="constrained")
-        subfigures = np.atleast_1d(figure.subfigures(len(members), 1, height_ratios=heights))
-        for subfigure, (name, group), count in zip(subfigures, members.items(), rows, strict=True):
-            subfigure.suptitle(
-                f"{name}: {len(group)}", x=0.01, ha="left", fontsize=12, weight="bold"
-            )
-            panels = subfigure.subplots(count, columns, squeeze=False).ravel()
-            for axes, kernel in zip(panels, group, strict=False):
-                axes.imshow(_to_rgb(kernel))
-            for axes in panels:
-                axes.axis("off")
+        figure, axes = plt.subplots(
+            figsize=(0.74 * columns, 0.74 * height / 1.1), layout="constrained"
+        )
+        for top, heading in headings:
+            axes.text(0, top + 0.5, heading, fontsize=13, weight="bold", va="center")
+        for number, left, bottom in places:
+            axes.imshow(_to_rgb(kernels[number]), extent=(left, left + 1, bottom, bottom - 1))
+            axes.text(left + 0.5, bottom - 1.04, titles.get(number, ""), fontsize=11, ha="center")
+        axes.set(xlim=(0, 1.1 * columns), ylim=(height, 0))
+        axes.axis("off")
     return figure
 
 
@@ -193,35 +209,45 @@ def _to_rgb(kernel: Float[Tensor, "3 height width"]) -> np.ndarray:
 def compare_kernels(
     photo: Grey,
     pairs: Mapping[str, tuple[Kernel, Float[Tensor, "3 side side"]]],
-    crop: tuple[int, int, int] = (60, 60, 110),
+    crop: tuple[int, int, int] = (100, 92, 124),
 ) -> Figure:
     """For each direction: a hand-made and a learned kernel, each with its response to a photo.
+
+    A learned kernel is drawn as the sum of its three channels: that is what a grey photo meets.
 
     Args:
         photo: grey, in [0, 1]; a learned kernel of three channels gets it as red, green and blue.
         pairs: by direction, the two kernels.
-        crop: top, left and side of the crop of the responses, which is shown enlarged.
+        crop: top, left and side of the part of the photo, which is shown enlarged above the
+            responses to it.
     """
     with course_style():
         figure, table = plt.subplots(
-            len(pairs),
+            len(pairs) + 1,
             4,
-            figsize=(11, 2.9 * len(pairs)),
-            width_ratios=[1, 1.3, 1, 1.3],
+            figsize=(7.6, 2.15 * (len(pairs) + 1)),
+            width_ratios=[1, 1.5, 1, 1.5],
             squeeze=False,
             layout="constrained",
         )
-        for line, (name, (hand_made, learned)) in zip(table, pairs.items(), strict=True):
-            draw_number_grid(line[0], hand_made.numpy(), signed=True, size=11, digits=1)
-            response = conv2d(photo[None, None], hand_made[None, None])[0, 0]
-            draw_signed_image(line[1], _crop(response, *crop))
-            line[2].imshow(_to_rgb(learned))
-            line[2].axis("off")
-            response = conv2d(photo.expand(1, 3, -1, -1), learned[None])[0, 0]
-            draw_signed_image(line[3], _crop(response, *crop))
-            line[0].set_ylabel(name, fontsize=12)
-        headings = ("hand-made", "its response", "learned", "its response")
-        for axes, heading in zip(table[0], headings, strict=True):
+        for column in (1, 3):
+            table[0, column].imshow(_crop(photo, *crop).numpy(), cmap="gray", vmin=0, vmax=1)
+            table[0, column].set_title("the photo")
+        for axes in table[0]:
+            axes.axis("off")
+        for line, (name, (hand_made, learned)) in zip(table[1:], pairs.items(), strict=True):
+            for grid, image, kernel in zip(
+                line[::2], line[1::2], (hand_made, learned.sum(0)), strict=True
+            ):
+                size = 11 if len(kernel) == 3 else 0  # the numbers of a larger one are illegible
+                draw_number_grid(grid, kernel.numpy(), signed=True, size=size, digits=1)
+                padding = len(kernel) // 2  # so that responses lie where their pixels are
+                response = conv2d(photo[None, None], kernel[None, None], padding=padding)[0, 0]
+                draw_signed_image(image, _crop(response, *crop))
+            line[0].set_ylabel(name, fontsize=13)
+        for axes, heading in zip(
+            table[1], ("hand-made", "its response", "learned", "its response"), strict=True
+        ):
             axes.set_title(heading)
     return figure
 
