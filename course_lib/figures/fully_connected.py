@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PatchCollection, PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ from course_lib.figures.style import (
     PURPLE,
     ROLES,
     course_style,
+    label_decades,
 )
 from course_lib.profiling.cost import ForwardCost, as_matrix, fit_power_law, format_count
 
@@ -224,7 +226,8 @@ def cost_growth(
                 exponent, factor = fit_power_law(x[first:], y[first:])
                 fit = [factor * side**exponent for side in x[first:]]
                 axes.loglog(x, y, marker, color=ROLES[kind], markersize=6)
-                label = f"{kind}: slope {abs(exponent):.2f}"
+                # Counts are exact; the third decimal shows what the biases add.
+                label = f"{kind}: slope {abs(exponent):.{2 if 'time' in title else 3}f}"
                 axes.loglog(x[first:], fit, color=ROLES[kind], label=label)
             axes.set_title(title)
             axes.minorticks_off()
@@ -235,6 +238,26 @@ def cost_growth(
         panels[-1].set_xlabel("side of the image, pixels")
         panels[-1].set_xticks(sides, [str(side) for side in sides])
         panels[-1].set_xlim(sides[0] / 1.25, sides[-1] * 1.25)
+    return figure
+
+
+def learning_curves(losses: Mapping[float, Sequence[float]]) -> Figure:
+    """The loss against the training steps, on a logarithmic axis, for several learning rates.
+
+    Args:
+        losses: for at most three learning rates, the loss before each step; finite and positive.
+    """
+    with course_style():
+        figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+        for (rate, values), dash, marker in zip(
+            losses.items(), (":", "-", "--"), "^os", strict=False
+        ):
+            label = f"learning rate {rate:g}"
+            axes.semilogy(values, dash, marker=marker, color=INK, label=label, markersize=4)
+        axes.set(xlabel="training steps", ylabel="loss (cross-entropy)")
+        label_decades(axes.yaxis)
+        axes.grid(True, axis="y")
+        figure.legend(loc="outside upper left")
     return figure
 
 
@@ -359,6 +382,8 @@ def learned_weights(
 ) -> Figure:
     """The first layers' weights as images: single hidden units, and kernels.
 
+    All images of one layer have the same colour scale.
+
     Args:
         hidden: the weights of some hidden units of the fully connected network's first layer, as
             images; an even number.
@@ -366,18 +391,21 @@ def learned_weights(
     """
     columns = max(len(hidden), len(kernels)) // 2
     with course_style():
-        figure = plt.figure(figsize=(1.35 * columns, 6.2), layout="constrained")
+        figure = plt.figure(figsize=(1.35 * columns + 0.5, 6.2), layout="constrained")
         halves = figure.subfigures(2, 1)
         for half, kind, images, contents in (
             (halves[0], LAYER_KINDS[0], hidden, "the weights of single outputs"),
             (halves[1], LAYER_KINDS[1], kernels, "its first kernels"),
         ):
             half.suptitle(f"{kind}: {contents}", color=ROLES[kind], weight="bold", fontsize=12)
-            for axes, image in zip(half.subplots(2, columns).ravel(), images, strict=False):
-                limit = float(image.abs().max())
-                axes.imshow(image.numpy(), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit)
+            limit = float(images.abs().max())
+            scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
+            panels = half.subplots(2, columns)
+            for axes, image in zip(panels.ravel(), images, strict=False):
+                axes.imshow(image.numpy(), cmap=scale.cmap, norm=scale.norm)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
+            half.colorbar(scale, ax=panels, label="weight", shrink=0.9)
     return figure
 
 

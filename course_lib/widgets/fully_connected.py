@@ -19,6 +19,8 @@ from course_lib.profiling.cost import ForwardCost, format_count, forward_cost
 from course_lib.widgets import add_tooltip, show_widget
 
 SIZE = (760, 300)  # of both images, in pixels
+_SHIFT = 2  # pixels to the right at the start
+_BAR = 84  # the height of a probability of 1, in pixels
 
 
 def shift_explorer(
@@ -29,14 +31,17 @@ def shift_explorer(
 ) -> None:
     """Show sliders that select and shift a test image, and the networks' predictions for it.
 
+    The first image shown is one for which, at the first shift, only the fully connected network is
+    wrong, if there is one.
+
     Args:
         models: the trained networks by name: "fully connected" and "convolution".
         images: the images to select from, in [0, 1].
         labels: the index of each image's class.
         classes: the name of each class.
     """
-    index = _slider("image", 0, len(images) - 1, 0)
-    right, down = _slider("shift right", -6, 6, 2), _slider("shift down", -6, 6, 0)
+    index = _slider("image", 0, len(images) - 1, _telling_image(models, images, labels, _SHIFT))
+    right, down = _slider("shift right", -6, 6, _SHIFT), _slider("shift down", -6, 6, 0)
     picture, description = widgets.Image(format="png"), widgets.Label()
 
     def update(change: object = None) -> None:
@@ -60,7 +65,7 @@ def shift_explorer(
         alt=f"A digit shifted by {right.value} pixels, and next to it one bar for each class and "
         f"network. {description.value}.",
         caption="Shift the digit: the networks get new numbers, you see the same digit. A ring "
-        "marks the true class.",
+        "marks the true class. A bar as high as the line marked 1 is a probability of 1.",
     )
 
 
@@ -122,10 +127,13 @@ def draw_predictions(
     for row, (name, values) in enumerate(probabilities.items()):
         bottom, colour = 122 + 140 * row, ROLES.get(name, INK)
         draw.text((290, bottom - 110), name, fill=colour, font=font(15, bold=True))
-        draw.line((290, bottom, 740, bottom), fill=MUTED)
+        for value in (0, 1):
+            y = bottom - _BAR * value
+            draw.line((290, y, 740, y), fill=FAINT if value else MUTED)
+            draw.text((284, y), str(value), fill=MUTED, font=font(13), anchor="rm")
         for index, probability in enumerate(values.tolist()):
             left, middle = 296 + spacing * index, 296 + spacing * (index + 0.4)
-            top = bottom - round(84 * probability)
+            top = bottom - round(_BAR * probability)
             draw.rectangle((left, top, left + 0.8 * spacing, bottom), fill=colour)
             name_of_class = classes[index][:5]
             draw.text((middle, bottom + 4), name_of_class, fill=INK, font=font(13), anchor="ma")
@@ -167,6 +175,22 @@ def _slider(name: str, low: int, high: int, value: int, step: int = 1) -> widget
     layout = widgets.Layout(width="250px")
     slider = widgets.IntSlider(value, low, high, step, description=name, layout=layout)
     return add_tooltip(slider, name)
+
+
+@torch.no_grad()
+def _telling_image(
+    models: Mapping[str, nn.Module],
+    images: Float[Tensor, "count 1 height width"],
+    labels: Int64[Tensor, " count"],
+    right: int,
+) -> int:
+    """The first image that, moved right, only the convolution classifies correctly; else 0."""
+    shifted = shift(images, right)
+    correct = {
+        name: model(shifted.to(next(model.parameters()).device)).argmax(1).cpu() == labels
+        for name, model in models.items()
+    }
+    return int((correct["convolution"] & ~correct["fully connected"]).int().argmax())
 
 
 @torch.no_grad()

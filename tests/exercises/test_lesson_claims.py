@@ -32,6 +32,18 @@ CLAIMS = {
         "at_shift['convolution'].mean(0)[4] < 0.5",
         # the weights at the border keep their initial values
         "hidden[:, 0].std() < hidden[:, 14].std()",
+        # those at the edges of the digits' square are large, though digits rarely reach them
+        "hidden[:, 4:24, [4, 23]].std() > hidden[:, 4:24, 12:16].std()",
+        "data.train_images[:, 0, :, [4, 23]].mean() < data.train_images.mean() / 10",
+        # a single layer is right on most digits; three learning rates: slow, right, too large
+        "right.float().mean() > 0.8",
+        "0.9 * curves[0.003][0] < curves[0.003][-1] < curves[0.003][0]",
+        "all(np.diff(curves[0.3]) < 0) and curves[0.3][-1] < 0.5 * curves[0.3][0]",
+        "5 * curves[5.0][0] < max(curves[5.0]) > 5 * curves[5.0][-1]",
+        # the widget finds a digit at which only the fully connected network is wrong
+        "((centred['convolution'](shift(data.test_images[:50], 2)).argmax(1) == "
+        "data.test_labels[:50]) & (centred['fully connected'](shift(data.test_images[:50], 2))"
+        ".argmax(1) != data.test_labels[:50])).any()",
     ],
     "02_convolution_by_hand": [
         # the most negative response lies beyond the output that the first figure shows

@@ -90,13 +90,22 @@ WRONG = {
         | return scores.softmax(1)[labels].log().mean()
     """,
     "train-a-layer": """
-        optimizer.zero_grad() -> pass => still has the gradient of the first
-        optimizer.step() -> pass => have not moved
-        loss.backward() -> pass => have not moved
-        optimizer.zero_grad() -> optimizer.step(); optimizer.zero_grad() => gradient of the first
-        loss.backward() -> loss.backward(); optimizer.zero_grad() => have not moved
+        layer.grad = None -> pass => still has the gradient of the first
+        layer.grad = None -> layer.grad = layer.grad => still has the gradient of the first
+        layer.grad = None -> layer.grad.zero_() => forgets, calls `loss.backward()`
+        layer -= rate * layer.grad -> pass => have not moved
+        layer -= rate * layer.grad -> layer - rate * layer.grad => have not moved
+        layer -= rate * layer.grad -> weights -= rate * layer.grad => have not moved
+        layer -= rate * layer.grad -> layer += rate * layer.grad => the wrong way
+        layer -= rate * layer.grad -> layer -= layer.grad => by the learning rate
+        layer -= rate * layer.grad -> layer -= layer.grad / rate => by the learning rate
+        layer -= rate * layer.grad -> layer -= rate * layer.grad.sign()
+        layer -= rate * layer.grad -> layer = layer - rate * layer.grad => with `-=`
+        layer -= rate * layer.grad -> layer -= rate * layer.grad; layer -= rate * layer.grad => one step at a time
+        with torch.no_grad(): -> if True: => moves inside `with torch.no_grad():`
+        loss.backward() -> pass => `loss.backward()`
+        loss.backward() -> loss.backward(); layer.grad = None => forgets, calls `loss.backward()`
         loss.backward() -> (-loss).backward() => the wrong way
-        loss.backward() -> loss.backward(); optimizer.step() => one step at a time
         loss.backward() -> (2 * loss).backward() => one step at a time
         loss.backward() -> loss.backward(retain_graph=True); loss.backward() => one step at a time
         images @ layer.T, labels) -> images @ layer.T, labels, reduction="sum") => mean loss
@@ -106,7 +115,7 @@ WRONG = {
         images @ layer.T, labels) -> images @ weights.T, labels) => images @ layer.T
         images @ layer.T, labels) -> images @ layer.detach().T, labels) => images @ layer.T
         images @ layer.T, labels) -> layer @ images.T, labels)
-        optimizer.step() -> optimizer.step(); break => compute the loss anew
+        layer -= rate * layer.grad -> layer -= rate * layer.grad; break => compute the loss anew
         nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.mse_loss(images @ layer.T, F.one_hot(labels, len(layer)).float())
         nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.cross_entropy(images @ layer.T, labels).item() => stopped
     """,

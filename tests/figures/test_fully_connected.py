@@ -62,9 +62,9 @@ def test_cost_growth_shows_the_slopes_of_the_data():
     figure = figures.cost_growth(SIDES, costs, timed_sides, seconds)
     text = texts(figure)
     for line in (
-        "fully connected: slope 4.00",
-        "convolution: slope 0.00",
-        "convolution: slope 2.00",
+        "fully connected: slope 4.000",
+        "convolution: slope 0.000",
+        "convolution: slope 2.000",
         "fully connected: slope 3.00",
         "convolution: slope 1.00",
     ):
@@ -107,5 +107,15 @@ def test_accuracies_are_drawn_with_the_mean_test_accuracy():
 
 
 def test_learned_weights_are_drawn_for_both_kinds_of_layers():
-    figure = figures.learned_weights(torch.randn(4, 8, 8), torch.randn(4, 3, 3))
-    assert len(figure.axes) == 8
+    hidden, kernels = torch.randn(4, 8, 8), torch.randn(4, 3, 3)
+    figure = figures.learned_weights(hidden, kernels)
+    # two by two images of each layer, and one colour scale for all four
+    assert len(figure.axes) == 2 * (4 + 1)
+    limits = {axes.images[0].get_clim()[1] for axes in figure.axes if axes.images}
+    assert limits == {float(hidden.abs().max()), float(kernels.abs().max())}
+
+
+def test_learning_curves_have_one_line_for_each_rate():
+    figure = figures.learning_curves({0.1: [2.3, 1.0, 0.5], 10.0: [2.3, 40.0, 30.0]})
+    assert [line.get_ydata()[-1] for line in figure.axes[0].lines] == [0.5, 30.0]
+    assert "learning rate 0.1" in texts(figure) and "learning rate 10" in texts(figure)

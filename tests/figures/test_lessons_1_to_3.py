@@ -30,6 +30,8 @@ def all_text(figure) -> str:
 def test_sliding_frames_have_one_frame_for_each_output_pixel():
     frames = animation.sliding_frames(torch.rand(5, 6), torch.randn(3, 3))
     assert len(frames) == 30 and len({frame.size for frame in frames}) == 1
+    # a zero of the padding is as black as a zero of the image
+    assert frames[0].getpixel((5, animation._TITLE + 6 * animation._CELL + 5)) == (0, 0, 0)
     gif = Image.open(io.BytesIO(gif_bytes(frames)))
     assert gif.format == "GIF" and gif.n_frames > 1
 

@@ -42,6 +42,26 @@ def test_slider_updates_the_picture_and_its_description(monkeypatch):
         assert picture.value != image and description.value != before
 
 
+def test_first_image_is_one_that_only_the_convolution_recognises():
+    class Answers(torch.nn.Module):
+        def __init__(self, answers):
+            super().__init__()
+            self.scores = torch.nn.Parameter(torch.nn.functional.one_hot(answers, 3).float())
+
+        def forward(self, images):
+            return self.scores
+
+    labels, images = torch.tensor([0, 1, 2, 0]), torch.rand(4, 1, 28, 28)
+    models = {
+        "fully connected": Answers(torch.tensor([0, 0, 1, 1])),
+        "convolution": Answers(torch.tensor([0, 0, 2, 0])),
+    }
+    assert widgets._telling_image(models, images, labels, 2) == 2
+    assert (
+        widgets._telling_image(dict.fromkeys(models, models["convolution"]), images, labels, 2) == 0
+    )
+
+
 def test_layer_costs_agree_with_arithmetic():
     costs = widgets.layer_costs(16, 2, 5)
     assert costs["fully connected"].parameters == 512**2 + 512

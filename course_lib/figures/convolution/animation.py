@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from course_lib.figures.diffusion.animation import show_gif
 from course_lib.figures.fully_connected import WEIGHT_COLOURS
 from course_lib.figures.images import gif_bytes
-from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, PAPER, font
+from course_lib.figures.style import BLACK, FAINT, INK, MUTED, ORANGE, PAPER, font
 
 _CELL, _GAP, _TITLE = 26, 22, 28  # screen pixels
 _WEIGHT = 44  # the side of a cell that holds a number
@@ -31,7 +31,8 @@ def show_sliding_kernel(
         alt=f"An animation. An outline of {side} by {side} pixels moves row by row over a small "
         "zero-padded image. Below are the weights of the kernel, the pixels inside the outline, "
         "and the sum of their products plus the bias, which becomes one pixel of the output.",
-        caption="The same weights visit every position. In the input black is 0; in the output, "
+        caption="The same weights visit every position. In the input black is 0, as in the border "
+        "of zeros; in the output, "
         "which has negative numbers too, 0 is mid grey. Weights: pink below zero, green above.",
     )
 
@@ -95,15 +96,18 @@ def _draw_outline(draw: ImageDraw.ImageDraw, corner: tuple[int, int], cells: int
 
 
 def _draw_padding(draw: ImageDraw.ImageDraw, shape: Sequence[int], padding: int) -> None:
-    """Draw the padding as empty cells with the digit 0."""
+    """Draw the padding as black cells with the digit 0, and a line around the image."""
     height, width = shape
     for row, column in np.ndindex(height, width):
         if padding <= row < height - padding and padding <= column < width - padding:
             continue
         left, top = _CELL * column, _TITLE + _CELL * row
-        draw.rectangle((left, top, left + _CELL, top + _CELL), fill=PAPER, outline=FAINT)
+        draw.rectangle((left, top, left + _CELL, top + _CELL), fill=BLACK, outline=MUTED)
         middle = (left + _CELL / 2, top + _CELL / 2)
-        draw.text(middle, "0", fill=MUTED, font=font(14), anchor="mm")
+        draw.text(middle, "0", fill=FAINT, font=font(14), anchor="mm")
+    inside = (_CELL * padding, _TITLE + _CELL * padding)
+    end = (_CELL * (width - padding), _TITLE + _CELL * (height - padding))
+    draw.rectangle((*inside, *end), outline=PAPER, width=2)
 
 
 def _draw_sum(
