@@ -164,6 +164,9 @@ def test_latent_histograms_show_spread_and_noise_of_each_channel(model, image):
     for channel, noise in enumerate(noises):
         spread = posterior.mean[:, channel].numpy().std()
         assert {f"channel {channel}: {spread:.2f}", f"channel {channel}: {noise:.3f}"} <= {*labels}
+    stds, ticks = (0.5 * posterior.logvar).exp(), panels[1].get_xticks()
+    assert ticks[0] < stds.min() <= stds.max() <= ticks[-1]
+    assert panels[1].get_xlim() == (ticks[0], ticks[-1])
 
 
 def test_rounding_differences_are_drawn_as_equal(image):

@@ -166,6 +166,10 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
         left.set(xlabel="mean", ylabel="number of values", title="means, and their spread (std)")
         right.set_xscale("log")
         label_log_axis(right.xaxis)
+        ticks = np.outer(10.0 ** np.arange(-8, 8), (1, 2, 3, 5)).ravel()
+        around = ticks[np.searchsorted(ticks, low) - 1 : np.searchsorted(ticks, high) + 1]
+        right.set_xticks(around)
+        right.set_xlim(around[0], around[-1])
         right.set(
             xlabel="standard deviation (log scale)",
             ylabel="number of values",
