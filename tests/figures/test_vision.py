@@ -90,11 +90,14 @@ def test_instance_offsets_show_the_peaks_and_offsets_of_the_model(three_objects)
     model = ConstantModel(semantic_logits, centre_logits, offsets)
     figure = maps.instance_offsets(model, three_objects)
     assert "2 peaks above 0.2" in texts(figure)
-    lines, heads = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
-    # A line for every sixth pixel in both directions.
+    (lines,) = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
+    # A line for every sixth pixel in both directions, all too short for a head.
     assert len(lines.U) == 3 * 5 and (lines.U == 3).all()
     np.testing.assert_allclose(lines.V, np.repeat([2.4, 3.0, 3.6], 5), rtol=1e-5)
-    assert len(heads.U) == 0  # all lines are too short for a head
+    offsets[0, 0, :, :70] = 30.0  # rows 24, 30 and 36, columns 54, 60 and 66
+    figure = maps.instance_offsets(model, three_objects)
+    lines, heads = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
+    assert len(lines.U) == 3 * 5 and len(heads.U) == 3 * 3 and (heads.U == 18).all()
     lower_threshold = maps.instance_offsets(model, three_objects, score_threshold=0.1)
     assert "3 peaks above 0.1" in texts(lower_threshold)
 

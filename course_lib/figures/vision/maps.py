@@ -180,12 +180,12 @@ def _draw_offsets(
 ) -> None:
     """Draw lines along offsets, with heads halfway: at the ends they would hide each other."""
     options = {"angles": "xy", "scale_units": "xy", "scale": 1, "color": colours, "zorder": 3}
-    axes.quiver(x, y, dx, dy, width=0.004, headwidth=0, headlength=0, headaxislength=0, **options)
+    axes.quiver(x, y, dx, dy, width=0.004, headwidth=1, headlength=0, headaxislength=0, **options)
     long = np.hypot(dx, dy) > _ARROW_SPACING
-    options["color"] = colours[long]
-    axes.quiver(
-        x[long], y[long], 0.6 * dx[long], 0.6 * dy[long], width=0.004, headwidth=5, **options
-    )
+    if long.any():
+        options["color"] = colours[long]
+        halves = (0.6 * part[long] for part in (dx, dy))  # the middle of the head is halfway
+        axes.quiver(x[long], y[long], *halves, width=0.004, headwidth=5, **options)
 
 
 def _draw_peaks(axes: Axes, peaks: Tensor) -> None:
