@@ -149,7 +149,8 @@ def predict(
     missing = [network for network in by_level.values() if not network.file.exists()]
     if missing and not download:
         raise RuntimeError(
-            f"torchvision's weights are not on this machine. {_download_instructions(missing)}"
+            f"torchvision's weights are not on this machine. Set download = True and run this "
+            f"again: they are downloaded once ({_megabytes(missing)})."
         )
     transform = by_level["segmenter"].weights.transforms()
     return PhotoPredictions(
@@ -231,11 +232,14 @@ def _predict_semantic(
     return resized[0].argmax(0)
 
 
+def _megabytes(missing: Sequence[PretrainedNetwork]) -> str:
+    return f"{sum(network.weights.meta['_file_size'] for network in missing):.0f} MB"
+
+
 def _download_instructions(missing: Sequence[PretrainedNetwork]) -> str:
-    size = sum(network.weights.meta["_file_size"] for network in missing)
     urls = "\n".join(f"  {network.weights.url}" for network in missing)
     return (
-        f"With an internet connection, set download = True and run this again ({size:.0f} MB, "
-        f"once). Without one, download\n{urls}\n"
+        f"With an internet connection, set download = True and run this again "
+        f"({_megabytes(missing)}, once). Without one, download\n{urls}\n"
         f"on another machine and copy the files to {missing[0].file.parent}"
     )

@@ -459,3 +459,17 @@ def test_wrong_solution_gets_a_specific_message(name, source, message):
     assert points < EXERCISES[name].points or is_only_a_type_error
     assert len(str(problem)) > 15
     assert re.search(re.escape(message), str(problem)), str(problem)
+
+
+def test_suppression_may_call_the_other_exercise():
+    """The grader runs a learner's cells up to the exercise's own, so box_iou is defined there."""
+    body = """
+def suppress(boxes, scores, threshold):
+    kept = []
+    for index in scores.argsort(descending=True).tolist():
+        if all(box_iou(boxes[index], boxes[other]) <= threshold for other in kept):
+            kept.append(index)
+    return kept
+"""
+    problem, points = run("suppress", EXERCISES["box-iou"].solution + body)
+    assert problem is None and points == EXERCISES["suppress"].points

@@ -90,10 +90,14 @@ def test_instance_offsets_show_the_peaks_and_offsets_of_the_model(three_objects)
     model = ConstantModel(semantic_logits, centre_logits, offsets)
     figure = maps.instance_offsets(model, three_objects)
     assert "2 peaks above 0.2" in texts(figure)
-    (arrows,) = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
-    # An arrow for every fifth pixel in both directions.
-    assert len(arrows.U) == 4 * 6 and (arrows.U == 3).all()
-    np.testing.assert_allclose(arrows.V, np.repeat([2.0, 2.5, 3.0, 3.5], 6), rtol=1e-5)
+    (lines,) = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
+    # A line for every sixth pixel in both directions, all too short for a head.
+    assert len(lines.U) == 3 * 5 and (lines.U == 3).all()
+    np.testing.assert_allclose(lines.V, np.repeat([2.4, 3.0, 3.6], 5), rtol=1e-5)
+    offsets[0, 0, :, :70] = 30.0  # rows 24, 30 and 36, columns 54, 60 and 66
+    figure = maps.instance_offsets(model, three_objects)
+    lines, heads = (item for item in figure.axes[1].collections if isinstance(item, Quiver))
+    assert len(lines.U) == 3 * 5 and len(heads.U) == 3 * 3 and (heads.U == 18).all()
     lower_threshold = maps.instance_offsets(model, three_objects, score_threshold=0.1)
     assert "3 peaks above 0.1" in texts(lower_threshold)
 
@@ -147,7 +151,8 @@ def test_output_shapes_are_the_models(models):
     labels = texts(shapes.output_shapes(models, 64))
     for shape in ("3×64×64", "24×32×32", "128×4×4", "12×16×16", "4×16×16", "13×64×64", "2×64×64"):
         assert shape in labels
-    assert "tower: 48×16×16\nhead: 17×16×16" in labels
+    assert "tower: 48×16×16\nhead: 17×16×16\nweighted mean: 12 + 4" in labels
+    assert "mean over 4×4: 128\nhead: 12" in labels
     assert any("in all five" in label for label in labels)
     two = {name: models[name] for name in ("detector", "segmenter")}
     assert any("in all two" in label for label in texts(shapes.output_shapes(two, 64)))

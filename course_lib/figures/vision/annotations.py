@@ -197,14 +197,23 @@ def draw_tag(
     )
 
 
-def draw_mask(axes: Axes, mask: Bool[Tensor, "height width"], colour: str, label: str = "") -> None:
-    """Draw a mask as a coloured overlay with an outline and an optional label in the middle."""
+def draw_mask(
+    axes: Axes,
+    mask: Bool[Tensor, "height width"],
+    colour: str,
+    label: str = "",
+    opacity: float | int = 0.72,
+) -> None:
+    """Draw a mask as a coloured overlay with an outline and an optional label in the middle.
+
+    ``opacity``: from 0 to 1; at 1 the colour is that of the mask alone, whatever the image shows.
+    """
     pixels = mask.numpy()
     if not pixels.any():
         return
     height, width = pixels.shape
     overlay = np.zeros((height, width, 4))
-    overlay[pixels] = (*to_rgb(colour), 0.72)
+    overlay[pixels] = (*to_rgb(colour), opacity)
     axes.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0))
     draw_outline(axes, mask, colour, dashed=False)
     if label:
@@ -232,7 +241,7 @@ def draw_outline(
 def draw_semantic(
     axes: Axes, semantic: Int64[Tensor, "height width"], min_pixels: int = 25
 ) -> None:
-    """Draw a semantic map as a coloured overlay.
+    """Draw a semantic map as a coloured overlay, opaque: one class is one colour.
 
     Args:
         axes: where to draw.
@@ -244,7 +253,7 @@ def draw_semantic(
             continue
         mask = semantic == value
         colour = SEMANTIC_COLOURS[value]
-        draw_mask(axes, mask, colour)
+        draw_mask(axes, mask, colour, opacity=1)
         regions, count = ndimage.label(mask.numpy())
         for region_id in range(1, count + 1):
             region = regions == region_id

@@ -1,6 +1,7 @@
 """The charts of lesson 3: metrics explained, and metrics compared across test splits."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -33,6 +34,7 @@ _SPLIT_STYLES = {
 }
 _MORE_STYLES = ((ORANGE, "v"), (INK, "P"), (MUTED, "X"))  # for splits with other names
 _MAX_MARKERS = 15  # detections that are drawn individually
+_MAX_STEPS = 8  # objects: with more, recall has decimal ticks
 
 
 def iou_diagram(
@@ -159,13 +161,11 @@ def precision_recall_curve(
             baseline=None,
             label="highest precision from here on",
         )
-        axes.plot(
-            recall, precision, color=MUTED, linewidth=1.2, label="precision after each detection"
-        )
+        axes.plot(recall, precision, color=MUTED, linewidth=1.2, label="precision after each box")
         if len(is_correct) <= _MAX_MARKERS:
             for members, colour, marker, label in (
-                (is_correct, GREEN, "o", "correct, with its score"),
-                (~is_correct, RED, "X", "wrong, with its score"),
+                (is_correct, GREEN, "o", "true positive, with its score"),
+                (~is_correct, RED, "X", "false positive, with its score"),
             ):
                 axes.scatter(
                     recall[members],
@@ -193,8 +193,11 @@ def precision_recall_curve(
             xlim=(0, 1.04),
             ylim=(0, 1.1),
             xlabel=f"recall (share of the {positives} objects)",
-            ylabel="precision (share of the detections so far)",
+            ylabel="precision (share of the boxes so far)",
         )
+        if positives <= _MAX_STEPS:  # each object is one step in recall
+            recalls = [Fraction(found, positives) for found in range(positives + 1)]
+            axes.set_xticks([float(value) for value in recalls], [str(value) for value in recalls])
     return figure
 
 

@@ -23,7 +23,7 @@ from course_lib.vision import instances, localizer
 from course_lib.vision.predictions import mask_iou
 
 _MAX_BOXES = 12  # votes that are drawn as boxes
-_ARROW_SPACING = 5  # pixels
+_ARROW_SPACING = 6  # pixels
 
 
 @torch.no_grad()
@@ -146,21 +146,16 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
         panels[0].set_title("1 · is it the centre of an object?")
         annotations.draw_caption(panels[0], f"{int(peaks.sum())} peaks above {score_threshold:g}")
         sparse = (rows % _ARROW_SPACING == 0) & (columns % _ARROW_SPACING == 0)
-        panels[1].quiver(
+        _draw_offsets(
+            panels[1],
             columns[sparse] + 0.5,
             rows[sparse] + 0.5,
             dx[sparse],
             dy[sparse],
-            color=colours[sparse],
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.006,
-            headwidth=4,
-            zorder=3,
+            colours[sparse],
         )
         panels[1].set_title("2 · offset to the object's centre")
-        annotations.draw_caption(panels[1], "an arrow for some foreground pixels")
+        annotations.draw_caption(panels[1], "from some pixels; arrowheads halfway")
         panels[2].scatter(
             columns + dx + 0.5, rows + dy + 0.5, s=5, c=colours, zorder=3, linewidths=0
         )
@@ -172,12 +167,25 @@ def instance_offsets(model: nn.Module, scene: Scene, score_threshold: float = 0.
             zip(*(part.cpu() for part in found), strict=True)
         ):
             text = f"{class_name(int(label))} {float(score):.0%}"
-            annotations.draw_mask(panels[3], mask, str(palette[index + 1]), text)
+            annotations.draw_mask(panels[3], mask, str(palette[index + 1]), text, opacity=1)
         panels[3].set_title("4 · the instances and their classes")
         annotations.draw_caption(panels[3], "dashed: ground truth")
         for mask in scene.masks:
             annotations.draw_outline(panels[3], mask)
     return figure
+
+
+def _draw_offsets(
+    axes: Axes, x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndarray, colours: np.ndarray
+) -> None:
+    """Draw lines along offsets, with heads halfway: at the ends they would hide each other."""
+    options = {"angles": "xy", "scale_units": "xy", "scale": 1, "color": colours, "zorder": 3}
+    axes.quiver(x, y, dx, dy, width=0.004, headwidth=1, headlength=0, headaxislength=0, **options)
+    long = np.hypot(dx, dy) > _ARROW_SPACING
+    if long.any():
+        options["color"] = colours[long]
+        halves = (0.6 * part[long] for part in (dx, dy))  # the middle of the head is halfway
+        axes.quiver(x[long], y[long], *halves, width=0.004, headwidth=5, **options)
 
 
 def _draw_peaks(axes: Axes, peaks: Tensor) -> None:

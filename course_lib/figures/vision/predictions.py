@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 
 from course_lib.data import sprites
 from course_lib.data.compose import Scene
-from course_lib.figures.style import INK, MUTED, RED, course_style
+from course_lib.figures.style import INK, RED, course_style
 from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import (
     class_colour,
@@ -23,6 +23,8 @@ from course_lib.figures.vision.annotations import (
 from course_lib.vision.detector import Detections
 from course_lib.vision.predictions import SCORE_THRESHOLD, Predictions, evaluate, mask_iou
 from course_lib.vision.tasks import LEVELS
+
+_MAX_COUNTS = 5  # classes whose boxes are counted below a picture
 
 
 def ground_truth(scene: Scene) -> Figure:
@@ -44,7 +46,7 @@ def ground_truth(scene: Scene) -> Figure:
             annotations.draw_box(panels[1], corners, colour, name)
         annotations.draw_semantic(panels[2], scene.semantic)
         for index, mask in enumerate(scene.masks):
-            annotations.draw_mask(panels[3], mask, colours[index], str(index + 1))
+            annotations.draw_mask(panels[3], mask, colours[index], str(index + 1), opacity=1)
     return figure
 
 
@@ -67,11 +69,10 @@ def five_predictions(
         panels = grid.ravel()
         annotations.draw_image(panels[0], scene.image)
         panels[0].set_title("The image")
-        for name, corners in zip(
-            annotations.object_names(scene), scene.boxes.tolist(), strict=True
-        ):
+        names, colours = annotations.object_names(scene), object_colours(scene.labels)
+        for name, corners, colour in zip(names, scene.boxes.tolist(), colours, strict=True):
             annotations.draw_true_box(panels[0], corners)
-            annotations.draw_box_label(panels[0], corners, name, MUTED)
+            annotations.draw_box_label(panels[0], corners, name, colour)
         annotations.draw_caption(panels[0], "dashed: ground truth")
         for axes, task in zip(panels[1:], LEVELS.values(), strict=True):
             pixelwise = task.name in ("segmenter", "instances")
@@ -134,7 +135,7 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
             colours, labels.tolist(), scores.tolist(), masks, strict=True
         ):
             text = f"{class_name(label)} {score:.0%}"
-            annotations.draw_mask(axes, mask, colour, text)
+            annotations.draw_mask(axes, mask, colour, text, opacity=1)
     if level in ("segmenter", "instances"):
         for mask in scene.masks:
             annotations.draw_outline(axes, mask)
@@ -176,14 +177,14 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
                     axes,
                     corners,
                     colour,
-                    f"{class_name(label)} {score:.2f}" if bold else "",
+                    f"{class_name(label)} {score:.0%}" if bold else "",
                     linewidth=2.6 if bold else 0.9,
                 )
         counts = Counter(before.labels.tolist()).most_common()
-        text = ", ".join(f"{class_name(label)} {count}" for label, count in counts[:3])
-        annotations.draw_caption(panels[0], text + (", ..." if counts[3:] else ""))
+        text = ", ".join(f"{class_name(label)} {count}" for label, count in counts[:_MAX_COUNTS])
+        annotations.draw_caption(panels[0], text + (", ..." if counts[_MAX_COUNTS:] else ""))
         if (after.scores < SCORE_THRESHOLD).any():
-            annotations.draw_caption(panels[1], f"thin: score below {SCORE_THRESHOLD:g}")
+            annotations.draw_caption(panels[1], f"thin: score below {SCORE_THRESHOLD:.0%}")
     return figure
 
 

@@ -227,11 +227,8 @@ def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -
     axes.add_patch(
         Rectangle((_HEAD_X, y - 0.75), _HEAD_WIDTH, 1.5, facecolor=ROLES["weight"], alpha=0.3)
     )
-    lines = [f"{module}: {format_shape(shape)}" for module, shape in trace.head]
-    sides, output = trace.head[-1][1][1:], trace.outputs[0][1:]
-    if sides and output and sides < output:
-        lines.append(f"enlarged to {format_shape(output)}")
-    axes.text(_HEAD_X + 0.15, y, "\n".join(lines), va="center", fontsize=9, linespacing=1.5)
+    steps = "\n".join(_head_steps(trace))
+    axes.text(_HEAD_X + 0.15, y, steps, va="center", fontsize=9, linespacing=1.5)
     _draw_arrow(axes, (_HEAD_X + _HEAD_WIDTH + 0.1, y), (_OUTPUT_X - 0.1, y))
     heading = f"{task.level} · {task.question}"
     axes.text(_OUTPUT_X, y - 0.8, heading, weight="bold", va="center", fontsize=10)
@@ -250,6 +247,20 @@ def _draw_level(axes: Axes, name: str, trace: ShapeTrace, y: float, size: int) -
             fontsize=11,
         )
         axes.text(_OUTPUT_X + 2.55, line, meaning, va="center", fontsize=9.5)
+
+
+def _head_steps(trace: ShapeTrace) -> list[str]:
+    """A line for each step from the head's input to the output, with the shape of its result."""
+    lines = [f"{module}: {format_shape(shape)}" for module, shape in trace.head]
+    sides, output = trace.head[-1][1][1:], trace.outputs[0][1:]
+    if not sides:  # the head is a linear layer
+        lines.insert(0, f"mean over {format_shape(trace.features[1:])}: {trace.features[0]}")
+    elif not output:
+        numbers = " + ".join(format_shape(shape) for shape in trace.outputs)
+        lines.append(f"weighted mean: {numbers}")
+    elif sides < output:
+        lines.append(f"enlarged to {format_shape(output)}")
+    return lines
 
 
 def _draw_stack(
