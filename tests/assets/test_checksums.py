@@ -4,7 +4,6 @@ import ast
 import runpy
 import shutil
 import subprocess
-import sys
 
 import pytest
 
