@@ -117,12 +117,11 @@ def attention_blocks(unet: UNet2DConditionModel) -> Figure:
 
 def _draw_skip(axes: Axes, start: int, end: int, y: int, above: bool) -> None:
     """A dashed line between two blocks, in an arc above the middle block where it is in between."""
-    dashed = {"color": MUTED, "linestyle": "--", "linewidth": 1.2}
+    x: list[float] = [start + 0.46, end - 0.46]
+    heights: list[float] = [y, y]
     if above:
-        heights = [y + 0.42, y + 0.56, y + 0.56, y + 0.42]
-        axes.plot([start, start, end, end], heights, **dashed)
-    else:
-        axes.plot([start + 0.46, end - 0.46], [y, y], **dashed)
+        x, heights = [start, start, end, end], [y + 0.42, y + 0.56, y + 0.56, y + 0.42]
+    axes.plot(x, heights, color=MUTED, linestyle="--", linewidth=1.2)
 
 
 def _draw_block(
