@@ -177,4 +177,5 @@ def test_claims_hold(name, monkeypatch, tmp_path):
         notebook, timeout=1200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     output = "".join(each.get("text", "") for each in notebook.cells[-1].outputs)
-    assert output.count("True") == len(CLAIMS[name]), output
+    lines = output.splitlines()
+    assert len(lines) == len(CLAIMS[name]) and all(line.endswith(" True") for line in lines), output

@@ -11,9 +11,9 @@ from PIL import Image, ImageSequence
 
 # The quality of lossy WebP at the displayed size, and at a higher pixel density, where artefacts
 # are less visible.
-QUALITY, DENSE_QUALITY = 76, 45
+QUALITY, DENSE_QUALITY = 70, 40
 _LOSSLESS_LIMIT = 1.15  # lossless may be this much larger: charts and enlarged pixels stay sharp
-_FORMAT = 5  # of the files in the cache: raise it when the encoding changes
+_FORMAT = 6  # of the files in the cache: raise it when the encoding changes
 _STEP, _HOLD = 180, 1200  # milliseconds of an animation's frames, and of its last
 
 
