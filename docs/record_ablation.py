@@ -7,19 +7,20 @@ is one, and writes ``data/checkpoints/lesson-4-ablation.json``.
 
 import ast
 import datetime
+import itertools
 import json
 import platform
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from course_grading.assign import cells
+from course_grading.assign.source import read_lesson
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "data/checkpoints/lesson-4-ablation.json"
 SEEDS = (0, 1, 2)
-CELL = re.compile(r"^```\{code-cell\} python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 DEFINITIONS = """
     MAX_PHOTOS psnr measure linear pca_convolution weight conv start_at_zero MyAutoencoder
     originals reconstruct mean_psnr by_pca pca_psnr COUNT crops drawings training_images
@@ -29,12 +30,11 @@ DEFINITIONS = """
 
 def lesson_names() -> dict[str, Any]:
     """What the lesson's cells define up to its training, without figures and output."""
-    source = (ROOT / "solutions/04_reducing_data.md").read_text(encoding="utf-8")
-    source = source.split("\ntrained = {}", 1)[0]
+    notebook = cells.build_notebook(read_lesson(ROOT / "solutions/04_reducing_data.md"))
+    sources = (cell.source for cell in notebook.cells if cell.cell_type == "code")
     names: dict[str, Any] = {}
-    for cell in CELL.findall(source):
-        code = re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE)
-        kept = [statement for statement in ast.parse(code).body if is_needed(statement)]
+    for source in itertools.takewhile(lambda source: "trained = {}" not in source, sources):
+        kept = [statement for statement in ast.parse(source).body if is_needed(statement)]
         exec(compile(ast.Module(kept, []), "lesson 4", "exec"), names)
     return names
 

@@ -40,7 +40,9 @@ def shift_explorer(
         labels: the index of each image's class.
         classes: the name of each class.
     """
-    index = _slider("image", 0, len(images) - 1, _telling_image(models, images, labels, _SHIFT))
+    index = _slider(
+        "image", 0, len(images) - 1, _distinguishing_image(models, images, labels, _SHIFT)
+    )
     right, down = _slider("shift right", -6, 6, _SHIFT), _slider("shift down", -6, 6, 0)
     picture, description = widgets.Image(format="png"), widgets.Label()
 
@@ -178,7 +180,7 @@ def _slider(name: str, low: int, high: int, value: int, step: int = 1) -> widget
 
 
 @torch.no_grad()
-def _telling_image(
+def _distinguishing_image(
     models: Mapping[str, nn.Module],
     images: Float[Tensor, "count 1 height width"],
     labels: Int64[Tensor, " count"],

@@ -56,7 +56,7 @@ IGNORED_ERRORS = {
     # JupyterLab logs this if the kernel is shut down before its debugger has replied.
     "Could not restore the debugger state: "
     "Canceled future for debug_request message before replies were done",
-    # A busy kernel may answer when JupyterLab has already closed its connection.
+    # Seen once, on a busy machine, while a page was closed.
     "Disposed",
 }
 FLAGS = [

@@ -56,9 +56,12 @@ def test_first_image_is_one_that_only_the_convolution_recognises():
         "fully connected": Answers(torch.tensor([0, 0, 1, 1])),
         "convolution": Answers(torch.tensor([0, 0, 2, 0])),
     }
-    assert widgets._telling_image(models, images, labels, 2) == 2
+    assert widgets._distinguishing_image(models, images, labels, 2) == 2
     assert (
-        widgets._telling_image(dict.fromkeys(models, models["convolution"]), images, labels, 2) == 0
+        widgets._distinguishing_image(
+            dict.fromkeys(models, models["convolution"]), images, labels, 2
+        )
+        == 0
     )
 
 
