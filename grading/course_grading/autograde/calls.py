@@ -20,11 +20,7 @@ from typing import Any
 
 from course_grading.sandbox.guest import serialize
 from course_grading.sandbox.host import Job, JobResult, Sandbox
-
-# Timeouts in an exercise after which its remaining calls count as timed out too.
-MAX_TIMEOUTS = 2
-# Seconds for all exercises of one submission, without the time spent waiting for a free processor.
-SUBMISSION_TIME_LIMIT = 180.0
+from course_grading.sandbox.limits import MAX_TIMEOUTS, SUBMISSION_TIME_LIMIT
 
 # a call's output line, unparsed; or how its process ended without one
 Outcome = bytes | str

@@ -39,7 +39,8 @@ from course_grading.collect.rebuild import rebuild
 from course_grading.errors import ReferenceSolutionError
 from course_grading.sandbox.guest import serialize
 from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, parse_cell
-from course_grading.sandbox.host import Job, Limits, Sandbox, pickle_arguments
+from course_grading.sandbox.host import Job, Sandbox, pickle_arguments
+from course_grading.sandbox.limits import Limits
 from course_lib.quiz import scoring
 
 MAX_CELL_LENGTH = 200_000  # characters; typical cells have a few hundred

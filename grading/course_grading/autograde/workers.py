@@ -12,11 +12,9 @@ from dataclasses import replace
 from course_grading.autograde import processes
 from course_grading.autograde.answer_keys import AnswerKey
 from course_grading.autograde.grade import GradingTask, SubmissionResult, grade_submission
+from course_grading.sandbox.limits import GRADING_TIME_LIMIT
 
 MAX_ATTEMPTS = 3  # how often a submission may crash its worker process before it is given up
-# Seconds for grading one submission. The sandbox's limits are far lower; this limit ends cases that
-# they miss, such as code that keeps Python's parser busy for hours.
-GRADING_TIME_LIMIT = 900.0
 TOO_LONG = (
     f"not graded: grading took more than {GRADING_TIME_LIMIT / 60:.0f} minutes; inspect the "
     "notebook manually"
@@ -55,7 +53,7 @@ def failure(task: GradingTask, reason: str) -> SubmissionResult:
 
 def grade_safely(task: GradingTask, key: AnswerKey) -> SubmissionResult:
     """Grade one submission; an exception becomes the problem in its result."""
-    os.environ["COURSE_MODE"] = "grading"  # lessons hardly train
+    os.environ["COURSE_MODE"] = "grading"  # lessons train very little
     try:
         return grade_submission(task, task.key or key)
     except Exception as error:  # one broken submission must not stop the batch

@@ -28,6 +28,7 @@ from typing import Any
 
 from course_grading.errors import SandboxError
 from course_grading.sandbox.guest.main import RUNNING
+from course_grading.sandbox.limits import WRITABLE_FOLDER_SIZE, Limits
 from course_lib.assets import paths
 
 LIBRARY = paths.PACKAGE  # course_lib, which students' code may import
@@ -53,24 +54,6 @@ _MAX_HEADER = 200  # bytes
 # The user ids of sandboxes that root starts. No distribution gives these to users, and systemd uses
 # ids up to 60577 and from 61184.
 _USER_IDS = range(60_600, 61_100)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of one job.
-
-    ``cpu_seconds`` is the CPU time of the job and all its descendants. ``wall_seconds`` is elapsed
-    time, less the time that the job waited for a free processor, so that nobody loses points on a
-    busy machine. ``memory``, ``output`` and ``file_size`` are in bytes; ``processes`` counts
-    threads too.
-    """
-
-    cpu_seconds: int = 30
-    wall_seconds: float = 60
-    memory: int = 2 << 30
-    output: int = 32 << 20
-    file_size: int = 16 << 20
-    processes: int = 32
 
 
 @dataclass(frozen=True)
@@ -238,7 +221,7 @@ _ENVIRONMENT = {
     "TMPDIR": _SCRATCH,
     "USER": "student",  # else torch reads /etc/passwd, which is not visible
     "LANG": "C.UTF-8",
-    "COURSE_MODE": "grading",  # lessons hardly train
+    "COURSE_MODE": "grading",  # lessons train very little
     "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -294,7 +277,7 @@ def _bubblewrap() -> list[str]:
             command += [*_parent_folders(place), "--ro-bind", place, place]
     command += ["--proc", "/proc", "--dev", "/dev"]
     for folder in (_SCRATCH, "/dev/shm"):
-        command += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", folder]
+        command += ["--perms", "1777", "--size", str(WRITABLE_FOLDER_SIZE), "--tmpfs", folder]
     command += _parent_folders("/course/course_lib/quiz/_")
     command += _parent_folders("/course/course_grading/sandbox/_")
     for path, place in _visible_course_files():

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Iterator
 
 from course_grading.autograde.calls import (
-    MAX_TIMEOUTS,
     CallOutcomes,
     NotRun,
     TimeBudget,
     make_calls,
 )
-from course_grading.sandbox.host import Job, JobResult, Limits
+from course_grading.sandbox.host import Job, JobResult
+from course_grading.sandbox.limits import MAX_TIMEOUTS, Limits
 
 HIDDEN, VISIBLE = 4, 2
 CALLS = HIDDEN + VISIBLE

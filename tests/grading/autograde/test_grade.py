@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from course_grading.autograde import answer_keys, grade
 from course_grading.autograde.grade import ItemResult, SubmissionResult, grade_submission
-from course_grading.sandbox.host import Limits
+from course_grading.sandbox.limits import Limits
 
 from tests.support.same_process import close_sandbox
 

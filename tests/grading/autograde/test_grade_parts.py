@@ -17,7 +17,8 @@ from course_grading.autograde.grade import (
     grade_submission,
 )
 from course_grading.sandbox.guest.serialize import serialize
-from course_grading.sandbox.host import Job, JobResult, Limits
+from course_grading.sandbox.host import Job, JobResult
+from course_grading.sandbox.limits import Limits
 from nbformat import NotebookNode, writes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 

@@ -3,6 +3,7 @@
 import time
 
 from course_grading.autograde import workers
+from course_grading.sandbox.limits import GRADING_TIME_LIMIT
 
 
 def test_submission_that_exceeds_the_time_limit_is_reported(task, key, submission, monkeypatch):
@@ -15,7 +16,7 @@ def test_submission_that_exceeds_the_time_limit_is_reported(task, key, submissio
         tasks = list(source)
         attempts.append([t.student for t in tasks])
         if hangs in tasks:
-            clock.append(clock[-1] + workers.GRADING_TIME_LIMIT)
+            clock.append(clock[-1] + GRADING_TIME_LIMIT)
             return [t for t in tasks if t is hangs]
         return []
         yield
@@ -37,4 +38,4 @@ def test_worker_process_ends_at_the_time_limit(task, key, submission, monkeypatc
     )
     monkeypatch.setitem(workers._keys, key.lesson, key)
     assert workers._grade_in_worker(task(submission())).problem == ""
-    assert ended == [(workers.GRADING_TIME_LIMIT, True)]
+    assert ended == [(GRADING_TIME_LIMIT, True)]

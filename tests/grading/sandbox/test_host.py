@@ -15,7 +15,8 @@ import pytest
 from course_grading.sandbox import host
 from course_grading.sandbox.guest import serialize, watchdog
 from course_grading.sandbox.guest.watchdog import Watchdog
-from course_grading.sandbox.host import Job, JobResult, Limits, Sandbox, pickle_arguments
+from course_grading.sandbox.host import Job, JobResult, Sandbox, pickle_arguments
+from course_grading.sandbox.limits import Limits
 
 MEMORY = 256 << 20
 

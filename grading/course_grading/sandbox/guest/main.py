@@ -56,8 +56,6 @@ _HEARTBEAT = 5.0  # seconds between two heartbeats
 _WRITABLE = ("/scratch", "/dev/shm")
 _EXERCISE_FILE, _CHECK_FILE, _EARLIER_FILE = "<the exercise>", "<its check>", "<above>"
 _OUTPUT = 3  # the file descriptor that a fork writes to
-# From the soft limit of CPU time (SIGXCPU) to the hard limit (SIGKILL).
-_CPU_GRACE = 5  # seconds
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4  # linux/prctl.h
 _KEYCTL = {"x86_64": 250, "aarch64": 219}  # the system call's number
 _JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
@@ -235,10 +233,10 @@ def _confine(writer: int, limits: dict) -> None:
     cpu = limits["cpu_seconds"]
     for name, soft, hard in (
         (resource.RLIMIT_AS, in_use + limits["memory"], in_use + limits["memory"]),
-        (resource.RLIMIT_CPU, cpu, cpu + _CPU_GRACE),
+        (resource.RLIMIT_CPU, cpu, cpu + limits["cpu_grace_seconds"]),
         (resource.RLIMIT_FSIZE, limits["file_size"], limits["file_size"]),
         (resource.RLIMIT_NPROC, limits["processes"], limits["processes"]),
-        (resource.RLIMIT_NOFILE, 128, 128),
+        (resource.RLIMIT_NOFILE, limits["open_files"], limits["open_files"]),
         (resource.RLIMIT_CORE, 0, 0),
     ):
         allowed = resource.getrlimit(name)[1]
