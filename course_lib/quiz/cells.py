@@ -7,7 +7,7 @@ gives 0 points. Exceptions mean a broken lesson (an unknown question, or no set-
 from dataclasses import dataclass
 
 import course_lib
-from course_lib.quiz import question_bank, scoring, widget
+from course_lib.quiz import answer_boxes, question_bank, scoring
 from course_lib.quiz.answers import AnswerFormat, Key
 
 _NO_ANSWER = "No answer yet."
@@ -64,7 +64,9 @@ def answer(name: str, answer: object, choose: str | None = None) -> None:
     if course_lib.mode() == "grading":
         print(message)
     else:
-        widget.show(widget.View(name, format, recorded, message, question, _literal(answer)))
+        answer_boxes.show(
+            answer_boxes.View(name, format, recorded, message, question, _literal(answer))
+        )
 
 
 def recorded(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from course_lib import quiz
-from course_lib.quiz import cells, question_bank, scoring, widget
+from course_lib.quiz import answer_boxes, cells, question_bank, scoring
 from course_lib.quiz.answers import AnswerFormat
 from course_lib.quiz.question import Option, Question
 
@@ -41,10 +41,10 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[widget.View]:
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[answer_boxes.View]:
     """The displayed views, in order of display."""
-    views: list[widget.View] = []
-    monkeypatch.setattr(widget, "show", views.append)
+    views: list[answer_boxes.View] = []
+    monkeypatch.setattr(answer_boxes, "show", views.append)
     return views
 
 
@@ -168,7 +168,7 @@ def test_invalid_banks_raise(tmp_path: Path) -> None:
 
 
 def test_answer_recorded_and_score(
-    bank: Path, shown: list[widget.View], capsys: pytest.CaptureFixture
+    bank: Path, shown: list[answer_boxes.View], capsys: pytest.CaptureFixture
 ) -> None:
     assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == 0.0
     quiz.begin(LESSON)
@@ -199,7 +199,7 @@ def test_answer_recorded_and_score(
     assert err == ""
 
 
-def test_broken_lesson_raises(bank: Path, shown: list[widget.View]) -> None:
+def test_broken_lesson_raises(bank: Path, shown: list[answer_boxes.View]) -> None:
     with pytest.raises(RuntimeError, match="set-up"):
         quiz.answer("why-not-fc", "A")
     quiz.begin(LESSON)
@@ -256,8 +256,8 @@ def test_grading_mode_needs_no_bank_and_writes_nothing_to_stderr(
 def test_boxes_are_well_formed_and_have_accessible_names(bank: Path) -> None:
     multiple, single = question_bank.load(LESSON).values()
     format = AnswerFormat("any", "ABCD")
-    view = widget.View("why-not-fc", format, "AB", "Recorded: AB.", multiple)
-    page = Page(widget.render(view))
+    view = answer_boxes.View("why-not-fc", format, "AB", "Recorded: AB.", multiple)
+    page = Page(answer_boxes.render(view))
     assert page.all("div")[0]["data-answer"] == "AB"
     boxes = page.all("input")
     assert [box["type"] for box in boxes] == ["checkbox"] * 4
@@ -273,8 +273,8 @@ def test_boxes_are_well_formed_and_have_accessible_names(bank: Path) -> None:
     assert "Right You missed itReason for C" in page.text
     assert "Wrong You left it outReason for D" in page.text
     assert "✓" not in page.text
-    view = widget.View("growth", AnswerFormat("one", "ABC"), "", "No answer yet.", single)
-    radios = Page(widget.render(view))
+    view = answer_boxes.View("growth", AnswerFormat("one", "ABC"), "", "No answer yet.", single)
+    radios = Page(answer_boxes.render(view))
     assert [box["type"] for box in radios.all("input")] == ["radio"] * 3
     assert "course-quiz-feedback" not in radios.classes
 
@@ -286,29 +286,31 @@ def test_learners_and_authors_text_is_escaped() -> None:
     packed = question_bank.PackedQuestion(**json.loads(text)["q"])
     format = AnswerFormat("one", "AB")
     message = f"Not recorded: {hostile}"
-    page = Page(widget.render(widget.View(hostile, format, "A", message, packed, hostile)))
+    page = Page(
+        answer_boxes.render(answer_boxes.View(hostile, format, "A", message, packed, hostile))
+    )
     assert len(page.all("script")) == 1
     assert page.all("div")[0]["data-question"] == page.all("div")[0]["data-literal"] == hostile
     assert page.names[0] == f"A {hostile} {hostile}"
 
 
 def test_output_is_self_contained() -> None:
-    """The widget loads no file, and neither file closes its inline style or script element."""
-    for name, end in (("widget.css", "</style"), ("widget.js", "</script")):
-        text = Path(widget.__file__).with_name(name).read_text(encoding="utf-8")
+    """The boxes load no file, and neither file closes its inline style or script element."""
+    for name, end in (("answer_boxes.css", "</style"), ("answer_boxes.js", "</script")):
+        text = Path(answer_boxes.__file__).with_name(name).read_text(encoding="utf-8")
         assert end not in text
         assert not re.search(r"https?:|@import|url\(|import\(", text)
 
 
 def test_extension_has_the_name_that_jupyterlab_expects() -> None:
-    folder = Path(widget.__file__).with_name("labextension")
+    folder = Path(answer_boxes.__file__).with_name("labextension")
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     script = (folder / package["jupyterlab"]["_build"]["load"]).read_text(encoding="utf-8")
     assert f'["{package["name"]}"]' in script
     assert "__esModule: true" in script  # without it JupyterLab does not start
 
 
-def test_status_shows_the_answer_and_its_points(bank: Path, shown: list[widget.View]) -> None:
+def test_status_shows_the_answer_and_its_points(bank: Path, shown: list[answer_boxes.View]) -> None:
     quiz.begin(LESSON)
     for letters in ("", "A", "BC", "ABD", "ABCD"):
         quiz.answer("why-not-fc", letters)
@@ -316,4 +318,4 @@ def test_status_shows_the_answer_and_its_points(bank: Path, shown: list[widget.V
         earned = scoring.score(letters, "BC", "AD", 2)
         assert quiz.score("why-not-fc", right="BC", wrong="AD", points=2) == earned
         if letters:
-            assert widget.status(shown[-1]) == f"Recorded: {letters}. {earned:g} of 2 points."
+            assert answer_boxes.status(shown[-1]) == f"Recorded: {letters}. {earned:g} of 2 points."

@@ -1,7 +1,7 @@
 // Writes a learner's answer into the answer cell, in JupyterLab 4 and Notebook 7.
 //
-// A prebuilt extension written by hand: no node, no bundler. The boxes (course_lib/quiz/widget.js) send
-// a "course-quiz-answer" event. preventDefault() tells them that the extension handled it, and a
+// A prebuilt extension written by hand: no node, no bundler. The boxes
+// (course_lib/quiz/answer_boxes.js) send a "course-quiz-answer" event. preventDefault() tells them that the extension handled it, and a
 // "course-quiz-literal" event sends them the literal in the cell: the cell source is authoritative.
 // Boxes without option texts (a classroom release) get the texts of the question's cell in "course-quiz-texts".
 
