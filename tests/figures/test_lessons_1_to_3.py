@@ -68,7 +68,7 @@ def test_edge_responses_distinguish_edges_from_lines():
 
 
 def test_objects_of_one_class_share_a_hue_but_have_different_colours():
-    colours = annotations.object_colours([3, 5, 3])
+    colours = annotations.class_shades([3, 5, 3])
     assert colours[0].lower() == annotations.class_colour(3).lower()
     assert len(set(colours)) == 3
 

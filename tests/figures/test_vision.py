@@ -1,4 +1,4 @@
-"""Lesson 3's figures show the predictions and metrics of the models."""
+"""Lesson 3's figures show what the models predict, and the numbers in them are right."""
 
 from dataclasses import replace
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
 from matplotlib.quiver import Quiver
+from skimage.color import rgb2lab
 
 from course_lib.data import sprites
 from course_lib.figures import figure_png
@@ -68,13 +70,13 @@ def test_five_predictions_are_evaluated_unless_metrics_are_given(models, three_o
     assert metric in texts(predictions.five_predictions(three_objects, prediction))
 
 
-def test_figures_are_drawn_with_the_models_predictions(models, three_objects):
-    drawings = (
+def test_figures_have_all_panels(models, three_objects):
+    figures = (
         predictions.five_predictions(three_objects, predict_all(models, three_objects.image)),
         maps.instance_offsets(models["instances"], three_objects),
     )
-    assert [len(figure.axes) for figure in drawings] == [6, 4]
-    assert all(figure_png(figure, dpi=40) for figure in drawings)
+    assert [len(figure.axes) for figure in figures] == [6, 4]
+    assert all(figure_png(figure, dpi=40) for figure in figures)
 
 
 def test_instance_offsets_show_the_peaks_and_offsets_of_the_model(three_objects):
@@ -117,15 +119,22 @@ def test_cell_targets_show_the_number_of_cells_and_the_distances_of_one(three_ob
         maps.cell_targets(three_objects, torch.full((32, 32), -1))
 
 
-def test_predictions_have_their_objects_colour_in_any_order(three_objects):
+def test_a_prediction_gets_the_colour_of_its_object(three_objects):
     twins = replace(three_objects, labels=torch.tensor([4, 4, 7]))
-    own = annotations.object_colours(twins.labels)
+    true_colours = annotations.class_shades(twins.labels)
     labels = torch.tensor([4, 7, 4, 9])
     overlaps = torch.tensor([[0, 0.8, 0], [0.9, 0, 0.1], [0.7, 0.1, 0], [0.9, 0.0, 0]])
     colours = annotations.matched_colours(twins, labels, overlaps)
-    assert colours == [own[1], own[2], own[0], annotations.class_colour(9)]
+    assert colours == [*(true_colours[index] for index in (1, 2, 0)), annotations.class_colour(9)]
     nothing = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3)
     assert annotations.matched_colours(twins, *nothing) == []
+
+
+def test_neighbouring_colours_of_the_cycle_differ_in_lightness():
+    colours = [annotations.cycled_colour(index) for index in range(2 * 7)]
+    assert set(colours) == set(annotations.COLOUR_CYCLE) and len(set(colours)) == 7
+    lightness = rgb2lab([to_rgb(colour) for colour in colours])[:, 0]  # from 0 to 100
+    assert np.abs(np.diff(lightness)).min() > 10
 
 
 def test_localizer_votes_show_the_models_prediction(models, three_objects):
@@ -135,7 +144,7 @@ def test_localizer_votes_show_the_models_prediction(models, three_objects):
     assert "the weights of 1,024 votes" in labels
 
 
-def test_suppression_is_counted(models, three_objects):
+def test_boxes_before_and_after_suppression_are_counted(models, three_objects):
     before, after = (
         detector.predict(models["detector"], three_objects.image[None], 0.01, iou_threshold)[0]
         for iou_threshold in (1.0, 0.3)
@@ -147,17 +156,17 @@ def test_suppression_is_counted(models, three_objects):
         predictions.compare_suppression(three_objects, [before])
 
 
-def test_output_shapes_are_the_models(models):
+def test_output_shapes_are_those_of_the_models(models):
     labels = texts(shapes.output_shapes(models, 64))
     for shape in ("3×64×64", "24×32×32", "128×4×4", "12×16×16", "4×16×16", "13×64×64", "2×64×64"):
         assert shape in labels
     assert "tower: 48×16×16\nhead: 17×16×16\nweighted mean: 12 + 4" in labels
     assert "mean over 4×4: 128\nhead: 12" in labels
     assert any("in all five" in label for label in labels)
-    two = {name: models[name] for name in ("detector", "segmenter")}
-    assert any("in all two" in label for label in texts(shapes.output_shapes(two, 64)))
-    one = {"detector": models["detector"]}
-    assert "the backbone" in texts(shapes.output_shapes(one, 64))
+    two_models = {name: models[name] for name in ("detector", "segmenter")}
+    assert any("in all two" in label for label in texts(shapes.output_shapes(two_models, 64)))
+    one_model = {"detector": models["detector"]}
+    assert "the backbone" in texts(shapes.output_shapes(one_model, 64))
     with pytest.raises(ValueError, match="by the names in LEVELS"):
         shapes.output_shapes({})
 
@@ -244,7 +253,7 @@ def test_average_precision_is_the_area_under_the_envelope(scores, correct, posit
     assert f"AP = blue area = {area:.3f}" in texts(figure)
 
 
-def test_impossible_detections_raise():
+def test_precision_recall_curve_refuses_inconsistent_arguments():
     with pytest.raises(ValueError, match="no fewer objects than correct"):
         charts.precision_recall_curve([0.9, 0.8], [True, True], 1)
     with pytest.raises(ValueError, match="one verdict for each score"):

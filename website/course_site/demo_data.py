@@ -26,7 +26,7 @@ from course_lib.data.captioned import OBJECTS, CaptionedPicture, captioned_pictu
 from course_lib.data.compose import Light
 from course_lib.diffusion import small_denoiser, text_to_image
 from course_lib.figures.style import BLUE, RED
-from course_lib.figures.vision.annotations import OBJECT_COLOURS, SEMANTIC_COLOURS
+from course_lib.figures.vision.annotations import COLOUR_CYCLE, SEMANTIC_COLOURS
 from course_lib.sd.samplers import NoiseSchedule
 from course_lib.vision import detector, instances
 from course_lib.vision.predictions import SCORE_THRESHOLD
@@ -71,7 +71,7 @@ def _data() -> dict[str, Any]:
         "colours": {
             "below": RED,
             "above": BLUE,
-            "objects": OBJECT_COLOURS,
+            "objects": COLOUR_CYCLE,
             "classes": SEMANTIC_COLOURS,
         },
         "textToImage": {

@@ -1,4 +1,6 @@
-"""Lesson 5's figures of trained U-Nets: feature maps, receptive fields, and where errors lie."""
+"""Lesson 5's figures of trained U-Nets: feature maps, receptive fields, segmentations and errors,
+and a grid of images.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
@@ -35,7 +37,13 @@ def module_outputs(
     image: Float[Tensor, "channels height width"],
     modules: Mapping[str, nn.Module],
 ) -> dict[str, Float[Tensor, "_ _ _"]]:
-    """The outputs of some of a model's modules for one image, by name, on the CPU."""
+    """The outputs of the given modules for one image, by name, moved to the CPU.
+
+    Args:
+        model: runs on its own device.
+        image: the input.
+        modules: parts of the model by a name.
+    """
     with record_outputs(modules.items()) as outputs:
         model(image[None].to(next(model.parameters()).device))
     return {name: output[0].cpu() for name, output in outputs}
@@ -44,9 +52,9 @@ def module_outputs(
 def feature_maps(
     model: UNet, image: Float[Tensor, "channels height width"]
 ) -> dict[str, Float[Tensor, "_ _ _"]]:
-    """The output of every step by its name, from the first encoder step to the last decoder step.
+    """The outputs of the encoder steps, the bottleneck and the decoder steps by name, in order.
 
-    An encoder step's output is taken before pooling, as the skip connection copies it.
+    The output of an encoder step is the map that the skip connection copies: before pooling.
     """
     modules: dict[str, nn.Module] = {
         f"encoder {index}": step.convolutions for index, step in enumerate(model.encoder)
@@ -57,11 +65,13 @@ def feature_maps(
 
 
 def feature_map_grid(maps: Mapping[str, Float[Tensor, "_ _ _"]], channels: int = 3) -> Figure:
-    """A column for each step with its channels of highest variance, each scaled to its own range.
+    """One column per part of the model: its channels of highest variance.
+
+    Every channel is scaled to its own range.
 
     Args:
         maps: what :func:`feature_maps` returns.
-        channels: how many channels of each step to show.
+        channels: how many channels of each part to show.
     """
     with course_style():
         figure, grid = plt.subplots(
@@ -100,10 +110,12 @@ def effective_receptive_fields(
     """The influence of each input pixel on one output, and the computed receptive field (dashed).
 
     Args:
-        fields: by name, the absolute gradient of the output with respect to the input, and the
-            computed rows.
-        zoom: side of the central area to show, in pixels.
-        inner: the rows of further receptive fields (of single paths), drawn as thin squares.
+        fields: by name, the absolute gradient of one output with respect to the input, and the
+            range of rows of its computed receptive field.
+        zoom: side, in pixels, of the area shown around the centre of the receptive field; None
+            shows the whole input.
+        inner: the row ranges of the receptive fields of single paths through the network, drawn
+            in every panel as thin white squares.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -124,8 +136,8 @@ def effective_receptive_fields(
                     corner, side, side, fill=False, edgecolor=RED, linewidth=2, linestyle="--"
                 )
             )
-            for part in inner:
-                start, length = part.start - 0.5, len(part)
+            for path_rows in inner:
+                start, length = path_rows.start - 0.5, len(path_rows)
                 square = Rectangle((start, start), length, length, fill=False, edgecolor=PAPER)
                 axes.add_patch(square)
             axes.set_title(name)
@@ -191,8 +203,8 @@ def _draw_segmentation(axes: Axes, scene: Scene, semantic: SemanticMap, show_nam
 def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
     """The fraction of wrong pixels by distance from the nearest border, one line per model.
 
-    The scale is logarithmic, so that small shares can be compared; a share of 0 or NaN has no
-    point. The axis ends at the power of ten below the lowest point.
+    The scale is logarithmic, so that small fractions can be compared; a fraction of 0 or NaN is not
+    drawn. The axis starts at the power of ten at or below the lowest point.
 
     Args:
         rates: by the model's name, the first result of
@@ -232,15 +244,15 @@ def image_columns(
     """Images side by side: a row for each image, a column for each version of it.
 
     Args:
-        columns: by their headings; values outside [0, 1] are clipped.
-        captions: by the heading, a line below each image of the column.
+        columns: the images of each column by its heading; values outside [0, 1] are clipped.
+        captions: a line below each image of a column, by the column's heading.
     """
-    count = len(next(iter(columns.values())))
+    row_count = len(next(iter(columns.values())))
     with course_style():
         figure, grid = plt.subplots(
-            count,
+            row_count,
             len(columns),
-            figsize=(2.1 * len(columns), 2.45 * count + 0.3),
+            figsize=(2.1 * len(columns), 2.45 * row_count + 0.3),
             squeeze=False,
             layout="constrained",
         )

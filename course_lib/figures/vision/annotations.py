@@ -1,4 +1,7 @@
-"""Drawing boxes, masks and labels on images for lesson 3, and the colours of objects."""
+"""Draw boxes, masks and labels on images, and choose their colours.
+
+Used by the figures and widgets of lesson 3, by lesson 5's segmentations, and by the website.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,9 +31,9 @@ from course_lib.figures.style import (
     YELLOW,
 )
 
-# One colour per object, by its index: consecutive colours differ in lightness too.
-OBJECT_COLOURS = (ORANGE, BLUE, YELLOW, PURPLE, GREEN, SKY, RED)
-# One colour per class: a hue for each group, in three shades. Regions are labelled with their class
+# By an index, in this order, then from the start: neighbours differ in hue and in lightness.
+COLOUR_CYCLE = (ORANGE, BLUE, PURPLE, YELLOW, RED, SKY, GREEN)
+# One colour per class: three related colours for each group. Regions are labelled with their class
 # as well, because twelve colours are hard to distinguish.
 _GROUP_COLOURS = {
     "animals": (SKY, BLUE, "#0A3A5E"),
@@ -44,9 +47,9 @@ SEMANTIC_COLOURS = (PAPER, *_CLASS_COLOURS, MUTED)
 assert len(SEMANTIC_COLOURS) == len(CLASSES) + 2
 
 
-def object_colour(index: int) -> str:
-    """The colour of an object by its index; colours repeat."""
-    return OBJECT_COLOURS[index % len(OBJECT_COLOURS)]
+def cycled_colour(index: int) -> str:
+    """The colour of an object or a class by its index; colours repeat."""
+    return COLOUR_CYCLE[index % len(COLOUR_CYCLE)]
 
 
 def class_colour(label: int) -> str:
@@ -54,8 +57,12 @@ def class_colour(label: int) -> str:
     return SEMANTIC_COLOURS[min(label, len(CLASSES)) + 1]
 
 
-def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[str]:
-    """Each object's colour: the class colour, lighter or darker for later objects of the class."""
+def class_shades(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[str]:
+    """A colour for each object, by its class.
+
+    The first object of a class has the class colour, the second a lighter and the third a darker
+    shade; then the three repeat.
+    """
     seen: Counter[int] = Counter()
     colours = []
     for label in map(int, labels):
@@ -71,22 +78,24 @@ def object_colours(labels: Sequence[int] | Int64[Tensor, " objects"]) -> list[st
 def matched_colours(
     scene: Scene, labels: Int64[Tensor, " predicted"], overlaps: Float[Tensor, "predicted objects"]
 ) -> list[str]:
-    """The colour of the true object of its class that each prediction overlaps most.
+    """For each prediction: the colour of the true object of the same class that it overlaps most.
 
-    Without such an object, it is the class colour. So an object has the same colour in all figures,
-    whatever the order of the predictions.
+    A prediction that overlaps no object of its class has the class colour. Thus an object keeps its
+    colour in all figures, whatever the order of the predictions.
 
     Args:
         scene: the true objects.
         labels: the classes of the predictions.
         overlaps: the IoU of each prediction with each object.
     """
-    own = object_colours(scene.labels)
+    true_colours = class_shades(scene.labels)
     colours = []
     for label, row in zip(labels.tolist(), overlaps, strict=True):
-        same = [k for k, true in enumerate(scene.labels.tolist()) if true == label and row[k] > 0]
-        best = max(same, key=row.tolist().__getitem__, default=None)
-        colours.append(class_colour(label) if best is None else own[best])
+        candidates = [
+            k for k, true in enumerate(scene.labels.tolist()) if true == label and row[k] > 0
+        ]
+        best = max(candidates, key=row.tolist().__getitem__, default=None)
+        colours.append(class_colour(label) if best is None else true_colours[best])
     return colours
 
 
@@ -102,12 +111,12 @@ def class_name(label: int) -> str:
 
 
 def object_names(scene: Scene) -> list[str]:
-    """The true name of each object in a scene, of a known class or not."""
+    """The true name of each object in a scene, even if its class is unknown to the models."""
     return [placement.name for placement in scene.placements]
 
 
 def draw_image(axes: Axes, image: Float[Tensor, "3 height width"], fade: float = 0.0) -> None:
-    """Draw an image, faded from 0 (unchanged) to 1 (grey and pale), below annotations."""
+    """Draw an image, by default unchanged; ``fade`` goes up to 1: grey and pale."""
     pixels = image.numpy().transpose(1, 2, 0)
     grey = pixels.mean(-1, keepdims=True)
     pixels = pixels + fade * (0.45 + 0.5 * grey - pixels)
@@ -140,7 +149,7 @@ def draw_box(
 
 
 def draw_box_label(axes: Axes, corners: Sequence[float], label: str, colour: str) -> None:
-    """Draw a label above a box, or inside it at the upper edge of the image."""
+    """Draw a label above a box, or inside it if the box is near the top of the image."""
     x, y = float(corners[0]), float(corners[1])
     above = y > 0.09 * axes.get_ylim()[0]
     draw_tag(axes, max(x, 0.0), max(y, 0.0), label, colour, "bottom" if above else "top")
@@ -180,7 +189,11 @@ def draw_true_box(axes: Axes, corners: Sequence[float]) -> None:
 def draw_tag(
     axes: Axes, x: float, y: float, label: str, colour: str, va: str = "center", ha: str = "left"
 ) -> None:
-    """Draw a label on a coloured background, kept inside the image at its right edge."""
+    """Draw a label on a coloured background.
+
+    A left-aligned label that starts in the right part of the image ends 38 % of the image's width
+    further right, or at the image's edge, so that a label of usual length stays inside.
+    """
     width = axes.get_xlim()[1]
     if ha == "left" and x > 0.62 * width:
         x, ha = min(x + 0.38 * width, width), "right"
@@ -206,7 +219,7 @@ def draw_mask(
 ) -> None:
     """Draw a mask as a coloured overlay with an outline and an optional label in the middle.
 
-    ``opacity``: from 0 to 1; at 1 the colour is that of the mask alone, whatever the image shows.
+    ``opacity``: from 0 to 1; at 1 the mask hides the image.
     """
     pixels = mask.numpy()
     if not pixels.any():
@@ -223,7 +236,7 @@ def draw_mask(
 def draw_outline(
     axes: Axes, mask: Bool[Tensor, "height width"], colour: str = PAPER, dashed: bool = True
 ) -> None:
-    """Draw the outline of a mask; ground truth is thin and dashed, white on black."""
+    """Draw the outline of a mask: by default, for ground truth, thin and dashed, white on black."""
     # Padding closes the outline of a mask at the image's edge.
     pixels = np.pad(mask.numpy(), 1).astype(float)
     if not pixels.any():
@@ -241,11 +254,11 @@ def draw_outline(
 def draw_semantic(
     axes: Axes, semantic: Int64[Tensor, "height width"], min_pixels: int = 25
 ) -> None:
-    """Draw a semantic map as a coloured overlay, opaque: one class is one colour.
+    """Draw a semantic map as an opaque overlay with one colour per class.
 
     Args:
         axes: where to draw.
-        semantic: 0 on the background, 1 + label elsewhere.
+        semantic: 0 on the background, which is not drawn, and 1 + label elsewhere.
         min_pixels: connected regions of at least this size are labelled with their class.
     """
     for value in semantic.unique().tolist():

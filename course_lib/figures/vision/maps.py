@@ -16,8 +16,8 @@ from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import (
     class_colour,
     class_name,
+    class_shades,
     matched_colours,
-    object_colours,
 )
 from course_lib.vision import instances, localizer
 from course_lib.vision.predictions import mask_iou
@@ -85,7 +85,7 @@ def cell_targets(scene: Scene, assigned: Int64[Tensor, "rows columns"]) -> Figur
     positive = (assigned >= 0).nonzero().tolist()
     if not positive:
         raise ValueError("No cell has an object: give a scene with at least one.")
-    colours = object_colours(scene.labels)
+    colours = class_shades(scene.labels)
     stride = scene.image.shape[-1] / assigned.shape[1]
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5.2), layout="constrained")

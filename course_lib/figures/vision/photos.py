@@ -14,7 +14,7 @@ from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
 from course_lib.figures.style import FAINT, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import matched_colours, object_colour
+from course_lib.figures.vision.annotations import cycled_colour, matched_colours
 from course_lib.vision.boxes import iou
 from course_lib.vision.detector import Detections
 from course_lib.vision.pretrained import PhotoPredictions
@@ -91,12 +91,12 @@ def photo_predictions(
             mask = semantic == value
             visible = mask.float().mean() >= _MIN_AREA
             name = predictions.semantic_names[value] if visible else ""
-            annotations.draw_mask(panels[2], mask, object_colour(value), name)
+            annotations.draw_mask(panels[2], mask, cycled_colour(value), name)
         for index, (label, score, mask) in enumerate(
             zip(instances.labels.tolist(), instances.scores.tolist(), instances.masks, strict=True)
         ):
             text = f"{predictions.class_names[label]} {score:.0%}"
-            annotations.draw_mask(panels[3], mask, object_colour(index), text)
+            annotations.draw_mask(panels[3], mask, cycled_colour(index), text)
     return figure
 
 
@@ -104,7 +104,7 @@ def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -
     for index, (label, score, corners) in enumerate(
         zip(*map(Tensor.tolist, detections), strict=True)
     ):
-        annotations.draw_box(axes, corners, object_colour(index), f"{names[label]} {score:.0%}")
+        annotations.draw_box(axes, corners, cycled_colour(index), f"{names[label]} {score:.0%}")
 
 
 def labelled_images(images: Mapping[str, Float[Tensor, "3 height width"]]) -> Figure:

@@ -16,8 +16,8 @@ from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import (
     class_colour,
     class_name,
+    class_shades,
     matched_colours,
-    object_colours,
     text_colour,
 )
 from course_lib.vision.detector import Detections
@@ -41,7 +41,7 @@ def ground_truth(scene: Scene) -> Figure:
             annotations.draw_image(axes, scene.image, fade=0.0 if axes in panels[:2] else 0.7)
             axes.set_title(title)
         names = annotations.object_names(scene)
-        colours = object_colours(scene.labels)
+        colours = class_shades(scene.labels)
         for name, corners, colour in zip(names, scene.boxes.tolist(), colours, strict=True):
             annotations.draw_box(panels[1], corners, colour, name)
         annotations.draw_semantic(panels[2], scene.semantic)
@@ -69,7 +69,7 @@ def five_predictions(
         panels = grid.ravel()
         annotations.draw_image(panels[0], scene.image)
         panels[0].set_title("The image")
-        names, colours = annotations.object_names(scene), object_colours(scene.labels)
+        names, colours = annotations.object_names(scene), class_shades(scene.labels)
         for name, corners, colour in zip(names, scene.boxes.tolist(), colours, strict=True):
             annotations.draw_true_box(panels[0], corners)
             annotations.draw_box_label(panels[0], corners, name, colour)
