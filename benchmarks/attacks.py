@@ -95,7 +95,7 @@ def _build_checkout(folder: Path) -> None:
 
 def _measure(attack: Attack, template: Path, scratch: Path) -> dict:
     """The cached result of an earlier run, or a new result, which is cached."""
-    source = (attacks.FOLDER / f"{attack.name}.md").read_bytes()
+    source = (attacks.ATTACKS_FOLDER / f"{attack.name}.md").read_bytes()
     path = RESULTS / f"{attack.name}-{hashlib.sha256(source).hexdigest()[:12]}.json"
     if not path.is_file():
         result = _measure_isolated(attack, template, scratch)

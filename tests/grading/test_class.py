@@ -14,7 +14,7 @@ from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import tables
 
 from course_lib.quiz.scoring import score
-from tests.support.checkout import CHECK, LESSONS
+from tests.support.checkout import FINAL_QUIZ, LESSONS
 
 NAME = "01_sample"
 # Unusual solutions and their scores: output on stderr and a shadowed np are harmless; a case that
@@ -233,7 +233,7 @@ def test_missing_cells_and_bad_timestamps_are_noted(built, same_process, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*LESSONS, CHECK])
+@pytest.mark.parametrize("name", [*LESSONS, FINAL_QUIZ])
 def test_course_lessons_are_graded(name, root, tmp_path):
     from course_grading.assign.build import generate_release, read_lessons
 

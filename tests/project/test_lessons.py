@@ -9,7 +9,7 @@ import pytest
 from course_grading.assign import build, cells, variants
 from nbclient import NotebookClient
 
-from tests.support.checkout import CHECK, LESSONS, ROOT
+from tests.support.checkout import FINAL_QUIZ, LESSONS, ROOT
 from tests.support.lessons import course_lesson
 
 LESSON_NUMBERS = r"lessons? (\d)(?: and (\d))?"  # "lesson 4" and "lessons 4 and 6"
@@ -113,7 +113,7 @@ def test_question_of_the_source_notes_is_quoted_verbatim():
 
 def test_final_check_covers_every_lesson():
     """The check has twenty questions on all lessons, no exercises; a seeded release draws ten."""
-    check = course_lesson(CHECK)
+    check = course_lesson(FINAL_QUIZ)
     assert len(check.questions) == 20 and not check.exercises
     texts = [json.dumps(dataclasses.asdict(question)) for question in check.questions]
     mentioned = {

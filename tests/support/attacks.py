@@ -38,10 +38,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.checkout import ATTACKS, SAMPLE
+from tests.support.checkout import ATTACKS_FOLDER, SAMPLE
 
 LESSON = "01_sample"
-FOLDER = ATTACKS
 LEAK = b"LEAK-"
 _SETTING = re.compile(r"^- (?P<key>earns|ends|says|base|recipe): (?P<value>.+)$", re.M)
 _BLOCK = re.compile(r"^```python (?P<places>[^\n]+)\n(?P<code>.*?)^```$", re.M | re.S)
@@ -72,7 +71,7 @@ class Attack:
 
 def load_attacks() -> list[Attack]:
     """Every attack, sorted by name."""
-    return [_read(path) for path in sorted(FOLDER.glob("*.md"))]
+    return [_read(path) for path in sorted(ATTACKS_FOLDER.glob("*.md"))]
 
 
 def _read(path: Path) -> Attack:

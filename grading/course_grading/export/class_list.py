@@ -22,8 +22,8 @@ from course_grading.errors import RosterError
 from course_grading.export.roster import (
     STUDENT_ID_COLUMN,
     Roster,
-    find_by_full_name,
-    find_canvas_download,
+    find_row_by_canvas_file_name,
+    find_rows_by_full_name,
 )
 
 COLUMNS = ("student_id", "first_name", "last_name", "email", "section", "group", "extension_days")
@@ -105,9 +105,11 @@ class ClassList:
         try:
             return self.members[self.roster.find(student)]
         except LookupError:
-            number = find_canvas_download(student, self.roster)
-            numbers = find_by_full_name(student, self.roster) if number is None else [number]
-            return self.members[numbers[0]] if len(numbers) == 1 else None
+            row_index = find_row_by_canvas_file_name(student, self.roster)
+            if row_index is not None:
+                return self.members[row_index]
+            row_indices = find_rows_by_full_name(student, self.roster)
+            return self.members[row_indices[0]] if len(row_indices) == 1 else None
 
     def groups(self, students: Iterable[str]) -> list[Group]:
         """The groups that submit jointly.

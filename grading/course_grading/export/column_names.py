@@ -49,6 +49,6 @@ _ENGLISH = {
 }
 
 
-def english(column: str) -> str:
+def to_english(column: str) -> str:
     """The English name of a column; unknown names are unchanged."""
     return _ENGLISH.get(_key(column), column)

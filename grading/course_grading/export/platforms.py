@@ -1,4 +1,4 @@
-"""Export plugins of nbgrader for Canvas, Moodle and Gradescope.
+"""nbgrader export plugins for Canvas, Moodle and Gradescope.
 
 ``course export --to canvas`` uses them, and so does nbgrader's own command::
 
@@ -7,7 +7,7 @@
 All scores come from nbgrader's gradebook, so they include manual scores, extra credit and late
 penalties. The platform's roster identifies the students; without ``--roster`` it is ``roster.csv``
 in the course directory. You may add a column ``student_id`` to it, with the student's id in the
-gradebook. Students who are not in the roster are listed in a second file.
+gradebook. Submissions that are not exported are listed in a second file, with the reason.
 """
 
 import csv
@@ -27,8 +27,8 @@ from course_grading.export.roster import (
     STUDENT_ID_COLUMN,
     Roster,
     describe_row,
-    find_by_full_name,
-    find_canvas_download,
+    find_row_by_canvas_file_name,
+    find_rows_by_full_name,
 )
 from course_grading.gradebook import scores
 from course_grading.gradebook.scores import Total
@@ -41,7 +41,8 @@ NotExported = tuple[Total, str]  # a submission that is not exported, and why
 class PlatformExportPlugin(ExportPlugin):
     """Base class: matches scores with the roster, and reports every score that is not exported.
 
-    After :meth:`export`, ``written`` lists the files, ``messages`` the notes for instructors.
+    After :meth:`export`, ``written`` lists the platform's files, and ``messages`` the notes for
+    instructors.
     """
 
     platform = ""
@@ -87,11 +88,11 @@ class PlatformExportPlugin(ExportPlugin):
             self.messages.append(
                 f"not final, because manual grading is not finished: {', '.join(provisional)}"
             )
-        self._write_not_exported(not_exported, len(totals), output, roster)
         for message in self.messages:
             self.log.warning(message)
         for path in self.written:
             self.log.info("Written: %s", path)
+        self._write_not_exported(not_exported, len(totals), output, roster)
 
     def match(
         self, totals: list[Total], roster: Roster
@@ -110,8 +111,8 @@ class PlatformExportPlugin(ExportPlugin):
             except LookupError as error:
                 not_exported.append((total, str(error)))
         rows: list[StudentScores] = []
-        for number, by_lesson in sorted(by_row.items()):
-            row = roster.rows[number]
+        for row_index, by_lesson in sorted(by_row.items()):
+            row = roster.rows[row_index]
             matched = {}
             for lesson, same_lesson in by_lesson.items():
                 if len(same_lesson) == 1:
@@ -196,10 +197,10 @@ class CanvasExportPlugin(PlatformExportPlugin):
         try:
             return roster.find(student)
         except LookupError:
-            number = find_canvas_download(student, roster)
-            if number is None:
+            row_index = find_row_by_canvas_file_name(student, roster)
+            if row_index is None:
                 raise
-            return number
+            return row_index
 
     def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
         columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
@@ -242,10 +243,10 @@ class MoodleExportPlugin(PlatformExportPlugin):
         try:
             return roster.find(student)
         except LookupError:
-            numbers = find_by_full_name(student, roster)
-            if not numbers:
+            row_indices = find_rows_by_full_name(student, roster)
+            if not row_indices:
                 raise
-            return roster.only_row(numbers)
+            return roster.require_single_row(row_indices)
 
     def write(self, rows: list[StudentScores], roster: Roster, output: Path) -> list[Path]:
         complete = [

@@ -1,4 +1,4 @@
-"""The build: a release contains every cell, reveals no answer and is reproducible."""
+"""The build: its cells, its reproducibility, what it keeps, and what the release check refuses."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def read_notebook(course, folder="notebooks"):
     return nbformat.read(course / path, as_version=4)
 
 
-def cell(notebook, id):
+def cell_by_id(notebook, id):
     (match,) = [cell for cell in notebook.cells if cell["id"] == id]
     return match
 
@@ -40,7 +40,7 @@ def test_release_is_valid_and_has_no_problems(built):
 def test_cells_of_a_question(built):
     notebook = read_notebook(built)
     text, answer, check_cell = (
-        cell(notebook, f"which-letters{suffix}") for suffix in ("-question", "-answer", "")
+        cell_by_id(notebook, f"which-letters{suffix}") for suffix in ("-question", "-answer", "")
     )
     assert text.metadata.nbgrader.locked and "- **C** · The letter e" in text.source
     assert answer.source == (
@@ -49,15 +49,15 @@ def test_cells_of_a_question(built):
     )
     assert check_cell.metadata.nbgrader.points == 3
     assert check_cell.source.endswith('\nquiz.recorded("which-letters")')
-    assert cell(notebook, "how-many-answer").source.startswith(
+    assert cell_by_id(notebook, "how-many-answer").source.startswith(
         'answer = ""  # @param ["", "A", "B"]\n'
     )
 
 
 def test_cells_of_an_exercise(built):
     notebook = read_notebook(built)
-    code = cell(notebook, "double-code")
-    check_cell = cell(notebook, "double")
+    code = cell_by_id(notebook, "double-code")
+    check_cell = cell_by_id(notebook, "double")
     assert "raise NotImplementedError()" in code.source and "twice_as_much" not in code.source
     assert code.source.startswith("# Exercise: double (2 points)\n")
     assert "assert double(2) == 4" in check_cell.source
@@ -66,8 +66,8 @@ def test_cells_of_an_exercise(built):
 
 def test_instructor_notebook_has_the_answers(built):
     source = read_notebook(built, "source")
-    assert 'answer = "AC"' in cell(source, "which-letters-answer").source
-    assert 'right="AC", wrong="BD", points=3' in cell(source, "which-letters").source
+    assert 'answer = "AC"' in cell_by_id(source, "which-letters-answer").source
+    assert 'right="AC", wrong="BD", points=3' in cell_by_id(source, "which-letters").source
 
 
 def test_builds_are_reproducible(course):
@@ -103,14 +103,14 @@ def test_check_finds_differences(built):
 def test_classroom_release_gives_no_feedback(course):
     build(course, graded=True)
     notebook = read_notebook(course, "release")
-    assert "quiz.begin" not in cell(notebook, "setup").source
+    assert "quiz.begin" not in cell_by_id(notebook, "setup").source
     assert (
         'quiz.answer("which-letters", answer, choose="any of ABCD")'
-        in cell(notebook, "which-letters-answer").source
+        in cell_by_id(notebook, "which-letters-answer").source
     )
     assert (
         'quiz.answer("how-many", answer, choose="one of AB")'
-        in cell(notebook, "how-many-answer").source
+        in cell_by_id(notebook, "how-many-answer").source
     )
     assert not list((course / "notebooks").iterdir())
     assert not list((course / "course_lib/quiz/bank").iterdir())
@@ -122,7 +122,7 @@ def test_private_sources_need_a_classroom_release(course, tmp_path_factory):
     with pytest.raises(BuildError, match="--graded"):
         build(course, solutions=private)
     build(course, solutions=private, graded=True)
-    assert cell(read_notebook(course, "release"), "setup")
+    assert cell_by_id(read_notebook(course, "release"), "setup")
 
 
 def test_build_without_lessons_is_refused(course):
@@ -147,8 +147,8 @@ def test_learners_work_is_backed_up(built):
     [
         lambda nb: nb.cells.append(nbformat.v4.new_markdown_cell("my notes")),
         lambda nb: nb.cells[0].update(source=nb.cells[0].source + " I disagree."),
-        lambda nb: cell(nb, "double-code").update(source="def double(x): return x + x"),
-        lambda nb: cell(nb, "setup").update(execution_count=1),
+        lambda nb: cell_by_id(nb, "double-code").update(source="def double(x): return x + x"),
+        lambda nb: cell_by_id(nb, "setup").update(execution_count=1),
     ],
 )
 def test_has_work_detects_every_kind_of_edit(change, built):
@@ -164,7 +164,7 @@ def test_self_study_build_leaves_a_classroom_release_unchanged(course):
     original = {path: path.read_bytes() for path in workspace.rglob("*.ipynb")}
     assert build(course).classroom_unchanged
     assert {path: path.read_bytes() for path in workspace.rglob("*.ipynb")} == original
-    assert cell(read_notebook(course), "setup").source.endswith(f'quiz.begin("{NAME}")')
+    assert cell_by_id(read_notebook(course), "setup").source.endswith(f'quiz.begin("{NAME}")')
 
 
 def test_refused_build_restores_the_old_release(built, monkeypatch):
@@ -186,7 +186,9 @@ def test_refused_build_restores_the_old_release(built, monkeypatch):
 def test_repository_address_adds_the_badge_and_fills_the_setup_cell(course):
     build(course)
     assert "colab" not in read_notebook(course).cells[0].source
-    assert 'os.environ.get("COURSE_SOURCE", "")' in cell(read_notebook(course), "setup").source
+    assert (
+        'os.environ.get("COURSE_SOURCE", "")' in cell_by_id(read_notebook(course), "setup").source
+    )
     (course / "pyproject.toml").write_text(
         '[tool.course]\nrepository = "https://github.com/someone/course"\n'
     )
@@ -194,7 +196,7 @@ def test_repository_address_adds_the_badge_and_fills_the_setup_cell(course):
     notebook = read_notebook(course)
     page = f"github/someone/course/blob/main/notebooks/{NAME}.ipynb"
     assert f"colab.research.google.com/{page}" in notebook.cells[0].source
-    assert '"git+https://github.com/someone/course"' in cell(notebook, "setup").source
+    assert '"git+https://github.com/someone/course"' in cell_by_id(notebook, "setup").source
 
 
 def test_question_bank_does_not_show_the_key(built):
@@ -203,39 +205,46 @@ def test_question_bank_does_not_show_the_key(built):
     assert not re.search(r'"(AC|right|key)"', json.dumps(json.loads(text)))
 
 
-LEAKS = {
-    "an output": lambda nb: cell(nb, "setup").update(execution_count=3),
-    "a filled answer": lambda nb: cell(nb, "how-many-answer").update(source='answer = "B"'),
-    "a key": lambda nb: cell(nb, "how-many").update(
+DEFECTS = {
+    "an execution count": lambda nb: cell_by_id(nb, "setup").update(execution_count=3),
+    "an output": lambda nb: cell_by_id(nb, "setup").update(
+        outputs=[nbformat.v4.new_output("stream", text="right")]
+    ),
+    "a filled-in answer": lambda nb: cell_by_id(nb, "how-many-answer").update(
+        source='answer = "B"'
+    ),
+    "a key": lambda nb: cell_by_id(nb, "how-many").update(
         source='quiz.score("how-many", right="B", wrong="A", points=1)'
     ),
-    "hidden tests": lambda nb: cell(nb, "double").update(
+    "hidden tests": lambda nb: cell_by_id(nb, "double").update(
         source="### BEGIN HIDDEN TESTS\n### END HIDDEN TESTS"
     ),
-    "cases": lambda nb: cell(nb, "double").update(source="def cases(rng): ..."),
-    "a solution": lambda nb: cell(nb, "double-code").update(
+    "cases": lambda nb: cell_by_id(nb, "double").update(source="def cases(rng): ..."),
+    "a solution": lambda nb: cell_by_id(nb, "double-code").update(
         source="    twice_as_much = 2 * np.asarray(x)"
     ),
     "an explanation": lambda nb: nb.cells[0].update(source="As on your fingers."),
     "a right option": lambda nb: nb.cells[0].update(source="```{questions} x\n- [x] this\n```"),
-    "a machine's path": lambda nb: cell(nb, "setup").update(source='open("/home/someone/file")'),
+    "a machine's path": lambda nb: cell_by_id(nb, "setup").update(
+        source='open("/home/someone/file")'
+    ),
     "a Markdown image without alt text": lambda nb: nb.cells[0].update(source="![](a.png)"),
     "an img without alt text": lambda nb: nb.cells[0].update(source='<img src="a.png">'),
-    "a figure without alt text": lambda nb: cell(nb, "setup").update(
+    "a figure without alt text": lambda nb: cell_by_id(nb, "setup").update(
         source='show(fig, caption="x")'
     ),
-    "a figure with empty alt text": lambda nb: cell(nb, "setup").update(
+    "a figure with empty alt text": lambda nb: cell_by_id(nb, "setup").update(
         source='show(fig, alt=" ", caption="x")'
     ),
-    "plt.show": lambda nb: cell(nb, "setup").update(source="plt.show()"),
-    "a long cell": lambda nb: cell(nb, "setup").update(source="x = 1\n" * 31),
+    "plt.show": lambda nb: cell_by_id(nb, "setup").update(source="plt.show()"),
+    "a long cell": lambda nb: cell_by_id(nb, "setup").update(source="x = 1\n" * 31),
 }
 
 
-@pytest.mark.parametrize("leak", LEAKS)
-def test_release_check_finds(leak, built):
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_release_check_finds(defect, built):
     notebook = read_notebook(built)
-    LEAKS[leak](notebook)
+    DEFECTS[defect](notebook)
     assert find_problems(built, notebook)
 
 

@@ -8,7 +8,7 @@ from course_grading.collect import archives, submissions
 from course_grading.collect.archives import open_submissions
 from course_grading.errors import IntakeError
 
-from tests.support.submissions import LESSONS, NAME, put
+from tests.support.submissions import ITEMS_BY_LESSON, NAME, write_file
 
 
 def write_zip(path, entries):
@@ -33,7 +33,7 @@ def test_zips_in_a_folder_are_opened(paths, students, tmp_path):
     for path in paths:
         write_zip(tmp_path / path, {f"{NAME}.ipynb": "{}"})
     with open_submissions(tmp_path) as (files, problems):
-        accepted, find_problems = submissions.find(files, LESSONS)
+        accepted, find_problems = submissions.find(files, ITEMS_BY_LESSON)
         assert {submission.student for submission in accepted} == students
         assert problems + find_problems == []
         names = [submission.name for submission in accepted]
@@ -94,7 +94,7 @@ def test_only_the_entry_with_a_too_long_name_is_skipped(tmp_path):
     assert problem.file == f"ada/a.zip/{long}" and "longer than 255 bytes" in problem.reason
     path = write_zip(tmp_path / "class.zip", {f"ada/{long}": "x", f"bob/{NAME}.ipynb": "{}"})
     with open_submissions(path) as (files, problems):
-        (submission,), _ = submissions.find(files, LESSONS)
+        (submission,), _ = submissions.find(files, ITEMS_BY_LESSON)
         assert submission.student == "bob" and len(problems) == 1
 
 
@@ -105,7 +105,7 @@ def test_names_without_the_utf8_flag_are_read_as_utf8_first(tmp_path):
     write_zip(path, {f"{'x' * len(name)}/{NAME}.ipynb": "{}", f"bob/{NAME}.ipynb": "{}"})
     path.write_bytes(path.read_bytes().replace(b"x" * len(name), name))
     with open_submissions(path) as (files, problems):
-        accepted, _ = submissions.find(files, LESSONS)
+        accepted, _ = submissions.find(files, ITEMS_BY_LESSON)
         assert {s.student for s in accepted} == {"Jürgen_Groß", "bob"} and problems == []
     path.write_bytes(path.read_bytes().replace(name, "Jürgen Groß00".encode("latin-1")))
     with open_submissions(path) as (_, problems):
@@ -127,7 +127,7 @@ def test_many_entries_of_one_name_take_linear_time(tmp_path):
     names = [f"ada/a.zip/{NAME}.ipynb"] + [f"ada/a.zip/{NAME} ({n}).ipynb" for n in range(2, 3001)]
     with open_submissions(tmp_path) as (files, problems):
         assert set(names) <= set(files) and problems == []
-        accepted, problems = submissions.find(files, LESSONS)
+        accepted, problems = submissions.find(files, ITEMS_BY_LESSON)
     assert [submission.student for submission in accepted] == ["ada"] and len(problems) <= 12
 
 
@@ -157,7 +157,7 @@ def test_two_entries_with_the_same_name_are_both_extracted(tmp_path):
         file.writestr(f"ada/{NAME}.ipynb", "{}")
         file.writestr(f"ada/{NAME}.ipynb", "[]")
     with open_submissions(tmp_path / "class.zip") as (files, _):
-        (submission,), (problem,) = submissions.find(files, LESSONS)
+        (submission,), (problem,) = submissions.find(files, ITEMS_BY_LESSON)
         assert {submission.name, problem.file} == {f"ada/{NAME}.ipynb", f"ada/{NAME} (2).ipynb"}
 
 
@@ -212,5 +212,5 @@ def test_damaged_zip_entry_is_reported(tmp_path):
     ],
 )
 def test_only_a_folder_or_a_zip_is_accepted(name, reason, tmp_path):
-    with pytest.raises(IntakeError, match=reason), open_submissions(put(tmp_path, name)):
+    with pytest.raises(IntakeError, match=reason), open_submissions(write_file(tmp_path, name)):
         pass

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from course_grading.collect import notebooks
 
-from tests.support.submissions import put, sources
+from tests.support.submissions import sources_by_id, write_file
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from tests.support.submissions import put, sources
     ],
 )
 def test_read_accepts_every_encoding(encode, submitted, tmp_path):
-    path = put(tmp_path, "a.ipynb", encode(nbformat.writes(submitted)))
-    assert sources(notebooks.read(path)) == sources(submitted)
+    path = write_file(tmp_path, "a.ipynb", encode(nbformat.writes(submitted)))
+    assert sources_by_id(notebooks.read(path)) == sources_by_id(submitted)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_read_accepts_every_encoding(encode, submitted, tmp_path):
 )
 def test_unreadable_file_is_refused_with_a_reason(content, reason, tmp_path):
     with pytest.raises(ValueError, match=reason):
-        notebooks.read(put(tmp_path, "a.ipynb", content))
+        notebooks.read(write_file(tmp_path, "a.ipynb", content))
 
 
 @pytest.mark.parametrize("many", ['{"cells": [%s]}', '{"cells": [], "metadata": {"a": [%s]}}'])
@@ -73,7 +73,7 @@ def test_brackets_are_counted_in_linear_time(text):
 
 
 def test_link_is_not_followed(tmp_path):
-    put(tmp_path, "key.ipynb", '{"cells": []}')
+    write_file(tmp_path, "key.ipynb", '{"cells": []}')
     (tmp_path / "a.ipynb").symlink_to(tmp_path / "key.ipynb")
     with pytest.raises(ValueError, match="it is a link"):
         notebooks.read(tmp_path / "a.ipynb")

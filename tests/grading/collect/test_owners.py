@@ -7,7 +7,7 @@ from course_grading.collect import submissions
 from course_grading.collect.archives import open_submissions
 from course_grading.collect.look_alikes import skeleton
 
-from tests.support.submissions import LESSONS, NAME, put
+from tests.support.submissions import ITEMS_BY_LESSON, NAME, write_file
 
 STAMP = "2026-11-01 10:00:00 UTC"
 
@@ -15,7 +15,7 @@ STAMP = "2026-11-01 10:00:00 UTC"
 def find(path, roster=None):
     """The graded file of each student, and the problems by file."""
     with open_submissions(path) as (files, problems):
-        accepted, more = submissions.find(files, LESSONS, roster)
+        accepted, more = submissions.find(files, ITEMS_BY_LESSON, roster)
     return {s.student: s.name for s in accepted}, {p.file: p.reason for p in problems + more}
 
 
@@ -44,11 +44,11 @@ def pack(path, *names):
 @pytest.mark.parametrize("archive", ["", "hw.zip", f"ada_{NAME}.zip", "submissions.zip"])
 def test_names_inside_a_students_folder_do_not_set_the_owner(hostile, archive, tmp_path):
     for student in ("ada", "bob"):
-        put(tmp_path, f"{student}/{NAME}.ipynb")
+        write_file(tmp_path, f"{student}/{NAME}.ipynb")
     if archive:
         pack(tmp_path / "mallory" / archive, *hostile)
     for name in [] if archive else hostile:
-        put(tmp_path, f"mallory/{name}")
+        write_file(tmp_path, f"mallory/{name}")
     students, _ = find(tmp_path)
     assert students.pop("mallory").startswith("mallory/")
     assert students == {"ada": f"ada/{NAME}.ipynb", "bob": f"bob/{NAME}.ipynb"}
@@ -59,7 +59,7 @@ def test_names_inside_a_students_folder_do_not_set_the_owner(hostile, archive, t
 def test_names_inside_a_students_zip_do_not_set_the_owner(inner, zip_name, tmp_path):
     pack(tmp_path / "in" / zip_name, inner)
     assert find(tmp_path / "in")[0] == {"mallory": f"{zip_name}/{inner}"}
-    put(tmp_path, f"in/ada_{NAME}.ipynb")
+    write_file(tmp_path, f"in/ada_{NAME}.ipynb")
     assert find(tmp_path / "in")[0] == {
         "mallory": f"{zip_name}/{inner}",
         "ada": f"ada_{NAME}.ipynb",
@@ -74,7 +74,7 @@ def test_zip_of_one_student_is_not_treated_as_a_class(zip_name, tmp_path):
 
 
 def test_folder_of_ambiguous_level_is_refused_with_its_content(tmp_path):
-    put(tmp_path, f"mallory/ada/{NAME}.ipynb")
+    write_file(tmp_path, f"mallory/ada/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert students == {}
     assert "it contains 'ada'" in problems["mallory"] and "ambiguous" in problems["mallory"]
@@ -85,31 +85,31 @@ def test_folder_of_ambiguous_level_is_refused_with_its_content(tmp_path):
 
 def test_sections_with_unknown_names_are_refused(tmp_path):
     for path in ("A/ada", "A/bob", "B/eve", "B/kim"):
-        put(tmp_path, f"{path}/{NAME}.ipynb")
+        write_file(tmp_path, f"{path}/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert students == {} and [*problems] == ["A", "B"]
 
 
 def test_collections_beside_students_are_refused(tmp_path):
-    put(tmp_path, f"late/ada/{NAME}.ipynb")
-    put(tmp_path, f"bob/{NAME}.ipynb")
-    put(tmp_path, f"lab 3/{NAME}.ipynb")  # could be a student's name
+    write_file(tmp_path, f"late/ada/{NAME}.ipynb")
+    write_file(tmp_path, f"bob/{NAME}.ipynb")
+    write_file(tmp_path, f"lab 3/{NAME}.ipynb")  # could be a student's name
     students, problems = find(tmp_path)
     assert [*students] == ["bob", "lab_3"] and "grade it separately" in problems["late"]
 
 
 def test_timestamp_is_read_only_where_the_platform_writes_it(tmp_path):
     for student in ("ada", "bob"):
-        put(tmp_path, f"{student}/{NAME}/{NAME}.ipynb")
-    put(tmp_path, f"ada/{NAME}/timestamp.txt", STAMP)
+        write_file(tmp_path, f"{student}/{NAME}/{NAME}.ipynb")
+    write_file(tmp_path, f"ada/{NAME}/timestamp.txt", STAMP)
     pack(tmp_path / "mallory" / "hw.zip", f"{NAME}.ipynb", "timestamp.txt")
     pack(tmp_path / "eve.zip", f"{NAME}/{NAME}.ipynb", f"{NAME}/timestamp.txt", "timestamp.txt")
-    put(tmp_path, f"kim/deep/{NAME}/{NAME}.ipynb")
-    put(tmp_path, f"kim/deep/{NAME}/timestamp.txt", STAMP)
-    put(tmp_path, f"Lu_7_assignsubmission_file_/{NAME}.ipynb")
-    put(tmp_path, "Lu_7_assignsubmission_file_/timestamp.txt", STAMP)
+    write_file(tmp_path, f"kim/deep/{NAME}/{NAME}.ipynb")
+    write_file(tmp_path, f"kim/deep/{NAME}/timestamp.txt", STAMP)
+    write_file(tmp_path, f"Lu_7_assignsubmission_file_/{NAME}.ipynb")
+    write_file(tmp_path, "Lu_7_assignsubmission_file_/timestamp.txt", STAMP)
     with open_submissions(tmp_path) as (files, _):
-        accepted, _ = submissions.find(files, LESSONS)
+        accepted, _ = submissions.find(files, ITEMS_BY_LESSON)
     assert {s.student: s.timestamp for s in accepted} == {
         "ada": "2026-11-01 10:00:00.000000 UTC",
         "bob": None,
@@ -123,7 +123,7 @@ def test_timestamp_is_read_only_where_the_platform_writes_it(tmp_path):
 @pytest.mark.parametrize("other", ["ADA", "\u0430da", "a\u200bda", "ａｄａ", "ada\u00ad"])
 def test_look_alike_names_are_refused_and_both_are_named(other, tmp_path):
     for student in ("ada", other, "bob"):
-        put(tmp_path, f"{student}/{NAME}.ipynb")
+        write_file(tmp_path, f"{student}/{NAME}.ipynb")
     students, problems = find(tmp_path)
     assert [*students] == ["bob"] and len(problems) == 2
     for reason in problems.values():
@@ -138,10 +138,10 @@ def test_different_names_have_different_skeletons():
 
 
 def test_students_who_are_not_on_the_roster_are_not_graded(tmp_path):
-    put(tmp_path, f"ada/{NAME}.ipynb")
-    put(tmp_path, f"leeann_101_9001_{NAME}.ipynb")
-    put(tmp_path, f"mallory/ada/{NAME}.ipynb")
-    put(tmp_path, f"Ad\u00e1/{NAME}.ipynb")
+    write_file(tmp_path, f"ada/{NAME}.ipynb")
+    write_file(tmp_path, f"leeann_101_9001_{NAME}.ipynb")
+    write_file(tmp_path, f"mallory/ada/{NAME}.ipynb")
+    write_file(tmp_path, f"Ad\u00e1/{NAME}.ipynb")
     students, problems = find(tmp_path, roster={"ada", "101", "kim"})
     assert {*students} == {"ada", "leeann_101"}
     assert {*problems} == {f"mallory/ada/{NAME}.ipynb", f"Ad\u00e1/{NAME}.ipynb"}
@@ -149,19 +149,19 @@ def test_students_who_are_not_on_the_roster_are_not_graded(tmp_path):
 
 
 def test_many_bad_notebooks_of_one_student_are_summarised(tmp_path):
-    put(tmp_path, f"ada/{NAME}.ipynb")
+    write_file(tmp_path, f"ada/{NAME}.ipynb")
     for number in range(300):
-        put(tmp_path, f"mallory/x{number}.ipynb", "{")
-    accepted, problems = submissions.find(tmp_path, LESSONS)
+        write_file(tmp_path, f"mallory/x{number}.ipynb", "{")
+    accepted, problems = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert [s.student for s in accepted] == ["ada"]
     assert [p.student for p in problems] == ["mallory"] * 5
     assert "and 99 more" in problems[0].reason and "and 196 more" in problems[-1].reason
 
 
 def test_replaced_file_is_not_read(tmp_path):
-    path = put(tmp_path, f"ada/{NAME}.ipynb")
-    key = put(tmp_path.parent, f"{tmp_path.name}-key.ipynb", '{"cells": ["key"]}')
-    (submission,), _ = submissions.find(tmp_path, LESSONS)
+    path = write_file(tmp_path, f"ada/{NAME}.ipynb")
+    key = write_file(tmp_path.parent, f"{tmp_path.name}-key.ipynb", '{"cells": ["key"]}')
+    (submission,), _ = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert submission.read() == b"{}"
     path.unlink()
     path.symlink_to(key)

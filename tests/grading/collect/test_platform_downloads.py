@@ -9,7 +9,7 @@ import pytest
 from course_grading.collect import submissions
 from course_grading.collect.archives import open_submissions
 
-from tests.support.submissions import LESSONS, NAME, put
+from tests.support.submissions import ITEMS_BY_LESSON, NAME, write_file
 
 METADATA = """
 submission_9001:
@@ -63,18 +63,18 @@ def test_student_id_does_not_depend_on_other_students(platform, others, is_zippe
     paths, student, timestamp = DOWNLOADS[platform]
     folder = tmp_path / "submissions"
     for path in paths:
-        put(folder, path)
+        write_file(folder, path)
         for _ in range(others):
             other = path.replace("leeann", "poebo").replace("Ann Lee", "Bo Poe")
             other = other.replace("101", "102").replace("77", "78").replace("12345", "12346")
-            put(
+            write_file(
                 folder,
                 other.replace("_ann_", "_bo_").replace("ann+", "bo+").replace("/ann/", "/bo/"),
             )
     if is_zipped:
         folder = shutil.make_archive(folder, "zip", folder)
     with open_submissions(Path(folder)) as (files, problems):
-        accepted, more = submissions.find(files, LESSONS)
+        accepted, more = submissions.find(files, ITEMS_BY_LESSON)
     assert len(accepted) == 1 + others and len(more) == (len(paths) - 1) * (1 + others)
     assert problems == []
     (found,) = [s for s in accepted if s.student == student]
@@ -83,15 +83,15 @@ def test_student_id_does_not_depend_on_other_students(platform, others, is_zippe
 
 
 def test_gradescope_metadata_names_every_member_of_a_group(tmp_path):
-    put(tmp_path, f"assignment_5_export/submission_9001/{NAME}.ipynb")
-    put(
+    write_file(tmp_path, f"assignment_5_export/submission_9001/{NAME}.ipynb")
+    write_file(
         tmp_path,
         "assignment_5_export/submission_9001/submission_metadata.yml",
         "submission_9001: 1",
     )
-    put(tmp_path, "assignment_5_export/submission_metadata.yml", METADATA)
-    put(tmp_path, f"assignment_5_export/submission_9002/{NAME}.ipynb")
-    accepted, (problem,) = submissions.find(tmp_path, LESSONS)
+    write_file(tmp_path, "assignment_5_export/submission_metadata.yml", METADATA)
+    write_file(tmp_path, f"assignment_5_export/submission_9002/{NAME}.ipynb")
+    accepted, (problem,) = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert {(s.student, s.timestamp) for s in accepted} == {
         ("ann@uni.example", "2026-05-01 10:20:30.000000 UTC"),
         ("u2", "2026-05-01 10:20:30.000000 UTC"),
@@ -103,12 +103,12 @@ def test_several_downloads_in_one_folder(tmp_path):
     """Two zips from Moodle, folders of weeks, and a download next to a student's folder."""
     lessons = [NAME, "02_other"]
     for number, lesson in enumerate(lessons, 501):
-        put(tmp_path, f"moodle/Ann Lee_77_assignsubmission_file_/{lesson}.ipynb")
+        write_file(tmp_path, f"moodle/Ann Lee_77_assignsubmission_file_/{lesson}.ipynb")
         zipped = tmp_path / "in" / f"CS-Lesson 1-{number}"
         shutil.make_archive(zipped, "zip", tmp_path / "moodle")
         shutil.rmtree(tmp_path / "moodle")
         for student in ("ann", "bob"):
-            put(tmp_path, f"weeks/week {number}/{student}/{lesson}.ipynb")
+            write_file(tmp_path, f"weeks/week {number}/{student}/{lesson}.ipynb")
     for folder, students in (("in", ["Ann_Lee_77"]), ("weeks", ["ann", "bob"])):
         with open_submissions(tmp_path / folder) as (files, _):
             accepted, problems = submissions.find(files, lessons)
@@ -116,7 +116,7 @@ def test_several_downloads_in_one_folder(tmp_path):
         assert sorted((s.student, s.lesson) for s in accepted) == sorted(
             (student, lesson) for student in students for lesson in lessons
         )
-    put(tmp_path, f"in/bob/{NAME}.ipynb")
+    write_file(tmp_path, f"in/bob/{NAME}.ipynb")
     with open_submissions(tmp_path / "in") as (files, _):
         accepted, problems = submissions.find(files, lessons)
     assert [s.student for s in accepted] == ["bob"] and len(problems) == 2
@@ -124,13 +124,15 @@ def test_several_downloads_in_one_folder(tmp_path):
 
 def test_user_names_are_read_from_blackboards_text_file(tmp_path):
     for user in ("ann_lee", "bob_lee"):
-        put(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30_{NAME}.ipynb")
-    accepted, problems = submissions.find(tmp_path, LESSONS)
+        write_file(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30_{NAME}.ipynb")
+    accepted, problems = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert accepted == [] and len(problems) == 2
     assert "two students who are both named 'lee'" in problems[0].reason
     for user in ("ann_lee", "bob_lee"):
-        put(tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30.txt", f"Name: X ({user})\nDate: x")
-    accepted, problems = submissions.find(tmp_path, LESSONS)
+        write_file(
+            tmp_path, f"L1_{user}_attempt_2026-05-01-10-20-30.txt", f"Name: X ({user})\nDate: x"
+        )
+    accepted, problems = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert {s.student for s in accepted} == {"ann_lee", "bob_lee"} and problems == []
 
 
@@ -148,19 +150,19 @@ def test_user_names_are_read_from_blackboards_text_file(tmp_path):
     ],
 )
 def test_files_of_operating_systems_and_tools_are_ignored(name, tmp_path):
-    put(tmp_path, f"ann/{NAME}.ipynb")
-    put(tmp_path, f"ann/{name}")
-    put(tmp_path, "index.html")
-    (submission,), problems = submissions.find(tmp_path, LESSONS)
+    write_file(tmp_path, f"ann/{NAME}.ipynb")
+    write_file(tmp_path, f"ann/{name}")
+    write_file(tmp_path, "index.html")
+    (submission,), problems = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert submission.name == f"ann/{NAME}.ipynb" and problems == []
 
 
 def test_blank_copy_is_never_preferred_to_work(built, submitted, release, tmp_path):
     lessons = submissions.released_lessons(built / "grading" / "workspace")
-    filled_in = put(tmp_path / "in", f"ann/{NAME}_final.ipynb", nbformat.writes(submitted))
+    filled_in = write_file(tmp_path / "in", f"ann/{NAME}_final.ipynb", nbformat.writes(submitted))
     os.utime(filled_in, (1_000_000, 1_000_000))
-    put(tmp_path / "in", f"ann/{NAME}.ipynb", nbformat.writes(release))
-    put(tmp_path / "in", f"bob/{NAME}.ipynb", nbformat.writes(release))
+    write_file(tmp_path / "in", f"ann/{NAME}.ipynb", nbformat.writes(release))
+    write_file(tmp_path / "in", f"bob/{NAME}.ipynb", nbformat.writes(release))
     accepted, (problem,) = submissions.find(tmp_path / "in", lessons)
     assert {s.name for s in accepted} == {f"ann/{NAME}_final.ipynb", f"bob/{NAME}.ipynb"}
     assert "the only one that contains work" in problem.reason

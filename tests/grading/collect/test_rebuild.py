@@ -9,7 +9,7 @@ from course_grading.collect.rebuild import rebuild
 from course_grading.sandbox.guest.cell_code import kernel_names, parse_cell
 from nbformat.v4 import new_code_cell
 
-from tests.support.submissions import sources
+from tests.support.submissions import sources_by_id
 
 
 def rebuilt_sources(release, *, added=(), **edits):
@@ -22,7 +22,7 @@ def rebuilt_sources(release, *, added=(), **edits):
     submitted.cells += [new_code_cell(source) for source in added]
     notebook, missing = rebuild(submitted, release)
     assert missing == []
-    return sources(notebook)
+    return sources_by_id(notebook)
 
 
 def double_of_three(source):
@@ -37,10 +37,10 @@ def test_only_answers_and_exercises_are_taken(release, submitted):
         if cell.get("id") == "double":
             cell.source = "pass"
     notebook, missing = rebuild(submitted, release)
-    assert missing == [] and "import os" not in sources(notebook).values()
-    assert sources(notebook)["double"] == sources(release)["double"]
-    assert 'answer = "AC"' in sources(notebook)["which-letters-answer"]
-    assert "return x + x" in sources(notebook)["double-code"]
+    assert missing == [] and "import os" not in sources_by_id(notebook).values()
+    assert sources_by_id(notebook)["double"] == sources_by_id(release)["double"]
+    assert 'answer = "AC"' in sources_by_id(notebook)["which-letters-answer"]
+    assert "return x + x" in sources_by_id(notebook)["double-code"]
 
 
 def remove_nbgrader_metadata(notebook):
@@ -66,14 +66,14 @@ def test_damaged_notebook_is_rebuilt(damage, release, submitted):
     expected, _ = rebuild(submitted, release)
     damage(submitted)
     notebook, missing = rebuild(submitted, release)
-    assert sources(notebook) == sources(expected) and missing == []
+    assert sources_by_id(notebook) == sources_by_id(expected) and missing == []
 
 
 def test_deleted_cell_is_missing_and_blank(release, submitted):
     submitted.cells = [cell for cell in submitted.cells if cell["id"] != "double-code"]
     notebook, missing = rebuild(submitted, release)
     assert missing == ["double-code"]
-    assert sources(notebook)["double-code"] == sources(release)["double-code"]
+    assert sources_by_id(notebook)["double-code"] == sources_by_id(release)["double-code"]
 
 
 def test_answer_without_its_quiz_call_counts(release, submitted):
@@ -81,15 +81,15 @@ def test_answer_without_its_quiz_call_counts(release, submitted):
         if cell["id"] == "which-letters-answer":
             cell.source = 'answer = "AC"'
     notebook, _ = rebuild(submitted, release)
-    assert sources(notebook)["which-letters-answer"].startswith('answer = "AC"  # @param')
-    assert 'quiz.answer("which-letters"' in sources(notebook)["which-letters-answer"]
+    assert sources_by_id(notebook)["which-letters-answer"].startswith('answer = "AC"  # @param')
+    assert 'quiz.answer("which-letters"' in sources_by_id(notebook)["which-letters-answer"]
 
 
 def test_edited_copy_is_preferred_to_a_blank_one(release, submitted):
     blank = [cell for cell in nbformat.from_dict(release).cells if cell["id"] == "double-code"]
     submitted.cells[:0] = blank
     notebook, _ = rebuild(submitted, release)
-    assert "return x + x" in sources(notebook)["double-code"]
+    assert "return x + x" in sources_by_id(notebook)["double-code"]
 
 
 def test_definitions_in_added_cells_that_the_exercise_needs_are_kept(release):
@@ -135,7 +135,7 @@ def test_blank_answers_equal_the_release(release):
     blank = rebuilt_sources(
         release, which_letters_answer='quiz.answer("which-letters", answer)', how_many_answer=""
     )
-    assert blank == sources(release)
+    assert blank == sources_by_id(release)
 
 
 def test_long_line_is_read_quickly(release, submitted):
@@ -173,7 +173,7 @@ def test_definitions_in_the_lessons_own_cells_are_kept(release, body, place, tex
         elif cell["id"] == place or (place == "imports" and cell.source == "import numpy as np"):
             cell.source += f"\n{text}"
     notebook, missing = rebuild(submitted, release)
-    source = sources(notebook)["double-code"]
+    source = sources_by_id(notebook)["double-code"]
     assert missing == [] and double_of_three(source) == 6
     assert "plot" not in source and "raise" not in source
 

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from course_grading.collect import submissions
 
-from tests.support.submissions import LESSONS, NAME, put
+from tests.support.submissions import ITEMS_BY_LESSON, NAME, write_file
 
 
 @pytest.mark.parametrize(
@@ -22,30 +22,30 @@ from tests.support.submissions import LESSONS, NAME, put
     ],
 )
 def test_students_are_found(path, student, tmp_path):
-    put(tmp_path, path)
+    write_file(tmp_path, path)
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert [(s.student, s.lesson) for s in accepted] == [(student, NAME)]
     assert problems == []
 
 
 def test_renamed_notebook_is_identified_by_its_metadata(submitted, tmp_path):
-    put(tmp_path / "class", "ada/homework.ipynb", nbformat.writes(submitted))
+    write_file(tmp_path / "class", "ada/homework.ipynb", nbformat.writes(submitted))
     accepted, problems = submissions.find(tmp_path / "class", [NAME])
     assert [submission.lesson for submission in accepted] == [NAME] and problems == []
 
 
 def test_checkpoints_are_ignored(tmp_path):
-    put(tmp_path, f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb")
-    put(tmp_path, f"__MACOSX/ada/._{NAME}.ipynb")
+    write_file(tmp_path, f"ada/.ipynb_checkpoints/{NAME}-checkpoint.ipynb")
+    write_file(tmp_path, f"__MACOSX/ada/._{NAME}.ipynb")
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert accepted == []
     assert [(p.file, p.reason) for p in problems] == [("ada", "it contains no notebook")]
 
 
 def test_files_that_cannot_be_graded_are_reported_with_a_reason(tmp_path):
-    put(tmp_path, "ada/other.ipynb")
-    put(tmp_path, f"{NAME}.ipynb")
-    os.symlink("/etc/hostname", put(tmp_path, "eve/x").with_name(f"{NAME}.ipynb"))
+    write_file(tmp_path, "ada/other.ipynb")
+    write_file(tmp_path, f"{NAME}.ipynb")
+    os.symlink("/etc/hostname", write_file(tmp_path, "eve/x").with_name(f"{NAME}.ipynb"))
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert accepted == []
     assert sorted((p.file, p.reason.split(":")[0]) for p in problems) == [
@@ -56,8 +56,8 @@ def test_files_that_cannot_be_graded_are_reported_with_a_reason(tmp_path):
 
 
 def test_newest_of_two_files_counts_and_the_other_is_reported(tmp_path):
-    old = put(tmp_path, f"ada/{NAME}.ipynb")
-    new = put(tmp_path, f"ada/{NAME} (1).ipynb")
+    old = write_file(tmp_path, f"ada/{NAME}.ipynb")
+    new = write_file(tmp_path, f"ada/{NAME} (1).ipynb")
     os.utime(old, (1_000_000, 1_000_000))
     (submission,), (problem,) = submissions.find(tmp_path, [NAME])
     assert submission.path == new and problem.file == f"ada/{NAME}.ipynb"
@@ -81,25 +81,25 @@ def test_newest_of_two_files_counts_and_the_other_is_reported(tmp_path):
 )
 def test_every_student_is_found(paths, students, tmp_path):
     for path in paths:
-        put(tmp_path, path)
+        write_file(tmp_path, path)
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert {submission.student for submission in accepted} == students and problems == []
 
 
 def test_two_names_that_become_the_same_are_both_reported(tmp_path):
-    put(tmp_path, f"a b/{NAME}.ipynb")
-    put(tmp_path, f"a_b/{NAME}.ipynb")
+    write_file(tmp_path, f"a b/{NAME}.ipynb")
+    write_file(tmp_path, f"a_b/{NAME}.ipynb")
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert accepted == [] and len(problems) == 2
     assert all("rename" in problem.reason for problem in problems)
 
 
 def test_folders_and_files_without_a_notebook_are_reported(tmp_path):
-    put(tmp_path, f"ada/{NAME}.ipynb")
-    put(tmp_path, "ada/notes.txt")
-    put(tmp_path, "bob/work.pdf")
+    write_file(tmp_path, f"ada/{NAME}.ipynb")
+    write_file(tmp_path, "ada/notes.txt")
+    write_file(tmp_path, "bob/work.pdf")
     (tmp_path / "eve").mkdir()
-    put(tmp_path, "loose.zip")
+    write_file(tmp_path, "loose.zip")
     accepted, problems = submissions.find(tmp_path, [NAME])
     assert [submission.student for submission in accepted] == ["ada"]
     assert [(p.file, p.reason) for p in problems] == [
@@ -112,9 +112,9 @@ def test_folders_and_files_without_a_notebook_are_reported(tmp_path):
 def test_platform_timestamp_decides_which_file_is_newer(tmp_path):
     """The modification times of the files are ignored."""
     for day in (1, 2):
-        path = put(tmp_path, f"ada+{NAME}+2026-11-0{day} 10:00:00.000000 UTC+x/{NAME}.ipynb")
+        path = write_file(tmp_path, f"ada+{NAME}+2026-11-0{day} 10:00:00.000000 UTC+x/{NAME}.ipynb")
         os.utime(path, (1_000_000 * (3 - day),) * 2)
-    (submission,), (problem,) = submissions.find(tmp_path, LESSONS)
+    (submission,), (problem,) = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert submission.student == "ada" and "2026-11-02" in submission.name
     assert "newer by submission time" in problem.reason
 
@@ -127,10 +127,12 @@ def test_invalid_times_are_ignored(tmp_path):
         "executionInfo": {"timestamp": 10**400},
     }
     for name in (f"{NAME}.ipynb", f"{NAME} (1).ipynb"):
-        put(tmp_path / "class", f"ada/{name}", json.dumps({"cells": [{"metadata": metadata}]}))
+        write_file(
+            tmp_path / "class", f"ada/{name}", json.dumps({"cells": [{"metadata": metadata}]})
+        )
     os.mkfifo(timestamp)
     for _ in range(2):
-        (submission,), (problem,) = submissions.find(tmp_path, LESSONS)
+        (submission,), (problem,) = submissions.find(tmp_path, ITEMS_BY_LESSON)
         assert submission.student == "ada" and "not graded: the same student" in problem.reason
         assert submission.timestamp is None
         timestamp.unlink()
@@ -138,10 +140,10 @@ def test_invalid_times_are_ignored(tmp_path):
 
 
 def test_readable_file_is_preferred_to_a_newer_unreadable_one(tmp_path):
-    old = put(tmp_path, f"ada/{NAME}.ipynb", '{"cells": []}')
+    old = write_file(tmp_path, f"ada/{NAME}.ipynb", '{"cells": []}')
     os.utime(old, (1_000_000, 1_000_000))
-    put(tmp_path, f"ada/{NAME} (1).ipynb", '{"cells": [')
-    (submission,), (problem,) = submissions.find(tmp_path, LESSONS)
+    write_file(tmp_path, f"ada/{NAME} (1).ipynb", '{"cells": [')
+    (submission,), (problem,) = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert submission.path == old and "the only one that can be read" in problem.reason
 
 
@@ -158,9 +160,9 @@ def test_readable_file_is_preferred_to_a_newer_unreadable_one(tmp_path):
 )
 def test_student_names_are_made_safe(folder, student, tmp_path):
     """Undecodable bytes, terminal escapes and leading hyphens are replaced."""
-    put(tmp_path / "class" / os.fsdecode(folder), f"{NAME}.ipynb")
-    put(tmp_path / "class", f"other/{NAME}.ipynb")
-    accepted, problems = submissions.find(tmp_path / "class", LESSONS)
+    write_file(tmp_path / "class" / os.fsdecode(folder), f"{NAME}.ipynb")
+    write_file(tmp_path / "class", f"other/{NAME}.ipynb")
+    accepted, problems = submissions.find(tmp_path / "class", ITEMS_BY_LESSON)
     assert {submission.student for submission in accepted} == {student, "other"}
     assert problems == []
     assert all(submission.name.isprintable() for submission in accepted)
@@ -169,14 +171,14 @@ def test_student_names_are_made_safe(folder, student, tmp_path):
 
 def test_name_that_is_too_long_after_normalisation_is_reported(tmp_path):
     """Normalisation may turn one character into two."""
-    put(tmp_path, "\u0958" * 80 + f"/{NAME}.ipynb")
-    put(tmp_path, f"ada/{NAME}.ipynb")
-    (submission,), (problem,) = submissions.find(tmp_path, LESSONS)
+    write_file(tmp_path, "\u0958" * 80 + f"/{NAME}.ipynb")
+    write_file(tmp_path, f"ada/{NAME}.ipynb")
+    (submission,), (problem,) = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert submission.student == "ada" and "too long" in problem.reason
 
 
 def test_no_student_is_named_like_a_formula(tmp_path):
-    put(tmp_path, f"=1+1/{NAME}.ipynb")
-    put(tmp_path, f"@ada/{NAME}.ipynb")
-    accepted, _ = submissions.find(tmp_path, LESSONS)
+    write_file(tmp_path, f"=1+1/{NAME}.ipynb")
+    write_file(tmp_path, f"@ada/{NAME}.ipynb")
+    accepted, _ = submissions.find(tmp_path, ITEMS_BY_LESSON)
     assert {submission.student for submission in accepted} == {"1+1", "ada"}

@@ -6,7 +6,7 @@ import pytest
 from course_grading.collect import submissions
 from course_grading.collect.timestamps import read_submission_time
 
-from tests.support.submissions import LESSONS, NAME, put
+from tests.support.submissions import ITEMS_BY_LESSON, NAME, write_file
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_times_without_a_zone_are_in_the_time_zone_of_the_class(text, time):
 
 
 def test_time_zone_of_the_class_is_used_for_times_in_folder_names(tmp_path):
-    put(tmp_path, f"11-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
-    (found,), _ = submissions.find(tmp_path, LESSONS, zone=ZoneInfo("America/New_York"))
+    write_file(tmp_path, f"11-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
+    (found,), _ = submissions.find(tmp_path, ITEMS_BY_LESSON, zone=ZoneInfo("America/New_York"))
     assert found.timestamp == "2026-05-01 14:20:00.000000 UTC"
     assert submissions.notes([found]) == []
 
 
 def test_missing_time_zone_is_noted_once_for_a_class(tmp_path):
     for number in range(5):
-        put(tmp_path, f"1{number}-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
-    accepted, _ = submissions.find(tmp_path, LESSONS)
+        write_file(tmp_path, f"1{number}-678 - Ann - May 1, 2026 1020 AM/{NAME}.ipynb")
+    accepted, _ = submissions.find(tmp_path, ITEMS_BY_LESSON)
     (note,) = submissions.notes(accepted)
     assert "read as UTC. Set time_zone in grading/due_dates.toml; so do 4 others" in note.reason

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import subprocess
 import sys
 import zipfile
@@ -145,6 +146,38 @@ def test_ungraded_submission_is_not_exported_as_zero(workspace, export, tmp_path
     plugin, path = export("canvas", CANVAS, student=["u2"])
     assert read_csv(path)[2][-1] == "1"
     assert plugin.messages == ["not final, because manual grading is not finished: u2"]
+
+
+def test_notes_are_logged_even_if_a_submission_is_not_exported(workspace, export, tmp_path, caplog):
+    """nbgrader's own command shows only the log and the error."""
+    record_scores(workspace, {"nobody": FULL_SCORES, "u2": {"double": 1.0}})
+    caplog.set_level(logging.INFO, "export")
+    with pytest.raises(ExportError, match="not exported: 1 of 2 submissions, of nobody"):
+        export("canvas", CANVAS, log=logging.getLogger("export"), student=["nobody", "u2"])
+    messages = [record.getMessage() for record in caplog.records if record.name == "export"]
+    assert messages == [
+        "not final, because manual grading is not finished: u2",
+        f"Written: {tmp_path / 'out' / 'canvas.csv'}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "roster, remedy",
+    [
+        (CANVAS.replace(",u1,", ",0123,"), "Export the roster again"),
+        (
+            CANVAS.replace("Student,ID", "student_id,Student,ID")
+            .replace('"Tur', '123,"Tur')
+            .replace('"L', ',"L'),
+            "Write the ids with their leading zeros in this column",
+        ),
+    ],
+)
+def test_leading_zeros_that_excel_dropped_are_explained(tmp_path, roster, remedy):
+    (tmp_path / "roster.csv").write_text(roster)
+    students = Roster(tmp_path / "roster.csv", "Canvas", CanvasExportPlugin.id_columns)
+    with pytest.raises(LookupError, match=f"have dropped the leading zeros. {remedy}"):
+        students.find("00123")
 
 
 def test_names_of_canvas_downloads_are_recognised(workspace, export):

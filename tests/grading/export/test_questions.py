@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from course_lib.assets import paths
 from course_lib.cli import app
 from course_lib.quiz import question_bank, scoring
-from tests.support.checkout import CHECK, LESSONS, ROOT, SAMPLE
+from tests.support.checkout import FINAL_QUIZ, LESSONS, ROOT, SAMPLE
 from tests.support.lessons import course_lesson, read_once
 from tests.support.question_readers import read_gift, read_moodle_xml, read_qti
 
@@ -113,7 +113,7 @@ def exported(tmp_path_factory):
 def expected():
     """Lesson, question and packed question for every question of the course, except points."""
     rows = []
-    for name in [*LESSONS, CHECK]:
+    for name in [*LESSONS, FINAL_QUIZ]:
         lesson = course_lesson(name)
         packed = question_bank.load(name)
         assert [question.name for question in lesson.questions] == list(packed)
@@ -173,7 +173,7 @@ def messages_on_kinds(expected, name: str) -> int:
     """The number of messages about point and order questions."""
     points = sum(
         question.kind == "point"
-        for lesson in map(course_lesson, [*LESSONS, CHECK])
+        for lesson in map(course_lesson, [*LESSONS, FINAL_QUIZ])
         for question in lesson.questions
     )
     assert points

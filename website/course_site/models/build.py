@@ -77,8 +77,8 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
         # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
         model = export.export(name, simplify=int8)
         if int8:
-            model = quantise.to_int8(model, quantise.sensitive_nodes(model, INT8[name]))
-            model = quantise.optimise(model)
+            model = quantise.to_uint8_dynamic(model, quantise.sensitive_nodes(model, INT8[name]))
+            model = quantise.fuse_nodes(model)
         else:
             model = quantise.to_int8_weights(model) if weights else model
             model = quantise.to_fp16_weights(model)
