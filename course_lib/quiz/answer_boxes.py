@@ -38,7 +38,6 @@ _NEXT_STEPS = {
     "order": "Put the steps in order",
     "point": "Point at the place",
 }
-_NEXT_STEP = "{step}, then check your answer."
 
 _FOLDER = Path(__file__).parent
 
@@ -92,8 +91,7 @@ def status(view: View) -> str:
     if view.question is None:
         return view.message
     if not view.recorded:
-        next_step = _NEXT_STEP.format(step=_NEXT_STEPS[view.format.kind])
-        return f"{view.message} {next_step}"
+        return f"{view.message} {_NEXT_STEPS[view.format.kind]}, then check your answer."
     earned, points = view.question.key.score(view.recorded), view.question.points
     unit = "point" if points == 1 else "points"
     return f"{view.message} {_format_points(earned)} of {_format_points(points)} {unit}."

@@ -3,10 +3,12 @@
 import ast
 import functools
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
+from course_grading.assign.build import repository_url
 from PIL import Image
 from typer.main import get_command
 
@@ -27,7 +29,7 @@ MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>")
 CODE_NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)(?:\(.*\))?")
 SOURCE_PATH = re.compile(r"[a-z0-9_./]+\.(?:py|js|css)")
-FILE_SUFFIXES = ("csv", "db", "ipynb", "json", "md", "toml", "txt")
+FILE_SUFFIXES = ("csv", "db", "ipynb", "json", "md", "png", "toml", "txt")
 OTHER_LIBRARIES = ("ipywidgets",)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)]+)\)")
 
@@ -70,6 +72,34 @@ def test_readme_starts_with_the_animation_and_four_commands():
 def test_ci_runs_the_test_command_of_the_readme():
     _, test, *_ = shell_commands("README.md")
     assert f"\n{test}\n" in read(".ci/run")
+
+
+def test_readme_states_the_total_time_of_the_lessons():
+    minutes = re.findall(r"^\| <img .*? \| (\d+) \| ", read("README.md"), re.MULTILINE)
+    assert len(minutes) == len(LESSONS)
+    (hours,) = re.findall(r"All seven take about (\d+) hours", read("README.md"))
+    assert len(LESSONS) == 7 and round(sum(map(int, minutes)) / 60) == int(hours)
+
+
+def test_readme_has_the_public_address_if_there_is_one():
+    """If this fails, run docs/update_readme.py."""
+    update = runpy.run_path(str(ROOT / "docs" / "update_readme.py"))
+    with_address, readme = update["with_address"], read("README.md")
+    assert with_address(readme, repository_url(ROOT)) == readme
+    published = with_address(readme, "https://github.com/Someone/course.git")
+    assert "`git clone https://github.com/Someone/course.git`" in published
+    assert "(https://someone.github.io/course/)" in published
+    elsewhere = with_address(readme, "https://example.org/course")
+    assert "`git clone https://example.org/course`" in elsewhere and "github.io" not in elsewhere
+    assert update["website_url"]("https://github.com/a/a.github.io") == "https://a.github.io/"
+    with pytest.raises(ValueError, match="must have <!-- clone -->"):
+        with_address("", "")
+
+
+def test_generate_writes_where_the_readme_says():
+    command = get_command(app).commands["generate"]
+    (out,) = (parameter for parameter in command.params if "--out" in parameter.opts)
+    assert f"It is written to `{out.default}` in the current folder" in read("README.md")
 
 
 def test_animation_is_small_and_has_several_frames():
