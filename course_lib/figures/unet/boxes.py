@@ -32,7 +32,7 @@ def u_of_boxes(marked: int) -> Image.Image:
 
 
 def _draw_skip(draw: ImageDraw.ImageDraw, left: int, right: int, y: int, *, cut: bool) -> None:
-    """Draw a dashed arrow from left to right; one that is cut has a cross in its middle."""
+    """Draw a dashed arrow from left to right; a removed connection has a cross in its middle."""
     for x in range(left + 4, right - 10, 10):
         draw.line((x, y, min(x + 6, right - 10), y), fill=MUTED, width=2)
     draw.polygon([(right - 3, y), (right - 11, y - 5), (right - 11, y + 5)], fill=MUTED)

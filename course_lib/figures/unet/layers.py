@@ -1,4 +1,6 @@
-"""Lesson 5's figures of single layers: transposed convolutions, and output activations."""
+"""Lesson 5's figures of single layers: transposed convolutions, normalised maps, output
+activations, and ways to join feature maps.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -112,8 +114,8 @@ def normalised_maps(
     """Maps side by side, each scaled from its lowest (black) to its highest value (white).
 
     Args:
-        maps: by their headings.
-        captions: by the heading, a line below the map.
+        maps: each by its heading.
+        captions: a line below a map, by the map's heading.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -152,7 +154,7 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
     """Histograms of training targets, and the range of each output activation.
 
     Args:
-        targets: by name, values of any shape.
+        targets: tensors of any shape, by name.
     """
     with course_style():
         figure, panels = plt.subplots(

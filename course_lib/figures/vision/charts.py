@@ -130,7 +130,8 @@ def precision_recall_curve(
 
     Args:
         scores: the confidence of each detection.
-        correct: whether each detection is a true positive: matches an object not matched before.
+        correct: whether each detection is a true positive: it matches an object that no detection
+            with a higher score matches.
         positives: the number of objects.
 
     Raises:
@@ -207,8 +208,8 @@ def generalisation_gap(
     """A row for each model's metric with a dot for each test split, and a table of the numbers.
 
     Args:
-        results: by the name of the metric ("3 detector, mAP"), then by split; a split may be
-            missing in a row.
+        results: the values by the name of the metric ("3 detector, mAP"), then by split; a row
+            may lack a split.
         chance: what guessing would give, for some of the metrics; drawn as a bar in their rows.
 
     Raises:

@@ -144,7 +144,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
 def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
     """Detections before and after non-maximum suppression, in the colours of the objects.
 
-    Boxes that remain are bold, with their name and score, from a score of 0.3 on.
+    After suppression, boxes with a score of at least ``SCORE_THRESHOLD`` are bold, with their name
+    and score.
 
     Args:
         scene: its image is the detector's input.
@@ -168,7 +169,7 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
             axes.set_title(f"{when} suppression: {len(detections.labels)} boxes")
             labels, _, boxes = detections
             colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
-            # In reverse order, so that the most confident box is on top.
+            # In reverse order, so that the most confident box is drawn on top.
             for colour, label, score, corners in reversed(
                 list(zip(colours, *map(Tensor.tolist, detections), strict=True))
             ):
