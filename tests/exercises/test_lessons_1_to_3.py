@@ -25,7 +25,7 @@ EXERCISES = {
 }
 
 # Exercise -> wrong wrong_solutions, one a line: a change of the reference, or "|" and a function body.
-# After "=>" stands a substring of the expected message; without it, any message is accepted.
+# After "=>" follows a substring of the expected message; without it, any message is accepted.
 WRONG = {
     "count-fully-connected": """
         inputs * outputs + (outputs if bias else 0) -> inputs * outputs => With bias

@@ -68,7 +68,7 @@ def vector_fields(
 def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times paths 2"]]) -> Figure:
     """The paths of samplers from noise to samples, a panel for each sampler.
 
-    Paths with the same number (and colour) begin with the same noise. The number stands in a ring
+    Paths with the same number (and colour) begin with the same noise. The number is in a ring
     at the beginning and in a filled dot at the end.
 
     Args:

@@ -97,8 +97,8 @@ def share(right: int, count: int, constant: int) -> float:
 def cases_of_best_constant(
     cases: Sequence[SolvedCase], *, tolerance: float, agree: Callable | None = None
 ) -> int:
-    """The most cases in which one constant result is right. 0 if it is only one case, so that
-    guessing a constant is no use, or all cases, so that a constant is the answer.
+    """The most cases in which one constant result is right; 0 if that is only one case, because
+    guessing it gains little, or all cases, because then the constant is the answer.
     """
     most = 0
     for _, constant in cases:

@@ -17,7 +17,11 @@ from collections.abc import Iterator
 
 import nbformat
 
-from course_grading.sandbox.guest.cell_code import PARSE_ERRORS, kernel_names, parse_what_can_be
+from course_grading.sandbox.guest.cell_code import (
+    PARSE_ERRORS,
+    kernel_names,
+    parse_valid_statements,
+)
 from course_grading.sandbox.guest.dependencies import (
     NumberedStatement,
     bound_names,
@@ -297,7 +301,7 @@ def _is_plain(source: str) -> bool:
 def _parse(source: str) -> ast.Module:
     """A cell's syntax tree without invalid statements; empty if it can't be parsed at all."""
     try:
-        return parse_what_can_be(source)
+        return parse_valid_statements(source)
     except PARSE_ERRORS:
         return ast.Module([], [])
 

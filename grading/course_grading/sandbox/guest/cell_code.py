@@ -40,8 +40,8 @@ def parse_cell(source: str) -> ast.Module:
         raise error
 
 
-def parse_what_can_be(source: str) -> ast.Module:
-    """The same, but without the top-level statements that IPython does not accept."""
+def parse_valid_statements(source: str) -> ast.Module:
+    """As :func:`parse_cell`, but without the top-level statements that IPython does not accept."""
     try:
         return parse_cell(source)
     except SyntaxError:

@@ -1,8 +1,8 @@
 """A static backward slice of a notebook: the statements that a cell depends on.
 
-So a function of a lesson can be called without drawing its figures or training its models. The
-slice consists of the statements that bind the names which the function uses, and, recursively, of
-the statements that these need.
+It makes it possible to call a function of a lesson without drawing the lesson's figures or training
+its models. The slice consists of the statements that bind the names which the function uses, and,
+recursively, of the statements that these need.
 """
 
 import ast
@@ -141,7 +141,7 @@ def _walk_outside_functions(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
-    """As :func:`ast.iter_child_nodes`, without what marks a name as read or written: quicker."""
+    """As :func:`ast.iter_child_nodes`, but faster, and without the contexts Load, Store and Del."""
     children: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)

@@ -66,7 +66,7 @@ _ALWAYS_IMPORTED = ("IPython.core.inputtransformer2", "course_grading.sandbox.gu
 def main() -> None:
     """Import the modules that the first message names, then do one job per message."""
     if os.getpid() == 1:
-        _leave_the_host()
+        _detach_from_host()
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):  # output of imports and students must not reach the host
@@ -88,7 +88,7 @@ def main() -> None:
         pass
 
 
-def _leave_the_host() -> None:
+def _detach_from_host() -> None:
     """Die with the parent process, and leave the keyring of its login session."""
     system = ctypes.CDLL(None)
     # bubblewrap sets it too, but changing the user clears it

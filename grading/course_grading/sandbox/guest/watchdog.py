@@ -25,8 +25,8 @@ class Watchdog:
 
     A busy machine costs nobody points: ``cpu_seconds`` limits the CPU time of the process tree, and
     ``wall_seconds`` the elapsed time, less the time that the job's threads waited for a free
-    processor. So it ends a job that sleeps, but not one that runs slowly. ``limits`` has the fields
-    of ``sandbox.limits.Limits``.
+    processor. So the watchdog ends a job that sleeps, but not one that is slow because the machine
+    is busy. ``limits`` has the fields of ``sandbox.limits.Limits``.
     """
 
     def __init__(self, child: int, limits: dict):
