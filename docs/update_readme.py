@@ -2,7 +2,7 @@
 
 The address is ``[tool.course] repository`` in pyproject.toml. Run it in the root of a clone:
 ``python docs/update_readme.py``. The parts of README.md between ``<!-- name -->`` and
-``<!-- /name -->`` are generated.
+``<!-- /name -->`` are generated. (A line must not begin with a marker: it would end the paragraph.)
 """
 
 import re
@@ -21,9 +21,9 @@ def generated_parts(repository: str) -> dict[str, str]:
         repository: the public address; empty if the course has none yet.
     """
     if not repository:
-        return {"clone": "Clone this repository", "website": ""}
+        return {"clone": "clone this repository", "website": ""}
     site = f" [Open the website]({website_url(repository)})." if website_url(repository) else ""
-    return {"clone": f"Clone this repository (`git clone {repository}`)", "website": site}
+    return {"clone": f"clone this repository (`git clone {repository}`)", "website": site}
 
 
 def website_url(repository: str) -> str:

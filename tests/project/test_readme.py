@@ -85,6 +85,7 @@ def test_readme_has_the_public_address_if_there_is_one():
     """If this fails, run docs/update_readme.py."""
     update = runpy.run_path(str(ROOT / "docs" / "update_readme.py"))
     with_address, readme = update["with_address"], read("README.md")
+    assert not re.search(r"^<!--", readme, re.MULTILINE), "it would end the paragraph"
     assert with_address(readme, repository_url(ROOT)) == readme
     published = with_address(readme, "https://github.com/Someone/course.git")
     assert "`git clone https://github.com/Someone/course.git`" in published
