@@ -94,11 +94,20 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
     import nbgrader.api
-    from nbgrader.apps.api import NbGraderAPI
+    from nbgrader.apps import api
+    from nbgrader.converters import autograde
     from nbgrader.coursedir import CourseDirectory
     from nbgrader.nbgraderformat import common
+    from nbgrader.preprocessors import (
+        getgrades,
+        latesubmissions,
+        overwritecells,
+        overwritekernelspec,
+    )
     from sqlalchemy.exc import SAWarning
     from traitlets.config import Config, PyFileConfigLoader
+
+    from course_grading.gradebook.shared import SharedGradebook
 
     # nbgrader's queries cause one for every submission
     warnings.filterwarnings("ignore", category=SAWarning)
@@ -106,6 +115,8 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
     # all queries again.
     nbgrader.api.create_engine = _cached_engine
+    for module in (api, autograde, overwritecells, overwritekernelspec, latesubmissions, getgrades):
+        vars(module)["Gradebook"] = SharedGradebook
     # For a new gradebook nbgrader asks a process of its own, which takes seconds to start.
     nbgrader.api.get_alembic_version = _database_version
     # It checks its own schema again for every cell, which takes longer than to check the cell.
@@ -119,6 +130,6 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     if instructor_config.is_file():
         loader = PyFileConfigLoader(instructor_config.name, str(instructor_config.parent))
         config.merge(loader.load_config())
-    api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
+    result = api.NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
     logging.getLogger("traitlets").setLevel(logging.ERROR)
-    return api
+    return result

@@ -6,7 +6,6 @@ from pathlib import Path
 from nbconvert import HTMLExporter
 from nbconvert.exporters import Exporter
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
 from nbgrader.preprocessors import (
     ClearSolutions,
     NbGraderPreprocessor,
@@ -19,6 +18,7 @@ from traitlets import Unicode
 from course_grading.autograde import answer_keys
 from course_grading.collect.cell_sources import read_sources
 from course_grading.gradebook import feedback_page, record, recorded, state
+from course_grading.gradebook.shared import SharedGradebook
 
 _ANSWER = re.compile(r'\Aanswer = "[^"\\\n]*"')
 
@@ -67,7 +67,7 @@ class FeedbackPage(HTMLExporter):
         header = resources["nbgrader"]
         id = header["student"], header["assignment"]
         workspace = Path(self.config.CourseDirectory.root)
-        with Gradebook(header["db_url"]) as book:
+        with SharedGradebook(header["db_url"]) as book:
             entry = state.read(book, workspace, *id)[id]
         return feedback_page.render_page(nb, entry), resources
 
@@ -135,18 +135,28 @@ class SaveResults(SaveAutoGrades):
         self.student_id = header["student"]
         self.manual = {item.name for item in result.items if item.manual}
         self.items = record.item_digests(result)
-        with Gradebook(header["db_url"]) as self.gradebook:
+        with SharedGradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
             # one commit instead of one or two per cell
             commit = session.commit
             session.commit = session.flush
-            notebook = self.gradebook.find_submission_notebook(
-                self.notebook_id, self.assignment_id, self.student_id
-            )
-            self.previous = recorded.read_items(session, notebook.id)
-            nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
-            recorded.write(session, notebook.id, result.digest, self.items)
+            try:
+                nb, resources = self._save(nb, resources)
+            finally:
+                session.commit = commit
             commit()
+        return nb, resources
+
+    def _save(self, nb, resources):
+        session = self.gradebook.db
+        result = resources["result"]
+        notebook = self.gradebook.find_submission_notebook(
+            self.notebook_id, self.assignment_id, self.student_id
+        )
+        self.gradebook.load_submission(notebook, self.assignment_id, self.student_id)
+        self.previous = recorded.read_items(session, notebook.id)
+        nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+        recorded.write(session, notebook.id, result.digest, self.items)
         return nb, resources
 
     def _add_score(self, cell, resources):
