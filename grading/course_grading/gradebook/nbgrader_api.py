@@ -43,6 +43,7 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     c.RestoreCells.workspace = str(workspace)
+    c.Autograde.exporter_class = "course_grading.gradebook.conversion.GradedNotebook"
     # nbgrader runs no student's code: the sandbox's results are written instead.
     c.Autograde.autograde_preprocessors = [
         "course_grading.gradebook.preprocessors.WriteResults",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbconvert import HTMLExporter
 from nbconvert.exporters import Exporter
-from nbformat.v4 import new_output
+from nbformat.notebooknode import from_dict
 from nbgrader.preprocessors import (
     ClearSolutions,
     NbGraderPreprocessor,
@@ -18,6 +18,7 @@ from traitlets import Unicode
 from course_grading.autograde import answer_keys
 from course_grading.collect.cell_sources import read_sources
 from course_grading.gradebook import feedback_page, record, recorded, state
+from course_grading.gradebook.conversion import WithoutCopies
 from course_grading.gradebook.shared import SharedGradebook
 
 _ANSWER = re.compile(r'\Aanswer = "[^"\\\n]*"')
@@ -58,7 +59,7 @@ class RestoreCells(OverwriteCells):
         return super().preprocess_cell(cell, resources, cell_index)
 
 
-class FeedbackPage(HTMLExporter):
+class FeedbackPage(WithoutCopies, HTMLExporter):
     """The course's feedback page, instead of nbgrader's, which shows the whole lesson."""
 
     def from_notebook_node(self, nb, resources=None, **keywords):
@@ -97,8 +98,8 @@ class WriteResults(NbGraderPreprocessor):
                 item = items[cell.metadata.nbgrader.grade_id]
                 score = {"text/plain": repr(float(item.score))}
                 cell.outputs = [
-                    new_output("stream", name="stdout", text=item.message + "\n"),
-                    new_output("execute_result", data=score, execution_count=1),
+                    _output("stream", name="stdout", text=item.message + "\n"),
+                    _output("execute_result", data=score, execution_count=1, metadata={}),
                 ]
         self._restore_questions(nb, student, lesson)
         nb.metadata["course"] = {"lesson": lesson, record.DIGEST: result.digest}
@@ -119,6 +120,13 @@ class WriteResults(NbGraderPreprocessor):
                 cell.source = asked.get(name, cell.source)
 
 
+def _output(kind: str, **fields):
+    """An output of a code cell. nbformat's own function also validates it, which nbconvert does
+    later for the whole notebook.
+    """
+    return from_dict({"output_type": kind, **fields})
+
+
 class SaveResults(SaveAutoGrades):
     """Save the scores as nbgrader does, but in one transaction, with the digest of the result; flag
     the answers that need manual grading.
@@ -137,9 +145,9 @@ class SaveResults(SaveAutoGrades):
         self.items = record.item_digests(result)
         with SharedGradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
-            # one commit instead of one or two per cell
+            # nbgrader commits once or twice per cell
             commit = session.commit
-            session.commit = session.flush
+            session.commit = lambda: None
             try:
                 nb, resources = self._save(nb, resources)
             finally:

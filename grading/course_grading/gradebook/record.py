@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import nbformat
@@ -164,11 +164,18 @@ def _special_files(folder: str, names: list[str]) -> list[str]:
 
 def _rebuilt_notebook(result: SubmissionResult, release: str) -> str:
     """The released notebook with a student's cells in it."""
-    notebook = nbformat.reads(release, as_version=4)
+    notebook, released = _read_release(release)
     sources = dict(result.sources)
-    for cell in notebook.cells:
-        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    for cell, source in zip(notebook.cells, released, strict=True):
+        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), source)
     return nbformat.writes(notebook)
+
+
+@lru_cache(maxsize=8)
+def _read_release(release: str) -> tuple[nbformat.NotebookNode, list[str]]:
+    """A released notebook, whose sources the caller replaces, and its own sources."""
+    notebook = nbformat.reads(release, as_version=4)
+    return notebook, [cell.source for cell in notebook.cells]
 
 
 def flag_for_review(api, workspace: Path, student: str, lesson: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from course_grading.autograde import workers
 from course_grading.batch import Batch, grade_batch
 from course_grading.errors import GradebookError
-from course_grading.gradebook import record, shared
+from course_grading.gradebook import conversion, record, shared
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import tables
 
@@ -41,6 +41,10 @@ get_config().AssignLatePenalties.plugin_class = Rule
 """
 
 
+# nbconvert's own exporter for the course directory to compare with
+PLAIN = 'get_config().Autograde.exporter_class = "nbconvert.exporters.NotebookExporter"\n'
+
+
 class Class:
     """A folder of submissions, and two equal course directories to grade it in."""
 
@@ -52,6 +56,8 @@ class Class:
         (course / "grading" / "workspace" / "secret").write_text("5e" * 32)  # of the hidden cases
         for workspace in self.workspaces:
             shutil.copytree(course, workspace.parents[1])
+        with (self.workspaces[0].parent / "nbgrader_config.py").open("a") as file:
+            file.write(PLAIN)
 
     def submit(self, student: str, *, late: bool = False, **sources: str) -> Path:
         path = self.folder / student / f"{NAME}.ipynb"
@@ -67,6 +73,7 @@ class Class:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(shared, "share", lambda api: contextlib.nullcontext())
             patch.setattr(shared.SharedGradebook, "load_submission", lambda *_: None)
+            patch.delattr(conversion.WithoutCopies, "from_file")
             expected = grade_batch(self.folder, plain, workers=1)
         return expected, grade_batch(self.folder, fast, workers=1)
 
