@@ -55,7 +55,7 @@ def configure(c: "Config", workspace: Path) -> None:
     # Without ClearHiddenTests the feedback would show students the hidden tests with the answers.
     c.GenerateFeedback.exporter_class = "course_grading.gradebook.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.GetGrades",
+        "course_grading.gradebook.preprocessors.ReadGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
     ]
     # nbgrader's default is a system folder that only root can write. On a shared server, change

@@ -8,6 +8,7 @@ from nbconvert.exporters import Exporter
 from nbformat.notebooknode import from_dict
 from nbgrader.preprocessors import (
     ClearSolutions,
+    GetGrades,
     NbGraderPreprocessor,
     OverwriteCells,
     SaveAutoGrades,
@@ -56,6 +57,20 @@ class RestoreCells(OverwriteCells):
             Path(self.workspace), header["assignment"], header["student"]
         ):
             return cell, resources
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+class ReadGrades(GetGrades):
+    """Read a submission's grades and comments as nbgrader does, but with one query each."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        if self.gradebook.loaded is None:
+            notebook = self.gradebook.find_submission_notebook(
+                self.notebook_id, self.assignment_id, self.student_id
+            )
+            self.gradebook.load_submission(
+                notebook, self.assignment_id, self.student_id, max_scores=True
+            )
         return super().preprocess_cell(cell, resources, cell_index)
 
 

@@ -24,7 +24,7 @@ from nbgrader.api import (
     SubmittedNotebook,
     TaskCell,
 )
-from sqlalchemy.orm import scoped_session
+from sqlalchemy.orm import scoped_session, undefer
 
 if TYPE_CHECKING:
     from nbgrader.apps.api import NbGraderAPI
@@ -115,19 +115,28 @@ class SharedGradebook(Gradebook):
             self.db.expunge(cell)  # it outlives this gradebook
         return {cell.name: cell for cell in cells}
 
-    def load_submission(self, notebook: SubmittedNotebook, assignment: str, student: str) -> None:
+    def load_submission(
+        self,
+        notebook: SubmittedNotebook,
+        assignment: str,
+        student: str,
+        max_scores: bool = False,
+    ) -> None:
         """Read a submission's grades and comments with one query each, so that
-        :meth:`find_grade` and :meth:`find_comment` need none.
+        :meth:`find_grade` and :meth:`find_comment` need none. Maximum scores, which come from
+        other tables, are read only if asked for.
         """
-        self.grades = self._read_by_name(Grade, notebook)
+        options = [undefer(Grade.max_score)] if max_scores else []
+        self.grades = self._read_by_name(Grade, notebook, *options)
         self.comments = self._read_by_name(Comment, notebook)
         self.loaded = notebook.name, assignment, student
 
-    def _read_by_name(self, kind: type, notebook: SubmittedNotebook) -> dict:
+    def _read_by_name(self, kind: type, notebook: SubmittedNotebook, *options) -> dict:
         query = (
             self.db.query(BaseCell.name, kind)
             .join(kind, kind.cell_id == BaseCell.id)
             .filter(kind.notebook_id == notebook.id)
+            .options(*options)
         )
         return dict(query.all())
 

@@ -41,8 +41,15 @@ get_config().AssignLatePenalties.plugin_class = Rule
 """
 
 
-# nbconvert's own exporter for the course directory to compare with
-PLAIN = 'get_config().Autograde.exporter_class = "nbconvert.exporters.NotebookExporter"\n'
+# The course directory to compare with uses nbconvert's exporter and nbgrader's preprocessor.
+PLAIN = """
+c = get_config()
+c.Autograde.exporter_class = "nbconvert.exporters.NotebookExporter"
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "nbgrader.preprocessors.ClearHiddenTests",
+]
+"""
 
 
 class Class:
