@@ -61,10 +61,12 @@ class RestoreCells(OverwriteCells):
 
 
 class ReadGrades(GetGrades):
-    """Read a submission's grades and comments as nbgrader does, but with one query each."""
+    """Read a submission's grades and comments as nbgrader does, but with one query each. In
+    nbgrader's own commands, which open its own gradebook, it makes no difference.
+    """
 
     def preprocess_cell(self, cell, resources, cell_index):
-        if self.gradebook.loaded is None:
+        if isinstance(self.gradebook, SharedGradebook) and self.gradebook.loaded is None:
             notebook = self.gradebook.find_submission_notebook(
                 self.notebook_id, self.assignment_id, self.student_id
             )

@@ -2,9 +2,9 @@
 
 nbgrader opens its gradebook nine times for each submission. Each time it connects to the database
 and checks all its tables; then it queries every cell's source, grade and comment one by one, and
-commits after each of them. Within :func:`share` one connection is kept, cells of the release are
-read once, and a submission's grades and comments with one query each. Within :func:`transaction`
-nothing is committed before the end. What nbgrader writes is the same.
+commits after each of them. Within :func:`share` one connection is kept, the cells of the release
+are read once, and a submission's grades and comments with one query each. Within
+:func:`transaction` nothing is committed before the end. What nbgrader writes is the same.
 
 :func:`.nbgrader_api.open_api` makes nbgrader use :class:`SharedGradebook`. Outside of
 :func:`share` it is nbgrader's own gradebook.
@@ -155,8 +155,13 @@ class SharedGradebook(Gradebook):
 
 @contextlib.contextmanager
 def share(api: "NbGraderAPI") -> Iterator[None]:
-    """Keep the gradebook of ``api`` open. Its release must not change meanwhile."""
+    """Keep the gradebook of ``api`` open. Its release must not change meanwhile. Within another
+    :func:`share` this has no effect.
+    """
     url = api.coursedir.db_url
+    if url in _shares:
+        yield
+        return
     with api.gradebook as book:
         _shares[url] = _Share(book)
         try:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbgrader.api
 import pytest
 from course_grading.autograde import workers
 from course_grading.batch import Batch, grade_batch
@@ -15,6 +16,8 @@ from course_grading.errors import GradebookError
 from course_grading.gradebook import conversion, record, shared
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.reports import tables
+from nbgrader.converters import autograde
+from nbgrader.preprocessors import getgrades, latesubmissions, overwritecells, overwritekernelspec
 
 pytestmark = pytest.mark.usefixtures("same_process")
 
@@ -223,3 +226,19 @@ def test_nothing_is_written_if_a_transaction_fails(students):
             assert book.find_submission(NAME, "ada").student_id == "ada"
         record.raise_on_failure({"success": False, "error": "GradebookError: stop"}, "grade")
     assert dump(workspace) == before
+
+
+def test_nbgraders_own_commands_do_the_same(students, monkeypatch):
+    """The configuration also serves nbgrader's commands and formgrader, which do not use the shared
+    gradebook.
+    """
+    workspace = students.workspaces[1]
+    grade_batch(students.folder, workspace, workers=1)
+    before = dump(workspace), contents(workspace)
+    api = open_api(workspace)
+    for module in (autograde, getgrades, latesubmissions, overwritecells, overwritekernelspec):
+        monkeypatch.setattr(module, "Gradebook", nbgrader.api.Gradebook)
+    for student in ("full", "late"):
+        record.raise_on_failure(api.autograde(NAME, student), "grade")
+        record.raise_on_failure(api.generate_feedback(NAME, student), "write feedback for")
+    assert (dump(workspace), contents(workspace)) == before
