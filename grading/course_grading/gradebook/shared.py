@@ -12,7 +12,7 @@ are read once, and a submission's grades and comments with one query each. Withi
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbgrader.api import (
     BaseCell,
@@ -108,7 +108,7 @@ class SharedGradebook(Gradebook):
                 return self.share.cells[key][name]
         return None
 
-    def _read_cells(self, kind: type, notebook: str, assignment: str) -> dict[str, BaseCell]:
+    def _read_cells(self, kind: Any, notebook: str, assignment: str) -> dict[str, BaseCell]:
         id = self.find_notebook(notebook, assignment).id
         cells = self.db.query(kind).filter(kind.notebook_id == id).all()
         for cell in cells:
@@ -131,7 +131,7 @@ class SharedGradebook(Gradebook):
         self.comments = self._read_by_name(Comment, notebook)
         self.loaded = notebook.name, assignment, student
 
-    def _read_by_name(self, kind: type, notebook: SubmittedNotebook, *options) -> dict:
+    def _read_by_name(self, kind: Any, notebook: SubmittedNotebook, *options) -> dict:
         query = (
             self.db.query(BaseCell.name, kind)
             .join(kind, kind.cell_id == BaseCell.id)
