@@ -66,10 +66,14 @@ figures.stable_diffusion -> figures.stable_diffusion.pipeline: clock_faces=times
 figures.stable_diffusion_attention -> figures.stable_diffusion.attention: by_hand=attention_by_hand
     heads=attention_heads over_picture=word_attention_maps places=attention_blocks
 figures.unet -> figures.unet.architecture
+figures.unet.feature_maps: added_errors=unet.border_errors.added_errors
+    border_distance=unet.border_errors.border_distance
+    error_rates_by_distance=unet.border_errors.error_rates_by_distance
 figures.unet_blocks -> figures.unet.blocks: block=block_diagram
 figures.unet_maps -> figures.unet.feature_maps: by_distance=error_by_distance
-    compared=compare_segmentations error_rates=error_rates_by_distance handed_on=module_outputs
-    influence=effective_receptive_fields pictures=image_columns scales=feature_map_grid
+    compared=compare_segmentations error_rates=unet.border_errors.error_rates_by_distance
+    handed_on=module_outputs influence=effective_receptive_fields pictures=image_columns
+    scales=feature_map_grid
 figures.unet_parts -> figures.unet.layers: patterns=normalised_maps targets=target_histograms
     transposed=transposed_convolution
 figures.unet_trace -> figures.unet.trace: down_to_bottleneck=encoder_and_bottleneck

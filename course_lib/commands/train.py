@@ -40,6 +40,13 @@ def train(
             help="The peak of the one-cycle schedule, above 0; by default the shipped model's."
         ),
     ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Examples per step; by default the shipped model's. A GPU is faster with more.",
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(help="A .safetensors file of initial weights; by default they are random."),
@@ -83,6 +90,7 @@ def train(
                 ship=ship,
                 resume=resume,
                 learning_rate=learning_rate,
+                batch_size=batch_size,
                 start=start,
                 held_out_style=without,
             )

@@ -209,14 +209,21 @@ def train(
     workers: int = 0,
     initial_weights: Mapping[str, Tensor] | None = None,
     learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH,
     **options: Any,
 ) -> tuple[AutoencoderKL, History]:
-    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
-    make_loader = loader if initial_weights is None else mixed_size_loader
+    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`.
+
+    A further cycle (``initial_weights``) ignores ``batch_size``: see :class:`MixedSizeImages`.
+    """
+    if initial_weights is None:
+        data = loader(EXAMPLES_PER_EPOCH, batch_size=batch_size, workers=workers)
+    else:
+        data = mixed_size_loader(EXAMPLES_PER_EPOCH, workers=workers)
     return fit_new(
         make_model,
         mean_loss,
-        make_loader(EXAMPLES_PER_EPOCH, workers=workers),
+        data,
         epochs,
         initial_weights=initial_weights,
         learning_rate=learning_rate,

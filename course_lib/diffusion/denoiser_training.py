@@ -22,6 +22,7 @@ from course_lib.training.loop import History, fit_new
 EXAMPLES_PER_EPOCH = 1000
 EPOCHS = 14  # of the shipped checkpoint
 TRAINING_PICTURES = 600
+BATCH = small.BATCH
 LEARNING_RATE = small.LEARNING_RATE
 EMA_DECAY = 0.99
 TEST_SPLITS = {"seen": 100}
@@ -56,6 +57,7 @@ def train(
     device: torch.device | None = None,
     workers: int = 0,
     learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH,
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> tuple[small.Denoiser, History]:
@@ -72,7 +74,7 @@ def train(
             workers=workers,
             cache_file=cache_file,
         )
-    data = resampling.loader(TensorDataset(latents), EXAMPLES_PER_EPOCH, batch_size=small.BATCH)
+    data = resampling.loader(TensorDataset(latents), EXAMPLES_PER_EPOCH, batch_size=batch_size)
     return fit_new(
         small.Denoiser,
         small.loss,

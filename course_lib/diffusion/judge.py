@@ -152,11 +152,12 @@ def train(
     epochs: int = EPOCHS,
     workers: int = 0,
     learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH,
     **options: Any,
 ) -> tuple[Judge, History]:
     """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
     data = resampling.loader(
-        _TrainingImages(), EXAMPLES_PER_EPOCH, batch_size=BATCH, workers=workers
+        _TrainingImages(), EXAMPLES_PER_EPOCH, batch_size=batch_size, workers=workers
     )
     return fit_new(Judge, loss, data, epochs, learning_rate=learning_rate, label="judge", **options)
 

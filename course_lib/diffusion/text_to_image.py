@@ -168,6 +168,7 @@ def train(
     device: torch.device | None = None,
     workers: int = 0,
     learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH,
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> tuple[TextToImage, History]:
@@ -181,7 +182,7 @@ def train(
             TRAINING_PICTURES, OBJECTS, device=device, workers=workers, cache_file=cache_file
         )
     dataset = TensorDataset(latents, tokenizer().encode(captions)[0])
-    data = resampling.loader(dataset, EXAMPLES_PER_EPOCH, batch_size=BATCH)
+    data = resampling.loader(dataset, EXAMPLES_PER_EPOCH, batch_size=batch_size)
     return fit_new(
         make_model,
         loss,

@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection, PatchCollection, PolyCollecti
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from course_lib.figures.style import (
@@ -256,6 +257,7 @@ def learning_curves(losses: Mapping[float, Sequence[float]]) -> Figure:
             axes.semilogy(values, dash, marker=marker, color=INK, label=label, markersize=4)
         axes.set(xlabel="training steps", ylabel="loss (cross-entropy)")
         label_decades(axes.yaxis)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # no half steps
         axes.grid(True, axis="y")
         figure.legend(loc="outside upper left")
     return figure

@@ -25,15 +25,16 @@ _UNETS = ("unet", "unet-deepest-skip", "unet-no-skips")
 class Recipe:
     """How to make, train, evaluate and describe one model.
 
-    ``train`` takes ``epochs, device, workers, seed, initial_weights, learning_rate`` and
-    ``checkpoint``; ``evaluate`` takes the model, a split and the number of examples. If there are
-    ``styles``, ``train``, ``evaluate`` and ``dataset_description`` also take a list of styles.
+    ``train`` takes ``epochs, device, workers, seed, initial_weights, learning_rate, batch_size``
+    and ``checkpoint``; ``evaluate`` takes the model, a split and the number of examples. If there
+    are ``styles``, ``train``, ``evaluate`` and ``dataset_description`` also take a list of styles.
     """
 
     name: str
     examples_per_epoch: int
     epochs: int  # of the first training cycle of the shipped checkpoint
     learning_rate: float  # the peak of the one-cycle schedule
+    batch_size: int
     make_model: Callable[[], nn.Module]  # with random weights
     train: Callable[..., tuple[nn.Module, History]]
     evaluate: Callable[..., dict[str, float]]
@@ -54,6 +55,7 @@ def _vision(name: str) -> Recipe:
         examples_per_epoch=tasks.EXAMPLES_PER_EPOCH,
         epochs=task.epochs,
         learning_rate=tasks.LEARNING_RATE,
+        batch_size=tasks.BATCH_SIZE,
         make_model=task.make_model,
         train=partial(tasks.train, name),
         evaluate=partial(tasks.evaluate, name),
@@ -74,6 +76,7 @@ def _from_module(name: str, module: ModuleType, **others: Any) -> Recipe:
         examples_per_epoch=module.EXAMPLES_PER_EPOCH,
         epochs=module.EPOCHS,
         learning_rate=module.LEARNING_RATE,
+        batch_size=module.BATCH,
         train=module.train,
         test_splits=module.TEST_SPLITS,
         thresholds=module.THRESHOLDS,

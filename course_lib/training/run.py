@@ -47,6 +47,7 @@ class Run:
     ship: bool = False
     resume: Path | None = None
     learning_rate: float | None = None  # by default as for the shipped model
+    batch_size: int | None = None  # by default as for the shipped model
     start: Path | None = None  # initial weights, for a further cycle of the learning rate
     held_out_style: str | None = None  # a drawing style excluded from training and used for testing
 
@@ -95,6 +96,8 @@ class Run:
             options += ["--device", self.device]
         if self.learning_rate is not None:
             options += ["--learning-rate", self.learning_rate]
+        if self.batch_size is not None:
+            options += ["--batch-size", self.batch_size]
         if self.start:
             options += ["--start", self.start]
         if self.held_out_style:
@@ -122,6 +125,7 @@ class Run:
             learning_rate=(
                 recipe.learning_rate if self.learning_rate is None else self.learning_rate
             ),
+            batch_size=self.batch_size or recipe.batch_size,
             initial_weights=(
                 load_model(self.name, self.start).state_dict() if self.start else None
             ),

@@ -255,6 +255,7 @@ def train(
     workers: int = 0,
     styles: Sequence[str] | None = None,
     learning_rate: float = LEARNING_RATE,
+    batch_size: int = BATCH_SIZE,
     **options: Any,
 ) -> tuple[nn.Module, History]:
     """Train a model on scenes of the split ``"seen"``, with new scenes in every epoch.
@@ -266,6 +267,7 @@ def train(
         workers: number of processes that generate scenes in advance.
         styles: drawing styles to train on; by default all that are not held out.
         learning_rate: the peak of the one-cycle schedule.
+        batch_size: scenes per step.
         options: passed to :func:`fit_new`: ``device``, ``seed``, ``initial_weights``,
             ``score``, ``checkpoint``.
 
@@ -277,7 +279,7 @@ def train(
     task = get_task(name)
     data = scenes.loader(
         EXAMPLES_PER_EPOCH if examples is None else examples,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         workers=workers,
         objects=task.objects,
         styles=styles,

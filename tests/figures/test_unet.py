@@ -319,39 +319,11 @@ def test_compare_joins_labels_both_feature_maps():
     assert {"input: 32", "below: 32", "32 + 32 = 64"} <= set(texts(figure))
 
 
-def test_border_distance_counts_pixels():
-    semantic = torch.zeros(6, 6, dtype=torch.int64)
-    semantic[:, 3:] = 2
-    assert maps.border_distance(semantic)[0].tolist() == [3, 2, 1, 1, 2, 3]
-    assert maps.border_distance(torch.zeros(3, 3, dtype=torch.int64)).isinf().all()
-
-
-def test_error_rates_count_each_pixel_once():
-    target = torch.zeros(8, 12, dtype=torch.int64)
-    target[:, 6:] = 1
-    prediction = target.clone()
-    prediction[:, 6] = 0  # wrong next to the border, on one of its two sides
-    prediction[0, 0] = 1  # wrong in one pixel far from it
-    rates, shares = maps.error_rates_by_distance([target], [prediction])
-    assert rates[0] == pytest.approx(0.5) and rates[1:4] == [0, 0, 0]
-    assert sum(shares) == pytest.approx(1) and shares[0] == pytest.approx(8 / 9)
-    assert rates[-1] == 0  # no pixel is that far from the border
-    enough, _ = maps.error_rates_by_distance([target], [prediction], fewest=2)
-    assert enough[0] == rates[0] and np.isnan(enough[4])  # 8 wrong pixels, and a single one
-    (axes,) = maps.error_by_distance({"one": rates}).axes
+def test_error_rates_are_drawn_by_distance():
+    (axes,) = maps.error_by_distance({"one": [0.5, *[0.0] * 6]}).axes
     assert axes.get_xticklabels()[0].get_text() == "up to 1"
     (axes,) = maps.error_by_distance({"one": [0.4, 0.03, float("nan"), 0.0, 0, 0, 0]}).axes
     assert axes.get_ylim()[0] == pytest.approx(0.01)
-
-
-def test_added_errors_are_counted_at_one_distance():
-    truth = torch.zeros(1, 2, 4, dtype=torch.int64)
-    before, after = truth.clone(), truth.clone()
-    before[0, 0, :2], after[0, 0, 1:], after[0, 1, 0] = 1, 2, 1
-    distance = torch.tensor([1.0, 2, 3, 4]).expand(1, 2, 4)
-    assert maps.added_errors(truth, before, after, distance, 1, 3) == (1, 25)
-    assert maps.added_errors(truth, after, before, distance, 0, 4) == (-2, -25)
-    assert maps.added_errors(truth, before, after, distance, 5, 6) == (0, 0)
 
 
 @pytest.mark.extended
