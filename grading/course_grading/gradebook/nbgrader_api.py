@@ -5,6 +5,7 @@
 """
 
 import functools
+import json
 import logging
 import os
 import sys
@@ -80,10 +81,18 @@ def _database_version() -> str:
 
 
 def _validate(metadata: dict, schema: dict) -> None:
-    """As :func:`jsonschema.validate`, for a schema that needs no check itself."""
+    """As :func:`jsonschema.validate`, for a schema that needs no check itself. Metadata that were
+    valid are not checked again: all submissions have those of the release.
+    """
+    _validate_text(json.dumps(metadata), json.dumps(schema))
+
+
+@functools.lru_cache(maxsize=4096)
+def _validate_text(metadata: str, schema: str) -> None:
     from jsonschema import exceptions, validators
 
-    errors = validators.validator_for(schema)(schema).iter_errors(metadata)
+    rules = json.loads(schema)
+    errors = validators.validator_for(rules)(rules).iter_errors(json.loads(metadata))
     if (error := exceptions.best_match(errors)) is not None:
         raise error
 
