@@ -6,8 +6,8 @@ All graders must give the same scores, otherwise the benchmark fails. In each of
 they need up to half a minute for each. nbgrader has its default configuration and grades one
 submission at a time; ``otter run`` grades one submission, and one process runs per core. ``course
 grade`` also writes the feedback pages and runs the audit. "x ours" is a grader's time per
-submission divided by the time of ``course grade`` (the goals: 8 for nbgrader on two cores, 20 if no
-exercise needs torch).
+submission divided by the time of ``course grade`` (the goals for nbgrader on two cores: 30 for
+lesson 2, 20 for the sample lesson, whose exercises need no torch).
 
 Then ``course grade`` alone grades 10, 100 and 1,000 copies of one submission: neither the time per
 submission nor the coordinator's memory should grow. otter is not a dependency of the course:

@@ -34,6 +34,7 @@ from course_grading.gradebook import (
     recorded,
     replies,
     scores,
+    shared,
     state,
     ungraded,
     verify,
@@ -255,11 +256,12 @@ def _run(
         run = _Run(workspace, files, batch, pages, trusted, {s.lesson for s in found})
         queue = [*run.submitted(found), *run.kept(found, selection)]
         run.prepare()
-        for done, result in enumerate(run.grade(queue, workers, dask), 1):
-            run.record(result)
-            if progress:
-                name = f"{result.student} · {result.lesson}"
-                progress(name, done, len(queue), len(batch.problems))
+        with shared.share(run.api):
+            for done, result in enumerate(run.grade(queue, workers, dask), 1):
+                run.record(result)
+                if progress:
+                    name = f"{result.student} · {result.lesson}"
+                    progress(name, done, len(queue), len(batch.problems))
         run.finish()
         final = _read_gradebook(run.api, run.graded, workspace, batch)
         state.save(workspace, final)
@@ -588,7 +590,8 @@ class _Run:
 
     def finish(self) -> None:
         """Record lost results again, update dates and penalties, and renew stale feedback pages."""
-        self._record_lost()
+        with shared.share(self.api):
+            self._record_lost()
         with self.api.gradebook as book:
             known = {(total.student, total.lesson) for total in scores.totals(book)}
             state.restore_decisions(book, self.before, self.lost & known)

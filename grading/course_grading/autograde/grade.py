@@ -7,6 +7,7 @@ show hidden inputs, the reference's results, or text that a student's code can c
 """
 
 import copy
+import functools
 import hashlib
 import json
 import re
@@ -160,7 +161,7 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
         notebook, sources, missing = _rebuild(task.data, key)
     except ValueError as error:
         return SubmissionResult(**header, problem=str(error))
-    released = _student_sources(nbformat.reads(key.release, as_version=4))
+    released = _student_sources(_read_release(key.release))
     items = [_grade_question(question, sources) for question in key.questions]
     budget = TimeBudget()
     for exercise in key.exercises:
@@ -182,9 +183,8 @@ def grade_submission(task: GradingTask, key: AnswerKey) -> SubmissionResult:
 
 def _rebuild(data: bytes, key: AnswerKey) -> tuple[Any, dict[str, str], list[str]]:
     """The release with the student's cells in it, their sources, and the ids not found."""
-    release = nbformat.reads(key.release, as_version=4)
     try:
-        notebook, missing = rebuild(notebooks.parse(data), release)
+        notebook, missing = rebuild(notebooks.parse(data), _read_release(key.release))
     except RecursionError as error:
         raise ValueError(
             "it is nested too deeply to be a notebook: ask the student to resubmit"
@@ -201,6 +201,12 @@ def _rebuild(data: bytes, key: AnswerKey) -> tuple[Any, dict[str, str], list[str
                 "inspect it manually"
             )
     return notebook, sources, missing
+
+
+@functools.lru_cache(maxsize=8)
+def _read_release(release: str) -> Any:
+    """A released notebook, which must not be changed: it is the same for all submissions."""
+    return nbformat.reads(release, as_version=4)
 
 
 def _student_sources(notebook) -> dict[str, str]:

@@ -64,12 +64,13 @@ def rebuild(submitted, release):
     missing = []
     blanks = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
     added = _AddedCode(submitted.cells, release.cells)
+    candidates = _Candidates(submitted.cells)
     for blank in blanks:
         grade_id = blank.metadata.nbgrader["grade_id"]
         name, _, kind = grade_id.rpartition("-")
         released = blank.source
         is_present = False
-        for cells in _candidates(submitted.cells, grade_id, blank["id"], name, kind):
+        for cells in candidates.find(grade_id, blank["id"], name, kind):
             is_present = is_present or bool(cells)
             if kind == "answer":
                 work = _answer(cells, name, released)
@@ -115,13 +116,25 @@ def _cell_ids(cell) -> set[str]:
     return {id for id in (cell["id"], cell.metadata.get("id")) if isinstance(id, str)}
 
 
-def _candidates(cells: list, grade_id: str, id: str, name: str, kind: str) -> Iterator[list]:
-    """Lists of cells that may be the one with this grade id, most reliable evidence first."""
-    yield [cell for cell in cells if _grade_id(cell) == grade_id]
-    yield [cell for cell in cells if id in _cell_ids(cell)]
-    with_marker = [cell for cell in cells if name in _MARKERS[kind].findall(cell.source)]
-    yield [cell for cell in with_marker if cell.cell_type == "code"]
-    yield with_marker
+class _Candidates:
+    """The submitted cells, by what identifies them."""
+
+    def __init__(self, cells: list):
+        self._cells = cells
+        self._by_grade_id: dict[str, list] = {}
+        self._by_id: dict[str, list] = {}
+        for cell in cells:
+            self._by_grade_id.setdefault(_grade_id(cell), []).append(cell)
+            for id in _cell_ids(cell):
+                self._by_id.setdefault(id, []).append(cell)
+
+    def find(self, grade_id: str, id: str, name: str, kind: str) -> Iterator[list]:
+        """Lists of cells that may be the one with this grade id, most reliable evidence first."""
+        yield self._by_grade_id.get(grade_id, [])
+        yield self._by_id.get(id, [])
+        with_marker = [cell for cell in self._cells if name in _MARKERS[kind].findall(cell.source)]
+        yield [cell for cell in with_marker if cell.cell_type == "code"]
+        yield with_marker
 
 
 def _answer(cells: list, name: str, released: str) -> str | None:

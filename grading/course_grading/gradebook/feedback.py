@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from course_grading.autograde import processes
+from course_grading.gradebook import shared
 from course_grading.gradebook.feedback_page import read_fingerprint
 from course_grading.gradebook.nbgrader_api import open_api
 from course_grading.gradebook.record import raise_on_failure
@@ -26,9 +27,11 @@ def page_path(workspace: Path, student: str, lesson: str) -> Path:
 def make_page(workspace: Path, student: str, lesson: str) -> str:
     """Make one page from the gradebook, and return why that failed, or an empty string."""
     try:
-        raise_on_failure(
-            _api(workspace).generate_feedback(lesson, student, force=True), "write feedback for"
-        )
+        api = _api(workspace)
+        with shared.share(api):
+            raise_on_failure(
+                api.generate_feedback(lesson, student, force=True), "write feedback for"
+            )
     except Exception as error:  # a missing page must not stop the batch
         return str(error) or type(error).__name__
     return ""

@@ -4,6 +4,7 @@ It is self-contained, so it can be read offline, and at most ``MAX_BYTES`` long.
 identifies the state of the gradebook from which it was made.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,7 +105,7 @@ def _read_parts(notebook, entry: SubmissionState, limit: int) -> list[Part]:
             Part(
                 name=name,
                 item=entry.items[name],
-                question=_markdown.render(sources.get(f"{name}-question", "")[:_MAX_TEXT]),
+                question=_to_html(sources.get(f"{name}-question", "")[:_MAX_TEXT]),
                 work=work[:max_length],
                 is_code=code is not None,
                 message="".join(texts).strip()[:_MAX_TEXT],
@@ -112,6 +113,12 @@ def _read_parts(notebook, entry: SubmissionState, limit: int) -> list[Part]:
             )
         )
     return parts
+
+
+@functools.lru_cache(maxsize=256)
+def _to_html(text: str) -> str:
+    """A question in HTML; most students of a class have the same."""
+    return _markdown.render(text)
 
 
 def _format_time(time: str | None, zone: str) -> str:

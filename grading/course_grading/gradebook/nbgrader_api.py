@@ -5,6 +5,7 @@
 """
 
 import functools
+import json
 import logging
 import os
 import sys
@@ -43,6 +44,7 @@ def configure(c: "Config", workspace: Path) -> None:
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     c.RestoreCells.workspace = str(workspace)
+    c.Autograde.exporter_class = "course_grading.gradebook.conversion.GradedNotebook"
     # nbgrader runs no student's code: the sandbox's results are written instead.
     c.Autograde.autograde_preprocessors = [
         "course_grading.gradebook.preprocessors.WriteResults",
@@ -54,7 +56,7 @@ def configure(c: "Config", workspace: Path) -> None:
     # Without ClearHiddenTests the feedback would show students the hidden tests with the answers.
     c.GenerateFeedback.exporter_class = "course_grading.gradebook.preprocessors.FeedbackPage"
     c.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.GetGrades",
+        "course_grading.gradebook.preprocessors.ReadGrades",
         "nbgrader.preprocessors.ClearHiddenTests",
     ]
     # nbgrader's default is a system folder that only root can write. On a shared server, change
@@ -79,10 +81,18 @@ def _database_version() -> str:
 
 
 def _validate(metadata: dict, schema: dict) -> None:
-    """As :func:`jsonschema.validate`, for a schema that needs no check itself."""
+    """As :func:`jsonschema.validate`, for a schema that needs no check itself. Metadata that were
+    valid are not checked again: all submissions have those of the release.
+    """
+    _validate_text(json.dumps(metadata), json.dumps(schema))
+
+
+@functools.lru_cache(maxsize=4096)
+def _validate_text(metadata: str, schema: str) -> None:
     from jsonschema import exceptions, validators
 
-    errors = validators.validator_for(schema)(schema).iter_errors(metadata)
+    rules = json.loads(schema)
+    errors = validators.validator_for(rules)(rules).iter_errors(json.loads(metadata))
     if (error := exceptions.best_match(errors)) is not None:
         raise error
 
@@ -94,11 +104,20 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     if tools not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = tools + os.pathsep + os.environ.get("PATH", "")
     import nbgrader.api
-    from nbgrader.apps.api import NbGraderAPI
+    from nbgrader.apps import api
+    from nbgrader.converters import autograde
     from nbgrader.coursedir import CourseDirectory
     from nbgrader.nbgraderformat import common
+    from nbgrader.preprocessors import (
+        getgrades,
+        latesubmissions,
+        overwritecells,
+        overwritekernelspec,
+    )
     from sqlalchemy.exc import SAWarning
     from traitlets.config import Config, PyFileConfigLoader
+
+    from course_grading.gradebook.shared import SharedGradebook
 
     # nbgrader's queries cause one for every submission
     warnings.filterwarnings("ignore", category=SAWarning)
@@ -106,6 +125,8 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     # nbgrader opens its gradebook nine times per submission, each time with an engine that compiles
     # all queries again.
     nbgrader.api.create_engine = _cached_engine
+    for module in (api, autograde, overwritecells, overwritekernelspec, latesubmissions, getgrades):
+        vars(module)["Gradebook"] = SharedGradebook
     # For a new gradebook nbgrader asks a process of its own, which takes seconds to start.
     nbgrader.api.get_alembic_version = _database_version
     # It checks its own schema again for every cell, which takes longer than to check the cell.
@@ -119,6 +140,6 @@ def open_api(workspace: Path) -> "NbGraderAPI":
     if instructor_config.is_file():
         loader = PyFileConfigLoader(instructor_config.name, str(instructor_config.parent))
         config.merge(loader.load_config())
-    api = NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
+    result = api.NbGraderAPI(coursedir=CourseDirectory(config=config), config=config)
     logging.getLogger("traitlets").setLevel(logging.ERROR)
-    return api
+    return result

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from nbconvert import HTMLExporter
 from nbconvert.exporters import Exporter
-from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
+from nbformat.notebooknode import from_dict
 from nbgrader.preprocessors import (
     ClearSolutions,
+    GetGrades,
     NbGraderPreprocessor,
     OverwriteCells,
     SaveAutoGrades,
@@ -19,6 +19,8 @@ from traitlets import Unicode
 from course_grading.autograde import answer_keys
 from course_grading.collect.cell_sources import read_sources
 from course_grading.gradebook import feedback_page, record, recorded, state
+from course_grading.gradebook.conversion import WithoutCopies
+from course_grading.gradebook.shared import SharedGradebook
 
 _ANSWER = re.compile(r'\Aanswer = "[^"\\\n]*"')
 
@@ -58,7 +60,23 @@ class RestoreCells(OverwriteCells):
         return super().preprocess_cell(cell, resources, cell_index)
 
 
-class FeedbackPage(HTMLExporter):
+class ReadGrades(GetGrades):
+    """Read a submission's grades and comments as nbgrader does, but with one query each. In
+    nbgrader's own commands, which open its own gradebook, it makes no difference.
+    """
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        if isinstance(self.gradebook, SharedGradebook) and self.gradebook.loaded is None:
+            notebook = self.gradebook.find_submission_notebook(
+                self.notebook_id, self.assignment_id, self.student_id
+            )
+            self.gradebook.load_submission(
+                notebook, self.assignment_id, self.student_id, max_scores=True
+            )
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+class FeedbackPage(WithoutCopies, HTMLExporter):
     """The course's feedback page, instead of nbgrader's, which shows the whole lesson."""
 
     def from_notebook_node(self, nb, resources=None, **keywords):
@@ -67,7 +85,7 @@ class FeedbackPage(HTMLExporter):
         header = resources["nbgrader"]
         id = header["student"], header["assignment"]
         workspace = Path(self.config.CourseDirectory.root)
-        with Gradebook(header["db_url"]) as book:
+        with SharedGradebook(header["db_url"]) as book:
             entry = state.read(book, workspace, *id)[id]
         return feedback_page.render_page(nb, entry), resources
 
@@ -97,8 +115,8 @@ class WriteResults(NbGraderPreprocessor):
                 item = items[cell.metadata.nbgrader.grade_id]
                 score = {"text/plain": repr(float(item.score))}
                 cell.outputs = [
-                    new_output("stream", name="stdout", text=item.message + "\n"),
-                    new_output("execute_result", data=score, execution_count=1),
+                    _output("stream", name="stdout", text=item.message + "\n"),
+                    _output("execute_result", data=score, execution_count=1, metadata={}),
                 ]
         self._restore_questions(nb, student, lesson)
         nb.metadata["course"] = {"lesson": lesson, record.DIGEST: result.digest}
@@ -119,6 +137,13 @@ class WriteResults(NbGraderPreprocessor):
                 cell.source = asked.get(name, cell.source)
 
 
+def _output(kind: str, **fields):
+    """An output of a code cell. nbformat's own function also validates it, which nbconvert does
+    later for the whole notebook.
+    """
+    return from_dict({"output_type": kind, **fields})
+
+
 class SaveResults(SaveAutoGrades):
     """Save the scores as nbgrader does, but in one transaction, with the digest of the result; flag
     the answers that need manual grading.
@@ -135,18 +160,28 @@ class SaveResults(SaveAutoGrades):
         self.student_id = header["student"]
         self.manual = {item.name for item in result.items if item.manual}
         self.items = record.item_digests(result)
-        with Gradebook(header["db_url"]) as self.gradebook:
+        with SharedGradebook(header["db_url"]) as self.gradebook:
             session = self.gradebook.db
-            # one commit instead of one or two per cell
+            # nbgrader commits once or twice per cell
             commit = session.commit
-            session.commit = session.flush
-            notebook = self.gradebook.find_submission_notebook(
-                self.notebook_id, self.assignment_id, self.student_id
-            )
-            self.previous = recorded.read_items(session, notebook.id)
-            nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
-            recorded.write(session, notebook.id, result.digest, self.items)
+            session.commit = lambda: None
+            try:
+                nb, resources = self._save(nb, resources)
+            finally:
+                session.commit = commit
             commit()
+        return nb, resources
+
+    def _save(self, nb, resources):
+        session = self.gradebook.db
+        result = resources["result"]
+        notebook = self.gradebook.find_submission_notebook(
+            self.notebook_id, self.assignment_id, self.student_id
+        )
+        self.gradebook.load_submission(notebook, self.assignment_id, self.student_id)
+        self.previous = recorded.read_items(session, notebook.id)
+        nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+        recorded.write(session, notebook.id, result.digest, self.items)
         return nb, resources
 
     def _add_score(self, cell, resources):

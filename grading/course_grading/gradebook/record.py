@@ -1,18 +1,20 @@
 """Store results: in files under ``workspace/marked``, and in nbgrader's gradebook.
 
 Both steps are idempotent. Files are replaced atomically. The gradebook stores the digest of the
-result that it holds (:mod:`.recorded`). nbgrader writes its copy of the graded notebook last, with
-the same digest. So a run that was killed at any moment can be resumed, and results that a gradebook
-has lost are recorded again.
+result that it holds (:mod:`.recorded`), and so does nbgrader's copy of the graded notebook. So a
+run that was killed at any moment can be resumed, and results that a gradebook has lost are recorded
+again.
 """
 
 import contextlib
 import json
+import logging
 import os
 import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 
 import nbformat
@@ -20,7 +22,7 @@ import nbformat
 from course_grading.autograde.grade import SubmissionResult
 from course_grading.collect.archives import list_files, unused_path
 from course_grading.errors import GradebookError
-from course_grading.gradebook import recorded
+from course_grading.gradebook import recorded, shared
 
 _ANSWER = re.compile(r"answer = (?P<literal>[^\n]*?)(?: *# @param[^\n]*)?(?:\n|\Z)")
 DIGEST = "marked"  # the entry of the graded notebook's metadata that holds the result's digest
@@ -116,7 +118,24 @@ def record_result(api, workspace: Path, result: SubmissionResult, release: str) 
     timestamp.unlink(missing_ok=True)
     if result.timestamp is not None:
         timestamp.write_text(result.timestamp)
-    raise_on_failure(api.autograde(result.lesson, result.student, force=True, create=True), "grade")
+    _autograde(api, result)
+
+
+def _autograde(api, result: SubmissionResult) -> None:
+    """Let nbgrader grade a notebook: within one transaction if the gradebook is shared. If that
+    fails, nbgrader does it again with its own commits, so that what it leaves behind and its error
+    are its own.
+    """
+    grade = partial(api.autograde, result.lesson, result.student, force=True, create=True)
+    if shared.is_shared(api):
+        try:
+            with shared.transaction(api):
+                raise_on_failure(grade(), "grade")
+            return
+        except Exception:
+            logging.getLogger(__name__).debug("not in one transaction", exc_info=True)
+    with shared.suspended(api):
+        raise_on_failure(grade(), "grade")
 
 
 def archive_original(workspace: Path, result: SubmissionResult, release: str, path: Path) -> None:
@@ -145,11 +164,18 @@ def _special_files(folder: str, names: list[str]) -> list[str]:
 
 def _rebuilt_notebook(result: SubmissionResult, release: str) -> str:
     """The released notebook with a student's cells in it."""
-    notebook = nbformat.reads(release, as_version=4)
+    notebook, released = _read_release(release)
     sources = dict(result.sources)
-    for cell in notebook.cells:
-        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    for cell, source in zip(notebook.cells, released, strict=True):
+        cell.source = sources.get(cell.metadata.get("nbgrader", {}).get("grade_id"), source)
     return nbformat.writes(notebook)
+
+
+@lru_cache(maxsize=8)
+def _read_release(release: str) -> tuple[nbformat.NotebookNode, list[str]]:
+    """A released notebook, whose sources the caller replaces, and its own sources."""
+    notebook = nbformat.reads(release, as_version=4)
+    return notebook, [cell.source for cell in notebook.cells]
 
 
 def flag_for_review(api, workspace: Path, student: str, lesson: str) -> bool:
