@@ -136,12 +136,14 @@ class Instructor:
             return list(csv.DictReader(file))
 
     def reasons(self) -> dict[str, list[str]]:
-        """Login -> problems and notes of the last run; "" for students who are not in the class."""
+        """Login -> problems and notes of the last run with their files; "" for students who are not
+        in the class.
+        """
         reasons: dict[str, list[str]] = {}
         for table in ("problems", "notes"):
             for row in self.table(self.out / f"{table}.csv"):
                 login = self.logins_by_id.get(row["student"], "")
-                reasons.setdefault(login, []).append(row["reason"])
+                reasons.setdefault(login, []).append(f"{row['file']}: {row['reason']}")
         return reasons
 
     def rows(self) -> dict[str, dict[str, str]]:
