@@ -285,6 +285,21 @@ def f():
     assert returned(sandbox.run(job("def f():\n    return 7"))) == 7
 
 
+@pytest.mark.parametrize("descriptor", [0, 1, 2])
+def test_standard_streams_do_not_lead_to_the_host(sandbox, descriptor):
+    source = f"""
+import os
+def f():
+    try:
+        os.write({descriptor}, b"x" * 100)
+    except OSError:
+        pass
+    return 7
+"""
+    assert returned(sandbox.run(job(source))) == 7
+    assert returned(sandbox.run(job("def f():\n    return 8"))) == 8
+
+
 def test_files_and_processes_of_a_job_do_not_reach_the_next(sandbox):
     leave_traces = """
 import os, time
