@@ -216,7 +216,7 @@ class PNDM(Sampler):
         (55 / 24, -59 / 24, 37 / 24, -9 / 24),
     )
     calls = 0
-    first_step_x: Images | None = None  # x before the first step
+    latest_step_x: Images | None = None  # x before the latest step
     history: tuple[Images, ...] = ()  # the last four noise predictions, latest first
 
     def __init__(
@@ -229,10 +229,10 @@ class PNDM(Sampler):
         _, eps = self.predict_x0_eps(model_output, t, x)
         self.calls += 1
         if self.calls == 2:  # the corrector of the first step
-            t, x = self.timesteps[0], self.first_step_x
+            t, x = self.timesteps[0], self.latest_step_x
             eps = (self.history[0] + eps) / 2
         else:
-            self.first_step_x = x
+            self.latest_step_x = x
             self.history = (eps, *self.history[:3])
             weights = self.multistep_weights[len(self.history) - 1]
             eps = sum(w * past_eps for w, past_eps in zip(weights, self.history, strict=True))

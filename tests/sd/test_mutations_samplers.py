@@ -108,7 +108,7 @@ def use_first_call_only(sampler):
 
 def correct_from_the_end(step, sampler, model_output, t, x, generator=None):
     if sampler.calls == 1:
-        sampler.first_step_x = x
+        sampler.latest_step_x = x
     return step(sampler, model_output, t, x, generator)
 
 
