@@ -169,8 +169,8 @@ def assert_same(students: Class, expected: Batch, batch: Batch) -> None:
     assert files[1].keys() == files[0].keys()
     assert [name for name in files[0] if files[1][name] != files[0][name]] == []
     for name in ("grades", "items", "problems", "changes", "audit_findings", "notes"):
-        told = normalise(str(getattr(batch, name)), fast)
-        assert told == normalise(str(getattr(expected, name)), plain)
+        messages = normalise(str(getattr(batch, name)), fast)
+        assert messages == normalise(str(getattr(expected, name)), plain)
 
 
 def test_database_and_files_are_the_same(students):
