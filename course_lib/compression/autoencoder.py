@@ -214,8 +214,14 @@ def train(
 ) -> tuple[AutoencoderKL, History]:
     """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`.
 
-    A further cycle (``initial_weights``) ignores ``batch_size``: see :class:`MixedSizeImages`.
+    Raises:
+        ValueError: if a further cycle (``initial_weights``) is given another ``batch_size``
+            than the default: its steps have images of two sizes, see :class:`MixedSizeImages`.
     """
+    if initial_weights is not None and batch_size != BATCH:
+        raise ValueError(
+            "A further cycle of the autoencoder has a fixed batch size: leave out --batch-size."
+        )
     if initial_weights is None:
         data = loader(EXAMPLES_PER_EPOCH, batch_size=batch_size, workers=workers)
     else:

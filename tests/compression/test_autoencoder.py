@@ -72,6 +72,12 @@ def test_train_is_reproducible_and_uses_initial_weights(tiny):
     assert max(value.abs().max() for value in unchanged.state_dict().values()) < 1e-6
 
 
+def test_further_cycle_rejects_a_batch_size(tiny):
+    weights = autoencoder.make_model().state_dict()
+    with pytest.raises(ValueError, match="leave out --batch-size"):
+        autoencoder.train(epochs=1, initial_weights=weights, batch_size=autoencoder.BATCH + 1)
+
+
 @pytest.mark.extended
 def test_evaluate(tiny):
     torch.manual_seed(0)
