@@ -59,6 +59,8 @@ def build_notebook(
                 if index == 0 and on_github and colab_badge:
                     source += "\n\n" + _colab_badge(lesson.name, repository)
                 cells.add_markdown(source)
+            case CodeCell() if part.only_shows_figures():
+                cells.add_code(part.source, cellView="form", jupyter={"source_hidden": True})
             case CodeCell():
                 cells.add_code(part.source)
             case QuestionPart():

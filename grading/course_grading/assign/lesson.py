@@ -3,6 +3,7 @@
 Each part has ``line``, the line of the source on which it begins.
 """
 
+import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,24 @@ class CodeCell:
     source: str
     line: int
     tags: list[str] = field(default_factory=list)
+
+    def only_shows_figures(self) -> bool:
+        """Whether the code consists of imports and calls of ``show``.
+
+        Such a cell is folded: its alt text and caption tell what a learner is asked to predict.
+        """
+        try:
+            statements = ast.parse(self.source).body
+        except SyntaxError:  # one of IPython's magics
+            return False
+        others = [each for each in statements if not isinstance(each, ast.Import | ast.ImportFrom)]
+        return bool(others) and all(
+            isinstance(each, ast.Expr)
+            and isinstance(each.value, ast.Call)
+            and isinstance(each.value.func, ast.Name)
+            and each.value.func.id == "show"
+            for each in others
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from course_grading.assign.lesson import CodeCell, Exercise, MarkdownCell, QuestionPart
+from course_grading.assign.cells import build_notebook
+from course_grading.assign.lesson import CodeCell, Exercise, Lesson, MarkdownCell, QuestionPart
 from course_grading.assign.source import read_lesson
 from course_grading.errors import SourceError
 
@@ -258,3 +259,22 @@ def test_source_survives_opening_and_saving_with_jupytext(tmp_path):
         [repr(part).split(", line=")[0] for part in lesson.parts] for lesson in (original, saved)
     ]
     assert without_lines[0] == without_lines[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "folded"),
+    [
+        ("from course_lib.figures import show\n\nshow(image, alt='A', caption='B')", True),
+        ("show(a, alt='A')\nshow(b, alt='B')", True),
+        ("import torch", False),
+        ("edges = sobel(image)\nshow(edges, alt='A')", False),
+        ("print(show(image, alt='A'))", False),
+        ("%matplotlib inline\nshow(image, alt='A')", False),
+    ],
+)
+def test_only_cells_that_compute_nothing_are_folded(source, folded):
+    cell = CodeCell(source, line=1)
+    assert cell.only_shows_figures() is folded
+    parts = [MarkdownCell("# Title", line=1), cell]
+    notebook = build_notebook(Lesson("01_folded", "Title", SAMPLE.with_name("01_folded.md"), parts))
+    assert notebook.cells[-1].metadata.get("jupyter", {}).get("source_hidden", False) is folded

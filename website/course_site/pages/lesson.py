@@ -17,6 +17,13 @@ from course_site.pages import glossary, outputs, questions
 from course_site.pages.outputs import Figures
 
 _TIME = re.compile(r"^\*\*Time:\*\* about (\d+) minutes", re.MULTILINE)
+_FOLDED_FIGURE = {
+    "tags": ["hide-input"],
+    "mystnb": {
+        "code_prompt_show": "Show the code of this figure",
+        "code_prompt_hide": "Hide the code of this figure",
+    },
+}
 
 
 def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook: str) -> str:
@@ -42,7 +49,8 @@ def make_page(lesson: Lesson, executed: NotebookNode, figures: Figures, notebook
                 cells.append(new_markdown_cell(glossary.relink(part.source)))
             case CodeCell():
                 shown = outputs.clean(results[number, "code"], figures)
-                cells.append(new_code_cell(part.source, outputs=shown))
+                folded = _FOLDED_FIGURE if part.only_shows_figures() else {}
+                cells.append(new_code_cell(part.source, outputs=shown, metadata=folded))
             case QuestionPart():
                 question = part.question
                 asked += 1
