@@ -240,7 +240,7 @@ def _sample_any(rng: np.random.Generator, kind: str) -> Description:
 
 
 def _choose(rng: np.random.Generator, values: Sequence[T]) -> T:
-    return values[rng.integers(len(values))]
+    return values[int(rng.integers(len(values)))]
 
 
 def _split(sentence: str) -> list[str]:

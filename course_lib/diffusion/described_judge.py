@@ -116,7 +116,7 @@ class Judge(nn.Module):
 def _to_description(
     colour: int, layout: int, names: list[int], styles: list[int], sizes: list[int]
 ) -> Description:
-    items = {}
+    items: dict[str, Item] = {}
     for place in LAYOUTS[layout]:
         n = SLOTS.index(place)
         name = OBJECTS[names[n]]
