@@ -138,7 +138,7 @@ def parse(sentence: str) -> Description:
     if unknown:
         reason = f"Unknown: {', '.join(f'“{word}”' for word in unknown)}."
     elif coloured:
-        reason = f"Only the background's colour can be chosen, not that of “{coloured[0]}”."
+        reason = f"“{coloured[0]}”: only the colour of the background can be chosen."
     elif len(names) > 2:
         reason = f"A picture has at most two objects, not {len(names)}."
     elif len(set(names)) < len(names):
