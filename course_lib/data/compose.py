@@ -93,7 +93,8 @@ def compose(
     height, width, _ = image.shape
     for placement in placements:
         sprite, left, top = _render_sprite(placement, width, height)
-        _cast_shadow(image, sprite, left, top, light)
+        if light.shadow:
+            _cast_shadow(image, sprite, left, top, light)
         rows, columns, visible = _clip_to_image(sprite, left, top, width, height)
         alpha = visible[..., 3:]
         colour = np.minimum(visible[..., :3] * placement.brightness, alpha)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from course_lib.training import distributed
@@ -31,6 +32,27 @@ def loader(
         persistent_workers=workers > 0,
         generator=torch.Generator(),
     )
+
+
+class SlicedTensors(Dataset):
+    """Tensors of equal length, of which a ``DataLoader`` takes each batch with one index operation
+    instead of one per example. :func:`loader` needs ``collate=tuple`` for it.
+    """
+
+    def __init__(self, *tensors: Tensor) -> None:
+        """
+        Raises:
+            ValueError: if the tensors differ in length.
+        """
+        if len({len(tensor) for tensor in tensors}) != 1:
+            raise ValueError(f"Tensors of lengths {[len(t) for t in tensors]}: give equal lengths.")
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:  # called by DataLoader
+        return tuple(tensor[indices] for tensor in self.tensors)
 
 
 class _EpochSampler(RandomSampler):

@@ -1,7 +1,9 @@
 """The quality of generated images: accuracy by the judge, distance to real images, copying."""
 
+import textwrap
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +19,8 @@ from course_lib.metrics.generation import frechet_distance
 from course_lib.sd.pipeline import StableDiffusion
 
 _BATCH = 20  # images generated at once
-_CAPTION_HEIGHT = 14  # pixels
+_CAPTION_HEIGHT = 14  # pixels, of a line
+_LETTER_WIDTH = 6  # pixels
 
 Images = Float[Tensor, "images 3 _ _"]
 
@@ -30,19 +33,22 @@ def generate(
     steps: int = text_to_image.STEPS,
 ) -> Images:
     """One image in [0, 1] per pair of object and colour; image n has the seed n."""
-    batches = []
-    for start in range(0, len(pairs), _BATCH):
-        prompts = [captioned.make_caption(*pair) for pair in pairs[start : start + _BATCH]]
-        batches.append(
-            model.generate(
-                prompts,
-                sampler=sampler,
-                steps=steps,
-                guidance=text_to_image.GUIDANCE,
-                seed=start,
-            )
-        )
-    return torch.cat(batches)
+    prompts = [captioned.make_caption(*pair) for pair in pairs]
+    return generate_prompts(model, prompts, sampler=sampler, steps=steps)
+
+
+def generate_prompts(
+    model: StableDiffusion,
+    prompts: Sequence[str],
+    *,
+    sampler: str = text_to_image.SAMPLER,
+    steps: int = text_to_image.STEPS,
+    guidance: float = text_to_image.GUIDANCE,
+) -> Images:
+    """One image in [0, 1] per prompt, generated in batches; image n has the seed n."""
+    starts = range(0, len(prompts), _BATCH)
+    options: dict[str, Any] = {"sampler": sampler, "steps": steps, "guidance": guidance}
+    return torch.cat([model.generate(prompts[n : n + _BATCH], seed=n, **options) for n in starts])
 
 
 @torch.no_grad()
@@ -101,14 +107,20 @@ def preview_image(
     by_split = [text_to_image.prompt_pairs(split, count) for split in text_to_image.TEST_SPLITS]
     pairs = [pair for row in zip(*by_split, strict=True) for pair in row][:count]
     images = generate(text_to_image.to_pipeline(model), pairs)
+    return contact_sheet(images, [", ".join(pair) for pair in pairs], columns)
+
+
+def contact_sheet(images: Images, labels: Sequence[str], columns: int) -> Image.Image:
+    """Images in [0, 1] in rows of ``columns``, each above its label, in as many lines as needed."""
     side = images.shape[-1]
-    row_height = side + _CAPTION_HEIGHT
-    sheet = Image.new("RGB", (columns * side, -(-count // columns) * row_height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, (image, pair) in enumerate(zip(images, pairs, strict=True)):
+    wrapped = [textwrap.wrap(label, side // _LETTER_WIDTH) for label in labels]
+    row_height = side + _CAPTION_HEIGHT * max(map(len, wrapped))
+    sheet = Image.new("RGB", (columns * side, -(-len(images) // columns) * row_height), "white")
+    canvas = ImageDraw.Draw(sheet)
+    for index, (image, lines) in enumerate(zip(images, wrapped, strict=True)):
         left, top = index % columns * side, index // columns * row_height
         sheet.paste(Image.fromarray(to_uint8(image)), (left, top))
-        draw.text((left + 2, top + side), ", ".join(pair), fill="black")
+        canvas.text((left + 2, top + side), "\n".join(lines), fill="black")
     return sheet
 
 

@@ -86,8 +86,15 @@ def loss(
     return F.cross_entropy(name_logits, names) + F.cross_entropy(colour_logits, colours)
 
 
-def augment(images: Images) -> Images:
-    """Random rotation (up to 20 degrees), scale (0.8 to 1.25), shift (a tenth), blur and noise.
+def augment(
+    images: Images,
+    *,
+    max_angle: float = 20,
+    scales: tuple[float, float] = (0.8, 1.25),
+    max_shift: float = 0.1,
+) -> Images:
+    """Random rotation (``max_angle`` in degrees), scale, shift (``max_shift`` is a fraction of the
+    side), blur and noise.
 
     Pixels outside the image repeat its border, which has the background's colour.
     """
@@ -95,10 +102,11 @@ def augment(images: Images) -> Images:
     def uniform(low: float | int, high: float | int) -> Float[Tensor, " batch"]:
         return low + (high - low) * torch.rand(len(images), device=images.device)
 
-    angle = uniform(-20, 20) * math.pi / 180
-    scale = uniform(0.8, 1.25)
+    angle = uniform(-max_angle, max_angle) * math.pi / 180
+    scale = uniform(*scales)
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    shift_x, shift_y = uniform(-0.2, 0.2), uniform(-0.2, 0.2)
+    # the coordinates of the grid range from -1 to 1
+    shift_x, shift_y = (uniform(-2 * max_shift, 2 * max_shift) for _ in range(2))
     matrices = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)

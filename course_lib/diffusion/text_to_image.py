@@ -91,21 +91,23 @@ def loss(
     ``clean``: scaled latents; ``ids``: the token ids of their captions.
     """
     dropped = torch.rand(len(ids), 1, device=ids.device) < PROMPT_DROPOUT
-    ids = torch.where(dropped, _empty_prompt().to(ids.device), ids)
+    ids = torch.where(dropped, _empty_prompt(ids.shape[1]).to(ids.device), ids)
     context = model.text_encoder(ids)
     t = torch.randint(SCHEDULE.num_train_timesteps, (len(clean),), device=clean.device)
     noisy, target = SCHEDULE.add_noise(clean, torch.randn_like(clean), t)
     return F.mse_loss(model.unet(noisy, t, context).float(), target)
 
 
-def tokenizer() -> Tokenizer:
-    """CLIP's tokenizer with only the first 16,384 ids."""
-    return Tokenizer(TEXT_CONFIG.vocab_size, TEXT_CONFIG.max_position_embeddings)
+def tokenizer(length: int | None = None) -> Tokenizer:
+    """CLIP's tokenizer with only the first 16,384 ids; ``length`` as in :class:`Tokenizer`, by
+    default 16.
+    """
+    return Tokenizer(TEXT_CONFIG.vocab_size, length or TEXT_CONFIG.max_position_embeddings)
 
 
 @cache
-def _empty_prompt() -> Int64[Tensor, "1 length"]:
-    return tokenizer().encode("")[0]
+def _empty_prompt(length: int) -> Int64[Tensor, "1 length"]:
+    return tokenizer(length).encode("")[0]
 
 
 def load() -> StableDiffusion:
@@ -119,8 +121,9 @@ def to_pipeline(model: TextToImage) -> StableDiffusion:
     """The complete pipeline, with tokenizer, autoencoder and schedule, on the model's device."""
     device = next(model.parameters()).device
     model.eval()
+    length = model.text_encoder.config.max_position_embeddings
     return StableDiffusion(
-        tokenizer(), model.text_encoder, model.unet, autoencoder.load().to(device), SCHEDULE
+        tokenizer(length), model.text_encoder, model.unet, autoencoder.load().to(device), SCHEDULE
     )
 
 
@@ -140,9 +143,9 @@ def prompt_pairs(split: str, count: int) -> list[tuple[str, str]]:
     return [pairs[order[index % len(pairs)]] for index in range(count)]
 
 
-def make_model() -> TextToImage:
+def make_model(text_config: CLIPTextConfig | None = None) -> TextToImage:
     """An untrained model. Its initial prediction is v = 0, the mean of v."""
-    model = TextToImage()
+    model = TextToImage(text_config)
     nn.init.zeros_(model.unet.conv_out.weight)
     nn.init.zeros_(model.unet.conv_out.bias)
     return model

@@ -68,18 +68,22 @@ def metrics_row(name: str, split: str, examples: int, metrics: dict[str, float])
     return {"model": name, "split": split, "examples": examples, **metrics}
 
 
-def load_model(name: str, checkpoint: Path | None) -> nn.Module:
+def load_model(name: str, checkpoint: Path | None, *, convert: bool = False) -> nn.Module:
     """A model with the weights of ``checkpoint``, by default its shipped weights, in eval mode.
+
+    ``convert``: accept weights of an earlier model too, if the recipe can convert them.
 
     Raises:
         FileNotFoundError: if the shipped checkpoint is missing; the message says how to get it.
         ValueError: if there is no such model or file, or the weights belong to a different model.
     """
-    model = recipes.recipe(name).make_model()
+    recipe = recipes.recipe(name)
+    model = recipe.make_model()
+    state = checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
+    if convert and recipe.convert_weights is not None:
+        state = recipe.convert_weights(state)
     try:
-        model.load_state_dict(
-            checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
-        )
+        model.load_state_dict(state)
     except RuntimeError as error:
         shipped = f"data/checkpoints/{name}.safetensors"
         fix = (

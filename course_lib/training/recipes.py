@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import nn
+    from torch import Tensor, nn
 
     from course_lib.training.loop import History
 
@@ -43,6 +43,8 @@ class Recipe:
     dataset_description: Callable[..., dict[str, Any]]  # for the model card
     styles: Sequence[str] = ()  # drawing styles that can be left out of the training
     preview_image: Callable[[nn.Module], Image.Image] | None = None
+    # makes initial weights (--start) from a state dict of this or of an earlier, similar model
+    convert_weights: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 def _vision(name: str) -> Recipe:
@@ -122,12 +124,39 @@ def _text_to_image(name: str) -> Recipe:
     )
 
 
+def _described_judge(name: str) -> Recipe:
+    from course_lib.diffusion import described_judge
+
+    return _from_module(
+        name,
+        described_judge,
+        make_model=described_judge.Judge,
+        evaluate=described_judge.evaluate,
+        convert_weights=described_judge.convert_weights,
+    )
+
+
+def _described_sd(name: str) -> Recipe:
+    from course_lib.diffusion import described_evaluation, described_sd
+
+    return _from_module(
+        name,
+        described_sd,
+        make_model=described_sd.make_model,
+        evaluate=described_evaluation.evaluate,
+        preview_image=described_evaluation.preview_image,
+        convert_weights=described_sd.convert_weights,
+    )
+
+
 _RECIPES: dict[str, Callable[[str], Recipe]] = {
     **dict.fromkeys((*_LEVELS, *_UNETS), _vision),
     "autoencoder": _autoencoder,
     "judge": _judge,
     "denoiser": _denoiser,
     "tiny-sd": _text_to_image,
+    "described-judge": _described_judge,
+    "described-sd": _described_sd,
 }
 
 

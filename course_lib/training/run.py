@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from course_lib.console import to_shell
 from course_lib.device import resolve_device
@@ -66,7 +66,7 @@ class Run:
                 f"give --without one of {', '.join(styles)}."
             )
         if self.start:
-            load_model(self.name, self.start)  # reports a wrong file before hours of training
+            self._initial_weights()  # reports a wrong file before hours of training
             self._previous_training()
         self.out.mkdir(parents=True, exist_ok=True)
         if self.resume:
@@ -126,9 +126,7 @@ class Run:
                 recipe.learning_rate if self.learning_rate is None else self.learning_rate
             ),
             batch_size=self.batch_size or recipe.batch_size,
-            initial_weights=(
-                load_model(self.name, self.start).state_dict() if self.start else None
-            ),
+            initial_weights=self._initial_weights(),
             checkpoint=self.state,
             **({} if styles is None else {"styles": styles}),
         )
@@ -165,6 +163,16 @@ class Run:
             )
         resume_state.discard(self.state)
         return result
+
+    def _initial_weights(self) -> dict[str, Tensor] | None:
+        """The weights of ``start``, if given, converted if the recipe can.
+
+        Raises:
+            ValueError: if they belong to a different model.
+        """
+        if self.start is None:
+            return None
+        return load_model(self.name, self.start, convert=True).state_dict()
 
     def _evaluate(self, model: nn.Module, card: dict[str, Any]) -> RunResult:
         folder = None if self.ship else self.out

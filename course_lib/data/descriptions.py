@@ -1,0 +1,289 @@
+"""Descriptions of pictures: objects with style, size and place on a coloured background.
+
+A description becomes a sentence with :func:`describe`, and :func:`parse` reads a sentence back.
+:mod:`course_lib.data.described` draws the pictures.
+"""
+
+import difflib
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+
+from course_lib.data import captioned, captions
+
+T = TypeVar("T")
+COLOURS = tuple(captioned.COLOURS)
+# Every name is one token among the first 16,384 ids of CLIP.
+OBJECTS = (
+    *captioned.OBJECTS,
+    *("bear", "panda", "tiger", "monkey", "duck", "bee", "crab", "whale"),
+    *("lemon", "pineapple", "carrot", "mushroom", "cake"),
+    *("tractor", "helicopter", "ship", "bicycle"),
+    *("balloon", "camera", "drum", "trophy", "bell", "diamond", "ghost"),
+)
+# word: the set of drawings that it describes
+STYLES = {"shiny": "fluent", "detailed": "noto", "flat": "twemoji"}
+SIZES = ("small", "large")  # an object without a size is between the two
+# An object without a place is in the middle. Of two objects, each is at one of opposite places.
+PLACES = {"left": "on the left", "right": "on the right"}
+PLACES |= {"top": "at the top", "bottom": "at the bottom"}
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+FORMS = (
+    "{objects} on {article} {colour} background",
+    "{article} {colour} background with {objects}",
+    "a picture of {objects} on {article} {colour} background",
+    "{objects}, {colour} background",
+)
+# What a sampled description tells in addition to objects and background; "mixed": all of it.
+KINDS = ("one", "style", "size", "place", "two", "mixed")
+_TWO_OBJECTS, _ONE_PLACED = 0.4, 0.4  # of the mixed descriptions; of those with one object
+_DEFAULT = ("fox", "blue")  # in the nearest sentence, if a sentence names no object or no colour
+
+
+@dataclass(frozen=True)
+class Item:
+    """An object: one of ``OBJECTS``, and one of ``STYLES``, ``SIZES`` and ``PLACES``, or None.
+
+    Without a size it is of medium size. Without a style, and as one of two objects without a place,
+    it can have any.
+    """
+
+    name: str
+    style: str | None = None
+    size: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a picture shows: one or two objects, and the background colour, one of ``COLOURS``.
+
+    Raises:
+        ValueError: for unknown words, and for objects that can't be in one picture.
+    """
+
+    objects: tuple[Item, ...]
+    colour: str
+
+    def __post_init__(self) -> None:
+        words: list[tuple[str | None, Iterable[str]]] = [(self.colour, COLOURS)]
+        for item in self.objects:
+            words += [(item.name, OBJECTS), (item.style, STYLES), (item.size, SIZES)]
+            words.append((item.place, PLACES))
+        for word, known in words:
+            if word is not None and word not in known:
+                raise ValueError(f"{word!r} is unknown: choose one of {', '.join(known)}.")
+        count = len(self.objects)
+        if count not in (1, 2) or len({item.name for item in self.objects}) < count:
+            raise ValueError("Describe one object, or two different objects.")
+        first, *others = (item.place for item in self.objects)
+        if others and others[0] != (first and OPPOSITE[first]):
+            raise ValueError("Two objects need opposite places, such as left and right, or none.")
+
+
+class UnknownSentence(ValueError):
+    """A sentence unlike those of the training; the message tells why, and the nearest sentence.
+
+    Attributes:
+        nearest: the nearest sentence of the training.
+        unknown: the words, in lower case, that no sentence of the training contains.
+    """
+
+    def __init__(self, reason: str, nearest: str, unknown: Sequence[str] = ()) -> None:
+        super().__init__(f"{reason} Nearest: “{nearest}”.")
+        self.nearest, self.unknown = nearest, tuple(unknown)
+
+
+def describe(description: Description, form: int = 0) -> str:
+    """The sentence of a description; ``form`` is an index of ``FORMS``.
+
+    With form 0, ``"a small shiny fox on the left on a red background"``.
+    """
+    phrases = []
+    for item in description.objects:
+        noun = " ".join(word for word in (item.size, item.style, item.name) if word)
+        phrases.append(f"{captions.with_article(noun)} {PLACES.get(item.place or '', '')}".strip())
+    colour = description.colour
+    article = captions.with_article(colour).split()[0]
+    return FORMS[form].format(objects=" and ".join(phrases), article=article, colour=colour)
+
+
+@cache
+def known_words() -> frozenset[str]:
+    """All words of the sentences, in lower case."""
+    texts = (*PLACES.values(), *FORMS, "an and")
+    others = re.findall(r"[a-z]+", re.sub(r"\{\w+\}", "", " ".join(texts)))
+    return frozenset((*OBJECTS, *COLOURS, *STYLES, *SIZES, *others))
+
+
+def parse(sentence: str) -> Description:
+    """The description of a sentence in one of the ``FORMS``; case and full stops do not matter.
+
+    Raises:
+        UnknownSentence: for any other sentence.
+    """
+    words = _split(sentence)
+    names = _named_objects(words)
+    nearest = _nearest(words)
+    if any(words == _split(describe(nearest, form)) for form in range(len(FORMS))):
+        return nearest
+    unknown = tuple(dict.fromkeys(w for w in words if w not in known_words() and w != ","))
+    pairs = zip(words, words[1:], strict=False)
+    coloured = [" ".join(pair) for pair in pairs if pair[0] in COLOURS and pair[1] in OBJECTS]
+    if unknown:
+        reason = f"Unknown: {', '.join(f'“{word}”' for word in unknown)}."
+    elif coloured:
+        reason = f"“{coloured[0]}”: only the colour of the background can be chosen."
+    elif len(names) > 2:
+        reason = f"A picture has at most two objects, not {len(names)}."
+    elif len(set(names)) < len(names):
+        reason = "The two objects of a picture are different."
+    else:
+        reason = "The words are known, but no sentence of the training has this form."
+    if not names:
+        reason += f" Known objects: {', '.join(OBJECTS)}."
+    if not set(words) & set(COLOURS):
+        reason += f" Known background colours: {', '.join(COLOURS)}."
+    raise UnknownSentence(reason, describe(nearest), unknown)
+
+
+def vocabulary() -> dict[str, list[str] | dict[str, str]]:
+    """The words of descriptions by kind, for model cards."""
+    return {
+        "objects": list(OBJECTS),
+        "colours": list(COLOURS),
+        "styles": STYLES,
+        "sizes": list(SIZES),
+        "places": list(PLACES),
+    }
+
+
+def combinations(description: Description) -> Iterator[str]:
+    """The combinations of two words that can be held out from training: of an object and the
+    background colour, of an object and its place, and of two objects.
+    """
+    for item in description.objects:
+        yield f"{item.name} on {description.colour}"
+        if item.place:
+            yield f"{item.name} {PLACES[item.place]}"
+    if len(description.objects) == 2:
+        yield " and ".join(sorted(item.name for item in description.objects))
+
+
+def is_held_out(description: Description) -> bool:
+    """Whether any of its :func:`combinations` is excluded from training.
+
+    About one combination in ten is, chosen by hash; of an object and a colour, the same as in
+    :func:`course_lib.data.captioned.is_held_out`.
+    """
+    return any(zlib.crc32(text.encode()) % 10 == 0 for text in combinations(description))
+
+
+def sample(rng: np.random.Generator, kind: str = "mixed", *, held_out: bool = False) -> Description:
+    """A random description in which every object has a style, and every one of two has a place.
+
+    Args:
+        rng: the source of the random numbers.
+        kind: one of ``KINDS``; only "size" and "mixed" have small and large objects.
+        held_out: whether it has a held-out combination, also after :func:`leave_open`.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"There is no kind {kind!r}: choose one of {', '.join(KINDS)}.")
+    while True:
+        description = _sample_any(rng, kind)
+        if is_held_out(leave_open(description, kind) if held_out else description) == held_out:
+            return description
+
+
+def leave_open(
+    description: Description, kind: str = "mixed", rng: np.random.Generator | None = None
+) -> Description:
+    """The description without what a sentence of this kind leaves open.
+
+    ``kind``: one of ``KINDS``. All but "style" leave the style open, and "two" also leaves the
+    places of two objects open. "mixed" leaves each of these open with a probability of one half,
+    drawn with ``rng``; without ``rng`` it leaves out nothing.
+    """
+
+    def is_open(default: bool) -> bool:
+        return default if kind != "mixed" else rng is not None and bool(rng.random() < 0.5)
+
+    items = description.objects
+    if len(items) == 2 and is_open(kind == "two"):
+        items = tuple(replace(item, place=None) for item in items)
+    items = tuple(replace(item, style=None) if is_open(kind != "style") else item for item in items)
+    return replace(description, objects=items)
+
+
+def _sample_any(rng: np.random.Generator, kind: str) -> Description:
+    mixed = kind == "mixed"
+    count = 2 if kind == "two" or (mixed and rng.random() < _TWO_OBJECTS) else 1
+    place = None
+    if count == 2 or kind == "place" or (mixed and rng.random() < _ONE_PLACED):
+        place = _choose(rng, tuple(PLACES))
+    sizes: Sequence[str | None] = (None, *SIZES) if mixed else SIZES if kind == "size" else (None,)
+    places = (place, OPPOSITE[place] if place else None)
+    names = rng.choice(len(OBJECTS), count, replace=False)
+    items = tuple(
+        Item(OBJECTS[name], _choose(rng, tuple(STYLES)), _choose(rng, sizes), where)
+        for name, where in zip(names, places, strict=False)
+    )
+    return Description(items, _choose(rng, COLOURS))
+
+
+def _choose(rng: np.random.Generator, values: Sequence[T]) -> T:
+    return values[int(rng.integers(len(values)))]
+
+
+def _split(sentence: str) -> list[str]:
+    """The words and commas of a sentence, in lower case."""
+    return re.findall(r"[^\W_]+|,", sentence.lower())
+
+
+def _named_objects(words: Sequence[str]) -> list[str]:
+    return [name for word in words if (name := _known(word, OBJECTS))]
+
+
+def _known(word: str, names: Sequence[str]) -> str | None:
+    """The name that a word means: itself, or the most similar one if the word is unknown."""
+    if word in names:
+        return word
+    similar = [] if word in known_words() else difflib.get_close_matches(word, names, 1, 0.75)
+    return similar[0] if similar else None
+
+
+def _nearest(words: Sequence[str]) -> Description:
+    """The description that has most in common with the words."""
+    colours = [colour for word in words if (colour := _known(word, COLOURS))]
+    before = [w for w, after in zip(words, words[1:], strict=False) if after == "background"]
+    colour = _known(before[-1], COLOURS) if before else None
+    items: list[Item] = []
+    style = size = None
+    for word in words:
+        if word in STYLES:
+            style = word
+        elif word in SIZES:
+            size = word
+        elif word in PLACES and items:
+            items[-1] = replace(items[-1], place=word)
+        elif name := _known(word, OBJECTS):
+            items.append(Item(name, style, size))
+            style = size = None
+    items = list({item.name: item for item in reversed(items)}.values())[::-1][:2]
+    items = items or [Item(_DEFAULT[0])]
+    if len(items) == 2:
+        first, second = items
+        place = first.place or (OPPOSITE[second.place] if second.place else None)
+        items = [
+            replace(first, place=place),
+            replace(second, place=OPPOSITE[place] if place else None),
+        ]
+    return Description(tuple(items), colour or (colours[-1] if colours else _DEFAULT[1]))

@@ -1,0 +1,23 @@
+"""Batches sliced from tensors."""
+
+import pytest
+import torch
+
+from course_lib.data.resampling import SlicedTensors, loader
+
+
+def test_sliced_batches_equal_stacked_examples():
+    numbers = torch.arange(20)
+    data = SlicedTensors(numbers, numbers[:, None] * 10)
+    torch.manual_seed(0)
+    sliced = list(loader(data, 12, batch_size=4, collate=tuple))
+    torch.manual_seed(0)
+    stacked = list(loader(torch.utils.data.TensorDataset(*data.tensors), 12, batch_size=4))
+    assert len(sliced) == 3 and len(data) == 20
+    for ours, theirs in zip(sliced, stacked, strict=True):
+        assert all(map(torch.equal, ours, theirs))
+
+
+def test_tensors_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"lengths \[2, 3\]"):
+        SlicedTensors(torch.zeros(2), torch.zeros(3))
