@@ -19,17 +19,18 @@ from course_lib.figures.style import (
     GREEN,
     INK,
     MUTED,
-    ORANGE,
     PAPER,
     PURPLE,
     ROLES,
     course_style,
-    label_decades,
+    label_log_axis,
 )
 from course_lib.profiling.cost import ForwardCost, as_matrix, fit_power_law, format_count
 
 # The colour of a weight: purple below zero, grey at zero, green above. Red and blue are the layers.
 WEIGHT_COLOURS = LinearSegmentedColormap.from_list("weights", [PURPLE, "#EFEFEF", GREEN])
+# For lines: a weight near zero must remain visible on white.
+_LINE_COLOURS = LinearSegmentedColormap.from_list("lines", [PURPLE, "#BBBBBB", GREEN])
 LAYER_KINDS = ("fully connected", "convolution")
 
 
@@ -37,12 +38,13 @@ def connections(linear: nn.Linear, conv: nn.Conv2d, image: Float[Tensor, "height
     """Both layers as lines from input pixels to output pixels, coloured by the real weights.
 
     Only the connections of two output pixels are coloured; all others are grey. The input is also
-    shown as a flat image, in which it can be recognised.
+    shown as a flat image, in which it can be recognised. Black is 0 in the input; in the outputs,
+    which have negative numbers too, mid grey is 0.
 
     Args:
         linear: with height x width input features, and as many output features.
         conv: one channel in and out, with padding that keeps the size.
-        image: the input, at most 8x8 so that the lines stay distinguishable.
+        image: the input, in [0, 1], at most 8x8 so that the lines stay distinguishable.
     """
     height, width = image.shape
     # Two output pixels near opposite corners, one pixel from the border.
@@ -91,8 +93,12 @@ def _draw_connections(
     target, source = np.nonzero(matrix)
     lines = np.stack([inputs.mean(1)[source], outputs.mean(1)[target]], axis=1)
     axes.add_collection(LineCollection(lines, colors=FAINT, linewidths=0.25, zorder=1))
-    for corners, values, role in ((inputs, image, "input"), (outputs, output, "output")):
-        normalised = Normalize(values.min(), values.max())(values.ravel())
+    limit = max(float(np.abs(output).max()), 1e-9)
+    for corners, values, role, scale in (
+        (inputs, image, "input", Normalize(0, 1)),
+        (outputs, output, "output", Normalize(-limit, limit)),
+    ):
+        normalised = scale(values.ravel())
         axes.add_collection(
             PolyCollection(
                 corners,  # type: ignore[arg-type]
@@ -104,19 +110,21 @@ def _draw_connections(
         )
         x, y = corners[..., 0].mean(), corners[..., 1].max()
         axes.text(x, y + 0.12, f"{role} pixels", ha="center", va="bottom", color=INK)
-    axes.add_collection(
-        PolyCollection(
-            outputs[list(highlighted)],  # type: ignore[arg-type]
-            facecolors="none",
-            edgecolors=ORANGE,
-            linewidths=3,
-            zorder=3,
+    # A black frame inside a white one is visible on any grey.
+    for colour, width in ((PAPER, 5.5), (INK, 2.5)):
+        axes.add_collection(
+            PolyCollection(
+                outputs[list(highlighted)],  # type: ignore[arg-type]
+                facecolors="none",
+                edgecolors=colour,
+                linewidths=width,
+                zorder=3,
+            )
         )
-    )
     coloured = np.isin(target, highlighted)
     weights = (matrix / np.abs(matrix).max())[target, source][coloured]
-    colours = WEIGHT_COLOURS((weights + 1) / 2)
-    widths = 0.5 + 2 * np.abs(weights)
+    colours = _LINE_COLOURS((weights + 1) / 2)
+    widths = 1 + 2 * np.abs(weights)
     axes.add_collection(
         LineCollection(lines[coloured], colors=colours, linewidths=widths, zorder=4)
     )
@@ -136,27 +144,29 @@ def _plane(shape: tuple[int, int], left: float) -> np.ndarray:
 
 
 def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int) -> Figure:
-    """Both layers as the matrix that multiplies the flattened image.
+    """Both layers as the matrix that multiplies the flattened image, with one colour scale.
 
     Zeros are white. If there are any, the nonzero entries are outlined, so that a weight close to 0
     does not look like a zero.
     """
+    matrices = {
+        "fully connected": as_matrix(linear, height * width).numpy(),
+        "convolution": as_matrix(conv, 1, height, width).numpy(),
+    }
+    limit = max(float(np.abs(matrix).max()) for matrix in matrices.values())
+    scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
     with course_style():
-        figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.8), layout="constrained")
-        for axes, kind, layer, shape in (
-            (panels[0], LAYER_KINDS[0], linear, (height * width,)),
-            (panels[1], LAYER_KINDS[1], conv, (1, height, width)),
+        figure, panels = plt.subplots(1, 2, figsize=(9.6, 5.2), layout="constrained")
+        for axes, (kind, matrix), layer in zip(
+            panels, matrices.items(), (linear, conv), strict=True
         ):
-            matrix, weights = as_matrix(layer, *shape).numpy(), layer.weight.numel()
-            limit = np.abs(matrix).max()
-            colours = axes.imshow(
-                np.where(matrix == 0, np.nan, matrix), cmap=WEIGHT_COLOURS, vmin=-limit, vmax=limit
-            )
+            shown = np.where(matrix == 0, np.nan, matrix)
+            axes.imshow(shown, cmap=scale.cmap, norm=scale.norm)
             if np.count_nonzero(matrix) < matrix.size:
                 _outline_entries(axes, matrix)
             axes.set_title(
                 f"{kind}\n{np.count_nonzero(matrix):,} of {matrix.size:,} entries "
-                f"are not 0,\nfrom {weights:,} weights",
+                f"are not 0,\nfrom {layer.weight.numel():,} weights",
                 color=ROLES[kind],
             )
             axes.set(xlabel="input pixel", ylabel="output pixel")
@@ -164,7 +174,7 @@ def weight_matrices(linear: nn.Linear, conv: nn.Conv2d, height: int, width: int)
             row_starts = np.arange(0, height * width, width)
             axes.set_xticks(row_starts)
             axes.set_yticks(row_starts)
-            figure.colorbar(colours, ax=axes, label="weight", shrink=0.75)
+        figure.colorbar(scale, ax=panels, label="weight", location="bottom", aspect=45, shrink=0.6)
     return figure
 
 
@@ -182,10 +192,11 @@ def cost_growth(
     timed_sides: Mapping[str, Sequence[int]],
     seconds: Mapping[str, Sequence[float]],
 ) -> Figure:
-    """Parameters, FLOPs and time against the image's side, log-log, with fitted slopes.
+    """Parameters and FLOPs, and below them time, against the image's side, log-log.
 
-    A factor of ten is equally high in all three plots, so their slopes can be compared by eye. The
-    slope of the times is fitted to the three largest sizes of each kind.
+    The legend has the fitted slopes; that of the times is fitted to the three largest sizes of each
+    kind. A factor of ten is equally high in both plots, so their slopes can be compared by eye. For
+    comparison with a power law, a dotted line shows 2 to the power of the side.
 
     Args:
         sides: image sides in pixels.
@@ -193,73 +204,119 @@ def cost_growth(
         timed_sides: for each kind, the sides at which it was timed.
         seconds: for each kind, the seconds of a forward pass at those sides.
     """
-    counts = {
-        "parameters": lambda cost: cost.parameters,
-        "FLOPs per pass": lambda cost: cost.flops,
-    }
-    curves: dict[str, dict[str, tuple[Sequence[int], Sequence[float]]]] = {
-        title: {kind: (sides, [count(cost) for cost in costs[kind]]) for kind in LAYER_KINDS}
-        for title, count in counts.items()
-    }
-    curves["time per pass, seconds"] = {
-        kind: (timed_sides[kind], seconds[kind]) for kind in LAYER_KINDS
-    }
-    # The lowest and the highest power of ten of each plot, with room for the legend above.
-    powers = []
-    for lines in curves.values():
-        values = np.log10([value for _, y in lines.values() for value in y])
-        powers.append((values.min() - 0.5, values.max() + 3.2))
+    curves = [
+        ("parameters", {kind: [cost.parameters for cost in costs[kind]] for kind in LAYER_KINDS}),
+        ("FLOPs", {kind: [cost.flops for cost in costs[kind]] for kind in LAYER_KINDS}),
+    ]
+    # The lowest and the highest power of ten of both plots.
+    ranges = [
+        (np.log10(np.min(values)) - 0.6, np.log10(np.max(values)) + 0.6)
+        for values in (
+            [value for _, lines in curves for line in lines.values() for value in line],
+            [value for line in seconds.values() for value in line],
+        )
+    ]
+    heights = [high - low for low, high in ranges]
     with course_style():
         figure, panels = plt.subplots(
-            3,
-            1,
-            figsize=(6.4, 10.5),
-            height_ratios=[high - low for low, high in powers],
-            sharex=True,
-            layout="constrained",
+            2, 1, figsize=(6.4, 8), height_ratios=heights, sharex=True, layout="constrained"
         )
-        for axes, (low, high), (title, lines) in zip(
-            panels.flat, powers, curves.items(), strict=True
-        ):
-            # Call overhead dominates the time of small layers, so only the largest show the growth.
-            first = -3 if "time" in title else 0
-            for (kind, (x, y)), marker in zip(lines.items(), "os", strict=True):
-                exponent, factor = fit_power_law(x[first:], y[first:])
-                fit = [factor * side**exponent for side in x[first:]]
-                axes.loglog(x, y, marker, color=ROLES[kind], markersize=6)
+        for name, lines in curves:
+            for kind, values in lines.items():
                 # Counts are exact; the third decimal shows what the biases add.
-                label = f"{kind}: slope {abs(exponent):.{2 if 'time' in title else 3}f}"
-                axes.loglog(x[first:], fit, color=ROLES[kind], label=label)
-            axes.set_title(title)
+                _draw_power_law(panels[0], sides, values, kind, name, digits=3)
+        for kind in LAYER_KINDS:
+            _draw_power_law(
+                panels[1], timed_sides[kind], seconds[kind], kind, "time", digits=2, fitted=3
+            )
+        top = ranges[0][1]
+        exponential = np.linspace(sides[0], min(sides[-1], top / np.log10(2)), 200)
+        label = "2 to the power of the side (exponential)"
+        panels[0].plot(exponential, 2**exponential, ":", color=MUTED, label=label)
+        titles = ("parameters, and FLOPs per forward pass", "seconds per forward pass")
+        for axes, (low, high), title in zip(panels, ranges, titles, strict=True):
             axes.minorticks_off()
             axes.set_yticks(10.0 ** np.arange(np.ceil(low), high, 2))
             axes.grid(True)
-            axes.legend(loc="upper left")
             axes.set_ylim(10**low, 10**high)
+            # Above the plot: inside, the dotted line crosses the free corner.
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(-0.02, 1), handlelength=3, title=title
+            ).set_alignment("left")
         panels[-1].set_xlabel("side of the image, pixels")
         panels[-1].set_xticks(sides, [str(side) for side in sides])
         panels[-1].set_xlim(sides[0] / 1.25, sides[-1] * 1.25)
     return figure
 
 
+def _draw_power_law(
+    axes: Axes,
+    x: Sequence[int],
+    y: Sequence[float],
+    kind: str,
+    name: str,
+    *,
+    digits: int,
+    fitted: int = 0,
+) -> None:
+    """Draw marks, filled for parameters and otherwise hollow, and the power law fitted to them.
+
+    Args:
+        digits: of the slope in the legend.
+        fitted: fit to the last points only, as many as this; 0 for all. Call overhead dominates the
+            time of small layers, so only the largest show the growth.
+    """
+    exponent, factor = fit_power_law(x[-fitted:], y[-fitted:])
+    colour, marker = ROLES[kind], "os"[LAYER_KINDS.index(kind)]
+    dash, face = ("-", colour) if name == "parameters" else ("--", PAPER)
+    size = 8 if marker == "o" else 5  # so that a square inside a circle leaves both visible
+    axes.loglog(x[-fitted:], [factor * side**exponent for side in x[-fitted:]], dash, color=colour)
+    axes.loglog(x, y, marker, color=colour, mfc=face, markersize=size)
+    label = f"{kind}, {name}: slope {abs(exponent):.{digits}f}"
+    axes.plot([], [], dash, marker=marker, color=colour, mfc=face, markersize=size, label=label)
+
+
 def learning_curves(losses: Mapping[float, Sequence[float]]) -> Figure:
     """The loss against the training steps, on a logarithmic axis, for several learning rates.
 
+    Every line has its rate as a label: that of the largest rate stands at its highest point, those
+    of the others below the line. The first step with the largest rate is marked.
+
     Args:
         losses: for at most three learning rates, the loss before each step; finite and positive.
+            All of them begin with the same loss.
     """
     with course_style():
         figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+        largest = max(losses)
         for (rate, values), dash, marker in zip(
             losses.items(), (":", "-", "--"), "^os", strict=False
         ):
-            label = f"learning rate {rate:g}"
-            axes.semilogy(values, dash, marker=marker, color=INK, label=label, markersize=4)
+            axes.semilogy(values, dash, marker=marker, color=INK, markersize=4)
+            at_top = rate == largest
+            place = int(np.argmax(values)) if at_top else 2 * len(values) // 3
+            axes.annotate(
+                f"learning rate {rate:g}",
+                (place, values[place]),
+                (0, 7) if at_top else (0, -9),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if at_top else "top",
+            )
+        first = losses[largest][1]
+        axes.annotate(
+            f"first step with {largest:g}",
+            (1, first),
+            (12, -3),
+            textcoords="offset points",
+            va="top",
+            color=MUTED,
+        )
         axes.set(xlabel="training steps", ylabel="loss (cross-entropy)")
-        label_decades(axes.yaxis)
+        label_log_axis(axes.yaxis)
+        axes.margins(y=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # no half steps
         axes.grid(True, axis="y")
-        figure.legend(loc="outside upper left")
     return figure
 
 
@@ -363,9 +420,10 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: 
     colour, marker = ROLES[kind], "os"[LAYER_KINDS.index(kind)]
     seeds = len(pairs)
     x = centre + 0.09 * (np.arange(seeds) - (seeds - 1) / 2) * 2 / max(seeds - 1, 2)
-    axes.vlines(x, pairs[:, 1], pairs[:, 0], color=colour, linewidth=1.6, zorder=1)
-    axes.plot(x, pairs[:, 0], marker, mfc=PAPER, color=colour, markersize=7)
-    axes.plot(x, pairs[:, 1], marker, color=colour, markersize=7, label=kind if label else None)
+    axes.vlines(x, pairs[:, 1], pairs[:, 0], color=colour, linewidth=1.6, zorder=2)
+    options = {"color": colour, "markersize": 7, "zorder": 3}
+    axes.plot(x, pairs[:, 0], marker, mfc=PAPER, **options)
+    axes.plot(x, pairs[:, 1], marker, label=kind if label else None, **options)
     axes.annotate(
         f"{pairs[:, 1].mean():.2f}",
         (centre, pairs[:, 1].min()),
@@ -381,32 +439,42 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: 
 def learned_weights(
     hidden: Float[Tensor, "units height width"],
     kernels: Float[Tensor, "kernels kernel_height kernel_width"],
+    with_sgd: Float[Tensor, "units height width"] | None = None,
+    marked: int | None = None,
 ) -> Figure:
     """The first layers' weights as images: single hidden units, and kernels.
 
-    All images of one layer have the same colour scale.
+    All images of one layer have the same colour scale, two layers have different ones.
 
     Args:
         hidden: the weights of some hidden units of the fully connected network's first layer, as
             images; an even number.
         kernels: the kernels of the convolution's first layer; an even number.
+        with_sgd: as ``hidden``, from a network that was trained with SGD instead of Adam. Then each
+            of the two optimizers has one row.
+        marked: the index of a kernel that gets a black frame.
     """
     columns = max(len(hidden), len(kernels)) // 2
+    groups = [(LAYER_KINDS[0], "the weights of single outputs", [hidden])]
+    if with_sgd is not None:
+        contents = "the weights of single outputs,\nabove trained with Adam, below with SGD"
+        groups = [(LAYER_KINDS[0], contents, [hidden[:columns], with_sgd[:columns]])]
+    groups.append((LAYER_KINDS[1], f"the {len(kernels)} kernels of the first layer", [kernels]))
     with course_style():
-        figure = plt.figure(figsize=(1.35 * columns + 0.5, 6.2), layout="constrained")
+        figure = plt.figure(figsize=(1.35 * columns + 0.5, 6.4), layout="constrained")
         halves = figure.subfigures(2, 1)
-        for half, kind, images, contents in (
-            (halves[0], LAYER_KINDS[0], hidden, "the weights of single outputs"),
-            (halves[1], LAYER_KINDS[1], kernels, "its first kernels"),
-        ):
+        for half, (kind, contents, parts) in zip(halves, groups, strict=True):
             half.suptitle(f"{kind}: {contents}", color=ROLES[kind], weight="bold", fontsize=12)
-            limit = float(images.abs().max())
+            images = [image for part in parts for image in part]
+            limit = max(float(image.abs().max()) for image in images)
             scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
             panels = half.subplots(2, columns)
             for axes, image in zip(panels.ravel(), images, strict=False):
                 axes.imshow(image.numpy(), cmap=scale.cmap, norm=scale.norm)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
+            if kind == LAYER_KINDS[1] and marked is not None:
+                panels.ravel()[marked].spines[:].set(visible=True, color=INK, linewidth=3)
             half.colorbar(scale, ax=panels, label="weight", shrink=0.9)
     return figure
 

@@ -11,6 +11,7 @@ from course_lib.diffusion.small_denoiser import decode
 from course_lib.figures.diffusion.animation import show_gif
 from course_lib.figures.images import gif_bytes, titled_images
 from course_lib.figures.style import PAPER
+from course_lib.sd.samplers import gaussian
 
 _SIDE, _GAP = 262, 12  # screen pixels: the side of an image, and the gap between two
 
@@ -23,7 +24,8 @@ def show_promise(prompts: Sequence[str], steps: int = 10) -> None:
         images_from_noise(prompts, steps),
         alt=f"An animation of {len(prompts)} images that begin as coloured noise and become, step "
         f"by step: {'; '.join(prompts)}.",
-        caption="From noise to an image of the sentence above it. Each frame is a sampling step.",
+        caption="From noise to an image of the sentence above it. The first frame is the noise, "
+        "each further one the result of a sampling step.",
     )
 
 
@@ -34,11 +36,14 @@ def images_from_noise(prompts: Sequence[str], steps: int = 10, seed: int = 0) ->
 
     Args:
         prompts: sentences such as "an owl on an orange background", an even number.
-        steps: sampling steps; each gives a frame.
+        steps: sampling steps; each gives a frame, after one of the noise itself.
         seed: of the noise.
     """
     pipeline = text_to_image.load()
-    latents: list[torch.Tensor] = []
+    side, channels = pipeline.unet.config.sample_size, pipeline.vae.config.latent_channels
+    # The same initial noise as in ``generate``.
+    generators = [torch.Generator().manual_seed(seed + number) for number in range(len(prompts))]
+    latents = [gaussian((len(prompts), channels, side, side), generators)]
     pipeline.generate(
         list(prompts),
         sampler=text_to_image.SAMPLER,

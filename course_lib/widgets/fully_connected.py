@@ -98,9 +98,10 @@ def size_explorer() -> None:
     show_widget(
         widgets.VBox([widgets.HBox(controls), picture, description]),
         picture.value,
-        alt="Bars for the memory of two layers, on a scale where each step is a factor of a "
+        alt="The memory of two layers as marks on a scale where each step is a factor of a "
         f"thousand. {description.value}.",
-        caption="Change the side and watch which bar moves. Each line is 1,000 times the previous.",
+        caption="Change the side, the number of channels and the kernel: which mark moves? From "
+        "one line to the next, the memory is multiplied by 1,000.",
     )
 
 
@@ -150,7 +151,10 @@ def draw_predictions(
 
 
 def draw_costs(costs: Mapping[str, ForwardCost]) -> bytes:
-    """A PNG with a bar for each layer's memory, on a log scale from 1 byte to 1 exabyte."""
+    """A PNG with a mark for each layer's memory, on a log scale from 1 byte to 1 exabyte.
+
+    A mark, and not a bar: on a logarithmic scale, where no zero exists, a length means nothing.
+    """
     canvas, draw = _blank_canvas()
     left, width = 20, 680
     draw.text((left, 12), "memory for the parameters, in fp32", fill=INK, font=font(15, bold=True))
@@ -162,12 +166,14 @@ def draw_costs(costs: Mapping[str, ForwardCost]) -> bytes:
         draw.text((x, 268), unit, fill=MUTED, font=font(13), anchor="ma" if power else "la")
     for row, (name, cost) in enumerate(costs.items()):
         top = 82 + 100 * row
-        length = width * min(math.log10(cost.bytes), 18) / 18
+        x, y = left + width * min(math.log10(cost.bytes), 18) / 18, top + 14
         draw.text((left, top - 28), name, fill=ROLES[name], font=font(15, bold=True))
-        draw.rectangle((left, top, left + length, top + 28), fill=ROLES[name])
+        draw.line((left, y, left + width, y), fill=MUTED)
+        mark = draw.ellipse if row == 0 else draw.rectangle
+        mark((x - 9, y - 9, x + 9, y + 9), fill=ROLES[name])
         text = (
             f"{format_count(cost.parameters)} parameters, {format_count(cost.bytes, 'B')}, "
-            f"{format_count(cost.flops)} FLOPs per pass"
+            f"{format_count(cost.flops)} FLOPs per forward pass"
         )
         draw.text((left, top + 34), text, fill=INK, font=font(14))
     return png_bytes(canvas)

@@ -59,6 +59,7 @@ WRONG = {
         column = i + j - len(kernel) // 2 -> column = (i + j - len(kernel) // 2) % length => wrap around
         column = i + j - len(kernel) // 2 -> column = i - j + len(kernel) // 2 => mirrored
         len(kernel) // 2 -> 1
+        len(kernel) // 2 -> min(len(kernel) // 2, length - 1) => may be longer than the signal
         len(kernel) // 2 -> (len(kernel) + 1) // 2
         torch.zeros(length, length) -> torch.ones(length, length)
         torch.zeros(length, length) -> torch.zeros(length, len(kernel))
@@ -86,38 +87,47 @@ WRONG = {
         | return -torch.log(scores[torch.arange(len(scores)), labels]).mean()
         | return 1 - scores.softmax(1)[torch.arange(len(scores)), labels].mean()
         | return F.mse_loss(scores.softmax(1), F.one_hot(labels, scores.shape[1]).float())
-        | return float(F.cross_entropy(scores, labels)) => it must return a Tensor
+        | return F.cross_entropy(scores, labels) => write your own
+        | return nn.CrossEntropyLoss()(scores, labels) => write your own
+        | return F.nll_loss(scores.log_softmax(1), labels) => write your own
+        | return nn.functional.nll_loss(torch.log(scores.softmax(1)), labels) => write your own
+        | return float((scores.logsumexp(1) - scores[torch.arange(len(scores)), labels]).mean()) => it must return a Tensor
         | return scores.softmax(1)[labels].log().mean()
     """,
     "train-a-layer": """
-        layer.grad = None -> pass => still has the gradient of the first
-        layer.grad = None -> layer.grad = layer.grad => still has the gradient of the first
-        layer.grad = None -> layer.grad.zero_() => forgets, calls `loss.backward()`
-        layer -= rate * layer.grad -> pass => have not moved
-        layer -= rate * layer.grad -> layer - rate * layer.grad => have not moved
-        layer -= rate * layer.grad -> weights -= rate * layer.grad => have not moved
-        layer -= rate * layer.grad -> layer += rate * layer.grad => the wrong way
-        layer -= rate * layer.grad -> layer -= layer.grad => by the learning rate
-        layer -= rate * layer.grad -> layer -= layer.grad / rate => by the learning rate
-        layer -= rate * layer.grad -> layer -= rate * layer.grad.sign()
-        layer -= rate * layer.grad -> layer = layer - rate * layer.grad => with `-=`
-        layer -= rate * layer.grad -> layer -= rate * layer.grad; layer -= rate * layer.grad => one step at a time
-        with torch.no_grad(): -> if True: => moves inside `with torch.no_grad():`
-        loss.backward() -> pass => `loss.backward()`
-        loss.backward() -> loss.backward(); layer.grad = None => forgets, calls `loss.backward()`
-        loss.backward() -> (-loss).backward() => the wrong way
-        loss.backward() -> (2 * loss).backward() => one step at a time
-        loss.backward() -> loss.backward(retain_graph=True); loss.backward() => one step at a time
-        images @ layer.T, labels) -> images @ layer.T, labels, reduction="sum") => mean loss
-        images @ layer.T, labels) -> images @ layer.T, 1 - labels)
-        images @ layer.T, labels) -> images[:1] @ layer.T, labels[:1])
-        images @ layer.T, labels) -> (images @ layer.T).softmax(1), labels)
-        images @ layer.T, labels) -> images @ weights.T, labels) => images @ layer.T
-        images @ layer.T, labels) -> images @ layer.detach().T, labels) => images @ layer.T
-        images @ layer.T, labels) -> layer @ images.T, labels)
-        layer -= rate * layer.grad -> layer -= rate * layer.grad; break => compute the loss anew
-        nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.mse_loss(images @ layer.T, F.one_hot(labels, len(layer)).float())
-        nn.functional.cross_entropy(images @ layer.T, labels) -> nn.functional.cross_entropy(images @ layer.T, labels).item() => stopped
+        error[torch.arange(len(labels)), labels] -= 1 -> pass => Subtract 1 from the probability
+        error[torch.arange(len(labels)), labels] -= 1 -> error -= 1
+        error[torch.arange(len(labels)), labels] -= 1 -> error[:, labels] -= 1
+        error[torch.arange(len(labels)), labels] -= 1 -> error[torch.arange(len(labels)), labels] = 1
+        error[torch.arange(len(labels)), labels] -= 1 -> error[torch.arange(len(labels)), 1 - labels] -= 1 => the wrong way
+        error[torch.arange(len(labels)), labels] -= 1 -> error = 1 - error
+        error[torch.arange(len(labels)), labels] -= 1 -> error = F.one_hot(labels, len(layer)) - error => the wrong way
+        error[torch.arange(len(labels)), labels] -= 1 -> error = error.log() - F.one_hot(labels, len(layer))
+        softmax(1) -> softmax(0)
+        softmax(1) -> sigmoid() => the second is not
+        .softmax(1) -> => From weights of 0
+        images @ layer.T -> images @ weights.T => compute the scores anew
+        images @ layer.T -> images @ layer.T * 0 => compute the scores anew
+        images @ layer.T -> layer @ images.T
+        layer - rate * error.T -> layer + rate * error.T => the wrong way
+        layer - rate * error.T -> layer - error.T => by the learning rate
+        layer - rate * error.T -> layer - error.T / rate => by the learning rate
+        layer - rate * error.T -> weights - rate * error.T => compute the scores anew
+        layer - rate * error.T -> -rate * error.T
+        layer = layer - rate -> weights - rate => have not moved
+        error.T @ images -> images.T @ error => From weights of 0
+        error.T @ images -> error @ images => stopped
+        error.T @ images -> (error.T @ images).sign()
+        error.T @ images -> error[:2].T @ images[:2] => From weights of 0
+        / len(images) -> => and not the sum
+        / len(images) -> / images.numel()
+        / len(images) -> / len(images) ** 0.5
+        return layer -> return layer.T
+        return layer -> return layer.tolist() => it must return a Tensor
+        return layer -> return layer[0] => Return weights of (2, 2)
+        | return weights => have not moved
+        | return weights - rate * (images @ weights.T).softmax(1).T @ images / len(images) => Subtract 1
+        | pass => returned None
     """,
     "shift-an-image": """
         max(-down, 0) : -> max(down, 0) :
@@ -454,9 +464,12 @@ def test_reference_passes(name):
 def test_wrong_solution_gets_a_specific_message(name, source, message):
     problem, points = run(name, source)
     assert isinstance(problem, AssertionError), f"the check lets it pass, or crashes: {problem!r}"
-    # Correct values of another type earn their points; only the visible check tests the type.
-    is_only_a_type_error = message.startswith(("it must return", "return a", "Return indices"))
-    assert points < EXERCISES[name].points or is_only_a_type_error
+    # Correct values of another type, or computed by torch's own loss, earn their points here; in the
+    # grader the visible check, which also counts, rejects them.
+    has_right_values = message.startswith(
+        ("it must return", "return a", "Return indices", "write your own")
+    )
+    assert points < EXERCISES[name].points or has_right_values
     assert len(str(problem)) > 15
     assert re.search(re.escape(message), str(problem)), str(problem)
 

@@ -62,11 +62,12 @@ def test_cost_growth_shows_the_slopes_of_the_data():
     figure = figures.cost_growth(SIDES, costs, timed_sides, seconds)
     text = texts(figure)
     for line in (
-        "fully connected: slope 4.000",
-        "convolution: slope 0.000",
-        "convolution: slope 2.000",
-        "fully connected: slope 3.00",
-        "convolution: slope 1.00",
+        "fully connected, parameters: slope 4.000",
+        "convolution, parameters: slope 0.000",
+        "convolution, FLOPs: slope 2.000",
+        "fully connected, time: slope 3.00",
+        "convolution, time: slope 1.00",
+        "2 to the power of the side",
     ):
         assert line in text
     figure.canvas.draw()
@@ -115,7 +116,25 @@ def test_learned_weights_are_drawn_for_both_kinds_of_layers():
     assert limits == {float(hidden.abs().max()), float(kernels.abs().max())}
 
 
+def test_a_second_optimizer_has_its_own_row_on_the_same_scale():
+    hidden, kernels = torch.randn(4, 8, 8), torch.randn(4, 3, 3)
+    figure = figures.learned_weights(hidden, kernels, 2 * hidden, marked=2)
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert "below with SGD" in texts(figure) and len(images) == 8
+    assert (images[2].get_array() == 2 * hidden[0].numpy()).all()
+    assert {image.get_clim()[1] for image in images[:4]} == {2 * float(hidden[:2].abs().max())}
+    marked = [axes for axes in figure.axes if axes.images and axes.spines["top"].get_visible()]
+    assert [(axes.images[0].get_array() == kernels[2].numpy()).all() for axes in marked] == [True]
+
+
 def test_learning_curves_have_one_line_for_each_rate():
     figure = figures.learning_curves({0.1: [2.3, 1.0, 0.5], 10.0: [2.3, 40.0, 30.0]})
     assert [line.get_ydata()[-1] for line in figure.axes[0].lines] == [0.5, 30.0]
-    assert "learning rate 0.1" in texts(figure) and "learning rate 10" in texts(figure)
+    for text in ("learning rate 0.1", "learning rate 10", "first step with 10"):
+        assert text in texts(figure)
+
+
+def test_both_matrices_have_one_colour_scale():
+    figure = figures.weight_matrices(nn.Linear(16, 16), nn.Conv2d(1, 1, 3, padding=1), 4, 4)
+    limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
+    assert len(limits) == 1

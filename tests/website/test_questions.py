@@ -109,7 +109,7 @@ def test_private_bank_is_never_used(monkeypatch, tmp_path):
     (tmp_path / f"{LESSON}.json").write_text("{}")
     monkeypatch.setenv("COURSE_BANK", str(tmp_path))
     assert questions.public_bank(LESSON)
-    assert "&quot;why-not-fc&quot;: 2" in questions.render_progress(LESSON)
+    assert "&quot;why-not-fc&quot;: 1" in questions.render_progress(LESSON)
 
 
 # Answering

@@ -82,7 +82,7 @@ def _blank_frame(shape: Sequence[int], side: int) -> tuple[Image.Image, ImageDra
         (0, _TITLE / 2, "zero-padded input"),
         (right, _TITLE / 2, "output so far"),
         (0, below, "kernel"),
-        (side * _WEIGHT + 34, below, "window"),
+        (side * _WEIGHT + 34, below, "\u00d7 window, entry by entry"),
     ):
         draw.text((left, y), title, fill=INK, font=font(16, bold=True), anchor="lm")
     return canvas, draw, right
@@ -125,9 +125,7 @@ def _draw_sum(
     """
     side = len(kernel)
     weights = WEIGHT_COLOURS((kernel / kernel.abs().max().clamp(min=1e-9)).numpy() / 2 + 0.5)
-    middle = top + side * _WEIGHT / 2
     start = side * _WEIGHT + 34
-    draw.text((start - 17, middle), "\u00d7", fill=INK, font=font(20), anchor="mm")
     for row, column in np.ndindex(side, side):
         colour = tuple(round(255 * part) for part in weights[row, column][:3])
         grey = round(255 * float(window[row, column]))
@@ -139,7 +137,7 @@ def _draw_sum(
             draw.rectangle((x, y, x + _WEIGHT, y + _WEIGHT), fill=fill, outline=MUTED)
             ink = PAPER if sum(fill) < 3 * 110 else INK
             centre = (x + _WEIGHT / 2, y + _WEIGHT / 2)
-            draw.text(centre, _format(value), fill=ink, font=font(14), anchor="mm")
+            draw.text(centre, _format(value), fill=ink, font=font(13), anchor="mm")
     total, bias = terms
     name_x, value_x = start + side * _WEIGHT + 14, start + side * _WEIGHT + 196
     for line, (name, value) in enumerate(
