@@ -166,6 +166,7 @@ def evaluate(model: MMDiT, split: str, count: int) -> dict[str, float]:
 
 preview_image = partial(
     evaluation.preview_image,
+    count=48,
     to_pipeline=to_pipeline,
     sampler=SAMPLER,
     steps=STEPS,
