@@ -35,7 +35,7 @@ CONFIG = MMDiTConfig(
     pooled_projection_dim=None,  # the text acts through joint attention only
     pos_embed_max_size=8,
 )
-EXAMPLES_PER_EPOCH = 3000
+EXAMPLES_PER_EPOCH = 2000
 EPOCHS = 20  # of the shipped checkpoint
 TRAINING_PICTURES = 3000
 BATCH = 32

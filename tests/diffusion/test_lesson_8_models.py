@@ -168,6 +168,12 @@ def test_controlnet_starts_without_effect_and_gets_a_gradient():
     assert gradient is not None and gradient.abs().max() > 0
 
 
+def test_a_flow_cannot_be_controlled():
+    pipeline, model = flow_unet.as_flow(text_to_image.load()), edge_control.make_model()
+    with pytest.raises(ValueError, match="has a FlowSchedule: give one with tiny-sd's schedule"):
+        edge_control.control(pipeline, model, torch.zeros(1, 128, 128))
+
+
 def test_each_image_has_its_own_control():
     torch.manual_seed(0)
     model, pipeline = edge_control.make_model(), text_to_image.load()
