@@ -36,16 +36,16 @@ CONFIG = MMDiTConfig(
     pos_embed_max_size=8,
 )
 EXAMPLES_PER_EPOCH = 2000
-EPOCHS = 20  # of the shipped checkpoint
-TRAINING_PICTURES = 3000
+EPOCHS = 25  # of the shipped checkpoint
+TRAINING_PICTURES = 2000
 BATCH = 32
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1.5e-3
 EMA_DECAY = 0.995
 SAMPLER = "flow-euler"
 STEPS = 20
 GUIDANCE = 3.0
-TEST_SPLITS = {"seen": 200, "new-combinations": 100}
-THRESHOLDS: dict[str, dict[str, float]] = {}
+TEST_SPLITS = {"seen": 100, "new-combinations": 100}
+THRESHOLDS = {split: {"object": 0.8, "colour": 0.9} for split in TEST_SPLITS}
 _CACHE_FILE = "captioned-latents.safetensors"
 
 
