@@ -36,8 +36,8 @@ CONFIG = MMDiTConfig(
     pos_embed_max_size=8,
 )
 EXAMPLES_PER_EPOCH = 2000
-EPOCHS = 25  # of the shipped checkpoint
-TRAINING_PICTURES = 2000
+EPOCHS = 16  # of the shipped checkpoint
+TRAINING_PICTURES = 1000
 BATCH = 32
 LEARNING_RATE = 1.5e-3
 EMA_DECAY = 0.995
