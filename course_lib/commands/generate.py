@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from course_lib.diffusion.judge import Judge
     from course_lib.sd.pipeline import StableDiffusion
 
+# The models, and the checkpoints that each needs.
+_MODELS = {"tiny-sd": ("tiny-sd",), "one-step": ("tiny-sd", "one-step")}
+_MANY_STEPS: dict[str, Any] = {
+    "steps": 20,
+    "sampler": "dpm++",
+    "guidance": 5.0,
+    "negative": "",
+    "image": None,
+    "strength": 0.8,
+}
+_ONE_STEP: dict[str, Any] = {"steps": 1, "sampler": "flow-euler", "guidance": 1.0}
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 
@@ -24,62 +35,100 @@ def generate(
     prompt: Annotated[
         str, typer.Argument(help='What the image shows, such as "a fox on a purple background".')
     ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="tiny-sd; or one-step, which calls the network once: without --steps, --sampler, "
+            "--guidance, --negative, --image and --strength."
+        ),
+    ] = "tiny-sd",
     out: Annotated[
         Path, typer.Option(help="The image file; with --count, every name ends with its seed.")
     ] = Path("x.png"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Sampling steps.", show_default="20")
+    ] = None,
     guidance: Annotated[
-        float, typer.Option(help="Guidance scale; 1 ignores --negative and halves the time.")
-    ] = 5.0,
-    negative: Annotated[str, typer.Option(help="What the image must not show.")] = "",
-    sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "dpm++",
+        float | None,
+        typer.Option(
+            help="Guidance scale; 1 ignores --negative and halves the time.", show_default="5"
+        ),
+    ] = None,
+    negative: Annotated[
+        str | None, typer.Option(help="What the image must not show.", show_default="nothing")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.", show_default="dpm++")
+    ] = None,
     count: Annotated[
         int, typer.Option(min=1, help="The number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
         Path | None, typer.Option(help="An image to change, cropped to 128x128.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="How much --image may change, up to 1.")] = 0.8,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How much --image may change, up to 1.", show_default="0.8"),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
     ] = None,
 ) -> None:
     """Generate an image from a prompt with the course's own text-to-image model."""
-    from course_lib.assets import checkpoints
-
-    if not checkpoints.is_shipped("tiny-sd"):
+    if model not in _MODELS:
+        fail(f"there is no model {model}: choose one of {', '.join(_MODELS)}")
+    # None: the option was not given.
+    options = {
+        "steps": steps,
+        "sampler": sampler,
+        "guidance": guidance,
+        "negative": negative,
+        "image": image,
+        "strength": strength,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if model == "one-step" and given:
         fail(
-            "the weights of tiny-sd are missing: course train tiny-sd --ship trains them, "
-            "which takes hours on a CPU"
+            "--model one-step makes an image in one step, without guidance: leave out "
+            f"{', '.join(f'--{name}' for name in given)}, or give --model tiny-sd"
         )
+    _require_weights(model)
 
     def load_model() -> "StableDiffusion":
+        from course_lib.assets import checkpoints
         from course_lib.device import resolve_device
-        from course_lib.diffusion import prompts, text_to_image
+        from course_lib.diffusion import one_step, prompts, text_to_image
 
         with checkpoints.WithoutInitialisation():
-            model = text_to_image.load()
-        model.to(resolve_device(device))
-        for warning in prompts.warnings_about(prompt, model.tokenizer):
+            pipeline = one_step.load() if model == "one-step" else text_to_image.load()
+        pipeline.to(resolve_device(device))
+        for warning in prompts.warnings_about(prompt, pipeline.tokenizer):
             warn(warning)
-        return model
+        return pipeline
 
     generate_files(
         load_model,
         prompt,
         out,
         size="128",
-        image=image,
-        strength=strength,
-        sampler=sampler,
-        steps=steps,
         seed=seed,
         count=count,
-        guidance=guidance,
-        negative=negative,
-        examine=lambda model, result: _describe_mismatch(prompt, model, result),
+        **(_MANY_STEPS | given if model == "tiny-sd" else _MANY_STEPS | _ONE_STEP),
+        examine=lambda pipeline, result: _describe_mismatch(prompt, pipeline, result),
     )
+
+
+def _require_weights(model: str) -> None:
+    """End the command if weights that the model needs are missing."""
+    from course_lib.assets import checkpoints
+
+    for name in _MODELS[model]:
+        if not checkpoints.is_shipped(name):
+            fail(
+                f"the weights of {name} are missing: course train {name} --ship trains them, "
+                "which takes long on a CPU"
+            )
 
 
 def generate_files(

@@ -80,11 +80,12 @@ def load_model(name: str, checkpoint: Path | None, *, convert: bool = False) -> 
     recipe = recipes.recipe(name)
     model = recipe.make_model()
     state = checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
-    if convert and recipe.convert_weights is not None:
-        state = recipe.convert_weights(state)
     try:
+        state = dict(recipe.unpack(state))
+        if convert and recipe.convert_weights is not None:
+            state = recipe.convert_weights(state)
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (KeyError, RuntimeError) as error:
         shipped = f"data/checkpoints/{name}.safetensors"
         fix = (
             "name the model that it belongs to"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from course_lib.training.loop import History
 
+State: TypeAlias = "Mapping[str, Tensor]"
 _LEVELS = ("classifier", "localizer", "detector", "segmenter", "instances")
 _UNETS = ("unet", "unet-deepest-skip", "unet-no-skips")
 
@@ -45,6 +46,10 @@ class Recipe:
     preview_image: Callable[[nn.Module], Image.Image] | None = None
     # makes initial weights (--start) from a state dict of this or of an earlier, similar model
     convert_weights: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
+    # What a checkpoint stores instead of the model's tensors, if that is smaller, and the way back:
+    # see packing.py.
+    pack: Callable[[State], State] = dict
+    unpack: Callable[[State], State] = dict
 
 
 def _vision(name: str) -> Recipe:
@@ -149,6 +154,63 @@ def _described_sd(name: str) -> Recipe:
     )
 
 
+def _flow(name: str) -> Recipe:
+    from course_lib.diffusion import flow_training
+    from course_lib.training import packing
+
+    return _from_module(
+        name,
+        flow_training,
+        make_model=flow_training.VelocityUNet,
+        evaluate=flow_training.evaluate,
+        pack=packing.to_8_bits,
+        unpack=packing.from_8_bits,
+    )
+
+
+def _dit(name: str) -> Recipe:
+    from course_lib.diffusion import small_dit
+    from course_lib.training import packing
+
+    return _from_module(
+        name,
+        small_dit,
+        make_model=small_dit.make_model,
+        evaluate=small_dit.evaluate,
+        preview_image=small_dit.preview_image,
+        pack=packing.to_8_bits,
+        unpack=packing.from_8_bits,
+    )
+
+
+def _controlnet(name: str) -> Recipe:
+    from course_lib.diffusion import edge_control
+
+    return _from_module(
+        name,
+        edge_control,
+        make_model=edge_control.make_model,
+        evaluate=edge_control.evaluate,
+        preview_image=edge_control.preview_image,
+        pack=edge_control.pack,
+        unpack=edge_control.unpack,
+    )
+
+
+def _one_step(name: str) -> Recipe:
+    from course_lib.diffusion import one_step
+
+    return _from_module(
+        name,
+        one_step,
+        make_model=one_step.make_model,
+        evaluate=one_step.evaluate,
+        preview_image=one_step.preview_image,
+        pack=one_step.pack,
+        unpack=one_step.unpack,
+    )
+
+
 _RECIPES: dict[str, Callable[[str], Recipe]] = {
     **dict.fromkeys((*_LEVELS, *_UNETS), _vision),
     "autoencoder": _autoencoder,
@@ -157,6 +219,10 @@ _RECIPES: dict[str, Callable[[str], Recipe]] = {
     "tiny-sd": _text_to_image,
     "described-judge": _described_judge,
     "described-sd": _described_sd,
+    "flow": _flow,
+    "one-step": _one_step,
+    "dit": _dit,
+    "controlnet": _controlnet,
 }
 
 
