@@ -9,7 +9,7 @@ def test_metrics_of_real_images(monkeypatch):
     returns the same verdict.
     """
     pairs = text_to_image.prompt_pairs("seen", 24)
-    real = evaluation._real_images("seen", 24, 500)
+    real = evaluation.real_images("seen", 24, 500)
     monkeypatch.setattr(evaluation, "generate", lambda model, pairs: real)
     monkeypatch.setattr(evaluation, "_training_images", lambda: real[:12].flatten(1))
     monkeypatch.setattr(judging, "load", lambda: judging.Judge().eval())
