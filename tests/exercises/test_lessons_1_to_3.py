@@ -43,7 +43,7 @@ WRONG = {
         | return max(in_channels, out_channels) * (height * width) ** 2 + height * width * out_channels * bias
         | return in_channels * out_channels * 9 + out_channels
         | return height * width * in_channels * out_channels + out_channels * bias
-        | return float(in_channels * out_channels * (height * width) ** 2) => it must return a int
+        | return float(in_channels * out_channels * (height * width) ** 2) => it must return an int
         | return None => returned None
         | return in_channel * height => stopped
     """,
@@ -231,7 +231,7 @@ WRONG = {
         | return 2 * len(stack) + 1
         | field = 1; [field := field * kernel for kernel, _ in stack]; return field
         | field, step = 1, 1; [(step := step * s, field := field + (k - 1) * step) for k, s in stack]; return field => not its own
-        | return float(1 + len(stack)) => it must return a int
+        | return float(1 + len(stack)) => it must return an int
         | return len(stack[0]) => stopped
         | return stack
         | pass => returned None

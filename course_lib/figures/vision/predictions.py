@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -186,6 +187,59 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
         annotations.draw_caption(panels[0], text + (", ..." if counts[_MAX_COUNTS:] else ""))
         if (after.scores < SCORE_THRESHOLD).any():
             annotations.draw_caption(panels[1], f"thin: score below {SCORE_THRESHOLD:.0%}")
+    return figure
+
+
+def matched_boxes(
+    scene: Scene, detections: Detections, correct: Sequence[bool], min_score: float = 0.1
+) -> Figure:
+    """The true positives of a scene on the left, the false positives on the right.
+
+    Args:
+        scene: with its true boxes, which are dashed.
+        detections: of this scene.
+        correct: whether each box is a true positive.
+        min_score: boxes with a lower score are left out.
+
+    Raises:
+        ValueError: if there is not one verdict for each box.
+    """
+    if len(correct) != len(detections.labels):
+        raise ValueError(
+            f"{len(detections.labels)} boxes, {len(correct)} verdicts: give one for each box."
+        )
+    colours = matched_colours(scene, detections.labels, box_iou(detections.boxes, scene.boxes))
+    rows = list(zip(colours, *map(Tensor.tolist, detections), correct, strict=True))
+    with course_style():
+        figure, panels = plt.subplots(1, 2, figsize=(9, 4.9), layout="constrained")
+        for axes, verdict in zip(panels, (True, False), strict=True):
+            annotations.draw_image(axes, scene.image, fade=0.5)
+            for corners in scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
+            shown = [row[:4] for row in rows if row[4] == verdict and row[2] >= min_score]
+            for colour, label, score, corners in shown:
+                annotations.draw_box(axes, corners, colour, f"{class_name(label)} {score:.2f}")
+            axes.set_title(f"{len(shown)} {'true' if verdict else 'false'} positives")
+        annotations.draw_caption(panels[0], f"dashed: ground truth; scores from {min_score:g}")
+    return figure
+
+
+def detections_in_scenes(scenes: Sequence[Scene], detections: Sequence[Detections]) -> Figure:
+    """The boxes found in several scenes, three in a row; below each, what the scene contains."""
+    rows = -(-len(scenes) // 3)
+    with course_style():
+        figure, panels = plt.subplots(
+            rows, 3, figsize=(10, 3.75 * rows), squeeze=False, layout="constrained"
+        )
+        figure.get_layout_engine().set(h_pad=0.12)  # room for the captions
+        for axes in panels.flat:
+            axes.axis("off")
+        for axes, scene, found in zip(panels.flat, scenes, detections, strict=False):
+            annotations.draw_image(axes, scene.image)
+            for label, score, corners in zip(*map(Tensor.tolist, found), strict=True):
+                text = f"{class_name(label)} {score:.0%}"
+                annotations.draw_box(axes, corners, class_colour(label), text)
+            annotations.draw_caption(axes, "\n".join(wrap(f"true: {scene.caption}", 38)))
     return figure
 
 

@@ -193,9 +193,9 @@ def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> tuple[list[f
     for index, shape in enumerate(maps):
         colour = ROLES["convolution"] if index else ROLES["input"]
         width = _draw_stack(axes, x, middle, shape, maps[0][1], colour)
-        # At alternating heights, because the labels are wider than the small maps.
-        y = middle + 1.7 + 0.55 * (index % 2)
-        axes.text(x + width / 2, y, format_shape(shape), ha="center", va="top", fontsize=9)
+        # On two lines, because the labels are wider than the small maps.
+        text = f"{shape[0]}\n×{format_shape(shape[1:])}"
+        axes.text(x + width / 2, middle + 1.6, text, ha="center", va="top", fontsize=9)
         centres.append(x + width / 2)
         x += width + 0.4
     return centres, x - 0.3
