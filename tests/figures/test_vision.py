@@ -59,7 +59,7 @@ def test_five_predictions_show_level_question_prediction_and_metric(models, thre
         "wrong",
         "best box IoU 0.50",
         "found 2 of 3, mean box IoU 0.75",
-        "foreground mIoU 0.25",
+        "mIoU 0.25",
     } <= set(labels)
     assert f"{sprites.CLASSES[prediction.label]} {prediction.probability:.0%}" in labels
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 import matplotlib.pyplot as plt
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -92,7 +93,7 @@ def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
     names = {
         "localizer": "best box IoU",
         "detector": "mean box IoU",
-        "segmenter": "foreground mIoU",
+        "segmenter": "mIoU",
     }
     text = f"{names.get(level, 'mean mask IoU')} {value:.2f}"
     found = metrics.get(f"{level} found", "")
@@ -145,6 +146,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
 def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
     """Detections before and after non-maximum suppression, in the colours of the objects.
 
+    Dashed: the ground truth.
+
     After suppression, boxes with a score of at least ``SCORE_THRESHOLD`` are bold, with their name
     and score.
 
@@ -168,6 +171,8 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
             when = "before" if detections is before else "after"
             annotations.draw_image(axes, scene.image, fade=0.5)
             axes.set_title(f"{when} suppression: {len(detections.labels)} boxes")
+            for corners in scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
             labels, _, boxes = detections
             colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
             # In reverse order, so that the most confident box is drawn on top.
@@ -180,7 +185,7 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
                     corners,
                     colour,
                     f"{class_name(label)} {score:.0%}" if bold else "",
-                    linewidth=2.6 if bold else 0.9,
+                    linewidth=2.6 if bold else 0.6,
                 )
         counts = Counter(before.labels.tolist()).most_common()
         text = ", ".join(f"{class_name(label)} {count}" for label, count in counts[:_MAX_COUNTS])
@@ -224,22 +229,30 @@ def matched_boxes(
     return figure
 
 
-def detections_in_scenes(scenes: Sequence[Scene], detections: Sequence[Detections]) -> Figure:
-    """The boxes found in several scenes, three in a row; below each, what the scene contains."""
-    rows = -(-len(scenes) // 3)
+def detections_in_scenes(
+    images: Mapping[str, Float[Tensor, "3 height width"]], detections: Sequence[Detections]
+) -> Figure:
+    """The boxes found in several images, three in a row, each below what it shows.
+
+    Args:
+        images: in [0, 1], by what they show.
+        detections: of each image, in the same order.
+    """
+    rows = -(-len(images) // 3)
     with course_style():
         figure, panels = plt.subplots(
-            rows, 3, figsize=(10, 3.75 * rows), squeeze=False, layout="constrained"
+            rows, 3, figsize=(10, 3.9 * rows), squeeze=False, layout="constrained"
         )
-        figure.get_layout_engine().set(h_pad=0.12)  # room for the captions
         for axes in panels.flat:
             axes.axis("off")
-        for axes, scene, found in zip(panels.flat, scenes, detections, strict=False):
-            annotations.draw_image(axes, scene.image)
+        for axes, (title, image), found in zip(
+            panels.flat, images.items(), detections, strict=False
+        ):
+            annotations.draw_image(axes, image)
             for label, score, corners in zip(*map(Tensor.tolist, found), strict=True):
                 text = f"{class_name(label)} {score:.0%}"
                 annotations.draw_box(axes, corners, class_colour(label), text)
-            annotations.draw_caption(axes, "\n".join(wrap(f"true: {scene.caption}", 38)))
+            axes.set_title("\n".join(wrap(title, 32)), fontsize=11)
     return figure
 
 
