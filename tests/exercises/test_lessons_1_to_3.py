@@ -298,7 +298,7 @@ WRONG = {
         min(first[3], second[3]) - max(first[1], second[1]) -> first[3] - second[1]
         min(first[2], second[2]) - max(first[0], second[0]) -> first[2] - second[0]
         (box[2] - box[0]) * (box[3] - box[1]) -> box[2] * box[3]
-        return float(intersection -> return (intersection => return a float
+        return float(intersection -> return (intersection => Convert the result
         max(width, 0) * max(height, 0) -> (max(width, 0) + 1) * (max(height, 0) + 1)
         | return 1.0
         | return float((first == second).all())
@@ -308,6 +308,7 @@ WRONG = {
         scores.argsort(descending=True) -> scores.argsort() => most confident box
         scores.argsort(descending=True).tolist() -> range(len(scores)) => not with the first one
         <= threshold -> < threshold / 2
+        <= threshold -> < threshold => exactly 0.5 is not
         <= threshold -> >= threshold
         for other in kept -> for other in range(len(scores)) if other != index
         for other in kept -> for other in scores.argsort(descending=True).tolist() if scores[other] > scores[index] => compare with kept boxes only
@@ -360,7 +361,6 @@ WRONG = {
     "average-precision": """
         scores.argsort(descending=True) -> scores.argsort()
         correct[scores.argsort(descending=True)] -> correct => Sort by score
-        highest = max(highest, float(value)) -> highest = float(value)
         / objects -> / max(int(correct.sum()), 1) => divide by `objects`
         / objects -> / max(len(correct), 1)
         * float(is_correct) -> * 1
@@ -368,11 +368,33 @@ WRONG = {
         torch.arange(1, len(correct) + 1) -> torch.arange(len(correct)).clamp(min=1)
         torch.arange(1, len(correct) + 1) -> objects
         return area -> return torch.tensor(area) => it must return a float
+        highest = max(highest, float(value)) -> highest = float(value) => highest precision so far
         return area -> return area / 2
         return area -> return highest
         | return float(correct.double().mean())
         | return float(correct.sum() / objects)
         | return 0.5
+    """,
+    "class-iou": """
+        float(both / either) -> both / either => Convert the result
+        float(both / either) -> float(both / (true == k).sum()) => is the recall
+        float(both / either) -> float(both / (predicted == k).sum()) => is the precision
+        float(both / either) -> float(both / ((predicted == k).sum() + (true == k).sum())) => have once
+        float(both / either) -> float(2 * both / ((predicted == k).sum() + (true == k).sum()))
+        float(both / either) -> float(either / both)
+        float(both / either) -> float(both / true.numel())
+        float(both / either) -> float(both)
+        (predicted == k) & (true == k) -> (predicted == true)
+        (predicted == k) & (true == k) -> (predicted == true) & (true > 0) => class k only
+        (predicted == k) | (true == k) -> (predicted > 0) | (true > 0)
+        (predicted == k) | (true == k) -> (predicted == k) ^ (true == k)
+        | return float((predicted == true).float().mean())
+        | return float(((predicted == k) == (true == k)).float().mean())
+        | return 1.0
+        | return float((predicted == k & true == k).sum())
+        | return float(predicted[k] / true[k]) => stopped
+        | return ((predicted == k) & (true == k)).sum() / 0
+        | pass => returned None
     """,
     "group-pixels": """
         argmin(-1) + 1 -> argmin(-1) => Count the centres from 1
@@ -455,7 +477,7 @@ def test_wrong_solution_gets_a_specific_message(name, source, message):
     problem, points = run(name, source)
     assert isinstance(problem, AssertionError), f"the check lets it pass, or crashes: {problem!r}"
     # Correct values of another type earn their points; only the visible check tests the type.
-    is_only_a_type_error = message.startswith(("it must return", "return a", "Return indices"))
+    is_only_a_type_error = message.startswith(("it must return", "Convert", "Return indices"))
     assert points < EXERCISES[name].points or is_only_a_type_error
     assert len(str(problem)) > 15
     assert re.search(re.escape(message), str(problem)), str(problem)
