@@ -214,7 +214,15 @@ def test_the_courses_classes_keep_their_colours_on_photos():
 
 def test_output_shapes_are_those_of_the_models(models):
     labels = texts(shapes.output_shapes(models, 64))
-    for shape in ("3\n×64×64", "24\n×32×32", "128×4×4", "12×16×16", "4×16×16", "13×64×64", "2×64×64"):
+    for shape in (
+        "3\n×64×64",
+        "24\n×32×32",
+        "128×4×4",
+        "12×16×16",
+        "4×16×16",
+        "13×64×64",
+        "2×64×64",
+    ):
         assert shape in labels
     assert "tower: 48×16×16\nhead: 17×16×16\nweighted mean: 12 + 4" in labels
     assert "mean over 4×4: 128\nhead: 12" in labels
