@@ -48,11 +48,15 @@ def call(
         raise AssertionError(f"{name} returned None. Is there a `return` on every path?")
     if returns is not None and not isinstance(result, returns):
         wanted = returns if isinstance(returns, tuple) else (returns,)
-        names = " or ".join(kind.__name__ for kind in wanted)
-        raise AssertionError(
-            f"{name} returned a {type(result).__name__}; it must return a {names}. {hint}".strip()
-        )
+        names = " or ".join(_with_article(kind) for kind in wanted)
+        message = f"{name} returned {_with_article(type(result))}; it must return {names}. {hint}"
+        raise AssertionError(message.strip())
     return result
+
+
+def _with_article(kind: type) -> str:
+    name = kind.__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def prefer(

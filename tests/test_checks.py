@@ -36,7 +36,7 @@ def test_result_is_returned():
             r"index_error stopped in the line `return x\[7\]` with IndexError.*Look there",
         ),
         (missing_return, 1, "returned None"),
-        (double, 1.5, "returned a float; it must return a int"),
+        (double, 1.5, "returned a float; it must return an int"),
         (double, None, "TypeError"),
     ],
 )

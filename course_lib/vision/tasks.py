@@ -304,6 +304,39 @@ def _test_scenes(
     return [data[index] for index in range(count)]
 
 
+def predict(name: str, model: nn.Module, targets: Sequence[Scene]) -> list:
+    """A model's prediction for each scene, computed in batches of 50 on the model's device.
+
+    Raises:
+        ValueError: for an unknown model.
+    """
+    task = get_task(name)
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    predictions: list = []
+    for begin in range(0, len(targets), 50):
+        images = torch.stack([scene.image for scene in targets[begin : begin + 50]]).to(device)
+        batch = task.module.predict(model, images)
+        predictions.extend(zip(*batch, strict=True) if isinstance(batch, tuple) else batch)
+    model.train(was_training)
+    return predictions
+
+
+def measure(name: str, predictions: Sequence, targets: Sequence[Scene]) -> dict[str, float]:
+    """The metrics of predictions that :func:`predict` returned for these scenes.
+
+    For objects of unknown classes, only class-agnostic metrics are computed, and for level 1 the
+    accuracy of the predicted class's sprite group.
+
+    Raises:
+        ModuleNotFoundError: if the metric needs torchmetrics and it is not installed.
+        ValueError: for an unknown model.
+    """
+    known = all(int(scene.labels.max()) < UNKNOWN for scene in targets)
+    return get_task(name).metric(predictions, targets, known)
+
+
 def evaluate(
     name: str,
     model: nn.Module,
@@ -313,10 +346,7 @@ def evaluate(
     size: int = scenes.SIZE,
     styles: Sequence[str] | None = None,
 ) -> dict[str, float]:
-    """A model's metrics on the first ``count`` test scenes of a split.
-
-    For objects of unknown classes (split ``"unseen-objects"``), only class-agnostic metrics are
-    computed, and for level 1 the accuracy of the predicted class's sprite group.
+    """A model's metrics on the first ``count`` test scenes of a split; see :func:`measure`.
 
     Raises:
         ModuleNotFoundError: if the metric needs torchmetrics and it is not installed.
@@ -331,14 +361,4 @@ def evaluate(
     targets = make_scenes(
         count, size, task.objects, split, None if styles is None else tuple(styles)
     )
-    known = all(int(scene.labels.max()) < UNKNOWN for scene in targets)
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    predictions: list = []
-    for begin in range(0, count, 50):
-        images = torch.stack([scene.image for scene in targets[begin : begin + 50]]).to(device)
-        batch = task.module.predict(model, images)
-        predictions.extend(zip(*batch, strict=True) if isinstance(batch, tuple) else batch)
-    model.train(was_training)
-    return task.metric(predictions, targets, known)
+    return measure(name, predict(name, model, targets), targets)

@@ -11,9 +11,9 @@ from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.figures import figure_png
-from course_lib.figures.style import BLUE, GREEN, INK, MUTED, course_style
+from course_lib.figures.style import BLUE, INK, MUTED, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import matched_colours
+from course_lib.figures.vision.annotations import class_name, matched_colours
 from course_lib.vision.detector import Detections
 from course_lib.widgets import add_tooltip, picture_widget, show_widget
 
@@ -64,8 +64,14 @@ class SuppressionExplorer(widgets.VBox):
             boxes = self._detections.boxes[kept]
             overlaps = box_iou(boxes, self._scene.boxes)
             colours = matched_colours(self._scene, self._detections.labels[kept], overlaps)
-            for box, colour in zip(boxes, colours, strict=True):
-                annotations.draw_box(axes, box.tolist(), colour)
+            # In reverse order, so that the most confident box is drawn on top.
+            for index, colour in reversed(list(zip(kept, colours, strict=True))):
+                name = class_name(int(self._detections.labels[index]))
+                annotations.draw_box(axes, self._detections.boxes[index].tolist(), colour, name)
+            axes.set_title(
+                f"IoU threshold {self.threshold.value:.2f}: {len(kept)} of "
+                f"{len(self._detections.labels)} boxes"
+            )
         self.picture.value = figure_png(figure, dpi=90)
         plt.close(figure)
         count, objects = len(self._detections.labels), len(self._scene.labels)
@@ -80,7 +86,8 @@ def suppression_explorer(scene: Scene, detections: Detections, suppress: Suppres
         widget.picture.value,
         alt="The scene with the boxes that remain after suppression at an IoU threshold of 0.6, "
         "and the ground-truth boxes, dashed.",
-        caption="Move the slider. Which boxes remain at 0.05, and which at 1?",
+        caption="What your function keeps. Move the slider: which boxes remain at 0.05, and which "
+        "at 1?",
     )
 
 
@@ -130,15 +137,32 @@ class ThresholdExplorer(widgets.VBox):
                 self._true_positives / self._object_count,
                 self._true_positives / ranks,
             )
-            axes.plot(recalls, precisions, color=BLUE)
-            axes.plot(recall, precision, "o", color=GREEN, markersize=13, markeredgecolor=INK)
-            text = f"score ≥ {self.threshold.value:.2f}"
+            axes.plot(recalls, precisions, color=MUTED, linewidth=1.2, label="after each box")
+            envelope = np.maximum.accumulate(precisions[::-1])[::-1]
+            label = "highest from here on"
+            axes.plot(recalls, envelope, color=BLUE, drawstyle="steps-pre", label=label)
+            axes.plot(recall, precision, "o", color=INK, markersize=11)
+            text = (
+                f"score ≥ {self.threshold.value:.2f}\nprecision {precision:.2f}\n"
+                f"recall {recall:.2f}"
+            )
             axes.annotate(
-                text, (recall, precision), (-12, -26), textcoords="offset points", ha="right"
+                text,
+                (recall, precision),
+                (-12, -10),
+                textcoords="offset points",
+                ha="right",
+                va="top",
             )
             axes.plot((recall, recall), (0, precision), ":", color=MUTED)
             axes.set(xlim=(0, 1.04), ylim=(0, 1.06), xlabel="recall", ylabel="precision")
+            axes.set_title(
+                f"{kept} boxes: {correct} true, {kept - correct} false positives; "
+                f"{self._object_count - correct} objects missed",
+                fontsize=10.5,
+            )
             axes.grid(True)
+            axes.legend(loc="upper right", frameon=True)
         self.picture.value = figure_png(figure, dpi=90)
         plt.close(figure)
         self.message.value = (

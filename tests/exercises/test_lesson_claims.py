@@ -115,8 +115,8 @@ CLAIMS = {
         "len(unfiltered.labels) > int((assigned >= 0).sum())",
         # at first no box fits, so names can't be missing; later some fit with a wrong name
         "missing['untrained'][0] > 0.9 and missing['untrained'][1] < 0.1",
-        "missing['1,000 scenes'][0] > missing['1,000 scenes'][1] > 0.05",
-        "sum(missing['1,000 scenes']) > sum(missing['shipped'])",
+        "missing['400 scenes'][1] > missing['untrained'][1]",
+        "sum(missing['untrained']) > sum(missing['400 scenes']) > sum(missing['shipped'])",
         # one box rarely matches two objects, and sometimes none
         "matches.count(2) < 0.1 * COUNT and matches.count(0) > 0",
         # a new style costs: level 3 more by naming, level 5 more by finding
@@ -128,8 +128,8 @@ CLAIMS = {
         "> 1.2 * loss_of_style('5 · masks, named (mAP50)') > 0.1",
         "loss_of_style('5 · masks, named (mAP50)') > loss_of_style('5 · masks, any name (mAP50)')",
         "abs(top1['seen'] - top1['new-backgrounds']) < 0.1",
-        # what each style cost, as an explanation quotes it
-        "(round(min(costs), 2), round(max(costs), 2)) == (0.25, 0.50)",
+        # every style costs a lot, but not each as much
+        "min(costs) > 0.15 and max(costs) > 1.3 * min(costs)",
         # counting depends on the threshold, and not even a true map gives the count
         "right['true semantic maps'] < COUNT",
         "right['level 3, score >= 0.5'] > right['level 3, score >= 0.1']",
@@ -154,7 +154,22 @@ CLAIMS = {
         "max(top1_after['without colour'], top1_after['colours exchanged']) < 0.2 "
         "< 0.35 < top1_after['without shape']",
         # most offsets end near a centre, some between two
-        "0.6 < (misses < 4).float().mean() < 1 and 0 < strangers < 0.1 * inside.sum()",
+        "0.6 < (misses < 4).float().mean() < 1 and 0 < strangers.sum() < 0.1 * inside.sum()",
+        # nearly all wrong pixels lie within 6 pixels of another object
+        "(ndimage.distance_transform_edt(ndimage.morphological_gradient(scene.instances.numpy(), 3)"
+        " == 0)[strangers.numpy()] <= 6).mean() > 0.9",
+        # high scores are somewhat below the IoU; low ones mean no box of this name, with exceptions
+        "0.03 < fits[box_scores >= 0.5].mean() - box_scores[box_scores >= 0.5].mean() < 0.15",
+        "fits[box_scores < 0.5].mean() < 0.2",
+        "(fits[box_scores < 0.5] < 0.25).float().mean() > 0.6",
+        "0 < (fits[box_scores < 0.5] > 0.5).sum()",
+        # levels 3 and 5 count about equally well
+        "abs(by_level[0] - by_level[1]) < 0.08",
+        # level 3 names the drawn things of the photo and ignores the cat
+        "{photo_results[0].class_names[k] for k in photo_results[0].detections.labels} "
+        "== {'owl', 'car', 'banana'} and len(photo_results[0].detections.labels) == 3",
+        # the held-out owl and the unseen objects: at least one gets a wrong name
+        "any(set(a) - {'owl'} for a in answers[2:])",
     ],
     "05_unet": [
         # most errors of the trained network are at object borders; convolutions average the pattern

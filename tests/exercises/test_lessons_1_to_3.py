@@ -43,7 +43,7 @@ WRONG = {
         | return max(in_channels, out_channels) * (height * width) ** 2 + height * width * out_channels * bias
         | return in_channels * out_channels * 9 + out_channels
         | return height * width * in_channels * out_channels + out_channels * bias
-        | return float(in_channels * out_channels * (height * width) ** 2) => it must return a int
+        | return float(in_channels * out_channels * (height * width) ** 2) => it must return an int
         | return None => returned None
         | return in_channel * height => stopped
     """,
@@ -241,7 +241,7 @@ WRONG = {
         | return 2 * len(stack) + 1
         | field = 1; [field := field * kernel for kernel, _ in stack]; return field
         | field, step = 1, 1; [(step := step * s, field := field + (k - 1) * step) for k, s in stack]; return field => not its own
-        | return float(1 + len(stack)) => it must return a int
+        | return float(1 + len(stack)) => it must return an int
         | return len(stack[0]) => stopped
         | return stack
         | pass => returned None
@@ -308,7 +308,7 @@ WRONG = {
         min(first[3], second[3]) - max(first[1], second[1]) -> first[3] - second[1]
         min(first[2], second[2]) - max(first[0], second[0]) -> first[2] - second[0]
         (box[2] - box[0]) * (box[3] - box[1]) -> box[2] * box[3]
-        return float(intersection -> return (intersection => return a float
+        return float(intersection -> return (intersection => Convert the result
         max(width, 0) * max(height, 0) -> (max(width, 0) + 1) * (max(height, 0) + 1)
         | return 1.0
         | return float((first == second).all())
@@ -318,6 +318,7 @@ WRONG = {
         scores.argsort(descending=True) -> scores.argsort() => most confident box
         scores.argsort(descending=True).tolist() -> range(len(scores)) => not with the first one
         <= threshold -> < threshold / 2
+        <= threshold -> < threshold => exactly 0.5 is not
         <= threshold -> >= threshold
         for other in kept -> for other in range(len(scores)) if other != index
         for other in kept -> for other in scores.argsort(descending=True).tolist() if scores[other] > scores[index] => compare with kept boxes only
@@ -370,7 +371,6 @@ WRONG = {
     "average-precision": """
         scores.argsort(descending=True) -> scores.argsort()
         correct[scores.argsort(descending=True)] -> correct => Sort by score
-        highest = max(highest, float(value)) -> highest = float(value)
         / objects -> / max(int(correct.sum()), 1) => divide by `objects`
         / objects -> / max(len(correct), 1)
         * float(is_correct) -> * 1
@@ -378,11 +378,33 @@ WRONG = {
         torch.arange(1, len(correct) + 1) -> torch.arange(len(correct)).clamp(min=1)
         torch.arange(1, len(correct) + 1) -> objects
         return area -> return torch.tensor(area) => it must return a float
+        highest = max(highest, float(value)) -> highest = float(value) => highest precision so far
         return area -> return area / 2
         return area -> return highest
         | return float(correct.double().mean())
         | return float(correct.sum() / objects)
         | return 0.5
+    """,
+    "class-iou": """
+        float(both / either) -> both / either => Convert the result
+        float(both / either) -> float(both / (true == k).sum()) => is the recall
+        float(both / either) -> float(both / (predicted == k).sum()) => is the precision
+        float(both / either) -> float(both / ((predicted == k).sum() + (true == k).sum())) => have once
+        float(both / either) -> float(2 * both / ((predicted == k).sum() + (true == k).sum()))
+        float(both / either) -> float(either / both)
+        float(both / either) -> float(both / true.numel())
+        float(both / either) -> float(both)
+        (predicted == k) & (true == k) -> (predicted == true)
+        (predicted == k) & (true == k) -> (predicted == true) & (true > 0) => class k only
+        (predicted == k) | (true == k) -> (predicted > 0) | (true > 0)
+        (predicted == k) | (true == k) -> (predicted == k) ^ (true == k)
+        | return float((predicted == true).float().mean())
+        | return float(((predicted == k) == (true == k)).float().mean())
+        | return 1.0
+        | return float((predicted == k & true == k).sum())
+        | return float(predicted[k] / true[k]) => stopped
+        | return ((predicted == k) & (true == k)).sum() / 0
+        | pass => returned None
     """,
     "group-pixels": """
         argmin(-1) + 1 -> argmin(-1) => Count the centres from 1
@@ -467,7 +489,7 @@ def test_wrong_solution_gets_a_specific_message(name, source, message):
     # Correct values of another type, or computed by torch's own loss, earn their points here; in the
     # grader the visible check, which also counts, rejects them.
     has_right_values = message.startswith(
-        ("it must return", "return a", "Return indices", "write your own")
+        ("it must return", "return a", "Convert", "Return indices", "write your own")
     )
     assert points < EXERCISES[name].points or has_right_values
     assert len(str(problem)) > 15

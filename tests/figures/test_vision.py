@@ -1,6 +1,7 @@
 """Lesson 3's figures show what the models predict, and the numbers in them are right."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_five_predictions_show_level_question_prediction_and_metric(models, thre
         "wrong",
         "best box IoU 0.50",
         "found 2 of 3, mean box IoU 0.75",
-        "foreground mIoU 0.25",
+        "mIoU 0.25",
     } <= set(labels)
     assert f"{sprites.CLASSES[prediction.label]} {prediction.probability:.0%}" in labels
 
@@ -156,9 +157,72 @@ def test_boxes_before_and_after_suppression_are_counted(models, three_objects):
         predictions.compare_suppression(three_objects, [before])
 
 
+def test_matched_boxes_are_divided_by_their_verdict(three_objects):
+    found = detector.Detections(
+        torch.tensor([2, 0, 1]), torch.tensor([0.9, 0.25, 0.05]), three_objects.boxes[:3]
+    )
+    figure = predictions.matched_boxes(three_objects, found, [True, False, False])
+    labels = texts(figure)
+    assert {"1 true positives", "1 false positives"} <= set(labels)
+    left, right = ([text.get_text() for text in axes.texts] for axes in figure.axes)
+    assert f"{sprites.CLASSES[2]} 0.90" in left and f"{sprites.CLASSES[0]} 0.25" in right
+    assert not any("0.05" in label for label in labels)
+    with pytest.raises(ValueError, match="one for each box"):
+        predictions.matched_boxes(three_objects, found, [True])
+
+
+def test_detections_in_scenes_name_the_pictures_and_the_boxes(three_objects):
+    found = detector.Detections(torch.tensor([2]), torch.tensor([0.9]), three_objects.boxes[:1])
+    images = {f"picture {k}": three_objects.image for k in range(4)}
+    figure = predictions.detections_in_scenes(images, [found] * 4)
+    assert len(figure.axes) == 6
+    assert [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes[:4]] == [*images]
+    assert texts(figure).count(f"{sprites.CLASSES[2]} 90%") == 4
+
+
+def test_shifted_boxes_show_their_iou():
+    labels = texts(charts.shifted_boxes([Fraction(0), Fraction(1, 8), Fraction(1, 2)]))
+    assert {"shift 0\nIoU 1.00", "shift 1/8\nIoU 0.78", "shift 1/2\nIoU 0.33"} <= set(labels)
+
+
+def test_scores_are_drawn_against_the_ious():
+    figure = charts.scores_and_ious(torch.tensor([0.9, 0.2]), torch.tensor([0.8, 0.6]))
+    dots = figure.axes[0].lines[1]
+    np.testing.assert_allclose(dots.get_xdata(), [0.8, 0.6])
+    np.testing.assert_allclose(dots.get_ydata(), [0.9, 0.2])
+
+
+def test_the_courses_classes_keep_their_colours_on_photos():
+    mask = torch.zeros(2, 20, 30, dtype=torch.bool)
+    mask[0, 2:8, 2:8] = mask[1, 10:18, 12:20] = True
+    box = torch.tensor([[1.0, 2, 8, 9]])
+    prediction = PhotoPredictions(
+        source="constructed",
+        detections=detector.Detections(torch.tensor([4]), torch.tensor([0.75]), box),
+        semantic=mask[0].long() * 5,
+        instances=Instances(torch.tensor([4, 4]), torch.tensor([0.9, 0.5]), mask),
+        class_names=sprites.CLASSES,
+        semantic_names=("background", *sprites.CLASSES),
+    )
+    figure = photos.photo_predictions(torch.rand(3, 20, 30), prediction)
+    colour = to_rgb(annotations.class_colour(4))
+    assert figure.axes[1].patches[0].get_edgecolor()[:3] == pytest.approx(colour)
+    for panel in (2, 3):
+        overlay = figure.axes[panel].images[1].get_array()
+        assert tuple(overlay[overlay[..., 3] > 0][0][:3]) == pytest.approx(colour)
+
+
 def test_output_shapes_are_those_of_the_models(models):
     labels = texts(shapes.output_shapes(models, 64))
-    for shape in ("3×64×64", "24×32×32", "128×4×4", "12×16×16", "4×16×16", "13×64×64", "2×64×64"):
+    for shape in (
+        "3\n×64×64",
+        "24\n×32×32",
+        "128×4×4",
+        "12×16×16",
+        "4×16×16",
+        "13×64×64",
+        "2×64×64",
+    ):
         assert shape in labels
     assert "tower: 48×16×16\nhead: 17×16×16\nweighted mean: 12 + 4" in labels
     assert "mean over 4×4: 128\nhead: 12" in labels

@@ -7,6 +7,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -23,6 +24,7 @@ from course_lib.figures.style import (
     RED,
     course_style,
 )
+from course_lib.figures.vision import annotations
 from course_lib.vision.boxes import area
 
 # Colour and marker of each test split: distinct without colours too.
@@ -38,13 +40,18 @@ _MAX_STEPS = 8  # objects: with more, recall has decimal ticks
 
 
 def iou_diagram(
-    first: Sequence[float | int] | Tensor, second: Sequence[float | int] | Tensor
+    first: Sequence[float | int] | Tensor,
+    second: Sequence[float | int] | Tensor,
+    image: Float[Tensor, "3 height width"] | None = None,
+    colours: tuple[str, str] = (BLUE, RED),
 ) -> Figure:
     """Two boxes, their shaded intersection, and the calculation of their IoU.
 
     Args:
         first: x0, y0, x1, y1 in pixels, with y pointing down.
         second: likewise.
+        image: drawn pale behind the boxes, in [0, 1].
+        colours: of the two boxes.
 
     Raises:
         ValueError: if a box has no positive width or height.
@@ -62,10 +69,12 @@ def iou_diagram(
     union = area_1 + area_2 - intersection
     with course_style():
         figure, axes = plt.subplots(figsize=(8.6, 5.0), layout="constrained")
+        if image is not None:
+            annotations.draw_image(axes, image, fade=0.6)
+            axes.axis("on")
         if intersection:
-            _draw_rectangle(
-                axes, shared, facecolor=FAINT, edgecolor=MUTED, hatch="///", linewidth=0
-            )
+            hatched = {"fill": False} if image is not None else {"facecolor": FAINT}
+            _draw_rectangle(axes, shared, edgecolor=INK, hatch="///", linewidth=0, **hatched)
             x0, y0, x1, y1 = shared.tolist()
             axes.annotate(
                 f"intersection\n{_area_formula(shared)}",
@@ -76,19 +85,21 @@ def iou_diagram(
                 arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 1.2},
             )
         for box, colour, name, dash in (
-            (box_1, BLUE, "first", "-"),
-            (box_2, RED, "second", (0, (5, 2))),
+            (box_1, colours[0], "first", "-"),
+            (box_2, colours[1], "second", (0, (5, 2))),
         ):
+            _draw_rectangle(axes, box, fill=False, edgecolor=INK, linewidth=4.6)
             _draw_rectangle(axes, box, fill=False, edgecolor=colour, linewidth=3, linestyle=dash)
             # The upper box is labelled above, the lower one below.
             upper = box is (box_1 if box_1[1] <= box_2[1] else box_2)
             axes.annotate(
                 f"{name}: {_area_formula(box)}",
                 box[:2].tolist() if upper else box[2:].tolist(),
-                (0, 5 if upper else -6),
+                (0, 6 if upper else -7),
                 textcoords="offset points",
-                color=colour,
+                color=annotations.text_colour(colour),
                 weight="bold",
+                bbox={"facecolor": colour, "edgecolor": "none", "pad": 2},
                 ha="left" if upper else "right",
                 va="bottom" if upper else "top",
             )
@@ -117,6 +128,47 @@ def _draw_rectangle(axes: Axes, box: Tensor, **style) -> None:
 def _area_formula(box: Tensor) -> str:
     x0, y0, x1, y1 = box.tolist()
     return f"{x1 - x0:g}·{y1 - y0:g} = {(x1 - x0) * (y1 - y0):g}"
+
+
+def shifted_boxes(shifts: Sequence[Fraction]) -> Figure:
+    """A box and the same box further right, once for each shift, with the IoU of the two.
+
+    Args:
+        shifts: fractions of the box's width, from 0 up to less than 1.
+    """
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(shifts), figsize=(2.4 * len(shifts), 2.6), squeeze=False, layout="constrained"
+        )
+        for axes, shift in zip(panels[0], shifts, strict=True):
+            by = float(shift)
+            axes.add_patch(Rectangle((by, 0), 1 - by, 1, facecolor=FAINT, edgecolor="none"))
+            axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=BLUE, linewidth=3))
+            style = {"edgecolor": RED, "linewidth": 3, "linestyle": (0, (4, 2))}
+            axes.add_patch(Rectangle((by, 0), 1, 1, fill=False, **style))
+            axes.set(xlim=(-0.08, 1.58), ylim=(-0.08, 1.08), aspect="equal")
+            axes.axis("off")
+            # The intersection is 1 - shift, the union 1 + shift.
+            axes.set_title(f"shift {shift}\nIoU {(1 - by) / (1 + by):.2f}")
+    return figure
+
+
+def scores_and_ious(scores: Float[Tensor, " boxes"], ious: Float[Tensor, " boxes"]) -> Figure:
+    """The score of each box against its IoU with the true box, with the diagonal.
+
+    Args:
+        scores: what the detector predicts, in [0, 1].
+        ious: measured, in [0, 1].
+    """
+    with course_style():
+        figure, axes = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
+        axes.plot([0, 1], [0, 1], "--", color=MUTED, label="score = IoU")
+        axes.plot(ious, scores, "o", color=BLUE, markersize=4, alpha=0.45, label="one box")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
+        axes.set(xlabel="IoU with the true box (measured)", ylabel="score (predicted)")
+        axes.grid(True)
+        axes.legend(loc="upper left")
+    return figure
 
 
 def precision_recall_curve(

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
-from course_lib.figures.style import INK, MUTED, PAPER, RED, course_style
+from course_lib.figures.style import INK, MUTED, PAPER, course_style
 from course_lib.figures.vision import annotations
 from course_lib.figures.vision.annotations import (
     class_colour,
@@ -46,7 +46,7 @@ def localizer_votes(model: localizer.Localizer, scene: Scene) -> Figure:
             left, f"largest weight {float(weights.max()):.2f}; all weights sum to 1"
         )
         for corners in boxes.flatten(0, 1)[largest].tolist():
-            annotations.draw_box(right, corners, MUTED, linewidth=0.9)
+            annotations.draw_box(right, corners, MUTED, linewidth=0.5)
         annotations.draw_box(
             right,
             prediction.tolist(),
@@ -64,10 +64,10 @@ def _batch(model: nn.Module, scene: Scene) -> Float[Tensor, "1 3 height width"]:
 
 
 def _draw_heatmap(axes: Axes, values: Float[Tensor, "rows columns"], scene: Scene) -> None:
-    """Draw a map in [0, 1] over the image, with opacity by its value."""
+    """Draw a map in [0, 1] over the image: black, a colour of no class, with opacity by value."""
     height, width = scene.image.shape[-2:]
     overlay = np.empty((*values.shape, 4))
-    overlay[..., :3] = to_rgb(RED)
+    overlay[..., :3] = to_rgb(INK)
     overlay[..., 3] = values.clamp(0, 1).sqrt() * 0.9  # the root keeps small values visible
     axes.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0), zorder=3)
 
@@ -224,7 +224,7 @@ def cutout(
         annotations.draw_image(panels[0], image)
         panels[0].set_title("the image")
         annotations.draw_image(panels[1], foreground.expand(3, -1, -1))
-        panels[1].set_title("foreground probability")
+        panels[1].set_title("object probability p")
         annotations.draw_image(panels[2], blended)
         panels[2].set_title("cut out" if background is None else "on a new background")
     return figure

@@ -12,9 +12,15 @@ from torchvision.ops import box_iou
 
 from course_lib.data.compose import Scene
 from course_lib.data.sprites import CLASSES
-from course_lib.figures.style import FAINT, course_style
+from course_lib.figures.style import MUTED, course_style
 from course_lib.figures.vision import annotations
-from course_lib.figures.vision.annotations import cycled_colour, matched_colours
+from course_lib.figures.vision.annotations import (
+    SEMANTIC_COLOURS,
+    class_colour,
+    class_shades,
+    cycled_colour,
+    matched_colours,
+)
 from course_lib.vision.boxes import iou
 from course_lib.vision.detector import Detections
 from course_lib.vision.pretrained import PhotoPredictions
@@ -38,7 +44,10 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
         )
         for axes, (title, boxes) in zip(np.atleast_1d(panels), detections.items(), strict=True):
             annotations.draw_image(axes, scene.image, fade=0.3)
-            axes.set_title(f"{title}: {len(boxes.labels)} boxes")
+            count, places = len(boxes.labels), len(boxes.boxes.unique(dim=0))
+            # A cell has one box for all its names, so boxes with several names coincide.
+            where = f" at {places} places" if places < count else ""
+            axes.set_title(f"{title}: {count} boxes{where}")
             for corners in scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
             best = _best_of_each_object(scene, boxes)
@@ -46,7 +55,7 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
             rows = list(zip(colours, *map(Tensor.tolist, boxes), strict=True))
             for index, (_, _, _, corners) in enumerate(rows):
                 if index not in best:
-                    annotations.draw_box(axes, corners, FAINT, linewidth=0.9)
+                    annotations.draw_box(axes, corners, MUTED, linewidth=0.9)
             for colour, label, score, corners in (
                 rows[index] for index in sorted(best, reverse=True)
             ):
@@ -67,7 +76,11 @@ def _best_of_each_object(scene: Scene, detections: Detections) -> set[int]:
 def photo_predictions(
     photo: Float[Tensor, "3 height width"], predictions: PhotoPredictions
 ) -> Figure:
-    """A photo and the predictions of levels 3, 4 and 5, with the class names of their datasets."""
+    """A photo and the predictions of levels 3, 4 and 5, with the class names of their datasets.
+
+    The classes of the course have their own colours. Other classes have one by their label, and
+    masks of level 5 one by their order.
+    """
     landscape = photo.shape[2] > photo.shape[1]
     detections, semantic, instances = (
         predictions.detections,
@@ -75,6 +88,12 @@ def photo_predictions(
         predictions.instances,
     )
     classes = [value for value in semantic.unique().tolist() if value]  # 0 is the background
+    own_classes = predictions.class_names == CLASSES
+    mask_colours = (
+        class_shades(instances.labels)
+        if own_classes
+        else list(map(cycled_colour, range(len(instances.labels))))
+    )
     with course_style():
         figure, grid = plt.subplots(
             2, 2, figsize=(10, 7.5 if landscape else 11), layout="constrained"
@@ -91,20 +110,24 @@ def photo_predictions(
             mask = semantic == value
             visible = mask.float().mean() >= _MIN_AREA
             name = predictions.semantic_names[value] if visible else ""
-            annotations.draw_mask(panels[2], mask, cycled_colour(value), name)
-        for index, (label, score, mask) in enumerate(
-            zip(instances.labels.tolist(), instances.scores.tolist(), instances.masks, strict=True)
+            colour = SEMANTIC_COLOURS[value] if own_classes else cycled_colour(value)
+            annotations.draw_mask(panels[2], mask, colour, name)
+        for colour, label, score, mask in zip(
+            mask_colours,
+            instances.labels.tolist(),
+            instances.scores.tolist(),
+            instances.masks,
+            strict=True,
         ):
             text = f"{predictions.class_names[label]} {score:.0%}"
-            annotations.draw_mask(panels[3], mask, cycled_colour(index), text)
+            annotations.draw_mask(panels[3], mask, colour, text)
     return figure
 
 
 def _draw_detections(axes: Axes, detections: Detections, names: Sequence[str]) -> None:
-    for index, (label, score, corners) in enumerate(
-        zip(*map(Tensor.tolist, detections), strict=True)
-    ):
-        annotations.draw_box(axes, corners, cycled_colour(index), f"{names[label]} {score:.0%}")
+    for label, score, corners in zip(*map(Tensor.tolist, detections), strict=True):
+        colour = class_colour(label) if names == CLASSES else cycled_colour(label)
+        annotations.draw_box(axes, corners, colour, f"{names[label]} {score:.0%}")
 
 
 def labelled_images(images: Mapping[str, Float[Tensor, "3 height width"]]) -> Figure:

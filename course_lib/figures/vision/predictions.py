@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import matplotlib.pyplot as plt
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -91,7 +93,7 @@ def format_metric(level: str, metrics: Mapping[str, str | float]) -> str:
     names = {
         "localizer": "best box IoU",
         "detector": "mean box IoU",
-        "segmenter": "foreground mIoU",
+        "segmenter": "mIoU",
     }
     text = f"{names.get(level, 'mean mask IoU')} {value:.2f}"
     found = metrics.get(f"{level} found", "")
@@ -144,6 +146,8 @@ def _draw_prediction(axes: Axes, level: str, scene: Scene, predictions: Predicti
 def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) -> Figure:
     """Detections before and after non-maximum suppression, in the colours of the objects.
 
+    Dashed: the ground truth.
+
     After suppression, boxes with a score of at least ``SCORE_THRESHOLD`` are bold, with their name
     and score.
 
@@ -167,6 +171,8 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
             when = "before" if detections is before else "after"
             annotations.draw_image(axes, scene.image, fade=0.5)
             axes.set_title(f"{when} suppression: {len(detections.labels)} boxes")
+            for corners in scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
             labels, _, boxes = detections
             colours = matched_colours(scene, labels, box_iou(boxes, scene.boxes))
             # In reverse order, so that the most confident box is drawn on top.
@@ -179,13 +185,74 @@ def compare_suppression(scene: Scene, before_and_after: Sequence[Detections]) ->
                     corners,
                     colour,
                     f"{class_name(label)} {score:.0%}" if bold else "",
-                    linewidth=2.6 if bold else 0.9,
+                    linewidth=2.6 if bold else 0.6,
                 )
         counts = Counter(before.labels.tolist()).most_common()
         text = ", ".join(f"{class_name(label)} {count}" for label, count in counts[:_MAX_COUNTS])
         annotations.draw_caption(panels[0], text + (", ..." if counts[_MAX_COUNTS:] else ""))
         if (after.scores < SCORE_THRESHOLD).any():
             annotations.draw_caption(panels[1], f"thin: score below {SCORE_THRESHOLD:.0%}")
+    return figure
+
+
+def matched_boxes(
+    scene: Scene, detections: Detections, correct: Sequence[bool], min_score: float = 0.1
+) -> Figure:
+    """The true positives of a scene on the left, the false positives on the right.
+
+    Args:
+        scene: with its true boxes, which are dashed.
+        detections: of this scene.
+        correct: whether each box is a true positive.
+        min_score: boxes with a lower score are left out.
+
+    Raises:
+        ValueError: if there is not one verdict for each box.
+    """
+    if len(correct) != len(detections.labels):
+        raise ValueError(
+            f"{len(detections.labels)} boxes, {len(correct)} verdicts: give one for each box."
+        )
+    colours = matched_colours(scene, detections.labels, box_iou(detections.boxes, scene.boxes))
+    rows = list(zip(colours, *map(Tensor.tolist, detections), correct, strict=True))
+    with course_style():
+        figure, panels = plt.subplots(1, 2, figsize=(9, 4.9), layout="constrained")
+        for axes, verdict in zip(panels, (True, False), strict=True):
+            annotations.draw_image(axes, scene.image, fade=0.5)
+            for corners in scene.boxes.tolist():
+                annotations.draw_true_box(axes, corners)
+            shown = [row[:4] for row in rows if row[4] == verdict and row[2] >= min_score]
+            for colour, label, score, corners in shown:
+                annotations.draw_box(axes, corners, colour, f"{class_name(label)} {score:.2f}")
+            axes.set_title(f"{len(shown)} {'true' if verdict else 'false'} positives")
+        annotations.draw_caption(panels[0], f"dashed: ground truth; scores from {min_score:g}")
+    return figure
+
+
+def detections_in_scenes(
+    images: Mapping[str, Float[Tensor, "3 height width"]], detections: Sequence[Detections]
+) -> Figure:
+    """The boxes found in several images, three in a row, each below what it shows.
+
+    Args:
+        images: in [0, 1], by what they show.
+        detections: of each image, in the same order.
+    """
+    rows = -(-len(images) // 3)
+    with course_style():
+        figure, panels = plt.subplots(
+            rows, 3, figsize=(10, 3.9 * rows), squeeze=False, layout="constrained"
+        )
+        for axes in panels.flat:
+            axes.axis("off")
+        for axes, (title, image), found in zip(
+            panels.flat, images.items(), detections, strict=False
+        ):
+            annotations.draw_image(axes, image)
+            for label, score, corners in zip(*map(Tensor.tolist, found), strict=True):
+                text = f"{class_name(label)} {score:.0%}"
+                annotations.draw_box(axes, corners, class_colour(label), text)
+            axes.set_title("\n".join(wrap(title, 32)), fontsize=11)
     return figure
 
 

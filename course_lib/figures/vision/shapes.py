@@ -136,11 +136,12 @@ def output_shapes(models: Mapping[str, nn.Module], size: int = 128) -> Figure:
 
 @torch.no_grad()
 def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
-    """How a feature pyramid is built from a real image: each feature map's mean over channels.
+    """How a feature pyramid is built from a real image: one channel of each feature map.
 
     Above are the backbone's feature maps, the highest resolution on the left. Each feature map of
     the pyramid below is the sum of the upsampled feature map on its right and a 1 x 1 convolution
-    of the feature map above it.
+    of the feature map above it. Of each map of the backbone, the channel that varies most is shown;
+    of the pyramid's maps, the same channel in all: the one that varies most in the finest.
 
     Args:
         model: one of lesson 3's models with a ``FeaturePyramid``.
@@ -153,14 +154,18 @@ def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
         size = finer.shape[-2:]
         coarse = F.interpolate(sums[-1], size=size, mode="bilinear", align_corners=False)
         sums.append(lateral(finer) + coarse)
-    rows = (("backbone", maps, "convolution"), ("pyramid", sums[::-1], "output"))
+    own_channels = [_most_varied_channel(feature_map) for feature_map in maps]
+    rows = (
+        ("backbone", maps, own_channels, "convolution"),
+        ("pyramid", sums[::-1], [_most_varied_channel(sums[-1])] * len(maps), "output"),
+    )
     with course_style():
         figure, table = plt.subplots(2, len(maps), figsize=(2.4 * len(maps), 5.7))
         figure.subplots_adjust(0.01, 0.01, 0.99, 0.91, wspace=0.42, hspace=0.56)
-        for line, (name, features, role) in zip(table, rows, strict=True):
-            for axes, feature_map in zip(line, features, strict=True):
-                axes.imshow(feature_map[0].mean(0).numpy(), cmap="gray")
-                axes.set(xticks=[], yticks=[])
+        for line, (name, features, channels, role) in zip(table, rows, strict=True):
+            for axes, feature_map, channel in zip(line, features, channels, strict=True):
+                axes.imshow(feature_map[0, channel].numpy(), cmap="gray")
+                axes.set(xticks=[], yticks=[], xlabel=f"channel {channel}")
                 axes.set_title(f"{name}\n{format_shape(_shape(feature_map))}", color=ROLES[role])
         for index in range(len(maps)):
             between = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
@@ -182,6 +187,10 @@ def feature_pyramid(model: nn.Module, image: Tensor) -> Figure:
     return figure
 
 
+def _most_varied_channel(feature_map: Tensor) -> int:
+    return int(feature_map[0].flatten(1).std(1).argmax())
+
+
 def format_shape(shape: Shape) -> str:
     """A shape with multiplication signs: 12×32×32."""
     return "×".join(map(str, shape))
@@ -193,9 +202,9 @@ def _draw_backbone(axes: Axes, maps: list[Shape], middle: float) -> tuple[list[f
     for index, shape in enumerate(maps):
         colour = ROLES["convolution"] if index else ROLES["input"]
         width = _draw_stack(axes, x, middle, shape, maps[0][1], colour)
-        # At alternating heights, because the labels are wider than the small maps.
-        y = middle + 1.7 + 0.55 * (index % 2)
-        axes.text(x + width / 2, y, format_shape(shape), ha="center", va="top", fontsize=9)
+        # On two lines, because the labels are wider than the small maps.
+        text = f"{shape[0]}\n×{format_shape(shape[1:])}"
+        axes.text(x + width / 2, middle + 1.6, text, ha="center", va="top", fontsize=9)
         centres.append(x + width / 2)
         x += width + 0.4
     return centres, x - 0.3
