@@ -335,11 +335,11 @@ def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     error_rate = (wrong != three_objects.semantic).float().mean()
     objects = {"one": (three_objects.semantic > 0).long()}
     only = maps.compare_segmentations(three_objects, objects, {}, objects_only=True)
-    assert "0.0% of the pixels wrong" in texts(only)
+    assert "this scene: 0.0% wrong" in texts(only)
     assert {
         "mIoU 1.00",
-        "0.0% of the pixels wrong",
-        f"{error_rate:.1%} of the pixels wrong",
+        "this scene: 0.0% wrong",
+        f"this scene: {error_rate:.1%} wrong",
     } <= set(texts(figure))
 
 
