@@ -24,7 +24,7 @@ def error_kinds(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figu
     names = list(next(iter(panels.values())))
     kinds = list(next(iter(panels.values()))[names[0]])
     if len(kinds) > len(_STYLES):
-        raise ValueError(f"There are {len(kinds)} kinds: at most {len(_STYLES)} can be told apart.")
+        raise ValueError(f"There are {len(kinds)} kinds: at most {len(_STYLES)} can be drawn.")
     with course_style():
         figure, axes_row = plt.subplots(
             1,

@@ -175,7 +175,7 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
             )
             for line, activation in enumerate(ACTIVATION_RANGES):
                 _draw_range(axes, -0.28 - 0.33 * line, activation, values)
-            axes.axhline(0, color=INK, linewidth=0.8)
+            axes.plot((-3.25, 3.25), (0, 0), color=INK, linewidth=0.8)
             axes.set(
                 ylim=(-0.28 - 0.33 * len(ACTIVATION_RANGES), 1.1),
                 xlim=(-3.45, 7.6),
