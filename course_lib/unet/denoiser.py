@@ -4,6 +4,7 @@ The images are captioned pictures, scaled to [-1, 1] as in diffusion models. The
 level: Gaussian noise with standard deviation ``NOISE_LEVEL``.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -109,6 +110,13 @@ def mean_psnr(restored: Images, images: Images) -> float:
     """Mean PSNR in dB over images in [-1, 1]."""
     pairs = zip((restored + 1) / 2, (images + 1) / 2, strict=True)
     return sum(psnr(restored_image, image) for restored_image, image in pairs) / len(images)
+
+
+def psnr_of_loss(loss: float, noise_level: float = NOISE_LEVEL) -> float:
+    """The PSNR in dB, over all values together, of images in [-1, 1] whose noise was predicted with
+    a mean squared error of ``loss`` and subtracted, without clamping; infinite for a loss of 0.
+    """
+    return 10 * math.log10(4 / (noise_level**2 * loss)) if loss else math.inf
 
 
 def train(

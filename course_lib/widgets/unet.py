@@ -188,7 +188,7 @@ class SkipSurgery(widgets.VBox):
         captions = {"with these skips": f"{accuracy:.1%} of the pixels right"}
         figure = compare_segmentations(self._scene, predictions, captions)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI)
+        figure.savefig(buffer, format="png", dpi=2 * _DPI)  # it is smaller than a U-Net
         plt.close(figure)
         self.picture.value = buffer.getvalue()
         carried = ", ".join(f"level {level}: {box.value}" for level, box in enumerate(self.levels))
@@ -202,5 +202,8 @@ def skip_surgery(model: UNet, scene: Scene, other: Scene) -> None:
         "A scene, its ground truth, the network's prediction, and its wrong pixels in black. "
         "Initially every skip connection carries its own feature map."
     )
-    caption = "What the trained network predicts when its skip connections carry something else."
+    caption = (
+        "What the trained network predicts when its skip connections carry something else. "
+        "Now all of them carry their own maps."
+    )
     show_widget(widget, widget.picture.value, alt, caption)

@@ -2,6 +2,8 @@
 solution, which is the reference with some text replaced.
 """
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,15 @@ from course_lib.unet import UNet, functional
 from tests.support.attempts import attempt, exercise, mutate
 
 LESSON = "05_unet"
-NAMES = {"torch": torch, "nn": nn, "F": F, "call": call, "UNet": UNet, "functional": functional}
+NAMES = {
+    "math": math,
+    "torch": torch,
+    "nn": nn,
+    "F": F,
+    "call": call,
+    "UNet": UNet,
+    "functional": functional,
+}
 _FIRST = "x = F.relu(F.conv2d(x, weight1, bias1, padding=padding))"
 _BOTTLENECK = (
     "    weight1, bias1, weight2, bias2 = bottleneck\n"
@@ -279,21 +289,22 @@ WRONG = {
         ([("model(noisy), noise)", "noise, noise)")], "Call the model"),
         ([("return ", "")], "returned None"),
     ],
-    "remove-noise": [
-        ([("noisy - noise_level * model(noisy)", "model(noisy)")], "Subtract"),
-        ([("noisy - noise_level * model(noisy)", "noise_level * model(noisy)")], ""),
-        ([("noisy - noise_level * model(noisy)", "noisy")], "Subtract"),
-        ([("noise_level * model", "model")], "scale it"),
-        ([("noise_level * model", "0.5 * model")], "Use noise_level"),
-        ([("noisy - noise_level", "noisy + noise_level")], "don't add"),
-        ([(".clamp(-1, 1)", "")], "Clamp the result"),
-        ([(".clamp(-1, 1)", ".clamp(0, 1)")], "lower limit"),
-        ([(".clamp(-1, 1)", ".clamp(max=1)")], "clamp at -1"),
-        ([("model(noisy)", "model(noisy.clamp(-1, 1))")], "not clamped"),
-        ([("(noisy - noise_level * model(noisy))", "model(noisy)")], ""),
-        ([("(noisy - ", "(noisy.clamp(-1, 1) - ")], "only the result"),
-        ([("return (noisy", "return noisy, (noisy")], "Tensor"),
-        ([("return ", "")], "returned None"),
+    "psnr-of-a-loss": [
+        ([("2**2 /", "1 /")], "range is 2"),
+        ([("2**2 /", "2 /")], "*square* of the range"),
+        ([("noise_level**2 * loss", "loss")], "noise_level times"),
+        ([("noise_level**2 * loss", "noise_level * loss")], "scaled by its square"),
+        ([("noise_level**2 * loss", "0.5**2 * loss")], "6.02 dB"),
+        (
+            [("noise_level**2 * loss", "(noise_level if noise_level == 1 else 0.5) ** 2 * loss")],
+            "Use",
+        ),
+        ([("math.log10", "math.log")], "6.02 dB"),
+        ([("10 * math.log10(", "10 * math.log10(1 / ("), ("loss))", "loss)))")], ""),
+        ([("10 * math", "20 * math")], ""),
+        ([("    if loss == 0:\n        return math.inf\n", "")], "ZeroDivisionError"),
+        ([("return math.inf", "return 0.0")], "return math.inf"),
+        ([("return 10", "10")], "returned None"),
     ],
 }
 CASES = [(name, index) for name, wrong in WRONG.items() for index in range(len(wrong))]

@@ -7,8 +7,8 @@ from matplotlib import pyplot as plt
 from torch.nn import functional as F
 
 from course_lib.convolution.layers import receptive_field
+from course_lib.figures.unet import errors, layers
 from course_lib.figures.unet import feature_maps as maps
-from course_lib.figures.unet import layers
 from course_lib.figures.unet.architecture import architecture
 from course_lib.figures.unet.blocks import PARTS, block_diagram
 from course_lib.figures.unet.trace import (
@@ -267,6 +267,19 @@ def test_normalised_maps_draw_constant_maps():
     maps_ = {"constant": torch.ones(4, 4), "random": torch.rand(4, 4)}
     figure = layers.normalised_maps(maps_, {"constant": "checkerboard 0%"})
     assert [len(axes.images) for axes in figure.axes] == [1, 1]
+    figure = layers.normalised_maps(maps_, {}, limits=(0, 2))
+    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 2), (0, 2)]
+
+
+def test_error_kinds_are_stacked():
+    rows = {"one": {"missed": 0.02, "wrong": 0.03}, "none": {"missed": 0.0, "wrong": 0.0}}
+    figure = errors.error_kinds({"all pixels": rows, "far away": rows})
+    (bars, more_bars) = figure.axes[0].containers
+    assert [bar.get_width() for bar in bars] == [2, 0]
+    assert more_bars[0].get_x() == 2 and more_bars[0].get_width() == pytest.approx(3)
+    assert {" 5.0 %", " 0.0 %"} <= set(texts(figure))
+    with pytest.raises(ValueError, match="There are 4 kinds"):
+        errors.error_kinds({"all": {"one": dict.fromkeys("abcd", 0.1)}})
 
 
 def test_feature_maps_are_the_outputs_of_the_steps(small, three_objects):
@@ -335,11 +348,11 @@ def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     error_rate = (wrong != three_objects.semantic).float().mean()
     objects = {"one": (three_objects.semantic > 0).long()}
     only = maps.compare_segmentations(three_objects, objects, {}, objects_only=True)
-    assert "0.0% of the pixels wrong" in texts(only)
+    assert "this scene: 0.0% wrong" in texts(only)
     assert {
         "mIoU 1.00",
-        "0.0% of the pixels wrong",
-        f"{error_rate:.1%} of the pixels wrong",
+        "this scene: 0.0% wrong",
+        f"this scene: {error_rate:.1%} wrong",
     } <= set(texts(figure))
 
 

@@ -208,6 +208,18 @@ def test_best_blur_has_the_highest_psnr():
     assert max(scores) > denoiser.mean_psnr(noisy, images)
 
 
+def test_psnr_of_a_loss_is_that_of_the_denoised_images():
+    noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    noise_pred = 0.7 * noise
+    loss = float((noise_pred - noise).square().mean())
+    left = denoiser.add_noise(images, noise, 0.3) - 0.3 * noise_pred
+    assert denoiser.psnr_of_loss(loss, 0.3) == pytest.approx(
+        psnr((left + 1) / 2, (images + 1) / 2), abs=1e-3
+    )
+    assert denoiser.psnr_of_loss(0) == float("inf")
+
+
 def test_denoiser_training_is_reproducible():
     first, history = denoiser.train(32, size=16)
     second, _ = denoiser.train(32, size=16)

@@ -38,6 +38,7 @@ from course_lib.figures.unet.trace import (
 from course_lib.unet import UNet
 
 _ARROW_LENGTH, _ROW_GAP = 0.38, 1.0
+_FONT_SIZE = 11.5  # a page shows the paper's network at about 60 % of its size
 
 
 def architecture(model: UNet, size: int) -> Figure:
@@ -68,7 +69,7 @@ def architecture(model: UNet, size: int) -> Figure:
             draw_arrow(axes, arrow.operation.kind, arrow.start, arrow.end)
             _draw_arrow_label(axes, arrow)
         for box in boxes:
-            draw_box(axes, box)
+            draw_box(axes, box, _FONT_SIZE)
         _draw_part_names(axes, boxes, arrows)
         _draw_legend(
             axes, descriptions, middle - width / 2 + 0.15, bottom + 0.3, width / len(descriptions)
@@ -108,7 +109,7 @@ def _layout(operations: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
             new.x = current.right + _ARROW_LENGTH * stretch + new.width / 2
             start = (current.right + 0.03, current.y)
             arrows.append(Arrow(operation, start, (new.left - 0.03, new.y)))
-            if new.shape[1] == current.shape[1]:
+            if new.shape[1] == current.shape[1] and operation.kind != OUTPUT:
                 new.below = ""
         else:
             new.x = current.x
@@ -157,7 +158,7 @@ def _draw_arrow_label(axes: Axes, arrow: Arrow) -> None:
     operation, (x, y) = arrow.operation, arrow.start
     input_side, output_side = operation.input_shape[1], operation.output_shape[1]
     colour = ARROW_STYLES[operation.kind].colour
-    text_style: dict[str, Any] = {"color": colour, "fontsize": 8.5, "ha": "center"}
+    text_style: dict[str, Any] = {"color": colour, "fontsize": _FONT_SIZE, "ha": "center"}
     if operation.kind == COPY:
         axes.text(arrow.middle_x, y + 0.05, "copy", va="bottom", **text_style)
         if input_side != output_side:
@@ -172,7 +173,7 @@ def _draw_arrow_label(axes: Axes, arrow: Arrow) -> None:
             factor,
             ha="right" if pooling else "left",
             va="center",
-            fontsize=9,
+            fontsize=_FONT_SIZE,
             color=colour,
             weight="bold",
         )
@@ -204,4 +205,4 @@ def _draw_legend(
         draw_arrow(axes, kind, (left, y), (left + 0.45, y))
         if len(description) > 18:
             description = description.replace(", ", ",\n", 1)
-        axes.text(left + 0.55, y, description, va="center", fontsize=9, linespacing=1.2)
+        axes.text(left + 0.55, y, description, va="center", fontsize=_FONT_SIZE, linespacing=1.2)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor, nn
 
 from course_lib.data.compose import Scene
@@ -115,7 +116,7 @@ def effective_receptive_fields(
         zoom: side, in pixels, of the area shown around the centre of the receptive field; None
             shows the whole input.
         inner: the row ranges of the receptive fields of single paths through the network, drawn
-            in every panel as thin white squares.
+            in every panel as thin white squares with their indices.
     """
     with course_style():
         figure, panels = plt.subplots(
@@ -136,13 +137,23 @@ def effective_receptive_fields(
                     corner, side, side, fill=False, edgecolor=RED, linewidth=2, linestyle="--"
                 )
             )
-            for path_rows in inner:
+            for index, path_rows in enumerate(inner):
                 start, length = path_rows.start - 0.5, len(path_rows)
                 square = Rectangle((start, start), length, length, fill=False, edgecolor=PAPER)
                 axes.add_patch(square)
+                axes.text(
+                    start + length,
+                    start,
+                    str(index),
+                    fontsize=8,
+                    color=PAPER,
+                    ha="right",
+                    va="bottom",
+                    path_effects=[withStroke(linewidth=2, foreground=INK)],
+                )
             axes.set_title(name)
             axes.set_xlabel(f"computed {side}×{side}\nmeasured {height}×{width}")
-            axes.set(xticks=[], yticks=[], facecolor=FAINT)
+            axes.set(xticks=[], yticks=[], facecolor=PAPER)
             if zoom:
                 middle = (rows.start + rows.stop - 1) / 2
                 limits = (middle - zoom / 2, middle + zoom / 2)
@@ -188,7 +199,7 @@ def compare_segmentations(
             overlay = np.zeros((height, width, 4))
             overlay[wrong.numpy()] = (0, 0, 0, 1)
             lower.imshow(overlay, interpolation="nearest", extent=(0, width, height, 0))
-            annotations.draw_caption(lower, f"{wrong.float().mean():.1%} of the pixels wrong")
+            annotations.draw_caption(lower, f"this scene: {wrong.float().mean():.1%} wrong")
     return figure
 
 
@@ -229,7 +240,7 @@ def error_by_distance(rates: Mapping[str, Sequence[float]]) -> Figure:
             )
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yscale("log")
-        axes.set_ylim(bottom=10.0 ** np.floor(np.log10(lowest)))
+        axes.set_ylim(bottom=10.0 ** np.floor(np.log10(lowest)), top=1)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axes.set(xlabel="distance from the nearest border (pixels)", ylabel="wrong pixels")
         axes.grid(axis="y", color=FAINT)

@@ -109,20 +109,23 @@ def _draw_outline(
 
 
 def normalised_maps(
-    maps: Mapping[str, Float[Tensor, "_ _"]], captions: Mapping[str, str]
+    maps: Mapping[str, Float[Tensor, "_ _"]],
+    captions: Mapping[str, str],
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Maps side by side, each scaled from its lowest (black) to its highest value (white).
 
     Args:
         maps: each by its heading.
         captions: a line below a map, by the map's heading.
+        limits: the values of black and of white in all maps; None scales each map by itself.
     """
     with course_style():
         figure, panels = plt.subplots(
             1, len(maps), figsize=(2.9 * len(maps), 3.5), squeeze=False, layout="constrained"
         )
         for axes, (heading, values) in zip(panels[0], maps.items(), strict=True):
-            low, high = float(values.min()), float(values.max())
+            low, high = limits or (float(values.min()), float(values.max()))
             if high - low < 1e-5:  # constant: mid grey
                 low, high = low - 1, high + 1
             axes.imshow(values.numpy(), cmap="gray", vmin=low, vmax=high)
@@ -160,8 +163,7 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
         figure, panels = plt.subplots(
             len(targets),
             1,
-            figsize=(10.5, 2.15 * len(targets)),
-            sharex=True,
+            figsize=(8.6, 2.35 * len(targets)),
             squeeze=False,
             layout="constrained",
         )
@@ -173,21 +175,25 @@ def target_histograms(targets: Mapping[str, Tensor]) -> Figure:
             )
             for line, activation in enumerate(ACTIVATION_RANGES):
                 _draw_range(axes, -0.28 - 0.33 * line, activation, values)
-            axes.axhline(0, color=INK, linewidth=0.8)
+            axes.plot((-3.25, 3.25), (0, 0), color=INK, linewidth=0.8)
             axes.set(
                 ylim=(-0.28 - 0.33 * len(ACTIVATION_RANGES), 1.1),
-                xlim=(-3.3, 10.9),
+                xlim=(-3.45, 7.6),
                 yticks=[],
                 xticks=range(-3, 4),
             )
             axes.spines["left"].set_visible(False)
+            axes.spines["bottom"].set_bounds(-3.25, 3.25)
             axes.set_title(name)
-        axes.set_xlabel("value", x=0.23)
+        axes.set_xlabel("value", x=0.31)
     return figure
 
 
 def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
-    """Draw the range of an activation as a bar, hatched if it does not cover the target."""
+    """Draw the range of an activation as a bar, hatched if it does not cover the target.
+
+    An arrowhead at an end means that the range has no limit there.
+    """
     share, error = clipping_error(target, activation)
     low, high = ACTIVATION_RANGES[activation]
     spread = float(target.max() - target.min())
@@ -196,12 +202,15 @@ def _draw_range(axes: Axes, y: float, activation: str, target: Tensor) -> None:
     if error > 1e-9:
         rms = error**0.5
         colour, hatch = RED, "//"
-        text = f"misses {share:.0%} of the values, off by at least {rms:.2f} (RMS)"
+        text = f"misses {share:.0%}, RMS error at least {rms:.2f}"
     elif excess:
-        text = "reaches every value, and others that never occur"
+        text = "reaches these values and others"
     left, right = max(low, -3.2), min(high, 3.2)
     axes.barh(y, right - left, 0.2, left, color=FAINT, edgecolor=colour, hatch=hatch, linewidth=1.2)
-    axes.text(3.5, y, f"{activation}: {text}", va="center", fontsize=9, color=INK)
+    if np.isinf(high):
+        axes.plot((left, right), (y, y), linestyle="", marker="<", color=colour, markevery=[0])
+        axes.plot((left, right), (y, y), linestyle="", marker=">", color=colour, markevery=[1])
+    axes.text(3.6, y, f"{activation}: {text}", va="center", fontsize=9, color=INK)
 
 
 def compare_joins(joins: Mapping[str, tuple[tuple[str, int], tuple[str, int], str, int]]) -> Figure:

@@ -39,7 +39,7 @@ _GROUP_COLOURS = {
     "animals": (SKY, BLUE, "#0A3A5E"),
     "food": (ORANGE, YELLOW, RED),
     "vehicles": ("#7BD3B5", GREEN, "#004D39"),
-    "things": (PURPLE, "#FF9BCB", "#77305C"),
+    "things": (PURPLE, "#DCCBF5", "#77305C"),
 }
 _CLASS_COLOURS = tuple(chain.from_iterable(_GROUP_COLOURS.values()))
 # By the values of a semantic map: background, classes, unknown.
