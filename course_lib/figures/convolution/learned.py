@@ -110,9 +110,16 @@ def pattern_spreads(
         for (name, limit), (colour, _, dash) in zip(limits.items(), LINE_STYLES, strict=False):
             curve.axhline(limit, color=colour, linestyle=dash)
             curve.annotate(
-                name, (1, limit), (2, 3), textcoords="offset points", color=colour, weight="bold"
+                name,
+                (0.88 * len(spreads), limit),
+                (0, 3),
+                textcoords="offset points",
+                ha="right",
+                color=colour,
+                weight="bold",
             )
         curve.set(yscale="log", xlabel="pattern, in the order of its spread")
+        curve.set_ylim(min(limits.values()) / 3, None)  # the spread of the last one is 0
         curve.set_ylabel("spread of its weight")
         label_decades(curve.yaxis)
     return figure
@@ -149,7 +156,7 @@ def patch_as_sum(
             axes.set_title(heading.replace("-", "−"), loc="center")
         sign = {"fontsize": 16, "ha": "center", "va": "center", "color": INK}
         top[0].text(1.16, 0.5, "≈", transform=top[0].transAxes, **sign)
-        top[-2].text(1.16, 0.5, "+ … =", transform=top[-2].transAxes, **(sign | {"fontsize": 11}))
+        top[-2].text(1.26, 0.5, "… =", transform=top[-2].transAxes, **(sign | {"fontsize": 12}))
         grid = bottom[0].get_gridspec()
         for axes in bottom:
             axes.remove()
