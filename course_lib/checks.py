@@ -5,12 +5,14 @@ replaces one that doesn't work.
 output = call(conv2d, image, kernel, returns=torch.Tensor)
 """
 
+import contextlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch.nn import functional
 
 
 def call(
@@ -57,6 +59,38 @@ def call(
 def _with_article(kind: type) -> str:
     name = kind.__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+@contextlib.contextmanager
+def without_torch(*names: str) -> Iterator[None]:
+    """Inside the block, these functions of torch stop with a message: the learner writes them.
+
+    with without_torch("conv2d", "unfold"):
+        output = call(conv2d, image, kernel)
+
+    Args:
+        names: of functions in ``torch.nn.functional``, which torch's layers call too. A function of
+            the same name in ``torch`` itself stops as well.
+
+    Raises:
+        AttributeError: if ``torch.nn.functional`` has no such function.
+    """
+
+    def refusal(name: str) -> Callable[..., NoReturn]:
+        def refuse(*arguments: Any, **keywords: Any) -> NoReturn:
+            raise RuntimeError(f"this exercise is about writing torch's {name} yourself")
+
+        return refuse
+
+    originals = [(functional, name, getattr(functional, name)) for name in names]
+    originals += [(torch, name, getattr(torch, name)) for name in names if hasattr(torch, name)]
+    for module, name, _ in originals:
+        setattr(module, name, refusal(name))
+    try:
+        yield
+    finally:
+        for module, name, original in originals:
+            setattr(module, name, original)
 
 
 def prefer(

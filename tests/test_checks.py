@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib import by_mode
-from course_lib.checks import call, prefer
+from course_lib.checks import call, prefer, without_torch
 
 
 def double(x):
@@ -48,6 +48,26 @@ def test_failure_is_explained(function, argument, message):
 def test_not_implemented_error_is_passed_on():
     with pytest.raises(NotImplementedError):
         call(not_implemented, 1)
+
+
+def test_torchs_own_function_is_refused_only_inside_the_block():
+    def pool(x):
+        return torch.nn.MaxPool2d(2)(x)
+
+    x = torch.rand(1, 4, 4)
+    with (
+        without_torch("max_pool2d"),
+        pytest.raises(AssertionError, match="writing torch's max_pool2d yourself. Look there"),
+    ):
+        call(pool, x, hint="Look there")
+    assert call(pool, x).shape == (1, 2, 2)
+    original = torch.conv2d
+    with pytest.raises(ZeroDivisionError), without_torch("conv2d"):
+        assert torch.conv2d is not original
+        1 / 0  # noqa: B018
+    assert torch.conv2d is original
+    with pytest.raises(AttributeError, match="no_such"), without_torch("no_such"):
+        pass
 
 
 def test_learners_function_is_used_if_it_agrees(capsys):

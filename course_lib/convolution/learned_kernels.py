@@ -118,14 +118,16 @@ def sparse_loss(weight: Tensor, white: Tensor, sparsity: float = 0.5) -> Float[T
 class GaborFit:
     """How well a single-colour Gabor function (a sinusoid in a Gaussian window) fits each kernel.
 
-    ``explained`` is the fraction of a kernel's energy that the best function explains; ``grey`` the
-    fraction of grey in its colour, 0 to 1; ``angle`` the direction of the sinusoid in degrees, 0 to
-    180 (0: vertical edges, 90: horizontal edges).
+    ``explained`` is the fraction of a kernel's energy (its sum of squares) that the best function
+    explains; ``grey`` the fraction of grey in its colour, 0 to 1; ``angle`` the direction of the
+    sinusoid in degrees, 0 to 180 (0: vertical edges, 90: horizontal edges); ``functions`` the best
+    functions themselves, as kernels.
     """
 
     explained: Float[Tensor, " kernels"]
     grey: Float[Tensor, " kernels"]
     angle: Float[Tensor, " kernels"]
+    functions: Kernels
 
     def is_oriented(self, share: float = 0.5) -> Bool[Tensor, " kernels"]:
         """Which kernels are explained to at least ``share`` by a mostly grey Gabor function.
@@ -155,7 +157,11 @@ def fit_gabor(kernels: Kernels) -> GaborFit:
     projected_energy = (pattern @ basis).unflatten(1, (-1, 2)).pow(2).sum(2)
     explained = projected_energy / kernels.pow(2).sum((1, 2, 3))[:, None]
     best = explained.max(1)
-    return GaborFit(best.values, colour[:, :, 0].sum(1).pow(2) / 3, angles[best.indices])
+    planes = basis.view(len(basis), -1, 2)[:, best.indices]  # pixels x kernels x 2
+    projected = torch.einsum("kp,pkc,qkc->kq", pattern, planes, planes)
+    functions = colour[:, :, 0, None] * projected[:, None]
+    grey = colour[:, :, 0].sum(1).pow(2) / 3
+    return GaborFit(best.values, grey, angles[best.indices], functions.view_as(kernels))
 
 
 @functools.cache
@@ -197,15 +203,49 @@ def answers_with_one_sign(
         kernels: each with a sum of about 0.
         angles: the direction across the edge in degrees, as in :class:`GaborFit`.
     """
+    responses = _edge_responses(kernels, angles)
+    highest, lowest = responses.amax(1), -responses.amin(1)
+    return torch.minimum(highest, lowest) < 0.1 * torch.maximum(highest, lowest)
+
+
+def direction_tuning(
+    kernels: Kernels, angles: Float[Tensor, " kernels"], turns: Float[Tensor, " turns"]
+) -> Float[Tensor, "kernels turns"]:
+    """The strongest response to a sharp edge that is turned away from a kernel's own direction.
+
+    The edge is as in :func:`answers_with_one_sign`. A turn to the left and one to the right are
+    averaged. The responses are relative to the one without a turn.
+
+    Args:
+        kernels: each with a sum of about 0.
+        angles: each kernel's own direction in degrees, as in :class:`GaborFit`.
+        turns: in degrees, 0 to 90.
+    """
+
+    def strength(turn: float) -> Float[Tensor, " kernels"]:
+        return _edge_responses(kernels, angles + turn).abs().amax(1)
+
+    strengths = [(strength(turn) + strength(-turn)) / 2 for turn in turns.tolist()]
+    return torch.stack(strengths, 1) / strength(0)[:, None]
+
+
+def _edge_responses(
+    kernels: Kernels, angles: Float[Tensor, " kernels"]
+) -> Float[Tensor, "kernels offsets"]:
+    """The responses of each kernel to a sharp grey edge that moves across it, half a pixel a step.
+
+    ``angles`` are the directions across the edge in degrees.
+    """
     steps = torch.arange(SIDE) - SIDE // 2
     y, x = torch.meshgrid(steps.float(), steps.float(), indexing="ij")
     radians = angles.deg2rad()[:, None, None]
     across = x * radians.cos() + y * radians.sin()
     offsets = torch.arange(-SIDE, SIDE + 0.5, 0.5)
-    edges = (across[:, None] > offsets[:, None, None]).float()  # kernels x offsets x 9 x 9
-    responses = (edges * kernels.sum(1, keepdim=True)).sum((2, 3))
-    highest, lowest = responses.amax(1), -responses.amin(1)
-    return torch.minimum(highest, lowest) < 0.1 * torch.maximum(highest, lowest)
+    # A pixel that the edge crosses is as bright as the part of it on the bright side.
+    edges = (across[:, None] - offsets[:, None, None] + 0.5).clamp(
+        0, 1
+    )  # kernels x offsets x 9 x 9
+    return (edges * kernels.sum(1, keepdim=True)).sum((2, 3))
 
 
 def load() -> Kernels:

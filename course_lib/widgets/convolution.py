@@ -24,7 +24,7 @@ from course_lib.figures.convolution.kernels import (
     sum_of_products,
 )
 from course_lib.figures.images import jpeg_bytes
-from course_lib.figures.style import DIVERGING_RGB, FAINT, GREEN, INK, ORANGE, PAPER, font
+from course_lib.figures.style import DIVERGING_RGB, FAINT, GREEN, INK, PAPER, font
 from course_lib.profiling.timing import one_thread
 from course_lib.widgets import add_tooltip, picture_widget, show_widget
 
@@ -66,7 +66,7 @@ class SlidingKernel(widgets.VBox):
         value = format_number(f"{self._output[row, column]:.2f}")
         self.sum.value = f"<pre>   {sum_of_products(window, self._kernel)}\n = {value}</pre>"
         pixels = (self._image * 255).byte().numpy()
-        left = _draw_cells(self._image, pixels, (column, row, width, height), ORANGE)
+        left = _draw_cells(self._image, pixels, (column, row, width, height), INK)
         limit = 1.6 * float(self._output.abs().max()) or 1.0
         colours = DIVERGING_RGB[(self._output / limit * 127.5 + 127.5).byte().numpy()]
         computed = row * self._output.shape[1] + column + 1
@@ -83,8 +83,8 @@ def sliding_kernel(image: Grey, kernel: Kernel) -> None:
     still = figure_png(figure)
     plt.close(figure)
     alt = (
-        "A small grey image as numbers, an outline around the pixels under the kernel, the kernel, "
-        "and its first output."
+        "A small grey image as numbers, an outline around the pixels under the kernel, each with "
+        "its weight, and the first output."
     )
     caption = "The kernel at its first position: each pixel times its weight, all summed."
     show_widget(SlidingKernel(image, kernel), still, alt, caption)
@@ -199,14 +199,20 @@ class KernelEditor(widgets.VBox):
 
 
 def kernel_editor(convolution: Convolution, size: int = 256) -> None:
-    """Show :class:`KernelEditor`, which documents the arguments."""
+    """Show :class:`KernelEditor`, which documents the arguments.
+
+    The still for viewers without a kernel is of the full size, however slow the function is.
+    """
     widget = KernelEditor(convolution, size)
+    image, kernel = photos.photo("camera", size, grey=True)[0], widget.kernel()
+    response = conv2d(image[None, None], kernel[None, None])[0, 0]
+    still = jpeg_bytes(_side_by_side(image, response, kernel))
     alt = (
         "A photo of a man with a camera, and next to it the response of Sobel's kernel for "
         "vertical edges."
     )
     caption = "Left the photo, right the response: orange below zero, white at zero, blue above."
-    show_widget(widget, widget.picture.value, alt, caption, mime="image/jpeg")
+    show_widget(widget, still, alt, caption, mime="image/jpeg")
 
 
 def _side_by_side(
@@ -260,5 +266,7 @@ def _draw_cells(
             centre = (left + _CELL / 2, top + _CELL / 2)
             draw.text(centre, number, fill=ink, font=font(13), anchor="mm")
     left, top, width, height = (_CELL * length for length in outline)
-    draw.rectangle((left, top, left + width, top + height), outline=outline_colour, width=4)
+    corners = (left, top, left + width, top + height)
+    draw.rectangle(corners, outline=PAPER, width=6)  # so that the line is visible on any grey
+    draw.rectangle(corners, outline=outline_colour, width=4)
     return canvas

@@ -24,6 +24,9 @@ def test_gabor_fit_recognises_gabor_functions_and_rejects_noise():
     assert fit.is_oriented().tolist() == [True, False, False]
     assert fit.is_colour().tolist() == [False, True, False]
     assert fit.angle[:2].tolist() == [45, 45] and fit.explained[0] > 0.9
+    kernels = torch.stack([wave.expand(3, -1, -1), red, noise])
+    rest = (kernels - fit.functions).square().sum((1, 2, 3))
+    torch.testing.assert_close(rest, (1 - fit.explained) * kernels.square().sum((1, 2, 3)))
 
 
 def test_whitening_decorrelates_pixels():
@@ -51,3 +54,17 @@ def test_edge_responds_with_one_sign_and_line_with_both():
     kernels = torch.stack([edge, edge.transpose(1, 2), line])
     angles = torch.tensor([0.0, 90, 0])
     assert learned_kernels.answers_with_one_sign(kernels, angles).tolist() == [True, True, False]
+
+
+def test_many_stripes_are_more_selective_than_one_edge_of_the_same_size():
+    places = torch.arange(9.0) - 4
+    window = torch.exp(-(places**2 + places[:, None] ** 2) / 8)
+    edge, stripes = places * window, (torch.pi / 2 * places).sin() * window
+    kernels = torch.stack([edge, stripes])[:, None].expand(-1, 3, -1, -1)
+    turns = torch.tensor([0.0, 30, 90])
+    tuning = learned_kernels.direction_tuning(kernels, torch.zeros(2), turns)
+    assert tuning.shape == (2, 3) and tuning[:, 0].tolist() == [1, 1]
+    assert tuning[0, 1] > 0.8 > 0.5 > tuning[1, 1]
+    assert tuning[:, 2].max() < 1e-3
+    turned = learned_kernels.direction_tuning(kernels.mT, torch.full((2,), 90.0), turns)
+    torch.testing.assert_close(turned, tuning, atol=1e-3, rtol=0)

@@ -15,7 +15,7 @@ from course_grading.autograde.compare import score_cases
 from torch import nn
 from torch.nn import functional as F
 
-from course_lib.checks import call
+from course_lib.checks import call, without_torch
 from course_lib.convolution import edge_kernels
 from tests.support.lessons import course_lesson
 
@@ -179,10 +179,41 @@ WRONG = {
         height, width = kernel.shape -> width, height = kernel.shape
         torch.zeros(rows, columns) -> torch.zeros(columns, rows)
         | return F.conv2d(image[None, None], kernel[None, None], padding=padding)[0, 0]
-        | return F.conv2d(image[None, None], kernel[None, None].flip(2, 3), stride=stride, padding=padding)[0, 0] => flipped
+        | return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0] => writing torch's conv2d yourself
+        | return torch.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0] => writing torch's conv2d yourself
+        | layer = nn.Conv2d(1, 1, tuple(kernel.shape), stride, padding, bias=False); layer.weight.data[:] = kernel; return layer(image[None, None])[0, 0].detach() => writing torch's conv2d yourself
+        | windows = image.unfold(0, kernel.shape[0], 1).unfold(1, kernel.shape[1], 1); return (windows * kernel.flip(0, 1)).sum((2, 3)) => flipped
         | return image * kernel.sum()
         | return image
         | return (image * kernel).sum() => stopped
+    """,
+    "conv2d-channels": """
+        weight.shape[2:] -> weight.shape[:2]
+        image.shape[1] - height + 1 -> image.shape[1] - height
+        image.shape[2] - width + 1 -> image.shape[1] - width + 1
+        torch.zeros(len(weight), rows, columns) -> torch.zeros(len(image), rows, columns)
+        torch.zeros(len(weight), rows, columns) -> torch.zeros(len(weight), columns, rows)
+        torch.zeros(len(weight), rows, columns) -> torch.zeros(rows, columns, len(weight))
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).sum((1, 2, 3)) => Add the bias
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).sum((1, 2, 3)) - bias
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).sum((1, 2, 3)) + len(image) * bias => added once
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).sum((1, 2, 3)) + bias.sum()
+        (weight * window).sum((1, 2, 3)) + bias -> (weight[:, 0] * window[0]).sum((1, 2)) + bias => both input channels
+        (weight * window).sum((1, 2, 3)) + bias -> (weight[:, -1] * window[-1]).sum((1, 2)) + bias => both input channels
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).mean((1, 2, 3)) + bias
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).mean(1).sum((1, 2)) + bias
+        (weight * window).sum((1, 2, 3)) + bias -> (weight * window).sum() + bias
+        (weight * window).sum((1, 2, 3)) -> (weight.flip(2, 3) * window).sum((1, 2, 3)) => flipped
+        (weight * window).sum((1, 2, 3)) -> (weight.flip(1) * window).sum((1, 2, 3))
+        (weight * window).sum((1, 2, 3)) -> (weight.transpose(2, 3) * window).sum((1, 2, 3))
+        column : column + width] -> column : column + height]
+        row : row + height, column -> column : column + height, row
+        | return F.conv2d(image[None], weight, bias)[0] => writing torch's conv2d yourself
+        | return torch.conv2d(image[None], weight, bias)[0] => writing torch's conv2d yourself
+        | return weight * image + bias => stopped
+        | return image
+        | return bias[:, None, None] + torch.zeros(3, 2, 3)
+        | pass => returned None
     """,
     "diagonal-kernel": """
         | return torch.tensor([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2]]) => line detector
@@ -209,9 +240,11 @@ WRONG = {
         amax((1, 3)) -> sum((1, 3))
         (rows, size, columns, size) -> (rows, columns, size, size)
         | return image[::size, ::size]
-        | return F.max_pool2d(image[None], size, stride=1)[0] => don't overlap
-        | return F.max_pool2d(image[None], size, ceil_mode=True)[0] => fills no block
-        | return F.max_pool2d(image.clamp(min=0)[None], size)[0] => must not start at 0
+        | return image.unfold(0, size, 1).unfold(1, size, 1).amax((2, 3)) => don't overlap
+        | padded = F.pad(image, (0, -image.shape[1] % size, 0, -image.shape[0] % size), value=-9.0); return padded.unfold(0, size, size).unfold(1, size, size).amax((2, 3)) => fills no block
+        blocks.amax -> blocks.clamp(min=0).amax => must not start at 0
+        | return F.max_pool2d(image[None], size)[0] => writing torch's max_pool2d yourself
+        | return nn.MaxPool2d(size)(image[None])[0] => writing torch's max_pool2d yourself
         | return F.avg_pool2d(image[None], size)[0] => not the mean
         | return F.max_pool2d(image[None], 2)[0]
         | return image.max()
@@ -258,9 +291,11 @@ WRONG = {
         torch.stack(windows, dim=1) -> torch.stack(windows, dim=1).flip(0)
         torch.stack(windows, dim=1) -> torch.stack(windows, dim=1).flip(1)
         | return image.flatten().repeat(height * width, 1)
-        | return F.unfold(image[None, None], (width, height))[0]
-        | return F.unfold(image[None, None], (height, width), padding=1)[0]
-        | return F.unfold(image[None, None], (height, width), stride=2)[0]
+        | return F.unfold(image[None, None], (height, width))[0] => writing torch's unfold yourself
+        | return nn.Unfold((height, width))(image[None, None])[0] => writing torch's unfold yourself
+        | return image.unfold(0, width, 1).unfold(1, height, 1).flatten(2).flatten(0, 1).T
+        | padded = F.pad(image, (1, 1, 1, 1)); return padded.unfold(0, height, 1).unfold(1, width, 1).flatten(2).flatten(0, 1).T
+        | return image.unfold(0, height, 2).unfold(1, width, 2).flatten(2).flatten(0, 1).T
         | return image.unfold(0, height, 1).unfold(1, width, 1).reshape(height * width, -1) 
         | return image
         | return image.numpy() => it must return a Tensor
@@ -450,6 +485,7 @@ def run(name: str, source: str) -> tuple[BaseException | None, float]:
     """The exception that the visible check raises, if any, and the score of the hidden cases."""
     exercise = EXERCISES[name]
     names = {"torch": torch, "nn": nn, "np": np, "F": F, "call": call, "edge_kernels": edge_kernels}
+    names["without_torch"] = without_torch
     exec(source, names)
     try:
         exec(exercise.visible_check, names)
@@ -489,7 +525,14 @@ def test_wrong_solution_gets_a_specific_message(name, source, message):
     # Correct values of another type, or computed by torch's own loss, earn their points here; in the
     # grader the visible check, which also counts, rejects them.
     has_right_values = message.startswith(
-        ("it must return", "return a", "Convert", "Return indices", "write your own")
+        (
+            "it must return",
+            "return a",
+            "Convert",
+            "Return indices",
+            "write your own",
+            "writing torch's",
+        )
     )
     assert points < EXERCISES[name].points or has_right_values
     assert len(str(problem)) > 15

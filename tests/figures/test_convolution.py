@@ -1,5 +1,7 @@
 """Lesson 2's figures show the values of the layers that they are drawn from."""
 
+import re
+
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -10,6 +12,9 @@ from course_lib.convolution.layers import conv2d, true_convolution
 from course_lib.data.photos import photo
 from course_lib.figures.convolution import kernels as figures
 from course_lib.figures.convolution import layers as layer_figures
+from course_lib.figures.convolution import learned as learned_figures
+from course_lib.figures.convolution.descriptions import describe
+from tests.support.lessons import course_lesson
 
 SOBEL = edge_kernels.kernel("vertical edges (Sobel)")
 
@@ -65,6 +70,8 @@ def test_every_figure_is_drawn(patch):
     drawings = [
         figures.kernel_responses({"coffee": grey}, {"vertical edges (Sobel)": SOBEL}),
         figures.row_profile(grey, SOBEL, 20, slice(5, 60)),
+        figures.one_photo_many_kernels(grey, {"blur": edge_kernels.kernel("blur")}),
+        figures.one_photo_many_kernels(grey, {"Sobel": SOBEL}, crop=(8, 8, 32)),
         figures.correlation_vs_convolution(dot, digits, *outputs),
         figures.kernel_positions([(7, 3, 1, 0), (7, 3, 2, 1)]),
         layer_figures.receptive_fields({"two": [(3, 1)] * 2}),
@@ -109,3 +116,45 @@ def test_parameters_are_counted_on_the_layers():
         }
     )
     assert {"25", "100,000,000"} <= set(texts(figure))
+
+
+def test_figures_of_learned_kernels_are_drawn():
+    kernels = learned_kernels.load()[:8]
+    fit = learned_kernels.fit_gabor(kernels)
+    points, turns = torch.randn(20, 2), torch.tensor([0.0, 45, 90])
+    drawings = [
+        learned_figures.whitened_pairs(points, points, torch.eye(2), torch.ones(2)),
+        learned_figures.pattern_spreads(torch.eye(243), torch.rand(243), {"limit": 0.1}),
+        learned_figures.compare_galleries({"a": kernels, "b": kernels}),
+        learned_figures.compare_with_functions(kernels, fit.functions, fit.explained),
+        learned_figures.tuning_curves({"one": torch.rand(1, 3), "some": torch.rand(5, 3)}, turns),
+    ]
+    assert all(figure.axes for figure in drawings)
+
+
+def test_patch_as_sum_shows_the_largest_codes():
+    kernels = learned_kernels.load()[:8]
+    codes = torch.tensor([0.1, -2.5, 0, 0.3, 1.25, 0.2, 0, 0.05])
+    figure = learned_figures.patch_as_sum(kernels[0], codes, kernels, count=2)
+    titles = [axes.get_title(loc="center") for axes in figure.axes]
+    assert titles[:4] == ["the patch", "−2.50 ×", "+1.25 ×", "rebuilt"]
+
+
+def test_a_prediction_is_not_answered_by_the_cell_below_it():
+    """Alt text and caption of its figure are in the library; the lesson uses all of them."""
+    text = course_lesson("02_convolution_by_hand").path.read_text(encoding="utf-8")
+    _, *predictions = re.split(r"^\*\*Predict\.\*\*", text, flags=re.MULTILINE)
+    for prediction in predictions:
+        cells = re.split(r"^(?=\*\*|[A-Z#])", prediction.partition("\n\n")[2], flags=re.MULTILINE)[
+            0
+        ]
+        assert "alt=" not in cells and "caption=" not in cells, cells
+    used = re.findall(r'describe\("([^"]+)"\)', text)
+    assert len(used) == len(set(used))
+    for name in used:
+        assert min(map(len, describe(name).values())) > 30
+    with pytest.raises(
+        ValueError, match=f"no description 'none': choose one of {used[0]}, "
+    ) as error:
+        describe("none")
+    assert str(error.value).count(",") == len(used) - 1

@@ -6,6 +6,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -19,7 +20,6 @@ from course_lib.figures.style import (
     GREEN,
     INK,
     MUTED,
-    ORANGE,
     PAPER,
     RED,
     SKY,
@@ -84,7 +84,8 @@ def sum_of_products(window: Tensor, kernel: Tensor) -> str:
 
 
 def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figure:
-    """A convolution at one output pixel: window, kernel, sum of products, and the output so far.
+    """A convolution at one output pixel: its window with the weights, the sum of products, and the
+    output so far.
 
     Args:
         image: in [0, 1], about 8x10 so that its numbers are legible.
@@ -105,46 +106,50 @@ def convolution_step(image: Grey, kernel: Kernel, row: int, column: int) -> Figu
     window = image[row : row + height, column : column + width]
     with course_style():
         figure, panels = plt.subplot_mosaic(
-            [["image", "kernel", "output"], ["sum", "sum", "sum"]],
-            figsize=(12, 5.6),
-            width_ratios=[image.shape[1], height + 1.5, output.shape[1]],
-            height_ratios=[4, 1.5],
+            [["image", "output"], ["image", "sum"]],
+            figsize=(11.5, 5),
+            width_ratios=[image.shape[1], output.shape[1] - 1],
+            height_ratios=[output.shape[0], 3],
             layout="constrained",
         )
         draw_number_grid(panels["image"], image.numpy(), size=8.5)
         _draw_weights(panels["image"], kernel, row, column)
-        panels["image"].set_title("input (0 black, 1 white)")
-        draw_number_grid(panels["kernel"], kernel.numpy(), signed=True, size=12, digits=0)
-        panels["kernel"].set_title("kernel")
+        panels["image"].set_title("input (0 black, 1 white), and the kernel's weights")
         _draw_partial_output(panels["output"], output, row * output.shape[1] + column + 1)
         panels["output"].set_title("output so far")
-        _draw_outline(panels["image"], column, row, width, height, ORANGE)
+        _draw_outline(panels["image"], column, row, width, height, INK)
         _draw_outline(panels["output"], column, row, 1, 1, GREEN)
         value = format_number(f"{output[row, column]:.2f}")
         text = f"   {sum_of_products(window, kernel)}\n = {value}"
         heading = f"output pixel (row {row}, column {column})"
         panels["sum"].axis("off")
-        panels["sum"].text(0.02, 1.0, heading, fontsize=11, weight="bold", color=GREEN, va="top")
+        panels["sum"].text(0.1, 1.0, heading, fontsize=11, weight="bold", color=GREEN, va="top")
         panels["sum"].text(
-            0.02, 0.78, text, fontsize=11.5, family="DejaVu Sans Mono", va="top", linespacing=1.5
+            0.1, 0.8, text, fontsize=11.5, family="DejaVu Sans Mono", va="top", linespacing=1.4
         )
     return figure
 
 
 def _draw_weights(axes: Axes, kernel: Kernel, top: int, left: int) -> None:
-    """Write each weight of a kernel below the pixel that it multiplies."""
+    """Write each weight of a kernel below the pixel that it multiplies, in the weight's colour."""
+    limit = 1.6 * max(float(kernel.abs().max()), 1e-9)  # as in draw_number_grid
     for row, column in np.ndindex(*kernel.shape):
-        text = format_number(f"{kernel[row, column]:g}")
+        weight = float(kernel[row, column])
+        text = format_number(f"{weight:g}")
         axes.text(
             left + column,
-            top + row + 0.32,
+            top + row + 0.3,
             f"×{text}",
             ha="center",
             va="center",
             fontsize=7.5,
             weight="bold",
             color=INK,
-            bbox={"facecolor": ORANGE, "edgecolor": "none", "pad": 1},
+            bbox={
+                "facecolor": DIVERGING(weight / (2 * limit) + 0.5),
+                "edgecolor": "none",
+                "pad": 1,
+            },
         )
 
 
@@ -170,19 +175,23 @@ def _draw_outline(
     height: int,
     colour: str,
     linewidth: int | float = 3,
+    has_border: bool = True,
 ) -> None:
-    axes.add_patch(
-        Rectangle(
-            (left - 0.5, top - 0.5),
-            width,
-            height,
-            fill=False,
-            edgecolor=colour,
-            linewidth=linewidth,
-            zorder=5,
-            clip_on=False,
-        )
+    """Outline cells. With a white border around it the line is visible on any grey."""
+    outline = Rectangle(
+        (left - 0.5, top - 0.5),
+        width,
+        height,
+        fill=False,
+        edgecolor=colour,
+        linewidth=linewidth,
+        zorder=5,
+        clip_on=False,
     )
+    if has_border:
+        border = patheffects.withStroke(linewidth=linewidth + 2.5, foreground=PAPER)
+        outline.set_path_effects([border])
+    axes.add_patch(outline)
 
 
 def kernel_responses(photos: Mapping[str, Grey], kernels: Mapping[str, Kernel]) -> Figure:
@@ -221,39 +230,50 @@ def kernel_responses(photos: Mapping[str, Grey], kernels: Mapping[str, Kernel]) 
     return figure
 
 
-def one_photo_many_kernels(photo: Grey, kernels: Mapping[str, Kernel]) -> Figure:
-    """A photo and, on its right, its response to each kernel, with the kernel in the corner.
+def one_photo_many_kernels(
+    photo: Grey,
+    kernels: Mapping[str, Kernel],
+    crop: tuple[int, int, int] | None = None,
+) -> Figure:
+    """A photo, and below it each kernel with a part of the photo as the kernel responds to it.
 
     Args:
         photo: in [0, 1].
-        kernels: by name, at most six; they stand in two rows. Weights that are not whole numbers
-            are written as fractions.
+        kernels: by name. Weights that are not whole numbers are written as fractions.
+        crop: top, left and side, in pixels, of the part that is shown enlarged, so that single
+            pixels can be seen; by default the whole photo.
     """
-    columns = -(-len(kernels) // 2)
-    cells = list(kernels) + ["."] * (2 * columns - len(kernels))
-    layout = [["the photo"] * 2 + row for row in (cells[:columns], cells[columns:])]
+    top, left, side = crop or (0, 0, min(photo.shape))
+    part = slice(top, top + side), slice(left, left + side)
     with course_style():
-        figure, panels = plt.subplot_mosaic(
-            layout, figsize=(2.3 * (columns + 2), 5.3), layout="constrained"
+        figure, table = plt.subplots(
+            2,
+            len(kernels) + 1,
+            figsize=(2.2 * (len(kernels) + 1), 4.1),
+            height_ratios=[1, 0.62],
+            layout="constrained",
         )
-        panels["the photo"].imshow(photo.numpy(), cmap="gray", vmin=0, vmax=1)
-        panels["the photo"].set_title("the photo")
-        panels["the photo"].axis("off")
-        for name, kernel in kernels.items():
-            axes = panels[name]
-            response = conv2d(photo[None, None], kernel[None, None])[0, 0]
+        table[1, 0].imshow(photo.numpy(), cmap="gray", vmin=0, vmax=1)
+        if crop:
+            _draw_outline(table[1, 0], left, top, side, side, INK, linewidth=2)
+        table[0, 0].imshow(photo[part].numpy(), cmap="gray", vmin=0, vmax=1)
+        table[0, 0].set_title("the photo")
+        for axes in table[:, 0]:
+            axes.axis("off")
+        for (axes, grid), (name, kernel) in zip(table.T[1:], kernels.items(), strict=True):
+            # with padding, so that a response lies where its pixels are
+            response = conv2d(photo[None, None], kernel[None, None], padding=len(kernel) // 2)[0, 0]
             if abs(float(kernel.sum())) < 1e-4:
-                draw_signed_image(axes, response)
+                draw_signed_image(axes, response[part])
             else:
-                axes.imshow(response.numpy(), cmap="gray", vmin=0, vmax=1)
+                axes.imshow(response[part].numpy(), cmap="gray", vmin=0, vmax=1)
                 axes.axis("off")
-            axes.set_title(name.replace(" (", "\n("))
-            corner = axes.inset_axes((0.0, 0.0, 0.42, 0.42))
-            draw_number_grid(corner, kernel.numpy(), signed=True, size=0)
+            axes.set_title(name.partition(" (")[0])
+            draw_number_grid(grid, kernel.numpy(), signed=True, size=0)
             for row, column in np.ndindex(*kernel.shape):
                 fraction = Fraction(float(kernel[row, column])).limit_denominator(100)
                 text = str(fraction).replace("-", "−")
-                corner.text(column, row, text, ha="center", va="center", fontsize=9, color=INK)
+                grid.text(column, row, text, ha="center", va="center", fontsize=10, color=INK)
     return figure
 
 
@@ -267,12 +287,16 @@ def draw_signed_image(axes: Axes, values: Grey) -> None:
 def row_profile(photo: Grey, kernel: Kernel, row: int, columns: slice) -> Figure:
     """The brightness along one row of a photo, and the kernel's response along that row.
 
+    The kernel sees three rows: the curve is their mean, weighted as the kernel weights them.
+
     Args:
         photo: in [0, 1].
-        kernel: 3x3.
+        kernel: 3x3, a column times a row such as Sobel's for vertical edges.
         row: the row of the photo, at least 6 rows from the border.
         columns: the part of the row to show.
     """
+    weights = kernel.abs().sum(1, keepdim=True) / kernel.abs().sum()
+    curve = (weights * photo[row - 1 : row + 2, columns]).sum(0)
     response = conv2d(photo[None, None], kernel[None, None], padding=1)[0, 0, row, columns].numpy()
     x = np.arange(photo.shape[1])[columns]
     with course_style():
@@ -288,13 +312,15 @@ def row_profile(photo: Grey, kernel: Kernel, row: int, columns: slice) -> Figure
             aspect="auto",
             extent=(x[0] - 0.5, x[-1] + 0.5, 6.5, -6.5),
         )
-        top.axhline(0, color=ORANGE, linewidth=1.5)
+        for edge in (-1.5, 1.5):
+            line = top.axhline(edge, color=INK, linewidth=1.2)
+            line.set_path_effects([patheffects.withStroke(linewidth=3, foreground=PAPER)])
         top.set_yticks([])
-        top.set_title(f"the photo around row {row}")
-        middle.step(x, photo[row, columns].numpy(), where="mid", color=INK)
+        top.set_title(f"the photo around row {row}; between the lines: the kernel's three rows")
+        middle.step(x, curve.numpy(), where="mid", color=INK)
         middle.set_ylabel("brightness")
         middle.set_ylim(-0.05, 1.05)
-        middle.set_title("brightness along the row")
+        middle.set_title("brightness along the row, mean of the three rows")
         bottom.axhline(0, color=MUTED, linewidth=1)
         bottom.fill_between(
             x, response, 0, where=response > 0, step="mid", color=BLUE, label="darker to brighter"
@@ -369,9 +395,9 @@ def kernel_positions(settings: Sequence[tuple[int, int, int, int]]) -> Figure:
             y: np.ndarray
             x, y = np.meshgrid(centres, centres)
             axes.plot(x.ravel(), y.ravel(), "o", color=GREEN, markersize=6)
-            _draw_outline(axes, 0, 0, kernel, kernel, ORANGE)
             if count > 1:
-                _draw_outline(axes, stride, 0, kernel, kernel, ORANGE, linewidth=1.5)
+                _draw_outline(axes, stride, 0, kernel, kernel, INK, 1.3, has_border=False)
+            _draw_outline(axes, 0, 0, kernel, kernel, INK, 2.8, has_border=False)
             middle = (len(padded) - 1) / 2
             axes.set(xlim=(middle - half, middle + half), ylim=(middle + half, middle - half))
             axes.spines[:].set_visible(False)

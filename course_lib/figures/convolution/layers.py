@@ -1,6 +1,7 @@
 """The figures of lesson 2 about layers: channels, receptive fields, learned kernels, parameters."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +20,7 @@ from course_lib.figures.convolution.kernels import (
     draw_signed_image,
 )
 from course_lib.figures.style import (
+    DIVERGING,
     FAINT,
     GREEN,
     INK,
@@ -31,6 +33,7 @@ from course_lib.figures.style import (
 )
 
 Kernels = Float[Tensor, "kernels channels height width"]
+_HEADING: dict[str, Any] = {"ha": "left", "va": "bottom", "fontsize": 11, "weight": "bold"}
 _LEVEL_HEIGHT = 1.5  # of a layer in the drawing of a receptive field
 
 
@@ -44,38 +47,44 @@ def layer_channels(layer: nn.Conv2d, image: Float[Tensor, "channels height width
     """
     out_channels, in_channels = layer.weight.shape[:2]
     outputs = layer(image[None])[0]
+    is_colour = in_channels == 3
     headings = (
         ("red", "green", "blue")
-        if in_channels == 3
+        if is_colour
         else [f"channel {index}" for index in range(in_channels)]
     )
     with course_style():
         figure, table = plt.subplots(
             out_channels + 1,
-            in_channels + 2,
-            figsize=(2 * in_channels + 4.4, 2.05 * (out_channels + 1)),
-            width_ratios=[1] * in_channels + [0.75, 1.25],
+            in_channels + 3,
+            figsize=(1.8 * in_channels + 4.6, 2.05 * (out_channels + 1)),
+            width_ratios=[1.1] + [1] * in_channels + [0.62, 1.2],
             layout="constrained",
         )
-        for axes, channel, heading in zip(table[0], image, headings, strict=False):
+        if is_colour:
+            table[0, 0].imshow(image.permute(1, 2, 0).numpy())
+            table[0, 0].set_title("the photo")
+        for axes, channel, heading in zip(table[0, 1:], image, headings, strict=False):
             axes.imshow(channel.numpy(), cmap="gray", vmin=0, vmax=1)
-            axes.set_title(f"{heading} in", color=MUTED)
-        for line, kernels, bias, output in zip(
-            table[1:], layer.weight, layer.bias, outputs, strict=True
+            axes.set_title(f"{heading} in")
+        for number, (line, kernels, bias, output) in enumerate(
+            zip(table[1:], layer.weight, layer.bias, outputs, strict=True), 1
         ):
-            for index, (axes, kernel) in enumerate(zip(line, kernels, strict=False)):
+            _draw_centred_text(line[0], f"kernel {number}", INK, size=13)
+            for index, (axes, kernel) in enumerate(zip(line[1:], kernels, strict=False)):
                 draw_number_grid(axes, kernel.numpy(), signed=True, size=10)
-                sign = "∗" if index == 0 else "+  ∗"
-                axes.set_ylabel(sign, rotation=0, fontsize=14, ha="right", va="center", color=INK)
+                # between a channel and its kernel; in the second row the same channels are meant
+                axes.set_title("∗", loc="center", fontsize=15)
+                axes.set_ylabel(
+                    "+" if index else "", rotation=0, fontsize=14, ha="right", va="center"
+                )
             label = f"{bias:+.2f}  =".replace("-", "− ").replace("+", "+ ")
             _draw_centred_text(line[-2], label, INK, size=12)
             draw_signed_image(line[-1], output)
-        for axes in (*table[0], *table[:, -2]):
+            line[-1].set_title(f"out, channel {number}")
+        for axes in (*table[0], *table[:, -2], *table[:, 0]):
             axes.axis("off")
-        for axes, heading in zip(table[1, -2:], ("bias", "out"), strict=True):
-            axes.set_title(heading, color=MUTED)
-        note = "∗  the kernel slides over\nthe channel above it"
-        table[0, -2].text(0, 0.5, note, fontsize=13, va="center", color=INK)
+        table[1, -2].set_title("bias", loc="center")
         shapes = {
             "input": image.shape,
             "weight": layer.weight.shape,
@@ -195,15 +204,17 @@ def kernel_gallery(
         for top, heading in headings:
             axes.text(0, top + 0.5, heading, fontsize=13, weight="bold", va="center")
         for number, left, bottom in places:
-            axes.imshow(_to_rgb(kernels[number]), extent=(left, left + 1, bottom, bottom - 1))
+            axes.imshow(to_rgb(kernels[number]), extent=(left, left + 1, bottom, bottom - 1))
             axes.text(left + 0.5, bottom - 1.04, titles.get(number, ""), fontsize=11, ha="center")
         axes.set(xlim=(0, 1.1 * columns), ylim=(height, 0))
         axes.axis("off")
     return figure
 
 
-def _to_rgb(kernel: Float[Tensor, "3 height width"]) -> np.ndarray:
-    return (kernel / kernel.abs().max() / 2 + 0.5).permute(1, 2, 0).numpy()
+def to_rgb(kernel: Float[Tensor, "3 height width"]) -> np.ndarray:
+    """A kernel or patch as a colour image: mid grey where it is 0, scaled to its maximum."""
+    limit = kernel.abs().max().clamp(min=1e-9)
+    return (kernel / limit / 2 + 0.5).permute(1, 2, 0).numpy()
 
 
 def compare_kernels(
@@ -230,11 +241,10 @@ def compare_kernels(
             squeeze=False,
             layout="constrained",
         )
-        for column in (1, 3):
-            table[0, column].imshow(_crop(photo, *crop).numpy(), cmap="gray", vmin=0, vmax=1)
-            table[0, column].set_title("the photo")
         for axes in table[0]:
             axes.axis("off")
+        table[0, 1].imshow(_crop(photo, *crop).numpy(), cmap="gray", vmin=0, vmax=1)
+        table[0, 1].set_title("a part of the photo")
         for line, (name, (hand_made, learned)) in zip(table[1:], pairs.items(), strict=True):
             for grid, image, kernel in zip(
                 line[::2], line[1::2], (hand_made, learned.sum(0)), strict=True
@@ -245,9 +255,8 @@ def compare_kernels(
                 response = conv2d(photo[None, None], kernel[None, None], padding=padding)[0, 0]
                 draw_signed_image(image, _crop(response, *crop))
             line[0].set_ylabel(name, fontsize=13)
-        for axes, heading in zip(
-            table[1], ("hand-made", "its response", "learned", "its response"), strict=True
-        ):
+        headings = ("Sobel, turned", "Sobel's response", "learned", "its response")
+        for axes, heading in zip(table[1], headings, strict=True):
             axes.set_title(heading)
     return figure
 
@@ -267,41 +276,48 @@ def im2col_diagram(
     """An image, its im2col matrix, and kernel times matrix, each window in its own colour.
 
     Args:
-        image: 4x4, of small whole numbers.
+        image: 4x4, of small whole numbers; it is drawn once for each window.
         columns: its im2col matrix for a kernel of 3x3: 9 x 4.
         kernel: 3x3.
     """
     colours = (INK, GREEN, PURPLE, "#B37700")  # red and blue are signs in this lesson
     height, positions = columns.shape
     row = kernel.reshape(1, -1)
-    middle = height - 3  # the y coordinate of the row and the product, below the image
+    middle = height - 2  # the y coordinate of the row and the product, below the images
     matrix_left = height + 1
     product_left = matrix_left + positions + 1
+    cell = 0.75  # the side of a pixel in the small copies of the image
     with course_style():
-        figure, axes = plt.subplots(figsize=(9.6, 5.2), layout="constrained")
-        _draw_cells(axes, image, 0, 0, "the image: four windows")
-        _draw_cells(axes, row, 0, middle, "the kernel as a row")
+        figure, axes = plt.subplots(figsize=(9.6, 5.4), layout="constrained")
+        axes.text(0, -0.15, "the image, four times: its windows", **_HEADING)
+        for index, colour in enumerate(colours):
+            down, right = divmod(index, image.shape[1] - kernel.shape[1] + 1)
+            left, top = 4.6 * right, 3.3 * down
+            _draw_cells(axes, image, left, top, "", cell=cell)
+            side = cell * kernel.shape[0]
+            _outline_cells(axes, left + cell * right, top + cell * down, side, side, colour)
+            _outline_cells(axes, matrix_left + index, 0, 1, height, colour)
+            _outline_cells(axes, product_left + index, middle, 1, 1, colour)
+        strength = 0.3 * row / row.abs().max().clamp(min=1e-9) + 0.5  # pale: the text is dark
+        _draw_cells(axes, row, 0, middle, "the kernel as a row", fills=DIVERGING(strength.numpy()))
         _draw_cells(axes, columns, matrix_left, 0, "the matrix: a window\nin each column", colours)
         title = "row x matrix:\nfour output pixels"
         _draw_cells(axes, row @ columns, product_left, middle, title, colours)
         for x, sign in ((height + 0.5, "x"), (product_left - 0.5, "=")):
             axes.text(x, middle + 0.5, sign, ha="center", va="center", fontsize=18, color=INK)
-        for index, colour in enumerate(colours):
-            top, left = divmod(index, image.shape[1] - kernel.shape[1] + 1)
-            inset = 0.05 + 0.07 * index  # so that the four outlines don't overlap
-            size = kernel.shape[0] - 2 * inset
-            for corner, outline_width, outline_height in (
-                ((left + inset, top + inset), size, size),
-                ((matrix_left + index + 0.08, 0.06), 0.84, height - 0.12),
-                ((product_left + index + 0.08, middle + 0.06), 0.84, 0.88),
-            ):
-                outline = Rectangle(corner, outline_width, outline_height, fill=False)
-                outline.set(edgecolor=colour, linewidth=2.6)
-                axes.add_patch(outline)
         axes.set(xlim=(-0.1, product_left + positions + 0.1), ylim=(height + 0.1, -1.2))
         axes.set_aspect("equal")
         axes.axis("off")
     return figure
+
+
+def _outline_cells(
+    axes: Axes, left: float, top: float, width: float, height: float, colour: str
+) -> None:
+    corner, inset = (left + 0.07, top + 0.07), 0.14
+    outline = Rectangle(corner, width - inset, height - inset, fill=False, zorder=3)
+    outline.set(edgecolor=colour, linewidth=2.6)
+    axes.add_patch(outline)
 
 
 def _draw_cells(
@@ -311,16 +327,25 @@ def _draw_cells(
     top: float,
     title: str,
     colours: Sequence[str] = (),
+    fills: np.ndarray | None = None,
+    cell: float = 1,
 ) -> None:
-    """Draw a small matrix as cells of side 1, on axes whose y axis points down."""
+    """Draw a small matrix as cells, on axes whose y axis points down.
+
+    ``colours`` are those of the numbers, one a column; ``fills`` those of the cells: rows x columns
+    x RGBA.
+    """
     for row, column in np.ndindex(*values.shape):
-        cell = Rectangle((left + column, top + row), 1, 1, fill=False, edgecolor=FAINT)
-        axes.add_patch(cell)
+        corner = (left + cell * column, top + cell * row)
+        square = Rectangle(corner, cell, cell, facecolor="none", edgecolor=FAINT)
+        if fills is not None:
+            square.set_facecolor(fills[row, column])
+        axes.add_patch(square)
         text = f"{values[row, column]:g}".replace("-", "−")
         colour = colours[column] if colours else INK
-        centre = (left + column + 0.5, top + row + 0.5)
-        axes.text(*centre, text, ha="center", va="center", color=colour, fontsize=13)
-    axes.text(left, top - 0.15, title, ha="left", va="bottom", fontsize=11, weight="bold")
+        centre = (corner[0] + cell / 2, corner[1] + cell / 2)
+        axes.text(*centre, text, ha="center", va="center", color=colour, fontsize=13 * cell)
+    axes.text(left, top - 0.15, title, **_HEADING)
 
 
 def activation_and_pooling(stages: Mapping[str, Float[Tensor, "height width"]]) -> Figure:
@@ -347,6 +372,8 @@ def activation_and_pooling(stages: Mapping[str, Float[Tensor, "height width"]]) 
 def parameter_counts(layers: Mapping[str, nn.Module]) -> Figure:
     """The number of parameters of each layer, counted on the layer, on a logarithmic scale.
 
+    Blue squares are convolutions, orange dots fully connected layers.
+
     Args:
         layers: by name; build large ones on torch's ``meta`` device, where they take no memory.
     """
@@ -362,9 +389,8 @@ def parameter_counts(layers: Mapping[str, nn.Module]) -> Figure:
         for row, (count, colour) in enumerate(zip(counts, colours, strict=True)):
             axes.axhline(row, color=FAINT, linewidth=1, zorder=1)
             axes.plot(count, row, "s" if colour == ROLES["convolution"] else "o", color=colour)
-            axes.annotate(
-                f"{count:,}", (count, row), (9, 0), textcoords="offset points", va="center"
-            )
+            text = f"{count:,}" if count < 1e9 else f"{count / 1e9:.1f} billion"
+            axes.annotate(text, (count, row), (9, 0), textcoords="offset points", va="center")
         axes.set_yticks(range(len(counts)), list(layers))
         axes.set_xscale("log")
         axes.set_xlim(1, max(counts) * 100)

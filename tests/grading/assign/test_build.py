@@ -236,6 +236,9 @@ DEFECTS = {
     "a figure with empty alt text": lambda nb: cell_by_id(nb, "setup").update(
         source='show(fig, alt=" ", caption="x")'
     ),
+    "a figure with unknown options": lambda nb: cell_by_id(nb, "setup").update(
+        source="show(fig, **options)"
+    ),
     "plt.show": lambda nb: cell_by_id(nb, "setup").update(source="plt.show()"),
     "a long cell": lambda nb: cell_by_id(nb, "setup").update(source="x = 1\n" * 31),
 }
@@ -246,6 +249,12 @@ def test_release_check_finds(defect, built):
     notebook = read_notebook(built)
     DEFECTS[defect](notebook)
     assert find_problems(built, notebook)
+
+
+def test_release_check_accepts_a_description_from_the_library(built):
+    notebook = read_notebook(built)
+    cell_by_id(notebook, "setup").update(source='show(fig, **describe("slope"))')
+    assert not [problem for problem in find_problems(built, notebook) if "show" in problem]
 
 
 def test_release_check_finds_feedback_in_a_classroom_release(built):
