@@ -110,8 +110,13 @@ def read(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} is not a safetensors file ({error}): give one that course train wrote."
         ) from error
+    return to_float32(state)
+
+
+def to_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint as models use them: floats in float32, on the CPU."""
     return {
-        key: value.to(torch.float32) if value.is_floating_point() else value
+        key: value.to("cpu", torch.float32) if value.is_floating_point() else value.cpu()
         for key, value in state.items()
     }
 

@@ -3,10 +3,12 @@
 The lesson trains the same network briefly: too short for recognisable images.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from course_lib.assets import checkpoints
@@ -17,7 +19,7 @@ from course_lib.diffusion import latent_cache
 from course_lib.diffusion import small_denoiser as small
 from course_lib.sd.samplers import gaussian
 from course_lib.training import distributed
-from course_lib.training.loop import History, fit_new
+from course_lib.training.loop import History, Loss, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
 EPOCHS = 14  # of the shipped checkpoint
@@ -51,7 +53,15 @@ def dataset_description() -> dict[str, Any]:
     }
 
 
-def train(
+def train(**options: Any) -> tuple[nn.Module, History]:
+    """Train the denoiser; ``options`` are those of :func:`train_on_latents`."""
+    return train_on_latents(small.Denoiser, small.loss, "denoiser", **options)
+
+
+def train_on_latents(
+    make_model: Callable[[], nn.Module],
+    loss: Loss,
+    label: str,
     *,
     epochs: int = EPOCHS,
     device: torch.device | None = None,
@@ -60,8 +70,8 @@ def train(
     batch_size: int = BATCH,
     checkpoint: str | Path | None = None,
     **options: Any,
-) -> tuple[small.Denoiser, History]:
-    """Train the denoiser; other ``options`` are passed to :func:`fit_new`.
+) -> tuple[nn.Module, History]:
+    """Train a model of the latents of the same pictures; other ``options``: see :func:`fit_new`.
 
     The latents are cached in the folder of ``checkpoint``, for resumed runs.
     """
@@ -76,15 +86,15 @@ def train(
         )
     data = resampling.loader(TensorDataset(latents), EXAMPLES_PER_EPOCH, batch_size=batch_size)
     return fit_new(
-        small.Denoiser,
-        small.loss,
+        make_model,
+        loss,
         data,
         epochs,
         ema_decay=EMA_DECAY,
         learning_rate=learning_rate,
         device=device,
         checkpoint=checkpoint,
-        label="denoiser",
+        label=label,
         **options,
     )
 

@@ -1,12 +1,13 @@
 """The quality of generated images: accuracy by the judge, distance to real images, copying."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.compression.codecs import to_uint8
 from course_lib.data import captioned
@@ -28,6 +29,7 @@ def generate(
     *,
     sampler: str = text_to_image.SAMPLER,
     steps: int = text_to_image.STEPS,
+    guidance: float = text_to_image.GUIDANCE,
 ) -> Images:
     """One image in [0, 1] per pair of object and colour; image n has the seed n."""
     batches = []
@@ -38,7 +40,7 @@ def generate(
                 prompts,
                 sampler=sampler,
                 steps=steps,
-                guidance=text_to_image.GUIDANCE,
+                guidance=guidance,
                 seed=start,
             )
         )
@@ -52,9 +54,15 @@ def judge_features(judge: judging.Judge, images: Images) -> Float[Tensor, "image
 
 
 def generation_metrics(
-    model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str
+    model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str, **settings: Any
 ) -> dict[str, float]:
     """Measure one generated image per pair of object and colour with the shipped judge.
+
+    Args:
+        model: generates the images.
+        pairs: objects and colours.
+        split: of the real images, with which they are compared.
+        settings: sampler, steps and guidance of :func:`generate`.
 
     Returns:
         ``object, colour, both``: the fractions that the judge recognises. ``frechet``: the
@@ -64,9 +72,9 @@ def generation_metrics(
         Copied images would have a far smaller ``nearest``.
     """
     judge = judging.load()
-    images = generate(model, pairs)
-    real = _real_images(split, len(pairs), first=0)
-    more_real = _real_images(split, len(pairs), first=len(pairs))
+    images = generate(model, pairs, **settings)
+    real = real_images(split, len(pairs), first=0)
+    more_real = real_images(split, len(pairs), first=len(pairs))
     features, real_features, more_real_features = (
         judge_features(judge, batch) for batch in (images, real, more_real)
     )
@@ -92,15 +100,23 @@ def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[s
 
 
 def preview_image(
-    model: text_to_image.TextToImage, count: int = 96, columns: int = 12
+    model: nn.Module,
+    count: int = 96,
+    columns: int = 12,
+    to_pipeline: Callable[..., StableDiffusion] = text_to_image.to_pipeline,
+    **settings: Any,
 ) -> Image.Image:
     """The preview shipped next to the card: generated images, not selected, with captions.
 
     Prompts alternate between seen and held-out combinations; image n has the seed n.
+
+    Args:
+        model: a trained model, of which ``to_pipeline`` makes a pipeline.
+        settings: sampler, steps and guidance of :func:`generate`.
     """
     by_split = [text_to_image.prompt_pairs(split, count) for split in text_to_image.TEST_SPLITS]
     pairs = [pair for row in zip(*by_split, strict=True) for pair in row][:count]
-    images = generate(text_to_image.to_pipeline(model), pairs)
+    images = generate(to_pipeline(model), pairs, **settings)
     side = images.shape[-1]
     row_height = side + _CAPTION_HEIGHT
     sheet = Image.new("RGB", (columns * side, -(-count // columns) * row_height), "white")
@@ -112,7 +128,11 @@ def preview_image(
     return sheet
 
 
-def _real_images(split: str, count: int, first: int) -> Float[Tensor, "count 3 _ _"]:
+def real_images(split: str, count: int, first: int = 0) -> Float[Tensor, "count 3 _ _"]:
+    """Captioned pictures of a split that no model was trained on, in [0, 1].
+
+    ``first``: the index of the first, so that two sets can be compared with each other.
+    """
     seeds = range(10**6 + first, 10**6 + first + count)  # not used for training
     return torch.stack(
         [captioned.captioned_picture(seed, split=split, objects=OBJECTS).image for seed in seeds]

@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.diffusion import small_denoiser, text_to_image
 from course_lib.diffusion.evaluation import generate, judge_features
 from course_lib.diffusion.judge import Judge, accuracy
 from course_lib.diffusion.small_denoiser import NoisePredictor, sample
 from course_lib.metrics.generation import frechet_distance
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import SAMPLERS
+from course_lib.sd.vae import AutoencoderKL
 
 
 class SamplerResult(NamedTuple):
@@ -36,24 +38,61 @@ def measure_sampler(
     *,
     judge: Judge,
     real_features: Float[Tensor, "real features"] | None = None,
+    guidance: float = text_to_image.GUIDANCE,
 ) -> SamplerResult:
     """Generate one image per pair of object and colour, and measure them.
 
     Args:
         model: on any device.
         pairs: objects and colours to generate; image n has the seed n.
-        sampler, steps: as for :meth:`StableDiffusion.generate`.
+        sampler, steps, guidance: as for :meth:`StableDiffusion.generate`.
         judge: classifies the object and the colour of each image.
         real_features: the judge's features of real images; without them ``frechet`` is NaN.
     """
     start = time.perf_counter()
-    images = generate(model, pairs, sampler=sampler, steps=steps)
+    images = generate(model, pairs, sampler=sampler, steps=steps, guidance=guidance)
     seconds = time.perf_counter() - start
     return SamplerResult(
         sampler,
         steps,
         seconds / len(pairs),
         accuracy(judge.classify(images), pairs)["both"],
+        math.nan
+        if real_features is None
+        else frechet_distance(judge_features(judge, images), real_features),
+        images,
+    )
+
+
+class LatentQuality(NamedTuple):
+    """Measurements of generated latents of a model without prompts."""
+
+    recognised: float  # fraction of images whose object, to the judge, is one of the model's
+    frechet: float  # Frechet distance to real images, in the judge's features
+    images: Float[Tensor, "images 3 _ _"]
+
+
+def measure_latents(
+    latents: Float[Tensor, "images channels _ _"],
+    *,
+    vae: AutoencoderKL,
+    judge: Judge,
+    objects: Sequence[str] = small_denoiser.OBJECTS,
+    real_features: Float[Tensor, "real features"] | None = None,
+) -> LatentQuality:
+    """Decode generated latents and measure the images.
+
+    Args:
+        latents: scaled, as samplers return them.
+        vae: decodes them.
+        judge: classifies the images, among all of its objects.
+        objects: those that the model was trained on.
+        real_features: the judge's features of real images; without them ``frechet`` is NaN.
+    """
+    images = small_denoiser.decode(vae, latents)
+    names = [verdict.name for verdict in judge.classify(images)]
+    return LatentQuality(
+        sum(name in objects for name in names) / len(names),
         math.nan
         if real_features is None
         else frechet_distance(judge_features(judge, images), real_features),

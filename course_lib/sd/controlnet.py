@@ -147,7 +147,7 @@ class ControlNetModel(nn.Module):
 
 
 class ControlledUNet(nn.Module):
-    """A U-Net with a ControlNet and its control image, to use in place of the U-Net.
+    """A U-Net with a ControlNet and its control images, to use in place of the U-Net.
 
     For example ``replace(pipeline, unet=ControlledUNet(pipeline.unet, controlnet, edges))``.
     """
@@ -156,12 +156,14 @@ class ControlledUNet(nn.Module):
         self,
         unet: UNet2DConditionModel,
         controlnet: ControlNetModel,
-        image: Float[Tensor, "image_channels high wide"],
+        image: Float[Tensor, "image_channels high wide"] | Float[Tensor, "images _ _ _"],
         scale: float = 1.0,
     ) -> None:
         """
         Args:
-            image: for all latents, as in :meth:`ControlNetModel.forward`.
+            image: one for all latents, or a batch with one per latent, as in
+                :meth:`ControlNetModel.forward`. With guidance, which doubles the latents, the batch
+                is repeated.
             scale: the conditioning scale.
         """
         super().__init__()
@@ -172,7 +174,17 @@ class ControlledUNet(nn.Module):
     def forward(
         self, latents: FeatureMap, timesteps: Real[Tensor, "..."] | int | float, context: Context
     ) -> Float[Tensor, "batch predicted height width"]:
-        """The controlled prediction; arguments and errors of both models."""
-        images = self.image.expand(len(latents), -1, -1, -1)
+        """The controlled prediction; arguments and errors of both models.
+
+        Raises:
+            ValueError: if the latents are not as many as the control images, or a multiple.
+        """
+        images = self.image if self.image.ndim == 4 else self.image[None]
+        if len(latents) % len(images):
+            raise ValueError(
+                f"{len(latents)} latents and {len(images)} control images: give one image, or as "
+                "many as latents."
+            )
+        images = images.repeat(len(latents) // len(images), 1, 1, 1)
         residuals = self.controlnet(latents, timesteps, context, images, self.scale)
         return self.unet(latents, timesteps, context, residuals)

@@ -262,6 +262,31 @@ def remove(model: nn.Module) -> None:
         _replace(model, name, layer.original())
 
 
+def factorise(change: Float[Tensor, "outputs *inputs"], rank: int) -> tuple[Tensor, Tensor]:
+    """A and B of the product of this rank that is nearest to a change of a weight.
+
+    The truncated singular value decomposition: Eckart and Young (1936),
+    https://doi.org/10.1007/BF02288367.
+
+    Args:
+        change: of a linear layer or a convolution.
+        rank: at least 1; limited to the smaller side of the matrix, whose product is exact.
+
+    Returns:
+        A and B in the shapes of ``lora_A.weight`` and ``lora_B.weight``, each with the square roots
+        of the singular values.
+
+    Raises:
+        ValueError: if the rank is below 1.
+    """
+    check_rank_alpha(rank, None)
+    outputs, *inputs = change.shape
+    U, S, V = torch.linalg.svd(change.flatten(1), full_matrices=False)
+    roots = S[:rank].sqrt()
+    A, B = roots[:, None] * V[:rank], U[:, :rank] * roots
+    return A.reshape(-1, *inputs), B.reshape(outputs, -1, *[1] * (change.ndim - 2))
+
+
 def check_rank_alpha(rank: int, alpha: float | None) -> None:
     """
     Raises:

@@ -75,12 +75,12 @@ def load_model(name: str, checkpoint: Path | None) -> nn.Module:
         FileNotFoundError: if the shipped checkpoint is missing; the message says how to get it.
         ValueError: if there is no such model or file, or the weights belong to a different model.
     """
-    model = recipes.recipe(name).make_model()
+    recipe = recipes.recipe(name)
+    model = recipe.make_model()
+    state = checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
     try:
-        model.load_state_dict(
-            checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
-        )
-    except RuntimeError as error:
+        model.load_state_dict(recipe.unpack(state))
+    except (KeyError, RuntimeError) as error:
         shipped = f"data/checkpoints/{name}.safetensors"
         fix = (
             "name the model that it belongs to"

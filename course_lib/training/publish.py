@@ -91,7 +91,7 @@ def save_with_card(
         **({"note": note} if note else {}),
         **(extra_entries or {}),
     }
-    path = checkpoints.save(name, model.state_dict(), card, folder)
+    path = checkpoints.save(name, recipe.pack(model.state_dict()), card, folder)
     if counts and recipe.preview_image is not None:
         recipe.preview_image(stored_model).save(path.with_suffix(".webp"), quality=90)
     if folder is None:
@@ -117,11 +117,13 @@ def add_held_out_style(
 
 
 def round_trip_fp16(name: str, model: nn.Module) -> nn.Module:
-    """A copy of the model, on the CPU and in eval mode, with weights rounded to float16 as in a
-    checkpoint.
+    """A copy of the model, on the CPU and in eval mode, with weights rounded as in a checkpoint: to
+    float16, or as the recipe packs them.
     """
-    copy = recipes.recipe(name).make_model()
-    copy.load_state_dict(checkpoints.to_fp16(model.state_dict()))  # converts back to float32
+    recipe = recipes.recipe(name)
+    copy = recipe.make_model()
+    packed = checkpoints.to_fp16(recipe.pack(model.state_dict()))
+    copy.load_state_dict(recipe.unpack(checkpoints.to_float32(packed)))
     return copy.eval()
 
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import nn
+    from torch import Tensor, nn
 
     from course_lib.training.loop import History
 
+State: TypeAlias = "Mapping[str, Tensor]"
 _LEVELS = ("classifier", "localizer", "detector", "segmenter", "instances")
 _UNETS = ("unet", "unet-deepest-skip", "unet-no-skips")
 
@@ -43,6 +44,10 @@ class Recipe:
     dataset_description: Callable[..., dict[str, Any]]  # for the model card
     styles: Sequence[str] = ()  # drawing styles that can be left out of the training
     preview_image: Callable[[nn.Module], Image.Image] | None = None
+    # What a checkpoint stores instead of the model's tensors, if that is smaller, and the way back:
+    # see packing.py.
+    pack: Callable[[State], State] = dict
+    unpack: Callable[[State], State] = dict
 
 
 def _vision(name: str) -> Recipe:
@@ -122,12 +127,73 @@ def _text_to_image(name: str) -> Recipe:
     )
 
 
+def _flow(name: str) -> Recipe:
+    from course_lib.diffusion import flow_training
+    from course_lib.training import packing
+
+    return _from_module(
+        name,
+        flow_training,
+        make_model=flow_training.VelocityUNet,
+        evaluate=flow_training.evaluate,
+        pack=packing.to_8_bits,
+        unpack=packing.from_8_bits,
+    )
+
+
+def _dit(name: str) -> Recipe:
+    from course_lib.diffusion import small_dit
+    from course_lib.training import packing
+
+    return _from_module(
+        name,
+        small_dit,
+        make_model=small_dit.make_model,
+        evaluate=small_dit.evaluate,
+        preview_image=small_dit.preview_image,
+        pack=packing.to_8_bits,
+        unpack=packing.from_8_bits,
+    )
+
+
+def _controlnet(name: str) -> Recipe:
+    from course_lib.diffusion import edge_control
+
+    return _from_module(
+        name,
+        edge_control,
+        make_model=edge_control.make_model,
+        evaluate=edge_control.evaluate,
+        preview_image=edge_control.preview_image,
+        pack=edge_control.pack,
+        unpack=edge_control.unpack,
+    )
+
+
+def _one_step(name: str) -> Recipe:
+    from course_lib.diffusion import one_step
+
+    return _from_module(
+        name,
+        one_step,
+        make_model=one_step.make_model,
+        evaluate=one_step.evaluate,
+        preview_image=one_step.preview_image,
+        pack=one_step.pack,
+        unpack=one_step.unpack,
+    )
+
+
 _RECIPES: dict[str, Callable[[str], Recipe]] = {
     **dict.fromkeys((*_LEVELS, *_UNETS), _vision),
     "autoencoder": _autoencoder,
     "judge": _judge,
     "denoiser": _denoiser,
     "tiny-sd": _text_to_image,
+    "flow": _flow,
+    "one-step": _one_step,
+    "dit": _dit,
+    "controlnet": _controlnet,
 }
 
 
