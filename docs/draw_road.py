@@ -1,4 +1,4 @@
-"""Draw the front page's strip of seven images (one per lesson) and the poster image of the front
+"""Draw the front page's strip of eight images (one per lesson) and the poster image of the front
 page's demo: ``uv run python docs/draw_road.py``.
 
 Each tile is the output of that lesson's layer, network or model for the same image.

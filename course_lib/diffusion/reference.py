@@ -134,9 +134,10 @@ def joint_attention(
     image: tuple[Tensor, Tensor, Tensor], text: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Queries, keys and values of both sets of tokens; the outputs of both: arXiv:2403.03206, 4."""
-    q, k, v = (torch.cat(pair, dim=1) for pair in zip(image, text, strict=True))
+    q, k, v = (torch.cat(pair, dim=-2) for pair in zip(image, text, strict=True))
     output, _ = attention(q, k, v)
-    return output[:, : image[0].shape[1]], output[:, image[0].shape[1] :]
+    of_image, of_text = output.split([image[0].shape[-2], text[0].shape[-2]], dim=-2)
+    return of_image, of_text
 
 
 def lora_linear(

@@ -126,3 +126,32 @@ def quality_by_steps(
             add_grid(axes)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
+
+
+def loss_by_cost(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """The test loss against the floating-point operations of the training, a line per network.
+
+    Args:
+        curves: by the network's name, pairs of operations and loss.
+
+    Raises:
+        ValueError: if there is no network.
+    """
+    if not curves:
+        raise ValueError("There is nothing to draw: give at least one network.")
+    with course_style():
+        figure, axes = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
+        for (name, curve), (colour, marker, dash) in zip(curves.items(), _STYLES, strict=False):
+            operations, losses = zip(*curve, strict=True)
+            axes.plot(
+                [count / 1e12 for count in operations],
+                losses,
+                color=colour,
+                marker=marker,
+                linestyle=dash,
+                label=name,
+            )
+        axes.set(xlabel="training, in 10¹² floating-point operations", ylabel="loss on new images")
+        add_grid(axes)
+        axes.legend()
+    return figure
