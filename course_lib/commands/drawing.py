@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_lib.console import stderr
 from course_lib.sd.pipeline import StableDiffusion
-from course_lib.sd.samplers import SAMPLERS
+from course_lib.sd.samplers import find_sampler
 
 _BATCH_PIXELS = 2**16  # per batch: four images of 128 x 128, or one larger image
 # In torch's errors: on the CPU (Linux, Windows), on CUDA and MPS, and for sizes beyond 64 bits.
@@ -83,11 +83,8 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
     Raises:
         ValueError: if there is no such sampler, or the schedule can't have so many steps.
     """
-    if request.sampler not in SAMPLERS:
-        raise ValueError(
-            f"There is no sampler {request.sampler!r}: choose one of {', '.join(SAMPLERS)}."
-        )
     schedule = model.schedule
+    make_sampler = find_sampler(request.sampler, schedule)
     total = schedule.num_train_timesteps
     try:
         schedule.timesteps(request.steps)
@@ -98,7 +95,7 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
             f"give a number of --steps from 1 to {most}."
         ) from error
     strength = 1.0 if request.image is None else request.strength
-    return len(SAMPLERS[request.sampler](schedule, request.steps, strength).timesteps)
+    return len(make_sampler(schedule, request.steps, strength).timesteps)
 
 
 @dataclass(frozen=True)

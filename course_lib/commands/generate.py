@@ -17,13 +17,23 @@ if TYPE_CHECKING:
     from course_lib.diffusion.judge import Judge
     from course_lib.sd.pipeline import StableDiffusion
 
+# The models, and the checkpoints that each needs.
+_MODELS = {"tiny-sd": ("tiny-sd",), "one-step": ("tiny-sd", "one-step")}
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 
 def generate(
+    context: typer.Context,
     prompt: Annotated[
         str, typer.Argument(help='What the image shows, such as "a fox on a purple background".')
     ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="tiny-sd; or one-step, which calls the network once: without --steps, --sampler, "
+            "--guidance, --negative, --image and --strength."
+        ),
+    ] = "tiny-sd",
     out: Annotated[
         Path, typer.Option(help="The image file; with --count, every name ends with its seed.")
     ] = Path("x.png"),
@@ -46,24 +56,24 @@ def generate(
     ] = None,
 ) -> None:
     """Generate an image from a prompt with the course's own text-to-image model."""
-    from course_lib.assets import checkpoints
-
-    if not checkpoints.is_shipped("tiny-sd"):
-        fail(
-            "the weights of tiny-sd are missing: course train tiny-sd --ship trains them, "
-            "which takes hours on a CPU"
-        )
+    if model not in _MODELS:
+        fail(f"there is no model {model}: choose one of {', '.join(_MODELS)}")
+    if model == "one-step":
+        _refuse_options_of_many_steps(context)
+        sampler, steps, guidance = "flow-euler", 1, 1.0
+    _require_weights(model)
 
     def load_model() -> "StableDiffusion":
+        from course_lib.assets import checkpoints
         from course_lib.device import resolve_device
-        from course_lib.diffusion import prompts, text_to_image
+        from course_lib.diffusion import one_step, prompts, text_to_image
 
         with checkpoints.WithoutInitialisation():
-            model = text_to_image.load()
-        model.to(resolve_device(device))
-        for warning in prompts.warnings_about(prompt, model.tokenizer):
+            pipeline = one_step.load() if model == "one-step" else text_to_image.load()
+        pipeline.to(resolve_device(device))
+        for warning in prompts.warnings_about(prompt, pipeline.tokenizer):
             warn(warning)
-        return model
+        return pipeline
 
     generate_files(
         load_model,
@@ -78,8 +88,40 @@ def generate(
         count=count,
         guidance=guidance,
         negative=negative,
-        examine=lambda model, result: _describe_mismatch(prompt, model, result),
+        examine=lambda pipeline, result: _describe_mismatch(prompt, pipeline, result),
     )
+
+
+def _refuse_options_of_many_steps(context: typer.Context) -> None:
+    """End the command if an option was given that a model of one step doesn't have."""
+    given = [
+        f"--{name}"
+        for name in ("steps", "sampler", "guidance", "negative", "image", "strength")
+        if _is_given(context, name)
+    ]
+    if given:
+        fail(
+            f"--model one-step makes an image in one step, without guidance: leave out "
+            f"{', '.join(given)}, or give --model tiny-sd"
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, and is not at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _require_weights(model: str) -> None:
+    """End the command if weights that the model needs are missing."""
+    from course_lib.assets import checkpoints
+
+    for name in _MODELS[model]:
+        if not checkpoints.is_shipped(name):
+            fail(
+                f"the weights of {name} are missing: course train {name} --ship trains them, "
+                "which takes long on a CPU"
+            )
 
 
 def generate_files(

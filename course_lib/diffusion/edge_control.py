@@ -131,7 +131,15 @@ def control(
         pipeline: from :func:`text_to_image.load`.
         edges: for all images, or one for each image that is generated at once.
         scale: the conditioning scale; 0 is no control.
+
+    Raises:
+        ValueError: if the pipeline is a flow, whose times and latents the ControlNet does not know.
     """
+    if pipeline.schedule != text_to_image.SCHEDULE:
+        raise ValueError(
+            f"The pipeline has a {type(pipeline.schedule).__name__}: give one with tiny-sd's "
+            "schedule, such as text_to_image.load()."
+        )
     return replace(pipeline, unet=ControlledUNet(pipeline.unet, controlnet, edges, scale))
 
 

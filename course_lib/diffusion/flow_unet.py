@@ -87,13 +87,13 @@ def predict_velocity(
     if not isinstance(pipeline.schedule, FlowSchedule):
         raise ValueError("The pipeline has a NoiseSchedule: give as_flow(pipeline).")
     context = encode_prompts(pipeline, prompts)
-    if guidance != 1:
-        context = torch.cat([encode_prompts(pipeline, [""]).expand_as(context), context])
+    copies = 1
+    if guidance != 1:  # the batch holds every latent twice: unconditional, then conditional
+        context, copies = torch.cat([encode_prompts(pipeline, [""]).expand_as(context), context]), 2
 
     def velocity(x: flow.Images, t: flow.Times) -> flow.Images:
-        copies = len(context) // len(x)  # two with guidance: unconditional, then conditional
-        predicted = pipeline.unet(x.repeat(copies, 1, 1, 1), 1000 * t.repeat(copies), context)
-        uncond, *_, cond = predicted.split(len(x)) if copies > 1 else (predicted, predicted)
+        predictions = pipeline.unet(x.repeat(copies, 1, 1, 1), 1000 * t.repeat(copies), context)
+        uncond, cond = predictions[: len(x)], predictions[-len(x) :]
         return uncond + guidance * (cond - uncond)
 
     return velocity

@@ -35,7 +35,7 @@ CONFIG = MMDiTConfig(
     pooled_projection_dim=None,  # the text acts through joint attention only
     pos_embed_max_size=8,
 )
-EXAMPLES_PER_EPOCH = 3000
+EXAMPLES_PER_EPOCH = 2000
 EPOCHS = 20  # of the shipped checkpoint
 TRAINING_PICTURES = 3000
 BATCH = 32
@@ -166,6 +166,7 @@ def evaluate(model: MMDiT, split: str, count: int) -> dict[str, float]:
 
 preview_image = partial(
     evaluation.preview_image,
+    count=48,
     to_pipeline=to_pipeline,
     sampler=SAMPLER,
     steps=STEPS,

@@ -15,8 +15,8 @@ from torch import Tensor
 from course_lib.sd.clip import CLIPTextModel
 from course_lib.sd.controlnet import ControlledUNet
 from course_lib.sd.dit import MMDiT
-from course_lib.sd.samplers import FLOW_SAMPLERS, SAMPLERS, Sampler, Schedule, gaussian
-from course_lib.sd.schedule import FlowSchedule, NoiseSchedule
+from course_lib.sd.samplers import Sampler, Schedule, find_sampler, gaussian
+from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
 from course_lib.sd.vae import AutoencoderKL
@@ -84,17 +84,13 @@ class StableDiffusion:
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         height, width = self._image_size(image, height, width)
-        samplers = FLOW_SAMPLERS if isinstance(self.schedule, FlowSchedule) else SAMPLERS
-        if sampler not in samplers:
-            raise ValueError(
-                f"There is no sampler {sampler!r}: choose one of {', '.join(samplers)}."
-            )
+        make_sampler = find_sampler(sampler, self.schedule)
         if not prompts or count < 1:
             raise ValueError(
                 f"{count} images of {len(prompts)} prompts: give at least one prompt and a "
                 "count of at least 1."
             )
-        run = samplers[sampler](self.schedule, steps, 1.0 if image is None else strength, eta)
+        run = make_sampler(self.schedule, steps, 1.0 if image is None else strength, eta)
         generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts) * count)]
         context = self._context(prompts, negative or "", count, guidance)
         x = self._initial_latents(image, generators, height, width, run)

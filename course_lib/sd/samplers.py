@@ -296,3 +296,15 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "pndm": PNDM,
 }
 FLOW_SAMPLERS: dict[str, type[Sampler]] = {"flow-euler": FlowMatchEuler}
+
+
+def find_sampler(name: str, schedule: Schedule) -> type[Sampler]:
+    """The sampler of a name in ``SAMPLERS``, or in ``FLOW_SAMPLERS`` for a ``FlowSchedule``.
+
+    Raises:
+        ValueError: if the schedule has no sampler of this name; the message lists those it has.
+    """
+    samplers = FLOW_SAMPLERS if isinstance(schedule, FlowSchedule) else SAMPLERS
+    if name not in samplers:
+        raise ValueError(f"There is no sampler {name!r}: choose one of {', '.join(samplers)}.")
+    return samplers[name]

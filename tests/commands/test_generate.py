@@ -14,7 +14,8 @@ from course_lib.cli import app
 from course_lib.commands import drawing
 from course_lib.commands import generate as command
 from course_lib.console import escape_unencodable, to_shell
-from course_lib.diffusion import text_to_image
+from course_lib.diffusion import one_step, text_to_image
+from course_lib.diffusion.flow_unet import as_flow
 from course_lib.diffusion.judge import Verdict
 from tests.support.small_sd import small_pipeline
 
@@ -111,6 +112,72 @@ def test_invalid_options_end_with_one_sentence(generate, tmp_path, arguments, me
 
 def test_largest_seed_is_accepted(generate):
     assert generate("--seed", 2**64 - 1)[0] == 0
+
+
+@pytest.fixture
+def generate_in_one_step(model, judge, tmp_path, monkeypatch):
+    """Runs ``course generate --model one-step``; returns the exit code and the output."""
+    monkeypatch.chdir(tmp_path)
+    pipeline = as_flow(model)
+    monkeypatch.setattr(one_step, "load", lambda: pipeline)
+    calls, forward = [], pipeline.unet.forward
+
+    def record(latents, *arguments):
+        calls.append(len(latents))
+        return forward(latents, *arguments)
+
+    monkeypatch.setattr(pipeline.unet, "forward", record)
+
+    def run(*arguments):
+        calls.clear()
+        options = ["--model", "one-step", "--device", "cpu", *map(str, arguments)]
+        result = CliRunner().invoke(app, ["generate", PROMPT, *options])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, " ".join((result.stdout + result.stderr).split()), list(calls)
+
+    return run
+
+
+def test_one_step_calls_the_network_once_for_each_batch(generate_in_one_step, tmp_path):
+    code, printed, calls = generate_in_one_step("--seed", 3)
+    assert code == 0 and "x.png" in printed and calls == [1]
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (128, 128)
+    code, _, calls = generate_in_one_step("--count", 5, "--seed", 3, "--out", "y.png")
+    assert code == 0 and calls == [4, 1]
+    assert sorted(path.name for path in tmp_path.glob("y*")) == [f"y-{n}.png" for n in range(3, 8)]
+    with Image.open(tmp_path / "x.png") as one, Image.open(tmp_path / "y-3.png") as same:
+        assert np.abs(np.asarray(one).astype(int) - np.asarray(same)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--steps", 1),
+        ("--sampler", "ddim"),
+        ("--guidance", 1),
+        ("--negative", "a dog"),
+        ("--image", "x.png"),
+        ("--strength", 0.5),
+    ],
+)
+def test_one_step_refuses_options_that_it_would_ignore(generate_in_one_step, tmp_path, option):
+    code, printed, calls = generate_in_one_step(*option)
+    assert code == 1 and not calls and not (tmp_path / "x.png").exists()
+    assert f"leave out {option[0]}, or give --model tiny-sd" in printed
+
+
+def test_unknown_model_and_missing_weights_name_the_fix(generate, monkeypatch):
+    code, printed = generate("--model", "two-step")
+    assert code == 1 and "no model two-step: choose one of tiny-sd, one-step" in printed
+    for missing, model in [("tiny-sd", "tiny-sd"), ("one-step", "one-step")]:
+        monkeypatch.setattr(
+            checkpoints, "is_shipped", lambda name, missing=missing: name != missing
+        )
+        options = [] if model == "tiny-sd" else ["--model", model]
+        done = CliRunner().invoke(app, ["generate", PROMPT, *options])
+        printed = " ".join((done.stdout + done.stderr).split())
+        assert done.exit_code == 1 and f"course train {missing} --ship trains them" in printed
 
 
 def nan_weight(model):
