@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
 # The models, and the checkpoints that each needs.
 _MODELS = {"tiny-sd": ("tiny-sd",), "one-step": ("tiny-sd", "one-step")}
+_MANY_STEPS: dict[str, Any] = {
+    "steps": 20,
+    "sampler": "dpm++",
+    "guidance": 5.0,
+    "negative": "",
+    "image": None,
+    "strength": 0.8,
+}
+_ONE_STEP: dict[str, Any] = {"steps": 1, "sampler": "flow-euler", "guidance": 1.0}
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 
 def generate(
-    context: typer.Context,
     prompt: Annotated[
         str, typer.Argument(help='What the image shows, such as "a fox on a purple background".')
     ],
@@ -38,19 +46,31 @@ def generate(
         Path, typer.Option(help="The image file; with --count, every name ends with its seed.")
     ] = Path("x.png"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same image.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Sampling steps.")] = 20,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Sampling steps.", show_default="20")
+    ] = None,
     guidance: Annotated[
-        float, typer.Option(help="Guidance scale; 1 ignores --negative and halves the time.")
-    ] = 5.0,
-    negative: Annotated[str, typer.Option(help="What the image must not show.")] = "",
-    sampler: Annotated[str, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.")] = "dpm++",
+        float | None,
+        typer.Option(
+            help="Guidance scale; 1 ignores --negative and halves the time.", show_default="5"
+        ),
+    ] = None,
+    negative: Annotated[
+        str | None, typer.Option(help="What the image must not show.", show_default="nothing")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.", show_default="dpm++")
+    ] = None,
     count: Annotated[
         int, typer.Option(min=1, help="The number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
         Path | None, typer.Option(help="An image to change, cropped to 128x128.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="How much --image may change, up to 1.")] = 0.8,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How much --image may change, up to 1.", show_default="0.8"),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps; by default the fastest one here.")
     ] = None,
@@ -58,9 +78,21 @@ def generate(
     """Generate an image from a prompt with the course's own text-to-image model."""
     if model not in _MODELS:
         fail(f"there is no model {model}: choose one of {', '.join(_MODELS)}")
-    if model == "one-step":
-        _refuse_options_of_many_steps(context)
-        sampler, steps, guidance = "flow-euler", 1, 1.0
+    # None: the option was not given.
+    options = {
+        "steps": steps,
+        "sampler": sampler,
+        "guidance": guidance,
+        "negative": negative,
+        "image": image,
+        "strength": strength,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if model == "one-step" and given:
+        fail(
+            "--model one-step makes an image in one step, without guidance: leave out "
+            f"{', '.join(f'--{name}' for name in given)}, or give --model tiny-sd"
+        )
     _require_weights(model)
 
     def load_model() -> "StableDiffusion":
@@ -80,36 +112,11 @@ def generate(
         prompt,
         out,
         size="128",
-        image=image,
-        strength=strength,
-        sampler=sampler,
-        steps=steps,
         seed=seed,
         count=count,
-        guidance=guidance,
-        negative=negative,
+        **(_MANY_STEPS | given if model == "tiny-sd" else _MANY_STEPS | _ONE_STEP),
         examine=lambda pipeline, result: _describe_mismatch(prompt, pipeline, result),
     )
-
-
-def _refuse_options_of_many_steps(context: typer.Context) -> None:
-    """End the command if an option was given that a model of one step doesn't have."""
-    given = [
-        f"--{name}"
-        for name in ("steps", "sampler", "guidance", "negative", "image", "strength")
-        if _is_given(context, name)
-    ]
-    if given:
-        fail(
-            f"--model one-step makes an image in one step, without guidance: leave out "
-            f"{', '.join(given)}, or give --model tiny-sd"
-        )
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was given, and is not at its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def _require_weights(model: str) -> None:

@@ -27,18 +27,18 @@ from course_lib.training import packing
 from course_lib.training.loop import History, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
-EPOCHS = 5  # of the shipped checkpoint
-PAIRS = 600
+EPOCHS = 3  # of the shipped checkpoint
+PAIRS = 400
 BATCH = 16
 LEARNING_RATE = 3e-4
 EMA_DECAY = 0.98
 RANK = 16  # of the stored difference to tiny-sd
 # Of the flow that generates the pairs.
-STEPS = 12
+STEPS = 8
 GUIDANCE = 3.0
 # The settings of the trained model.
 SETTINGS: dict[str, Any] = {"sampler": "flow-euler", "steps": 1, "guidance": 1.0}
-TEST_SPLITS = {"seen": 400, "new-combinations": 100}
+TEST_SPLITS = {"seen": 200, "new-combinations": 100}
 THRESHOLDS = {
     "seen": {"object": 0.95, "colour": 0.95},
     "new-combinations": {"object": 0.90, "colour": 0.90},
