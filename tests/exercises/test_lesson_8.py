@@ -25,7 +25,7 @@ WRONG = {
             "first",
         ),
         ([("    t = t.reshape(-1, *[1] * (x0.ndim - 1))\n", "")], ""),
-        ([("(-1, *[1] * (x0.ndim - 1))", "(-1, 1)")], "further dimensions"),
+        ([("(-1, *[1] * (x0.ndim - 1))", "(-1, 1)")], "reshape it"),
         ([("(-1, *[1] * (x0.ndim - 1))", "(-1, 1, 1, 1)")], "shape of x0"),
         ([("t.reshape(-1, *[1] * (x0.ndim - 1))", "t[0]")], "Each image has its t"),
         ([("t.reshape(-1, *[1] * (x0.ndim - 1))", "t.mean()")], ""),
@@ -51,7 +51,7 @@ WRONG = {
         ([("torch.full((len(x),), t)", "torch.tensor(t)")], "one time per image"),
         ([("torch.full((len(x),), t)", "torch.full((len(x),), 1 - t)")], ""),
         ([("torch.full((len(x),), t)", "torch.full((len(x),), times[0])")], ""),
-        ([("        path.append(x)\n", "")], "four times"),
+        ([("        path.append(x)\n", "")], "(times, batch"),
         ([("path = [x]", "path = []")], "four times"),
         ([("torch.stack(path)", "path[-1]")], "at all times"),
         ([("torch.stack(path)", "torch.stack(path[::-1])")], "first point"),
@@ -199,7 +199,7 @@ WRONG = {
         ([("softmax(dim=-1)", "softmax(dim=-2)")], ""),
         ([("softmax(dim=-1)", "sigmoid()")], "6"),
         ([("output = weights @ v", "output = weights @ k")], ""),
-        ([("image[0].shape[-2]", "text[0].shape[-2]")], "three tokens"),
+        ([("image[0].shape[-2]", "text[0].shape[-2]")], "come first"),
         (
             [
                 (
@@ -215,7 +215,7 @@ WRONG = {
         ),
         ([("zip(image, text, strict=True)", "zip(text, image, strict=True)")], ""),
         ([("q @ k", "k @ q")], ""),
-        ([("    tokens = ", "    image[2].mul_(2)\n    tokens = ")], "modified"),
+        ([("    q, k, v = ", "    image[2].mul_(2)\n    q, k, v = ")], ""),
         ([("return ", "")], "returned None"),
     ],
     "lora": [
