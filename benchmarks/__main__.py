@@ -18,7 +18,7 @@ from rich.table import Table
 DEFAULT = ("convolution", "drawing", "scenes", "startup", "unet", "vision")
 # Run only by name: they take minutes to an hour. "sd" needs 11 GB of memory; "pages" needs a built
 # website.
-ON_REQUEST = ("attacks", "grading", "learning", "pages", "sd", "website")
+ON_REQUEST = ("attacks", "flows", "grading", "learning", "pages", "sd", "website")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -18,9 +18,12 @@ from course_lib.sd.samplers import gaussian
 from course_lib.training import publish, recipes
 
 MIB = 2**20
+LESSON_8 = ("flow", "one-step", "dit", "controlnet")
 
 
-@pytest.mark.parametrize("name", ["judge", "denoiser", "tiny-sd"])
+@pytest.mark.parametrize(
+    "name", ["judge", "denoiser", "tiny-sd", *filter(checkpoints.is_shipped, LESSON_8)]
+)
 def test_card_is_complete_and_names_missed_thresholds(name):
     card, recipe = checkpoints.read_card(name), recipes.recipe(name)
     metrics = card["metrics"]
@@ -42,6 +45,12 @@ def test_files_for_generating_are_small():
     ]
     sizes = [file.stat().st_size for file in files]
     assert max(sizes) <= 15 * MIB and sum(sizes) <= 20 * MIB
+
+
+def test_files_of_lesson_8_are_small():
+    folder = paths.data_path("checkpoints", "tiny-sd.safetensors").parent
+    files = [file for name in LESSON_8 for file in folder.glob(f"{name}.*")]
+    assert 0 < sum(file.stat().st_size for file in files) <= 6.4 * MIB
 
 
 def test_preview_image_is_a_grid_of_96_images():
