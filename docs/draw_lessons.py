@@ -16,13 +16,15 @@ from course_lib.data import scenes
 from course_lib.data.captioned import captioned_picture, make_caption
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
-from course_lib.diffusion import text_to_image
+from course_lib.diffusion import flow, text_to_image
 from course_lib.diffusion.attention_maps import record_attention
+from course_lib.diffusion.reference import posterior_mean
 from course_lib.figures import figure_png
 from course_lib.figures.compression.latents import gallery, latent_channels
 from course_lib.figures.convolution.kernels import kernel_responses
 from course_lib.figures.fully_connected import connections
 from course_lib.figures.stable_diffusion.attention import word_attention_maps
+from course_lib.figures.successors.paths import many_paths
 from course_lib.figures.unet.architecture import architecture
 from course_lib.figures.vision.predictions import five_predictions
 from course_lib.unet import UNet
@@ -97,6 +99,28 @@ def lesson_07() -> Figure:
     return word_attention_maps(record_attention(text_to_image.load(), prompt, **OPTIONS))
 
 
+def lesson_08() -> Figure:
+    """Training lines, the paths of the best possible flow, and the lines for reflow."""
+    torch.manual_seed(0)
+    centres = torch.tensor([[-1.2, -0.5], [1.2, -0.5], [0.0, 1.3]])
+    cluster = torch.multinomial(torch.tensor([0.6, 0.3, 0.1]), 2000, replacement=True)
+    points = centres[cluster] + 0.15 * torch.randn(2000, 2)
+
+    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        alpha, sigma = (float(weight[0]) for weight in flow.find_alpha_sigma(t))
+        x0 = posterior_mean(x * (alpha + sigma), points, alpha**2)
+        return (x - x0) / t[:, None]
+
+    noise = torch.randn(60, 2)
+    paths = flow.integrate(velocity, noise, torch.linspace(1, 0, 101).tolist())
+    panels = {
+        "training lines": torch.stack([noise, points[:60]]),
+        "paths of the flow": paths,
+        "lines for reflow": paths[[0, -1]],
+    }
+    return many_paths(points, panels)
+
+
 def generated() -> Figure:
     """One image for each prompt, with seeds 0 to 4; none is selected or left out."""
     model = text_to_image.load()
@@ -106,7 +130,9 @@ def generated() -> Figure:
 
 DPI: dict[Callable[[], Figure], int] = {
     lesson_01: 110,
-    **dict.fromkeys([lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07], 80),
+    **dict.fromkeys(
+        [lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08], 80
+    ),
     generated: 160,
 }
 

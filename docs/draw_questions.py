@@ -62,10 +62,32 @@ def causal_table() -> Image.Image:
     return image
 
 
+def crossing_lines() -> Image.Image:
+    """Two training lines of a flow that cross at (210, 150): 420 x 300 pixels."""
+    image = Image.new("RGB", (420, 300), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.line([(40, 40), (380, 260)], fill=BLUE, width=4)
+    for part in range(0, 20, 2):
+        ends = [(40 + 17 * n, 260 - 11 * n) for n in (part, part + 1)]
+        draw.line(ends, fill=ORANGE, width=4)
+    for (x, y), name, colour in (
+        ((40, 40), "A", BLUE),
+        ((380, 260), "a", BLUE),
+        ((40, 260), "B", ORANGE),
+        ((380, 40), "b", ORANGE),
+    ):
+        draw.ellipse((x - 15, y - 15, x + 15, y + 15), fill=PAPER, outline=colour, width=3)
+        draw.text((x, y), name, fill=INK, font=font(17, bold=True), anchor="mm")
+    draw.text((40, 296), "noise", fill=INK, font=font(14), anchor="ms")
+    draw.text((380, 296), "image", fill=INK, font=font(14), anchor="ms")
+    return image
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, image in {
         "schedule-ends": schedule_ends(),
         "causal-table": causal_table(),
+        "crossing-lines": crossing_lines(),
     }.items():
         image.quantize(64).save(FOLDER / f"question-{name}.png", optimize=True)

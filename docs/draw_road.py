@@ -1,4 +1,4 @@
-"""Draw the front page's strip of seven images (one per lesson) and the poster image of the front
+"""Draw the front page's strip of eight images (one per lesson) and the poster image of the front
 page's demo: ``uv run python docs/draw_road.py``.
 
 Each tile is the output of that lesson's layer, network or model for the same image.
@@ -17,6 +17,7 @@ from course_lib.convolution.edge_kernels import kernel
 from course_lib.data import sprites
 from course_lib.data.captioned import captioned_picture, make_caption
 from course_lib.diffusion import text_to_image
+from course_lib.diffusion.flow_unet import as_flow
 from course_lib.diffusion.small_denoiser import SCHEDULE, decode, encode
 from course_lib.figures.style import BLUE, DIVERGING_RGB, PAPER, font
 from course_lib.vision.predictions import load_models, predict_all
@@ -108,6 +109,13 @@ def lesson_07(object_name: str) -> Image.Image:
     return tensor_to_tile(generate(object_name))
 
 
+def lesson_08() -> Image.Image:
+    """An image generated in four Euler steps of the model read as a flow, with seed 0."""
+    model, prompt = as_flow(text_to_image.load()), make_caption(OBJECT, COLOUR)
+    options = {"sampler": "flow-euler", "steps": 4, "guidance": 3.0, "seed": 0}
+    return tensor_to_tile(model.generate(prompt, **options)[0])
+
+
 def generate(object_name: str) -> Float[Tensor, "3 128 128"]:
     """Generate an image of an object, with the settings of ``course generate`` and seed 0."""
     model = text_to_image.load()
@@ -128,6 +136,7 @@ def main() -> None:
     draw = [lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06]
     tiles = {f"{number:02}": function(image) for number, function in enumerate(draw, 1)}
     tiles["07"] = lesson_07(OBJECT)
+    tiles["08"] = lesson_08()
     # Saved at the model's resolution; the page scales it.
     tiles["hero"] = Image.fromarray(to_uint8(generate(HERO_OBJECT)))
     for name, tile in tiles.items():

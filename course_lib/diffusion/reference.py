@@ -1,4 +1,4 @@
-"""Reference solutions of the exercises of lessons 6 and 7, used until the learner's are written.
+"""Reference solutions of the exercises of lessons 6 to 8, used until the learner's are written.
 
 See :func:`course_lib.checks.prefer`. The models themselves use :mod:`course_lib.sd.samplers`.
 """
@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from course_lib.diffusion import flow
 
 Images = Float[Tensor, "batch *shape"]
 AlphaBars = Float[Tensor, " times"]
@@ -120,3 +122,30 @@ def split_heads(
 ) -> Float[Tensor, "batch heads tokens share"]:
     """Split the channels evenly among the heads."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def to_velocity(prediction: Images, x: Images, alpha: float, sigma: float, kind: str) -> Images:
+    """The velocity, noise - x0; ``kind``: "noise", "x0" or "v"."""
+    names = {"noise": "epsilon", "v": "v_prediction"}
+    return flow.convert(prediction, x, alpha, sigma, names.get(kind, kind), "velocity")
+
+
+def joint_attention(
+    image: tuple[Tensor, Tensor, Tensor], text: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Queries, keys and values of both sets of tokens; the outputs of both: arXiv:2403.03206, 4."""
+    q, k, v = (torch.cat(pair, dim=-2) for pair in zip(image, text, strict=True))
+    output, _ = attention(q, k, v)
+    of_image, of_text = output.split([image[0].shape[-2], text[0].shape[-2]], dim=-2)
+    return of_image, of_text
+
+
+def lora_linear(
+    x: Float[Tensor, "*batch inputs"],
+    weight: Float[Tensor, "outputs inputs"],
+    A: Float[Tensor, "rank inputs"],
+    B: Float[Tensor, "outputs rank"],
+    alpha: float,
+) -> Float[Tensor, "*batch outputs"]:
+    """A linear layer with a LoRA, without merging: Hu et al. (2021), arXiv:2106.09685, 4.1."""
+    return x @ weight.T + alpha / len(A) * (x @ A.T @ B.T)

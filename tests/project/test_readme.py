@@ -77,8 +77,8 @@ def test_ci_runs_the_test_command_of_the_readme():
 def test_readme_states_the_total_time_of_the_lessons():
     minutes = re.findall(r"^\| <img .*? \| (\d+) \| ", read("README.md"), re.MULTILINE)
     assert len(minutes) == len(LESSONS)
-    (hours,) = re.findall(r"All seven take about (\d+) hours", read("README.md"))
-    assert len(LESSONS) == 7 and round(sum(map(int, minutes)) / 60) == int(hours)
+    (hours,) = re.findall(r"All eight take about (\d+) hours", read("README.md"))
+    assert len(LESSONS) == 8 and round(sum(map(int, minutes)) / 60) == int(hours)
 
 
 def test_readme_has_the_public_address_if_there_is_one():

@@ -49,6 +49,7 @@ _ROAD = {
     "05_unet": ("a mask", "The rocket cut out by a mask, on white."),
     "06_latent_diffusion": ("noise", "The rocket, half drowned in coloured noise."),
     "07_stable_diffusion": ("a new picture", "Another rocket on purple, made from a sentence."),
+    "08_after_stable_diffusion": ("four steps", "A rocket on purple, made in four straight steps."),
 }
 
 
