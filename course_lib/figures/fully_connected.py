@@ -1,6 +1,7 @@
 """The figures of lesson 1, drawn from real layers and measurements."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -421,7 +422,7 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: 
     seeds = len(pairs)
     x = centre + 0.09 * (np.arange(seeds) - (seeds - 1) / 2) * 2 / max(seeds - 1, 2)
     axes.vlines(x, pairs[:, 1], pairs[:, 0], color=colour, linewidth=1.6, zorder=2)
-    options = {"color": colour, "markersize": 7, "zorder": 3}
+    options: dict[str, Any] = {"color": colour, "markersize": 7, "zorder": 3}
     axes.plot(x, pairs[:, 0], marker, mfc=PAPER, **options)
     axes.plot(x, pairs[:, 1], marker, label=kind if label else None, **options)
     axes.annotate(
