@@ -104,7 +104,7 @@ CLAIMS = {
         "white.items()})[0.001] < 0.1",
         "0.2 < remaining[0.1] < torch.corrcoef(pairs.T)[0, 1] / 1.5",
         # the constant pattern is the one below the small limit
-        "(variance < 0.001**2).sum() == 1 and patterns[:, 0].std() < 0.01 * abs(patterns[0, 0])",
+        "(variance < 0.001**2).sum() == 1 and patterns[:, 0].std() < 0.1 * abs(patterns[0, 0])",
         "(variance < 0.1**2).sum() > 243 / 2",
         "variance[variance < 0.1**2].sum() / variance.sum() < 0.1",
         # what a kernel adds to a photo is smoother than what it responds to
