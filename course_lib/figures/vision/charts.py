@@ -73,8 +73,15 @@ def iou_diagram(
             annotations.draw_image(axes, image, fade=0.6)
             axes.axis("on")
         if intersection:
-            hatched = {"fill": False} if image is not None else {"facecolor": FAINT}
-            _draw_rectangle(axes, shared, edgecolor=INK, hatch="///", linewidth=0, **hatched)
+            _draw_rectangle(
+                axes,
+                shared,
+                fill=image is None,
+                facecolor=FAINT,
+                edgecolor=INK,
+                hatch="///",
+                linewidth=0,
+            )
             x0, y0, x1, y1 = shared.tolist()
             axes.annotate(
                 f"intersection\n{_area_formula(shared)}",
@@ -144,8 +151,11 @@ def shifted_boxes(shifts: Sequence[Fraction]) -> Figure:
             by = float(shift)
             axes.add_patch(Rectangle((by, 0), 1 - by, 1, facecolor=FAINT, edgecolor="none"))
             axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=BLUE, linewidth=3))
-            style = {"edgecolor": RED, "linewidth": 3, "linestyle": (0, (4, 2))}
-            axes.add_patch(Rectangle((by, 0), 1, 1, fill=False, **style))
+            axes.add_patch(
+                Rectangle(
+                    (by, 0), 1, 1, fill=False, edgecolor=RED, linewidth=3, linestyle=(0, (4, 2))
+                )
+            )
             axes.set(xlim=(-0.08, 1.58), ylim=(-0.08, 1.08), aspect="equal")
             axes.axis("off")
             # The intersection is 1 - shift, the union 1 + shift.
@@ -163,7 +173,9 @@ def scores_and_ious(scores: Float[Tensor, " boxes"], ious: Float[Tensor, " boxes
     with course_style():
         figure, axes = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
         axes.plot([0, 1], [0, 1], "--", color=MUTED, label="score = IoU")
-        axes.plot(ious, scores, "o", color=BLUE, markersize=4, alpha=0.45, label="one box")
+        axes.plot(
+            ious.numpy(), scores.numpy(), "o", color=BLUE, markersize=4, alpha=0.45, label="one box"
+        )
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         axes.set(xlabel="IoU with the true box (measured)", ylabel="score (predicted)")
         axes.grid(True)
