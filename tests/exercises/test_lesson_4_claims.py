@@ -53,7 +53,8 @@ CLAIMS = [
     # channel 0 is the brightness, 1 and 2 are colours, 3 correlates with no property
     "channels[0, 0] > 0.95 and channels[1:3, 1:3].abs().amax(1).min() > 0.7",
     "channels[3].abs().max() < 0.4 and brighter > 0.05",
-    "explained[:3].min() > 0.9 and explained[3] < 0.3",
+    "explained[0] > 0.95 and explained[1:3].min() > 0.8 and explained[3] < 0.2",
+    "left[1:3].max() < left[0] and deviations[1:3].max() < 0.5 * deviations[0]",
     # the interpolations differ no more than a reconstruction; no jumps; positions are local
     "half_way > min(closest) - 1",
     "near > 0.9",
