@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-DEFAULT = ("convolution", "drawing", "scenes", "startup", "unet", "vision")
+DEFAULT = ("autoencoder", "convolution", "drawing", "scenes", "startup", "unet", "vision")
 # Run only by name: they take minutes to an hour. "sd" needs 11 GB of memory; "pages" needs a built
 # website.
 ON_REQUEST = ("attacks", "flows", "grading", "learning", "pages", "sd", "website")

@@ -6,7 +6,6 @@ Every row is measured on the same prompts, seeds and real images.
 import torch
 
 from course_lib.assets import checkpoints
-from course_lib.compression import autoencoder
 from course_lib.diffusion import (
     denoiser_training,
     evaluation,
@@ -17,6 +16,7 @@ from course_lib.diffusion import (
     small_denoiser,
     small_dit,
     text_to_image,
+    tiny_sd_autoencoder,
 )
 from course_lib.diffusion.sampler_comparison import measure_latents, measure_sampler
 from course_lib.metrics.generation import frechet_distance
@@ -65,7 +65,7 @@ def _text_to_image() -> list[dict]:
 
 def _apples() -> list[dict]:
     """Lesson 6's denoiser and the flow of the same network, by sampler and steps."""
-    seen_by, vae = judge.load(), autoencoder.load()
+    seen_by, vae = judge.load(), tiny_sd_autoencoder.load()
     real, other = (
         evaluation.judge_features(
             seen_by,

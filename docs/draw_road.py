@@ -16,7 +16,7 @@ from course_lib.compression.codecs import to_uint8
 from course_lib.convolution.edge_kernels import kernel
 from course_lib.data import sprites
 from course_lib.data.captioned import captioned_picture, make_caption
-from course_lib.diffusion import text_to_image
+from course_lib.diffusion import text_to_image, tiny_sd_autoencoder
 from course_lib.diffusion.flow_unet import as_flow
 from course_lib.diffusion.small_denoiser import SCHEDULE, decode, encode
 from course_lib.figures.style import BLUE, DIVERGING_RGB, PAPER, font
@@ -97,11 +97,12 @@ def lesson_05(image: Float[Tensor, "3 128 128"]) -> Image.Image:
 
 
 def lesson_06(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """The image's latent with noise, decoded."""
-    latent = encode(autoencoder.load(), image[None])
+    """The image's latent with noise, decoded, with the autoencoder of lesson 6's model."""
+    vae = tiny_sd_autoencoder.load()
+    latent = encode(vae, image[None])
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
     noisy, _ = SCHEDULE.add_noise(latent, noise, TIMESTEP)
-    return tensor_to_tile(decode(autoencoder.load(), noisy)[0])
+    return tensor_to_tile(decode(vae, noisy)[0])
 
 
 def lesson_07(object_name: str) -> Image.Image:

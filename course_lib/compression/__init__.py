@@ -1,1 +1,1 @@
-"""Lesson 4: JPEG, block PCA, and a small version of Stable Diffusion's autoencoder."""
+"""Lesson 4: JPEG, block PCA, and an autoencoder with PCA as its shortcut."""

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.compression.pca import BlockPCA
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.metrics.images import psnr, ssim
-from course_lib.sd.vae import AutoencoderKL
 
 # Pillow's options for the smallest files.
 _PILLOW_OPTIONS: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method": 6}}
@@ -164,7 +164,7 @@ def dequantise(
 
 @torch.no_grad()
 def encode(
-    model: AutoencoderKL, images: Float[Tensor, "*batch 3 height width"]
+    model: Autoencoder, images: Float[Tensor, "*batch 3 height width"]
 ) -> Float[Tensor, "*batch channels rows columns"]:
     """The latent means of one image or of a batch.
 
@@ -185,7 +185,7 @@ def encode(
 
 @torch.no_grad()
 def decode(
-    model: AutoencoderKL, latents: Float[Tensor, "*batch channels rows columns"]
+    model: Autoencoder, latents: Float[Tensor, "*batch channels rows columns"]
 ) -> Float[Tensor, "*batch 3 height width"]:
     """The inverse of :func:`encode`: images in [0, 1], on the CPU."""
     device = next(model.parameters()).device
@@ -195,7 +195,7 @@ def decode(
 
 
 def autoencoder(
-    model: AutoencoderKL, image: Float[Tensor, "3 height width"], bits: int | None = None
+    model: Autoencoder, image: Float[Tensor, "3 height width"], bits: int | None = None
 ) -> EncodedImage:
     """The autoencoder's latent means, quantised and compressed with zlib.
 
@@ -208,7 +208,7 @@ def autoencoder(
 
 
 def pack_latent(
-    model: AutoencoderKL, latent: Float[Tensor, "channels rows columns"], bits: int | None = None
+    model: Autoencoder, latent: Float[Tensor, "channels rows columns"], bits: int | None = None
 ) -> EncodedImage:
     """As :func:`autoencoder`, from a latent that :func:`encode` has computed."""
     values, size = _quantise_and_pack(latent, bits)

@@ -12,10 +12,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from course_lib.assets import checkpoints
-from course_lib.compression import autoencoder
 from course_lib.data import captioned, resampling
 from course_lib.diffusion import judge as judging
-from course_lib.diffusion import latent_cache
+from course_lib.diffusion import latent_cache, tiny_sd_autoencoder
 from course_lib.diffusion import small_denoiser as small
 from course_lib.sd.samplers import gaussian
 from course_lib.training import distributed
@@ -44,8 +43,8 @@ def load() -> small.Denoiser:
 def dataset_description() -> dict[str, Any]:
     """A description of the training data, for the model card."""
     return {
-        "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of the shipped "
-        "autoencoder, without their captions",
+        "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of "
+        "tiny-sd-autoencoder, without their captions",
         "side": captioned.SIZE,
         "objects": list(small.OBJECTS),
         "predicts": "v, from which the noise is computed",
@@ -113,7 +112,7 @@ def evaluate(model: small.Denoiser, split: str, count: int) -> dict[str, float]:
     """
     if split not in TEST_SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TEST_SPLITS)}.")
-    vae, device = autoencoder.load(), next(model.parameters()).device
+    vae, device = tiny_sd_autoencoder.load(), next(model.parameters()).device
     pictures = small.examples(count, first_seed=10**6)  # not used for training
     clean = small.encode(vae, torch.stack([picture.image for picture in pictures])).to(device)
     errors = [small.v_error_at(model, clean, t) for t in _TIMESTEPS]

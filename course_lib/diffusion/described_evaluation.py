@@ -89,7 +89,7 @@ def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[s
     Raises:
         ValueError: if the split is unknown.
     """
-    return generation_metrics(text_to_image.to_pipeline(model), split, count)
+    return generation_metrics(described_sd.to_pipeline(model), split, count)
 
 
 def sweep_guidance(
@@ -111,7 +111,7 @@ def preview_image(
         prompts_for(split, real_pictures(split, -(-count // len(splits))))[1] for split in splits
     ]
     prompts = [prompt for turn in zip(*rows, strict=True) for prompt in turn][:count]
-    images = generate_prompts(text_to_image.to_pipeline(model), prompts)
+    images = generate_prompts(described_sd.to_pipeline(model), prompts)
     return contact_sheet(images, prompts, columns)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Float16, Int64
 from torch import Tensor
 
 from course_lib.assets import checkpoints
+from course_lib.compression import autoencoder
 from course_lib.data import described, descriptions, resampling
 from course_lib.diffusion import described_latents, text_to_image
 from course_lib.diffusion.text_to_image import TextToImage
@@ -79,7 +80,12 @@ def load() -> StableDiffusion:
     """The shipped model as a pipeline, on the CPU."""
     model = make_model()
     model.load_state_dict(checkpoints.load("described-sd"))
-    return text_to_image.to_pipeline(model)
+    return to_pipeline(model)
+
+
+def to_pipeline(model: text_to_image.TextToImage) -> StableDiffusion:
+    """The complete pipeline, with lesson 4's autoencoder, whose latents the model generates."""
+    return text_to_image.to_pipeline(model, autoencoder.load())
 
 
 def convert_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.compression import codecs
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.data import captioned
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
 from course_lib.sd.unet import UNet2DConditionModel, UNetConfig
-from course_lib.sd.vae import AutoencoderKL
 
 OBJECTS = ("apple",)
 CONFIG = UNetConfig(
@@ -83,14 +83,14 @@ def examples(
 
 
 def encode(
-    model: AutoencoderKL, images: Float[Tensor, "batch 3 _ _"]
+    model: Autoencoder, images: Float[Tensor, "batch 3 _ _"]
 ) -> Float[Tensor, "batch channels _ _"]:
     """The scaled latents of images in [0, 1]: the encoder's means times ``scaling_factor``."""
     return codecs.encode(model, images) * model.config.scaling_factor
 
 
 def decode(
-    model: AutoencoderKL, latents: Float[Tensor, "batch channels _ _"]
+    model: Autoencoder, latents: Float[Tensor, "batch channels _ _"]
 ) -> Float[Tensor, "batch 3 _ _"]:
     """The inverse of :func:`encode`: images in [0, 1], on the CPU."""
     return codecs.decode(model, latents / model.config.scaling_factor)

@@ -1,7 +1,8 @@
 """Stable Diffusion small enough to train on a laptop: same classes, smaller configurations.
 
-It generates one of 24 objects on one of ten background colours. The autoencoder is lesson 4's,
-frozen; text encoder and denoiser are trained together, on latents encoded before training.
+It generates one of 24 objects on one of ten background colours. The autoencoder is frozen, see
+:mod:`course_lib.diffusion.tiny_sd_autoencoder`; text encoder and denoiser are trained together, on
+latents encoded before training.
 """
 
 from functools import cache
@@ -15,10 +16,10 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from course_lib.assets import checkpoints
-from course_lib.compression import autoencoder
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.data import captioned, resampling
 from course_lib.data.captioned import OBJECTS
-from course_lib.diffusion import latent_cache
+from course_lib.diffusion import latent_cache, tiny_sd_autoencoder
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import NoiseSchedule
@@ -117,13 +118,20 @@ def load() -> StableDiffusion:
     return to_pipeline(model)
 
 
-def to_pipeline(model: TextToImage) -> StableDiffusion:
-    """The complete pipeline, with tokenizer, autoencoder and schedule, on the model's device."""
+def to_pipeline(model: TextToImage, vae: Autoencoder | None = None) -> StableDiffusion:
+    """The complete pipeline, with tokenizer, autoencoder and schedule, on the model's device.
+
+    ``vae``: the autoencoder of the latents that the model was trained on; by default tiny-sd's.
+    """
     device = next(model.parameters()).device
     model.eval()
     length = model.text_encoder.config.max_position_embeddings
     return StableDiffusion(
-        tokenizer(length), model.text_encoder, model.unet, autoencoder.load().to(device), SCHEDULE
+        tokenizer(length),
+        model.text_encoder,
+        model.unet,
+        (vae or tiny_sd_autoencoder.load()).to(device),
+        SCHEDULE,
     )
 
 
@@ -154,8 +162,7 @@ def make_model(text_config: CLIPTextConfig | None = None) -> TextToImage:
 def dataset_description() -> dict[str, Any]:
     """A description of the training data, for the model card."""
     return {
-        "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of the shipped "
-        "autoencoder",
+        "pictures": f"{TRAINING_PICTURES:,} captioned pictures, as latents of tiny-sd-autoencoder",
         "side": captioned.SIZE,
         "objects": list(OBJECTS),
         "colours": list(captioned.COLOURS),

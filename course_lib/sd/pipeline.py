@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.sd.clip import CLIPTextModel
 from course_lib.sd.controlnet import ControlledUNet
@@ -19,7 +19,6 @@ from course_lib.sd.samplers import Sampler, Schedule, find_sampler, gaussian
 from course_lib.sd.schedule import NoiseSchedule
 from course_lib.sd.tokenizer import Tokenizer
 from course_lib.sd.unet import UNet2DConditionModel
-from course_lib.sd.vae import AutoencoderKL
 
 
 @dataclass
@@ -32,7 +31,7 @@ class StableDiffusion:
     tokenizer: Tokenizer
     text_encoder: CLIPTextModel
     unet: UNet2DConditionModel | ControlledUNet | MMDiT
-    vae: AutoencoderKL
+    vae: nn.Module  # an AutoencoderKL, or a model with its encode, decode and config
     schedule: Schedule = NoiseSchedule()
 
     def to(self, *targets: torch.device | torch.dtype | str) -> "StableDiffusion":

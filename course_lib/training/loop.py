@@ -89,6 +89,7 @@ def fit(
     checkpoint: str | Path | None = None,
     seed: int = 0,
     ema_decay: float | None = None,
+    max_grad_norm: float | None = None,
     label: str = "training",
 ) -> History:
     """Train ``model`` in place with AdamW and a one-cycle learning rate (Smith and Topin 2018,
@@ -110,6 +111,8 @@ def fit(
         ema_decay: if given, the model ends with an exponential moving average of its weights:
             0.999 averages over about the last 1,000 steps. Diffusion models need it (Ho et al.,
             2020, arXiv:2006.11239, appendix B).
+        max_grad_norm: if given, gradients with a larger norm are scaled down to it: a single bad
+            batch cannot make the training diverge (Pascanu et al., 2013, arXiv:1211.5063).
         label: the description of the progress bar.
 
     Several processes started by torchrun train the model together: see
@@ -154,7 +157,7 @@ def fit(
     try:
         for epoch in range(len(history.losses), epochs):
             torch.manual_seed(seed + epoch)
-            total = _train_epoch(batch_loss, data, parts, device, bar)
+            total = _train_epoch(batch_loss, data, parts, device, bar, max_grad_norm)
             history.losses.append(distributed.all_reduce_sum(total) / examples)
             if not math.isfinite(history.losses[-1]):
                 raise FloatingPointError(
@@ -185,6 +188,7 @@ def _train_epoch(
     parts: dict[str, Any],
     device: torch.device,
     bar: tqdm,
+    max_grad_norm: float | None,
 ) -> Float[Tensor, ""]:
     """Train for one epoch; returns the summed losses of this process's examples."""
     total = torch.zeros((), device=device)  # read once per epoch: reading it synchronises the GPU
@@ -194,6 +198,9 @@ def _train_epoch(
             loss = batch_loss(*batch)
         parts["optimizer"].zero_grad()
         parts["scaler"].scale(loss).backward()
+        if max_grad_norm is not None:
+            parts["scaler"].unscale_(parts["optimizer"])
+            nn.utils.clip_grad_norm_(parts["model"].parameters(), max_grad_norm)
         parts["scaler"].step(parts["optimizer"])
         parts["scaler"].update()
         parts["schedule"].step()

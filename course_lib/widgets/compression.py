@@ -11,6 +11,7 @@ from torch import Tensor
 
 from course_lib.compression import jpeg
 from course_lib.compression.codecs import decode, encode, pillow, to_uint8
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.data import photos
 from course_lib.data.captioned import CaptionedPicture
 from course_lib.figures.convolution.kernels import format_number
@@ -18,7 +19,6 @@ from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import DIVERGING_RGB, FAINT, INK, MUTED, ORANGE, PAPER, font
 from course_lib.metrics.images import psnr
 from course_lib.profiling.timing import one_thread
-from course_lib.sd.vae import AutoencoderKL
 from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 Block = Float[Tensor, "8 8"]
@@ -105,7 +105,7 @@ class LatentWalk(widgets.VBox):
         ValueError: if there are fewer than two pictures.
     """
 
-    def __init__(self, model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
+    def __init__(self, model: Autoencoder, pictures: Sequence[CaptionedPicture]) -> None:
         if len(pictures) < 2:
             raise ValueError(f"{len(pictures)} pictures: give at least two to interpolate between.")
         self._model, self._pictures = model, pictures
@@ -149,7 +149,7 @@ class LatentWalk(widgets.VBox):
         self.picture.value = jpeg_bytes(titled_images(images))
 
 
-def latent_walk(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
+def latent_walk(model: Autoencoder, pictures: Sequence[CaptionedPicture]) -> None:
     """Show :class:`LatentWalk`, which documents the arguments."""
     widget = LatentWalk(model, pictures)
     alt = (

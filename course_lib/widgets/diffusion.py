@@ -8,6 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.data.captioned import CaptionedPicture
 from course_lib.diffusion.small_denoiser import SCHEDULE, decode, encode
 from course_lib.diffusion.trajectory import Frame
@@ -16,7 +17,6 @@ from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import BLUE, FAINT, INK, ORANGE, PAPER, font
 from course_lib.profiling.timing import one_thread
 from course_lib.sd.samplers import NoiseSchedule
-from course_lib.sd.vae import AutoencoderKL
 from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 _SIDE = 220  # screen pixels of an image
@@ -34,7 +34,7 @@ class ForwardNoise(widgets.VBox):
         ValueError: if there is no picture.
     """
 
-    def __init__(self, model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
+    def __init__(self, model: Autoencoder, pictures: Sequence[CaptionedPicture]) -> None:
         if not pictures:
             raise ValueError("There is no picture to add noise to: give at least one picture.")
         self._model = model
@@ -80,7 +80,7 @@ class ForwardNoise(widgets.VBox):
         )
 
 
-def forward_noise(model: AutoencoderKL, pictures: Sequence[CaptionedPicture]) -> None:
+def forward_noise(model: Autoencoder, pictures: Sequence[CaptionedPicture]) -> None:
     """Show :class:`ForwardNoise`, which documents the arguments."""
     widget = ForwardNoise(model, pictures)
     alt = (

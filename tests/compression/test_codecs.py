@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from course_lib.compression import codecs, pca
 from course_lib.compression.autoencoder import CONFIG
+from course_lib.compression.shortcut_autoencoder import ShortcutAutoencoder
 from course_lib.data import photos
 from course_lib.data.photos import photo
 from course_lib.metrics.images import psnr, ssim
-from course_lib.sd.vae import AutoencoderKL
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def image():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return AutoencoderKL(CONFIG).eval()
+    return ShortcutAutoencoder(CONFIG).eval()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import torch
 from PIL import Image
 
 from course_lib.assets import checkpoints, paths
-from course_lib.compression import autoencoder
 from course_lib.data import captioned
 from course_lib.diffusion import (
     denoiser_training,
@@ -13,8 +12,10 @@ from course_lib.diffusion import (
     judge,
     small_denoiser,
     text_to_image,
+    tiny_sd_autoencoder,
 )
 from course_lib.sd.samplers import gaussian
+from course_lib.sd.vae import AutoencoderKL
 from course_lib.training import publish, recipes
 
 MIB = 2**20
@@ -37,10 +38,18 @@ def test_card_is_complete_and_names_missed_thresholds(name):
     assert {split: names for split, names in missed.items() if names} == card.get("missed", {})
 
 
+def test_autoencoder_of_the_model_has_its_card_and_stable_diffusions_class():
+    card = checkpoints.read_card(tiny_sd_autoencoder.NAME)
+    assert card["minutes"] > 0 and "lesson 4" in card["note"]
+    model = tiny_sd_autoencoder.load()
+    assert type(model) is AutoencoderKL and model.config.factor == 8
+    assert sum(weights.numel() for weights in model.parameters()) == card["parameters"]
+
+
 def test_files_for_generating_are_small():
     files = [
         paths.data_path("checkpoints", "tiny-sd.safetensors"),
-        paths.data_path("checkpoints", "autoencoder.safetensors"),
+        paths.data_path("checkpoints", "tiny-sd-autoencoder.safetensors"),
         paths.data_path("clip", "merges.txt.bz2"),
     ]
     sizes = [file.stat().st_size for file in files]
@@ -81,7 +90,7 @@ def test_half_of_the_small_denoisers_images_are_recognised():
     """
     noise = gaussian((12, 4, 16, 16), torch.Generator().manual_seed(7))
     latents = small_denoiser.sample(denoiser_training.load(), noise, steps=20)
-    verdicts = judge.load().classify(small_denoiser.decode(autoencoder.load(), latents))
+    verdicts = judge.load().classify(small_denoiser.decode(tiny_sd_autoencoder.load(), latents))
     recognised = sum(verdict.name in small_denoiser.OBJECTS for verdict in verdicts)
     assert recognised >= 6  # the judge has 24 classes: chance is far below
 

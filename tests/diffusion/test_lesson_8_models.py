@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from course_lib.compression import autoencoder
 from course_lib.data import captioned, resampling
 from course_lib.diffusion import (
     edge_control,
@@ -16,6 +15,7 @@ from course_lib.diffusion import (
     sampler_comparison,
     small_dit,
     text_to_image,
+    tiny_sd_autoencoder,
 )
 from course_lib.sd.controlnet import ControlledUNet
 from course_lib.training import recipes
@@ -81,7 +81,10 @@ def test_flow_is_compared_with_the_denoiser_of_the_same_steps():
 
 def test_latents_are_measured():
     result = sampler_comparison.measure_latents(
-        latents(3), vae=autoencoder.load(), judge=judge.load(), real_features=torch.randn(3, 128)
+        latents(3),
+        vae=tiny_sd_autoencoder.load(),
+        judge=judge.load(),
+        real_features=torch.randn(3, 128),
     )
     assert 0 <= result.recognised <= 1 and result.frechet > 0 and len(result.images) == 3
 

@@ -31,9 +31,9 @@ CLAIMS = [
     "[*costs_of_noise.values()] == sorted(costs_of_noise.values(), reverse=True)",
     "costs_of_noise[1e-3] < 0.9 * costs_of_noise[0]",
     "with_noise[1e-3][0] > with_noise[0][0] - 0.5 and with_noise[1e-3][1] > with_noise[0][1]",
-    # the forecast: two ways agree, and packed bits are fewer; rounding costs little up to the noise
+    # the KL bounds the forecast, and packed bits are fewer; rounding costs little up to the noise
     # and from there on each bit costs more than the one before
-    "abs(float(forecast.mean()) - kl_bits) < 0.5",
+    "float(forecast.mean()) <= kl_bits",
     "all(8 * x.bytes / values_per_photo < n for n in by_bits for x in by_bits[n])",
     "all(changes[n] > -0.1 for n in changes if roundings[n] < 1)",
     "all(changes[n] < -0.2 for n in changes if roundings[n] > 2)",
@@ -50,13 +50,13 @@ CLAIMS = [
     "[x.bytes <= race[4][pick][0].bytes for x in results.values()] == [True] * 3",
     "abs(designed.bytes / learned.bytes - 1) < 0.1",
     "metrics.psnr(learned.image, sunset) > metrics.psnr(designed.image, sunset)",
-    # the last two channels correlate with brightness; but raising only the third changes the colour
-    "channels[2:, 0].abs().min() > 0.85 and channels[2:, 1:3].abs().max() < 0.35",
-    "magenta > 0.1",
-    "explained[0] > 0.95 and explained[3] < 0.2",
-    "left[1:3].max() < 1.2 * left[0] and deviations[1:3].max() < 0.5 * deviations[0]",
-    # the interpolations differ about as much as a reconstruction; no jumps; positions are local
-    "abs(half_way - min(closest)) < 2",
+    # channel 0 is the brightness, 1 and 2 are colours, 3 correlates with no property
+    "channels[0, 0] > 0.95 and channels[1:3, 1:3].abs().amax(1).min() > 0.7",
+    "channels[3].abs().max() < 0.4 and brighter > 0.05",
+    "explained[0] > 0.95 and explained[1:3].min() > 0.8 and explained[3] < 0.2",
+    "left[1:3].max() < left[0] and deviations[1:3].max() < 0.5 * deviations[0]",
+    # the interpolations differ no more than a reconstruction; no jumps; positions are local
+    "half_way > min(closest) - 1",
     "near > 0.9",
     "max(jumps) < 4 * sum(jumps) / len(jumps)",
     "smooth > 0.3 and abs(noisy) < 0.1 and abs(arranged) < 0.1",
@@ -104,9 +104,8 @@ channels = torch.corrcoef(torch.cat([values, properties]))[:4, 4:]
 _picture = captioned_picture(0, split="new-combinations").image
 _latent = codecs.encode(shipped, _picture)
 _raised = _latent.clone()
-_raised[2] += 2 * _latent[2].std()
-_change = (codecs.decode(shipped, _raised) - codecs.decode(shipped, _latent)).mean((1, 2))
-magenta = float((_change[0] + _change[2]) / 2 - _change[1])
+_raised[0] += 2 * _latent[0].std()
+brighter = float((codecs.decode(shipped, _raised) - codecs.decode(shipped, _latent)).mean())
 _walk = [torch.lerp(first_latent, second_latent, k / 20) for k in range(21)]
 _walk = [codecs.decode(shipped, z) for z in _walk]
 jumps = [float((a - b).square().mean()) for a, b in zip(_walk, _walk[1:], strict=False)]

@@ -7,7 +7,9 @@ from matplotlib import pyplot as plt
 from course_lib.compression import jpeg, pca
 from course_lib.compression.autoencoder import CONFIG
 from course_lib.compression.codecs import RateDistortion, pillow
+from course_lib.compression.shortcut_autoencoder import ShortcutAutoencoder
 from course_lib.data.photos import photo
+from course_lib.diffusion import tiny_sd_autoencoder
 from course_lib.figures.compression import charts, latents, shapes
 from course_lib.figures.compression import jpeg as figures
 from course_lib.metrics.images import psnr
@@ -22,7 +24,7 @@ def image():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return AutoencoderKL(CONFIG).eval()
+    return ShortcutAutoencoder(CONFIG).eval()
 
 
 @pytest.fixture(autouse=True)
@@ -105,15 +107,33 @@ def test_empty_data_raises(draw):
         draw({})
 
 
-def test_traced_shapes_match_the_configuration(model):
+def test_traced_shapes_match_the_configuration():
+    config = tiny_sd_autoencoder.CONFIG
+    model = AutoencoderKL(config)
     stages = shapes.trace_stages(model, 64)
     by_name = {stage.name: stage.shape for stage in stages}
     assert stages[0].shape == stages[-1].shape == (3, 64, 64)
     assert by_name["latent"] == (4, 8, 8)
     assert by_name["quant_conv"] == (8, 8, 8)
-    assert by_name["down_blocks.0"] == (CONFIG.block_out_channels[0], 32, 32)
-    assert by_name["up_blocks.0"] == (CONFIG.block_out_channels[-1], 16, 16)
+    assert by_name["down_blocks.0"] == (config.block_out_channels[0], 32, 32)
+    assert by_name["up_blocks.0"] == (config.block_out_channels[-1], 16, 16)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_traced_shapes_of_the_shortcut_autoencoder_never_have_the_full_resolution(model):
+    first, *inner, last = shapes.trace_stages(model, 64)
+    assert first.shape == last.shape == (3, 64, 64)
+    wide, deep = CONFIG.block_out_channels
+    assert [stage.shape for stage in inner] == [
+        (48, 16, 16),
+        (wide, 16, 16),
+        (deep, 8, 8),
+        (4, 8, 8),
+        (deep, 8, 8),
+        (4 * wide, 8, 8),
+        (wide, 16, 16),
+        (48, 16, 16),
+    ]
 
 
 def test_official_model_is_traced_on_the_meta_device():

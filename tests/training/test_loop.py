@@ -65,6 +65,19 @@ def test_fit_learns_and_shows_progress_on_stdout(capsys):
     assert err == "" and "images/s" in out and "loss=" in out
 
 
+def test_gradients_are_scaled_down_to_the_given_norm():
+    """Gradients far below AdamW's epsilon change hardly anything."""
+
+    def change(**options):
+        model = make_model()
+        before = flat_weights(model)
+        fit(model, cross_entropy, batches(*make_data()), epochs=2, learning_rate=0.02, **options)
+        return (flat_weights(model) - before).abs().max()
+
+    assert change(max_grad_norm=1e-14) < 1e-3 < 0.01 < change(max_grad_norm=1e6)
+    assert change(max_grad_norm=1e6) == change()
+
+
 def test_accuracy_keeps_the_training_mode():
     images = torch.zeros(4, 1, 1, 1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))

@@ -86,7 +86,7 @@ def real_inputs(name: str) -> dict[str, Tensor]:
     if name in LEVELS:
         scenes = [scene(seed, objects=LEVELS[name].objects) for seed in range(2)]
         return {"image": torch.stack([made.image for made in scenes])}
-    if name in ("encoder", "judge"):
+    if name in ("encoder", "shortcut-encoder", "judge"):
         pictures = [captioned_picture(seed, objects=["fox", "owl"]) for seed in range(2)]
         return {"image": torch.stack([picture.image for picture in pictures])}
     return example_inputs(name)

@@ -6,9 +6,9 @@ import torch
 from course_lib.compression import jpeg
 from course_lib.compression.autoencoder import CONFIG
 from course_lib.compression.codecs import encode, pillow
+from course_lib.compression.shortcut_autoencoder import ShortcutAutoencoder
 from course_lib.data import photos
 from course_lib.data.captioned import captioned_picture
-from course_lib.sd.vae import AutoencoderKL
 from course_lib.widgets.compression import JpegBlocks, LatentWalk, jpeg_blocks, latent_walk
 from tests.support.widgets import assert_distinct_names, read_picture
 
@@ -16,7 +16,7 @@ from tests.support.widgets import assert_distinct_names, read_picture
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return AutoencoderKL(CONFIG).eval()
+    return ShortcutAutoencoder(CONFIG).eval()
 
 
 @pytest.fixture(scope="module")

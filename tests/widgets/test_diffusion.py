@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.compression import autoencoder
-from course_lib.diffusion import small_denoiser
+from course_lib.diffusion import small_denoiser, tiny_sd_autoencoder
 from course_lib.diffusion.trajectory import Frame
 from course_lib.widgets import diffusion as widgets
 from tests.support.widgets import assert_distinct_names, read_picture
@@ -13,7 +12,7 @@ from tests.support.widgets import assert_distinct_names, read_picture
 
 @pytest.fixture(scope="module")
 def model():
-    return autoencoder.load()
+    return tiny_sd_autoencoder.load()
 
 
 @pytest.fixture(scope="module")

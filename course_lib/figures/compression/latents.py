@@ -10,9 +10,10 @@ from torch import Tensor
 
 from course_lib.compression.codecs import decode, encode
 from course_lib.compression.pca import BLOCK, BlockPCA
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.figures.compression.jpeg import draw_image
 from course_lib.figures.style import DIVERGING, LINE_STYLES, MUTED, course_style, label_log_axis
-from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
+from course_lib.sd.vae import DiagonalGaussian
 
 Image = Float[Tensor, "3 height width"]
 
@@ -106,7 +107,7 @@ def principal_components(pca: BlockPCA) -> Figure:
     return figure
 
 
-def latent_channels(model: AutoencoderKL, image: Image, change: float | int = 2.0) -> Figure:
+def latent_channels(model: Autoencoder, image: Image, change: float | int = 2.0) -> Figure:
     """An image, the channels of its latent, and the images decoded after changing one channel.
 
     Args:

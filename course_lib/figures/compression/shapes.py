@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from torch import nn
 
+from course_lib.compression.shortcut_autoencoder import Autoencoder, ShortcutAutoencoder
 from course_lib.figures.hooks import record_outputs
 from course_lib.figures.style import FAINT, INK, MUTED, PURPLE, ROLES, course_style
 from course_lib.sd.vae import AutoencoderKL
@@ -30,7 +32,7 @@ class Stage(NamedTuple):
 
 
 @torch.no_grad()
-def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
+def trace_stages(model: Autoencoder, size: int = 512) -> list[Stage]:
     """Record the output shapes of the model's modules for one image, in execution order.
 
     A copy of the model runs on the device ``meta``, where tensors have shapes but no values, so the
@@ -46,13 +48,31 @@ def trace_stages(model: AutoencoderKL, size: int = 512) -> list[Stage]:
         mean = meta_model.encode(torch.zeros(1, *image.shape, device="meta")).mean
         outputs.append(("latent", mean))
         meta_model.decode(mean)
-    return [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
+    stages = [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
+    if isinstance(model, AutoencoderKL):
+        return stages
+    # Most layers of lesson 4's autoencoder keep the shape: show those that change it.
+    changed = [
+        stage
+        for before, stage in pairwise(stages)
+        if stage.shape != before.shape or stage.name == "latent"
+    ]
+    return [image, *changed]
 
 
-def _traced_modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
-    """The modules to draw: conv_in, one block per resolution, both middle blocks, quant_conv and
-    conv_out.
+def _traced_modules(model: Autoencoder) -> list[tuple[str, nn.Module]]:
+    """The modules to draw.
+
+    Of Stable Diffusion's autoencoder: conv_in, one block per resolution, both middle blocks,
+    quant_conv and conv_out. Of lesson 4's: all layers but the linear shortcut and the encoder's
+    last layer, whose sum is the latent.
     """
+    if isinstance(model, ShortcutAutoencoder):
+        encoder, decoder = [*model.encoder.named_children()], [*model.decoder.named_children()]
+        return [
+            *((f"encoder.{name}", layer) for name, layer in encoder[:-1]),
+            *((f"decoder.{name}", layer) for name, layer in decoder),
+        ]
     down, up = model.encoder.down_blocks, model.decoder.up_blocks
     return [
         ("conv_in", model.encoder.conv_in),
@@ -65,7 +85,7 @@ def _traced_modules(model: AutoencoderKL) -> list[tuple[str, nn.Module]]:
     ]
 
 
-def autoencoder_shapes(models: Mapping[str, AutoencoderKL], size: int = 512) -> Figure:
+def autoencoder_shapes(models: Mapping[str, Autoencoder], size: int = 512) -> Figure:
     """One row per model: the shapes from image to latent and back, recorded from a forward pass.
 
     Args:

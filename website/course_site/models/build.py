@@ -25,6 +25,8 @@ NAMES = (
     "unet",
     "decoder",
     "encoder",
+    "shortcut-decoder",
+    "shortcut-encoder",
     "classifier",
     "localizer",
     "detector",
@@ -107,7 +109,7 @@ def _digest(checkpoints: Sequence[str]) -> str:
         digest.update(paths.data_path("checkpoints", f"{name}.safetensors").read_bytes())
     here = Path(__file__).parent
     sources = [here / "export.py", here / "quantise.py"]
-    for folder in ("sd", "vision"):
+    for folder in ("compression", "sd", "vision"):
         sources += sorted((paths.PACKAGE / folder).glob("*.py"))
     for source in sources:
         digest.update(source.read_bytes())

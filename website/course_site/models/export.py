@@ -1,7 +1,7 @@
 """Export the shipped models as float32 ONNX graphs with dynamic batch and image sizes.
 
 Each graph includes pre- and post-processing, so that a page need not know how the course scales
-images or latents: images are in [0, 1], latents are scaled as for the text-to-image model.
+images or latents: images are in [0, 1], latents are multiplied by their ``scaling_factor``.
 """
 
 import math
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.compression import autoencoder
-from course_lib.diffusion import judge, text_to_image
+from course_lib.compression.shortcut_autoencoder import Autoencoder
+from course_lib.diffusion import judge, text_to_image, tiny_sd_autoencoder
 from course_lib.sd.unet import Attention
 from course_lib.vision import instances, tasks
 
@@ -88,11 +89,11 @@ def _attend(layer: Attention, kept: list[Tensor], x: Tensor, context: Tensor) ->
 
 
 class Decoder(nn.Module):
-    """From latents to images."""
+    """From the latents of ``autoencoder`` to images."""
 
-    def __init__(self) -> None:
+    def __init__(self, autoencoder: Autoencoder) -> None:
         super().__init__()
-        self.model = autoencoder.load()
+        self.model = autoencoder
 
     def forward(self, latents: Latents) -> Images:
         decoded = self.model.decode(latents / self.model.config.scaling_factor)
@@ -102,9 +103,9 @@ class Decoder(nn.Module):
 class Encoder(nn.Module):
     """From images, whose sides are multiples of 8, to the means of their latents."""
 
-    def __init__(self) -> None:
+    def __init__(self, autoencoder: Autoencoder) -> None:
         super().__init__()
-        self.model = autoencoder.load()
+        self.model = autoencoder
 
     def forward(self, image: Images) -> Latents:
         return self.model.encode(2 * image - 1).mean * self.model.config.scaling_factor
@@ -222,6 +223,7 @@ def _ids() -> Int64[Tensor, "2 16"]:
 
 
 _IMAGE = {"image": (_images, _BATCH_AND_SIZE)}
+_LATENTS = {"latents": (_latents, _BATCH_AND_SIZE)}
 NETWORKS = {
     "text-encoder": Network(TextEncoder, ["tiny-sd"], {"ids": (_ids, _BATCH)}, ["context"]),
     "unet": Network(
@@ -234,10 +236,20 @@ NETWORKS = {
         },
         ["v_pred", "attention"],
     ),
+    # of the text-to-image model
     "decoder": Network(
-        Decoder, ["autoencoder"], {"latents": (_latents, _BATCH_AND_SIZE)}, ["image"]
+        lambda: Decoder(tiny_sd_autoencoder.load()), [tiny_sd_autoencoder.NAME], _LATENTS, ["image"]
     ),
-    "encoder": Network(Encoder, ["autoencoder"], _IMAGE, ["latents"]),
+    "encoder": Network(
+        lambda: Encoder(tiny_sd_autoencoder.load()), [tiny_sd_autoencoder.NAME], _IMAGE, ["latents"]
+    ),
+    # of lesson 4
+    "shortcut-decoder": Network(
+        lambda: Decoder(autoencoder.load()), ["autoencoder"], _LATENTS, ["image"]
+    ),
+    "shortcut-encoder": Network(
+        lambda: Encoder(autoencoder.load()), ["autoencoder"], _IMAGE, ["latents"]
+    ),
     "classifier": Network(Classifier, ["classifier"], _IMAGE, ["probabilities"]),
     "localizer": Network(Localizer, ["localizer"], _IMAGE, ["probabilities", "box"]),
     "detector": Network(Detector, ["detector"], _IMAGE, ["scores", "boxes"]),

@@ -13,6 +13,8 @@ import { draw, loadBitmap, squareOf } from "./pictures.js";
 
 const SIDE = 256; // pixels
 const LATENT_SIDE = SIDE / FACTOR;
+const ENCODER = "shortcut-encoder"; // lesson 4's autoencoder
+const DECODER = "shortcut-decoder";
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -25,7 +27,7 @@ export function mount(section) {
  */
 async function open(section, status) {
   const data = await loadDemoData();
-  const runtime = await loadModels(["encoder", "decoder"], status);
+  const runtime = await loadModels([ENCODER, DECODER], status);
   await new Autoencoder(section, data, status, runtime).start();
 }
 
@@ -144,11 +146,21 @@ class Autoencoder {
     try {
       const name = this.other.select.value;
       this.otherPicture = squareOf(await loadBitmap(name), SIDE);
-      this.otherLatents = await encode(this.runtime, this.otherPicture);
+      this.otherLatents = await this.encode(this.otherPicture);
       this.update();
     } catch (error) {
       this.status.fail(error);
     }
+  }
+
+  /** @param {Picture} picture */
+  encode(picture) {
+    return encode(this.runtime, picture, ENCODER);
+  }
+
+  /** @param {Float32Array} latents */
+  decode(latents) {
+    return decode(this.runtime, latents, LATENT_SIDE, DECODER);
   }
 
   async compute() {
@@ -156,7 +168,7 @@ class Autoencoder {
     if (!picture) return;
     this.views[0].show(picture, "");
     if (!this.latents) this.status.showQuietly("Encoding and decoding …");
-    const latents = (this.latents ??= await encode(this.runtime, picture));
+    const latents = (this.latents ??= await this.encode(picture));
     if (mode === "jpeg") await this.store(picture, latents);
     if (mode === "channels") await this.change(picture, latents);
     if (mode === "walk") await this.walk(picture, latents);
@@ -169,7 +181,7 @@ class Autoencoder {
   async store(picture, latents) {
     const quantised = quantise(latents, CHANNELS);
     const bytes = await packedSize(quantised);
-    const decoded = await decode(this.runtime, quantised.values, LATENT_SIDE);
+    const decoded = await this.decode(quantised.values);
     this.views[1].show(decoded, `${formatBytes(bytes)}, PSNR ${formatPsnr(decoded, picture)}`);
     const canvas = draw(picture);
     const jpeg = await encodeWithin((quality) => toJpeg(canvas, quality), bytes);
@@ -197,7 +209,7 @@ class Autoencoder {
     this.channels.forEach(({ canvas }, channel) => {
       draw(channelPicture(changed, channel, LATENT_SIDE), canvas);
     });
-    const decoded = await decode(this.runtime, changed, LATENT_SIDE);
+    const decoded = await this.decode(changed);
     this.views[1].show(decoded, `PSNR ${formatPsnr(decoded, picture)}`);
     const unchanged = await this.decodeUnchanged(latents);
     this.views[2].show(unchanged, `PSNR ${formatPsnr(unchanged, picture)}`);
@@ -212,7 +224,7 @@ class Autoencoder {
     const { otherPicture, otherLatents } = this;
     if (!otherPicture || !otherLatents) return;
     const weight = this.weight.input.valueAsNumber;
-    const decoded = await decode(this.runtime, interpolate(latents, otherLatents, weight), LATENT_SIDE);
+    const decoded = await this.decode(interpolate(latents, otherLatents, weight));
     const mixed = { ...picture, data: interpolate(picture.data, otherPicture.data, weight) };
     this.views[1].show(decoded, "");
     this.views[2].show(mixed, `${formatPsnr(decoded, mixed)} between these two`);
@@ -222,7 +234,7 @@ class Autoencoder {
   /** The unchanged latents, decoded once per picture. @param {Float32Array} latents */
   async decodeUnchanged(latents) {
     if (this.unchanged?.latents !== latents) {
-      this.unchanged = { latents, picture: await decode(this.runtime, latents, LATENT_SIDE) };
+      this.unchanged = { latents, picture: await this.decode(latents) };
     }
     return this.unchanged.picture;
   }
