@@ -106,7 +106,7 @@ class _StepCheck:
     guidance: float
     advance: Callable[[], None]
 
-    def __call__(self, index: int, t: int, latents: Tensor) -> None:
+    def __call__(self, index: int, t: int | float, latents: Tensor) -> None:
         self.advance()
         finite = latents.isfinite().flatten(1).all(1).tolist()
         if not all(finite):

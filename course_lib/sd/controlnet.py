@@ -60,6 +60,12 @@ class HintEncoder(nn.Module):
         for width, next_width in pairwise(widths):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
             self.blocks.append(nn.Conv2d(width, next_width, 3, stride=2, padding=1))
+        # SiLU halves small values. With torch's default, every layer makes features smaller, and
+        # after seven hardly anything of the image is left. This standard deviation keeps their
+        # size, by the reasoning of He et al. (2015), arXiv:1502.01852, section 2.2.
+        for layer in (self.conv_in, *self.blocks):
+            nn.init.normal_(layer.weight, std=2 / layer.weight[0].numel() ** 0.5)
+            nn.init.zeros_(layer.bias)
         self.conv_out = zero_convolution(widths[-1], config.block_out_channels[0], 3)
 
     def forward(

@@ -168,6 +168,15 @@ def test_controlnet_starts_without_effect_and_gets_a_gradient():
     assert gradient is not None and gradient.abs().max() > 0
 
 
+def test_the_untrained_hint_encoder_tells_images_apart():
+    torch.manual_seed(0)
+    encoder = edge_control.make_model().controlnet_cond_embedding
+    torch.nn.init.normal_(encoder.conv_out.weight, std=1 / 17)  # of 0, nothing would differ
+    pictures = [captioned.captioned_picture(seed).image for seed in range(8)]
+    hints = encoder(edge_control.detect_edges(torch.stack(pictures)))
+    assert (hints - hints.mean(0)).std() > 0.05
+
+
 def test_a_flow_cannot_be_controlled():
     pipeline, model = flow_unet.as_flow(text_to_image.load()), edge_control.make_model()
     with pytest.raises(ValueError, match="has a FlowSchedule: give one with tiny-sd's schedule"):
