@@ -30,7 +30,7 @@ def test_no_file_contains_the_host_of_a_package_registry(tracked):
 def test_files_and_repository_are_small(tracked):
     sizes = {path: path.stat().st_size for path in tracked}
     assert max(sizes.values()) <= 15 * 2**20, max(sizes, key=sizes.get)
-    # 62 before the models of lesson 8, and before a second autoencoder: tiny-sd still uses the first
+    # 62 before the models of lesson 8 and a second autoencoder: tiny-sd still uses the first
     assert sum(sizes.values()) <= 72 * 2**20
 
 
