@@ -34,9 +34,9 @@ BATCH = 4  # for a fixed number of images, many small batches train better than 
 LEARNING_RATE = 5e-4  # at 1e-3 a training with batches of 2 diverged
 _MAX_GRAD_NORM = 1.0
 _EMA_DECAY = 0.997  # averages over about the last tenth of the shipped checkpoint's training
-# The noise on the latents has a fixed standard deviation. Large latents would drown it; a small
-# weight of their squares, the only term of the KL that varies, keeps them near a standard
-# deviation of 1.
+# The noise on the latents has a fixed standard deviation, which large latents would make
+# negligible. A small weight of their squares, the only term of the KL that varies, keeps them near
+# a standard deviation of 1.
 KL_WEIGHT = 1e-4
 _MIN_SIDE = 384  # pixels: minimum shorter side of a scaled photo
 
