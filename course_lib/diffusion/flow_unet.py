@@ -82,8 +82,8 @@ def predict_velocity(
         guidance: the guidance scale; 1 disables guidance and halves the cost.
 
     Raises:
-        ValueError: if the pipeline isn't a flow; when called, if there are not as many images as
-            prompts.
+        ValueError: if the pipeline isn't a flow, or the model is called with more or fewer images
+            than prompts.
     """
     if not isinstance(pipeline.schedule, FlowSchedule):
         raise ValueError("The pipeline has a NoiseSchedule: give as_flow(pipeline).")
@@ -94,7 +94,7 @@ def predict_velocity(
 
     def velocity(x: flow.Images, t: flow.Times) -> flow.Images:
         if len(x) != len(prompts):
-            raise ValueError(f"{len(x)} images for {len(prompts)} prompts: give one per image.")
+            raise ValueError(f"{len(x)} images, {len(prompts)} prompts: give a prompt for each.")
         predictions = pipeline.unet(x.repeat(copies, 1, 1, 1), 1000 * t.repeat(copies), context)
         uncond, cond = predictions[: len(x)], predictions[-len(x) :]
         return uncond + guidance * (cond - uncond)

@@ -23,7 +23,7 @@ def _silent() -> Iterator[None]:
     """Inside the block the process writes nothing: the profiler reports that it finds no GPU."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with open(os.devnull, "w") as sink, contextlib.ExitStack() as stack:
+    with open(os.devnull, "w", encoding="utf-8") as sink, contextlib.ExitStack() as stack:
         for number in (1, 2):
             saved = os.dup(number)
             stack.callback(os.close, saved)

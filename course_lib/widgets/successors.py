@@ -16,6 +16,7 @@ from course_lib.figures.successors.paths import draw_cloud
 from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 Points = Float[Tensor, "points 2"]
+Particles = Float[Tensor, "particles 2"]
 Images = Float[Tensor, "images 3 _ _"]
 
 _SIDE = 220  # screen pixels of an image
@@ -33,7 +34,7 @@ class FlowParticles(widgets.VBox):
         noise: where the particles start, at t = 1.
     """
 
-    def __init__(self, model: flow.VelocityModel, points: Points, noise: Points) -> None:
+    def __init__(self, model: flow.VelocityModel, points: Points, noise: Particles) -> None:
         self._model, self._points = model, points
         self._times = torch.linspace(1, 0, _TIMES + 1).tolist()
         self._path = flow.integrate(model, noise, self._times)
@@ -93,7 +94,7 @@ class FlowParticles(widgets.VBox):
         )
 
 
-def flow_particles(model: flow.VelocityModel, points: Points, noise: Points) -> None:
+def flow_particles(model: flow.VelocityModel, points: Points, noise: Particles) -> None:
     """Show :class:`FlowParticles`, which documents the arguments."""
     widget = FlowParticles(model, points, noise)
     alt = (

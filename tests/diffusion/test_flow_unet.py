@@ -56,7 +56,7 @@ def test_guidance_1_needs_half_the_calls():
     plain = flow_unet.predict_velocity(fast, PROMPTS)(x, t)
     guided = flow_unet.predict_velocity(fast, PROMPTS, guidance=3.0)(x, t)
     assert sizes == [2, 4] and not torch.equal(plain, guided)
-    with pytest.raises(ValueError):  # as many images as prompts
+    with pytest.raises(ValueError, match="4 images, 2 prompts: give a prompt for each"):
         flow_unet.predict_velocity(fast, PROMPTS, guidance=3.0)(x.repeat(2, 1, 1, 1), t.repeat(2))
 
 

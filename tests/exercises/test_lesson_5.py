@@ -98,7 +98,7 @@ WRONG = {
             ],
             "second convolution too",
         ),
-        ([("return skip, F.max_pool2d(skip, 2)", "return skip")], "tuple or list"),
+        ([("return skip, F.max_pool2d(skip, 2)", "return skip")], "tuple or a list"),
         (
             [("return skip, F.max_pool2d(skip, 2)", "return F.max_pool2d(skip, 2), skip")],
             "skip first",
@@ -234,7 +234,7 @@ WRONG = {
         ([("side += stride // 2 + 4 * stride", "side *= 2")], ""),
         ([("(in_channels, out_channels, width + 1, depth)", "(1, 2, width + 1, depth)")], None),
         ([("stride *= 2", "stride += 2")], ""),
-        ([("return depth, width", "return depth")], "tuple or list"),
+        ([("return depth, width", "return depth")], "tuple or a list"),
         ([("return depth, width", "return 4, 64")], ""),
     ],
     "added-errors": [
@@ -262,7 +262,7 @@ WRONG = {
         ([("int(inside.sum())", "wrong_before")], "former errors"),
         ([("max(int(inside.sum()), 1)", "int(inside.sum())")], "ZeroDivisionError"),
         ([("max(int(inside.sum()), 1)", "inside.sum()")], "No pixel is that far"),
-        ([("return added, 100", "return 100")], "tuple or list"),
+        ([("return added, 100", "return 100")], "tuple or a list"),
         ([("return added, ", "return inside, ")], "single numbers"),
         ([("return ", "")], "returned None"),
     ],

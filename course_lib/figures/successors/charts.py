@@ -45,7 +45,7 @@ def times_and_gain(
     with course_style():
         figure, axes = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
         density = axes.twinx()
-        density.hist(drawn.numpy(), 40, (0, 1), density=True, color=FAINT)
+        density.hist(drawn.numpy(), bins=40, range=(0, 1), density=True, color=FAINT)
         density.set(yticks=[], ylim=(0, 2.6))
         density.set_zorder(axes.get_zorder() - 1)
         axes.patch.set_visible(False)  # the histogram behind stays visible
