@@ -252,7 +252,10 @@ WRONG = {
         ([("[sobel, sobel.T]", "[sobel, sobel]")], ""),
         ([("[sobel, sobel.T]", "[sobel, 0 * sobel]")], "Horizontal"),
         ([("responses.square().sum(1).sqrt()", "responses.square().sum(1)")], "square root"),
-        ([("responses.square().sum(1).sqrt()", "responses.abs().sum(1)")], "root of the sum of squares"),
+        (
+            [("responses.square().sum(1).sqrt()", "responses.abs().sum(1)")],
+            "root of the sum of squares",
+        ),
         ([("responses.square().sum(1).sqrt()", "responses.abs().amax(1)")], "not only the larger"),
         ([("responses.square().sum(1).sqrt()", "responses.sum(1)")], ""),
         ([("amax(1, keepdim=True)", "mean(1, keepdim=True)")], "strongest channel"),
