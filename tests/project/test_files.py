@@ -30,7 +30,8 @@ def test_no_file_contains_the_host_of_a_package_registry(tracked):
 def test_files_and_repository_are_small(tracked):
     sizes = {path: path.stat().st_size for path in tracked}
     assert max(sizes.values()) <= 15 * 2**20, max(sizes, key=sizes.get)
-    assert sum(sizes.values()) <= 62 * 2**20
+    # 62 MiB before the autoencoder of the text-to-image model was no longer that of lesson 4
+    assert sum(sizes.values()) <= 68 * 2**20
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["check", "format"])
