@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.compression.pca import BlockPCA
-from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian
+from course_lib.sd.vae import AutoencoderKL, DiagonalGaussian, check_sides
 
 _PIXELS = 4  # the side of the squares of pixels that become channels
 
@@ -71,9 +71,8 @@ class ShortcutAutoencoder(nn.Module):
         wide, deep = config.block_out_channels
         self.linear_encoder = nn.Conv2d(pixels, latents, factor, stride=factor)
         # a transposed convolution of 8x8 blocks, but with a bias for every pixel of the block
-        self.linear_decoder = nn.Sequential(
-            nn.Conv2d(latents, pixels * factor**2, 1), nn.PixelShuffle(factor)
-        )
+        block = pixels * factor**2
+        self.linear_decoder = nn.Sequential(nn.Conv2d(latents, block, 1), nn.PixelShuffle(factor))
         self.linear_encoder.requires_grad_(False)
         self.linear_decoder.requires_grad_(False)
         self.encoder = nn.Sequential(
@@ -119,12 +118,7 @@ class ShortcutAutoencoder(nn.Module):
         Raises:
             ValueError: if height or width is not a multiple of ``config.factor``.
         """
-        factor = self.config.factor
-        if images.shape[-2] % factor or images.shape[-1] % factor:
-            raise ValueError(
-                f"Images of {tuple(images.shape[-2:])} pixels: both sides must be multiples of "
-                f"{factor}. Crop or resize them."
-            )
+        check_sides(images, self.config.factor)
         mean = self.linear_encoder(images) + self.encoder(images)
         return DiagonalGaussian(mean, torch.full_like(mean, 2 * math.log(self.config.latent_std)))
 
@@ -142,5 +136,5 @@ def start_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+# Any autoencoder whose latents codecs.py can encode and decode.
 Autoencoder = AutoencoderKL | ShortcutAutoencoder
-"""Any autoencoder whose latents can be encoded and decoded by ``codecs``."""

@@ -170,6 +170,18 @@ class Decoder(nn.Module):
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
 
+def check_sides(images: Tensor, factor: int) -> None:
+    """
+    Raises:
+        ValueError: if height or width, the last two axes, is not a multiple of ``factor``.
+    """
+    if images.shape[-2] % factor or images.shape[-1] % factor:
+        raise ValueError(
+            f"Images of {tuple(images.shape[-2:])} pixels: both sides must be multiples of "
+            f"{factor}. Crop or resize them."
+        )
+
+
 class AutoencoderKL(nn.Module):
     """Stable Diffusion's autoencoder: images in [-1, 1], latents not yet scaled."""
 
@@ -201,12 +213,7 @@ class AutoencoderKL(nn.Module):
         Raises:
             ValueError: if height or width is not a multiple of ``config.factor``.
         """
-        factor = self.config.factor
-        if images.shape[-2] % factor or images.shape[-1] % factor:
-            raise ValueError(
-                f"Images of {tuple(images.shape[-2:])} pixels: both sides must be multiples of "
-                f"{factor}. Crop or resize them."
-            )
+        check_sides(images, self.config.factor)
         mean, logvar = self.quant_conv(self.encoder(images)).chunk(2, dim=1)
         return DiagonalGaussian(mean, logvar.clamp(-30, 20))
 

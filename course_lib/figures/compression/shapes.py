@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -15,7 +14,6 @@ from torch import nn
 from course_lib.compression.shortcut_autoencoder import Autoencoder, ShortcutAutoencoder
 from course_lib.figures.hooks import record_outputs
 from course_lib.figures.style import FAINT, INK, MUTED, PURPLE, ROLES, course_style
-from course_lib.sd.vae import AutoencoderKL
 
 # In units of about an inch.
 _STEP = 1.0  # between stages
@@ -48,30 +46,24 @@ def trace_stages(model: Autoencoder, size: int = 512) -> list[Stage]:
         mean = meta_model.encode(torch.zeros(1, *image.shape, device="meta")).mean
         outputs.append(("latent", mean))
         meta_model.decode(mean)
-    stages = [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
-    if isinstance(model, AutoencoderKL):
-        return stages
-    # Most layers of lesson 4's autoencoder keep the shape: show those that change it.
-    changed = [
-        stage
-        for before, stage in pairwise(stages)
-        if stage.shape != before.shape or stage.name == "latent"
-    ]
-    return [image, *changed]
+    return [image, *(Stage(name, tuple(output.shape[1:])) for name, output in outputs)]
 
 
 def _traced_modules(model: Autoencoder) -> list[tuple[str, nn.Module]]:
     """The modules to draw.
 
     Of Stable Diffusion's autoencoder: conv_in, one block per resolution, both middle blocks,
-    quant_conv and conv_out. Of lesson 4's: all layers but the linear shortcut and the encoder's
-    last layer, whose sum is the latent.
+    quant_conv and conv_out. Of lesson 4's: the layers that change the shape, without the linear
+    shortcut and the encoder's last layer, whose sum is the latent.
     """
     if isinstance(model, ShortcutAutoencoder):
-        encoder, decoder = [*model.encoder.named_children()], [*model.decoder.named_children()]
+        networks = {"encoder": model.encoder[:-1], "decoder": model.decoder}
+        kinds = (nn.Conv2d, nn.PixelShuffle, nn.PixelUnshuffle)
         return [
-            *((f"encoder.{name}", layer) for name, layer in encoder[:-1]),
-            *((f"decoder.{name}", layer) for name, layer in decoder),
+            (f"{part}.{name}", layer)
+            for part, network in networks.items()
+            for name, layer in network.named_children()
+            if isinstance(layer, kinds)
         ]
     down, up = model.encoder.down_blocks, model.decoder.up_blocks
     return [
