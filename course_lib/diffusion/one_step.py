@@ -27,11 +27,11 @@ from course_lib.training import packing
 from course_lib.training.loop import History, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
-EPOCHS = 3  # of the shipped checkpoint
-PAIRS = 400
+EPOCHS = 12  # of the shipped checkpoint
+PAIRS = 2000
 BATCH = 16
 LEARNING_RATE = 3e-4
-EMA_DECAY = 0.98
+EMA_DECAY = 0.99
 RANK = 16  # of the stored difference to tiny-sd
 # Of the flow that generates the pairs.
 STEPS = 8
