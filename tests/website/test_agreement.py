@@ -1,8 +1,6 @@
 """The exported models agree with torch, in Chromium from ``file://``."""
 
 import base64
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from course_lib.diffusion import attention_maps, judge, text_to_image
 from course_lib.metrics.images import psnr
 from course_lib.vision.tasks import LEVELS
 from tests.support import question_page
-from tests.support.command import environment
 
 TOLERANCE = 1e-4  # relative to the largest value
 MIN_PSNR = 35.0  # dB, of the int8 models' image against torch's
@@ -92,19 +89,8 @@ def real_inputs(name: str) -> dict[str, Tensor]:
     return example_inputs(name)
 
 
-def load_model(name: str, int8: bool | None = None) -> bytes:
-    """A model's file, exported in a process without type checks, which torch can't trace."""
-    program = (
-        "from pathlib import Path; from course_site.models import build; "
-        f"build.load_model({name!r}, Path({str(CACHE)!r}), int8={int8})"
-    )
-    if not build.model_path(name, CACHE, int8=int8).is_file():
-        subprocess.run([sys.executable, "-c", program], check=True, env=environment())
-    return build.load_model(name, CACHE, int8=int8)
-
-
 def check_agreement(name: str, open_site: Callable[[dict[str, bytes]], Page]) -> None:
-    page = open_site({name: load_model(name, int8=False)})
+    page = open_site({name: build.load_model(name, CACHE, int8=False)})
     inputs = real_inputs(name)
     with torch.no_grad():
         outputs = NETWORKS[name].build().eval()(*inputs.values())
@@ -156,7 +142,7 @@ def generate_with_torch(
 
 
 def int8_models() -> dict[str, bytes]:
-    return {name: load_model(name) for name in build.INT8}
+    return build.model_files(CACHE, tuple(build.INT8))
 
 
 @pytest.mark.slow  # exporting the models takes minutes where none are cached

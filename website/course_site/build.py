@@ -1,7 +1,6 @@
 """Build the site: execute the lessons, write Sphinx's sources, run Sphinx, typeset the formulas."""
 
 import io
-import logging
 import re
 import shutil
 import tempfile
@@ -72,20 +71,11 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
-        _write_assets(site / "_static" / "assets", cache / "models")
+        models.build_assets(site / "_static" / "assets", cache / "models")
         _trim(site)
         sizes = measure(site)
         _replace(out, site)
     return sizes
-
-
-def _write_assets(out: Path, cache: Path) -> None:
-    """Write the files that the page's JavaScript loads."""
-    logging.disable(logging.WARNING)  # the exporter and the quantiser log every step
-    try:
-        models.build_assets(out, cache)
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _write_sources(

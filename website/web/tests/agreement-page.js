@@ -4,14 +4,14 @@
  */
 
 import { generate } from "../diffusion/pipeline.js";
-import { decodeBase64, loadAsset } from "../runtime/assets.js";
+import { loadAsset } from "../runtime/assets.js";
 import { openRuntime } from "../runtime/runtime.js";
 
 /** @typedef {{type: string, data: string, dims: number[]}} Packed little-endian numbers in base64 */
 
 /** @param {Packed} tensor */
 function unpack({ type, data, dims }) {
-  const { buffer } = decodeBase64(data);
+  const { buffer } = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   return { data: type === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer), dims };
 }
 
