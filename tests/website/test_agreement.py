@@ -17,7 +17,7 @@ from torch import Tensor
 
 from course_lib.data.captioned import captioned_picture, make_caption
 from course_lib.data.scenes import scene
-from course_lib.diffusion import attention_maps, judge, text_to_image
+from course_lib.diffusion import attention_maps, judge, one_step, text_to_image
 from course_lib.metrics.images import psnr
 from course_lib.vision.tasks import LEVELS
 from tests.support import question_page
@@ -166,11 +166,35 @@ def test_images_and_their_judged_accuracy_agree(open_site):
         for copy in range(IMAGES_PER_PROMPT)
         for index, pair in enumerate(pairs)
     ]
-    actual_images = [
-        unpack(generate(page, make_caption(*pair), seed)["image"]) for pair, seed in cases
-    ]
+    actual = [unpack(generate(page, make_caption(*pair), seed)["image"]) for pair, seed in cases]
     expected = [generate_with_torch(make_caption(*pair), seed).image for pair, seed in cases]
-    psnrs = [psnr(*images) for images in zip(actual_images, expected, strict=True)]
+    check_images(actual, expected, [pair for pair, _ in cases])
+
+
+@pytest.mark.slow
+def test_one_step_images_and_their_judged_accuracy_agree(open_site):
+    names = ("text-encoder", "unet", "one-step", "decoder")
+    page = open_site(build.model_files(CACHE, names))
+    pairs = text_to_image.prompt_pairs("seen", PROMPTS)
+    prompts = [(make_caption(*pair), 1000 * index) for index, pair in enumerate(pairs)]
+    drawn = [
+        page.evaluate("options => course.drawInOneStep(options)", {"prompt": prompt, "seed": seed})
+        for prompt, seed in prompts
+    ]
+    for key in drawn[0]["times"]:
+        print(f"{key}: median {np.median([each['times'][key] for each in drawn[1:]]):.0f} ms")
+    pipeline = one_step.load()
+    expected = [
+        pipeline.generate(prompt, seed=seed, **one_step.SETTINGS)[0] for prompt, seed in prompts
+    ]
+    check_images([unpack(each["image"]) for each in drawn], expected, pairs)
+
+
+def check_images(
+    actual: list[Tensor], expected: list[Tensor], pairs: list[tuple[str, str]]
+) -> None:
+    """Check a page's images against torch's: the first of each prompt by PSNR, all by the judge."""
+    psnrs = [psnr(*images) for images in zip(actual, expected, strict=True)]
     below = sum(value < MIN_PSNR for value in psnrs)
     print(
         f"PSNR: mean {np.mean(psnrs):.1f} dB, lowest {min(psnrs):.1f} dB, {below} of "
@@ -178,8 +202,8 @@ def test_images_and_their_judged_accuracy_agree(open_site):
     )
     assert np.mean(psnrs[:PROMPTS]) >= MIN_PSNR
     accuracies = [
-        judge.accuracy(judge.load().classify(torch.stack(images)), [pair for pair, _ in cases])
-        for images in (actual_images, expected)
+        judge.accuracy(judge.load().classify(torch.stack(images)), pairs)
+        for images in (actual, expected)
     ]
     print(f"judge: page {accuracies[0]}, torch {accuracies[1]}")
     for key in ("object", "colour"):

@@ -39,19 +39,19 @@ def make_difference(contents: bytes, old: State, new: State) -> bytes:
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     parts, units = [], []
     for tensor in tensors.values():
-        scale, zero = _find_scale(tensor, tensors)
-        stored = numpy_helper.to_array(tensor)
-        name, transposed = _find_weight((stored - zero) * scale, scale, missing, old)
+        stored = numpy_helper.to_array(tensor).astype(np.float32)
+        zero = _find_zero_point(tensor, tensors)
+        name, transposed = _find_weight(stored, zero, missing, old)
         if not name:
             continue
         missing.remove(name)
-        target, source = (state[name].T if transposed else state[name] for state in (new, old))
-        if tensor.data_type == TensorProto.UINT8:
-            step = 0.0
-            part = np.clip(np.rint(target / scale) + zero, 0, 255) - stored
-        else:
+        source, target = (state[name].T if transposed else state[name] for state in (old, new))
+        if zero is None:
             step = float(np.float32(np.abs(target - source).max() / 127))
             part = np.rint((target - source) / step)
+        else:
+            step = 0.0
+            part = np.clip(np.rint(target / _scale(source)) + zero, 0, 255) - stored
         units.append(np.clip(part, -127, 127).astype(np.int8).ravel())
         parts.append({"offset": _find_offset(contents, tensor), "count": part.size, "step": step})
     if missing:
@@ -60,29 +60,35 @@ def make_difference(contents: bytes, old: State, new: State) -> bytes:
     return len(header).to_bytes(4, "little") + header + np.concatenate(units).tobytes()
 
 
-def _find_scale(tensor: TensorProto, tensors: Mapping[str, TensorProto]) -> tuple[float, int]:
-    """Scale and zero point of a tensor; 1 and 0 if it is not quantised."""
-    name = tensor.name.removesuffix("_quantized")
-    if tensor.data_type != TensorProto.UINT8 or f"{name}_scale" not in tensors:
-        return 1.0, 0
-    scale, zero = (
-        numpy_helper.to_array(tensors[f"{name}_{end}"]).item() for end in ("scale", "zero_point")
-    )
-    return scale, zero
+def _find_zero_point(tensor: TensorProto, tensors: Mapping[str, TensorProto]) -> int | None:
+    """The byte that stands for 0 in a quantised tensor; None for others."""
+    name = tensor.name.removesuffix("_quantized") + "_zero_point"
+    if tensor.data_type != TensorProto.UINT8 or name not in tensors:
+        return None
+    return numpy_helper.to_array(tensors[name]).item()
+
+
+def _scale(weight: np.ndarray) -> float:
+    """The step of ``quantize_dynamic``: the range of the weight, extended to 0, has 255 steps."""
+    return (max(weight.max(), 0) - min(weight.min(), 0)) / 255
 
 
 def _find_weight(
-    values: np.ndarray, scale: float, names: set[str], state: State
+    stored: np.ndarray, zero: int | None, names: set[str], state: State
 ) -> tuple[str, bool]:
     """The name of the weight with these values, and whether it is transposed; "" if there is none.
 
     By value: the exporter renames and transposes the weights of linear layers.
     """
-    tolerance = 1e-6 if scale == 1 else 0.51 * scale
     for name in sorted(names):
-        for transposed in (False, True) if state[name].ndim == 2 else (False,):
-            weight = state[name].T if transposed else state[name]
-            if weight.shape == values.shape and np.abs(weight - values).max() <= tolerance:
+        weight = state[name]
+        # Half a step from rounding the values, and as much from rounding the zero point.
+        scale, tolerance = (1.0, 1e-6) if zero is None else (_scale(weight), 1.01)
+        for transposed in (False, True) if weight.ndim == 2 else (False,):
+            units = (weight.T if transposed else weight) / scale
+            if units.shape != stored.shape:
+                continue
+            if np.abs(units - (stored - (zero or 0))).max() <= tolerance:
                 return name, transposed
     return "", False
 
