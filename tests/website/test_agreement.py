@@ -27,6 +27,8 @@ MIN_PSNR = 35.0  # dB, of the int8 models' image against torch's
 STEPS = 20
 PROMPTS = 24
 IMAGES_PER_PROMPT = 4  # for the judge
+# The judge is unsure of more of these images: with few, one verdict is more than a percentage point.
+ONE_STEP_IMAGES_PER_PROMPT = 10
 TIMEOUT = 600_000  # ms; the first call in a page loads the models
 CACHE = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"
 
@@ -175,7 +177,7 @@ def test_images_and_their_judged_accuracy_agree(open_site):
 def test_one_step_images_and_their_judged_accuracy_agree(open_site):
     names = ("text-encoder", "unet", "one-step", "decoder")
     page = open_site(build.model_files(CACHE, names))
-    pairs = text_to_image.prompt_pairs("seen", PROMPTS)
+    pairs = ONE_STEP_IMAGES_PER_PROMPT * text_to_image.prompt_pairs("seen", PROMPTS)
     prompts = [(make_caption(*pair), 1000 * index) for index, pair in enumerate(pairs)]
     drawn = [
         page.evaluate("options => course.drawInOneStep(options)", {"prompt": prompt, "seed": seed})
