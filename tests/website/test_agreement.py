@@ -27,7 +27,7 @@ MIN_PSNR = 35.0  # dB, of the int8 models' image against torch's
 STEPS = 20
 PROMPTS = 24
 IMAGES_PER_PROMPT = 4  # for the judge
-# The judge is unsure of more of these images: with few, one verdict is more than a percentage point.
+# The judge is unsure of more of these images; of few, one verdict is several percentage points.
 ONE_STEP_IMAGES_PER_PROMPT = 10
 TIMEOUT = 600_000  # ms; the first call in a page loads the models
 CACHE = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"

@@ -20,6 +20,7 @@ from course_site.pages import documents, front, glossary
 from course_site.pages import lesson as lesson_pages
 from course_site.pages.images import PictureStore
 from course_site.pages.outputs import Figures
+from course_site.theme import icons
 
 LIMIT = 40_000_000  # bytes of the whole site
 # Files of web/, and their bundles in _static: every page loads both.
@@ -140,11 +141,12 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
 
 
 def _trim(site: Path) -> None:
-    """Remove files of the theme that no page loads: source maps and translations."""
+    """Remove what no page needs of the theme: source maps, translations, most icons."""
     for path in site.rglob("*.map"):
         path.unlink()
     for name in ("_static/locales", "_sources"):
         shutil.rmtree(site / name, ignore_errors=True)
+    icons.remove_unused(site)
 
 
 def _replace(out: Path, site: Path) -> None:
