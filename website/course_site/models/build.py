@@ -21,7 +21,16 @@ from course_site.models import difference, package
 # smaller. tests/website/test_agreement.py measures the error of int8.
 INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
 # Models with int8 weights that compute in float32.
-INT8_WEIGHTS = ("classifier", "localizer", "detector", "segmenter", "instances")
+INT8_WEIGHTS = (
+    "encoder",
+    "shortcut-encoder",
+    "shortcut-decoder",
+    "classifier",
+    "localizer",
+    "detector",
+    "segmenter",
+    "instances",
+)
 # All models but the judge, which only tests use.
 NAMES = (
     "text-encoder",
