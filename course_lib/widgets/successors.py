@@ -1,5 +1,6 @@
-"""The widgets of lesson 8: particles of a flow, images by steps, and the strength of a LoRA."""
+"""The widgets of lesson 8: a flow's particles, images by steps and by key press, LoRA strength."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.diffusion import flow
+from course_lib.diffusion import flow, one_step
 from course_lib.figures import figure_png
 from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import BLUE, INK, course_style
@@ -22,6 +23,7 @@ Images = Float[Tensor, "images 3 _ _"]
 _SIDE = 220  # screen pixels of an image
 _TIMES = 20  # positions of the time slider, from noise to data
 _GRID = 11  # arrows along a side
+_STILL_PAIRS = (("fox", "blue"), ("fox", "red"), ("penguin", "red"))  # a word changes, then another
 _ARROW = 0.45  # length of the longest arrow, on axes from -3.2 to 3.2
 
 
@@ -225,3 +227,52 @@ def lora_strength(generate: Callable[[float], Images], prompts: Sequence[str]) -
     alt = f"{len(prompts)} images in a row, with the LoRA as trained: {', '.join(prompts)}."
     caption = "Strength 1, as trained. At 0 the model is what it was before."
     show_widget(widget, widget.picture.value, alt, caption, "image/jpeg")
+
+
+class TypeToImage(widgets.VBox):
+    """A prompt field and a seed; every change generates an image at once.
+
+    Args:
+        generate: called as ``StableDiffusion.generate``, with ``one_step.SETTINGS``.
+        prompt: the initial prompt.
+    """
+
+    def __init__(
+        self, generate: Callable[..., Images], prompt: str = "a fox on a blue background"
+    ) -> None:
+        self._generate = generate
+        self.prompt = add_tooltip(widgets.Text(prompt, description="prompt"), "the prompt")
+        self.seed = add_tooltip(widgets.IntText(0, description="seed"), "seed of the noise")
+        self.picture = picture_widget()
+        self.message = widgets.HTML()
+        for control in (self.prompt, self.seed):
+            control.observe(self._update, "value")
+        self._update()
+        super().__init__([control_row(self.prompt, self.seed), self.picture, self.message])
+
+    def render(self, prompts: Sequence[str]) -> bytes:
+        """Images of prompts from the noise of the seed, in a row, as JPEG."""
+        seed = abs(self.seed.value)
+        images = {
+            prompt: self._generate(prompt, seed=seed, **one_step.SETTINGS)[0] for prompt in prompts
+        }
+        return jpeg_bytes(titled_images(images, _SIDE))
+
+    def _update(self, change: object = None) -> None:
+        start = time.perf_counter()
+        self.picture.value = self.render([self.prompt.value])
+        milliseconds = 1000 * (time.perf_counter() - start)
+        self.message.value = f"One call of the U-Net: {milliseconds:.0f} ms from prompt to image."
+
+
+def type_to_image(generate: Callable[..., Images]) -> None:
+    """Show :class:`TypeToImage`, which documents the argument."""
+    from course_lib import mode
+
+    if mode() == "grading":  # nothing would be shown
+        return
+    widget = TypeToImage(generate)
+    prompts = [f"a {name} on a {colour} background" for name, colour in _STILL_PAIRS]
+    alt = f"Three images in a row, from the same noise, in one step each: {', '.join(prompts)}."
+    caption = "One step each, from the same noise: only the prompt differs."
+    show_widget(widget, widget.render(prompts), alt, caption, "image/jpeg")

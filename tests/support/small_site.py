@@ -167,7 +167,7 @@ def build_once(folder: Path) -> Built:
             write_course(built.course)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(question_bank, "FOLDER", write_bank(built.course))
-                patch.setattr(build, "_write_assets", write_assets)
+                patch.setattr(build.models, "build_assets", write_assets)
                 sizes = build.build(
                     built.course, built.site, "quick", built.cache, report=lambda sentence: None
                 )

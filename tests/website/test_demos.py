@@ -19,7 +19,7 @@ from tests.support import question_page
 from tests.website import axe
 
 PAGES = Path(__file__).parent / "pages"
-DEMOS = ("text-to-image", "five-levels", "kernel-editor", "autoencoder", "noise")
+DEMOS = ("text-to-image", "one-step", "five-levels", "kernel-editor", "autoencoder", "noise")
 CACHE = user_cache_path("pixels-to-diffusion") / "site" / "models"
 MODEL_TIMEOUT = 180_000  # ms, for a model on a busy machine
 PHONE = {"viewport": {"width": 360, "height": 780}}
@@ -135,7 +135,7 @@ def test_still_is_shown_without_javascript(new_page: Callable[..., Page], site: 
     expect(page.get_by_alt_text("A still picture.")).to_be_visible()
 
 
-@pytest.mark.parametrize("demo", ["text-to-image", "autoencoder", "five-levels"])
+@pytest.mark.parametrize("demo", ["text-to-image", "one-step", "autoencoder", "five-levels"])
 @pytest.mark.extended
 def test_missing_model_is_reported_and_the_still_is_shown(
     new_page: Callable[..., Page], site: Path, demo: str
@@ -195,6 +195,31 @@ def test_run_can_be_cancelled(new_page: Callable[..., Page], live_site: Path):
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled.")).to_be_visible(timeout=MODEL_TIMEOUT)
     expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+
+
+@pytest.mark.slow
+def test_key_press_draws_a_picture(new_page: Callable[..., Page], live_site: Path):
+    page = _open(new_page(), live_site, "one-step")
+    sentence = page.get_by_label("Sentence")
+    sentence.focus()
+    page.keyboard.press("Home")  # no change, so no picture
+    expect(page.get_by_alt_text("A still picture.")).to_be_visible()
+    page.keyboard.press("Enter")
+    first = page.get_by_role("img", name="The picture for “a fox on a blue background”, seed 0")
+    expect(first).to_be_visible(timeout=MODEL_TIMEOUT)
+    expect(page.get_by_alt_text("A still picture.")).to_be_hidden()
+    page.get_by_role("button", name="Next seed").click()
+    expect(page.get_by_role("img", name=re.compile("seed 1$"))).to_be_visible()
+    sentence.press("End")
+    sentence.press("Backspace")  # "backgroun": the picture stays
+    expect(page.locator("u.demo-unknown")).to_have_text(["backgroun"])
+    expect(page.get_by_role("img", name=re.compile("blue background”, seed 1$"))).to_be_visible()
+    sentence.fill("an owl on a red background")
+    expect(page.get_by_role("img", name=re.compile("an owl on a red"))).to_be_visible()
+    message = page.get_by_role("status").filter(has_text="an owl on a red background")
+    expect(message).to_contain_text("ms after the key press")
+    assert not axe.find_overflow(page)
+    axe.assert_accessible(page)
 
 
 @pytest.mark.slow

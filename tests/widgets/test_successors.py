@@ -73,10 +73,28 @@ def test_each_strength_is_generated_once():
     assert calls == [1.0, 0.0, 1.5]
 
 
+def flat_image(prompt, *, seed, **settings):
+    """An image of a grey that depends on prompt and seed."""
+    return torch.full((1, 3, 8, 8), len(prompt) / 100 + seed / 10)
+
+
+def test_each_change_of_prompt_or_seed_generates_an_image():
+    widget = widgets.TypeToImage(flat_image)
+    before = read_picture(widget)
+    widget.prompt.value = "an owl"
+    assert (read_picture(widget) != before).any()
+    before = read_picture(widget)
+    widget.seed.value = 3
+    assert (read_picture(widget) != before).any()
+    assert "ms from prompt to image" in widget.message.value
+
+
 def test_every_control_has_a_name(particles, steps):
     assert_distinct_names(particles.step)
     assert_distinct_names(widgets.StepsSlider(*steps).steps)
     assert_distinct_names(widgets.LoRAStrength(lambda s: torch.zeros(1, 3, 8, 8), ["fox"]).strength)
+    typing = widgets.TypeToImage(flat_image)
+    assert_distinct_names(typing.prompt, typing.seed)
 
 
 def test_still_pictures_with_alt_text_are_shown(steps, displayed, monkeypatch):
@@ -85,7 +103,10 @@ def test_still_pictures_with_alt_text_are_shown(steps, displayed, monkeypatch):
     widgets.lora_strength(lambda strength: torch.zeros(1, 3, 8, 8), ["fox, blue"])
     assert '<img alt="A square with three pale clusters' in displayed[1].data
     assert '<img alt="2 images in a row' in displayed[3].data
+    widgets.type_to_image(flat_image)
     assert '<img alt="1 images in a row' in displayed[5].data
+    assert '<img alt="Three images in a row' in displayed[7].data
     monkeypatch.setenv("COURSE_MODE", "grading")
     widgets.lora_strength(lambda strength: 1 / 0, ["fox"])
-    assert len(displayed) == 6
+    widgets.type_to_image(lambda prompt, **settings: 1 / 0)
+    assert len(displayed) == 8

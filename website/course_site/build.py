@@ -1,7 +1,6 @@
 """Build the site: execute the lessons, write Sphinx's sources, run Sphinx, typeset the formulas."""
 
 import io
-import logging
 import re
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from course_site.pages import documents, front, glossary
 from course_site.pages import lesson as lesson_pages
 from course_site.pages.images import PictureStore
 from course_site.pages.outputs import Figures
+from course_site.theme import icons
 
 LIMIT = 40_000_000  # bytes of the whole site
 # Files of web/, and their bundles in _static: every page loads both.
@@ -72,20 +72,11 @@ def build(
         shutil.copytree(store.folder, site / "_static" / "pictures")
         formulas.typeset(site, bundle.WEB)
         report("packing the models, exporting what is not cached")
-        _write_assets(site / "_static" / "assets", cache / "models")
+        models.build_assets(site / "_static" / "assets", cache / "models")
         _trim(site)
         sizes = measure(site)
         _replace(out, site)
     return sizes
-
-
-def _write_assets(out: Path, cache: Path) -> None:
-    """Write the files that the page's JavaScript loads."""
-    logging.disable(logging.WARNING)  # the exporter and the quantiser log every step
-    try:
-        models.build_assets(out, cache)
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _write_sources(
@@ -150,11 +141,12 @@ def _run_sphinx(source: Path, site: Path, doctrees: Path, configuration: dict[st
 
 
 def _trim(site: Path) -> None:
-    """Remove files of the theme that no page loads: source maps and translations."""
+    """Remove what no page needs of the theme: source maps, translations, most icons."""
     for path in site.rglob("*.map"):
         path.unlink()
     for name in ("_static/locales", "_sources"):
         shutil.rmtree(site / name, ignore_errors=True)
+    icons.remove_unused(site)
 
 
 def _replace(out: Path, site: Path) -> None:

@@ -3,7 +3,10 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,18 +14,28 @@ from typing import Any
 from course_lib.assets import paths
 from course_lib.diffusion import text_to_image
 from course_site import bundle, demo_data
-from course_site.models import package
+from course_site.models import difference, package
 
 # The models that compute in int8, and the weight prefix from which on they stay in float32. With
 # this part in int8 too, the U-Net's mean squared error was four times as large and its file 10 %
 # smaller. tests/website/test_agreement.py measures the error of int8.
 INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
 # Models with int8 weights that compute in float32.
-INT8_WEIGHTS = ("classifier", "localizer", "detector", "segmenter", "instances")
+INT8_WEIGHTS = (
+    "encoder",
+    "shortcut-encoder",
+    "shortcut-decoder",
+    "classifier",
+    "localizer",
+    "detector",
+    "segmenter",
+    "instances",
+)
 # All models but the judge, which only tests use.
 NAMES = (
     "text-encoder",
     "unet",
+    "one-step",
     "decoder",
     "encoder",
     "shortcut-decoder",
@@ -43,7 +56,7 @@ def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[s
         out: the folder ``_static/assets`` of the site.
         cache: the folder for exported models; a model is exported again if its checkpoint, the
             code of the export, or a tool changed.
-        names: the models, of ``export.NETWORKS``.
+        names: the models, of ``NAMES``.
 
     Returns:
         The gzipped size of each file in bytes, by name.
@@ -57,8 +70,26 @@ def build_assets(out: Path, cache: Path, names: Sequence[str] = NAMES) -> dict[s
 
 
 def model_files(cache: Path, names: Sequence[str] = NAMES) -> dict[str, bytes]:
-    """The ONNX files of models as pages load them, by name."""
-    return {name: load_model(name, cache) for name in names}
+    """The files of models as pages load them, by name; all that are missing are exported.
+
+    They are ONNX files; only "one-step" is a difference to "unet", see :mod:`.difference`.
+    """
+    exported = {"unet" if name == "one-step" else name: None for name in names}
+    _export_missing(list(exported), cache)
+    return {
+        name: _one_step_difference(cache) if name == "one-step" else load_model(name, cache)
+        for name in names
+    }
+
+
+def _one_step_difference(cache: Path) -> bytes:
+    from course_lib.diffusion import one_step
+
+    old, new = (
+        {name: value.numpy() for name, value in pipeline.unet.state_dict().items()}
+        for pipeline in (text_to_image.load(), one_step.load())
+    )
+    return difference.make_difference(load_model("unet", cache), old, new)
 
 
 def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
@@ -70,26 +101,48 @@ def load_model(name: str, cache: Path, *, int8: bool | None = None) -> bytes:
         int8: whether it computes in int8. By default the model is what pages load, see
             :data:`INT8` and :data:`INT8_WEIGHTS`; if False, its weights are exact.
     """
+    _export_missing([name], cache, int8=int8)
+    return model_path(name, cache, int8=int8).read_bytes()
+
+
+def _export_missing(names: Sequence[str], cache: Path, *, int8: bool | None = None) -> None:
+    """Export the models that are not in the cache, in a process of their own.
+
+    A new process has no import hooks, such as the tests' type checks, which ``torch.export`` can't
+    trace. The exporter's log also stays out of this process.
+    """
+    missing = [name for name in names if not model_path(name, cache, int8=int8).is_file()]
+    if not missing:
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_disable_log) as process:
+        for name in missing:
+            process.submit(_export, name, cache, int8).result()
+
+
+def _disable_log() -> None:
+    logging.disable(logging.WARNING)  # the exporter and the quantiser log every step
+
+
+def _export(name: str, cache: Path, int8: bool | None) -> None:
+    """Export a model and write it into the cache."""
     from course_site.models import export, quantise  # imports torch and all models
 
     file = model_path(name, cache, int8=int8)
     weights = int8 is None and name in INT8_WEIGHTS
     int8 = name in INT8 if int8 is None else int8
-    if not file.is_file():
-        # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
-        model = export.export(name, simplify=int8)
-        if int8:
-            model = quantise.to_uint8_dynamic(model, quantise.sensitive_nodes(model, INT8[name]))
-            model = quantise.fuse_nodes(model)
-        else:
-            model = quantise.to_int8_weights(model) if weights else model
-            model = quantise.to_fp16_weights(model)
-        contents = model.SerializeToString(deterministic=True)
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".part")
-        unfinished.write_bytes(contents)
-        unfinished.replace(file)
-    return file.read_bytes()
+    # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
+    model = export.export(name, simplify=int8)
+    if int8:
+        model = quantise.to_uint8_dynamic(model, quantise.sensitive_nodes(model, INT8[name]))
+        model = quantise.fuse_nodes(model)
+    else:
+        model = quantise.to_int8_weights(model) if weights else model
+        model = quantise.to_fp16_weights(model)
+    cache.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".part")
+    unfinished.write_bytes(model.SerializeToString(deterministic=True))
+    unfinished.replace(file)
 
 
 def model_path(name: str, cache: Path, *, int8: bool | None = None) -> Path:

@@ -1,18 +1,23 @@
 """Package binary files as scripts, because a page opened from ``file://`` can't fetch files.
 
-Each file is gzipped, base64-encoded, and split into pieces, so that a page can show progress.
-Hosts compress scripts, so base64 costs next to nothing on the network. ``web/runtime/assets.js``
-reads them.
+Each file is gzipped, written as text, and split into pieces, so that a page can show progress. The
+text is UTF-16 with 15 bits in each character: 7 % more bytes than the gzipped file, where base64
+has 33 % more. A byte order mark tells the encoding, whatever the host's headers say (Encoding
+Standard, "BOM sniff"). ``web/runtime/assets.js`` reads the files.
 """
 
-import base64
-import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-PIECE = 1_000_000  # characters of base64; a multiple of 4, so that each piece is valid by itself
+import numpy as np
+
+PIECE = 500_000  # characters; a multiple of 8, so that each piece holds whole bytes
+# All 2^15 characters from here on are letters: none is a quote, a line break or half a pair.
+_FIRST = 0x4000
+_STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)  # the second for numbers
 
 
 def write_assets(files: Mapping[str, bytes], folder: Path) -> dict[str, int]:
@@ -28,18 +33,35 @@ def write_assets(files: Mapping[str, bytes], folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     manifest, sizes = {}, {}
     for name, contents in sorted(files.items()):
-        packed = gzip.compress(contents, 9, mtime=0)
-        text = base64.b64encode(packed).decode()
+        packed = _compress(contents)
+        text = _to_text(packed)
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
         for index, piece in enumerate(pieces):
-            script = f"courseAsset({json.dumps(name)},{index},{json.dumps(piece)})\n"
-            (folder / f"{name}.{index}.js").write_text(script, encoding="utf-8")
+            script = f'\ufeffcourseAsset({json.dumps(name)},{index},"{piece}")\n'
+            (folder / f"{name}.{index}.js").write_bytes(script.encode("utf-16-le"))
         manifest[name] = {
             "version": hashlib.sha256(contents).hexdigest()[:12],
-            "bytes": len(contents),
+            "bytes": len(packed),
             "pieces": [len(piece) for piece in pieces],
         }
         sizes[name] = len(packed)
     text = json.dumps(manifest, separators=(",", ":"))
     (folder / "manifest.js").write_text(f"courseManifest({text})\n", encoding="utf-8")
     return sizes
+
+
+def _compress(contents: bytes) -> bytes:
+    """The smallest gzip file of several strategies."""
+    files = []
+    for strategy in _STRATEGIES:
+        packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS, 9, strategy)
+        files.append(packer.compress(contents) + packer.flush())
+    return min(files, key=len)
+
+
+def _to_text(packed: bytes) -> str:
+    """Bytes as characters of 15 bits each, the most significant first; the last may be padded."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8))
+    rows = np.pad(bits, (0, -len(bits) % 15)).reshape(-1, 15)
+    values = np.packbits(np.pad(rows, ((0, 0), (1, 0))), axis=1).view(">u2")
+    return (values + np.uint16(_FIRST)).astype("<u2").tobytes().decode("utf-16-le")

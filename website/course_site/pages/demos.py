@@ -23,6 +23,7 @@ DEMOS = {
     "latent_walk": Demo("autoencoder", "Try it: a picture through the latent and back"),
     "forward_noise": Demo("noise", "Try it: add noise to an image and to its latent"),
     "sampling_scrubber": Demo("text-to-image", "Try it: from noise to a picture, step by step"),
+    "type_to_image": Demo("one-step", "Try it: an image with every key press"),
     "word_maps": Demo("text-to-image", "Try it: which word looks where", {"view": "words"}),
 }
 

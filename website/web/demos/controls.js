@@ -128,6 +128,25 @@ export function slider({ label, min, max, step = 1, value, format = String, onIn
 }
 
 /**
+ * A field for the seed of the noise, with a button for the next one.
+ *
+ * @param {() => void} [onChange]
+ */
+export function seedField(onChange = () => {}) {
+  const input = element("input", {
+    type: "number", class: "demo-input", min: 0, max: 2 ** 31, value: 0, oninput: onChange,
+  });
+  const next = button("Next", () => {
+    input.value = String((input.valueAsNumber || 0) + 1);
+    onChange();
+  }, { "aria-label": "Next seed" });
+  const wrapper = field("Seed", input);
+  wrapper.append(next);
+  wrapper.classList.add("demo-seed");
+  return { field: wrapper, input };
+}
+
+/**
  * A group of radio buttons in a row.
  *
  * @param {string} legend

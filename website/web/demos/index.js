@@ -4,6 +4,7 @@ import { mount as autoencoder } from "./autoencoder.js";
 import { mount as fiveLevels } from "./five-levels.js";
 import { mount as kernelEditor } from "./kernel-editor.js";
 import { mount as noise } from "./noise.js";
+import { mount as oneStep } from "./one-step.js";
 import { mount as textToImage } from "./text-to-image.js";
 
 /** @type {Record<string, (section: HTMLElement) => void>} */
@@ -12,6 +13,7 @@ const DEMOS = {
   "five-levels": fiveLevels,
   "kernel-editor": kernelEditor,
   noise,
+  "one-step": oneStep,
   "text-to-image": textToImage,
 };
 

@@ -1,30 +1,10 @@
 /** Loads the models of a demo, and reports the total progress of their files. */
 
+import { sumProgress } from "../runtime/assets.js";
 import { openRuntime } from "../runtime/runtime.js";
 import { formatBytes } from "./controls.js";
 
 /** @typedef {import("../runtime/runtime.js").Runtime} Runtime */
-
-/**
- * Sums the progress of files that load concurrently.
- *
- * @param {(loaded: number, total: number) => void} report in bytes
- * @returns {() => (loaded: number, total: number) => void} a reporter for each file
- */
-export function sumProgress(report) {
-  /** @type {{loaded: number, total: number}[]} */
-  const files = [];
-  return () => {
-    const file = { loaded: 0, total: 0 };
-    files.push(file);
-    return (loaded, total) => {
-      Object.assign(file, { loaded, total });
-      const sum = (/** @type {"loaded" | "total"} */ key) =>
-        files.reduce((bytes, part) => bytes + part[key], 0);
-      report(sum("loaded"), sum("total"));
-    };
-  };
-}
 
 /**
  * Opens the page's runtime and loads models into it, unless they are already loaded.

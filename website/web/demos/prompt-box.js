@@ -7,8 +7,10 @@ export class PromptBox {
   /**
    * @param {string} sentence the initial prompt
    * @param {() => void} onSubmit called when Enter is pressed
+   * @param {() => void} [onChange] called when the sentence has changed
    */
-  constructor(sentence, onSubmit) {
+  constructor(sentence, onSubmit, onChange) {
+    this.onChange = () => {};
     const list = uniqueId("demo-sentences");
     this.input = element("input", {
       class: "demo-input",
@@ -36,6 +38,7 @@ export class PromptBox {
       onSubmit();
     });
     this.check();
+    this.onChange = onChange ?? this.onChange; // not for the initial sentence
   }
 
   get sentence() {
@@ -60,6 +63,7 @@ export class PromptBox {
     this.object.select.value = objects[0] ?? "";
     this.colour.select.value = colour ?? "";
     this.notice.replaceChildren();
+    this.onChange();
     if (!this.sentence || isTrained) return;
     const markedSentence = element("p", {}, ...markWords(this.sentence, unknown));
     const reason = unknown.length

@@ -3,7 +3,7 @@
 import { generate, wordsOf } from "../diffusion/pipeline.js";
 import { makeGif } from "./animation.js";
 import { decode } from "./autoencoder-models.js";
-import { button, dropdown, download, element, field, slider, statusLine } from "./controls.js";
+import { button, dropdown, download, element, seedField, slider, statusLine } from "./controls.js";
 import { loadDemoData } from "./demo-data.js";
 import { loadModels } from "./models.js";
 import { draw } from "./pictures.js";
@@ -216,15 +216,8 @@ function percent(fraction) {
 
 /** @param {import("./demo-data.js").DemoData["textToImage"]} defaults */
 function makeSettings({ steps, guidance, sampler }) {
-  const input = element("input", { type: "number", class: "demo-input", min: 0, max: 2 ** 31, value: 0 });
-  const next = button("Next", () => {
-    input.value = String((input.valueAsNumber || 0) + 1);
-  }, { "aria-label": "Next seed" });
-  const seedField = field("Seed", input);
-  seedField.append(next);
-  seedField.classList.add("demo-seed");
   return {
-    seed: { field: seedField, input },
+    seed: seedField(),
     steps: slider({ label: "Steps", min: 1, max: 50, value: steps }),
     guidance: slider({
       label: "Guidance", min: 1, max: 12, step: 0.5, value: guidance,

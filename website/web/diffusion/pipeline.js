@@ -86,6 +86,28 @@ export async function* generate(options, runtime) {
 }
 
 /**
+ * Generates a picture with the one-step model: as course_lib.diffusion.one_step, with its settings.
+ *
+ * @param {{prompt: string, seed: number}} options
+ * @param {Runtime} runtime
+ * @returns {Promise<Picture>}
+ * @throws {Error} with a sentence for the visitor
+ */
+export async function generateInOneStep({ prompt, seed }, runtime) {
+  const models = ["text-encoder", "one-step", "decoder"];
+  const [parts] = await Promise.all([loadParts(), ...models.map((name) => runtime.load(name))]);
+  const context = await encodeTexts([prompt], runtime, parts.tokenizer);
+  const inputs = {
+    sample: { data: gaussian(count(parts.shape), seed), dims: [1, ...parts.shape] },
+    timestep: { data: Float32Array.of(parts.schedule.config.num_train_timesteps - 1), dims: [1] },
+    context,
+  };
+  const { v_pred: v } = await runtime.run("one-step", inputs, ["v_pred"]);
+  // x0 = alpha x - sigma v, and a straight path begins with alpha = 0, sigma = 1.
+  return decodeLatents(v.data.map((value) => -value), runtime, parts);
+}
+
+/**
  * As {@link generate}, with parts and models that are already loaded.
  *
  * @param {Options} options
@@ -112,10 +134,15 @@ export async function* denoise(options, runtime, parts) {
     const attention = lastPart(outputs.attention.data, texts.length);
     yield { step, steps, t, latents: x, x0: result.x0, attention };
   }
-  const latents = { data: x, dims: [1, ...parts.shape] };
+  yield { image: await decodeLatents(x, runtime, parts) };
+}
+
+/** @param {Float32Array} data @param {Runtime} runtime @param {Parts} parts @returns {Promise<Picture>} */
+async function decodeLatents(data, runtime, parts) {
+  const latents = { data, dims: [1, ...parts.shape] };
   const { image } = await runtime.run("decoder", { latents });
   const [, channels, height, width] = image.dims;
-  yield { image: { data: image.data, channels, height, width } };
+  return { data: image.data, channels, height, width };
 }
 
 /**

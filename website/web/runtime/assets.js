@@ -2,17 +2,21 @@
  * Binary files of the site: models, onnxruntime's WebAssembly, pictures, tables.
  *
  * A page opened from `file://` can load scripts but cannot fetch files. So each file is gzipped,
- * base64-encoded, and split into scripts `_static/assets/NAME.N.js`, each of which calls
+ * written as text, and split into scripts `_static/assets/NAME.N.js`, each of which calls
  * `courseAsset(NAME, N, text)`; `manifest.js` calls `courseManifest` with the list of all files.
  * course_site/models/package.py writes them.
  */
 
 /**
  * @typedef {{version: string, bytes: number, pieces: number[]}} Entry a file: a digest of its
- *   contents, its size, and the length of each piece's text
+ *   contents, the size of the gzipped file, and the length of each piece's text
  * @typedef {Record<string, Entry>} Manifest
  * @typedef {(loadedBytes: number, totalBytes: number) => void} OnProgress in bytes of the gzipped file
  */
+
+// As in course_site/models/package.py.
+const FIRST = 0x4000;
+const BITS = 15; // per character
 
 const TRY_AGAIN = "Check the connection, then try again.";
 
@@ -33,7 +37,7 @@ Object.assign(globalThis, {
   courseManifest(files) {
     received = files;
   },
-  /** @param {string} name @param {number} index @param {string} text in base64 */
+  /** @param {string} name @param {number} index @param {string} text */
   courseAsset(name, index, text) {
     pieces.set(`${name}.${index}`, text);
   },
@@ -67,7 +71,7 @@ export function loadAsset(name, onProgress) {
 async function load(name, report) {
   const entry = (await loadManifest())[name];
   if (!entry) throw new Error(`The site has no file “${name}”: it was built incompletely. Build it again with “course site”.`);
-  const total = compressedBytes(entry.pieces);
+  const total = entry.bytes;
   let loaded = 0;
   report(0, total);
   const texts = await Promise.all(
@@ -76,17 +80,33 @@ async function load(name, report) {
       if (text.length !== length) {
         throw new Error(`A part of the file “${name}” is damaged. Reload the page to download it again.`);
       }
-      loaded += compressedBytes([length]);
+      loaded += Math.floor((length * BITS) / 8);
       report(Math.min(loaded, total), total);
       return text;
     }),
   );
-  return inflate(texts.map(decodeBase64));
+  return inflate(unpackTexts(texts, total));
 }
 
-/** The number of bytes that base64 texts of these lengths encode. @param {number[]} lengths */
-function compressedBytes(lengths) {
-  return lengths.reduce((sum, length) => sum + Math.floor((length * 3) / 4), 0);
+/**
+ * Sums the progress of files that load concurrently.
+ *
+ * @param {OnProgress} report
+ * @returns {() => OnProgress} a reporter for each file
+ */
+export function sumProgress(report) {
+  /** @type {{loaded: number, total: number}[]} */
+  const files = [];
+  return () => {
+    const file = { loaded: 0, total: 0 };
+    files.push(file);
+    return (loaded, total) => {
+      Object.assign(file, { loaded, total });
+      const sum = (/** @type {"loaded" | "total"} */ key) =>
+        files.reduce((bytes, part) => bytes + part[key], 0);
+      report(sum("loaded"), sum("total"));
+    };
+  };
 }
 
 /** @returns {Promise<Manifest>} */
@@ -137,24 +157,41 @@ export function siteRoot() {
   return new URL(".", baseURI).href;
 }
 
-/** @param {string} text in base64 @returns {Uint8Array<ArrayBuffer>} */
-export function decodeBase64(text) {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+/**
+ * The bytes in texts of 15 bits per character, the most significant first.
+ *
+ * @param {readonly string[]} texts
+ * @param {number} size the number of bytes, without the padding of the last character
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function unpackTexts(texts, size) {
+  const bytes = new Uint8Array(size);
+  let next = 0;
+  let [bits, count] = [0, 0]; // read, but not written yet
+  for (const text of texts) {
+    for (let i = 0; i < text.length; i++) {
+      bits = (bits << BITS) | (text.charCodeAt(i) - FIRST);
+      count += BITS;
+      while (count >= 8) {
+        count -= 8;
+        bytes[next++] = bits >> count; // beyond the end, for padding, this has no effect
+      }
+      bits &= 0x7f; // fewer than 8 are left
+    }
+  }
   return bytes;
 }
 
 /**
  * Decompresses a gzipped file.
  *
- * @param {Uint8Array<ArrayBuffer>[]} parts
+ * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Promise<Uint8Array>}
  */
-export async function inflate(parts) {
+export async function inflate(bytes) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("This browser is too old to decompress the models: use a browser from 2023 or later.");
   }
-  const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

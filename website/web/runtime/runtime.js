@@ -9,7 +9,8 @@
  * for the visitor.
  */
 
-import { loadAsset } from "./assets.js";
+import { loadAsset, sumProgress } from "./assets.js";
+import { BASES } from "./difference.js";
 
 /**
  * @typedef {import("./assets.js").OnProgress} OnProgress
@@ -79,13 +80,23 @@ export class Runtime {
   load(name, onProgress) {
     let model = this.#models.get(name);
     if (!model) {
-      model = loadAsset(name, onProgress).then(async (bytes) => {
-        await this.ask({ action: "load", name, model: bytes }, [bytes.buffer]);
-      });
+      model = this.#load(name, onProgress);
       this.#models.set(name, model);
       model.catch(() => this.#models.delete(name));
     }
     return model;
+  }
+
+  /** @param {string} name @param {OnProgress} [onProgress] */
+  async #load(name, onProgress) {
+    const base = BASES[name];
+    const reporter = sumProgress((loaded, total) => onProgress?.(loaded, total));
+    const [difference, model] = await Promise.all([
+      base ? loadAsset(name, reporter()) : undefined,
+      loadAsset(base ?? name, reporter()),
+    ]);
+    // Copied, not transferred: two models can have the same base.
+    await this.ask({ action: "load", name, model, difference });
   }
 
   /**

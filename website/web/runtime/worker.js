@@ -2,6 +2,8 @@
 
 import * as ort from "onnxruntime-web/wasm";
 
+import { addDifference } from "./difference.js";
+
 /** @typedef {import("./protocol.js").Request} Request */
 /** @typedef {import("./protocol.js").Reply} Reply */
 
@@ -10,7 +12,7 @@ import * as ort from "onnxruntime-web/wasm";
 const scope = /** @type {Worker} */ (/** @type {unknown} */ (globalThis));
 
 // course_site/models/quantise.py has already applied onnxruntime's graph optimisations to these.
-const OPTIMISED = ["text-encoder", "unet", "decoder"];
+const OPTIMISED = ["text-encoder", "unet", "one-step", "decoder"];
 
 /** @type {Map<string, ort.InferenceSession>} */
 const sessions = new Map();
@@ -46,6 +48,7 @@ async function dispatch(request) {
       ort.env.logLevel = "error";
       return undefined;
     case "load":
+      if (request.difference) addDifference(request.model, request.difference);
       sessions.set(request.name, await ort.InferenceSession.create(request.model, {
         executionProviders: ["wasm"],
         graphOptimizationLevel: OPTIMISED.includes(request.name) ? "disabled" : "all",

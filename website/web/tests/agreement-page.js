@@ -3,15 +3,15 @@
  * Tensors are passed as base64, which is much faster than arrays of numbers.
  */
 
-import { generate } from "../diffusion/pipeline.js";
-import { decodeBase64, loadAsset } from "../runtime/assets.js";
+import { generate, generateInOneStep } from "../diffusion/pipeline.js";
+import { loadAsset } from "../runtime/assets.js";
 import { openRuntime } from "../runtime/runtime.js";
 
 /** @typedef {{type: string, data: string, dims: number[]}} Packed little-endian numbers in base64 */
 
 /** @param {Packed} tensor */
 function unpack({ type, data, dims }) {
-  const { buffer } = decodeBase64(data);
+  const { buffer } = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   return { data: type === "int64" ? new BigInt64Array(buffer) : new Float32Array(buffer), dims };
 }
 
@@ -60,4 +60,30 @@ async function draw(options) {
   throw new Error("The run ended without a picture.");
 }
 
-Object.assign(globalThis, { course: { draw, loadAsset, runModel } });
+/**
+ * Generates a picture with the one-step model; returns it, and the milliseconds of each model and of
+ * everything.
+ *
+ * @param {{prompt: string, seed: number}} options
+ */
+async function drawInOneStep(options) {
+  const runtime = await openRuntime();
+  /** @type {Record<string, number>} */
+  const times = {};
+  /** @type {import("../diffusion/pipeline.js").Runtime} */
+  const timed = {
+    load: (name) => runtime.load(name),
+    async run(name, inputs, outputs) {
+      const start = performance.now();
+      const results = await runtime.run(name, inputs, outputs);
+      times[name] = performance.now() - start;
+      return results;
+    },
+  };
+  const start = performance.now();
+  const { data, channels, height, width } = await generateInOneStep(options, timed);
+  times.all = performance.now() - start;
+  return { image: pack(data, [channels, height, width]), times };
+}
+
+Object.assign(globalThis, { course: { draw, drawInOneStep, loadAsset, runModel } });

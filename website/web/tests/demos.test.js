@@ -3,10 +3,10 @@ import { test } from "node:test";
 
 import { fogPixels, meanAttention } from "../demos/attention.js";
 import { coalesce, formatBytes } from "../demos/controls.js";
-import { sumProgress } from "../demos/models.js";
 import { enlarge, fromPixels, toGrey, toPixels } from "../demos/pictures.js";
 import { previewLatents } from "../demos/preview.js";
 import { castShadow, illuminate, limit } from "../demos/scene.js";
+import { sumProgress } from "../runtime/assets.js";
 
 test("pictures become pixels and back", () => {
   const data = Uint8ClampedArray.of(255, 0, 51, 255, 0, 255, 102, 255);
