@@ -9,14 +9,16 @@ from tests.support.notebook_page import open_notebook, run_cell
 pytestmark = pytest.mark.browser
 
 CELL = """\
+import io
 import ipywidgets as widgets
 from PIL import Image
-from course_lib.figures.images import png_bytes
 from course_lib.widgets import control_row, picture_widget, show_widget
 
 play, slider = widgets.Play(max=3), widgets.IntSlider(description="step", max=3)
 picture = picture_widget("png")
-picture.value = png_bytes(Image.new("RGB", (900, 40), "red"))
+file = io.BytesIO()
+Image.new("RGB", (900, 40), "red").save(file, "PNG")
+picture.value = file.getvalue()
 widget = widgets.VBox([control_row(play, slider), picture])
 show_widget(widget, picture.value, alt="A red rectangle.", caption="It is red.")"""
 
