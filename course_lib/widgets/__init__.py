@@ -6,13 +6,26 @@ if TYPE_CHECKING:
     from ipywidgets import HBox, Image, Widget
 
 
-# ipywidgets gives sliders a visible description but no accessible name, and images no alt text.
-# Widgets are rendered some time after the cell has run, so the script polls for them.
-_ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000].forEach(wait => setTimeout(() => {
+# ipywidgets gives sliders a visible description but no accessible name, the number next to a slider
+# and the buttons of a Play widget no name at all, and images no alt text. Widgets are rendered some
+# time after the cell has run, on a busy machine long after, so the script polls for them.
+_ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000, 30000, 99000].forEach(wait => setTimeout(() => {
   document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
     const label = box.querySelector(".widget-label")?.textContent;
     const handles = box.querySelectorAll("[role=slider], .ui-slider-handle");
     if (label) handles.forEach(handle => handle.setAttribute("aria-label", label));
+    const number = box.querySelector(".widget-readout[contenteditable]");
+    if (label && number) {
+      number.setAttribute("role", "textbox");
+      number.setAttribute("aria-label", `${label}, as a number`);
+    }
+  });
+  document.querySelectorAll(".widget-play").forEach(box => {
+    const names = ["Play or pause", "Stop: back to the start", "Repeat"];
+    box.querySelectorAll("button").forEach((button, index) => {
+      button.title = names[index];
+      button.setAttribute("aria-label", names[index]);
+    });
   });
   document.querySelectorAll("img.widget-image:not([alt])").forEach(image => {
     image.alt = "The image that the controls change; the text next to it describes it.";

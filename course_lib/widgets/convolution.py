@@ -26,7 +26,7 @@ from course_lib.figures.convolution.kernels import (
 from course_lib.figures.images import jpeg_bytes
 from course_lib.figures.style import DIVERGING_RGB, FAINT, GREEN, INK, PAPER, font
 from course_lib.profiling.timing import one_thread
-from course_lib.widgets import add_tooltip, picture_widget, show_widget
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 Convolution = Callable[[Tensor, Tensor], Tensor]
 
@@ -57,7 +57,7 @@ class SlidingKernel(widgets.VBox):
         for slider in (self.row, self.column):
             slider.observe(self._update, "value")
         self._update()
-        super().__init__([widgets.HBox([self.row, self.column]), self.picture, self.sum])
+        super().__init__([control_row(self.row, self.column), self.picture, self.sum])
 
     def _update(self, change: object = None) -> None:
         row, column = self.row.value, self.column.value
@@ -105,8 +105,14 @@ class KernelEditor(widgets.VBox):
         self.weights = []
         for index, value in enumerate(edge_kernels.kernel(preset).flatten().tolist()):
             position = f"row {index // 3 + 1}, column {index % 3 + 1}"
-            field = widgets.FloatText(
-                value, step=0.5, description=position, layout=widgets.Layout(width="190px")
+            # Bounded, because "1e999" in an unbounded field is infinite, which JSON can't transfer.
+            field = widgets.BoundedFloatText(
+                value,
+                min=-1000,
+                max=1000,
+                step=0.5,
+                description=position,
+                layout=widgets.Layout(width="auto"),
             )
             field.style.description_width = "initial"
             self.weights.append(add_tooltip(field, f"kernel weight in {position}"))
@@ -126,10 +132,9 @@ class KernelEditor(widgets.VBox):
         self.photo.observe(self._update, "value")
         self.preset.observe(self._use_preset, "value")
         self._update()
-        grid = widgets.VBox([widgets.HBox(self.weights[first : first + 3]) for first in (0, 3, 6)])
-        super().__init__(
-            [widgets.HBox([self.preset, self.photo]), grid, self.picture, self.message]
-        )
+        columns = "repeat(3, minmax(0, 190px))"  # narrower where the cell is narrow
+        grid = widgets.GridBox(self.weights, layout=widgets.Layout(grid_template_columns=columns))
+        super().__init__([control_row(self.preset, self.photo), grid, self.picture, self.message])
 
     def kernel(self) -> Float[Tensor, "3 3"]:
         """The kernel in the nine fields."""

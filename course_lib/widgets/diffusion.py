@@ -121,7 +121,7 @@ class SamplingScrubber(widgets.VBox):
         self.message = widgets.HTML()
         self.step.observe(self._update, "value")
         self._update()
-        super().__init__([widgets.HBox([self.play, self.step]), self.picture, self.message])
+        super().__init__([control_row(self.play, self.step), self.picture, self.message])
 
     def render(self, step: int) -> bytes:
         """The image of a step, as JPEG."""

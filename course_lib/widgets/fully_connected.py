@@ -16,7 +16,7 @@ from course_lib.data.digits import shift
 from course_lib.figures.images import png_bytes
 from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES, font
 from course_lib.profiling.cost import ForwardCost, format_count, forward_cost
-from course_lib.widgets import add_tooltip, show_widget
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
 
 SIZE = (760, 300)  # of both images, in pixels
 _SHIFT = 2  # pixels to the right at the start
@@ -44,7 +44,7 @@ def shift_explorer(
         "image", 0, len(images) - 1, _distinguishing_image(models, images, labels, _SHIFT)
     )
     right, down = _slider("shift right", -6, 6, _SHIFT), _slider("shift down", -6, 6, 0)
-    picture, description = widgets.Image(format="png"), widgets.Label()
+    picture, description = picture_widget("png"), widgets.HTML()
 
     def update(change: object = None) -> None:
         label = int(labels[index.value])
@@ -62,7 +62,7 @@ def shift_explorer(
         slider.observe(update, names="value")
     update()
     show_widget(
-        widgets.VBox([widgets.HBox(controls), picture, description]),
+        widgets.VBox([control_row(*controls), picture, description]),
         picture.value,
         alt=f"A digit shifted by {right.value} pixels, and next to it one bar for each class and "
         f"network. {description.value}.",
@@ -79,7 +79,7 @@ def size_explorer() -> None:
         "side of the image in pixels",
     )
     channels, kernel = _slider("channels", 1, 64, 1), _slider("kernel side", 1, 11, 3, step=2)
-    picture, description = widgets.Image(format="png"), widgets.Label()
+    picture, description = picture_widget("png"), widgets.HTML()
 
     def update(change: object = None) -> None:
         costs = layer_costs(side.value, channels.value, kernel.value)
@@ -96,7 +96,7 @@ def size_explorer() -> None:
         slider.observe(update, names="value")
     update()
     show_widget(
-        widgets.VBox([widgets.HBox(controls), picture, description]),
+        widgets.VBox([control_row(*controls), picture, description]),
         picture.value,
         alt="The memory of two layers as marks on a scale where each step is a factor of a "
         f"thousand. {description.value}.",

@@ -118,7 +118,7 @@ class WordMaps(widgets.VBox):
         for control in (self.word, self.step):
             control.observe(self._update, "value")
         self._update()
-        super().__init__([widgets.HBox([self.word, self.step]), self.picture, self.message])
+        super().__init__([control_row(self.word, self.step), self.picture, self.message])
 
     def _update(self, change: object = None) -> None:
         step, word = self.step.value, piece_text(self.word.value.strip())

@@ -105,7 +105,7 @@ class SceneEditor(widgets.VBox):
         hint = _INSTALL_HINT if self._mouse is None else _MOUSE_HINT
         left = widgets.VBox([self.count, self.photo, self.selected, self.object_name, self.style])
         right = widgets.VBox([*self.sliders.values(), widgets.HTML(f"<small>{hint}</small>")])
-        super().__init__([self.picture, self.message, control_row(left, right)])
+        super().__init__([self.picture, control_row(left, right), self.message])
 
     def _build_controls(self) -> None:
         front = self._placements[2]

@@ -146,13 +146,15 @@ class ThresholdExplorer(widgets.VBox):
                 f"score ≥ {self.threshold.value:.2f}\nprecision {precision:.2f}\n"
                 f"recall {recall:.2f}"
             )
+            # Towards the middle, so that the text is never outside of the axes.
+            left, below = recall > 0.4, precision > 0.4
             axes.annotate(
                 text,
                 (recall, precision),
-                (-12, -10),
+                (-12 if left else 12, -10 if below else 10),
                 textcoords="offset points",
-                ha="right",
-                va="top",
+                ha="right" if left else "left",
+                va="top" if below else "bottom",
             )
             axes.plot((recall, recall), (0, precision), ":", color=MUTED)
             axes.set(xlim=(0, 1.04), ylim=(0, 1.06), xlabel="recall", ylabel="precision")

@@ -19,6 +19,7 @@ from course_lib.metrics.detection import exact_average_precision
 from course_lib.vision import tasks
 from course_lib.vision.detector import Detections
 from course_lib.widgets.vision_thresholds import SuppressionExplorer, ThresholdExplorer
+from tests.support.widgets import read_picture
 
 
 def all_text(figure) -> str:
@@ -96,6 +97,15 @@ def test_threshold_selects_a_point_on_the_curve():
     assert widget.counts() == (2, 1) and "Precision 0.50, recall 0.25" in widget.message.value
     widget.threshold.value = 0.95
     assert widget.counts() == (0, 0)
+
+
+def test_text_at_the_point_never_enlarges_the_picture():
+    widget = ThresholdExplorer(torch.linspace(0.99, 0.01, 50), torch.arange(50) < 25, 26)
+    sizes = set()
+    for threshold in (0.05, 0.3, 0.6, 0.95):
+        widget.threshold.value = threshold
+        sizes.add(read_picture(widget).shape)
+    assert len(sizes) == 1
 
 
 def test_suppression_calls_the_learners_function_once_per_class():

@@ -52,6 +52,9 @@ def test_editor_calls_the_learners_function():
     editor.weights[4].value = 3.0
     assert kernels[-1][1, 1] == 3 and (read_picture(editor) != before).any()
     assert before.shape == (256, 2 * 256 + 12, 3)
+    # a browser sends 1e999 as infinity, which JSON can't transfer
+    editor.weights[4].value = float("inf")
+    assert editor.weights[4].value == 1000 and "Your function runs." in editor.message.value
 
 
 def test_preset_fills_all_nine_fields_and_redraws_once():

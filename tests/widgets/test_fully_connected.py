@@ -37,6 +37,8 @@ def test_slider_updates_the_picture_and_its_description(monkeypatch):
         sliders, picture, description = widget.children
         assert_distinct_names(*sliders.children)
         assert picture.value == image and all(texts.values())
+        # in a narrow cell nothing is cut
+        assert sliders.layout.flex_flow == "row wrap" and picture.layout.max_width == "100%"
         before = description.value
         sliders.children[1].value += 1
         assert picture.value != image and description.value != before
