@@ -90,7 +90,6 @@ def fit(
     seed: int = 0,
     ema_decay: float | None = None,
     max_grad_norm: float | None = None,
-    beta2: float = 0.999,
     label: str = "training",
 ) -> History:
     """Train ``model`` in place with AdamW and a one-cycle learning rate (Smith and Topin 2018,
@@ -114,8 +113,6 @@ def fit(
             2020, arXiv:2006.11239, appendix B).
         max_grad_norm: if given, gradients with a larger norm are scaled down to it: a single bad
             batch cannot make the training diverge (Pascanu et al., 2013, arXiv:1211.5063).
-        beta2: the decay of AdamW's average of squared gradients. With 0.99 it follows gradients
-            that grow suddenly within about 100 steps, so a larger learning rate stays stable.
         label: the description of the progress bar.
 
     Several processes started by torchrun train the model together: see
@@ -132,7 +129,7 @@ def fit(
     device = device or next(model.parameters()).device
     model.to(device).train()
     batch_loss = distributed.wrap_ddp(model, loss)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, beta2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=max(epochs * len(data), 1)
     )
