@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -167,7 +168,7 @@ def convergence(
             add_grid(axes)
         row[0][0].set_ylabel("error (root of the mean square)")
         label_decades(row[0][0].yaxis)
-        entries = {}
+        entries: dict[str, Artist] = {}
         for axes in row[0]:
             handles, labels = axes.get_legend_handles_labels()
             entries |= dict(zip(labels, handles, strict=True))
