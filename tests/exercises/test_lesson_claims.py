@@ -1,4 +1,4 @@
-"""The claims of the text of lessons 1 to 3 and 5 about their measurements hold in a new run."""
+"""The claims of the text of lessons 1 to 3, 5 and 6 about their measurements hold in a new run."""
 
 import pytest
 
@@ -281,11 +281,56 @@ CLAIMS = {
         "frames[0][..., :-1]).abs().mean()",
         "gains[0.1] < 0",
     ],
+    "06_latent_diffusion": [
+        # from noise alone, the caption's object and colour, each time another one
+        "all((v.name, v.colour) == (example.name, example.colour) for v in "
+        "judge.classify(stage_images[-1]))",
+        "torch.cdist(stage_images[-1].flatten(1), stage_images[-1].flatten(1)).topk(2, "
+        "largest=False).values[:, 1].min() > 0.1 * stage_images[0, 0].numel() ** 0.5",
+        # the first loss is about 1, and the network learns something in so short a training
+        "abs(losses[0] - 1) < 0.2 and change < -0.1",
+        # with little noise the list is worse than v = 0; the apple network beats both in places
+        "errors['the list, new images'][0] > 1 and errors['the list, new images'][-1] < 1",
+        "any(own < min(old, 1) for own, old in zip(errors['the apple network'], "
+        "errors['the list, new images']))",
+        # the arrows' means: the shares of the ends are those of the data
+        "all((torch.cdist(p[-1], centres).argmin(1).bincount(minlength=3) / len(start) - true)"
+        ".abs().max() < 0.06 for p in paths.values())",
+        # DDIM keeps the order of the noises, DDPM mixes it; both keep the shares
+        "(walks['ddim'][-1].diff() >= 0).float().mean() > 0.97",
+        "(walks['ddim'][-1][:120] < 0).float().mean() > 0.97",
+        "(walks['ddim'][-1][120:] < 0).float().mean() < 0.05",
+        "(walks['ddpm'][-1][120:] < 0).float().mean() > 0.3",
+        "all(abs((walk[-1] < 0).float().mean() - 0.6) < 0.1 for walk in walks.values())",
+        # the schedule alone makes the images uniform, in a large latent above all
+        "uniformity['Stable Diffusion', 64] < 0.35 < uniformity['Stable Diffusion', 16] < 0.9",
+        "min(uniformity['Ho et al. (2020)', side] for side in (16, 64)) > 0.7",
+        # the means of the noise explain a large part of the backgrounds in one step
+        "draw(trained, noise - noise.mean((2, 3), keepdim=True), [999], alpha_bars).mean((2, 3))"
+        ".std(0).mean() < 0.7 * draw(trained, noise, [999], alpha_bars).mean((2, 3)).std(0).mean()",
+        # the optimal denoiser copies, the specks of the learner's network are far from all
+        "distances['optimal denoiser'] < 0.05 < distances['new images'] "
+        "< distances['your network']",
+        # coarse detail is fixed first; the image is decided early, and noise is removed last
+        "sum(ordered) > 0.8 * len(ordered)",
+        "sum(changes['predicted image'][:5]) > 0.4 and sum(changes['latent'][-5:]) > 0.25",
+        "changes['noise rate'][-1] == max(changes['noise rate'])",
+        # DDIM is of order 1, DPM-Solver++ gains more than order 2; to the end neither gains
+        "all(1.7 < a / b < 2.3 for a, b in pairwise(measured['exact, to timestep 40']['ddim']))",
+        "all(a / b > 4 for a, b in pairwise(measured['exact, to timestep 40']['dpm++']))",
+        "all(v[0] < 1.6 * v[-1] for v in measured['exact, to the end'].values())",
+        "all(a < b for a, b in zip(*[measured['apple network, to 40'][n] for n in "
+        "('dpm++', 'ddim')]))",
+        # the U-Net takes most of the time; two sets of real images differ when they are small
+        "sum(seconds['U-Net']) > 0.6 * total",
+        "ratios[1] > 64 and 50 < ratios[2] < 80",
+    ],
 }
 
 
 # More names for the claims, defined after the lesson's last cell.
 SETUP = {
+    "06_latent_diffusion": "torch.set_grad_enabled(False)",
     "01_why_not_fully_connected": """
 inside = (..., slice(2, -2), slice(2, -2))
 

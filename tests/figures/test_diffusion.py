@@ -148,11 +148,38 @@ def test_arrows_do_not_pass_their_goal():
     assert float(lengths[0]) == pytest.approx(0.1) and 0.1 < float(lengths[1]) < 1
 
 
-def test_distributions_compare_two_samples_at_each_timestep():
-    figure = paths.distributions({t: (torch.randn(50), torch.randn(20)) for t in (900, 200)})
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["t = 900", "t = 200"]
+def test_paths_on_a_line_are_dashed_above_the_lowest():
+    walks = torch.randn(5, 8)
+    figure = paths.paths_on_a_line(
+        torch.randn(30), torch.linspace(0.01, 1, 8), {"DDIM": walks, "DDPM": -walks}, lowest=3
+    )
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["DDIM", "DDPM"]
+    solid = [line.get_linestyle() == "-" for line in figure.axes[0].lines]
+    assert solid == [True] * 3 + [False] * 2
+    density = figure.axes[0].images[0].get_array()
+    assert density.shape[1] == 8 and not density.mask.any() and (density > 0).any()
+
+
+def test_convergence_has_the_slopes_of_both_orders_and_the_limit():
+    errors = {"ddim": [0.4, 0.2, 0.1], "dpm++": [0.04, 0.01, 0.0025]}
+    figure = charts.convergence((8, 16, 32), {"a": errors, "b": errors}, ("b", 0.001))
+    assert len(figure.axes[0].lines) == 4 and len(figure.axes[1].patches) == 1
+    first, second = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    assert first[0] / first[-1] == pytest.approx(4) and second[0] / second[-1] == pytest.approx(16)
     (legend,) = figure.legends
-    assert {text.get_text() for text in legend.get_texts()} == {"data with noise", "sampled"}
+    assert {"DDIM", "DPM-Solver++"} < {text.get_text() for text in legend.get_texts()}
+    for wrong in ({}, {"a": {"ddim": [1.0, 0.5]}}, {"a": {"ddim": [1.0, 0.5, 0.0]}}):
+        with pytest.raises(ValueError, match="3 errors above 0"):
+            charts.convergence((8, 16, 32), wrong)
+
+
+def test_sampling_progress_is_in_percent_from_noise_to_image():
+    lines = {"one": [1.0, 0.5, 0.25], "two": [0.5, 0.3, 0.2]}
+    left, right = charts.sampling_progress((999, 500, 0), lines, lines).axes
+    assert left.lines[0].get_ydata()[0] == 100 and left.get_xlim()[0] > left.get_xlim()[1]
+    assert right.get_ylim()[0] == 0
+    with pytest.raises(ValueError, match="3 steps"):
+        charts.sampling_progress((999, 500, 0), {"one": [1.0]}, lines)
 
 
 def test_quality_vs_time_has_a_line_for_each_sampler_by_steps():

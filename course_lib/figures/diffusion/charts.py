@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -116,6 +117,107 @@ def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]
         axes.set(xlabel="timestep t", ylabel="squared error of v", ylim=(0, 1.3))
         add_grid(axes)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return figure
+
+
+def convergence(
+    counts: Sequence[int],
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    limit: tuple[str, float] | None = None,
+) -> Figure:
+    """Errors of samplers against the number of steps, on logarithmic axes: an order is a slope.
+
+    Grey lines have the slopes of order 1 (dashed) and of order 2 (dotted).
+
+    Args:
+        counts: numbers of steps, ascending.
+        panels: by title, by the sampler's name in ``SAMPLER_STYLES``, an error for each count.
+        limit: the title of a panel and the error down to which its reference can be trusted.
+
+    Raises:
+        ValueError: if a sampler does not have one error, above 0, for each count.
+    """
+    errors = [values for panel in panels.values() for values in panel.values()]
+    if not errors or any(len(v) != len(counts) or min(v) <= 0 for v in errors):
+        raise ValueError(f"Give at least one panel, with {len(counts)} errors above 0 by sampler.")
+    with course_style():
+        figure, row = plt.subplots(
+            1,
+            len(panels),
+            figsize=(3.5 * len(panels), 3.9),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
+        )
+        for axes, (title, panel) in zip(row[0], panels.items(), strict=True):
+            top = max(values[0] for values in panel.values())
+            for order, dash in ((1, "--"), (2, ":")):
+                slope = [1.5 * top * (counts[0] / count) ** order for count in counts]
+                axes.plot(
+                    counts, slope, color=MUTED, linestyle=dash, label=f"slope of order {order}"
+                )
+            for sampler, values in panel.items():
+                colour, marker = SAMPLER_STYLES[sampler]
+                label = SAMPLER_NAMES[sampler]
+                axes.plot(counts, values, color=colour, marker=marker, markersize=8, label=label)
+            if limit is not None and limit[0] == title:
+                axes.axhspan(0, limit[1], color=FAINT, label="below: not decided")
+            axes.set(title=title, xlabel="steps", xscale="log", yscale="log")
+            axes.set_xticks(counts, [str(count) for count in counts])
+            axes.minorticks_off()
+            add_grid(axes)
+        row[0][0].set_ylabel("error (root of the mean square)")
+        label_decades(row[0][0].yaxis)
+        entries: dict[str, Artist] = {}
+        for axes in row[0]:
+            handles, labels = axes.get_legend_handles_labels()
+            entries |= dict(zip(labels, handles, strict=True))
+        figure.legend(entries.values(), entries, loc="outside lower center", ncols=len(entries))
+    return figure
+
+
+_PROGRESS_STYLES = ((BLUE, "o", "-"), (BLACK, "s", "--"), (RED, "^", ":"))
+
+
+def sampling_progress(
+    times: Sequence[int],
+    errors: Mapping[str, Sequence[float]],
+    changes: Mapping[str, Sequence[float]],
+) -> Figure:
+    """How far each scale of detail is from the result, and how much each step changes.
+
+    Args:
+        times: the timestep of each step, the noisiest first.
+        errors: by name, at most three, relative errors before each step; 1 is 100 %.
+        changes: by name, at most three, each step's share of the whole change.
+
+    Raises:
+        ValueError: if a line does not have one value for each step.
+    """
+    if any(len(values) != len(times) for values in (*errors.values(), *changes.values())):
+        raise ValueError(f"There are {len(times)} steps: give one value for each in every line.")
+    with course_style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+        for axes, lines in ((left, errors), (right, changes)):
+            for (name, values), (colour, marker, dash) in zip(
+                lines.items(), _PROGRESS_STYLES, strict=False
+            ):
+                percent = [100 * value for value in values]
+                axes.plot(
+                    times,
+                    percent,
+                    color=colour,
+                    marker=marker,
+                    markersize=5,
+                    linestyle=dash,
+                    label=name,
+                )
+            axes.set(xlabel="timestep t", xlim=(max(times) + 20, min(times) - 20))
+            axes.set_ylim(bottom=0)
+            axes.legend()
+            add_grid(axes)
+        left.set(title="distance from the result", ylabel="relative error, in %")
+        right.set(title="change in each step", ylabel="share of the whole change, in %")
     return figure
 
 

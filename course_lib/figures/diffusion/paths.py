@@ -1,4 +1,4 @@
-"""Diffusion in two dimensions: vector fields of a denoiser, and paths of samplers."""
+"""Diffusion in one and two dimensions: vector fields of a denoiser, and paths of samplers."""
 
 from collections.abc import Mapping
 
@@ -6,29 +6,19 @@ import matplotlib.pyplot as plt
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.figures.style import (
-    BLACK,
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    ORANGE,
-    PAPER,
-    RED,
-    SKY,
-    add_grid,
-    course_style,
-)
+from course_lib.figures.diffusion.charts import SAMPLER_STYLES
+from course_lib.figures.style import BLACK, FAINT, INK, PAPER, RED, SKY, course_style
 
 Points = Float[Tensor, "points 2"]
 Positions = Float[Tensor, "positions 2"]
 
 _LIMIT = 3.0  # of both axes; paths are cropped to what is drawn
 _MAX_ARROW_LENGTH = 0.42
-_PATH_COLOURS = (BLUE, ORANGE, GREEN, RED, BLACK)
+_DENSITY = LinearSegmentedColormap.from_list("density", [PAPER, SKY])
 
 
 def vector_fields(
@@ -68,12 +58,12 @@ def vector_fields(
 def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times paths 2"]]) -> Figure:
     """The paths of samplers from noise to samples, a panel for each sampler.
 
-    Paths with the same number (and colour) begin with the same noise. The number is in a ring
-    at the beginning and in a filled dot at the end.
+    Paths with the same number begin with the same noise. The number is in a ring at the beginning
+    and in a filled dot at the end. A panel has the colour of its sampler.
 
     Args:
         points: the clean points.
-        paths: by sampler, the positions of at most five paths at every step, the noise first.
+        paths: by sampler, the positions of the paths at every step, the noise first.
     """
     drawn = [points, *(positions.flatten(0, 1) for positions in paths.values())]
     limit = float(torch.cat(drawn).abs().max()) + 0.25
@@ -83,8 +73,8 @@ def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times path
         )
         for axes, (name, positions) in zip(panels[0], paths.items(), strict=True):
             _draw_points(axes, points, limit)
-            coloured = zip(positions.unbind(1), _PATH_COLOURS, strict=False)
-            for number, (path, colour) in enumerate(coloured, 1):
+            colour, _ = SAMPLER_STYLES.get(name.lower(), (BLACK, ""))
+            for number, path in enumerate(positions.unbind(1), 1):
                 axes.plot(*path.T.numpy(), color=colour, linewidth=1.2, alpha=0.8)
                 _mark(axes, path[0], number, colour, filled=False)
                 _mark(axes, path[-1], number, colour, filled=True)
@@ -113,33 +103,49 @@ def _mark(axes: Axes, position: Float[Tensor, "2"], number: int, colour: str, fi
     )
 
 
-def distributions(
-    panels: Mapping[int, tuple[Float[Tensor, " data"], Float[Tensor, " samples"]]],
+def paths_on_a_line(
+    points: Float[Tensor, " data"],
+    alpha_bars: Float[Tensor, " times"],
+    paths: Mapping[str, Float[Tensor, "paths times"]],
+    lowest: int,
 ) -> Figure:
-    """Histograms of the first coordinate of noisy data and of samples, by timestep.
+    """The paths of samplers in one dimension, over the density of the noisy data.
 
     Args:
-        panels: by timestep, the first coordinates of the noisy data, and of the samples.
+        points: the clean points, numbers.
+        alpha_bars: that of each column of ``paths``; the density is drawn for it.
+        paths: by sampler, the positions of each path, the noise first; the paths in the order of
+            their noise.
+        lowest: so many paths, those with the lowest noise, are drawn solid, the others dashed.
     """
-    bins = torch.linspace(-_LIMIT, _LIMIT, 31).numpy()
+    heights = torch.linspace(-_LIMIT, _LIMIT, 121)
+    alphas, sigmas = alpha_bars.sqrt(), (1 - alpha_bars).clamp(min=0.003).sqrt()
+    distances = (heights[:, None, None] - alphas[:, None] * points) / sigmas[:, None]
+    density = (-(distances**2) / 2).exp().mean(2)
+    density = (density / density.amax(0)).sqrt()  # each column by itself
     with course_style():
-        figure, row = plt.subplots(
-            1, len(panels), figsize=(3.4 * len(panels), 3.4), squeeze=False, layout="constrained"
+        figure, panels = plt.subplots(
+            1,
+            len(paths),
+            figsize=(4.8 * len(paths), 3.8),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
         )
-        for axes, (t, (noisy, sampled)) in zip(row[0], panels.items(), strict=True):
-            axes.hist(noisy.numpy(), bins, density=True, color=SKY, label="data with noise")
-            axes.hist(
-                sampled.numpy(),
-                bins,
-                density=True,
-                histtype="step",
-                color=BLACK,
-                linewidth=1.8,
-                label="sampled",
+        for axes, (name, positions) in zip(panels[0], paths.items(), strict=True):
+            last = positions.shape[1] - 1
+            axes.imshow(
+                density.numpy(),
+                cmap=_DENSITY,
+                extent=(0, last, -_LIMIT, _LIMIT),
+                origin="lower",
+                aspect="auto",
             )
-            axes.set(title=f"t = {t}", xlabel="first coordinate", yticks=[], xlim=(-_LIMIT, _LIMIT))
-            add_grid(axes)
-        figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+            for number, path in enumerate(positions):
+                colour, dash = (BLACK, "-") if number < lowest else (RED, (0, (3, 1)))
+                axes.plot(path.numpy(), color=colour, linestyle=dash, linewidth=1.2)
+            axes.set(title=name, xlabel="step", xlim=(0, last), ylim=(-_LIMIT, _LIMIT))
+        panels[0][0].set_ylabel("value of the noisy image")
     return figure
 
 
