@@ -17,7 +17,15 @@ CLAIMS = [
     "gain[0] < max(gain) and gain[-1] < max(gain) and inside > 0.75",
     # reflow: the loss goes nearly to 0, the paths are nearly straight, one step is enough
     "reflow_loss < 0.05 * last_loss and straight_2d < 0.05 * curvature_2d",
-    "far_from_data(straight, 1) < 0.1",
+    # one step after reflow is close, but misses more often than many steps of the first flow
+    "far_from_data(straight, 1) < 0.15",
+    "far_from_data(straight, 1) > far_from_data(field, 50)",
+    # guidance bends the paths of the caption model
+    "bends[3.0] > 2 * bends[1.0]",
+    # the learner's blocks at FLUX's sizes are nearly the stated 12 billion parameters
+    "11e9 < flux_size < 12e9 and flux_tokens.shape == (1, 4608, 3072)",
+    # edges in the middle agree to some degree without control
+    "f1['seen'][0.0] > 0.1",
     # an untrained block changes nothing, and its gates get a gradient
     "float(change) == 0 and gate[2] > 0",
     # the LoRA learns the trophy and forgets; old pictures help
@@ -33,13 +41,21 @@ CLAIMS = [
 SHIPPED = {
     "flow": [
         # with many steps the flow draws apples; one step ends at a mean with all three
-        "quality['Euler on the flow'][16].recognised > 0.5",
-        "all(row[1].frechet > row[16].frechet for row in quality.values())",
+        "quality['Euler on the flow'][8].recognised > 0.5",
+        "all(row[1].frechet > row[8].frechet for row in quality.values())",
+        # the flow draws better apples than the denoiser, on the cards and here
+        "recognised_on_card('flow') > recognised_on_card('denoiser')",
+        "quality['Euler on the flow'][8].frechet < quality['DPM-Solver++'][8].frechet",
+        # it is the network: with Euler the denoiser stays closer to DDIM than to the flow
+        "abs(swapped.frechet - quality['DDIM'][8].frechet)"
+        " < abs(swapped.frechet - quality['Euler on the flow'][8].frechet)",
+        # the flow's error is lower in the middle, and hardly or not near t = 1
+        "all(ratios[i] > 1.15 for i in (1, 2)) and ratios[-1] < 1.1",
     ],
     "one-step": [
         "few_steps['one-step model'][1].accuracy > few_steps['flow, guidance 3'][1].accuracy",
         "curvature < 0.1",
-        "detail_shares[1] < detail_shares[0]",
+        "all(outlines(g.flatten(0, 1)) < outlines(real_pictures) for g in compared.values())",
     ],
     "controlnet": [
         "f1['seen'][1.0] > f1['seen'][0.0] + 0.1",
@@ -67,7 +83,12 @@ largest_of = {
     for name, modules in groups.items()
 }
 inside_change, outside_change = changed_inside, changed_outside
-detail_shares = [fine_detail(g.flatten(0, 1)) / detail_of_real for g in compared.values()]
+ratios = [b / a for a, b in zip(errors["flow"], errors["denoiser"], strict=True)]
+real_pictures = real_images("seen", PROMPTS)
+
+def recognised_on_card(name):
+    return checkpoints.read_card(name)["metrics"]["seen"]["recognised"]
+
 f1 = {
     split: {scale: edge_control.edge_f1(drawn, edges) for scale, drawn in drawn_at.items()}
     for split, (_, edges, _, drawn_at) in tried.items()

@@ -74,3 +74,10 @@ def test_loss_is_drawn_against_the_operations():
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[0, 2], [3, 1]]
     with pytest.raises(ValueError, match="at least one network"):
         charts.loss_by_cost({})
+
+
+def test_errors_are_drawn_against_the_time():
+    figure = charts.errors_by_time([0.2, 0.8], {"flow": [0.5, 0.4], "denoiser": [0.8, 0.4]})
+    assert figure.axes[0].lines[1].get_xydata().tolist() == [[0.2, 0.8], [0.8, 0.4]]
+    with pytest.raises(ValueError, match="one error for each time"):
+        charts.errors_by_time([0.2], {"flow": []})

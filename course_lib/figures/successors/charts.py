@@ -56,7 +56,7 @@ def times_and_gain(
         axes.text(
             0.5,
             0.06,
-            "how often t is drawn",
+            "how often t is drawn (no scale)",
             color=MUTED,
             ha="center",
             fontsize=10,
@@ -152,6 +152,29 @@ def loss_by_cost(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
                 label=name,
             )
         axes.set(xlabel="training, in 10¹² floating-point operations", ylabel="loss on new images")
+        add_grid(axes)
+        axes.legend()
+    return figure
+
+
+def errors_by_time(times: Sequence[float], errors: Mapping[str, Sequence[float]]) -> Figure:
+    """The error of the predicted velocity at each time, a line per network.
+
+    Args:
+        times: in [0, 1]; 0 is the image, 1 the noise.
+        errors: by the network's name, its mean squared error at each time.
+
+    Raises:
+        ValueError: if there is no network, or not one error for each time.
+    """
+    if not errors or any(len(row) != len(times) for row in errors.values()):
+        raise ValueError("Give at least one network, with one error for each time.")
+    with course_style():
+        figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+        for (name, row), (colour, marker, dash) in zip(errors.items(), _STYLES, strict=False):
+            axes.plot(times, row, color=colour, marker=marker, linestyle=dash, label=name)
+        axes.set(xlabel="t (0 is the image, 1 the noise)", ylabel="error of the velocity")
+        axes.set(xlim=(0, 1), ylim=(0, None))
         add_grid(axes)
         axes.legend()
     return figure
