@@ -10,6 +10,11 @@ CLAIMS = [
     # more objects than by chance have the colour of the word next to theirs; training moved words
     "float(agree.float().mean()) > 2 * shuffled",
     "spreads[0] > 2 * spreads[1] and abs(spreads[1] - spreads[2]) < 0.01",
+    # one attention layer learns to look up, a larger fully connected network does not in that time
+    "found_colour['attention'] > 0.95 and found_colour['fully connected'] < 0.6",
+    "float(on_card.mean()) > 0.9",
+    # the sentence decides
+    "right_of_sentences >= 5",
     # the maps of "on" and of the second "a" show the fox best; each has three times its share
     "min(object_to_background(record)[[3, 4]]) > object_to_background(record)[2]",
     "record.maps.mean((0, 2, 3))[[3, 4]].min() > 3 / 16",
@@ -26,7 +31,12 @@ CLAIMS = [
     "all(ends[g][0] <= ends[1][1] for g in at if g > 1)",
     "stds == sorted(stds) and at[1].latent_std < x0.std() < at[5].latent_std",
     "at[1].diversity / at[1].latent_std < 0.7 * at[0].diversity / at[0].latent_std",
-    "with_two_steps[1][1] < 1",
+    # in the plane, guidance removes the wrong captions, then variety, then leaves the data
+    "0.6 < toy[1][1] < 0.8 and toy[3][1] > 0.85",
+    "toy[1][2] < 0.03 and toy[3][2] < 0.03 and toy[30][2] > 0.15",
+    "toy_stds == sorted(toy_stds, reverse=True) and toy_stds[-1] < 0.8 * toy_stds[0]",
+    # in the plane a negative prompt works as it should
+    "without_cats > 0.85",
     # both negative prompts make the objects bluer
     "bluer == [row_name, control]",
     # the object is found at a lower strength than the background; the object itself changes, too
@@ -52,6 +62,10 @@ spreads = []
 for vectors_of_set in sets.values():
     of_all = vectors_of_set @ vectors_of_set.T
     spreads.append(float(of_all[~torch.eye(len(of_all), dtype=torch.bool)].std()))
+toy_stds = []
+for points_of_scale, *_ in toy.values():
+    is_fox = torch.cdist(points_of_scale, arcs).argmin(1) < 12
+    toy_stds.append(float(points_of_scale[is_fox].std(0).mean()))
 near_costs, far_costs = [], []
 for t, row_of_errors in errors.items():
     place = input_timesteps.index(t)
