@@ -398,10 +398,10 @@ def guided_points(
     """
     everywhere = torch.cat(list(places.values()))
     owner = torch.cat([torch.full((len(c),), i) for i, c in enumerate(places.values())])
-    limit = float(everywhere.abs().max()) + 0.8
+    right, top = (everywhere.abs().amax(0) + 0.6).tolist()
     with course_style():
         figure, panels = plt.subplots(
-            1, len(samples), figsize=(2.8 * len(samples), 3.4), squeeze=False, layout="constrained"
+            1, len(samples), figsize=(2.8 * len(samples), 2.6), squeeze=False, layout="constrained"
         )
         for axes, (scale, points) in zip(panels[0], samples.items(), strict=True):
             axes.scatter(*everywhere.T.numpy(), s=260, color=FAINT, linewidths=0, zorder=0)
@@ -415,7 +415,7 @@ def guided_points(
                 )
             share = float((nearest == 0).float().mean())
             axes.set_title(f"guidance {scale:g}: {next(iter(places))} {share:.0%}", fontsize=10)
-            axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
+            axes.set(xlim=(-right, right), ylim=(-top, top), xticks=[], yticks=[])
             axes.set_aspect("equal")
         figure.legend(
             *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(places)
