@@ -112,7 +112,7 @@ def test_guided_points_are_marked_by_the_nearest_class():
     (axes,) = figures.guided_points(samples, places).axes
     data, foxes, cats = axes.collections
     assert [len(dots.get_offsets()) for dots in (data, foxes, cats)] == [2, 3, 1]
-    assert axes.get_title() == "guidance 3: fox 75%"
+    assert axes.get_title(loc="left") == "guidance 3: fox 75%"
 
 
 def test_object_colour_table_is_sorted_and_frames_the_best():
