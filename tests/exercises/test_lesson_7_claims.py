@@ -39,7 +39,7 @@ CLAIMS = [
     "toy_stds[-1] < 0.8 * toy_stds[1]",
     "all(abs(share - 0.7**g / (0.7**g + 0.3**g)) < 0.08 for g, (_, share, _) in toy.items())",
     # in the plane a negative prompt works as it should
-    "without_cats > 0.85",
+    "without_cats > 0.65",
     # both negative prompts make the objects bluer
     "bluer == [row_name, control]",
     # the object is found at a lower strength than the background; the object itself changes, too
