@@ -10,6 +10,11 @@ CLAIMS = [
     # more objects than by chance have the colour of the word next to theirs; training moved words
     "float(agree.float().mean()) > 2 * shuffled",
     "spreads[0] > 2 * spreads[1] and abs(spreads[1] - spreads[2]) < 0.01",
+    # one attention layer learns to look up, a larger fully connected network does not in that time
+    "found_colour['attention'] > 0.95 and found_colour['fully connected'] < 0.6",
+    "float(on_card.mean()) > 0.9",
+    # the sentence decides
+    "right_of_sentences >= 5",
     # the maps of "on" and of the second "a" show the fox best; each has three times its share
     "min(object_to_background(record)[[3, 4]]) > object_to_background(record)[2]",
     "record.maps.mean((0, 2, 3))[[3, 4]].min() > 3 / 16",
@@ -19,6 +24,8 @@ CLAIMS = [
     "{'the object\\'s word', 'all end tokens'} < set(kept_without['object'])",
     "'all six words' not in kept_without['object'] and 'all six words' in kept_without['colour']",
     "not any('words and end tokens' in names for names in kept_without.values())",
+    # the vector at "on" alone is enough for the object, and has nothing of the colour
+    "from_on['object'] > 0.75 and from_on['colour'] < 0.45",
     # the timestep is used; the flattest curve is the most expensive one far from its minimum
     "all(abs(input_timesteps[row.index(min(row))] - t) <= 100 for t, row in errors.items())",
     "near_costs[-1] == min(near_costs) and far_costs[-1] == max(far_costs)",
@@ -26,7 +33,13 @@ CLAIMS = [
     "all(ends[g][0] <= ends[1][1] for g in at if g > 1)",
     "stds == sorted(stds) and at[1].latent_std < x0.std() < at[5].latent_std",
     "at[1].diversity / at[1].latent_std < 0.7 * at[0].diversity / at[0].latent_std",
-    "with_two_steps[1][1] < 1",
+    # in the plane, guidance removes the wrong captions, then variety, then leaves the data
+    "0.6 < toy[1][1] < 0.8 and toy[3][1] > 0.85",
+    "toy[1][2] < 0.03 and toy[3][2] < 0.03 and toy[30][2] > 0.15",
+    "toy_stds[-1] < 0.8 * toy_stds[1]",
+    "all(abs(share - 0.7**g / (0.7**g + 0.3**g)) < 0.08 for g, (_, share, _) in toy.items())",
+    # in the plane a negative prompt works as it should
+    "without_cats > 0.65",
     # both negative prompts make the objects bluer
     "bluer == [row_name, control]",
     # the object is found at a lower strength than the background; the object itself changes, too
@@ -52,6 +65,10 @@ spreads = []
 for vectors_of_set in sets.values():
     of_all = vectors_of_set @ vectors_of_set.T
     spreads.append(float(of_all[~torch.eye(len(of_all), dtype=torch.bool)].std()))
+toy_stds = []
+for points_of_scale, *_ in toy.values():
+    is_fox = torch.cdist(points_of_scale, arcs).argmin(1) < 12
+    toy_stds.append(float(points_of_scale[is_fox].std(0).mean()))
 near_costs, far_costs = [], []
 for t, row_of_errors in errors.items():
     place = input_timesteps.index(t)

@@ -106,6 +106,15 @@ def test_guidance_accuracy_has_a_confidence_band():
     assert lowest == pytest.approx(wilson_interval(24, 24)[0], abs=1e-4)
 
 
+def test_guided_points_are_marked_by_the_nearest_class():
+    places = {"fox": torch.tensor([[-1.0, 0.0]]), "cat": torch.tensor([[1.0, 0.0]])}
+    samples = {3.0: torch.tensor([[-0.9, 0.0], [-1.2, 0.1], [-0.8, 0.0], [0.7, 0.0]])}
+    (axes,) = figures.guided_points(samples, places).axes
+    data, foxes, cats = axes.collections
+    assert [len(dots.get_offsets()) for dots in (data, foxes, cats)] == [2, 3, 1]
+    assert axes.get_title(loc="left") == "guidance 3: fox 75%"
+
+
 def test_object_colour_table_is_sorted_and_frames_the_best():
     similarity = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.7, 0.1]])
     axes = figures.object_colour_table(["fox", "car", "apple"], ["red", "orange"], similarity).axes[

@@ -386,6 +386,43 @@ def guidance_tradeoff(
     return figure
 
 
+def guided_points(
+    samples: Mapping[float, Float[Tensor, "samples 2"]],
+    places: Mapping[str, Float[Tensor, "places 2"]],
+) -> Figure:
+    """Samples in the plane at several guidance scales, marked by the class nearest to each.
+
+    Args:
+        samples: by guidance scale.
+        places: by class, where its data are; one or two classes.
+    """
+    everywhere = torch.cat(list(places.values()))
+    owner = torch.cat([torch.full((len(c),), i) for i, c in enumerate(places.values())])
+    right, top = (everywhere.abs().amax(0) + 0.6).tolist()
+    with course_style():
+        figure, panels = plt.subplots(
+            1, len(samples), figsize=(2.8 * len(samples), 2.6), squeeze=False, layout="constrained"
+        )
+        for axes, (scale, points) in zip(panels[0], samples.items(), strict=True):
+            axes.scatter(*everywhere.T.numpy(), s=260, color=FAINT, linewidths=0, zorder=0)
+            nearest = owner[torch.cdist(points, everywhere).argmin(1)]
+            for index, (name, colour, marker) in enumerate(
+                zip(places, (RED, BLUE), ("o", "x"), strict=False)
+            ):
+                mine = points[nearest == index]
+                axes.scatter(
+                    *mine.T.numpy(), s=9, color=colour, marker=marker, linewidths=0.8, label=name
+                )
+            share = float((nearest == 0).float().mean())
+            axes.set_title(f"guidance {scale:g}: {next(iter(places))} {share:.0%}", fontsize=10)
+            axes.set(xlim=(-right, right), ylim=(-top, top), xticks=[], yticks=[])
+            axes.set_aspect("equal")
+        figure.legend(
+            *panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(places)
+        )
+    return figure
+
+
 def parameter_counts(counts: Mapping[str, tuple[int, int]]) -> Figure:
     """The parameters of each component, in this course and at full size, as dots on a log axis.
 
