@@ -7,9 +7,8 @@ from tests.support.claims import false_claims
 LESSON = "04_reducing_data"
 # Evaluated with the lesson's own names, after its last cell.
 CLAIMS = [
-    # where Pillow's integers differ, a coefficient is nearly half-way between two, and no decoded
-    # number was clamped
-    "different_somewhere and not clamped and furthest < 0.1",
+    # where Pillow's integers differ, a coefficient is nearly half-way between two
+    "different_somewhere and furthest < 0.1",
     # the variances of the patterns left out are the error
     "abs(dropped / block_error - 1) < 0.01",
     # the control stays at PCA; seeing the neighbours came first, and faded the borders of the
@@ -31,33 +30,39 @@ CLAIMS = [
     "[*costs_of_noise.values()] == sorted(costs_of_noise.values(), reverse=True)",
     "costs_of_noise[1e-3] < 0.9 * costs_of_noise[0]",
     "with_noise[1e-3][0] > with_noise[0][0] - 0.5 and with_noise[1e-3][1] > with_noise[0][1]",
+    # the noise is narrow in the first channel, and about as wide as the means in the last
+    "widths[0] > 10 and widths[3] < 3",
     # the KL bounds the forecast, and packed bits are fewer; rounding costs little up to the noise
     # and from there on each bit costs more than the one before
     "float(forecast.mean()) <= kl_bits",
     "all(8 * x.bytes / values_per_photo < n for n in by_bits for x in by_bits[n])",
-    "all(changes[n] > -0.1 for n in changes if roundings[n] < 1)",
+    "all(changes[n] > -0.1 for n in changes if roundings[n] < 0.7)",
     "all(changes[n] < -0.2 for n in changes if roundings[n] > 2)",
     "all(changes[n - 1] - changes[n] < changes[n] - changes[n + 1] for n in (3, 4, 5))",
     # a code with many bytes loses the race, one with few wins it; two blind copies
-    "all(closer_bare[n] > len(race[n]) / 2 and gained[n] > 0 for n in (3, 4))",
-    "closer[8] == 0 and closer[4] == len(originals) == len(race[4])",
-    # the lines of JPEG and of the autoencoder cross for the last time at nearly the same rate in
-    # both metrics; with 3 and 4 bits only the PSNR differs; PCA's line crosses the autoencoder's
-    # where that is flat; WebP is above all
-    "abs(math.log(jpeg_crossings[0] / jpeg_crossings[1])) < math.log(1.5)",
-    "min(psnr_leads) > 0.5 and max(map(abs, ssim_leads)) < 0.03",
-    "min(pca_crossings) > points['autoencoder'][-2].bits_per_pixel",
+    "closer_bare > len(race[4]) / 2 and gained > 0",
+    "closer[8] == 0 and closer[4] > len(originals) / 2 and len(race[4]) == len(originals)",
+    # with 8 bits JPEG is ahead in both metrics; with 3 and 4 the autoencoder is ahead in PSNR, and
+    # saves more bits by PSNR than by SSIM; PCA's line is below the autoencoder's up to 5 bits, and
+    # ends above it; WebP is above all
+    "min(psnr_leads[:2]) > 0.5 and max(psnr_leads[-1], ssim_leads[-1]) < 0",
+    "all(a > b for a, b in zip(psnr_saved, ssim_saved))",
+    "pca_crossing > points['autoencoder'][-2].bits_per_pixel",
+    "all(points['PCA'][-1][k] > points['autoencoder'][-1][k] for k in (1, 2))",
     "all(above(points['WebP'], points[name]) for name in ('JPEG', 'PCA', 'autoencoder'))",
     "10 * by_waves < by_decoder",
     "[x.bytes <= race[4][pick][0].bytes for x in results.values()] == [True] * 3",
     "abs(designed.bytes / learned.bytes - 1) < 0.1",
     "metrics.psnr(learned.image, sunset) > metrics.psnr(designed.image, sunset)",
+    "metrics.ssim(learned.image, sunset) > metrics.ssim(designed.image, sunset)",
+    # three changes of nearly the same squared error; SSIM ranks the blurred one in the middle
+    "all(abs(metrics.psnr(x, sunset) - 30.45) < 0.3 for x in changed.values())",
+    "ssims['brighter'] > ssims['blurred'] > ssims['grainy']",
     # channel 0 is the brightness, 1 and 2 are colours, 3 correlates with no property
     "channels[0, 0] > 0.95 and channels[1:3, 1:3].abs().amax(1).min() > 0.7",
     "channels[3].abs().max() < 0.4 and brighter > 0.05",
     "explained[0] > 0.95 and explained[1:3].min() > 0.8 and explained[3] < 0.2",
-    "left[1:3].max() < left[0] and deviations[1:3].max() < 0.5 * deviations[0]",
-    # the interpolations differ no more than a reconstruction; no jumps; positions are local
+    # the interpolations differ about as much as a reconstruction; no jumps; positions are local
     "half_way > min(closest) - 1",
     "near > 0.9",
     "max(jumps) < 4 * sum(jumps) / len(jumps)",
@@ -76,12 +81,11 @@ jpeg_numbers = [*zip(_planes, compressed.coefficients, compressed.tables)]
 _scaled = [jpeg.dct(jpeg.to_blocks(plane)) / table for plane, _, table in jpeg_numbers]
 _differ = [a.round() != b for a, (_, b, _) in zip(_scaled, jpeg_numbers)]
 different_somewhere = any(each.any() for each in _differ)
-_blocks = [jpeg.to_blocks(p)[d.any(-1).any(-1)] for p, d in zip(_planes, _differ)]
-clamped = any(((each <= -128) | (each >= 127)).any() for each in _blocks)
 _own = [jpeg.dct(jpeg.to_blocks(plane)) for plane in jpeg.to_planes(sunset)]
 _own = [own / table for own, (_, _, table) in zip(_own, jpeg_numbers)]
 furthest = max(float((own[d] % 1 - 0.5).abs().max()) for own, d in zip(_own, _differ))
 
+widths = (my_mean.std((2, 3)) / (0.5 * my_logvar).exp().mean((2, 3)))[0].tolist()
 _rates = np.geomspace(0.02, 1.5, 500)
 
 
@@ -90,10 +94,8 @@ def _line(points, metric):
     return np.interp(np.log(_rates), np.log(rates), values, left=np.nan, right=np.nan)
 
 
-def _crossing(name, metric):
-    lead = _line(points[name], metric) - _line(points["autoencoder"], metric)
-    behind = np.flatnonzero(lead < 0)
-    return _rates[behind[-1]] if len(behind) else 0
+_pca_lead = _line(points["PCA"], 1) - _line(points["autoencoder"], 1)
+pca_crossing = _rates[np.flatnonzero(_pca_lead < 0)[-1]]
 
 
 def above(points, others):
@@ -101,14 +103,14 @@ def above(points, others):
     return all((a >= b)[~np.isnan(a + b)].all() for a, b in pairs)
 
 
-jpeg_crossings, pca_crossings = ([_crossing(name, k) for k in (1, 2)] for name in ("JPEG", "PCA"))
-psnr_leads, ssim_leads = (
-    [
-        point[k] - np.interp(math.log(point.bits_per_pixel), np.log(rates), values)
-        for point in points["autoencoder"][:2]
-    ]
-    for k in (1, 2)
-    for rates, values in [[*zip(*[(p.bits_per_pixel, p[k]) for p in points["JPEG"]])]]
+_jpeg, _ours = (
+    np.array([(math.log(p.bits_per_pixel), p.psnr, p.ssim) for p in points[name]]).T
+    for name in ("JPEG", "autoencoder")
+)
+psnr_leads, ssim_leads = (_ours[k] - np.interp(_ours[0], _jpeg[0], _jpeg[k]) for k in (1, 2))
+# The logarithm of the factor by which JPEG takes more bits for the same PSNR or SSIM.
+psnr_saved, ssim_saved = (
+    np.interp(_ours[k][:2], _jpeg[k], _jpeg[0]) - _ours[0][:2] for k in (1, 2)
 )
 channels = torch.corrcoef(torch.cat([values, properties]))[:4, 4:]
 _picture = captioned_picture(0, split="new-combinations").image

@@ -1,6 +1,7 @@
 """The charts of lesson 4: file size against image quality."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -30,6 +31,8 @@ _CODEC_STYLES = {
     "autoencoder": (RED, "*"),
 }
 _MORE_STYLES = ((GREEN, "D"), (ORANGE, "v"), (PURPLE, "P"), (BLACK, "X"))
+# Photos have none of the codecs' colours. The fifth differs by its dash.
+_PHOTO_STYLES = (*((colour, marker, "-") for colour, marker in _MORE_STYLES), (PURPLE, "o", "--"))
 
 
 def bytes_by_quality(results: Mapping[str, Mapping[int, tuple[int, float]]]) -> Figure:
@@ -43,14 +46,14 @@ def bytes_by_quality(results: Mapping[str, Mapping[int, tuple[int, float]]]) -> 
     """
     if not any(results.values()):
         raise ValueError("There is nothing to draw: give at least one photo with one quality.")
-    styles = [*_CODEC_STYLES.values(), *_MORE_STYLES]
     with course_style():
         figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-        for (name, by_quality), (colour, marker) in zip(results.items(), styles, strict=False):
+        for (name, by_quality), (colour, marker, dash) in zip(
+            results.items(), cycle(_PHOTO_STYLES), strict=False
+        ):
+            style = {"color": colour, "marker": marker, "linestyle": dash, "markersize": 6}
             for axes, values in zip(panels, zip(*by_quality.values(), strict=True), strict=False):
-                axes.plot(
-                    list(by_quality), values, color=colour, marker=marker, markersize=6, label=name
-                )
+                axes.plot(list(by_quality), values, label=name, **style)
         left, right = panels
         left.set_yscale("log")
         label_log_axis(left.yaxis, unit=1000)

@@ -12,7 +12,7 @@ from course_lib.compression.codecs import decode, encode
 from course_lib.compression.pca import BLOCK, BlockPCA
 from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.figures.compression.jpeg import draw_image
-from course_lib.figures.style import DIVERGING, LINE_STYLES, MUTED, course_style, label_log_axis
+from course_lib.figures.style import DIVERGING, INK, MUTED, PURPLE, course_style
 from course_lib.sd.vae import DiagonalGaussian
 
 Image = Float[Tensor, "3 height width"]
@@ -143,37 +143,30 @@ def latent_channels(model: Autoencoder, image: Image, change: float | int = 2.0)
 
 
 def latent_histograms(posterior: DiagonalGaussian) -> Figure:
-    """Histograms of the means and of the standard deviations of an encoder's posterior.
+    """For each latent channel, the histogram of its means and a bell as wide as its noise.
 
     Args:
-        posterior: of one or more images. Each latent channel is a line; the legends give the
-            standard deviation of its means, and the mean of its standard deviations.
+        posterior: of one or more images, with an even number of channels. Each title gives the
+            standard deviation of the channel's means, the mean of its standard deviations, and
+            their ratio.
     """
+    means = posterior.mean.transpose(0, 1).flatten(1).cpu().numpy()
+    noises = (0.5 * posterior.logvar).exp().mean((0, 2, 3)).tolist()
     with course_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-        means = posterior.mean.transpose(0, 1).flatten(1).cpu().numpy()
-        stds = (0.5 * posterior.logvar).exp().transpose(0, 1).flatten(1).cpu().numpy()
-        low, high = stds.min(), max(stds.max(), 1.1 * stds.min())
-        bins = np.geomspace(low * 0.98, high * 1.02, 60)
-        for channel, (colour, _, dash) in zip(range(len(means)), LINE_STYLES, strict=False):
-            style = {"histtype": "step", "color": colour, "linestyle": dash, "linewidth": 2}
-            spread, noise = means[channel].std(), stds[channel].mean()
-            left.hist(means[channel], bins=60, label=f"channel {channel}: {spread:.2f}", **style)
-            right.hist(stds[channel], bins=bins, label=f"channel {channel}: {noise:.3f}", **style)
-        for axes in (left, right):
-            axes.legend(
-                ncols=2, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False
-            )
-        left.set(xlabel="mean", ylabel="number of values", title="means, and their spread (std)")
-        right.set_xscale("log")
-        label_log_axis(right.xaxis)
-        ticks = np.outer(10.0 ** np.arange(-8, 8), (1, 2, 3, 5)).ravel()
-        around = ticks[np.searchsorted(ticks, low) - 1 : np.searchsorted(ticks, high) + 1]
-        right.set_xticks(around)
-        right.set_xlim(around[0], around[-1])
-        right.set(
-            xlabel="standard deviation (log scale)",
-            ylabel="number of values",
-            title="noise (std), and its mean",
-        )
+        figure, panels = plt.subplots(2, len(means) // 2, figsize=(10, 5.4), layout="constrained")
+        for channel, axes in enumerate(panels.flat):
+            values, noise = means[channel], noises[channel]
+            spread = float(values.std())
+            counts, edges = np.histogram(values, bins=60)
+            axes.stairs(counts / counts.max(), edges, fill=True, color=PURPLE, label="the means")
+            x = np.linspace(-4, 4, 101) * noise
+            bell = np.exp(-0.5 * (x / noise) ** 2)
+            axes.plot(values.mean() + x, bell, color=INK, label="the noise around one mean")
+            ratio = f"{spread:.2f} / {noise:.3f} = {spread / noise:.1f}"
+            axes.set(yticks=[], title=f"channel {channel}: {ratio}")
+            axes.spines["left"].set_visible(False)
+        for axes in panels[-1]:
+            axes.set_xlabel("value of the latent")
+        handles, labels = panels.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=11)
     return figure
