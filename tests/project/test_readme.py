@@ -113,7 +113,7 @@ def test_animation_is_small_and_has_several_frames():
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_readme_lists_every_lesson_with_an_image(lesson):
     rows = [row for row in read("README.md").splitlines() if f"notebooks/{lesson}.ipynb" in row]
-    assert len(rows) == 1 and f"docs/lesson_{lesson[:2]}.png" in rows[0]
+    assert len(rows) == 1 and f"docs/lesson_{lesson[:2]}.webp" in rows[0]
 
 
 @pytest.mark.parametrize("page", PAGES)
