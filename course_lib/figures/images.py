@@ -11,22 +11,24 @@ from course_lib.compression.codecs import to_uint8
 from course_lib.figures.style import INK, PAPER, font
 from course_lib.figures.text import drawable
 
-_GAP, _TITLE_HEIGHT = 12, 28  # pixels
+_GAP, _TITLE_HEIGHT, _INDENT = 12, 28, 4  # pixels
 
 
 def titled_images(images: Mapping[str, Float[Tensor, "3 _ _"]], side: int = 256) -> Image.Image:
-    """Images in [0, 1] side by side, enlarged to ``side`` pixels, each below its title."""
+    """Images in [0, 1] side by side, enlarged to ``side`` pixels, each below its title.
+
+    All titles have the same size: the largest, up to 14, at which the longest fits its image.
+    """
+    titles = [drawable(title) for title in images]
+    sizes = (font(size, bold=True) for size in range(14, 7, -1))
+    fitting = (one for one in sizes if max(map(one.getlength, titles)) <= side - 2 * _INDENT)
+    title_font = next(fitting, font(8, bold=True))
     canvas = Image.new("RGB", (len(images) * (side + _GAP) - _GAP, side + _TITLE_HEIGHT), PAPER)
     draw = ImageDraw.Draw(canvas)
-    for index, (title, image) in enumerate(images.items()):
+    for index, (title, image) in enumerate(zip(titles, images.values(), strict=True)):
         left = index * (side + _GAP)
-        draw.text(
-            (left, _TITLE_HEIGHT / 2),
-            drawable(title),
-            fill=INK,
-            font=font(14, bold=True),
-            anchor="lm",
-        )
+        position = (left + _INDENT, _TITLE_HEIGHT / 2)
+        draw.text(position, title, fill=INK, font=title_font, anchor="lm")
         large = Image.fromarray(to_uint8(image)).resize((side, side), Image.Resampling.BICUBIC)
         canvas.paste(large, (left, _TITLE_HEIGHT))
     return canvas

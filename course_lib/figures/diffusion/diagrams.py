@@ -92,7 +92,8 @@ def latent_diffusion_diagram(
             axes.text(middle, 2.05, title, ha="center", va="bottom", weight="bold", fontsize=10.5)
             axes.text(middle, -0.12, shape, ha="center", va="top", color=MUTED, fontsize=9.5)
         for index, step in enumerate(steps):
-            middle = _SPACING * index + 2.6
+            # the outer steps keep away from the border of the latent space
+            middle = _SPACING * index + 2.6 + {0: -0.1, 3: 0.1}.get(index, 0)
             _draw_arrow(axes, (middle - 0.55, 0.62), (middle + 0.55, 0.62))
             axes.text(middle, 0.8, step, ha="center", va="bottom", fontsize=9.5, linespacing=1.15)
         middle = _SPACING * 2 + 2.6  # of the third arrow
