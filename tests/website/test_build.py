@@ -77,12 +77,12 @@ def test_page_shows_outputs_without_progress_bars(page: BeautifulSoup):
     assert output.get_text().strip() == "visible output"
 
 
-def test_figures_are_webp_in_two_densities_with_alt_text(page: BeautifulSoup, site: Path):
+def test_figures_are_compressed_in_two_densities_with_alt_text(page: BeautifulSoup, site: Path):
     first, *others = page.select("figure img")
     assert first["alt"] == "The first picture, a gradient."
     assert (first["width"], first["height"]) == ("400", "125")
     assert not first.get("loading") and {image["loading"] for image in others} == {"lazy"}
-    widths = re.findall(r"(\S+\.webp) (\d+)w", str(first["srcset"]))
+    widths = re.findall(r"(\S+\.(?:webp|avif)) (\d+)w", str(first["srcset"]))
     assert [width for _, width in widths] == ["400", "640"]
     for address, _ in widths:
         assert (site / "lessons" / address).resolve().is_file()
