@@ -1,14 +1,16 @@
 """The widgets of the lessons, each displayed by :func:`show_widget` with a still picture."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipywidgets import HBox, Image, Widget
+    from ipywidgets import HBox, Image, Layout, SelectionSlider, Widget
 
 
 # ipywidgets gives sliders a visible description but no accessible name, the number next to a slider
 # and the buttons of a Play widget no name at all, and images no alt text. Widgets are rendered some
 # time after the cell has run, on a busy machine long after, so the script polls for them.
+# JupyterLab's shortcuts would take the arrow keys from a dropdown and move to another cell. The
+# readout of a SelectionSlider is editable, but ipywidgets ignores what is typed: reject the typing.
 _ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000, 30000, 99000].forEach(wait => setTimeout(() => {
   document.querySelectorAll(".widget-slider, .widget-hslider, .widget-vslider").forEach(box => {
     const label = box.querySelector(".widget-label")?.textContent;
@@ -19,6 +21,10 @@ _ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000, 30000, 99000].forEach(wait =
       number.setAttribute("role", "textbox");
       number.setAttribute("aria-label", `${label}, as a number`);
     }
+    if (number && box.classList.contains("fixed-values") && !number.hasAttribute("aria-readonly")) {
+      number.setAttribute("aria-readonly", "true");
+      number.addEventListener("beforeinput", event => event.preventDefault());
+    }
   });
   document.querySelectorAll(".widget-play").forEach(box => {
     const names = ["Play or pause", "Stop: back to the start", "Repeat"];
@@ -26,6 +32,9 @@ _ACCESSIBLE_NAMES = """<script>[0, 500, 2000, 8000, 30000, 99000].forEach(wait =
       button.title = names[index];
       button.setAttribute("aria-label", names[index]);
     });
+  });
+  document.querySelectorAll(".jupyter-widgets select").forEach(select => {
+    select.dataset.lmSuppressShortcuts = "true";
   });
   document.querySelectorAll("img.widget-image:not([alt])").forEach(image => {
     image.alt = "The image that the controls change; the text next to it describes it.";
@@ -80,6 +89,22 @@ def picture_widget(image_format: str = "jpeg") -> "Image":
     from ipywidgets import Image, Layout
 
     return Image(format=image_format, layout=Layout(align_self="flex-start", max_width="100%"))
+
+
+def wide_layout() -> "Layout":
+    """The layout of a dropdown whose options are captions, not cut in a wide cell."""
+    from ipywidgets import Layout
+
+    return Layout(width="400px", max_width="100%")
+
+
+def selection_slider(**options: Any) -> "SelectionSlider":
+    """A slider over fixed values, whose readout can't be edited; the arguments are ipywidgets'."""
+    from ipywidgets import SelectionSlider
+
+    slider = SelectionSlider(**options)
+    slider.add_class("fixed-values")  # for the script of show_widget
+    return slider
 
 
 def control_row(*controls: "Widget") -> "HBox":

@@ -19,7 +19,7 @@ from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import DIVERGING_RGB, FAINT, INK, MUTED, ORANGE, PAPER, font
 from course_lib.metrics.images import psnr
 from course_lib.profiling.timing import one_thread
-from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget, wide_layout
 
 Block = Float[Tensor, "8 8"]
 
@@ -114,7 +114,10 @@ class LatentWalk(widgets.VBox):
         options = [(picture.caption, index) for index, picture in enumerate(pictures)]
         self.first, self.second = (
             add_tooltip(
-                widgets.Dropdown(options=options, value=index, description=name), f"{name} picture"
+                widgets.Dropdown(
+                    options=options, value=index, description=name, layout=wide_layout()
+                ),
+                f"{name} picture",
             )
             for index, name in enumerate(("from", "to"))
         )

@@ -17,7 +17,7 @@ from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import BLUE, FAINT, INK, ORANGE, PAPER, font
 from course_lib.profiling.timing import one_thread
 from course_lib.sd.samplers import NoiseSchedule
-from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
+from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget, wide_layout
 
 _SIDE = 220  # screen pixels of an image
 _BAR_HEIGHT = 34
@@ -51,7 +51,8 @@ class ForwardNoise(widgets.VBox):
         )
         options = [(picture.caption, index) for index, picture in enumerate(pictures)]
         self.index = add_tooltip(
-            widgets.Dropdown(options=options, description="picture"), "picture"
+            widgets.Dropdown(options=options, description="picture", layout=wide_layout()),
+            "picture",
         )
         self.picture = picture_widget()
         self.message = widgets.HTML()

@@ -16,7 +16,13 @@ from course_lib.data.digits import shift
 from course_lib.figures.images import png_bytes
 from course_lib.figures.style import FAINT, INK, MUTED, PAPER, ROLES, font
 from course_lib.profiling.cost import ForwardCost, format_count, forward_cost
-from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
+from course_lib.widgets import (
+    add_tooltip,
+    control_row,
+    picture_widget,
+    selection_slider,
+    show_widget,
+)
 
 SIZE = (760, 300)  # of both images, in pixels
 _SHIFT = 2  # pixels to the right at the start
@@ -75,7 +81,7 @@ def size_explorer() -> None:
     """Show sliders for an image's size, and the cost of layers between two images of that size."""
     sides = [8, 16, 32, 64, 128, 256, 512, 1024]
     side = add_tooltip(
-        widgets.SelectionSlider(options=sides, value=256, description="side"),
+        selection_slider(options=sides, value=256, description="side"),
         "side of the image in pixels",
     )
     channels, kernel = _slider("channels", 1, 64, 1), _slider("kernel side", 1, 11, 3, step=2)

@@ -14,7 +14,13 @@ from course_lib.figures import figure_png
 from course_lib.figures.images import jpeg_bytes, titled_images
 from course_lib.figures.style import BLUE, INK, course_style
 from course_lib.figures.successors.paths import draw_cloud
-from course_lib.widgets import add_tooltip, control_row, picture_widget, show_widget
+from course_lib.widgets import (
+    add_tooltip,
+    control_row,
+    picture_widget,
+    selection_slider,
+    show_widget,
+)
 
 Points = Float[Tensor, "points 2"]
 Particles = Float[Tensor, "particles 2"]
@@ -132,9 +138,7 @@ class StepsSlider(widgets.VBox):
         self._images, self._notes = images, notes
         (self._counts,) = counts
         self.steps = add_tooltip(
-            widgets.SelectionSlider(
-                options=self._counts, value=self._counts[0], description="steps"
-            ),
+            selection_slider(options=self._counts, value=self._counts[0], description="steps"),
             "number of steps",
         )
         self.picture = picture_widget()
@@ -187,7 +191,7 @@ class LoRAStrength(widgets.VBox):
         self._generate, self._prompts = generate, list(prompts)
         self._cache: dict[float, bytes] = {}
         self.strength = add_tooltip(
-            widgets.SelectionSlider(
+            selection_slider(
                 options=list(strengths),
                 value=1.0,
                 description="strength",

@@ -12,14 +12,16 @@ CELL = """\
 import io
 import ipywidgets as widgets
 from PIL import Image
-from course_lib.widgets import control_row, picture_widget, show_widget
+from course_lib.widgets import control_row, picture_widget, selection_slider, show_widget
 
 play, slider = widgets.Play(max=3), widgets.IntSlider(description="step", max=3)
+side = selection_slider(options=[8, 16], description="side")
+photo = widgets.Dropdown(options=["camera", "coins"], description="photo")
 picture = picture_widget("png")
 file = io.BytesIO()
 Image.new("RGB", (900, 40), "red").save(file, "PNG")
 picture.value = file.getvalue()
-widget = widgets.VBox([control_row(play, slider), picture])
+widget = widgets.VBox([control_row(play, slider), side, photo, picture])
 show_widget(widget, picture.value, alt="A red rectangle.", caption="It is red.")"""
 
 
@@ -39,6 +41,14 @@ def test_controls_of_a_widget_have_names_and_the_picture_fits(
     slider.focus()
     shared_page.keyboard.press("End")
     expect(cell.get_by_role("textbox", name="step, as a number")).to_have_text("3")
+    side = cell.get_by_role("textbox", name="side, as a number")
+    side.click()
+    shared_page.keyboard.type("abc")
+    expect(side).to_have_text("8")
+    photo = cell.get_by_label("photo")
+    photo.focus()
+    shared_page.keyboard.press("ArrowDown")
+    expect(photo).to_have_value("coins")
     image, output = cell.locator("img.widget-image"), cell.locator(".jp-OutputArea-output").first
     expect(image).to_have_attribute(
         "alt", "The image that the controls change; the text next to it describes it."
