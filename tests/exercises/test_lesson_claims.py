@@ -105,7 +105,7 @@ CLAIMS = {
         "((white_pairs[:, 0] - white_pairs[:, 1]).abs() < 0.1).sum() "
         "> 1.5 * ((white_pairs[:, 0] + white_pairs[:, 1]).abs() < 0.1).sum()",
         # two codes rebuild a pair at every angle; they are smallest at 45 degrees, not for noise
-        "int(np.argmin(sizes['pixels'])) == 9 and sizes['pixels'][9] < 0.93 * sizes['pixels'][0]",
+        "min(sizes['pixels']) == sizes['pixels'][9] < 0.93 * sizes['pixels'][0]",
         "max(sizes['noise']) < 1.01 * min(sizes['noise'])",
         "(white_pairs @ turned.T @ turned - white_pairs).abs().max() < 1e-4",
         "(difference.abs() < 0.1).sum() > 2 * (white_pairs[:, 0].abs() < 0.1).sum()",
