@@ -152,8 +152,10 @@ CLAIMS = {
         # the size of a kernel does not make it selective; the stripes do
         "(middle := {name: values.median(0).values for name, values in curves.items()})"
         "['learned, oriented, 9 x 9'][2] < 0.5",
-        "(middle['Sobel, 3 x 3'] - middle['one pair of sides, 9 x 9']).abs().max() < 0.15",
-        "middle['one pair of sides, 9 x 9'][2] > 0.8",
+        "(middle['Sobel, 3 x 3'] - middle['one broad pair, 9 x 9']).abs().max() < 0.15",
+        "middle['one broad pair, 9 x 9'][2] > 0.8",
+        "all(middle['one broad pair, 9 x 9'][k] > middle['one thin pair, 9 x 9'][k] + 0.1 "
+        "> middle['four stripes, 9 x 9'][k] + 0.2 for k in (2, 3, 4))",
         "(middle['four stripes, 9 x 9'][2:] - middle['learned, oriented, 9 x 9'][2:]).abs().max() "
         "< 0.15",
         # every stage of the training lowers the loss
