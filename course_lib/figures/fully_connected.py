@@ -504,7 +504,6 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: 
 def learned_weights(
     hidden: Float[Tensor, "units height width"],
     kernels: Float[Tensor, "kernels kernel_height kernel_width"],
-    marked: int | None = None,
 ) -> Figure:
     """The first layers' weights as images: a row of single hidden units, and two of kernels.
 
@@ -514,7 +513,6 @@ def learned_weights(
         hidden: the weights of some hidden units of the fully connected network's first layer, as
             images; half as many as kernels.
         kernels: the kernels of the convolution's first layer; an even number.
-        marked: the index of a kernel that gets a black frame.
     """
     columns = len(hidden)
     groups = (
@@ -533,8 +531,6 @@ def learned_weights(
                 axes.imshow(image.numpy(), cmap=scale.cmap, norm=scale.norm)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-            if kind == LAYER_KINDS[1] and marked is not None:
-                panels.ravel()[marked].spines[:].set(visible=True, color=INK, linewidth=3)
             part.colorbar(scale, ax=panels, label="weight", shrink=0.9)
     return figure
 
