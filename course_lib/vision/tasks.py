@@ -224,6 +224,7 @@ def dataset_description(name: str, styles: Sequence[str] | None = None) -> dict[
         "classes": len(sprites.CLASSES),
         "styles": sprites.styles("train") if styles is None else list(styles),
         "photos": len(photos.names("train")),
+        **({"stored": "in 8 bits"} if name in UNETS else {}),
     }
 
 
