@@ -97,7 +97,7 @@ def test_noise_schedules_show_the_final_ratio_unless_it_is_infinite():
     figure = charts.noise_schedules(
         {"a": torch.tensor([0.8, 0.5, 0.2]), "rescaled": torch.tensor([0.8, 0.4, 0.0])}
     )
-    assert texts(figure) == ["2"]
+    assert texts(figure) == ["2", "∞"]
     left, right = figure.axes
     assert left.lines[2].get_ydata()[-1] == 0
     assert math.isnan(right.lines[-1].get_ydata()[-1])
