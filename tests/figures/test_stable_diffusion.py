@@ -217,8 +217,8 @@ def test_a_row_and_a_column_of_the_attention_weights_are_drawn():
     )
     table, bars, square = figure.axes
     assert [label.get_text() for label in table.get_xticklabels()] == ["start", "a", "fox"]
-    heights = torch.tensor([patch.get_height() for patch in bars.patches]).view(2, 3)
-    torch.testing.assert_close(heights, 100 * weights[[10, 0]])
+    heights = torch.tensor([float(patch.get_height()) for patch in bars.patches]).view(2, 3)
+    torch.testing.assert_close(heights.float(), 100 * weights[[10, 0]])
     drawn = torch.from_numpy(square.images[0].get_array().data)
     torch.testing.assert_close(drawn, weights[:, 2].view(4, 4))
     places = [line.get_xydata()[0].tolist() for line in square.lines]
