@@ -180,6 +180,14 @@ def test_detections_in_scenes_name_the_pictures_and_the_boxes(three_objects):
     assert texts(figure).count(f"{sprites.CLASSES[2]} 90%") == 4
 
 
+def test_labels_at_one_place_do_not_cover_each_other():
+    image = torch.zeros(3, 100, 100)
+    boxes = [[10, 50, 40, 90], [30, 53, 60, 80], [60, 50, 90, 80], [25, 78, 50, 95]]
+    # The second label would cover the first. At its bottom, it is where the last one would be.
+    assert annotations.labels_below(boxes, image) == [False, True, False, True]
+    assert annotations.labels_below([], image) == []
+
+
 def test_shifted_boxes_show_their_iou():
     labels = texts(charts.shifted_boxes([Fraction(0), Fraction(1, 8), Fraction(1, 2)]))
     assert {"shift 0\nIoU 1.00", "shift 1/8\nIoU 0.78", "shift 1/2\nIoU 0.33"} <= set(labels)
@@ -250,8 +258,8 @@ def test_training_stages_count_and_name_the_boxes(three_objects):
     empty = detector.Detections(confident.labels[:0], confident.scores[:0], confident.boxes[:0])
     figure = photos.training_stages(three_objects, {"before": empty, "after": confident})
     assert {
-        "before: 0 boxes",
-        "after: 2 boxes",
+        "before\n0 boxes",
+        "after\n2 boxes",
         f"{sprites.CLASSES[2]} 90%",
         f"{sprites.CLASSES[0]} 25%",
     } <= set(texts(figure))

@@ -128,9 +128,15 @@ def draw_image(axes: Axes, image: Float[Tensor, "3 height width"], fade: float =
 
 
 def draw_box(
-    axes: Axes, corners: Sequence[float], colour: str, label: str = "", linewidth: float | int = 2.6
+    axes: Axes,
+    corners: Sequence[float],
+    colour: str,
+    label: str = "",
+    linewidth: float | int = 2.6,
+    *,
+    at_bottom: bool = False,
 ) -> None:
-    """Draw a box (x0, y0, x1, y1 in pixels) with an optional label."""
+    """Draw a box (x0, y0, x1, y1 in pixels) with an optional label above it, or at its bottom."""
     x0, y0, x1, y1 = (float(value) for value in corners)
     outline = patheffects.withStroke(linewidth=linewidth + 1.6, foreground=INK, alpha=0.65)
     axes.add_patch(
@@ -144,8 +150,29 @@ def draw_box(
             path_effects=[outline],
         )
     )
-    if label:
+    if label and at_bottom:
+        draw_tag(axes, max(x0, 0.0), min(y1, axes.get_ylim()[0]), label, colour, "bottom")
+    elif label:
         draw_box_label(axes, corners, label, colour)
+
+
+def labels_below(
+    boxes: Sequence[Sequence[float]], image: Float[Tensor, "3 height width"]
+) -> list[bool]:
+    """Whether the label of each box would cover the label of another box, drawn before it.
+
+    Args:
+        boxes: x0, y0, x1, y1 in pixels, in the order in which they are drawn.
+        image: they are drawn on it. A label is about 40 % of its width, and 8 % of its height.
+    """
+    height, width = image.shape[1:]
+    taken: list[tuple[float, float]] = []
+    below = []
+    for x, top, _, bottom in boxes:
+        covers = any(abs(x - u) < 0.4 * width and abs(top - v) < 0.08 * height for u, v in taken)
+        taken.append((x, bottom if covers else top))
+        below.append(covers)
+    return below
 
 
 def draw_box_label(axes: Axes, corners: Sequence[float], label: str, colour: str) -> None:

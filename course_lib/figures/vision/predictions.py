@@ -238,10 +238,10 @@ def detections_in_scenes(
         images: in [0, 1], by what they show.
         detections: of each image, in the same order.
     """
-    rows = -(-len(images) // 3)
+    lines = -(-len(images) // 3)
     with course_style():
         figure, panels = plt.subplots(
-            rows, 3, figsize=(10, 3.9 * rows), squeeze=False, layout="constrained"
+            lines, 3, figsize=(10, 3.9 * lines), squeeze=False, layout="constrained"
         )
         for axes in panels.flat:
             axes.axis("off")
@@ -249,9 +249,11 @@ def detections_in_scenes(
             panels.flat, images.items(), detections, strict=False
         ):
             annotations.draw_image(axes, image)
-            for label, score, corners in zip(*map(Tensor.tolist, found), strict=True):
+            below = annotations.labels_below(found.boxes.tolist(), image)
+            rows = zip(*map(Tensor.tolist, found), below, strict=True)
+            for label, score, corners, at_bottom in rows:
                 text = f"{class_name(label)} {score:.0%}"
-                annotations.draw_box(axes, corners, class_colour(label), text)
+                annotations.draw_box(axes, corners, class_colour(label), text, at_bottom=at_bottom)
             axes.set_title("\n".join(wrap(title, 32)), fontsize=11)
     return figure
 
