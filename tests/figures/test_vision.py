@@ -182,10 +182,11 @@ def test_detections_in_scenes_name_the_pictures_and_the_boxes(three_objects):
 
 def test_labels_at_one_place_do_not_cover_each_other():
     image = torch.zeros(3, 100, 100)
-    boxes = [[10, 50, 40, 90], [30, 53, 60, 80], [60, 50, 90, 80], [25, 78, 50, 95]]
-    # The second label would cover the first. At its bottom, it is where the last one would be.
-    assert annotations.labels_below(boxes, image) == [False, True, False, True]
-    assert annotations.labels_below([], image) == []
+    # The second label would cover the first one. At the bottom of its box, it would cover the last.
+    boxes = [[10, 50, 40, 90], [30, 53, 60, 81], [25, 80, 50, 95]]
+    assert annotations.label_heights(boxes, image) == [50, 67, 80]
+    assert annotations.label_heights([[10, 50, 40, 90], [30, 53, 60, 75]], image) == [50, 75]
+    assert annotations.label_heights([], image) == []
 
 
 def test_shifted_boxes_show_their_iou():

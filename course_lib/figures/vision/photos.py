@@ -57,10 +57,10 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
                 if index not in best:
                     annotations.draw_box(axes, corners, MUTED, linewidth=0.9)
             named = [rows[index] for index in sorted(best, reverse=True)]
-            below = annotations.labels_below([corners for *_, corners in named], scene.image)
-            for (colour, label, score, corners), at_bottom in zip(named, below, strict=True):
+            heights = annotations.label_heights([corners for *_, corners in named], scene.image)
+            for (colour, label, score, corners), label_y in zip(named, heights, strict=True):
                 text = f"{CLASSES[label]} {score:.0%}"
-                annotations.draw_box(axes, corners, colour, text, at_bottom=at_bottom)
+                annotations.draw_box(axes, corners, colour, text, label_y=label_y)
     return figure
 
 

@@ -249,11 +249,11 @@ def detections_in_scenes(
             panels.flat, images.items(), detections, strict=False
         ):
             annotations.draw_image(axes, image)
-            below = annotations.labels_below(found.boxes.tolist(), image)
-            rows = zip(*map(Tensor.tolist, found), below, strict=True)
-            for label, score, corners, at_bottom in rows:
+            heights = annotations.label_heights(found.boxes.tolist(), image)
+            rows = zip(*map(Tensor.tolist, found), heights, strict=True)
+            for label, score, corners, label_y in rows:
                 text = f"{class_name(label)} {score:.0%}"
-                annotations.draw_box(axes, corners, class_colour(label), text, at_bottom=at_bottom)
+                annotations.draw_box(axes, corners, class_colour(label), text, label_y=label_y)
             axes.set_title("\n".join(wrap(title, 32)), fontsize=11)
     return figure
 
