@@ -79,8 +79,8 @@ CLAIMS = {
         # Sobel's kernel is a row and a column; two kernels are one; zero padding is an edge
         "torch.equal(column * row, sobel)",
         "(both - nn.functional.conv2d(camera, sobel[None, None])).abs().max() < 1e-5",
-        "one.shape[2:] == (5, 5) and (nn.functional.conv2d(camera, one) - after_both).abs().max() "
-        "< 1e-4",
+        "one.shape == (5, 5) and (nn.functional.conv2d(camera, one[None, None]) - after_both).abs()"
+        ".max() < 1e-4",
         "(nn.functional.conv2d(flat, sobel[None, None], padding=1)[0, 0, :, 0] > 1).all()",
         # its response is 8 times the slope; the 2 is for the direction, not against noise
         "(sobel * row).sum() == 8",
@@ -94,9 +94,21 @@ CLAIMS = {
         "(diagonal, diagonal.flip(1))])[0][0] > sides[1][0] and sides[1][1] > sides[0][1]",
         # the layer by hand is torch's
         "(whole_layer(small, layer.weight, layer.bias) - layer(small[None])[0]).abs().max() < 1e-4",
+        # the response of the square: positive left and above, negative right and below, corners 0
+        "min(answer[6, 3:5].min(), answer[3:5, 6].min()) > 1 > -1 > max(answer[6, 7:9].max(), "
+        "answer[7:9, 6].max()) and answer.argmax() == 4 * 12 + 4",
+        "max(abs(answer[6, 6]), abs(answer[4, 7]), abs(answer[7, 4])) < 1e-6",
         # two pixels: correlated before whitening, and not after it
         "torch.corrcoef(pairs.T)[0, 1] > 0.8 and abs(torch.corrcoef(white_pairs.T)[0, 1]) < 0.05",
         "axes[0, 1] * axes[1, 1] > 0 > axes[0, 0] * axes[1, 0]",
+        # a core along the diagonal: the two pixels are nearly equal more often than opposite
+        "((white_pairs[:, 0] - white_pairs[:, 1]).abs() < 0.1).sum() "
+        "> 1.5 * ((white_pairs[:, 0] + white_pairs[:, 1]).abs() < 0.1).sum()",
+        # two codes rebuild a pair at every angle; they are smallest at 45 degrees, not for noise
+        "min(sizes['pixels']) == sizes['pixels'][9] < 0.93 * sizes['pixels'][0]",
+        "max(sizes['noise']) < 1.01 * min(sizes['noise'])",
+        "(white_pairs @ turned.T @ turned - white_pairs).abs().max() < 1e-4",
+        "(difference.abs() < 0.1).sum() > 2 * (white_pairs[:, 0].abs() < 0.1).sum()",
         # whitening in the open is the library's; a small limit leaves hardly any correlation
         "torch.allclose(whitening_matrix(0.1), "
         "learned_kernels.whitening_matrix(patches.view(-1, 3, 9, 9)), atol=1e-3)",
@@ -142,6 +154,8 @@ CLAIMS = {
         "['learned, oriented, 9 x 9'][2] < 0.5",
         "(middle['Sobel, 3 x 3'] - middle['one pair of sides, 9 x 9']).abs().max() < 0.15",
         "middle['one pair of sides, 9 x 9'][2] > 0.8",
+        "(middle['four stripes, 9 x 9'][2:] - middle['learned, oriented, 9 x 9'][2:]).abs().max() "
+        "< 0.15",
         # every stage of the training lowers the loss
         "losses == sorted(losses, reverse=True)",
         # the strided view equals the im2col matrix; its product is the convolution, and faster
