@@ -95,9 +95,9 @@ _DESCRIPTIONS = {
     ),
     "tuning": (
         "A chart: the strongest response against the turn of the edge, from 0 to 90 degrees. The "
-        "curves of Sobel's kernel and of the large kernel with one pair of sides fall slowly; the "
-        "curves of the kernel with four stripes and of the learned kernels fall to less than half "
-        "within 30 degrees.",
+        "curves of Sobel's kernel and of the large kernel with one broad pair of sides fall "
+        "slowly, that of the thin pair faster; the curves of the kernel with four stripes and of "
+        "the learned kernels fall to less than half within 30 degrees.",
         "Relative to an edge in the kernel's own direction. For the learned kernels, the line is "
         "the median, the band their middle half.",
     ),
