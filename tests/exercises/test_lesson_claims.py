@@ -220,6 +220,17 @@ CLAIMS = {
         "favourites['colours exchanged'] > 2 * favourites['as it is']",
         "max(top1_after['without colour'], top1_after['colours exchanged']) < 0.2 "
         "< 0.35 < top1_after['without shape']",
+        # a new last layer reads exchanged colours and shuffled tiles, but not grey objects
+        "probed['as it is'] > 0.9 and min(probed['colours exchanged'], probed['without shape']) > "
+        "0.45 and probed['without colour'] < 0.3",
+        "min(probed[k] - top1_after[k] for k in ('colours exchanged', 'without shape')) > 0.05",
+        "spread['without colour'] < 0.1 * spread['as it is']",
+        # objects are colourful, photographs pale
+        "(lambda chroma: chroma(0) > 2 * chroma(1))(lambda outside: torch.cat([(s.image.amax(0) - "
+        "s.image.amin(0))[s.masks[0] ^ bool(outside)] for s in single]).mean())",
+        # the edge in the cloud of low scores is made by suppression
+        "well_fitting['before'] > 0.15 > 0.03 > well_fitting['after']",
+        "operations['instances'] > 2 * operations['classifier']",
         # most offsets end near a centre, some between two
         "0.6 < (misses < 4).float().mean() < 1 and 0 < strangers.sum() < 0.1 * inside.sum()",
         # nearly all wrong pixels lie within 6 pixels of another object

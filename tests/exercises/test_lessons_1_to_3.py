@@ -440,25 +440,29 @@ WRONG = {
         | return float(correct.sum() / objects)
         | return 0.5
     """,
-    "class-iou": """
-        float(both / either) -> both / either => Convert the result
-        float(both / either) -> float(both / (true == k).sum()) => is the recall
-        float(both / either) -> float(both / (predicted == k).sum()) => is the precision
-        float(both / either) -> float(both / ((predicted == k).sum() + (true == k).sum())) => have once
-        float(both / either) -> float(2 * both / ((predicted == k).sum() + (true == k).sum()))
-        float(both / either) -> float(either / both)
-        float(both / either) -> float(both / true.numel())
-        float(both / either) -> float(both)
-        (predicted == k) & (true == k) -> (predicted == true)
-        (predicted == k) & (true == k) -> (predicted == true) & (true > 0) => class k only
-        (predicted == k) | (true == k) -> (predicted > 0) | (true > 0)
-        (predicted == k) | (true == k) -> (predicted == k) ^ (true == k)
-        | return float((predicted == true).float().mean())
-        | return float(((predicted == k) == (true == k)).float().mean())
+    "mean-iou": """
+        sum(ious) / len(ious) -> torch.tensor(ious).mean() => Convert the result
+        both / either -> both / (true == k).sum() => is the recall
+        both / either -> both / (predicted == k).sum() => is the precision
+        both / either -> both / ((predicted == k).sum() + (true == k).sum()) => have once
+        both / either -> 2 * both / ((predicted == k).sum() + (true == k).sum())
+        both / either -> either / both
+        both / either -> both / true.numel()
+        true[true > 0].unique() -> true.unique() => not one of the classes
+        true[true > 0].unique() -> true.unique()[1:] => stopped
+        true[true > 0].unique() -> predicted[predicted > 0].unique()
+        true[true > 0].unique() -> torch.stack([predicted, true]).unique()[1:] => prediction only
+        true[true > 0].unique() -> range(1, int(true.max()) + 1)
+        true[true > 0].unique() -> (1, 2)
+        / len(ious) -> / 12
+        sum(ious) / len(ious) -> sum(ious)
+        sum(ious) / len(ious) -> max(ious)
+        sum(ious) / len(ious) -> ious[0]
+        | return float((predicted == true).float().mean()) => pixel accuracy
+        | on = (predicted == true) & (true > 0); return float(on.sum() / ((predicted > 0) | (true > 0)).sum()) => then their mean
         | return 1.0
-        | return float((predicted == k & true == k).sum())
-        | return float(predicted[k] / true[k]) => stopped
-        | return ((predicted == k) & (true == k)).sum() / 0
+        | return float((predicted[true > 0] == true[true > 0]).float().mean())
+        | return [float(x) for x in (predicted == true)] => stopped
         | pass => returned None
     """,
     "group-pixels": """

@@ -180,6 +180,15 @@ def test_detections_in_scenes_name_the_pictures_and_the_boxes(three_objects):
     assert texts(figure).count(f"{sprites.CLASSES[2]} 90%") == 4
 
 
+def test_labels_at_one_place_do_not_cover_each_other():
+    image = torch.zeros(3, 100, 100)
+    # The second label would cover the first one. At the bottom of its box, it would cover the last.
+    boxes = [[10, 50, 40, 90], [30, 53, 60, 81], [25, 80, 50, 95]]
+    assert annotations.label_heights(boxes, image) == [50, 67, 80]
+    assert annotations.label_heights([[10, 50, 40, 90], [30, 53, 60, 75]], image) == [50, 75]
+    assert annotations.label_heights([], image) == []
+
+
 def test_shifted_boxes_show_their_iou():
     labels = texts(charts.shifted_boxes([Fraction(0), Fraction(1, 8), Fraction(1, 2)]))
     assert {"shift 0\nIoU 1.00", "shift 1/8\nIoU 0.78", "shift 1/2\nIoU 0.33"} <= set(labels)
@@ -250,8 +259,8 @@ def test_training_stages_count_and_name_the_boxes(three_objects):
     empty = detector.Detections(confident.labels[:0], confident.scores[:0], confident.boxes[:0])
     figure = photos.training_stages(three_objects, {"before": empty, "after": confident})
     assert {
-        "before: 0 boxes",
-        "after: 2 boxes",
+        "before\n0 boxes",
+        "after\n2 boxes",
         f"{sprites.CLASSES[2]} 90%",
         f"{sprites.CLASSES[0]} 25%",
     } <= set(texts(figure))

@@ -128,9 +128,18 @@ def draw_image(axes: Axes, image: Float[Tensor, "3 height width"], fade: float =
 
 
 def draw_box(
-    axes: Axes, corners: Sequence[float], colour: str, label: str = "", linewidth: float | int = 2.6
+    axes: Axes,
+    corners: Sequence[float],
+    colour: str,
+    label: str = "",
+    linewidth: float | int = 2.6,
+    *,
+    label_y: float | None = None,
 ) -> None:
-    """Draw a box (x0, y0, x1, y1 in pixels) with an optional label."""
+    """Draw a box (x0, y0, x1, y1 in pixels) with an optional label, by default above the box.
+
+    ``label_y``: from :func:`label_heights`.
+    """
     x0, y0, x1, y1 = (float(value) for value in corners)
     outline = patheffects.withStroke(linewidth=linewidth + 1.6, foreground=INK, alpha=0.65)
     axes.add_patch(
@@ -144,8 +153,33 @@ def draw_box(
             path_effects=[outline],
         )
     )
-    if label:
+    if label and label_y is not None and label_y > y0:
+        draw_tag(axes, max(x0, 0.0), min(label_y, axes.get_ylim()[0]), label, colour, "bottom")
+    elif label:
         draw_box_label(axes, corners, label, colour)
+
+
+def label_heights(
+    boxes: Sequence[Sequence[float]], image: Float[Tensor, "3 height width"]
+) -> list[float]:
+    """Where the label of each box stands, in pixels from above, so that no label covers another.
+
+    That is the top of its box if possible, otherwise the bottom or the middle.
+
+    Args:
+        boxes: x0, y0, x1, y1 in pixels, in the order in which they are drawn.
+        image: they are drawn on it. A label is about 40 % of its width, and 8 % of its height.
+    """
+    height, width = image.shape[1:]
+    tops = [(float(x), float(top)) for x, top, _, _ in boxes]
+    places: list[tuple[float, float]] = []
+    for index, (x, top, _, bottom) in enumerate(boxes):
+        for y in (float(top), float(bottom), (top + bottom) / 2):
+            others = places if y == top else places + tops[index + 1 :]
+            if all(abs(x - u) >= 0.4 * width or abs(y - v) >= 0.08 * height for u, v in others):
+                break
+        places.append((float(x), y))
+    return [y for _, y in places]
 
 
 def draw_box_label(axes: Axes, corners: Sequence[float], label: str, colour: str) -> None:

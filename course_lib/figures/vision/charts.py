@@ -150,10 +150,11 @@ def shifted_boxes(shifts: Sequence[Fraction]) -> Figure:
         for axes, shift in zip(panels[0], shifts, strict=True):
             by = float(shift)
             axes.add_patch(Rectangle((by, 0), 1 - by, 1, facecolor=FAINT, edgecolor="none"))
-            axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=BLUE, linewidth=3))
+            axes.add_patch(Rectangle((by, 0), 1, 1, fill=False, edgecolor=BLUE, linewidth=3))
+            # Dashed is the ground truth, as in the pictures of scenes.
             axes.add_patch(
                 Rectangle(
-                    (by, 0), 1, 1, fill=False, edgecolor=RED, linewidth=3, linestyle=(0, (4, 2))
+                    (0, 0), 1, 1, fill=False, edgecolor=RED, linewidth=3, linestyle=(0, (4, 2))
                 )
             )
             axes.set(xlim=(-0.08, 1.58), ylim=(-0.08, 1.08), aspect="equal")

@@ -31,8 +31,8 @@ _MIN_AREA = 0.002  # the smallest fraction of the photo's pixels at which a clas
 def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figure:
     """A detector's boxes in one scene at several stages of its training; ground truth is dashed.
 
-    The most confident box that overlaps an object with an IoU above 1/3 is bold and named, on top
-    of all others, which are thin and grey.
+    The most confident box that fits an object, with an IoU of 0.5 or more, is bold and named, on
+    top of all others, which are thin and grey.
 
     Args:
         scene: its image is the detector's input.
@@ -40,14 +40,14 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
     """
     with course_style():
         figure, panels = plt.subplots(
-            1, len(detections), figsize=(3.4 * len(detections), 3.9), layout="constrained"
+            1, len(detections), figsize=(3.4 * len(detections), 4.2), layout="constrained"
         )
         for axes, (title, boxes) in zip(np.atleast_1d(panels), detections.items(), strict=True):
             annotations.draw_image(axes, scene.image, fade=0.3)
             count, places = len(boxes.labels), len(boxes.boxes.unique(dim=0))
             # A cell has one box for all its names, so boxes with several names coincide.
             where = f" at {places} places" if places < count else ""
-            axes.set_title(f"{title}: {count} boxes{where}")
+            axes.set_title(f"{title}\n{count} boxes{where}")
             for corners in scene.boxes.tolist():
                 annotations.draw_true_box(axes, corners)
             best = _best_of_each_object(scene, boxes)
@@ -56,19 +56,20 @@ def training_stages(scene: Scene, detections: Mapping[str, Detections]) -> Figur
             for index, (_, _, _, corners) in enumerate(rows):
                 if index not in best:
                     annotations.draw_box(axes, corners, MUTED, linewidth=0.9)
-            for colour, label, score, corners in (
-                rows[index] for index in sorted(best, reverse=True)
-            ):
-                annotations.draw_box(axes, corners, colour, f"{CLASSES[label]} {score:.0%}")
+            named = [rows[index] for index in sorted(best, reverse=True)]
+            heights = annotations.label_heights([corners for *_, corners in named], scene.image)
+            for (colour, label, score, corners), label_y in zip(named, heights, strict=True):
+                text = f"{CLASSES[label]} {score:.0%}"
+                annotations.draw_box(axes, corners, colour, text, label_y=label_y)
     return figure
 
 
 def _best_of_each_object(scene: Scene, detections: Detections) -> set[int]:
-    """The index of the most confident box with an IoU above 1/3, for each object that has one."""
+    """The index of the most confident box with an IoU from 0.5, for each object that has one."""
     best = set()
     for true_box in scene.boxes:
         overlaps = iou(detections.boxes, true_box.expand(len(detections.boxes), 4))
-        matching = (overlaps > 1 / 3).nonzero().flatten().tolist()
+        matching = (overlaps >= 0.5).nonzero().flatten().tolist()
         best |= set(matching[:1])  # boxes are sorted by score
     return best
 

@@ -238,10 +238,10 @@ def detections_in_scenes(
         images: in [0, 1], by what they show.
         detections: of each image, in the same order.
     """
-    rows = -(-len(images) // 3)
+    lines = -(-len(images) // 3)
     with course_style():
         figure, panels = plt.subplots(
-            rows, 3, figsize=(10, 3.9 * rows), squeeze=False, layout="constrained"
+            lines, 3, figsize=(10, 3.9 * lines), squeeze=False, layout="constrained"
         )
         for axes in panels.flat:
             axes.axis("off")
@@ -249,9 +249,11 @@ def detections_in_scenes(
             panels.flat, images.items(), detections, strict=False
         ):
             annotations.draw_image(axes, image)
-            for label, score, corners in zip(*map(Tensor.tolist, found), strict=True):
+            heights = annotations.label_heights(found.boxes.tolist(), image)
+            rows = zip(*map(Tensor.tolist, found), heights, strict=True)
+            for label, score, corners, label_y in rows:
                 text = f"{class_name(label)} {score:.0%}"
-                annotations.draw_box(axes, corners, class_colour(label), text)
+                annotations.draw_box(axes, corners, class_colour(label), text, label_y=label_y)
             axes.set_title("\n".join(wrap(title, 32)), fontsize=11)
     return figure
 
