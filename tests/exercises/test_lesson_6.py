@@ -167,6 +167,30 @@ WRONG = {
             "",
         ),
     ],
+    "choose-timesteps": [
+        ([(" ** 2) for", ") for")], "times that of equal distances"),
+        ([(" ** 2) for", " ** 0.5) for")], "times that of equal distances"),
+        ([(" ** 2) for", " ** 6) for")], "smaller than the one before"),
+        ([("round(", "float(")], "whole numbers"),
+        ([("in range(calls)", "in range(count)")], "return 8 timesteps"),
+        ([("len(alpha_bars) - 1", "len(alpha_bars)")], "Start at the noisiest"),
+        ([("for k in range(calls)]", "for k in range(calls)][::-1]")], "Start at the noisiest"),
+        ([("round(last * (1 - k / count) ** 2)", "last - 200 * k")], "below 0"),
+        ([("round(last * (1 - k / count) ** 2)", "last")], "smaller than the one before"),
+        ([("round(last * (1 - k / count) ** 2)", "last - k")], "times that of equal distances"),
+        ([("return [", "[")], "returned None"),
+        (
+            [
+                (
+                    "return [round(last * (1 - k / count) ** 2) for k in range(calls)]",
+                    "ratios = (alpha_bars / (1 - alpha_bars)).log()\n"
+                    "    goals = torch.linspace(float(ratios[-1]), float(ratios[40]), calls)\n"
+                    "    return [int((ratios - goal).abs().argmin()) for goal in goals]",
+                )
+            ],
+            "times that of equal distances",
+        ),
+    ],
 }
 
 
@@ -183,6 +207,26 @@ def test_wrong_solution_gets_a_specific_message_and_loses_points(name, index):
     message, score = attempt(LESSON, name, mutate(exercise(LESSON, name).solution, *changes), NAMES)
     assert message and expected in message, message
     assert score < 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        # equal distances in log(alpha / sigma) to timestep 5, and in the cube root of t
+        "ratios = (alpha_bars / (1 - alpha_bars)).log()\n"
+        "    goals = torch.linspace(float(ratios[-1]), float(ratios[5]), calls)\n"
+        "    return [int((ratios - goal).abs().argmin()) for goal in goals]",
+        "return [round(last * (1 - k / calls) ** 3) for k in range(calls)]",
+        # equal distances in the noise rate
+        "rates = (1 - alpha_bars).sqrt()\n"
+        "    goals = [float(rates[-1]) * (1 - k / calls) for k in range(calls)]\n"
+        "    return [int((rates - goal).abs().argmin()) for goal in goals]",
+    ],
+)
+def test_other_rules_for_the_timesteps_pass(rule):
+    task = exercise(LESSON, "choose-timesteps")
+    old = "return [round(last * (1 - k / count) ** 2) for k in range(calls)]"
+    assert attempt(LESSON, task.name, mutate(task.solution, (old, rule)), NAMES) == ("", 1.0)
 
 
 def test_seventy_wrong_solutions_are_tried():

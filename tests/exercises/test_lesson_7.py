@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_lib.checks import call
+from course_lib.diffusion import reference
 from course_lib.diffusion import text_to_image as tiny_sd
 from tests.support.attempts import attempt, exercise, mutate
 
@@ -93,35 +94,39 @@ WRONG = {
         ([("masked_fill(", "masked_fill_(")], "modified"),
         ([("return ", "")], "returned None"),
     ],
-    "clocks": [
-        ([("[angles.cos(), angles.sin()]", "[angles.sin(), angles.cos()]")], "cosines come first"),
+    "read-timestep": [
+        ([("argmax", "argmin")], "t = 3"),
+        ([("range(1000)", "range(100)")], "come back after a few"),
+        ([("range(1000)", "range(1, 1000)")], "t = 3"),
+        ([("range(1000)", "range(999)")], "t = 999"),
+        ([("range(1000)", "range(0, 1000, 2)")], "t = 3"),
+        ([("len(vector)) for", "64) for")], ""),
+        ([("int((table @ vector).argmax())", "(table @ vector).argmax()")], "must return an int"),
         (
+            [("int((table @ vector).argmax())", "float((table @ vector).argmax())")],
+            "must return an int",
+        ),
+        ([("(table @ vector).argmax()", "(table - vector).abs().amax(0).argmin()")], ""),
+        (  # the first angle alone
+            [("(table @ vector)", "(table[:, ::32] @ vector[::32])")],
+            "t = 999",
+        ),
+        (  # the last angle alone
+            [("(table @ vector)", "(table[:, 31::32] @ vector[31::32])")],
+            "",
+        ),
+        (  # from the last angle, without a table
             [
                 (
-                    "torch.cat([angles.cos(), angles.sin()])",
-                    "torch.stack([angles.cos(), angles.sin()], 1).flatten()",
+                    "int((table @ vector).argmax())",
+                    "round(float(torch.atan2(vector[-1], vector[len(vector) // 2 - 1]))"
+                    " * 10_000 ** (1 - 2 / len(vector)))",
                 )
             ],
-            "interleave",
+            "use all channels",
         ),
-        ([("/ half)\n", "/ max(half - 1, 1))\n")], "half - 1"),
-        ([("/ half)\n", "/ channels)\n")], ""),
-        ([("t / 10_000", "t * 10_000")], ""),
-        ([("10_000", "1_000")], ""),
-        ([("dtype=torch.float32", "dtype=torch.float64")], "float32"),
-        ([("torch.cat([angles.cos(), angles.sin()])", "angles.cos()")], "channels"),
-        ([("torch.arange(half, dtype=torch.float32)", "torch.arange(1, half + 1)")], ""),
-        ([("return torch.cat", "torch.cat")], "returned None"),
-        ([("t / 10_000 **", "t // 10_000 **")], ""),
-        (
-            [
-                (
-                    "t / 10_000 ** (torch.arange(half, dtype=torch.float32) / half)",
-                    "t * torch.linspace(1, 1e-4, half + 1)[:-1]",
-                )
-            ],
-            "lower by a factor",
-        ),
+        ([("    table", "    vector *= 2\n    table")], "modified"),
+        ([("return ", "")], "returned None"),
     ],
     "guided": [
         ([("uncond + guidance", "cond + guidance")], "*without* the prompt"),
@@ -198,7 +203,8 @@ def names() -> dict:
     sd = tiny_sd.load()
     sd.unet.forward = memoised(sd.unet.forward)
     sd.vae.decode = memoised(sd.vae.decode)
-    return {"torch": torch, "call": call, "sd": sd}
+    embedding = reference.sinusoidal_embedding
+    return {"torch": torch, "call": call, "sd": sd, "sinusoidal_embedding": embedding}
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -214,8 +220,8 @@ def test_wrong_solution_gets_a_specific_message_and_loses_points(name, index):
     solution = exercise(LESSON, name).solution
     message, score = attempt(LESSON, name, mutate(solution, *changes), names())
     assert message and expected in message, message
-    # These two return correct values; only the visible check also tests dtype and gradient mode.
-    assert score < 1 or expected in ("float32", "no_grad")
+    # These return correct values; only the visible check also tests their type and gradient mode.
+    assert score < 1 or expected in ("must return an int", "no_grad")
 
 
 def test_sixty_wrong_solutions_are_tried():

@@ -357,6 +357,20 @@ CLAIMS = {
         "all(v[0] < 1.6 * v[-1] for v in measured['exact, to the end'].values())",
         "all(a < b for a, b in zip(*[measured['apple network, to 40'][n] for n in "
         "('dpm++', 'ddim')]))",
+        # at small timesteps the caption model has less than half the apple network's error; at the
+        # noisiest the apple network is ahead
+        "all(b < 0.5 * a for a, b in [pair_errors[50], pair_errors[200]])",
+        "pair_errors[999][0] < pair_errors[999][1]",
+        # the network of the late steps decides how clean the image is, that of the early what
+        "all(detail(list(turns.values())[k][..., :16], 4).std() < 0.7 * detail("
+        "list(turns.values())[j][..., :16], 4).std() for k in (1, 3) for j in (0, 2))",
+        "sum(v.name == 'apple' for v in judge.classify(list(turns.values())[1])) >= 4",
+        "sum(v.name == 'apple' for v in judge.classify(list(turns.values())[3])) <= 1",
+        # the solution's timesteps halve the error of the Gaussian images, not of the apples
+        "all(end_error(chosen(n, alpha_bars)) < 0.5 * end_error(schedule.timesteps(n)) "
+        "for n in (8, 16))",
+        "all(apple_errors[n, 'yours'] > 0.75 * apple_errors[n, 'equal distances'] "
+        "for n in (8, 16))",
         # the U-Net takes most of the time; two sets of real images differ when they are small
         "sum(seconds['U-Net']) > 0.6 * total",
         "ratios[1] > 64 and 50 < ratios[2] < 80",

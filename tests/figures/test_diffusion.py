@@ -64,6 +64,23 @@ def test_sampling_loop_shows_calls_and_shares_of_the_time():
         figures.sampling_loop({"U-Net": [2.0]}, total=1.0)
 
 
+def test_velocity_circle_has_v_perpendicular_to_each_noisy_image():
+    figure = figures.velocity_circle({0: 1.0, 500: 0.36, 999: 0.0})
+    ends = [torch.tensor(arrow._posA_posB) for arrow in figure.axes[0].patches]
+    arrows = [end - begin for begin, end in ends][2:]  # the first two are the axes
+    for place, v in zip(arrows[::2], arrows[1::2], strict=True):
+        assert math.isclose(float(place.norm()), 1, rel_tol=1e-6)
+        assert abs(float(place @ v)) < 1e-6
+    labels = texts(figure)
+    assert labels.count("v") == 3 and {"t = 0", "t = 500", "clean image", "noise"} <= set(labels)
+
+
+@pytest.mark.parametrize("alpha_bars", [{}, {0: 1.5}])
+def test_velocity_circle_needs_alpha_bars(alpha_bars):
+    with pytest.raises(ValueError, match="at least one timestep"):
+        figures.velocity_circle(alpha_bars)
+
+
 def test_tile_channels_keeps_their_order():
     latent = torch.arange(4.0).view(4, 1, 1).expand(4, 2, 3) - 1.5
     grid = figures.tile_channels(latent)
@@ -80,7 +97,7 @@ def test_noise_schedules_show_the_final_ratio_unless_it_is_infinite():
     figure = charts.noise_schedules(
         {"a": torch.tensor([0.8, 0.5, 0.2]), "rescaled": torch.tensor([0.8, 0.4, 0.0])}
     )
-    assert texts(figure) == ["2"]
+    assert texts(figure) == ["2", "∞"]
     left, right = figure.axes
     assert left.lines[2].get_ydata()[-1] == 0
     assert math.isnan(right.lines[-1].get_ydata()[-1])

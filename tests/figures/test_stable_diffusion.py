@@ -208,3 +208,28 @@ def test_lessons_pipeline_generates_the_librarys_image_bit_for_bit():
         options = {"guidance": guidance, "steps": 3, "seed": seed}
         image = namespace["text_to_image"](prompt, **options)
         assert torch.equal(image, sd.generate(prompt, sampler="dpm++", **options)[0])
+
+
+def test_a_row_and_a_column_of_the_attention_weights_are_drawn():
+    weights = torch.rand(16, 3).softmax(1)
+    figure = attention.attention_row_and_column(
+        weights, ["<|startoftext|>", "a", "fox"], {"middle": 10, "corner": 0}, token=2
+    )
+    table, bars, square = figure.axes
+    assert [label.get_text() for label in table.get_xticklabels()] == ["start", "a", "fox"]
+    heights = torch.tensor([float(patch.get_height()) for patch in bars.patches]).view(2, 3)
+    torch.testing.assert_close(heights.float(), 100 * weights[[10, 0]])
+    drawn = torch.from_numpy(square.images[0].get_array().data)
+    torch.testing.assert_close(drawn, weights[:, 2].view(4, 4))
+    places = [line.get_xydata()[0].tolist() for line in square.lines]
+    assert places == [[2, 2], [0, 0]]
+    with pytest.raises(ValueError, match="one name for each token"):
+        attention.attention_row_and_column(weights, ["a"], {"middle": 10, "corner": 0}, token=0)
+
+
+def test_contrastive_tables_outline_the_true_pairs():
+    table = torch.eye(2) - 0.2
+    figure = figures.contrastive_tables({"before": 0 * table, "after": table}, ["fox", "owl"])
+    after = figure.axes[1]
+    assert [text.get_text() for text in after.texts] == ["0.8", "−0.2", "−0.2", "0.8"]
+    assert [patch.get_xy() for patch in after.patches] == [(-0.46, -0.46), (0.54, 0.54)]

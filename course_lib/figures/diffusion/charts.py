@@ -41,7 +41,7 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
 
     Args:
         alphas_cumprod: by the schedule's name, at most four: alpha_bar at every timestep, in
-            [0, 1). Where it is 0, the ratio is infinite and not drawn.
+            [0, 1). Where it is 0, the ratio is infinite and not drawn; at the end, ∞ marks it.
 
     Raises:
         ValueError: if there is no schedule, or an alpha_bar is outside [0, 1).
@@ -66,7 +66,18 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
             left.plot(len(alpha) - 1, alpha[-1], "o", color=colour, clip_on=False)
             if alpha[-1] > 0:
                 _mark_end(right, len(alpha) - 1, float(ratio[-1]), colour)
-        left.set(xlabel="timestep t", ylabel="signal rate", title="signal rate", ylim=(0, 1.02))
+            else:
+                right.annotate(
+                    "∞",
+                    (len(alpha) - 1, 1),
+                    (0, 2),
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points",
+                    ha="center",
+                    color=colour,
+                    fontsize=13,
+                )
+        left.set(xlabel="timestep t", title="signal rate", ylim=(0, 1.02))
         left.legend(loc="lower left")
         right.set(xlabel="timestep t", title="noise / signal", yscale="log")
         label_decades(right.yaxis)

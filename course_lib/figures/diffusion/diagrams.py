@@ -1,4 +1,4 @@
-"""The diagrams of lesson 6: latent diffusion, drawn with the tensors of a real run."""
+"""The diagrams of lesson 6: latent diffusion, drawn with the tensors of a real run, and v."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +20,7 @@ from course_lib.figures.style import (
     ORANGE,
     PAPER,
     PURPLE,
+    RED,
     SKY,
     course_style,
 )
@@ -31,6 +32,13 @@ COLOURS = {"text encoder": PURPLE, "U-Net": BLUE, "decoder": GREEN, "sampler and
 
 _SIDE = 1.9  # of an image in the diagram
 _SPACING = 3.3  # from the left edge of an image to the next
+_ON_AN_ARROW = {
+    "ha": "center",
+    "va": "center",
+    "fontsize": 10,
+    "zorder": 5,
+    "bbox": {"boxstyle": "round,pad=0.15", "facecolor": PAPER, "edgecolor": "none"},
+}
 
 
 def tile_channels(latent: Latent) -> Float[np.ndarray, "height width"]:
@@ -108,6 +116,42 @@ def latent_diffusion_diagram(
                 linewidth=2,
             )
         )
+    return figure
+
+
+def velocity_circle(alpha_bars: Mapping[int, float]) -> Figure:
+    """Noisy images on a quarter circle, between the clean image and the noise, and v as a tangent.
+
+    Along the horizontal axis lies the clean image, along the vertical one the noise: the two are
+    nearly perpendicular in many dimensions. Salimans and Ho (2022), arXiv:2202.00512, appendix D.
+
+    Args:
+        alpha_bars: by timestep: its alpha bar, in [0, 1].
+
+    Raises:
+        ValueError: if there is no timestep, or an alpha bar is outside [0, 1].
+    """
+    if not alpha_bars or any(not 0 <= bar <= 1 for bar in alpha_bars.values()):
+        raise ValueError("Give at least one timestep, with an alpha bar from 0 to 1.")
+    angles = np.linspace(0, np.pi / 2, 100)
+    with course_style():
+        figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+        axes.set(xlim=(-0.5, 1.75), ylim=(-0.08, 1.4), aspect="equal")
+        axes.axis("off")
+        axes.plot(np.cos(angles), np.sin(angles), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for end, label, alignment in (
+            ((1.3, 0.0), "clean image", {"ha": "left", "va": "center"}),
+            ((0.0, 1.3), "noise", {"ha": "center", "va": "bottom"}),
+        ):
+            _draw_arrow(axes, (0, 0), end)
+            axes.text(end[0] * 1.02, end[1] * 1.02, label, **alignment)
+        for t, bar in alpha_bars.items():
+            alpha, sigma = bar**0.5, (1 - bar) ** 0.5
+            place, tip = (alpha, sigma), (alpha - 0.42 * sigma, sigma + 0.42 * alpha)
+            _draw_arrow(axes, (0, 0), place, BLUE)
+            _draw_arrow(axes, place, tip, RED, (0, (2, 1)))
+            axes.text(0.55 * alpha, 0.55 * sigma, f"t = {t}", **_ON_AN_ARROW, color=BLUE)
+            axes.text(tip[0] + 0.02, tip[1] + 0.03, "v", va="bottom", color=RED, weight="bold")
     return figure
 
 
@@ -210,14 +254,21 @@ def _box(
     )
 
 
-def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def _draw_arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: str = INK,
+    dash: str | tuple[int, tuple[int, int]] = "-",
+) -> None:
     axes.add_patch(
         FancyArrowPatch(
             start,
             end,
             arrowstyle="-|>",
             mutation_scale=15,
-            color=INK,
+            color=colour,
+            linestyle=dash,
             linewidth=1.6,
             shrinkA=0,
             shrinkB=0,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.figures.diffusion.charts import SAMPLER_STYLES
-from course_lib.figures.style import BLACK, FAINT, INK, PAPER, RED, SKY, course_style
+from course_lib.figures.style import BLACK, FAINT, INK, MUTED, PAPER, RED, SKY, course_style
 
 Points = Float[Tensor, "points 2"]
 Positions = Float[Tensor, "positions 2"]
@@ -152,5 +152,7 @@ def paths_on_a_line(
 def _draw_points(axes: Axes, points: Points, limit: float = _LIMIT) -> None:
     axes.plot(*points.T.numpy(), ".", color=SKY, markersize=4, alpha=0.6)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
+    axes.set_xlabel("first value", color=MUTED, fontsize=9)
+    axes.set_ylabel("second value", color=MUTED, fontsize=9)
     for side in axes.spines.values():
         side.set(visible=True, color=FAINT)

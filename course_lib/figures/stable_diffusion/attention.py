@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word, object_mask
 from course_lib.figures.convolution.kernels import draw_number_grid
-from course_lib.figures.style import INK, MUTED, ORANGE, SKY, course_style
+from course_lib.figures.style import FAINT, INK, MUTED, ORANGE, SKY, course_style
 from course_lib.figures.text import AS_TYPED, drawable, piece_text
 from course_lib.sd.unet import UNet2DConditionModel
 
@@ -167,7 +167,7 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
         raise ValueError(
             f"weights {tuple(weights.shape)} for {len(names)} names: give one name for each token."
         )
-    labels = [drawable(piece_text(name.strip("<|>").replace("oftext", ""))) for name in names]
+    labels = _token_labels(names)
     with course_style():
         figure, panels = plt.subplots(
             1,
@@ -188,6 +188,70 @@ def attention_heads(weights: Float[Tensor, "heads tokens tokens"], names: Sequen
             axes.tick_params(length=0)
             axes.set_title(f"head {head}", loc="center")
         figure.colorbar(image, ax=panels, shrink=0.7, pad=0.01).set_label("weight")
+    return figure
+
+
+def _token_labels(names: Sequence[str]) -> list[str]:
+    """The tokens as tick labels; the special ones as start and end."""
+    return [drawable(piece_text(name.strip("<|>").replace("oftext", ""))) for name in names]
+
+
+def attention_row_and_column(
+    weights: Float[Tensor, "positions tokens"],
+    names: Sequence[str],
+    positions: dict[str, int],
+    token: int,
+) -> Figure:
+    """A table of cross-attention weights, two of its rows as bars, and a column as a map.
+
+    Args:
+        weights: of each position of a square feature map, row by row, for each token.
+        names: the token of each column.
+        positions: the two rows to draw, by their names in the legend.
+        token: the column to draw.
+
+    Raises:
+        ValueError: if there is not one name for each token, or there are not two positions.
+    """
+    if weights.shape[1] != len(names) or len(positions) != 2:
+        raise ValueError(
+            f"weights {tuple(weights.shape)}, {len(names)} names, {len(positions)} positions: give "
+            "one name for each token, and two positions."
+        )
+    labels = _token_labels(names)
+    side = round(len(weights) ** 0.5)
+    column = weights[:, token]
+    marks = list(zip(positions.items(), ((ORANGE, "o"), (SKY, "s")), strict=True))
+    with course_style():
+        figure, (table, bars, square) = plt.subplots(
+            1, 3, figsize=(10.5, 3.8), width_ratios=[1, 1.5, 1], layout="constrained"
+        )
+        table.imshow(weights.numpy(), cmap="cividis", aspect="auto")
+        outline = Rectangle((token - 0.5, -0.5), 1, len(weights), fill=False, edgecolor="white")
+        outline.set_linewidth(2)
+        table.add_patch(outline)
+        square.imshow(column.view(side, side).numpy(), cmap="cividis")
+        for index, ((name, row), (colour, marker)) in enumerate(marks):
+            style = {"color": colour, "marker": marker, "markeredgecolor": "white", "ls": "none"}
+            table.plot(-1, row, markersize=9, clip_on=False, **style)
+            square.plot(row % side, row // side, markersize=13, **style)
+            heights = (100 * weights[row]).tolist()
+            offsets = [place + 0.42 * (index - 0.5) for place in range(len(names))]
+            bars.bar(offsets, heights, width=0.4, color=colour)
+            bars.plot([], [], markersize=9, label=name, **style)
+        for axes in (table, bars):
+            axes.set_xticks(range(len(labels)), labels, rotation=90, color=INK, **AS_TYPED)
+            axes.tick_params(length=0)
+        table.set(title="weights", xlim=(-0.5, len(names) - 0.5), yticks=[])
+        table.set_ylabel(f"{len(weights)} positions", labelpad=14)
+        bars.set(title="two rows, over the tokens", ylabel="% of a position's weight")
+        bars.grid(axis="y", color=FAINT)
+        bars.set_axisbelow(True)
+        bars.legend()
+        square.set_title(f"a column: the map of “{labels[token]}”")
+        square.set_xlabel(f"from {float(column.min()):.0%} to {float(column.max()):.0%}")
+        square.set(xticks=[], yticks=[])
+        square.spines[:].set_visible(False)
     return figure
 
 

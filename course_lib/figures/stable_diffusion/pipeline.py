@@ -12,6 +12,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor, nn
 
 from course_lib.diffusion.guidance import GuidanceResult
+from course_lib.figures.convolution.kernels import draw_number_grid
 from course_lib.figures.style import (
     BLUE,
     DIVERGING,
@@ -223,6 +224,42 @@ def object_colour_table(
     return figure
 
 
+def contrastive_tables(
+    tables: dict[str, Float[Tensor, "pairs pairs"]], names: Sequence[str]
+) -> Figure:
+    """Cosines of the images (rows) and texts (columns) of some pairs; true pairs are outlined.
+
+    Args:
+        tables: each with its title.
+        names: of the pairs.
+    """
+    with course_style():
+        figure, panels = plt.subplots(
+            1,
+            len(tables),
+            figsize=(2.9 * len(tables) + 1, 3.6),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
+        )
+        for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
+            draw_number_grid(axes, table.numpy(), signed=True, digits=1, limit=1)
+            axes.grid(visible=False)
+            for pair in range(len(names)):
+                corner = (pair - 0.46, pair - 0.46)
+                axes.add_patch(
+                    Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.8)
+                )
+            axes.set_title(title, loc="center")
+            axes.set_xlabel("text")
+            axes.set_xticks(range(len(names)), names, rotation=60, color=INK)
+            axes.set_yticks(range(len(names)), names, color=INK)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+        panels[0, 0].set_ylabel("image")
+    return figure
+
+
 def embedding_similarity(
     embeddings: Float[Tensor, "times channels"], farthest: int = 300
 ) -> Figure:
@@ -373,7 +410,7 @@ def guidance_tradeoff(
         right.axhline(1, color=MUTED, linewidth=0.8)
         if real_std:
             relative_std = real_std / stds[reference]
-            right.axhline(relative_std, color=SKY, linestyle=":", label="std of real images")
+            right.axhline(relative_std, color=INK, linestyle=":", label="std of real images")
         right.set(
             title="what else changes",
             xlabel="guidance",
