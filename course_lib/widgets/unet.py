@@ -186,9 +186,10 @@ class SkipSurgery(widgets.VBox):
         accuracy = float((prediction == self._scene.semantic).float().mean())
         predictions = {"with these skips": prediction}
         captions = {"with these skips": f"{accuracy:.1%} of the pixels right"}
-        figure = compare_segmentations(self._scene, predictions, captions)
+        # In one row, so that the controls and the picture fit on the screen of a laptop.
+        figure = compare_segmentations(self._scene, predictions, captions, one_row=True)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=2 * _DPI)  # it is smaller than a U-Net
+        figure.savefig(buffer, format="png", dpi=100)
         plt.close(figure)
         self.picture.value = buffer.getvalue()
         carried = ", ".join(f"level {level}: {box.value}" for level, box in enumerate(self.levels))

@@ -285,6 +285,14 @@ CLAIMS = {
         "(sum(no.values()) - sum(one.values())))(*list(kinds['all pixels'].values())[:0:-1])",
         "(lambda every, one: one['object of another class'] - every['object of another class'] < "
         "0.4 * (sum(one.values()) - sum(every.values())))(*list(kinds['all pixels'].values())[:2])",
+        # without skips, outlines are finer than the positions of the bottleneck
+        "object_ious['no skips'] - object_ious['best per 16 x 16 block'] > 0.1",
+        "object_ious['best per 8 x 8 block'] < object_ious['no skips'] "
+        "< object_ious['only the deepest']",
+        # blocks lose the outlines; kernels twice as large: 2 to the power of the 8 convolutions
+        "best_per_block(mask, 16).ne(mask).float().mean() > 0.05",
+        "all(abs(stds['none'][n + 1] / stds['none'][n] / 256 - 1) < 0.01 for n in (0, 1))",
+        "max(stds['batch']) < 1.05 * min(stds['batch'])",
         # surgery: the order of the levels, and the part of the shifted means
         "sorted(by_zeros, key=by_zeros.get) == sorted(by_means, key=by_means.get) == [2, 0, 3, 1]",
         "all(by_means[n] - by_zeros[n] > 0.2 * (whole - by_zeros[n]) > 0 for n in by_zeros)",
@@ -295,6 +303,12 @@ CLAIMS = {
         # the finest map matters more for outlines, the coarsest for regions
         "near['level 0'] > near['level 3'] > near['nothing']",
         "far['level 3'] > far['level 0'] > far['nothing']",
+        # in the picture of the exchange, level 0 does more harm: most of the pizza, found with all
+        # maps, gets another class
+        "(exchanged['level 0'] != few_truth)[0].sum() > (exchanged['level 3'] != few_truth)[0]"
+        ".sum()",
+        "(lambda found: (exchanged['level 0'][0] != own[0])[found].float().mean() > 0.5)"
+        "(own[0] == 1 + CLASSES.index('pizza'))",
         "[len(path) for path in paths] == [9, 26, 60, 124]",
         # most outputs have the larger field; the gradients reach all of it; training moves inwards
         "sides.count(188) == 4 and sides.count(204) == 12",

@@ -278,6 +278,8 @@ def test_error_kinds_are_stacked():
     assert [bar.get_width() for bar in bars] == [2, 0]
     assert more_bars[0].get_x() == 2 and more_bars[0].get_width() == pytest.approx(3)
     assert {" 5.0 %", " 0.0 %"} <= set(texts(figure))
+    small = errors.error_kinds({"all": {"one": {"missed": 0.0004}, "two": {"missed": 0.002}}})
+    assert {" 0.04 %", " 0.2 %"} <= set(texts(small))
     with pytest.raises(ValueError, match="There are 4 kinds"):
         errors.error_kinds({"all": {"one": dict.fromkeys("abcd", 0.1)}})
 
@@ -349,6 +351,10 @@ def test_segmentations_are_compared_with_the_ground_truth(three_objects):
     objects = {"one": (three_objects.semantic > 0).long()}
     only = maps.compare_segmentations(three_objects, objects, {}, objects_only=True)
     assert "this scene: 0.0% wrong" in texts(only)
+    in_a_row = maps.compare_segmentations(
+        three_objects, objects, {}, objects_only=True, one_row=True
+    )
+    assert [axes.get_title(loc="left") for axes in in_a_row.axes] == ["the image", "", "one", ""]
     assert {
         "mIoU 1.00",
         "this scene: 0.0% wrong",

@@ -51,7 +51,8 @@ def error_kinds(panels: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figu
                 )
                 left = {name: left[name] + width for name, width in zip(names, widths, strict=True)}
             for name, total in left.items():
-                axes.text(total, name, f" {total:.1f} %", va="center", fontsize=10)
+                digits = 1 if total >= 0.1 or not total else 2  # a short bar is not 0
+                axes.text(total, name, f" {total:.{digits}f} %", va="center", fontsize=10)
             axes.set(
                 title=heading, xlabel="% of these pixels", xlim=(0, 1.2 * (max(left.values()) or 1))
             )

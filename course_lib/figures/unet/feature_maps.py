@@ -170,6 +170,7 @@ def compare_segmentations(
     captions: Mapping[str, str],
     *,
     objects_only: bool = False,
+    one_row: bool = False,
 ) -> Figure:
     """Each model's segmentation of a scene, and below it the wrong pixels in black.
 
@@ -178,13 +179,22 @@ def compare_segmentations(
         predictions: semantic maps by the model's name.
         captions: a line below each segmentation, by the model's name.
         objects_only: merge all classes into "object"; predictions are then 0 (background) or 1.
+        one_row: put everything side by side, each model's wrong pixels next to its segmentation.
     """
     columns = len(predictions) + 1
     target = (scene.semantic > 0).long() if objects_only else scene.semantic
     show_names = not objects_only
     with course_style():
-        figure, grid = plt.subplots(2, columns, figsize=(2.9 * columns, 6.4), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.13)
+        if one_row:
+            figure, axes_row = plt.subplots(
+                1, 2 * columns, figsize=(5.8 * columns, 3.3), layout="constrained"
+            )
+            grid = axes_row.reshape(columns, 2).T
+        else:
+            figure, grid = plt.subplots(
+                2, columns, figsize=(2.9 * columns, 6.4), layout="constrained"
+            )
+            figure.get_layout_engine().set(h_pad=0.13)
         annotations.draw_image(grid[0, 0], scene.image)
         grid[0, 0].set_title("the image")
         _draw_segmentation(grid[1, 0], scene, target, show_names)
