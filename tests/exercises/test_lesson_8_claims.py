@@ -45,7 +45,7 @@ CLAIMS = [
     "same and off > 0",
     # without positions a DiT knows no order of the patches; the U-Net does
     "differences['DiT, no positions', 'order changed'] < 0.01",
-    "differences['U-Net', 'order changed'] > 0.2",
+    "differences['U-Net', 'order changed'] > max(differences['U-Net', 'shifted'], 0.2)",
     # the score of rotated queries and keys depends on the distance of their places
     "abs(rotated[3, 5] - rotated[10, 12]) < 1e-4 < abs(rotated[3, 5] - rotated[3, 9])",
     # an untrained ControlNet changes nothing; at first only its zero convolutions get a gradient
