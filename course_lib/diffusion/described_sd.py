@@ -5,7 +5,6 @@ the prompts have up to 24 tokens. The training can start from the weights of tin
 """
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ SENTENCES = 4  # per picture
 BATCH = 32
 LEARNING_RATE = 8e-4
 EMA_STEPS = 0.04  # the average is over about this fraction of all steps
-_POSITIONS = "text_encoder.embeddings.position_embedding.weight"
 _SINGLE = {"object": 0.95, "colour": 0.98}
 # The splits are descriptions.KINDS, and those with a held-out combination, which may be 0.05 worse.
 THRESHOLDS: dict[str, dict[str, float]] = {
@@ -86,18 +84,6 @@ def load() -> StableDiffusion:
 def to_pipeline(model: text_to_image.TextToImage) -> StableDiffusion:
     """The complete pipeline, with lesson 4's autoencoder, whose latents the model generates."""
     return text_to_image.to_pipeline(model, autoencoder.load())
-
-
-def convert_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Initial weights from those of tiny-sd, whose table of positions is shorter: the last row,
-    always of an end token, is repeated.
-    """
-    converted = dict(state)
-    if _POSITIONS in converted:
-        table = converted[_POSITIONS]
-        missing = TEXT_CONFIG.max_position_embeddings - len(table)
-        converted[_POSITIONS] = torch.cat([table, table[-1:].expand(max(missing, 0), -1)])
-    return converted
 
 
 def encode_sentences(count: int) -> Int64[Tensor, "count sentences length"]:

@@ -142,7 +142,7 @@ def _described_judge(name: str) -> Recipe:
 
 
 def _described_sd(name: str) -> Recipe:
-    from course_lib.diffusion import described_evaluation, described_sd
+    from course_lib.diffusion import described_evaluation, described_sd, described_transfer
 
     return _from_module(
         name,
@@ -150,7 +150,7 @@ def _described_sd(name: str) -> Recipe:
         make_model=described_sd.make_model,
         evaluate=described_evaluation.evaluate,
         preview_image=described_evaluation.preview_image,
-        convert_weights=described_sd.convert_weights,
+        convert_weights=described_transfer.convert_weights,
     )
 
 

@@ -11,7 +11,7 @@ from course_lib.data import described
 from course_lib.data.descriptions import FORMS, Description, Item, describe, parse
 from course_lib.diffusion import described_evaluation as evaluation
 from course_lib.diffusion import described_judge as judging
-from course_lib.diffusion import described_latents, described_sd, text_to_image
+from course_lib.diffusion import described_latents, described_sd, described_transfer, text_to_image
 from course_lib.training import evaluate as course_evaluate
 from course_lib.training import recipes
 from tests.support import small_sd
@@ -115,7 +115,7 @@ def test_training_is_reproducible_and_resumed(small, tmp_path, monkeypatch):
 def test_weights_of_tiny_sd_are_converted(tmp_path):
     state = checkpoints.load("tiny-sd")
     model = described_sd.make_model()
-    model.load_state_dict(described_sd.convert_weights(state))
+    model.load_state_dict(described_transfer.convert_weights(state))
     former = text_to_image.load()
     sentence = "a fox on a purple background"
     short = former.text_encoder(text_to_image.tokenizer().encode(sentence)[0])
@@ -123,7 +123,8 @@ def test_weights_of_tiny_sd_are_converted(tmp_path):
     torch.testing.assert_close(long[:, :16], short)
     own = model.state_dict()
     assert all(
-        torch.equal(value, own[key]) for key, value in described_sd.convert_weights(own).items()
+        torch.equal(value, own[key])
+        for key, value in described_transfer.convert_weights(own).items()
     )
     path = tmp_path / "tiny-sd.safetensors"
     checkpoints.save("tiny-sd", state, dict.fromkeys(checkpoints.CARD_KEYS), tmp_path)
@@ -133,6 +134,29 @@ def test_weights_of_tiny_sd_are_converted(tmp_path):
         course_evaluate.load_model("described-sd", path)
     with pytest.raises(ValueError, match="does not fit the described-judge"):
         course_evaluate.load_model("described-judge", path, convert=True)
+
+
+def test_converted_weights_already_denoise_the_new_latents():
+    """Much better than the prediction 0 of an untrained model, and than tiny-sd's own weights."""
+    vae, pictures = autoencoder.load(), [described.described_picture(seed) for seed in range(16)]
+    images = torch.stack([picture.image for picture in pictures])
+    latents = (codecs.encode(vae, images) * vae.config.scaling_factor).half()
+    sentences, state = described_sd.encode_sentences(16), checkpoints.load("tiny-sd")
+    converted = described_transfer.convert_weights(state)
+    end_layers = [key for key in state if key.startswith(("unet.conv_in", "unet.conv_out"))]
+    models = {
+        "untrained": described_sd.make_model().state_dict(),
+        "converted": converted,
+        "own": converted | {key: state[key] for key in end_layers},
+    }
+    losses = {}
+    for name, weights in models.items():
+        model = described_sd.make_model()
+        model.load_state_dict(weights)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses[name] = described_sd.loss(model, latents, sentences).item()
+    assert losses["converted"] < 0.8 * min(losses["untrained"], losses["own"])
 
 
 def test_prompts_ask_for_what_the_split_is_about():
