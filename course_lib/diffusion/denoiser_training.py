@@ -17,7 +17,7 @@ from course_lib.diffusion import judge as judging
 from course_lib.diffusion import latent_cache, tiny_sd_autoencoder
 from course_lib.diffusion import small_denoiser as small
 from course_lib.sd.samplers import gaussian
-from course_lib.training import distributed
+from course_lib.training import distributed, packing
 from course_lib.training.loop import History, Loss, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
@@ -36,7 +36,7 @@ _CACHE_FILE = "denoiser-latents.safetensors"
 def load() -> small.Denoiser:
     """The shipped denoiser, on the CPU, in eval mode."""
     denoiser = small.Denoiser()
-    denoiser.load_state_dict(checkpoints.load("denoiser"))
+    denoiser.load_state_dict(packing.from_8_bits(checkpoints.load("denoiser")))
     return denoiser.eval()
 
 

@@ -19,7 +19,7 @@ from course_lib.data import described, descriptions, resampling
 from course_lib.diffusion import described_latents, text_to_image
 from course_lib.diffusion.text_to_image import TextToImage
 from course_lib.sd.pipeline import StableDiffusion
-from course_lib.training import distributed
+from course_lib.training import distributed, packing
 from course_lib.training.loop import History, fit_new
 
 # The longest sentences have 22 words, then there are the start and the end token.
@@ -77,7 +77,7 @@ def make_model() -> TextToImage:
 def load() -> StableDiffusion:
     """The shipped model as a pipeline, on the CPU."""
     model = make_model()
-    model.load_state_dict(checkpoints.load("described-sd"))
+    model.load_state_dict(packing.from_8_bits(checkpoints.load("described-sd")))
     return to_pipeline(model)
 
 

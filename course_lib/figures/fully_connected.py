@@ -187,6 +187,67 @@ def _outline_entries(axes: Axes, matrix: np.ndarray) -> None:
     )
 
 
+def learned_matrices(
+    found: Mapping[int, Float[Tensor, "outputs inputs"]],
+    counts: Sequence[int],
+    errors: Mapping[str, Sequence[float]],
+) -> Figure:
+    """Above, weight matrices found from more and more examples; below, the error of both layers.
+
+    All matrices have the same colour scale.
+
+    Args:
+        found: the matrix of the fully connected layer by the number of examples, at most four.
+        counts: numbers of examples, ascending.
+        errors: for each kind of layer, the error of its weights at these numbers, in [0, 1].
+    """
+    limit = max(float(matrix.abs().max()) for matrix in found.values())
+    scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
+    with course_style():
+        figure = plt.figure(figsize=(7.2, 5.4), layout="constrained")
+        above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1])
+        panels = above.subplots(1, len(found), squeeze=False)[0]
+        for axes, (count, matrix) in zip(panels, found.items(), strict=True):
+            axes.imshow(matrix.numpy(), cmap=scale.cmap, norm=scale.norm)
+            axes.set_title(f"{count} images", color=ROLES[LAYER_KINDS[0]], fontsize=11)
+            axes.set(xticks=[], yticks=[], xlabel="input pixel")
+            axes.spines[:].set_visible(True)
+        panels[0].set_ylabel("output pixel")
+        above.colorbar(scale, ax=panels, label="weight", shrink=0.8)
+        axes = below.subplots()
+        for kind, marker, dash in zip(LAYER_KINDS, "os", ("-", "--"), strict=True):
+            line = f"{marker}{dash}"
+            axes.plot(counts, errors[kind], line, color=ROLES[kind], markersize=4, label=kind)
+        axes.set(xlabel="images with their outputs", ylabel="error of the weights")
+        axes.set(xlim=(0, counts[-1] + 1), ylim=(-0.05, 1.05))
+        axes.grid(True)
+        axes.legend()
+    return figure
+
+
+def class_weights(weights: Float[Tensor, "classes height width"], classes: Sequence[str]) -> Figure:
+    """The weights of each class's score as an image, all on one colour scale.
+
+    Args:
+        weights: an even number of images.
+        classes: the names of the classes.
+    """
+    limit = float(weights.abs().max())
+    scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
+    columns = len(weights) // 2
+    with course_style():
+        figure, panels = plt.subplots(
+            2, columns, figsize=(1.3 * columns + 0.7, 3.3), squeeze=False, layout="constrained"
+        )
+        for axes, image, name in zip(panels.ravel(), weights, classes, strict=True):
+            axes.imshow(image.numpy(), cmap=scale.cmap, norm=scale.norm)
+            axes.set_title(name, loc="center", fontsize=11)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        figure.colorbar(scale, ax=panels, label="weight", shrink=0.9)
+    return figure
+
+
 def cost_growth(
     sides: Sequence[int],
     costs: Mapping[str, Sequence[ForwardCost]],
@@ -365,10 +426,13 @@ def robustness(
     """
     with course_style():
         figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
-        for kind, marker, dash in zip(LAYER_KINDS, "os", ("-", "--"), strict=True):
+        # The marks of the two kinds stand side by side: where both agree, one would hide the other.
+        for kind, marker, dash, aside in zip(
+            LAYER_KINDS, "os", ("-", "--"), (-0.05, 0.05), strict=True
+        ):
             values = np.asarray(accuracies[kind])
             axes.plot(shifts, values.mean(0), dash, color=ROLES[kind], label=kind)
-            columns = np.tile(shifts, (len(values), 1)).T
+            columns = np.tile(shifts, (len(values), 1)).T + aside
             axes.plot(columns, values.T, marker, color=ROLES[kind], markersize=6)
         axes.axhline(chance, color=MUTED, linewidth=1.2, linestyle="--")
         axes.text(shifts[0], chance + 0.015, "guessing", color=MUTED, va="bottom")
@@ -440,43 +504,34 @@ def _draw_seeds(axes: Axes, pairs: np.ndarray, centre: float, kind: str, label: 
 def learned_weights(
     hidden: Float[Tensor, "units height width"],
     kernels: Float[Tensor, "kernels kernel_height kernel_width"],
-    with_sgd: Float[Tensor, "units height width"] | None = None,
-    marked: int | None = None,
 ) -> Figure:
-    """The first layers' weights as images: single hidden units, and kernels.
+    """The first layers' weights as images: a row of single hidden units, and two of kernels.
 
     All images of one layer have the same colour scale, two layers have different ones.
 
     Args:
         hidden: the weights of some hidden units of the fully connected network's first layer, as
-            images; an even number.
+            images; half as many as kernels.
         kernels: the kernels of the convolution's first layer; an even number.
-        with_sgd: as ``hidden``, from a network that was trained with SGD instead of Adam. Then each
-            of the two optimizers has one row.
-        marked: the index of a kernel that gets a black frame.
     """
-    columns = max(len(hidden), len(kernels)) // 2
-    groups = [(LAYER_KINDS[0], "the weights of single outputs", [hidden])]
-    if with_sgd is not None:
-        contents = "the weights of single outputs,\nabove trained with Adam, below with SGD"
-        groups = [(LAYER_KINDS[0], contents, [hidden[:columns], with_sgd[:columns]])]
-    groups.append((LAYER_KINDS[1], f"the {len(kernels)} kernels of the first layer", [kernels]))
+    columns = len(hidden)
+    groups = (
+        (LAYER_KINDS[0], f"the weights of {columns} single outputs", hidden, 1),
+        (LAYER_KINDS[1], f"the {len(kernels)} kernels of the first layer", kernels, 2),
+    )
     with course_style():
-        figure = plt.figure(figsize=(1.35 * columns + 0.5, 6.4), layout="constrained")
-        halves = figure.subfigures(2, 1)
-        for half, (kind, contents, parts) in zip(halves, groups, strict=True):
-            half.suptitle(f"{kind}: {contents}", color=ROLES[kind], weight="bold", fontsize=12)
-            images = [image for part in parts for image in part]
-            limit = max(float(image.abs().max()) for image in images)
+        figure = plt.figure(figsize=(1.35 * columns + 0.5, 5), layout="constrained")
+        parts = figure.subfigures(2, 1, height_ratios=[1.2, 2])
+        for part, (kind, contents, images, rows) in zip(parts, groups, strict=True):
+            part.suptitle(f"{kind}: {contents}", color=ROLES[kind], weight="bold", fontsize=12)
+            limit = float(images.abs().max())
             scale = ScalarMappable(Normalize(-limit, limit), WEIGHT_COLOURS)
-            panels = half.subplots(2, columns)
-            for axes, image in zip(panels.ravel(), images, strict=False):
+            panels = part.subplots(rows, columns, squeeze=False)
+            for axes, image in zip(panels.ravel(), images, strict=True):
                 axes.imshow(image.numpy(), cmap=scale.cmap, norm=scale.norm)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-            if kind == LAYER_KINDS[1] and marked is not None:
-                panels.ravel()[marked].spines[:].set(visible=True, color=INK, linewidth=3)
-            half.colorbar(scale, ax=panels, label="weight", shrink=0.9)
+            part.colorbar(scale, ax=panels, label="weight", shrink=0.9)
     return figure
 
 

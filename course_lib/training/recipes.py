@@ -52,6 +52,12 @@ class Recipe:
     unpack: Callable[[State], State] = dict
 
 
+def _8_bits() -> dict[str, Callable[[State], State]]:
+    from course_lib.training import packing
+
+    return {"pack": packing.to_8_bits, "unpack": packing.from_8_bits}
+
+
 def _vision(name: str) -> Recipe:
     from course_lib.data import sprites
     from course_lib.vision import tasks
@@ -70,6 +76,8 @@ def _vision(name: str) -> Recipe:
         thresholds=tasks.THRESHOLDS.get(name, {}),
         dataset_description=partial(tasks.dataset_description, name),
         styles=sprites.styles(),
+        # the levels' models are small
+        **(_8_bits() if name in _UNETS else {}),
     )
 
 
@@ -114,6 +122,7 @@ def _denoiser(name: str) -> Recipe:
         denoiser_training,
         make_model=small_denoiser.Denoiser,
         evaluate=denoiser_training.evaluate,
+        **_8_bits(),
     )
 
 
@@ -151,26 +160,24 @@ def _described_sd(name: str) -> Recipe:
         evaluate=described_evaluation.evaluate,
         preview_image=described_evaluation.preview_image,
         convert_weights=described_transfer.convert_weights,
+        **_8_bits(),
     )
 
 
 def _flow(name: str) -> Recipe:
     from course_lib.diffusion import flow_training
-    from course_lib.training import packing
 
     return _from_module(
         name,
         flow_training,
         make_model=flow_training.VelocityUNet,
         evaluate=flow_training.evaluate,
-        pack=packing.to_8_bits,
-        unpack=packing.from_8_bits,
+        **_8_bits(),
     )
 
 
 def _dit(name: str) -> Recipe:
     from course_lib.diffusion import small_dit
-    from course_lib.training import packing
 
     return _from_module(
         name,
@@ -178,8 +185,7 @@ def _dit(name: str) -> Recipe:
         make_model=small_dit.make_model,
         evaluate=small_dit.evaluate,
         preview_image=small_dit.preview_image,
-        pack=packing.to_8_bits,
-        unpack=packing.from_8_bits,
+        **_8_bits(),
     )
 
 

@@ -19,6 +19,7 @@ from course_lib.data import photos, scenes, sprites
 from course_lib.data.compose import UNKNOWN, Scene
 from course_lib.data.scenes import Scenes
 from course_lib.metrics import detection
+from course_lib.training import packing
 from course_lib.training.loop import History, fit_new
 from course_lib.unet import UNet
 from course_lib.vision import classifier, detector, instances, localizer, segmenter
@@ -243,7 +244,7 @@ def load(name: str) -> nn.Module:
         ValueError: for an unknown model.
     """
     model = make_model(name)
-    model.load_state_dict(checkpoints.load(name))
+    model.load_state_dict(packing.from_8_bits(checkpoints.load(name)))
     return model.eval()
 
 

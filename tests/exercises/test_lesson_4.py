@@ -184,6 +184,17 @@ WRONG = {
         ([("weight * kl.mean()", "weight * kl")], "one number"),
         ([("return ", "")], ""),
     ],
+    "best-std": [
+        ([("math.sqrt(variance)", "variance")], "Its root"),
+        ([("2 * c", "c")], "factor 1/2"),
+        ([("weight / (weight + 2 * c)", "weight / (2 * c)")], "contains s**2"),
+        ([("weight / (weight", "2 * c / (weight")], "Upside down"),
+        ([("weight / (weight + 2 * c)", "weight / (weight + 4 * c)")], "so s is 1/2"),
+        ([("return math.sqrt(variance)", "return round(math.sqrt(variance), 1)")], "about 0.156"),
+        ([("return math.sqrt(variance)", "return max(math.sqrt(variance), 0.01)")], "weight 0"),
+        ([("return math.sqrt(variance)", "return min(math.sqrt(variance), 0.9)")], "nearly 1"),
+        ([("return ", "")], "returned None"),
+    ],
     "through-bits": [
         ([("2**bits - 1", "2**bits")], ""),
         (

@@ -232,6 +232,26 @@ WRONG = {
         | return torch.tensor([[0.0, 0, 1], [0, -2, 0], [1, 0, 0]])
         | return torch.tensor([[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]])
     """,
+    "one-kernel": """
+        second.flip(0, 1) -> second => one flip is missing
+        second.flip(0, 1) -> second.flip(0)
+        second.flip(0, 1) -> second.flip(1)
+        second.flip(0, 1) -> second.T
+        padding=size - 1 -> padding=0
+        padding=size - 1 -> padding=size
+        padding=size - 1 -> padding=1
+        padding=size - 1 -> padding=2
+        len(second) -> len(first)
+        [0, 0] -> [0]
+        | return first @ second
+        | return first
+        | return second
+        | return first + second
+        | return torch.zeros(len(first) + len(second) - 1, len(first) + len(second) - 1)
+        | return F.conv2d(second[None, None], first[None, None], padding=len(first) - 1)[0, 0] => unrotated
+        | return F.conv2d(first[None, None], second.flip(0, 1)[None, None], padding=len(second) - 1)[0, 0].flip(0, 1)
+        | dot = torch.zeros(9, 9); dot[4, 4] = 1; out = F.conv2d(F.conv2d(dot[None, None], first[None, None], padding=2), second[None, None]); return out[0, 0]
+    """,
     "max-pool": """
         image.shape[0] // size -> image.shape[0] - size + 1
         amax((1, 3)) -> amax((0, 2))

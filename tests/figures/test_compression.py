@@ -192,3 +192,12 @@ def test_rounding_differences_are_drawn_as_equal(image):
     changed[1, 4, 4] += 0.2 if image[1, 4, 4] < 0.5 else -0.2
     drawn = figures.compare_with_pillow(changed, image).axes[2].images[0].get_array()
     assert (drawn[0, 0] == 128).all() and (drawn[4, 4] != 128).any()
+
+
+def test_patterns_are_drawn_with_the_sign_of_their_cosines():
+    cosines = jpeg.dct_matrix()
+    figure = charts.patterns_and_cosines(-cosines, cosines)
+    for axes in figure.axes:
+        curve, dots, _ = axes.lines
+        assert list(curve.get_ydata()) == pytest.approx(list(dots.get_ydata()))
+    assert texts(figure)[:2] == ["0: 1.000", "1: 1.000"]

@@ -123,6 +123,7 @@ def test_figures_of_learned_kernels_are_drawn():
     fit = learned_kernels.fit_gabor(kernels)
     points, turns = torch.randn(20, 2), torch.tensor([0.0, 45, 90])
     drawings = [
+        learned_figures.code_sizes(turns, {"pixels": [1.5, 1.3, 1.5]}),
         learned_figures.whitened_pairs(points, points, torch.eye(2), torch.ones(2)),
         learned_figures.pattern_spreads(torch.eye(243), torch.rand(243), {"limit": 0.1}),
         learned_figures.compare_galleries({"a": kernels, "b": kernels}),
@@ -138,6 +139,9 @@ def test_patch_as_sum_shows_the_largest_codes():
     figure = learned_figures.patch_as_sum(kernels[0], codes, kernels, count=2)
     titles = [axes.get_title(loc="center") for axes in figure.axes]
     assert titles[:4] == ["the patch", "−2.50 ×", "+1.25 ×", "rebuilt"]
+    figure = learned_figures.patch_as_sum(kernels[0], codes, kernels, kernels[1], count=1)
+    titles = [axes.get_title(loc="center") for axes in figure.axes]
+    assert titles[:4] == ["the patch", "whitened", "−2.50 ×", "rebuilt"]
 
 
 def test_a_prediction_is_not_answered_by_the_cell_below_it():

@@ -108,23 +108,32 @@ def test_accuracies_are_drawn_with_the_mean_test_accuracy():
 
 
 def test_learned_weights_are_drawn_for_both_kinds_of_layers():
-    hidden, kernels = torch.randn(4, 8, 8), torch.randn(4, 3, 3)
+    hidden, kernels = torch.randn(3, 8, 8), torch.randn(6, 3, 3)
     figure = figures.learned_weights(hidden, kernels)
-    # two by two images of each layer, and one colour scale for all four
-    assert len(figure.axes) == 2 * (4 + 1)
-    limits = {axes.images[0].get_clim()[1] for axes in figure.axes if axes.images}
-    assert limits == {float(hidden.abs().max()), float(kernels.abs().max())}
-
-
-def test_a_second_optimizer_has_its_own_row_on_the_same_scale():
-    hidden, kernels = torch.randn(4, 8, 8), torch.randn(4, 3, 3)
-    figure = figures.learned_weights(hidden, kernels, 2 * hidden, marked=2)
     images = [axes.images[0] for axes in figure.axes if axes.images]
-    assert "below with SGD" in texts(figure) and len(images) == 8
-    assert (images[2].get_array() == 2 * hidden[0].numpy()).all()
-    assert {image.get_clim()[1] for image in images[:4]} == {2 * float(hidden[:2].abs().max())}
-    marked = [axes for axes in figure.axes if axes.images and axes.spines["top"].get_visible()]
-    assert [(axes.images[0].get_array() == kernels[2].numpy()).all() for axes in marked] == [True]
+    # one row of hidden units and two of kernels, and one colour scale for each layer
+    assert len(images) == 3 + 6
+    assert {image.get_clim()[1] for image in images[:3]} == {float(hidden.abs().max())}
+    assert {image.get_clim()[1] for image in images[3:]} == {float(kernels.abs().max())}
+
+
+def test_learned_matrices_stand_above_the_errors():
+    found = {count: count * torch.randn(4, 4) for count in (1, 2)}
+    errors = {"fully connected": [1.0, 0.5, 0.0], "convolution": [0.0, 0.0, 0.0]}
+    figure = figures.learned_matrices(found, [1, 2, 3], errors)
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 2 and len({image.get_clim() for image in images}) == 1
+    assert "2 images" in texts(figure) and "error of the weights" in texts(figure)
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[-1].lines}
+    assert lines == errors
+
+
+def test_class_weights_have_one_image_for_each_class():
+    weights = torch.randn(4, 5, 5)
+    figure = figures.class_weights(weights, list("abcd"))
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert [axes.get_title("center") for axes in figure.axes][:4] == list("abcd")
+    assert {image.get_clim()[1] for image in images} == {float(weights.abs().max())}
 
 
 def test_learning_curves_have_one_line_for_each_rate():

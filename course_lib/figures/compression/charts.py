@@ -1,16 +1,19 @@
-"""The charts of lesson 4: file size against image quality."""
+"""The charts of lesson 4: file size against image quality, and patterns against cosines."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from torch import Tensor
 
 from course_lib.compression.codecs import RateDistortion
 from course_lib.figures.style import (
     BLACK,
     BLUE,
+    FAINT,
     GREEN,
     INK,
     MUTED,
@@ -31,8 +34,8 @@ _CODEC_STYLES = {
     "autoencoder": (RED, "*"),
 }
 _MORE_STYLES = ((GREEN, "D"), (ORANGE, "v"), (PURPLE, "P"), (BLACK, "X"))
-# Photos have none of the codecs' colours. The fifth differs by its dash.
-_PHOTO_STYLES = (*((colour, marker, "-") for colour, marker in _MORE_STYLES), (PURPLE, "o", "--"))
+# Five colours: no two photos share one, and no photo has that of JPEG, WebP or the autoencoder.
+_PHOTO_STYLES = (*((colour, marker, "-") for colour, marker in _MORE_STYLES), (MUTED, "o", "--"))
 
 
 def bytes_by_quality(results: Mapping[str, Mapping[int, tuple[int, float]]]) -> Figure:
@@ -117,4 +120,31 @@ def rate_distortion(
             axes.set(xlabel="bits per pixel (an 8-bit photo has 24)", ylabel=title, title=title)
             add_grid(axes)
         panels[0].legend(loc="upper left")
+    return figure
+
+
+def patterns_and_cosines(patterns: Float[Tensor, "8 8"], cosines: Float[Tensor, "8 8"]) -> Figure:
+    """Eight patterns of eight values, each with the row of a matrix that it is compared with.
+
+    Args:
+        patterns: one in each row; the sign of each is set to agree with the cosine.
+        cosines: the rows of the DCT matrix, in the same order.
+    """
+    position = range(patterns.shape[1])
+    with course_style():
+        figure, panels = plt.subplots(
+            2, 4, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained"
+        )
+        for index, axes in enumerate(panels.flat):
+            agreement = float(patterns[index] @ cosines[index])
+            pattern = patterns[index] * (1 if agreement > 0 else -1)
+            axes.plot(position, cosines[index], color=BLUE, label="row of W")
+            axes.plot(position, pattern, "o", color=RED, markersize=6, label="found by PCA")
+            axes.axhline(0, color=FAINT, linewidth=1, zorder=0)
+            axes.set(xticks=[0, 7], yticks=[-0.5, 0, 0.5])
+            axes.set_title(f"{index}: {abs(agreement):.3f}", fontsize=11)
+        for axes in panels[-1]:
+            axes.set_xlabel("pixel")
+        handles, labels = panels.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=11)
     return figure

@@ -76,9 +76,16 @@ _DESCRIPTIONS = {
     "cloud": (
         "Two scatter plots. Left, two neighbouring pixels: a narrow cloud along the diagonal, with "
         "a long arrow along it and a short one across it. Right, the same pairs after whitening: "
-        "the cloud is about as wide in every direction.",
+        "the cloud is about as wide in every direction, with a dense core along the diagonal.",
         "One dot for each of 2,000 patches. Arrows: the two axes of the cloud, two standard "
         "deviations to each side.",
+    ),
+    "code sizes": (
+        "A chart of the mean size of the two codes against the turn of the axes, from 0 to 90 "
+        "degrees. For noise it is a flat line; for pixels a valley with its lowest point at 45 "
+        "degrees.",
+        "|first code| + |second code|, the mean over all pairs. At 0° and 90° the codes are the "
+        "two whitened pixels themselves. The axis of the sizes does not start at 0.",
     ),
     "controls": (
         "Three grids of 64 kernels. Yours: mostly stripes in several directions. Without sparsity: "
@@ -88,8 +95,9 @@ _DESCRIPTIONS = {
     ),
     "tuning": (
         "A chart: the strongest response against the turn of the edge, from 0 to 90 degrees. The "
-        "curves of Sobel's kernel and of the large kernel with one pair of sides fall slowly; the "
-        "curve of the learned kernels falls to less than half within 30 degrees.",
+        "curves of Sobel's kernel and of the large kernel with one broad pair of sides fall "
+        "slowly, that of the thin pair faster; the curves of the kernel with four stripes and of "
+        "the learned kernels fall to less than half within 30 degrees.",
         "Relative to an edge in the kernel's own direction. For the learned kernels, the line is "
         "the median, the band their middle half.",
     ),

@@ -320,7 +320,9 @@ def row_profile(photo: Grey, kernel: Kernel, row: int, columns: slice) -> Figure
         middle.step(x, curve.numpy(), where="mid", color=INK)
         middle.set_ylabel("brightness")
         middle.set_ylim(-0.05, 1.05)
-        middle.set_title("brightness along the row, mean of the three rows")
+        middle.set_title(
+            "brightness along the row, mean of the three rows with the kernel's weights"
+        )
         bottom.axhline(0, color=MUTED, linewidth=1)
         bottom.fill_between(
             x, response, 0, where=response > 0, step="mid", color=BLUE, label="darker to brighter"

@@ -300,9 +300,9 @@ def im2col_diagram(
             _outline_cells(axes, product_left + index, middle, 1, 1, colour)
         strength = 0.3 * row / row.abs().max().clamp(min=1e-9) + 0.5  # pale: the text is dark
         _draw_cells(axes, row, 0, middle, "the kernel as a row", fills=DIVERGING(strength.numpy()))
-        _draw_cells(axes, columns, matrix_left, 0, "the matrix: a window\nin each column", colours)
+        _draw_cells(axes, columns, matrix_left, 0, "the matrix: a window\nin each column")
         title = "row x matrix:\nfour output pixels"
-        _draw_cells(axes, row @ columns, product_left, middle, title, colours)
+        _draw_cells(axes, row @ columns, product_left, middle, title)
         for x, sign in ((height + 0.5, "x"), (product_left - 0.5, "=")):
             axes.text(x, middle + 0.5, sign, ha="center", va="center", fontsize=18, color=INK)
         axes.set(xlim=(-0.1, product_left + positions + 0.1), ylim=(height + 0.1, -1.2))
@@ -326,14 +326,12 @@ def _draw_cells(
     left: float,
     top: float,
     title: str,
-    colours: Sequence[str] = (),
     fills: np.ndarray | None = None,
     cell: float = 1,
 ) -> None:
     """Draw a small matrix as cells, on axes whose y axis points down.
 
-    ``colours`` are those of the numbers, one a column; ``fills`` those of the cells: rows x columns
-    x RGBA.
+    ``fills`` are the colours of the cells: rows x columns x RGBA.
     """
     for row, column in np.ndindex(*values.shape):
         corner = (left + cell * column, top + cell * row)
@@ -342,9 +340,8 @@ def _draw_cells(
             square.set_facecolor(fills[row, column])
         axes.add_patch(square)
         text = f"{values[row, column]:g}".replace("-", "−")
-        colour = colours[column] if colours else INK
         centre = (corner[0] + cell / 2, corner[1] + cell / 2)
-        axes.text(*centre, text, ha="center", va="center", color=colour, fontsize=13 * cell)
+        axes.text(*centre, text, ha="center", va="center", color=INK, fontsize=13 * cell)
     axes.text(left, top - 0.15, title, **_HEADING)
 
 

@@ -1,6 +1,6 @@
 """The figures of lesson 2 about learned kernels: whitening, codes, Gabor functions, directions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -76,6 +76,24 @@ def whitened_pairs(
     return figure
 
 
+def code_sizes(angles: Float[Tensor, " angles"], sizes: Mapping[str, Sequence[float]]) -> Figure:
+    """The mean size of the codes of pairs of numbers, against the turn of the codes' axes.
+
+    Args:
+        angles: in degrees.
+        sizes: by name, the mean of |first code| + |second code| at each angle.
+    """
+    with course_style():
+        figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+        for (name, values), (colour, marker, dash) in zip(sizes.items(), LINE_STYLES, strict=False):
+            axes.plot(angles, values, color=colour, marker=marker, linestyle=dash, label=name)
+        axes.set(xlabel="turn of the axes (degrees)", ylabel="mean size of the codes")
+        axes.set_xticks(range(0, 91, 15))
+        axes.legend()
+        add_grid(axes)
+    return figure
+
+
 def pattern_spreads(
     patterns: Float[Tensor, "numbers numbers"],
     spreads: Float[Tensor, " numbers"],
@@ -129,6 +147,7 @@ def patch_as_sum(
     patch: Float[Tensor, "3 height width"],
     codes: Float[Tensor, " kernels"],
     kernels: Kernels,
+    original: Float[Tensor, "3 height width"] | None = None,
     count: int = 5,
 ) -> Figure:
     """A patch as a sum of kernels, each times its code: the largest codes, and the whole sum.
@@ -137,25 +156,29 @@ def patch_as_sum(
         patch: in the space of the kernels, so whitened if they are.
         codes: the code of the patch for each kernel.
         kernels: whose sum, weighted with the codes, is the rebuilt patch.
+        original: the patch before whitening, drawn first.
         count: how many terms to draw.
     """
     order = codes.abs().argsort(descending=True)
     rebuilt = torch.einsum("k,kchw->chw", codes, kernels)
+    tiles = [patch, *kernels[order[:count]], rebuilt]
+    headings = ["the patch", *(f"{codes[k]:+.2f} ×" for k in order[:count]), "rebuilt"]
+    if original is not None:
+        tiles, headings = [original, *tiles], ["the patch", "whitened", *headings[1:]]
     with course_style():
         figure, (top, bottom) = plt.subplots(
             2,
-            count + 2,
-            figsize=(1.5 * (count + 2), 3.9),
+            len(tiles),
+            figsize=(1.5 * len(tiles), 3.9),
             height_ratios=[1, 1.15],
             layout="constrained",
         )
-        tiles = [patch, *kernels[order[:count]], rebuilt]
-        headings = ["the patch", *(f"{codes[k]:+.2f} ×" for k in order[:count]), "rebuilt"]
         for axes, tile, heading in zip(top, tiles, headings, strict=True):
             draw_colour_kernel(axes, tile)
             axes.set_title(heading.replace("-", "−"), loc="center")
         sign = {"fontsize": 16, "ha": "center", "va": "center", "color": INK}
-        top[0].text(1.16, 0.5, "≈", transform=top[0].transAxes, **sign)
+        before_sum = top[-count - 2]
+        before_sum.text(1.16, 0.5, "≈", transform=before_sum.transAxes, **sign)
         top[-2].text(1.26, 0.5, "… =", transform=top[-2].transAxes, **(sign | {"fontsize": 12}))
         grid = bottom[0].get_gridspec()
         for axes in bottom:
