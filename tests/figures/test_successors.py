@@ -5,7 +5,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from course_lib.diffusion.small_denoiser import SCHEDULE
-from course_lib.figures.successors import charts, paths
+from course_lib.figures.successors import blocks, charts, paths
 from course_lib.metrics.generation import wilson_interval
 
 POINTS = torch.tensor([[0.0, 1.0], [1.0, -1.0]])
@@ -71,7 +71,7 @@ def test_quality_has_intervals_and_the_distance_of_real_images():
 
 def test_loss_is_drawn_against_the_operations():
     figure = charts.loss_by_cost({"U-Net": [(0.0, 2.0), (3e12, 1.0)], "DiT": [(0.0, 2.0)]})
-    assert figure.axes[0].lines[0].get_xydata().tolist() == [[0, 2], [3, 1]]
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[0, 2], [3000, 1]]
     with pytest.raises(ValueError, match="at least one network"):
         charts.loss_by_cost({})
 
@@ -81,3 +81,17 @@ def test_errors_are_drawn_against_the_time():
     assert figure.axes[0].lines[1].get_xydata().tolist() == [[0.2, 0.8], [0.8, 0.4]]
     with pytest.raises(ValueError, match="one error for each time"):
         charts.errors_by_time([0.2], {"flow": []})
+
+
+def test_both_kinds_of_tokens_pass_the_same_layers():
+    (axes,) = blocks.joint_block_diagram().axes
+    labels = [text.get_text() for text in axes.texts]
+    assert labels.count("joint\nattention") == 1
+    for layer, count in {
+        "modulate": 4,
+        "q, k, v": 2,
+        "feed-\nforward": 2,
+        "gate": 4,
+        "+": 4,
+    }.items():
+        assert labels.count(layer) == count, layer

@@ -46,22 +46,17 @@ def times_and_gain(
         figure, axes = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
         density = axes.twinx()
         density.hist(drawn.numpy(), bins=40, range=(0, 1), density=True, color=FAINT)
-        density.set(yticks=[], ylim=(0, 2.6))
+        low, high = min(0, *gain) - 0.02, 1.1 * max(*gain, 0.1)  # it can be below 0
+        density.set(yticks=[], ylim=(2.6 * low / high, 2.6))  # both axes have 0 at the same height
         density.set_zorder(axes.get_zorder() - 1)
         axes.patch.set_visible(False)  # the histogram behind stays visible
         axes.plot(times, gain, color=BLUE, marker="o", label="avoided error")
         axes.set(xlabel="t (0 is the image, 1 the noise)", ylabel="avoided error", xlim=(0, 1))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(low, high)
+        axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-        axes.text(
-            0.5,
-            0.06,
-            "how often t is drawn (no scale)",
-            color=MUTED,
-            ha="center",
-            fontsize=10,
-            transform=axes.transAxes,
-        )
+        label = "grey: how often t is drawn (no scale)"
+        axes.text(0.99, 0.97, label, color=MUTED, ha="right", va="top", transform=axes.transAxes)
     return figure
 
 
@@ -109,12 +104,13 @@ def quality_by_steps(
             x = [places[steps] for steps in row]
             middle.plot(x, list(row.values()), color=colour, marker=marker, linestyle=dash)
         middle.axhline(real_distance, color=INK, linewidth=1)
-        middle.text(
-            len(counts) - 1,
-            real_distance,
+        # Below the level line: the methods' lines are above it.
+        middle.annotate(
             "real against real",
-            ha="right",
-            va="bottom",
+            (0, real_distance),
+            xytext=(0, -4),
+            textcoords="offset points",
+            va="top",
             fontsize=10,
         )
         left.set(title="right images", xlabel="steps", ylim=(-0.03, 1.05))
@@ -144,14 +140,16 @@ def loss_by_cost(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
         for (name, curve), (colour, marker, dash) in zip(curves.items(), _STYLES, strict=False):
             operations, losses = zip(*curve, strict=True)
             axes.plot(
-                [count / 1e12 for count in operations],
+                [count / 1e9 for count in operations],
                 losses,
                 color=colour,
                 marker=marker,
                 linestyle=dash,
                 label=name,
             )
-        axes.set(xlabel="training, in 10¹² floating-point operations", ylabel="loss on new images")
+        axes.set(
+            xlabel="training, in billions of floating-point operations", ylabel="loss on new images"
+        )
         add_grid(axes)
         axes.legend()
     return figure

@@ -77,8 +77,8 @@ def weight_plane(
                 1.05 * a + 0.01, 1.05 * s, f"timestep {t}", color=INK, fontsize=9, va="center"
             )
             label = f"t = {s / (a + s):.2f}"
-            place = (0.93 * a / (a + s), 0.93 * s / (a + s) - 0.015)
-            axes.text(*place, label, color=BLUE, fontsize=9, va="top", ha="right")
+            place = (a / (a + s) + 0.04, s / (a + s))  # between the ray and the line
+            axes.text(*place, label, color=BLUE, fontsize=9, va="center")
         axes.text(1.02, 0.02, "only image", va="bottom", fontsize=10, color=MUTED)
         axes.text(0.01, 1.09, "only noise", va="center", fontsize=10, color=MUTED)
         axes.set(
