@@ -49,7 +49,7 @@ def shift_explorer(
     index = _slider(
         "image", 0, len(images) - 1, _distinguishing_image(models, images, labels, _SHIFT)
     )
-    right, down = _slider("shift right", -6, 6, _SHIFT), _slider("shift down", -6, 6, 0)
+    right, down = _slider("shift right", -4, 4, _SHIFT), _slider("shift down", -4, 4, 0)
     picture, description = picture_widget("png"), widgets.HTML()
 
     def update(change: object = None) -> None:

@@ -180,7 +180,9 @@ def test_drawing_shows_the_papers_shapes(paper):
     for channels, side in FIGURE_1:
         assert any(str(channels) in text for text in labels), channels
         assert any(f"{side}²" in text for text in labels) or side in (390, 388, 198, 102, 54), side
-    assert {"572²", "388²", "512 + 512", "64 + 64", "568² → 392²", "÷2", "×2", "1×1"} <= set(labels)
+    assert {"572²", "388²", "512 +\n512", "64 +\n64", "568² → 392²", "÷2", "×2", "1×1"} <= set(
+        labels
+    )
     text = " ".join(labels).replace("\n", " ")
     for description in (
         "conv 3×3, ReLU",

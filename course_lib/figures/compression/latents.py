@@ -145,6 +145,8 @@ def latent_channels(model: Autoencoder, image: Image, change: float | int = 2.0)
 def latent_histograms(posterior: DiagonalGaussian) -> Figure:
     """For each latent channel, the histogram of its means and a bell as wide as its noise.
 
+    Below each, two lines of one standard deviation to each side: of the means, and of the noise.
+
     Args:
         posterior: of one or more images, with an even number of channels. Each title gives the
             standard deviation of the channel's means, the mean of its standard deviations, and
@@ -162,8 +164,12 @@ def latent_histograms(posterior: DiagonalGaussian) -> Figure:
             x = np.linspace(-4, 4, 101) * noise
             bell = np.exp(-0.5 * (x / noise) ** 2)
             axes.plot(values.mean() + x, bell, color=INK, label="the noise around one mean")
+            for height, std, colour in ((-0.1, spread, PURPLE), (-0.2, noise, INK)):
+                ends = [values.mean() - std, values.mean() + std]
+                axes.plot(ends, [height] * 2, color=colour, linewidth=5, solid_capstyle="butt")
             ratio = f"{spread:.2f} / {noise:.3f} = {spread / noise:.1f}"
-            axes.set(yticks=[], title=f"channel {channel}: {ratio}")
+            axes.set(ylim=(-0.28, 1.05), yticks=[], title=f"channel {channel}: {ratio}")
+            axes.axhline(0, color=MUTED, linewidth=0.8)
             axes.spines["left"].set_visible(False)
         for axes in panels[-1]:
             axes.set_xlabel("value of the latent")

@@ -100,7 +100,7 @@ def _layout(operations: Sequence[Operation]) -> tuple[list[Box], list[Arrow]]:
             new.above = new.below = ""
             start = (skip_sources[level].right + 0.04, new.y)
             arrows.append(Arrow(operation, start, (new.left - 0.03, new.y)))
-            current.above = f"{new.shape[0]} + {current.shape[0]}"
+            current.above = f"{new.shape[0]} +\n{current.shape[0]}"
             current.label_x = (new.left + current.right) / 2
             continue
         if operation.kind in (CONV, OUTPUT):
