@@ -18,6 +18,7 @@ Positions = Float[Tensor, "positions 2"]
 
 _LIMIT = 3.0  # of both axes; paths are cropped to what is drawn
 _MAX_ARROW_LENGTH = 0.42
+_DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)))
 _DENSITY = LinearSegmentedColormap.from_list("density", [PAPER, SKY])
 
 
@@ -59,7 +60,8 @@ def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times path
     """The paths of samplers from noise to samples, a panel for each sampler.
 
     Paths with the same number begin with the same noise. The number is in a ring at the beginning
-    and in a filled dot at the end. A panel has the colour of its sampler.
+    and in a filled dot at the end. A panel has the colour of its sampler; the paths in it are
+    solid, dashed and dotted in turn.
 
     Args:
         points: the clean points.
@@ -75,7 +77,8 @@ def sampling_paths(points: Points, paths: Mapping[str, Float[Tensor, "times path
             _draw_points(axes, points, limit)
             colour, _ = SAMPLER_STYLES.get(name.lower(), (BLACK, ""))
             for number, path in enumerate(positions.unbind(1), 1):
-                axes.plot(*path.T.numpy(), color=colour, linewidth=1.2, alpha=0.8)
+                dash = _DASHES[(number - 1) % len(_DASHES)]
+                axes.plot(*path.T.numpy(), color=colour, linestyle=dash, linewidth=1.2, alpha=0.8)
                 _mark(axes, path[0], number, colour, filled=False)
                 _mark(axes, path[-1], number, colour, filled=True)
             axes.set_title(name)
