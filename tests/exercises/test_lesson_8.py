@@ -117,6 +117,25 @@ WRONG = {
             "x0: that is the noise",
         ),
         ([('if kind == "x0"', 'if kind == "clean"')], "x0"),
+        # through v, which is right on the circle only
+        (
+            [
+                (
+                    "return prediction - (x - sigma * prediction) / alpha",
+                    "prediction = (prediction - sigma * x) / alpha",
+                )
+            ],
+            "From noise, with alpha 0.25",
+        ),
+        (
+            [
+                (
+                    "return (x - alpha * prediction) / sigma - prediction",
+                    "prediction = (alpha * x - prediction) / sigma",
+                )
+            ],
+            "From x0, with alpha 0.25",
+        ),
         ([(f"return {NOISE_OF_V} - {X0_OF_V}", "return prediction")], "v: that is v"),
         ([(f"{NOISE_OF_V} - {X0_OF_V}", f"{X0_OF_V} - {NOISE_OF_V}")], "v: it is"),
         ([(f"{NOISE_OF_V} - {X0_OF_V}", NOISE_OF_V)], "v: that is the noise"),
