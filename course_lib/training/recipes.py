@@ -52,7 +52,7 @@ class Recipe:
     unpack: Callable[[State], State] = dict
 
 
-def _8_bits() -> dict[str, Callable[[State], State]]:
+def _8_bits() -> dict[str, Any]:
     from course_lib.training import packing
 
     return {"pack": packing.to_8_bits, "unpack": packing.from_8_bits}

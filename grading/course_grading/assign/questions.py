@@ -43,6 +43,8 @@ _OPTIONS = {
 }
 _OPTION_LIKE = re.compile(r"\s*[-*+]\s+\[.?\](\s|$)")
 _STEP_LIKE = re.compile(r"\d+[.)](\s|$)")
+# The cell of an exercise is named EXERCISE-code, that of an answer QUESTION-answer.
+_CELL_SUFFIXES = ("-code", "-answer")
 _SETTING = re.compile(r":(?P<key>[a-z]+): *(?P<value>.*)")
 _REPEATABLE = ("params", "check")
 _SETTINGS = {  # setting -> the kinds that accept it; None: all
@@ -87,11 +89,19 @@ def check_slug(path: Path, line: int, name: object, label: str) -> str:
     """The name of a question or an exercise.
 
     Raises:
-        SourceError: if it is missing, or contains a character that names may not have.
+        SourceError: if it is missing, contains a character that names may not have, or could be
+            mistaken for the name of a cell.
     """
     if not isinstance(name, str) or not SLUG.fullmatch(name):
         raise SourceError(
             path, line, f"{label} needs a name of a-z, 0-9 and single hyphens, not {name!r}"
+        )
+    if name.endswith(_CELL_SUFFIXES):
+        raise SourceError(
+            path,
+            line,
+            f"{label} can't be named {name!r}: names that end with "
+            f"{' or '.join(_CELL_SUFFIXES)} are those of cells in the notebooks",
         )
     return name
 

@@ -196,7 +196,7 @@ MISTAKES = {
         "{question} how-many",
         "{question} double-code",
         "def double",
-        "is used by line",
+        "names that end with",
     ),
     "the set-up cell's name": (
         "{question} how-many",
@@ -231,6 +231,20 @@ def test_helpers_of_the_cases_are_hidden(tmp_path):
     path = lesson_with(tmp_path, "def cases(rng):", "# a secret\nsides = [1, 2]\n\ndef cases(rng):")
     (exercise,) = read_lesson(path).exercises
     assert "secret" in exercise.hidden_tests and "secret" not in exercise.visible_check
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{question} which-letters", "{question} bits-of-a-code"),
+        ("{question} how-many", "{question} the-answer"),
+        (":name: double", ":name: double-code"),
+    ],
+)
+def test_names_of_cells_are_refused(tmp_path, old, new):
+    """A question named like an exercise's cell, EXERCISE-code, would be taken for it."""
+    with pytest.raises(SourceError, match=f"can't be named '{new.split()[-1]}'"):
+        read_lesson(lesson_with(tmp_path, old, new))
 
 
 def test_source_must_be_utf_8(tmp_path):
