@@ -195,7 +195,7 @@ MISTAKES = {
     "a name that another cell uses": (
         "{question} how-many",
         "{question} double-code",
-        "def double",
+        "```{question} double-code",
         "names that end with",
     ),
     "the set-up cell's name": (
