@@ -9,12 +9,12 @@ from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-QUALITY = 70  # of lossy WebP at the displayed size
+QUALITY = 62  # of lossy WebP at the displayed size
 # Of AVIF at a higher pixel density, where artefacts are less visible. With these values it takes
 # four fifths of the bytes of WebP at quality 40, and is 1.2 dB closer to the original.
 DENSE_QUALITY, DENSE_SPEED = 40, 6
 _LOSSLESS_LIMIT = 1.15  # lossless may be this much larger: charts and enlarged pixels stay sharp
-_FORMAT = 6  # of the files in the cache: raise it when the encoding changes
+_FORMAT = 7  # of the files in the cache: raise it when the encoding changes
 _STEP, _HOLD = 180, 1200  # milliseconds of an animation's frames, and of its last
 
 
