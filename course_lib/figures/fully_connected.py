@@ -25,6 +25,7 @@ from course_lib.figures.style import (
     ROLES,
     course_style,
     label_log_axis,
+    with_styles,
 )
 from course_lib.profiling.cost import ForwardCost, as_matrix, fit_power_law, format_count
 
@@ -351,9 +352,8 @@ def learning_curves(losses: Mapping[float, Sequence[float]]) -> Figure:
     with course_style():
         figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
         largest = max(losses)
-        for (rate, values), dash, marker in zip(
-            losses.items(), (":", "-", "--"), "^os", strict=False
-        ):
+        styles = ((":", "^"), ("-", "o"), ("--", "s"))
+        for (rate, values), (dash, marker) in with_styles(losses.items(), styles):
             axes.semilogy(values, dash, marker=marker, color=INK, markersize=4)
             at_top = rate == largest
             place = int(np.argmax(values)) if at_top else 2 * len(values) // 3

@@ -4,9 +4,11 @@ The background stays white in dark themes, so that labels keep their contrast. P
 Ito (2008), "Color Universal Design", https://jfly.uni-koeln.de/color/
 """
 
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -35,8 +37,17 @@ DIVERGING = LinearSegmentedColormap.from_list("diverging", [RED, "#F7F7F7", BLUE
 # The same as a lookup table for images drawn with Pillow: (256, 3), uint8.
 DIVERGING_RGB = (DIVERGING(np.linspace(0, 1, 256))[:, :3] * 255).astype(np.uint8)
 
+Line = TypeVar("Line")
+Style = TypeVar("Style")
+
 # Colour, marker and dash of each line of a chart: distinct even without colour.
-LINE_STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (PURPLE, "^", ":"), (INK, "D", "-."))
+LINE_STYLES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (PURPLE, "^", ":"),
+    (INK, "D", "-."),
+    (GREEN, "v", (0, (5, 1, 1, 1, 1, 1))),
+)
 
 _RC = {
     "figure.facecolor": PAPER,
@@ -69,6 +80,17 @@ _RC = {
     "image.interpolation": "nearest",
     "axes.prop_cycle": cycler(color=[BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BLACK]),
 }
+
+
+def with_styles(lines: Collection[Line], styles: Sequence[Style]) -> Iterator[tuple[Line, Style]]:
+    """Each line of a chart with a style of its own.
+
+    Raises:
+        ValueError: if there are more lines than styles: the last ones would not be drawn.
+    """
+    if len(lines) > len(styles):
+        raise ValueError(f"There are {len(lines)} lines: at most {len(styles)} can be drawn.")
+    return zip(lines, styles, strict=False)
 
 
 def course_style() -> AbstractContextManager:

@@ -162,3 +162,11 @@ def test_a_prediction_is_not_answered_by_the_cell_below_it():
     ) as error:
         describe("none")
     assert str(error.value).count(",") == len(used) - 1
+
+
+def test_every_curve_is_drawn_or_refused():
+    turns, curves = torch.arange(3.0), {str(n): torch.rand(1, 3) for n in range(5)}
+    (axes,) = learned_figures.tuning_curves(curves, turns).axes
+    assert [line.get_label() for line in axes.lines] == list(curves)
+    with pytest.raises(ValueError, match="There are 6 lines: at most 5"):
+        learned_figures.tuning_curves(curves | {"sixth": torch.rand(1, 3)}, turns)

@@ -21,6 +21,7 @@ from course_lib.figures.style import (
     add_grid,
     course_style,
     label_decades,
+    with_styles,
 )
 
 Kernels = Float[Tensor, "kernels 3 height width"]
@@ -85,7 +86,7 @@ def code_sizes(angles: Float[Tensor, " angles"], sizes: Mapping[str, Sequence[fl
     """
     with course_style():
         figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-        for (name, values), (colour, marker, dash) in zip(sizes.items(), LINE_STYLES, strict=False):
+        for (name, values), (colour, marker, dash) in with_styles(sizes.items(), LINE_STYLES):
             axes.plot(angles, values, color=colour, marker=marker, linestyle=dash, label=name)
         axes.set(xlabel="turn of the axes (degrees)", ylabel="mean size of the codes")
         axes.set_xticks(range(0, 91, 15))
@@ -125,7 +126,7 @@ def pattern_spreads(
         numbers = np.arange(1, len(spreads) + 1)
         curve.plot(numbers, spreads.numpy(), color=INK)
         curve.plot(places + 1, spreads[places].numpy(), "o", color=INK)
-        for (name, limit), (colour, _, dash) in zip(limits.items(), LINE_STYLES, strict=False):
+        for (name, limit), (colour, _, dash) in with_styles(limits.items(), LINE_STYLES):
             curve.axhline(limit, color=colour, linestyle=dash)
             curve.annotate(
                 name,
@@ -253,9 +254,7 @@ def tuning_curves(
     """
     with course_style():
         figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-        for (name, values), (colour, marker, dash) in zip(
-            curves.items(), LINE_STYLES, strict=False
-        ):
+        for (name, values), (colour, marker, dash) in with_styles(curves.items(), LINE_STYLES):
             low, middle, high = values.quantile(torch.tensor([0.25, 0.5, 0.75]), dim=0)
             if len(values) > 1:
                 axes.fill_between(turns, low, high, color=colour, alpha=0.2, linewidth=0)

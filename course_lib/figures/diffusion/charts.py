@@ -25,6 +25,7 @@ from course_lib.figures.style import (
     course_style,
     label_decades,
     label_log_axis,
+    with_styles,
 )
 from course_lib.metrics.generation import wilson_interval
 
@@ -56,8 +57,8 @@ def noise_schedules(alphas_cumprod: Mapping[str, Float[Tensor, " times"]]) -> Fi
         )
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-        for (name, alpha_bar), (colour, dash) in zip(
-            alphas_cumprod.items(), _SCHEDULE_STYLES, strict=False
+        for (name, alpha_bar), (colour, dash) in with_styles(
+            alphas_cumprod.items(), _SCHEDULE_STYLES
         ):
             alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
             ratio = torch.where(alpha > 0, sigma / alpha, torch.nan).numpy()
@@ -117,9 +118,7 @@ def error_by_timestep(times: Sequence[int], errors: Mapping[str, Sequence[float]
         )
     with course_style():
         figure, axes = plt.subplots(figsize=(9, 4.4), layout="constrained")
-        for (name, values), (colour, marker, dash) in zip(
-            errors.items(), _LINE_STYLES, strict=False
-        ):
+        for (name, values), (colour, marker, dash) in with_styles(errors.items(), _LINE_STYLES):
             axes.plot(
                 times, values, color=colour, marker=marker, linestyle=dash, markersize=6, label=name
             )
@@ -210,8 +209,8 @@ def sampling_progress(
     with course_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         for axes, lines in ((left, errors), (right, changes)):
-            for (name, values), (colour, marker, dash) in zip(
-                lines.items(), _PROGRESS_STYLES, strict=False
+            for (name, values), (colour, marker, dash) in with_styles(
+                lines.items(), _PROGRESS_STYLES
             ):
                 percent = [100 * value for value in values]
                 axes.plot(

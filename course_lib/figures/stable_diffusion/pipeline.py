@@ -24,6 +24,7 @@ from course_lib.figures.style import (
     RED,
     SKY,
     course_style,
+    with_styles,
 )
 from course_lib.figures.text import AS_TYPED, drawable, piece_text
 from course_lib.metrics.generation import wilson_interval
@@ -315,7 +316,7 @@ def timestep_embeddings(
             1, 2, figsize=(10.5, 4.2), width_ratios=[1, 1.1], layout="constrained"
         )
         _draw_embeddings(left, embeddings)
-        for time, (colour, _, dash) in zip(marked, LINE_STYLES, strict=False):
+        for time, (colour, _, dash) in with_styles(marked, LINE_STYLES):
             similarity = (unit @ unit[time]).numpy()
             right.plot(similarity, color=colour, linestyle=dash, label=f"t = {time}")
             right.plot(time, 1, "o", color=colour)
@@ -339,9 +340,7 @@ def timestep_mismatch(times: Sequence[int], errors: Mapping[int, Sequence[float]
     """
     with course_style():
         figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
-        for (true_time, values), (colour, marker, dash) in zip(
-            errors.items(), LINE_STYLES, strict=False
-        ):
+        for (true_time, values), (colour, marker, dash) in with_styles(errors.items(), LINE_STYLES):
             axes.plot(
                 times,
                 values,

@@ -18,6 +18,7 @@ from course_lib.figures.style import (
     PURPLE,
     add_grid,
     course_style,
+    with_styles,
 )
 from course_lib.metrics.generation import wilson_interval
 
@@ -137,7 +138,7 @@ def loss_by_cost(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
         raise ValueError("There is nothing to draw: give at least one network.")
     with course_style():
         figure, axes = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
-        for (name, curve), (colour, marker, dash) in zip(curves.items(), _STYLES, strict=False):
+        for (name, curve), (colour, marker, dash) in with_styles(curves.items(), _STYLES):
             operations, losses = zip(*curve, strict=True)
             axes.plot(
                 [count / 1e9 for count in operations],
@@ -169,7 +170,7 @@ def errors_by_time(times: Sequence[float], errors: Mapping[str, Sequence[float]]
         raise ValueError("Give at least one network, with one error for each time.")
     with course_style():
         figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-        for (name, row), (colour, marker, dash) in zip(errors.items(), _STYLES, strict=False):
+        for (name, row), (colour, marker, dash) in with_styles(errors.items(), _STYLES):
             axes.plot(times, row, color=colour, marker=marker, linestyle=dash, label=name)
         axes.set(xlabel="t (0 is the image, 1 the noise)", ylabel="error of the velocity")
         axes.set(xlim=(0, 1), ylim=(0, None))

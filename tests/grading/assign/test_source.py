@@ -192,12 +192,6 @@ MISTAKES = {
         "### BEGIN",
         "adds nbgrader's markers",
     ),
-    "a name that another cell uses": (
-        "{question} how-many",
-        "{question} double-code",
-        "```{question} double-code",
-        "names that end with",
-    ),
     "the set-up cell's name": (
         "{question} how-many",
         "{question} setup",
@@ -238,6 +232,7 @@ def test_helpers_of_the_cases_are_hidden(tmp_path):
     [
         ("{question} which-letters", "{question} bits-of-a-code"),
         ("{question} how-many", "{question} the-answer"),
+        ("{question} how-many", "{question} double-code"),  # the cell of the exercise below
         (":name: double", ":name: double-code"),
     ],
 )
