@@ -25,8 +25,8 @@ CLAIMS = [
     "min(long_added['its block']) > 0.5 and min(long_added['neighbours']) > 0.2",
     "max(long_added['neighbours']) < min(long_added['its block'])",
     "min(recorded['neighbours', 'linear']) > max(recorded['its block', 'not linear'])",
-    # the larger the weight, the smaller the error that noise adds
-    "abs(costs_of_noise[1e-1]) < costs_of_noise[1e-3] / 2",
+    # the larger the weight, the smaller the error that noise adds; in the last row it is about 0
+    "abs(costs_of_noise[1e-1]) < costs_of_noise[1e-3] / 5",
     "[*costs_of_noise.values()] == sorted(costs_of_noise.values(), reverse=True)",
     "costs_of_noise[1e-3] < 0.9 * costs_of_noise[0]",
     "exact_psnr[1e-3] > exact_psnr[0] - 0.5",
