@@ -26,3 +26,9 @@ def test_setup_seeds_torch_and_prints_the_device(capsys):
 
 def test_autocast_has_no_effect_on_a_cpu():
     assert isinstance(autocast(torch.device("cpu")), contextlib.nullcontext)
+
+
+def test_autocast_computes_in_bfloat16_on_a_cpu_if_asked():
+    a = torch.ones(2, 2)
+    with autocast(torch.device("cpu"), bfloat16_on_cpu=True):
+        assert (a @ a).dtype == torch.bfloat16

@@ -48,6 +48,7 @@ class Run:
     resume: Path | None = None
     learning_rate: float | None = None  # by default as for the shipped model
     batch_size: int | None = None  # by default as for the shipped model
+    bfloat16: bool = False  # on a CPU
     start: Path | None = None  # initial weights, for a further cycle of the learning rate
     held_out_style: str | None = None  # a drawing style excluded from training and used for testing
 
@@ -98,6 +99,8 @@ class Run:
             options += ["--learning-rate", self.learning_rate]
         if self.batch_size is not None:
             options += ["--batch-size", self.batch_size]
+        if self.bfloat16:
+            options.append("--bfloat16")
         if self.start:
             options += ["--start", self.start]
         if self.held_out_style:
@@ -128,6 +131,7 @@ class Run:
             batch_size=self.batch_size or recipe.batch_size,
             initial_weights=self._initial_weights(),
             checkpoint=self.state,
+            **({"bfloat16": True} if self.bfloat16 else {}),
             **({} if styles is None else {"styles": styles}),
         )
         if distributed.rank() > 0:

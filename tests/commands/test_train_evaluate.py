@@ -116,9 +116,9 @@ def test_other_recipes_take_the_same_options(course, tmp_path, monkeypatch):
 
 
 def test_batch_size_sets_the_number_of_steps(course, tmp_path):
-    course(*TRAIN, "--epochs", 1, "--batch-size", 2, "--device", "cpu")
+    course(*TRAIN, "--epochs", 1, "--batch-size", 2, "--device", "cpu", "--bfloat16")
     card = read_json(tmp_path / "trained" / "classifier.json")
-    assert "--batch-size 2" in card["command"] and card["images seen"] == 4
+    assert "--batch-size 2 --bfloat16" in card["command"] and card["images seen"] == 4
 
 
 def test_interrupted_run_is_saved_and_resumed(course, tmp_path, interrupt):

@@ -78,6 +78,23 @@ def test_gradients_are_scaled_down_to_the_given_norm():
     assert change(max_grad_norm=1e6) == change()
 
 
+def test_bfloat16_trains_float32_weights_with_attention_in_separate_operations():
+    dtypes, fused = set(), set()
+
+    def attention_loss(model, images, labels):
+        logits = model(images)
+        fused.add(torch.backends.cuda.flash_sdp_enabled())
+        dtypes.add(logits.dtype)
+        return nn.functional.cross_entropy(logits.float(), labels)
+
+    model = make_model()
+    data = batches(*make_data(), size=16)
+    history = fit(model, attention_loss, data, epochs=20, learning_rate=0.02, bfloat16=True)
+    assert history.losses[-1] < history.losses[0] / 2
+    assert dtypes == {torch.bfloat16} and flat_weights(model).dtype == torch.float32
+    assert fused == {False} and torch.backends.cuda.flash_sdp_enabled()
+
+
 def test_accuracy_keeps_the_training_mode():
     images = torch.zeros(4, 1, 1, 1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
