@@ -1,6 +1,6 @@
 """Data-parallel training with torchrun and ``DistributedDataParallel``, one process per GPU.
 
-    torchrun --standalone --nproc-per-node 4 --no-python course train tiny-sd
+    torchrun --standalone --nproc-per-node 4 --no-python -- course train tiny-sd
 
 Each batch is split across the processes, so steps, learning rates and the resume file do not depend
 on their number. ``DistributedDataParallel`` averages the gradients: Li et al.
