@@ -100,7 +100,7 @@ def sweep_guidance(
 
 
 def preview_image(
-    model: text_to_image.TextToImage, count: int = 72, columns: int = 12
+    model: text_to_image.TextToImage, count: int = 96, columns: int = 12
 ) -> Image.Image:
     """The preview shipped next to the card: generated images, not selected, with their prompts.
 

@@ -31,6 +31,7 @@ TRAINING_PICTURES = 40_000
 SENTENCES = 4  # per picture
 BATCH = 32
 LEARNING_RATE = 8e-4
+MAX_GRAD_NORM = 1.0
 EMA_STEPS = 0.04  # the average is over about this fraction of all steps
 _SINGLE = {"object": 0.95, "colour": 0.98}
 # The splits are descriptions.KINDS, and those with a held-out combination, which may be 0.05 worse.
@@ -135,6 +136,7 @@ def train(
         data,
         epochs,
         ema_decay=ema_decay(epochs * len(data)),
+        max_grad_norm=MAX_GRAD_NORM,
         learning_rate=learning_rate,
         device=device,
         checkpoint=checkpoint,
