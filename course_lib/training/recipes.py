@@ -104,7 +104,11 @@ def _autoencoder(name: str) -> Recipe:
     from course_lib.compression import autoencoder
 
     return _from_module(
-        name, autoencoder, make_model=autoencoder.make_model, evaluate=autoencoder.evaluate
+        name,
+        autoencoder,
+        make_model=autoencoder.make_model,
+        evaluate=autoencoder.evaluate,
+        **_8_bits(),
     )
 
 

@@ -46,8 +46,8 @@ CLAIMS = [
     "by_distance == sorted(by_distance, reverse=True) and by_distance[-1] > 0.7",
     # one wrong bit changes what follows it, one wrong position a small spot
     "touched['one bit of the file'] > 0.2 and touched['one position of the latent'] < 0.01",
-    # so does one wrong bit of a packed latent
-    "spoilt > 0.1",
+    # one wrong bit of a packed latent changes a few values, or many, or stops the decoder
+    "max(spoilt) > 0.1 and min(spoilt) < 0.01 and 0 < stopped < len(spoilt)",
     # the KL bounds the forecast, and packed bits are fewer; rounding costs little up to the noise
     # and from there on each bit costs more than the one before
     "float(forecast.mean()) <= kl_bits",
@@ -58,11 +58,11 @@ CLAIMS = [
     # a code with many bytes loses the race, one with few wins it; two blind copies
     "closer_bare > len(race[4]) / 2 and gained > 0",
     "closer[8] == 0 and closer[4] > len(originals) / 2 and len(race[4]) == len(originals)",
-    # with 8 bits JPEG is ahead in both metrics; with 3 and 4 the autoencoder is ahead in PSNR, and
-    # saves more bits by PSNR than by SSIM; PCA's line is below the autoencoder's up to 5 bits, and
-    # ends above it; WebP is above all
+    # with 8 bits JPEG is ahead in both metrics, with 4 the autoencoder; with 3 it is ahead in PSNR,
+    # and about equal in SSIM; PCA's line is below the autoencoder's up to 5 bits, and ends above
+    # it; WebP is above all
     "min(psnr_leads[:2]) > 0.5 and max(psnr_leads[-1], ssim_leads[-1]) < 0",
-    "all(a > b for a, b in zip(psnr_saved, ssim_saved))",
+    "abs(ssim_leads[0]) < 0.015 and ssim_leads[1] > 0.02",
     "pca_crossing > points['autoencoder'][-2].bits_per_pixel",
     "all(points['PCA'][-1][k] > points['autoencoder'][-1][k] for k in (1, 2))",
     "all(above(points['WebP'], points[name]) for name in ('JPEG', 'PCA', 'autoencoder'))",
@@ -80,16 +80,22 @@ CLAIMS = [
     # in the photos the colours go together; channel 2 is green against pink
     "torch.corrcoef(properties)[1, 2] < -0.8 and greener > 0.2",
     "channels['shipped'][3].abs().max() < 0.4 and brighter > 0.05",
+    # changing channel 3 changes nearly every block in a similar way
+    "repeated > 0.6",
     "explained['shipped'][0] > 0.95 and explained['shipped'][1:3].min() > 0.8",
     "max(each[3] for each in explained.values()) < 0.3",
     "channels['earlier'][:, 0].abs().min() > 0.4 and explained['earlier'][0] > 0.9",
     "channels['earlier'][:, 1:3].abs().max() < 0.8",
     "explained['earlier'][1:3].max() < explained['shipped'][1:3].min()",
-    # the interpolations differ about as much as a reconstruction; no jumps; positions are local
-    "half_way > min(closest) - 1",
+    # the interpolations differ about as much as the worse reconstruction from its original; no
+    # jumps; positions are local
+    "abs(half_way - min(closest)) < 1",
     "near > 0.9",
     "max(jumps) < 4 * sum(jumps) / len(jumps)",
     "smooth > 0.3 and abs(noisy) < 0.1 and abs(arranged) < 0.1",
+    # this lesson's autoencoder is closer on each of the six images, which differ by several dB
+    "all(ours - theirs > 0.5 for ours, theirs in zip(*six))",
+    "all(max(row) - min(row) > 2 for row in six)",
 ]
 # What the claims need and the lesson does not keep.
 SETUP = """
@@ -117,15 +123,18 @@ inside = float((_channel.abs() < _channel.std()).float().mean())
 with torch.no_grad():
     shrunk = vaes[0.1].encode(sunset[None])[0].std((1, 2)) / my_mean[0].std((1, 2))
 _integers = codecs.quantise(whole, 4)[0].numpy().tobytes()
-_packed = bytearray(zlib.compress(_integers, 9))
-_packed[len(_packed) // 2] ^= 1
-# Without zlib's two bytes of header, no checksum is compared.
-try:
-    _unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(bytes(_packed[2:]), len(_integers))
-except zlib.error:
-    _unpacked = b""
-_unpacked = _unpacked.ljust(len(_integers), bytes(1))
-spoilt = sum(a != b for a, b in zip(_unpacked, _integers)) / len(_integers)
+spoilt, stopped = [], 0  # of each flipped bit that can be decoded, the share of wrong values
+for _bit in range(8 * 16):
+    _packed = bytearray(zlib.compress(_integers, 9))
+    _packed[len(_packed) * (_bit // 8 + 2) // 20] ^= 1 << _bit % 8
+    # Without zlib's two bytes of header, no checksum is compared.
+    _decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        _unpacked = _decoder.decompress(bytes(_packed[2:]), len(_integers))
+    except zlib.error:
+        stopped += 1
+        continue
+    spoilt.append(sum(a != b for a, b in zip(_unpacked, _integers)) / len(_integers))
 _rates = np.geomspace(0.02, 1.5, 500)
 
 
@@ -148,10 +157,6 @@ _jpeg, _ours = (
     for name in ("JPEG", "autoencoder")
 )
 psnr_leads, ssim_leads = (_ours[k] - np.interp(_ours[0], _jpeg[0], _jpeg[k]) for k in (1, 2))
-# The logarithm of the factor by which JPEG takes more bits for the same PSNR or SSIM.
-psnr_saved, ssim_saved = (
-    np.interp(_ours[k][:2], _jpeg[k], _jpeg[0]) - _ours[0][:2] for k in (1, 2)
-)
 _picture = captioned_picture(0, split="new-combinations").image
 _latent = codecs.encode(shipped, _picture)
 _raised = _latent.clone()
@@ -162,6 +167,14 @@ for _tint, _sign in zip(_tints, (1, -1)):
     _tint[2] += _sign * 2 * _latent[2].std()
 _red, _green, _blue = torch.sub(*(codecs.decode(shipped, z) for z in _tints)).mean((1, 2)).tolist()
 greener = _green - (_red + _blue) / 2
+_changes = []
+for _sign in (1, -1):
+    _striped = _latent.clone()
+    _striped[3] += _sign * 2 * _latent[3].std()
+    _change = codecs.decode(shipped, _striped) - codecs.decode(shipped, _latent)
+    _blocks = F.unfold(_change.mean(0)[None, None], 8, stride=8)[0].T  # one in each row
+    _changes.append(torch.corrcoef(torch.cat([_blocks.mean(0, keepdim=True), _blocks]))[0, 1:])
+repeated = min(float(each.median()) for each in _changes)
 _walk = [torch.lerp(first_latent, second_latent, k / 20) for k in range(21)]
 _walk = [codecs.decode(shipped, z) for z in _walk]
 jumps = [float((a - b).square().mean()) for a, b in zip(_walk, _walk[1:], strict=False)]
@@ -180,6 +193,7 @@ def _neighbours(maps):
 
 
 smooth, noisy, arranged = map(_neighbours, (real, noise, shuffled))
+six = [[metrics.psnr(*pair) for pair in zip(rows[name], images, strict=True)] for name in notes]
 """
 
 
