@@ -6,6 +6,7 @@ Every image is a figure of a lesson, drawn from a shipped checkpoint, a layer or
 import io
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from course_lib.data import scenes
 from course_lib.data.captioned import captioned_picture, make_caption
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
-from course_lib.diffusion import flow, text_to_image
+from course_lib.diffusion import described_sd, flow, text_to_image
 from course_lib.diffusion.attention_maps import record_attention
 from course_lib.diffusion.reference import posterior_mean
 from course_lib.figures import figure_png
@@ -39,6 +40,13 @@ PROMPTS = [
     ("pizza", "blue"),
     ("owl", "orange"),
     ("rocket", "black"),
+]
+SENTENCES = [
+    "a fox and a banana on a blue background",
+    "a small flat owl on the left on a yellow background",
+    "a green background with a large shiny robot",
+    "a tiger at the top and a drum at the bottom, pink background",
+    "a picture of a detailed helicopter on the right on a white background",
 ]
 SAMPLERS = {"ddpm": "DDPM", "ddim": "DDIM", "dpm++": "DPM-Solver++"}
 OPTIONS = {
@@ -125,9 +133,15 @@ def lesson_08() -> Figure:
 
 def generated() -> Figure:
     """One image for each prompt, with seeds 0 to 4; none is selected or left out."""
-    model = text_to_image.load()
-    images = model.generate([make_caption(*pair) for pair in PROMPTS], **OPTIONS)
-    return gallery({"": list(images)}, [" on ".join(pair) for pair in PROMPTS])
+    rows, notes = {}, {}
+    captions = [make_caption(*pair) for pair in PROMPTS]
+    for name, model, prompts, guidance in (
+        ("tiny-sd", text_to_image.load(), captions, text_to_image.GUIDANCE),
+        ("described-sd", described_sd.load(), SENTENCES, described_sd.GUIDANCE),
+    ):
+        rows[name] = list(model.generate(prompts, **OPTIONS | {"guidance": guidance}))
+        notes[name] = [fill(prompt, 28) for prompt in prompts]
+    return gallery(rows, notes=notes)
 
 
 DPI: dict[Callable[[], Figure], int] = {

@@ -14,11 +14,16 @@ from course_lib.console import fail, stderr, warn
 if TYPE_CHECKING:
     import torch
 
+    from course_lib.diffusion.described_judge import Judge as DescribedJudge
     from course_lib.diffusion.judge import Judge
     from course_lib.sd.pipeline import StableDiffusion
 
 # The models, and the checkpoints that each needs.
-_MODELS = {"tiny-sd": ("tiny-sd",), "one-step": ("tiny-sd", "one-step")}
+_MODELS = {
+    "tiny-sd": ("tiny-sd",),
+    "described-sd": ("described-sd", "described-judge"),
+    "one-step": ("tiny-sd", "one-step"),
+}
 _MANY_STEPS: dict[str, Any] = {
     "steps": 20,
     "sampler": "dpm++",
@@ -27,7 +32,12 @@ _MANY_STEPS: dict[str, Any] = {
     "image": None,
     "strength": 0.8,
 }
-_ONE_STEP: dict[str, Any] = {"steps": 1, "sampler": "flow-euler", "guidance": 1.0}
+# Where a model differs from these settings.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "tiny-sd": {},
+    "described-sd": {"guidance": 3.0},
+    "one-step": {"steps": 1, "sampler": "flow-euler", "guidance": 1.0},
+}
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
 
 
@@ -38,7 +48,8 @@ def generate(
     model: Annotated[
         str,
         typer.Option(
-            help="tiny-sd; or one-step, which calls the network once: without --steps, --sampler, "
+            help="tiny-sd; or described-sd, for sentences with styles, sizes, places and two "
+            "objects; or one-step, which calls the network once: without --steps, --sampler, "
             "--guidance, --negative, --image and --strength."
         ),
     ] = "tiny-sd",
@@ -52,7 +63,8 @@ def generate(
     guidance: Annotated[
         float | None,
         typer.Option(
-            help="Guidance scale; 1 ignores --negative and halves the time.", show_default="5"
+            help="Guidance scale; 1 ignores --negative and halves the time.",
+            show_default="5; described-sd: 3",
         ),
     ] = None,
     negative: Annotated[
@@ -98,12 +110,11 @@ def generate(
     def load_model() -> "StableDiffusion":
         from course_lib.assets import checkpoints
         from course_lib.device import resolve_device
-        from course_lib.diffusion import one_step, prompts, text_to_image
 
         with checkpoints.WithoutInitialisation():
-            pipeline = one_step.load() if model == "one-step" else text_to_image.load()
+            pipeline = _load_pipeline(model)
         pipeline.to(resolve_device(device))
-        for warning in prompts.warnings_about(prompt, pipeline.tokenizer):
+        for warning in _warnings_about(prompt, model, pipeline):
             warn(warning)
         return pipeline
 
@@ -114,9 +125,30 @@ def generate(
         size="128",
         seed=seed,
         count=count,
-        **(_MANY_STEPS | given if model == "tiny-sd" else _MANY_STEPS | _ONE_STEP),
-        examine=lambda pipeline, result: _describe_mismatch(prompt, pipeline, result),
+        **(_MANY_STEPS | _SETTINGS[model] | given),
+        examine=lambda pipeline, result: _describe_mismatch(prompt, model, pipeline, result),
     )
+
+
+def _load_pipeline(model: str) -> "StableDiffusion":
+    if model == "described-sd":
+        from course_lib.diffusion import described_sd
+
+        return described_sd.load()
+    from course_lib.diffusion import one_step, text_to_image
+
+    return one_step.load() if model == "one-step" else text_to_image.load()
+
+
+def _warnings_about(prompt: str, model: str, pipeline: "StableDiffusion") -> list[str]:
+    from course_lib.diffusion import described_prompts, prompts
+
+    if model == "described-sd":
+        return described_prompts.warnings_about(prompt)
+    warnings = prompts.warnings_about(prompt, pipeline.tokenizer)
+    if warnings and not described_prompts.warnings_about(prompt):
+        warnings.append("described-sd was trained on such sentences: give --model described-sd.")
+    return warnings
 
 
 def _require_weights(model: str) -> None:
@@ -247,12 +279,17 @@ def _write(
                 warn(f"{path.name}: {remark}")
 
 
-def _describe_mismatch(prompt: str, model: "StableDiffusion", image: "torch.Tensor") -> str:
+def _describe_mismatch(
+    prompt: str, model: str, pipeline: "StableDiffusion", image: "torch.Tensor"
+) -> str:
     """How the judge's verdict on an image differs from the prompt; empty if it does not."""
-    from course_lib.diffusion import prompts
+    from course_lib.diffusion import described_prompts, prompts
 
+    if model == "described-sd":
+        (found,) = _described_judge().describe(image[None])
+        return described_prompts.describe_difference(prompt, found)
     (verdict,) = _judge().classify(image[None])
-    return prompts.describe_difference(prompts.check_prompt(prompt, model.tokenizer), verdict)
+    return prompts.describe_difference(prompts.check_prompt(prompt, pipeline.tokenizer), verdict)
 
 
 @cache
@@ -260,6 +297,13 @@ def _judge() -> "Judge":
     from course_lib.diffusion import judge
 
     return judge.load()
+
+
+@cache
+def _described_judge() -> "DescribedJudge":
+    from course_lib.diffusion import described_judge
+
+    return described_judge.load()
 
 
 def _parse_size(size: str | None) -> tuple[int | None, int | None]:

@@ -48,7 +48,7 @@ def prompts_for(
 
 
 def generation_metrics(
-    model: StableDiffusion, split: str, count: int, *, guidance: float = text_to_image.GUIDANCE
+    model: StableDiffusion, split: str, count: int, *, guidance: float = described_sd.GUIDANCE
 ) -> dict[str, float]:
     """Measure ``count`` generated images of a split with the shipped judge.
 
@@ -111,7 +111,9 @@ def preview_image(
         prompts_for(split, real_pictures(split, -(-count // len(splits))))[1] for split in splits
     ]
     prompts = [prompt for turn in zip(*rows, strict=True) for prompt in turn][:count]
-    images = generate_prompts(described_sd.to_pipeline(model), prompts)
+    images = generate_prompts(
+        described_sd.to_pipeline(model), prompts, guidance=described_sd.GUIDANCE
+    )
     return contact_sheet(images, prompts, columns)
 
 

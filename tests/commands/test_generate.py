@@ -2,6 +2,7 @@
 
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from course_lib.cli import app
 from course_lib.commands import drawing
 from course_lib.commands import generate as command
 from course_lib.console import escape_unencodable, to_shell
-from course_lib.diffusion import one_step, text_to_image
+from course_lib.data import descriptions
+from course_lib.diffusion import described_sd, one_step, text_to_image
 from course_lib.diffusion.flow_unet import as_flow
 from course_lib.diffusion.judge import Verdict
 from tests.support.small_sd import small_pipeline
@@ -167,10 +169,52 @@ def test_one_step_refuses_options_that_it_would_ignore(generate_in_one_step, tmp
     assert f"leave out {option[0]}, or give --model tiny-sd" in printed
 
 
+@pytest.fixture
+def generate_described(model, generate, monkeypatch):
+    """Runs ``course generate --model described-sd``; its ``found`` is what the judge finds."""
+
+    def run(prompt, *arguments):
+        stub = SimpleNamespace(describe=lambda images: [run.found] * len(images))
+        monkeypatch.setattr(described_sd, "load", lambda: model)
+        monkeypatch.setattr(command, "_described_judge", lambda: stub)
+        return generate("--model", "described-sd", *arguments, prompt=prompt)
+
+    return run
+
+
+def test_described_model_explains_sentences_and_images(generate_described, tmp_path):
+    sentence = "a small flat fox on the left on a blue background"
+    generate_described.found = descriptions.parse(sentence)
+    for prompt in (sentence, "a blue background with a fox on the left", "a fox, blue background"):
+        code, printed = generate_described(prompt, "--guidance", 3)
+        assert code == 0 and (tmp_path / "x.png").exists()
+        assert "Nearest" not in printed and "judge" not in printed
+    code, printed = generate_described("a large fox on the left, blue background")
+    assert f"the judge sees {sentence}: not what you asked." in printed
+    code, printed = generate_described("a red fox on a blue background")
+    assert code == 0 and "only the colour of the background can be chosen" in printed
+    assert "Nearest: “a fox on a blue background”." in printed
+    assert f"x.png: the judge sees {sentence}." in printed
+    code, printed = generate_described("a unicorn on a blue background")
+    assert "Unknown: “unicorn”." in printed and "Known objects: dog" in printed
+
+
+def test_sentence_of_the_described_model_is_recommended_to_it(generate):
+    code, printed = generate(prompt="a fox and a banana on a blue background")
+    assert code == 0 and "give --model described-sd" in printed
+    for prompt in ("a fox on a blue background", "a unicorn on a blue background"):
+        assert "described-sd" not in generate(prompt=prompt)[1]
+
+
 def test_unknown_model_and_missing_weights_name_the_fix(generate, monkeypatch):
     code, printed = generate("--model", "two-step")
-    assert code == 1 and "no model two-step: choose one of tiny-sd, one-step" in printed
-    for missing, model in [("tiny-sd", "tiny-sd"), ("one-step", "one-step")]:
+    assert code == 1 and "no model two-step: choose one of tiny-sd, described-sd" in printed
+    for missing, model in [
+        ("tiny-sd", "tiny-sd"),
+        ("one-step", "one-step"),
+        ("described-sd", "described-sd"),
+        ("described-judge", "described-sd"),
+    ]:
         monkeypatch.setattr(
             checkpoints, "is_shipped", lambda name, missing=missing: name != missing
         )

@@ -8,6 +8,9 @@ from course_lib.assets import checkpoints, paths
 from course_lib.data import captioned
 from course_lib.diffusion import (
     denoiser_training,
+    described_evaluation,
+    described_judge,
+    described_sd,
     evaluation,
     judge,
     small_denoiser,
@@ -20,16 +23,18 @@ from course_lib.training import publish, recipes
 
 MIB = 2**20
 LESSON_8 = ("flow", "one-step", "dit", "controlnet")
+DESCRIBED = ("described-judge", "described-sd")
 
 
 @pytest.mark.parametrize(
-    "name", ["judge", "denoiser", "tiny-sd", *filter(checkpoints.is_shipped, LESSON_8)]
+    "name",
+    ["judge", "denoiser", "tiny-sd", *DESCRIBED, *filter(checkpoints.is_shipped, LESSON_8)],
 )
 def test_card_is_complete_and_names_missed_thresholds(name):
     card, recipe = checkpoints.read_card(name), recipes.recipe(name)
     metrics = card["metrics"]
     assert list(metrics) == list(recipe.test_splits)
-    assert card["command"].startswith(f"course train {name} ")
+    assert card["command"].split(" && ")[-1].startswith(f"course train {name} ")
     assert card["minutes"] > 0 and card["hardware"]
     missed = {
         split: [metric for metric, minimum in minima.items() if metrics[split][metric] < minimum]
@@ -46,10 +51,13 @@ def test_autoencoder_of_the_model_has_its_card_and_stable_diffusions_class():
     assert sum(weights.numel() for weights in model.parameters()) == card["parameters"]
 
 
-def test_files_for_generating_are_small():
+@pytest.mark.parametrize(
+    ("model", "vae"), [("tiny-sd", tiny_sd_autoencoder.NAME), ("described-sd", "autoencoder")]
+)
+def test_files_for_generating_are_small(model, vae):
     files = [
-        paths.data_path("checkpoints", "tiny-sd.safetensors"),
-        paths.data_path("checkpoints", "tiny-sd-autoencoder.safetensors"),
+        paths.data_path("checkpoints", f"{model}.safetensors"),
+        paths.data_path("checkpoints", f"{vae}.safetensors"),
         paths.data_path("clip", "merges.txt.bz2"),
     ]
     sizes = [file.stat().st_size for file in files]
@@ -62,9 +70,15 @@ def test_files_of_lesson_8_are_small():
     assert 0 < sum(file.stat().st_size for file in files) <= 7 * MIB
 
 
-def test_preview_image_is_a_grid_of_96_images():
-    with Image.open(paths.data_path("checkpoints", "tiny-sd.webp")) as sheet:
-        assert sheet.size == (12 * captioned.SIZE, 8 * (captioned.SIZE + 14))
+def test_all_checkpoints_are_small():
+    folder = paths.data_path("checkpoints", "tiny-sd.safetensors").parent
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 56 * MIB
+
+
+@pytest.mark.parametrize(("name", "lines"), [("tiny-sd", 1), ("described-sd", 6)])
+def test_preview_image_is_a_grid_of_96_images(name, lines):
+    with Image.open(paths.data_path("checkpoints", f"{name}.webp")) as sheet:
+        assert sheet.size == (12 * captioned.SIZE, 8 * (captioned.SIZE + 14 * lines))
 
 
 @pytest.mark.parametrize("split", judge.TEST_SPLITS)
@@ -81,6 +95,24 @@ def test_judge_matches_its_card(split):
     metrics = judge.evaluate(judge.load(), split, publish.TEST_EXAMPLES)
     expected = checkpoints.read_card("judge")["metrics"][split]
     assert metrics == pytest.approx(expected, abs=0.004)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("split", described_judge.TEST_SPLITS)
+def test_described_judge_on_60_images_is_close_to_its_card(split):
+    metrics = described_judge.evaluate(described_judge.load(), split, 60)
+    expected = checkpoints.read_card("described-judge")["metrics"][split]
+    assert metrics == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", described_sd.TEST_SPLITS)
+def test_described_sd_matches_its_card(split):
+    metrics = described_evaluation.generation_metrics(
+        described_sd.load(), split, described_sd.TEST_SPLITS[split]
+    )
+    expected = checkpoints.read_card("described-sd")["metrics"][split]
+    assert metrics == pytest.approx(expected, rel=0.02, abs=0.02)
 
 
 @pytest.mark.extended

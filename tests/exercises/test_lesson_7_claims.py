@@ -68,6 +68,9 @@ CLAIMS = [
     # "no fox" gives foxes; other words are not understood
     "seen['no fox on a yellow background'][0] > 0.5",
     "max(seen[p][1] for p in ('a background without a car', 'two cats on a red background')) < 0.5",
+    # two objects are within reach of the same architecture
+    "len(with_two) == TWO and two_right['described-sd'] > two_right['tiny-sd'] + TWO / 4",
+    "min(on_its_card, key=lambda kind: on_its_card[kind].get(kind, 1)) == 'style'",
     # no generated image is as near to one of the searched as a copy is
     "near == 0",
     # the generated images are between the trained drawings and a fourth one; single ratios overlap
