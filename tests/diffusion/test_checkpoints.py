@@ -24,6 +24,8 @@ from course_lib.training import publish, recipes
 MIB = 2**20
 LESSON_8 = ("flow", "one-step", "dit", "controlnet")
 DESCRIBED = ("described-judge", "described-sd")
+JUDGES = {"judge": judge, "described-judge": described_judge}
+JUDGE_SPLITS = [(name, split) for name, module in JUDGES.items() for split in module.TEST_SPLITS]
 
 
 @pytest.mark.parametrize(
@@ -81,28 +83,20 @@ def test_preview_image_is_a_grid_of_96_images(name, lines):
         assert sheet.size == (12 * captioned.SIZE, 8 * (captioned.SIZE + 14 * lines))
 
 
-@pytest.mark.parametrize("split", judge.TEST_SPLITS)
+@pytest.mark.parametrize(("name", "split"), JUDGE_SPLITS)
 @pytest.mark.extended
-def test_judge_on_60_images_is_close_to_its_card(split):
-    metrics = judge.evaluate(judge.load(), split, 60)
-    expected = checkpoints.read_card("judge")["metrics"][split]
+def test_judge_on_60_images_is_close_to_its_card(name, split):
+    metrics = JUDGES[name].evaluate(JUDGES[name].load(), split, 60)
+    expected = checkpoints.read_card(name)["metrics"][split]
     assert metrics == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("split", judge.TEST_SPLITS)
-def test_judge_matches_its_card(split):
-    metrics = judge.evaluate(judge.load(), split, publish.TEST_EXAMPLES)
-    expected = checkpoints.read_card("judge")["metrics"][split]
+@pytest.mark.parametrize(("name", "split"), JUDGE_SPLITS)
+def test_judge_matches_its_card(name, split):
+    metrics = JUDGES[name].evaluate(JUDGES[name].load(), split, publish.TEST_EXAMPLES)
+    expected = checkpoints.read_card(name)["metrics"][split]
     assert metrics == pytest.approx(expected, abs=0.004)
-
-
-@pytest.mark.extended
-@pytest.mark.parametrize("split", described_judge.TEST_SPLITS)
-def test_described_judge_on_60_images_is_close_to_its_card(split):
-    metrics = described_judge.evaluate(described_judge.load(), split, 60)
-    expected = checkpoints.read_card("described-judge")["metrics"][split]
-    assert metrics == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.slow
