@@ -199,6 +199,12 @@ def test_described_model_explains_sentences_and_images(generate_described, tmp_p
     assert "Unknown: “unicorn”." in printed and "Known objects: dog" in printed
 
 
+def test_default_guidance_is_that_of_the_models():
+    """The command repeats it, since their modules import torch."""
+    assert command._MANY_STEPS["guidance"] == text_to_image.GUIDANCE
+    assert command._SETTINGS["described-sd"]["guidance"] == described_sd.GUIDANCE
+
+
 def test_sentence_of_the_described_model_is_recommended_to_it(generate):
     code, printed = generate(prompt="a fox and a banana on a blue background")
     assert code == 0 and "give --model described-sd" in printed
