@@ -1,11 +1,14 @@
 """Lesson 8's models by number of steps: accuracy, Fréchet distance and curvature, in one table.
 
-Every row is measured on the same prompts, seeds and real images.
+Every row of the text-to-image models is measured on the same prompts, seeds and real images, of the
+24 objects that all of these models know.
 """
 
 import torch
 
 from course_lib.assets import checkpoints
+from course_lib.compression import autoencoder
+from course_lib.data.captioned import OBJECTS
 from course_lib.diffusion import (
     denoiser_training,
     evaluation,
@@ -16,7 +19,6 @@ from course_lib.diffusion import (
     small_denoiser,
     small_dit,
     text_to_image,
-    tiny_sd_autoencoder,
 )
 from course_lib.diffusion.sampler_comparison import measure_latents, measure_sampler
 from course_lib.metrics.generation import frechet_distance
@@ -33,9 +35,11 @@ def run() -> dict:
 def _text_to_image() -> list[dict]:
     """tiny-sd, tiny-sd read as a flow, and the trained flows that are shipped."""
     seen_by = judge.load()
-    pairs = text_to_image.prompt_pairs("seen", COUNT)
+    pairs = text_to_image.prompt_pairs("seen", COUNT, OBJECTS)
     real, other = (
-        evaluation.judge_features(seen_by, evaluation.real_images("seen", COUNT, first))
+        evaluation.judge_features(
+            seen_by, evaluation.real_images("seen", COUNT, first, objects=OBJECTS)
+        )
         for first in (0, COUNT)
     )
     pipeline = text_to_image.load()
@@ -65,7 +69,7 @@ def _text_to_image() -> list[dict]:
 
 def _apples() -> list[dict]:
     """Lesson 6's denoiser and the flow of the same network, by sampler and steps."""
-    seen_by, vae = judge.load(), tiny_sd_autoencoder.load()
+    seen_by, vae = judge.load(), autoencoder.load()
     real, other = (
         evaluation.judge_features(
             seen_by,

@@ -37,7 +37,7 @@ def run() -> dict:
 
     cache = platformdirs.user_cache_path("pixels-to-diffusion") / "site" / "models"
     with tempfile.TemporaryDirectory() as folder:
-        page = _write_page(Path(folder), build.model_files(cache, list(build.INT8)))
+        page = _write_page(Path(folder), build.model_files(cache, list(build.TEXT_TO_IMAGE)))
         times = _time_pages(page)
         download = sum(
             len(gzip.compress(file.read_bytes(), 6)) for file in page.parent.rglob("*.js")

@@ -30,6 +30,9 @@ device: start=setup
 diffusion.attention_maps: among_tokens=text_self_attention look=record_attention
     on_object=object_to_background_ratios
 diffusion.costs -> profiling.cost: clocked=time_calls training_step=training_cost
+diffusion.described_evaluation -> diffusion.sentence_evaluation
+diffusion.described_judge -> diffusion.judge: accuracy=description_accuracy
+diffusion.described_sd -> diffusion.text_to_image
 diffusion.film -> diffusion.trajectory: shoot=record_trajectory
 diffusion.guidance: measure=measure_guidance
 diffusion.ideal -> diffusion.optimal_denoiser: Ideal=OptimalDenoiser
@@ -40,6 +43,7 @@ diffusion.race -> diffusion.sampler_comparison: away=discretisation_error
     features=diffusion.evaluation.judge_features nearest=mean_nearest_distance run=measure_sampler
 diffusion.tiny -> diffusion.text_to_image: DENOISER=UNET_CONFIG PICTURES=TRAINING_PICTURES
     prompts=prompt_pairs
+diffusion.tiny_sd_autoencoder -> compression.autoencoder
 diffusion.unconditional -> diffusion.small_denoiser: decoded=decode encoded=encode
     on_pixels=pixel_config pictures=examples sampled=sample
 figures.compression -> figures.compression.jpeg: at_qualities=compare_qualities

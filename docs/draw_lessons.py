@@ -19,7 +19,7 @@ from course_lib.data import scenes
 from course_lib.data.captioned import captioned_picture, make_caption
 from course_lib.data.digits import scanned_digits
 from course_lib.data.photos import photo
-from course_lib.diffusion import described_sd, flow, text_to_image
+from course_lib.diffusion import flow, text_to_image
 from course_lib.diffusion.attention_maps import record_attention
 from course_lib.diffusion.reference import posterior_mean
 from course_lib.figures import figure_png
@@ -133,14 +133,13 @@ def lesson_08() -> Figure:
 
 def generated() -> Figure:
     """One image for each prompt, with seeds 0 to 4; none is selected or left out."""
-    rows, notes = {}, {}
-    captions = [make_caption(*pair) for pair in PROMPTS]
-    for name, model, prompts, guidance in (
-        ("tiny-sd", text_to_image.load(), captions, text_to_image.GUIDANCE),
-        ("described-sd", described_sd.load(), SENTENCES, described_sd.GUIDANCE),
-    ):
-        rows[name] = list(model.generate(prompts, **OPTIONS | {"guidance": guidance}))
-        notes[name] = [fill(prompt, 28) for prompt in prompts]
+    model = text_to_image.load()
+    prompts = {
+        "object, colour": [make_caption(*pair) for pair in PROMPTS],
+        "all words": SENTENCES,
+    }
+    rows = {title: list(model.generate(row, **OPTIONS)) for title, row in prompts.items()}
+    notes = {title: [fill(prompt, 28) for prompt in row] for title, row in prompts.items()}
     return gallery(rows, notes=notes)
 
 

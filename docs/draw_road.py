@@ -16,7 +16,7 @@ from course_lib.compression.codecs import to_uint8
 from course_lib.convolution.edge_kernels import kernel
 from course_lib.data import sprites
 from course_lib.data.captioned import captioned_picture, make_caption
-from course_lib.diffusion import text_to_image, tiny_sd_autoencoder
+from course_lib.diffusion import text_to_image
 from course_lib.diffusion.flow_unet import as_flow
 from course_lib.diffusion.small_denoiser import SCHEDULE, decode, encode
 from course_lib.figures.style import BLUE, DIVERGING_RGB, PAPER, font
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent / "road"
 SIDE = 320  # pixels of a tile
 # Lesson 3's networks have a class rocket but no class fox.
 OBJECT, HERO_OBJECT, COLOUR = "rocket", "fox", "purple"
-TIMESTEP = 250  # of the noise in lesson 6's tile
+TIMESTEP = 150  # of the noise in lesson 6's tile
 
 
 def find_image() -> Float[Tensor, "3 128 128"]:
@@ -97,8 +97,8 @@ def lesson_05(image: Float[Tensor, "3 128 128"]) -> Image.Image:
 
 
 def lesson_06(image: Float[Tensor, "3 128 128"]) -> Image.Image:
-    """The image's latent with noise, decoded, with the autoencoder of lesson 6's model."""
-    vae = tiny_sd_autoencoder.load()
+    """The image's latent with noise, decoded."""
+    vae = autoencoder.load()
     latent = encode(vae, image[None])
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
     noisy, _ = SCHEDULE.add_noise(latent, noise, TIMESTEP)

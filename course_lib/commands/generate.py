@@ -14,20 +14,15 @@ from course_lib.console import fail, stderr, warn
 if TYPE_CHECKING:
     import torch
 
-    from course_lib.diffusion.described_judge import Judge as DescribedJudge
     from course_lib.diffusion.judge import Judge
     from course_lib.sd.pipeline import StableDiffusion
 
 # The models, and the checkpoints that each needs.
-_MODELS = {
-    "tiny-sd": ("tiny-sd",),
-    "described-sd": ("described-sd", "described-judge"),
-    "one-step": ("tiny-sd", "one-step"),
-}
+_MODELS = {"tiny-sd": ("tiny-sd", "judge"), "one-step": ("tiny-sd", "one-step", "judge")}
 _MANY_STEPS: dict[str, Any] = {
     "steps": 20,
     "sampler": "dpm++",
-    "guidance": 5.0,
+    "guidance": 3.0,
     "negative": "",
     "image": None,
     "strength": 0.8,
@@ -35,7 +30,6 @@ _MANY_STEPS: dict[str, Any] = {
 # Where a model differs from these settings.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "tiny-sd": {},
-    "described-sd": {"guidance": 3.0},
     "one-step": {"steps": 1, "sampler": "flow-euler", "guidance": 1.0},
 }
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
@@ -48,9 +42,8 @@ def generate(
     model: Annotated[
         str,
         typer.Option(
-            help="tiny-sd; or described-sd, for sentences with styles, sizes, places and two "
-            "objects; or one-step, which calls the network once: without --steps, --sampler, "
-            "--guidance, --negative, --image and --strength."
+            help="tiny-sd; or one-step, for one object on a background: it calls the network once, "
+            "without --steps, --sampler, --guidance, --negative, --image and --strength."
         ),
     ] = "tiny-sd",
     out: Annotated[
@@ -64,7 +57,7 @@ def generate(
         float | None,
         typer.Option(
             help="Guidance scale; 1 ignores --negative and halves the time.",
-            show_default="5; described-sd: 3",
+            show_default="3",
         ),
     ] = None,
     negative: Annotated[
@@ -110,11 +103,12 @@ def generate(
     def load_model() -> "StableDiffusion":
         from course_lib.assets import checkpoints
         from course_lib.device import resolve_device
+        from course_lib.diffusion import prompts
 
         with checkpoints.WithoutInitialisation():
             pipeline = _load_pipeline(model)
         pipeline.to(resolve_device(device))
-        for warning in _warnings_about(prompt, model, pipeline):
+        for warning in prompts.warnings_about(prompt):
             warn(warning)
         return pipeline
 
@@ -126,29 +120,14 @@ def generate(
         seed=seed,
         count=count,
         **(_MANY_STEPS | _SETTINGS[model] | given),
-        examine=lambda pipeline, result: _describe_mismatch(prompt, model, pipeline, result),
+        examine=lambda pipeline, result: _describe_mismatch(prompt, result),
     )
 
 
 def _load_pipeline(model: str) -> "StableDiffusion":
-    if model == "described-sd":
-        from course_lib.diffusion import described_sd
-
-        return described_sd.load()
     from course_lib.diffusion import one_step, text_to_image
 
     return one_step.load() if model == "one-step" else text_to_image.load()
-
-
-def _warnings_about(prompt: str, model: str, pipeline: "StableDiffusion") -> list[str]:
-    from course_lib.diffusion import described_prompts, prompts
-
-    if model == "described-sd":
-        return described_prompts.warnings_about(prompt)
-    warnings = prompts.warnings_about(prompt, pipeline.tokenizer)
-    if warnings and not described_prompts.warnings_about(prompt):
-        warnings.append("described-sd was trained on such sentences: give --model described-sd.")
-    return warnings
 
 
 def _require_weights(model: str) -> None:
@@ -279,17 +258,12 @@ def _write(
                 warn(f"{path.name}: {remark}")
 
 
-def _describe_mismatch(
-    prompt: str, model: str, pipeline: "StableDiffusion", image: "torch.Tensor"
-) -> str:
+def _describe_mismatch(prompt: str, image: "torch.Tensor") -> str:
     """How the judge's verdict on an image differs from the prompt; empty if it does not."""
-    from course_lib.diffusion import described_prompts, prompts
+    from course_lib.diffusion import prompts
 
-    if model == "described-sd":
-        (found,) = _described_judge().describe(image[None])
-        return described_prompts.describe_difference(prompt, found)
-    (verdict,) = _judge().classify(image[None])
-    return prompts.describe_difference(prompts.check_prompt(prompt, pipeline.tokenizer), verdict)
+    (found,) = _judge().describe(image[None])
+    return prompts.describe_difference(prompt, found)
 
 
 @cache
@@ -297,13 +271,6 @@ def _judge() -> "Judge":
     from course_lib.diffusion import judge
 
     return judge.load()
-
-
-@cache
-def _described_judge() -> "DescribedJudge":
-    from course_lib.diffusion import described_judge
-
-    return described_judge.load()
 
 
 def _parse_size(size: str | None) -> tuple[int | None, int | None]:

@@ -17,8 +17,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Epochs of 2,000 examples (tiny-sd: 10,000; described-sd: 5,000; denoiser, flow "
-            "and one-step: 1,000); "
+            help="Epochs of 2,000 examples (tiny-sd: 5,000; denoiser, flow and one-step: 1,000); "
             "by default as many as in the first training cycle of the shipped model.",
         ),
     ] = None,

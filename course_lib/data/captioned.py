@@ -17,6 +17,7 @@ from course_lib.data import captions, sprites
 from course_lib.data.compose import Light, Placement, compose
 
 SIZE = 128  # pixels
+SIDES = (0.7, 0.9)  # of an object, as a fraction of the picture's side
 COLOURS = {
     "red": (0.84, 0.15, 0.16),
     "orange": (0.98, 0.55, 0.16),
@@ -29,7 +30,8 @@ COLOURS = {
     "black": (0.06, 0.06, 0.07),
     "white": (0.97, 0.97, 0.96),
 }
-# The objects of the text-to-image model and of its judge; ``sprites.names()`` has more.
+# Half of the text-to-image model's objects, see :mod:`course_lib.data.descriptions`: those of the
+# smaller models of lessons 6 and 8.
 OBJECTS = (
     "dog",
     "cat",
@@ -135,7 +137,7 @@ def captioned_picture(
         style=style,
         x=x,
         y=y,
-        size=float(rng.uniform(0.7, 0.9)),
+        size=float(rng.uniform(*SIDES)),
         angle=float(rng.uniform(-10, 10)),
         flip=bool(rng.random() < 0.5),
     )

@@ -19,9 +19,10 @@ from course_lib.data.descriptions import OPPOSITE, PLACES, STYLES, Description
 
 SIZE = captioned.SIZE  # pixels
 # The side of an object as a fraction of the picture's: in the middle, and at a place. The ranges
-# have gaps between them, so that every picture shows one size only.
+# have gaps between them, so that every picture shows one size only. A large object in the middle
+# may extend beyond the picture; one without a size is as large as in a captioned picture.
 _SIDES = {
-    "middle": {"small": (0.3, 0.4), None: (0.5, 0.62), "large": (0.74, 0.9)},
+    "middle": {"small": (0.35, 0.5), None: captioned.SIDES, "large": (1.0, 1.1)},
     "place": {"small": (0.26, 0.31), None: (0.37, 0.42), "large": (0.47, 0.51)},
 }
 # The centre x, y of an object at a place, relative to the picture's, as fractions of its side.

@@ -1,18 +1,20 @@
 """Descriptions of pictures: objects with style, size and place on a coloured background.
 
 A description becomes a sentence with :func:`describe`, and :func:`parse` reads a sentence back.
-:mod:`course_lib.data.described` draws the pictures.
+:mod:`course_lib.data.described` draws the pictures. The website implements the same rules in
+``website/web/diffusion/sentences.js``; tests compare both.
 """
 
-import difflib
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+import regex
 
 from course_lib.data import captioned, captions
 
@@ -42,7 +44,16 @@ FORMS = (
 # What a sampled description tells in addition to objects and background; "mixed": all of it.
 KINDS = ("one", "style", "size", "place", "two", "mixed")
 _TWO_OBJECTS, _ONE_PLACED = 0.4, 0.4  # of the mixed descriptions; of those with one object
-_DEFAULT = ("fox", "blue")  # in the nearest sentence, if a sentence names no object or no colour
+_LEFT_OPEN = 0.25  # of the styles, and of the places of two objects, in mixed sentences
+NEGATIONS = ("no", "not", "without")
+_ARTICLES = ("a", "an", "any", "the")
+# In the nearest sentence, if a sentence names no object or no colour: the first object that no
+# negation excludes, and the colour.
+_DEFAULT_OBJECTS = ("fox", *OBJECTS)
+_DEFAULT_COLOUR = "blue"
+_MAX_TYPING_ERRORS = 2  # the maximum for a spelling correction
+# A word, or one other character; in JavaScript too.
+_PARTS = regex.compile(r"[\p{L}\p{N}]+|(?!\.)[\p{P}\p{S}]")
 
 
 @dataclass(frozen=True)
@@ -90,13 +101,26 @@ class UnknownSentence(ValueError):
     """A sentence unlike those of the training; the message tells why, and the nearest sentence.
 
     Attributes:
+        reason: why it is not such a sentence.
         nearest: the nearest sentence of the training.
         unknown: the words, in lower case, that no sentence of the training contains.
+        objects: the objects that it names.
+        excluded: the objects after a negation such as "no".
+        colour: the background colour that it names, or None.
     """
 
-    def __init__(self, reason: str, nearest: str, unknown: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        reason: str,
+        nearest: str,
+        unknown: Sequence[str] = (),
+        objects: Sequence[str] = (),
+        excluded: Sequence[str] = (),
+        colour: str | None = None,
+    ) -> None:
         super().__init__(f"{reason} Nearest: “{nearest}”.")
-        self.nearest, self.unknown = nearest, tuple(unknown)
+        self.reason, self.nearest, self.unknown = reason, nearest, tuple(unknown)
+        self.objects, self.excluded, self.colour = tuple(objects), tuple(excluded), colour
 
 
 def describe(description: Description, form: int = 0) -> str:
@@ -127,29 +151,31 @@ def parse(sentence: str) -> Description:
     Raises:
         UnknownSentence: for any other sentence.
     """
-    words = _split(sentence)
-    names = _named_objects(words)
+    parts = _PARTS.findall(sentence.lower())
+    words = [part for part in parts if part.isalnum()]
+    named, excluded = _named_items(words)
     nearest = _nearest(words)
-    if any(words == _split(describe(nearest, form)) for form in range(len(FORMS))):
-        return nearest
-    unknown = tuple(dict.fromkeys(w for w in words if w not in known_words() and w != ","))
-    pairs = zip(words, words[1:], strict=False)
-    coloured = [" ".join(pair) for pair in pairs if pair[0] in COLOURS and pair[1] in OBJECTS]
+    for form in range(len(FORMS)):
+        if parts == _PARTS.findall(describe(nearest, form)):
+            return nearest
+    unknown = tuple(dict.fromkeys(word for word in words if word not in known_words()))
+    objects = tuple(dict.fromkeys(item.name for item in named))
+    coloured = [
+        f"{word} {after}" for word, after in pairwise(parts) if word in COLOURS and after in OBJECTS
+    ]
     if unknown:
         reason = f"Unknown: {', '.join(f'“{word}”' for word in unknown)}."
     elif coloured:
         reason = f"“{coloured[0]}”: only the colour of the background can be chosen."
-    elif len(names) > 2:
-        reason = f"A picture has at most two objects, not {len(names)}."
-    elif len(set(names)) < len(names):
+    elif len(named) > 2:
+        reason = f"A picture has at most two objects, not {len(named)}."
+    elif len(objects) < len(named):
         reason = "The two objects of a picture are different."
     else:
-        reason = "The words are known, but no sentence of the training has this form."
-    if not names:
-        reason += f" Known objects: {', '.join(OBJECTS)}."
-    if not set(words) & set(COLOURS):
-        reason += f" Known background colours: {', '.join(COLOURS)}."
-    raise UnknownSentence(reason, describe(nearest), unknown)
+        reason = "No sentence of the training has this form."
+    raise UnknownSentence(
+        reason, describe(nearest), unknown, objects, excluded, _named_colour(words)
+    )
 
 
 def vocabulary() -> dict[str, list[str] | dict[str, str]]:
@@ -209,12 +235,12 @@ def leave_open(
     """The description without what a sentence of this kind leaves open.
 
     ``kind``: one of ``KINDS``. All but "style" leave the style open, and "two" also leaves the
-    places of two objects open. "mixed" leaves each of these open with a probability of one half,
-    drawn with ``rng``; without ``rng`` it leaves out nothing.
+    places of two objects open. "mixed" leaves each of these open with a probability of one
+    quarter, drawn with ``rng``; without ``rng`` it leaves out nothing.
     """
 
     def is_open(default: bool) -> bool:
-        return default if kind != "mixed" else rng is not None and bool(rng.random() < 0.5)
+        return default if kind != "mixed" else rng is not None and bool(rng.random() < _LEFT_OPEN)
 
     items = description.objects
     if len(items) == 2 and is_open(kind == "two"):
@@ -229,7 +255,9 @@ def _sample_any(rng: np.random.Generator, kind: str) -> Description:
     place = None
     if count == 2 or kind == "place" or (mixed and rng.random() < _ONE_PLACED):
         place = _choose(rng, tuple(PLACES))
-    sizes: Sequence[str | None] = (None, *SIZES) if mixed else SIZES if kind == "size" else (None,)
+    sizes: Sequence[str | None] = (
+        (None, None, *SIZES) if mixed else SIZES if kind == "size" else (None,)
+    )
     places = (place, OPPOSITE[place] if place else None)
     names = rng.choice(len(OBJECTS), count, replace=False)
     items = tuple(
@@ -243,47 +271,102 @@ def _choose(rng: np.random.Generator, values: Sequence[T]) -> T:
     return values[int(rng.integers(len(values)))]
 
 
-def _split(sentence: str) -> list[str]:
-    """The words and commas of a sentence, in lower case."""
-    return re.findall(r"[^\W_]+|,", sentence.lower())
-
-
-def _named_objects(words: Sequence[str]) -> list[str]:
-    return [name for word in words if (name := _known(word, OBJECTS))]
-
-
-def _known(word: str, names: Sequence[str]) -> str | None:
-    """The name that a word means: itself, or the most similar one if the word is unknown."""
-    if word in names:
-        return word
-    similar = [] if word in known_words() else difflib.get_close_matches(word, names, 1, 0.75)
-    return similar[0] if similar else None
-
-
-def _nearest(words: Sequence[str]) -> Description:
-    """The description that has most in common with the words."""
-    colours = [colour for word in words if (colour := _known(word, COLOURS))]
-    before = [w for w, after in zip(words, words[1:], strict=False) if after == "background"]
-    colour = _known(before[-1], COLOURS) if before else None
+def _named_items(words: Sequence[str]) -> tuple[list[Item], list[str]]:
+    """The objects that the words name, in order, and the objects that a negation excludes."""
     items: list[Item] = []
+    excluded: list[str] = []
     style = size = None
+    negated = False
     for word in words:
-        if word in STYLES:
+        name = _singular(word)
+        if name and negated:
+            excluded.append(name)
+        elif name:
+            items.append(Item(name, style, size))
+        if name:
+            style = size = None
+        elif word in STYLES:
             style = word
         elif word in SIZES:
             size = word
         elif word in PLACES and items:
             items[-1] = replace(items[-1], place=word)
-        elif name := _known(word, OBJECTS):
-            items.append(Item(name, style, size))
-            style = size = None
-    items = list({item.name: item for item in reversed(items)}.values())[::-1][:2]
-    items = items or [Item(_DEFAULT[0])]
+        if word in NEGATIONS:
+            negated = True
+        elif word not in (*_ARTICLES, *COLOURS, *STYLES, *SIZES):
+            negated = False
+    return items, list(dict.fromkeys(excluded))
+
+
+def _singular(word: str) -> str | None:
+    """The object that a word names, also in the plural."""
+    forms = (word, word.removesuffix("s"), word.removesuffix("es"))
+    return next((form for form in forms if form in OBJECTS), None)
+
+
+def _named_colour(words: Sequence[str]) -> str | None:
+    """The colour before the last "background"; if there is none, the last colour in the words."""
+    before = _word_before_background(words)
+    if before in COLOURS:
+        return before
+    return next((word for word in reversed(words) if word in COLOURS), None)
+
+
+def _word_before_background(words: Sequence[str]) -> str:
+    last = max((n for n, word in enumerate(words) if word == "background"), default=0)
+    return words[last - 1] if last else ""
+
+
+def _nearest(words: Sequence[str]) -> Description:
+    """The description that has most in common with the words."""
+    items, excluded = _named_items(words)
+    if not items:
+        items, excluded = _named_items(_correct_spelling(words, OBJECTS))
+    different: dict[str, Item] = {}
+    for item in items:
+        different.setdefault(item.name, item)
+    items = [item for name, item in different.items() if name not in excluded][:2]
+    if not items:
+        items = [Item(next(name for name in _DEFAULT_OBJECTS if name not in excluded))]
     if len(items) == 2:
         first, second = items
         place = first.place or (OPPOSITE[second.place] if second.place else None)
-        items = [
-            replace(first, place=place),
-            replace(second, place=OPPOSITE[place] if place else None),
-        ]
-    return Description(tuple(items), colour or (colours[-1] if colours else _DEFAULT[1]))
+        other = OPPOSITE[place] if place else None
+        items = [replace(first, place=place), replace(second, place=other)]
+    return Description(tuple(items), _nearest_colour(words))
+
+
+def _nearest_colour(words: Sequence[str]) -> str:
+    before = _word_before_background(words)
+    return (
+        _named_colour(_correct_spelling([before], COLOURS))
+        or _named_colour(words)
+        or _named_colour(_correct_spelling(words, COLOURS))
+        or _DEFAULT_COLOUR
+    )
+
+
+def _correct_spelling(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The words; the unknown one with the fewest typing errors, if few enough, becomes a name."""
+    best, fewest = ("", ""), _MAX_TYPING_ERRORS + 1
+    for word in words:
+        if len(word) < 3 or word in known_words():
+            continue
+        for name in names:
+            if abs(len(word) - len(name)) >= fewest:
+                continue  # a lower bound of the edit distance
+            errors = _edit_distance(word, name)
+            if errors < fewest and errors < len(name) / 2:
+                best, fewest = (word, name), errors
+    return [best[1] if word == best[0] else word for word in words]
+
+
+def _edit_distance(a: str, b: str) -> int:
+    """Levenshtein distance: the minimum number of letters to change, insert or delete."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, start=1):
+        above, row = row, [i]
+        for j, other in enumerate(b, start=1):
+            change = above[j - 1] + (letter != other)
+            row.append(min(change, above[j] + 1, row[j - 1] + 1))
+    return row[-1]

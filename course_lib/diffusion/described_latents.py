@@ -41,7 +41,7 @@ def encode_dataset(
     weights = paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes()
     pieces = [range(start, min(start + PIECE, count)) for start in range(0, count, PIECE)]
     files = {seeds: folder / f"{seeds[0]:07}-{seeds[-1]:07}.safetensors" for seeds in pieces}
-    marks = {seeds: _mark(seeds[0], weights) for seeds in pieces}
+    marks = {seeds: _mark(seeds, weights) for seeds in pieces}
     missing = [seeds for seeds in pieces if _read(files[seeds], marks[seeds]) is None]
     if missing:
         model = autoencoder.load().to(device or "cpu")
@@ -62,10 +62,11 @@ def encode_dataset(
     return torch.cat([latents for latents in found if latents is not None])
 
 
-def _mark(seed: int, weights: bytes) -> str:
-    """A hash of what a piece depends on: the autoencoder, and its first picture and description."""
-    picture = described.described_picture(seed)
-    parts = (weights, picture.image.numpy().tobytes(), repr(picture.description).encode())
+def _mark(seeds: range, weights: bytes) -> str:
+    """A hash of what a piece depends on: the autoencoder, its first picture, all descriptions."""
+    picture = described.described_picture(seeds[0]).image
+    descriptions = [described.sample_description(seed) for seed in seeds]
+    parts = (weights, picture.numpy().tobytes(), repr(descriptions).encode())
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from course_lib.compression.codecs import to_uint8
 from course_lib.data import captioned
-from course_lib.data.captioned import OBJECTS
+from course_lib.data.descriptions import OBJECTS
 from course_lib.diffusion import judge as judging
 from course_lib.diffusion import text_to_image
 from course_lib.metrics.generation import frechet_distance
@@ -59,7 +59,12 @@ def judge_features(judge: judging.Judge, images: Images) -> Float[Tensor, "image
 
 
 def generation_metrics(
-    model: StableDiffusion, pairs: Sequence[tuple[str, str]], split: str, **settings: Any
+    model: StableDiffusion,
+    pairs: Sequence[tuple[str, str]],
+    split: str,
+    *,
+    objects: Sequence[str] = OBJECTS,
+    **settings: Any,
 ) -> dict[str, float]:
     """Measure one generated image per pair of object and colour with the shipped judge.
 
@@ -67,6 +72,7 @@ def generation_metrics(
         model: generates the images.
         pairs: objects and colours.
         split: of the real images, with which they are compared.
+        objects: those of the real images.
         settings: sampler, steps and guidance of :func:`generate`.
 
     Returns:
@@ -78,37 +84,26 @@ def generation_metrics(
     """
     judge = judging.load()
     images = generate(model, pairs, **settings)
-    real = real_images(split, len(pairs), first=0)
-    more_real = real_images(split, len(pairs), first=len(pairs))
+    real = real_images(split, len(pairs), objects=objects)
+    more_real = real_images(split, len(pairs), first=len(pairs), objects=objects)
     features, real_features, more_real_features = (
         judge_features(judge, batch) for batch in (images, real, more_real)
     )
     return judging.accuracy(judge.classify(images), pairs) | {
         "frechet": frechet_distance(features, real_features),
         "frechet_real": frechet_distance(more_real_features, real_features),
-        "nearest": _nearest_training_distance(images),
-        "nearest_real": _nearest_training_distance(real),
+        "nearest": _nearest_training_distance(images, tuple(objects)),
+        "nearest_real": _nearest_training_distance(real, tuple(objects)),
     }
-
-
-def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[str, float]:
-    """:func:`generation_metrics` of a trained model on ``count`` prompts of a split.
-
-    Raises:
-        ValueError: if the split is unknown.
-    """
-    splits = text_to_image.TEST_SPLITS
-    if split not in splits:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(splits)}.")
-    pairs = text_to_image.prompt_pairs(split, count)
-    return generation_metrics(text_to_image.to_pipeline(model), pairs, split)
 
 
 def preview_image(
     model: nn.Module,
     count: int = 96,
     columns: int = 12,
-    to_pipeline: Callable[..., StableDiffusion] = text_to_image.to_pipeline,
+    *,
+    to_pipeline: Callable[..., StableDiffusion],
+    objects: Sequence[str] = OBJECTS,
     **settings: Any,
 ) -> Image.Image:
     """The preview shipped next to the card: generated images, not selected, with captions.
@@ -117,9 +112,11 @@ def preview_image(
 
     Args:
         model: a trained model, of which ``to_pipeline`` makes a pipeline.
+        objects: the names to choose from.
         settings: sampler, steps and guidance of :func:`generate`.
     """
-    by_split = [text_to_image.prompt_pairs(split, count) for split in text_to_image.TEST_SPLITS]
+    splits = ("seen", "new-combinations")
+    by_split = [text_to_image.prompt_pairs(split, count, objects) for split in splits]
     pairs = [pair for row in zip(*by_split, strict=True) for pair in row][:count]
     images = generate(to_pipeline(model), pairs, **settings)
     return contact_sheet(images, [", ".join(pair) for pair in pairs], columns)
@@ -139,24 +136,27 @@ def contact_sheet(images: Images, labels: Sequence[str], columns: int) -> Image.
     return sheet
 
 
-def real_images(split: str, count: int, first: int = 0) -> Float[Tensor, "count 3 _ _"]:
+def real_images(
+    split: str, count: int, first: int = 0, objects: Sequence[str] = OBJECTS
+) -> Float[Tensor, "count 3 _ _"]:
     """Captioned pictures of a split that no model was trained on, in [0, 1].
 
-    ``first``: the index of the first, so that two sets can be compared with each other.
+    ``first``: the index of the first, so that two sets can be compared with each other;
+    ``objects``: the names to choose from.
     """
     seeds = range(10**6 + first, 10**6 + first + count)  # not used for training
     return torch.stack(
-        [captioned.captioned_picture(seed, split=split, objects=OBJECTS).image for seed in seeds]
+        [captioned.captioned_picture(seed, split=split, objects=objects).image for seed in seeds]
     )
 
 
-def _nearest_training_distance(images: Images) -> float:
-    distances = torch.cdist(images.flatten(1), _training_images()) / images[0].numel() ** 0.5
-    return float(distances.min(1).values.median())
+def _nearest_training_distance(images: Images, objects: tuple[str, ...]) -> float:
+    distances = torch.cdist(images.flatten(1), _training_images(objects))
+    return float((distances / images[0].numel() ** 0.5).min(1).values.median())
 
 
 @cache
-def _training_images() -> Float[Tensor, "count values"]:
+def _training_images(objects: tuple[str, ...]) -> Float[Tensor, "count values"]:
     return torch.stack(
-        [captioned.captioned_picture(seed, objects=OBJECTS).image.flatten() for seed in range(2000)]
+        [captioned.captioned_picture(seed, objects=objects).image.flatten() for seed in range(2000)]
     )

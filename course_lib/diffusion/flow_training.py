@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.assets import checkpoints
-from course_lib.diffusion import denoiser_training, flow, judge, tiny_sd_autoencoder
+from course_lib.compression import autoencoder
+from course_lib.diffusion import denoiser_training, flow, judge
 from course_lib.diffusion import small_denoiser as small
 from course_lib.diffusion.sampler_comparison import measure_latents
 from course_lib.sd.samplers import gaussian
@@ -91,7 +92,7 @@ def evaluate(model: VelocityUNet, split: str, count: int) -> dict[str, float]:
     """
     if split not in TEST_SPLITS:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TEST_SPLITS)}.")
-    vae, device = tiny_sd_autoencoder.load(), next(model.parameters()).device
+    vae, device = autoencoder.load(), next(model.parameters()).device
     pictures = small.examples(count, first_seed=10**6)  # not used for training
     clean = small.encode(vae, torch.stack([picture.image for picture in pictures])).to(device)
     noise = gaussian(clean.shape, torch.Generator().manual_seed(0)).to(device)

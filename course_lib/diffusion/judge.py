@@ -1,34 +1,29 @@
-"""A classifier that evaluates generated images: which object, and which background colour?
+"""A classifier of generated images: which objects, with which properties, on which background?
 
-Unlike the text-to-image model, it is trained with augmentation (geometry, blur, noise), so that the
-two models do not rely on the same artefacts of the drawings.
+First it predicts which places have an object, then each object from the features of its place. Its
+training is in :mod:`course_lib.diffusion.judge_training`.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from course_lib.assets import checkpoints
-from course_lib.data import captioned, resampling, sprites
-from course_lib.data.captioned import OBJECTS
-from course_lib.training.loop import History, fit_new
+from course_lib.data.descriptions import COLOURS, OBJECTS, PLACES, STYLES, Description, Item
 from course_lib.vision.backbone import Backbone
 
-COLOURS = tuple(captioned.COLOURS)
-EXAMPLES_PER_EPOCH = 2000
-EPOCHS = 10  # of the shipped checkpoint
-BATCH = 16
-LEARNING_RATE = 2e-3
-TEST_SPLITS = {"seen": 500, "new-combinations": 500, "held-out-style": 500}
-THRESHOLDS = {split: {"object": 0.99, "colour": 0.99} for split in ("seen", "new-combinations")}
-# The training seeds start here; test images and other models' images have smaller seeds.
-_FIRST_TRAINING_SEED = 1_000_000_000
+# The places of an object ("": in the middle), and those that have an object in a picture.
+SLOTS = ("", *PLACES)
+LAYOUTS: tuple[tuple[str, ...], ...] = (
+    *((slot,) for slot in SLOTS),
+    ("left", "right"),
+    ("top", "bottom"),
+)
+STYLE_CLASSES, SIZE_CLASSES = tuple(STYLES), ("small", "", "large")
 _BATCH = 50  # images classified at once
 
 Images = Float[Tensor, "batch 3 height width"]
@@ -41,98 +36,76 @@ class Verdict(NamedTuple):
     colour: str
 
 
+class Logits(NamedTuple):
+    """The logits of the colour and the layout, and of each object by its slot."""
+
+    colour: Float[Tensor, "batch colours"]
+    layout: Float[Tensor, "batch layouts"]
+    name: Float[Tensor, "batch slots names"]
+    style: Float[Tensor, "batch slots styles"]
+    size: Float[Tensor, "batch slots sizes"]
+
+
 class Judge(nn.Module):
-    """Lesson 3's backbone, global average pooling, and two linear heads."""
+    """Lesson 3's backbone, and linear heads on its last feature map, pooled in different ways."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone = Backbone()
-        self.object = nn.Linear(Backbone.channels[-1], len(OBJECTS))
-        self.colour = nn.Linear(Backbone.channels[-1], len(COLOURS))
+        width = Backbone.channels[-1]
+        self.colour = nn.Linear(width, len(COLOURS))
+        self.layout = nn.Linear(width * 16, len(LAYOUTS))
+        self.name = nn.Linear(width, len(OBJECTS))
+        self.style = nn.Linear(width, len(STYLE_CLASSES))
+        self.size = nn.Linear(width, len(SIZE_CLASSES))
 
     def features(self, images: Images) -> Float[Tensor, "batch 128"]:
         """The pooled features of images in [0, 1]; Fréchet distances are computed from them."""
         return self.backbone(images)[-1].mean((2, 3))
 
-    def forward(
-        self, images: Images
-    ) -> tuple[Float[Tensor, "batch objects"], Float[Tensor, "batch colours"]]:
-        """The logits of the objects and of the colours; images in [0, 1]."""
-        features = self.features(images)
-        return self.object(features), self.colour(features)
+    def forward(self, images: Images) -> Logits:
+        """The logits of images in [0, 1]."""
+        last = self.backbone(images)[-1]
+        rows, columns = last.shape[2] // 2, last.shape[3] // 2
+        halves = (last[..., :columns], last[..., columns:], last[:, :, :rows], last[:, :, rows:])
+        slots = torch.stack([part.mean((2, 3)) for part in (last, *halves)], dim=1)
+        return Logits(
+            self.colour(slots[:, 0]),
+            self.layout(F.adaptive_avg_pool2d(last, 4).flatten(1)),
+            self.name(slots),
+            self.style(slots),
+            self.size(slots),
+        )
 
     @torch.no_grad()
-    def classify(self, images: Images) -> list[Verdict]:
-        """The most likely object and colour of each image; images in [0, 1], on any device."""
+    def describe(self, images: Images) -> list[Description]:
+        """The most likely description of each image; images in [0, 1], on any device."""
         device = next(self.parameters()).device
-        verdicts = []
+        found = []
         for batch in images.split(_BATCH):
-            objects, colours = (logits.argmax(1).tolist() for logits in self(batch.to(device)))
-            verdicts += [
-                Verdict(OBJECTS[name], COLOURS[colour])
-                for name, colour in zip(objects, colours, strict=True)
-            ]
-        return verdicts
+            predicted = (logits.argmax(-1).tolist() for logits in self(batch.to(device)))
+            found += [_to_description(*labels) for labels in zip(*predicted, strict=True)]
+        return found
+
+    def classify(self, images: Images) -> list[Verdict]:
+        """The object and the colour of each image; of two objects, only one."""
+        found = self.describe(images)
+        return [Verdict(what.objects[0].name, what.colour) for what in found]
 
 
-def loss(
-    model: Judge,
-    images: Images,
-    names: Int64[Tensor, " batch"],
-    colours: Int64[Tensor, " batch"],
-) -> Float[Tensor, ""]:
-    """The sum of both heads' cross-entropies, on augmented images."""
-    name_logits, colour_logits = model(augment(images))
-    return F.cross_entropy(name_logits, names) + F.cross_entropy(colour_logits, colours)
-
-
-def augment(
-    images: Images,
-    *,
-    max_angle: float = 20,
-    scales: tuple[float, float] = (0.8, 1.25),
-    max_shift: float = 0.1,
-) -> Images:
-    """Random rotation (``max_angle`` in degrees), scale, shift (``max_shift`` is a fraction of the
-    side), blur and noise.
-
-    Pixels outside the image repeat its border, which has the background's colour.
-    """
-
-    def uniform(low: float | int, high: float | int) -> Float[Tensor, " batch"]:
-        return low + (high - low) * torch.rand(len(images), device=images.device)
-
-    angle = uniform(-max_angle, max_angle) * math.pi / 180
-    scale = uniform(*scales)
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    # the coordinates of the grid range from -1 to 1
-    shift_x, shift_y = (uniform(-2 * max_shift, 2 * max_shift) for _ in range(2))
-    matrices = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    blurred = F.interpolate(
-        F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False
-    )
-    images = torch.lerp(images, blurred, uniform(0, 1)[:, None, None, None])
-    return images + uniform(0, 0.1)[:, None, None, None] * torch.randn_like(images)
-
-
-class _TrainingImages(Dataset):
-    """Images with the class indices of their object and colour.
-
-    They include the combinations held out from the text-to-image model: otherwise the judge could
-    learn that an object on purple is never a fox.
-    """
-
-    def __len__(self) -> int:
-        return 2**31
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        split = "seen" if index % 10 else "new-combinations"
-        picture = captioned.captioned_picture(
-            _FIRST_TRAINING_SEED + index, split=split, objects=OBJECTS
+def _to_description(
+    colour: int, layout: int, names: list[int], styles: list[int], sizes: list[int]
+) -> Description:
+    items: dict[str, Item] = {}
+    for place in LAYOUTS[layout]:
+        n = SLOTS.index(place)
+        name = OBJECTS[names[n]]
+        # Two objects are different: of two equal ones, the first counts.
+        items.setdefault(
+            name,
+            Item(name, STYLE_CLASSES[styles[n]], SIZE_CLASSES[sizes[n]] or None, place or None),
         )
-        return picture.image, OBJECTS.index(picture.name), COLOURS.index(picture.colour)
+    return Description(tuple(items.values()), COLOURS[colour])
 
 
 def load() -> Judge:
@@ -140,49 +113,6 @@ def load() -> Judge:
     judge = Judge()
     judge.load_state_dict(checkpoints.load("judge"))
     return judge.eval()
-
-
-def dataset_description() -> dict[str, Any]:
-    """A description of the training data, for the model card."""
-    return {
-        "pictures": "captioned pictures, turned, scaled, moved, blurred and made noisy",
-        "side": captioned.SIZE,
-        "objects": list(OBJECTS),
-        "colours": list(COLOURS),
-        "styles": sprites.styles("train"),
-        "combinations": "all: those of the test splits too, in other pictures",
-        "held out": sprites.styles("held-out"),
-    }
-
-
-def train(
-    *,
-    epochs: int = EPOCHS,
-    workers: int = 0,
-    learning_rate: float = LEARNING_RATE,
-    batch_size: int = BATCH,
-    **options: Any,
-) -> tuple[Judge, History]:
-    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
-    data = resampling.loader(
-        _TrainingImages(), EXAMPLES_PER_EPOCH, batch_size=batch_size, workers=workers
-    )
-    return fit_new(Judge, loss, data, epochs, learning_rate=learning_rate, label="judge", **options)
-
-
-def evaluate(model: Judge, split: str, count: int) -> dict[str, float]:
-    """The :func:`accuracy` on ``count`` real test images of a split.
-
-    Raises:
-        ValueError: if the split is unknown.
-    """
-    if split not in TEST_SPLITS:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(TEST_SPLITS)}.")
-    pictures = [
-        captioned.captioned_picture(seed, split=split, objects=OBJECTS) for seed in range(count)
-    ]
-    verdicts = model.classify(torch.stack([picture.image for picture in pictures]))
-    return accuracy(verdicts, [(picture.name, picture.colour) for picture in pictures])
 
 
 def accuracy(verdicts: Sequence[Verdict], expected: Sequence[tuple[str, str]]) -> dict[str, float]:
@@ -202,3 +132,44 @@ def accuracy(verdicts: Sequence[Verdict], expected: Sequence[tuple[str, str]]) -
         "both": [tuple(verdict) == tuple(target) for verdict, target in pairs],
     }
     return {key: sum(values) / len(values) for key, values in correct.items()}
+
+
+def description_accuracy(
+    found: Sequence[Description], asked: Sequence[Description]
+) -> dict[str, float]:
+    """How many of the things asked for were found in the pictures.
+
+    Args:
+        found: complete descriptions, one per picture.
+        asked: what the pictures should show; what it leaves open is not counted.
+
+    Returns:
+        Fractions, each only if something of the kind was asked for. ``object``: of the objects,
+        those in the picture; an only object must be the only one. ``style``, ``place``, ``size``:
+        of the objects for which it was asked, those in the picture with this property.
+        ``colour``: of the background colours. ``both``: of the pairs, those with both objects.
+        ``all``: of the pictures, those with everything right.
+    """
+    scores: dict[str, list[bool]] = {}
+
+    def count(metric: str, right: bool) -> bool:
+        scores.setdefault(metric, []).append(right)
+        return right
+
+    for actual, target in zip(found, asked, strict=True):
+        items = {item.name: item for item in actual.objects}
+        alone = len(target.objects) == 1
+        rights = [count("colour", actual.colour == target.colour)]
+        for item in target.objects:
+            match = items.get(item.name) if not alone or len(items) == 1 else None
+            rights.append(count("object", match is not None))
+            for metric in ("style", "place", "size"):
+                wanted = getattr(item, metric)
+                if wanted is not None:
+                    rights.append(
+                        count(metric, match is not None and getattr(match, metric) == wanted)
+                    )
+        if not alone:
+            rights.append(count("both", {item.name for item in target.objects} == set(items)))
+        count("all", all(rights))
+    return {metric: sum(values) / len(values) for metric, values in scores.items()}

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from course_lib.assets import paths
-from course_lib.compression import codecs
+from course_lib.compression import autoencoder, codecs
 from course_lib.data.captioned import CaptionedPicture, CaptionedPictures
-from course_lib.diffusion import tiny_sd_autoencoder
 
 _BATCH = 20
 
@@ -43,7 +42,7 @@ def encode_dataset(
         The encoder's means times its ``scaling_factor``. They are not sampled: the noise is small
         compared with the latents, and the decoder was trained to tolerate it.
     """
-    weights = paths.data_path("checkpoints", f"{tiny_sd_autoencoder.NAME}.safetensors").read_bytes()
+    weights = paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes()
     metadata = {
         "of": json.dumps([count, *objects]),
         "autoencoder": hashlib.sha256(weights).hexdigest(),
@@ -53,7 +52,7 @@ def encode_dataset(
             cached = file.metadata() or {}
             if metadata.items() <= cached.items():
                 return file.get_tensor("latents").float(), json.loads(cached["captions"])
-    model = tiny_sd_autoencoder.load().to(device or "cpu")
+    model = autoencoder.load().to(device or "cpu")
     pictures = CaptionedPictures(range(count), objects=objects)
     batches = DataLoader(pictures, _BATCH, num_workers=workers, collate_fn=_no_collate)
     latents, captions = [], []

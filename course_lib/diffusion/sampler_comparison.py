@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.compression.shortcut_autoencoder import Autoencoder
 from course_lib.diffusion import small_denoiser, text_to_image
 from course_lib.diffusion.evaluation import generate, judge_features
 from course_lib.diffusion.judge import Judge, accuracy
@@ -16,7 +17,6 @@ from course_lib.diffusion.small_denoiser import NoisePredictor, sample
 from course_lib.metrics.generation import frechet_distance
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import SAMPLERS
-from course_lib.sd.vae import AutoencoderKL
 
 
 class SamplerResult(NamedTuple):
@@ -75,7 +75,7 @@ class LatentQuality(NamedTuple):
 def measure_latents(
     latents: Float[Tensor, "images channels _ _"],
     *,
-    vae: AutoencoderKL,
+    vae: Autoencoder,
     judge: Judge,
     objects: Sequence[str] = small_denoiser.OBJECTS,
     real_features: Float[Tensor, "real features"] | None = None,

@@ -224,7 +224,7 @@ def _train_epoch(
 
 def _attention(device: torch.device, bfloat16: bool) -> contextlib.AbstractContextManager:
     """Attention in separate operations for bfloat16 on a CPU, where the backward pass of torch's
-    fused attention is slow: with it, a training step of described-sd takes 1.8 times as long.
+    fused attention is slow: with it, a training step of tiny-sd takes 1.8 times as long.
     """
     if device.type != "cpu" or not bfloat16 or not hasattr(nn, "attention"):  # new in torch 2.3
         return contextlib.nullcontext()

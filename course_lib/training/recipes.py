@@ -113,9 +113,11 @@ def _autoencoder(name: str) -> Recipe:
 
 
 def _judge(name: str) -> Recipe:
-    from course_lib.diffusion import judge
+    from course_lib.diffusion import judge, judge_training
 
-    return _from_module(name, judge, make_model=judge.Judge, evaluate=judge.evaluate)
+    return _from_module(
+        name, judge_training, make_model=judge.Judge, evaluate=judge_training.evaluate
+    )
 
 
 def _denoiser(name: str) -> Recipe:
@@ -131,39 +133,14 @@ def _denoiser(name: str) -> Recipe:
 
 
 def _text_to_image(name: str) -> Recipe:
-    from course_lib.diffusion import evaluation, text_to_image
+    from course_lib.diffusion import sentence_evaluation, text_to_image
 
     return _from_module(
         name,
         text_to_image,
         make_model=text_to_image.make_model,
-        evaluate=evaluation.evaluate,
-        preview_image=evaluation.preview_image,
-    )
-
-
-def _described_judge(name: str) -> Recipe:
-    from course_lib.diffusion import described_judge
-
-    return _from_module(
-        name,
-        described_judge,
-        make_model=described_judge.Judge,
-        evaluate=described_judge.evaluate,
-        convert_weights=described_judge.convert_weights,
-    )
-
-
-def _described_sd(name: str) -> Recipe:
-    from course_lib.diffusion import described_evaluation, described_sd, described_transfer
-
-    return _from_module(
-        name,
-        described_sd,
-        make_model=described_sd.make_model,
-        evaluate=described_evaluation.evaluate,
-        preview_image=described_evaluation.preview_image,
-        convert_weights=described_transfer.convert_weights,
+        evaluate=sentence_evaluation.evaluate,
+        preview_image=sentence_evaluation.preview_image,
         **_8_bits(),
     )
 
@@ -227,8 +204,6 @@ _RECIPES: dict[str, Callable[[str], Recipe]] = {
     "judge": _judge,
     "denoiser": _denoiser,
     "tiny-sd": _text_to_image,
-    "described-judge": _described_judge,
-    "described-sd": _described_sd,
     "flow": _flow,
     "one-step": _one_step,
     "dit": _dit,

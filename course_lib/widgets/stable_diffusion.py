@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.data.captioned import COLOURS, OBJECTS, make_caption
+from course_lib.data.captioned import COLOURS, make_caption
 from course_lib.diffusion import text_to_image
 from course_lib.diffusion.attention_maps import AttentionRecord, maps_by_word, object_mask
 from course_lib.diffusion.judge import Judge, Verdict
@@ -163,7 +163,8 @@ class GuidanceSlider(widgets.VBox):
         self._model, self._judge, self._steps = model, judge, steps
         self._cache: dict[tuple[str, str, float, int], tuple[Tensor, Verdict]] = {}
         self.object = add_tooltip(
-            widgets.Dropdown(options=OBJECTS, value="fox", description="object"), "object"
+            widgets.Dropdown(options=text_to_image.OBJECTS, value="fox", description="object"),
+            "object",
         )
         self.colour = add_tooltip(
             widgets.Dropdown(options=list(COLOURS), value="purple", description="background"),

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,21 +15,20 @@ from course_lib.commands import drawing
 from course_lib.commands import generate as command
 from course_lib.console import escape_unencodable, to_shell
 from course_lib.data import descriptions
-from course_lib.diffusion import described_sd, one_step, text_to_image
+from course_lib.diffusion import one_step, text_to_image
 from course_lib.diffusion.flow_unet import as_flow
-from course_lib.diffusion.judge import Verdict
 from tests.support.small_sd import small_pipeline
 
 PROMPT = "a fox on a blue background"
 
 
 class StubJudge:
-    """Returns the same verdict for every image."""
+    """Finds the same in every image."""
 
-    verdict = Verdict("fox", "blue")
+    found = "a flat fox on a blue background"
 
-    def classify(self, images):
-        return [self.verdict] * len(images)
+    def describe(self, images):
+        return [descriptions.parse(self.found)] * len(images)
 
 
 @pytest.fixture
@@ -71,14 +69,32 @@ def test_known_prompt_prints_no_warning(generate, tmp_path):
         assert image.size == (128, 128) and np.asarray(image).std() > 0
 
 
-def test_unknown_prompt_warns_and_the_judge_reports_the_mismatch(generate, judge):
+def test_described_prompt_prints_no_warning(generate, judge):
+    judge.found = "a small flat fox on the left on a blue background"
+    for prompt in (judge.found, "a blue background with a small fox on the left"):
+        code, printed = generate(prompt=prompt)
+        assert code == 0 and "Nearest" not in printed and "judge" not in printed
+
+
+def test_unknown_prompt_warns_and_the_judge_reports_what_it_sees(generate):
     code, printed = generate(prompt="a red car on a green background")
-    assert code == 0 and "Nearest: “a car on a green background”." in printed
-    assert "x.png: the judge sees a fox on a blue background: not what you asked." in printed
-    judge.verdict = Verdict("dog", "blue")
+    assert code == 0 and "only the colour of the background can be chosen" in printed
+    assert "Nearest: “a car on a green background”." in printed
+    assert "x.png: the judge sees a flat fox on a blue background." in printed
+    code, printed = generate(prompt="a unicorn on a blue background")
+    assert "Unknown: “unicorn”." in printed and "The objects that it knows: dog" in printed
+
+
+def test_judge_reports_the_mismatch(generate, judge):
+    judge.found = "a shiny dog on a blue background"
     _, printed = generate("--count", 2)
     for seed in (0, 1):
-        assert f"x-{seed}.png: the judge sees a dog on a blue background: not what" in printed
+        assert f"x-{seed}.png: the judge sees {judge.found}: not what you asked." in printed
+    _, printed = generate(prompt="a large dog, blue background")
+    assert f"the judge sees {judge.found}: not what you asked." in printed
+
+
+def test_ignored_words_and_options_give_warnings(generate):
     _, printed = generate("--negative", "blurry " * 100)
     assert "The negative prompt is too long: its last 286 tokens were ignored." in printed
     _, printed = generate(prompt=f"{PROMPT} {'very ' * 100}")
@@ -169,63 +185,19 @@ def test_one_step_refuses_options_that_it_would_ignore(generate_in_one_step, tmp
     assert f"leave out {option[0]}, or give --model tiny-sd" in printed
 
 
-@pytest.fixture
-def generate_described(model, generate, monkeypatch):
-    """Runs ``course generate --model described-sd``; its ``found`` is what the judge finds."""
-
-    def run(prompt, *arguments):
-        stub = SimpleNamespace(describe=lambda images: [run.found] * len(images))
-        monkeypatch.setattr(described_sd, "load", lambda: model)
-        monkeypatch.setattr(command, "_described_judge", lambda: stub)
-        return generate("--model", "described-sd", *arguments, prompt=prompt)
-
-    return run
-
-
-def test_described_model_explains_sentences_and_images(generate_described, tmp_path):
-    sentence = "a small flat fox on the left on a blue background"
-    generate_described.found = descriptions.parse(sentence)
-    for prompt in (sentence, "a blue background with a fox on the left", "a fox, blue background"):
-        code, printed = generate_described(prompt, "--guidance", 3)
-        assert code == 0 and (tmp_path / "x.png").exists()
-        assert "Nearest" not in printed and "judge" not in printed
-    code, printed = generate_described("a large fox on the left, blue background")
-    assert f"the judge sees {sentence}: not what you asked." in printed
-    code, printed = generate_described("a red fox on a blue background")
-    assert code == 0 and "only the colour of the background can be chosen" in printed
-    assert "Nearest: “a fox on a blue background”." in printed
-    assert f"x.png: the judge sees {sentence}." in printed
-    code, printed = generate_described("a unicorn on a blue background")
-    assert "Unknown: “unicorn”." in printed and "Known objects: dog" in printed
-
-
-def test_default_guidance_is_that_of_the_models():
-    """The command repeats it, since their modules import torch."""
+def test_default_guidance_is_that_of_the_model():
+    """The command repeats it, since the model's module imports torch."""
     assert command._MANY_STEPS["guidance"] == text_to_image.GUIDANCE
-    assert command._SETTINGS["described-sd"]["guidance"] == described_sd.GUIDANCE
-
-
-def test_sentence_of_the_described_model_is_recommended_to_it(generate):
-    code, printed = generate(prompt="a fox and a banana on a blue background")
-    assert code == 0 and "give --model described-sd" in printed
-    for prompt in ("a fox on a blue background", "a unicorn on a blue background"):
-        assert "described-sd" not in generate(prompt=prompt)[1]
 
 
 def test_unknown_model_and_missing_weights_name_the_fix(generate, monkeypatch):
     code, printed = generate("--model", "two-step")
-    assert code == 1 and "no model two-step: choose one of tiny-sd, described-sd" in printed
-    for missing, model in [
-        ("tiny-sd", "tiny-sd"),
-        ("one-step", "one-step"),
-        ("described-sd", "described-sd"),
-        ("described-judge", "described-sd"),
-    ]:
+    assert code == 1 and "no model two-step: choose one of tiny-sd, one-step" in printed
+    for missing, model in [("tiny-sd", "tiny-sd"), ("judge", "tiny-sd"), ("one-step", "one-step")]:
         monkeypatch.setattr(
             checkpoints, "is_shipped", lambda name, missing=missing: name != missing
         )
-        options = [] if model == "tiny-sd" else ["--model", model]
-        done = CliRunner().invoke(app, ["generate", PROMPT, *options])
+        done = CliRunner().invoke(app, ["generate", PROMPT, "--model", model])
         printed = " ".join((done.stdout + done.stderr).split())
         assert done.exit_code == 1 and f"course train {missing} --ship trains them" in printed
 

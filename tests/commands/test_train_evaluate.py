@@ -199,7 +199,7 @@ def test_train_all_runs_in_order_and_an_interruption_stops_all(course, monkeypat
         return training_run.RunResult(len(trained) < 3, (f"trained {run.name}",), [])
 
     monkeypatch.setattr(training_run.Run, "train", train)
-    others = ["autoencoder", "judge", "denoiser", "tiny-sd", "described-judge", "described-sd"]
+    others = ["autoencoder", "judge", "denoiser", "tiny-sd"]
     lesson_8 = ["flow", "one-step", "dit", "controlnet"]
     assert recipes.names() == [*tasks.MODELS, *others, *lesson_8]
     assert "trained detector" in output(course("train", "all", code=130))

@@ -19,6 +19,7 @@ from course_lib.data.descriptions import (
     sample,
 )
 from course_lib.diffusion import text_to_image
+from tests.support.sentences import SENTENCES
 
 
 def samples(count=60, **options):
@@ -58,48 +59,43 @@ def test_sentences_are_read_back(form):
             assert parse(f"  {describe(said, form).upper()}. ") == said
 
 
-@pytest.mark.parametrize(
-    ("sentence", "reason", "nearest"),
-    [
-        (
-            "a red car on a green background",
-            "“red car”: only the colour of the background",
-            "a car on a green background",
-        ),
-        ("a dragon on a red background", "Unknown: “dragon”", "a fox on a red background"),
-        (
-            "a bananna, gren background",
-            "Unknown: “bananna”, “gren”",
-            "a banana on a green background",
-        ),
-        ("no fox on a red background", "Unknown: “no”", "a fox on a red background"),
-        ("a fox", "Known background colours: red, ", "a fox on a blue background"),
-        ("", "Known objects: dog, ", "a fox on a blue background"),
-        ("a shiny small fox, red background", "form", "a small shiny fox on a red background"),
-        ("a fox and a fox, red background", "different", "a fox on a red background"),
-        (
-            "a fox and an owl and a cat on a red background",
-            "at most two objects, not 3",
-            "a fox and an owl on a red background",
-        ),
-        (
-            "a fox and an owl at the top on a red background",
-            "form",
-            "a fox at the bottom and an owl at the top on a red background",
-        ),
-        (
-            "a fox on the left and an owl on the left on a red background",
-            "form",
-            "a fox on the left and an owl on the right on a red background",
-        ),
-    ],
-)
-def test_other_sentences_are_refused(sentence, reason, nearest):
+@pytest.mark.parametrize(("sentence", "nearest"), SENTENCES.items())
+def test_other_sentences_are_refused_with_the_nearest_one(sentence, nearest):
     with pytest.raises(UnknownSentence) as refusal:
         parse(sentence)
-    assert reason in str(refusal.value) and f"“{nearest}”" in str(refusal.value)
     assert refusal.value.nearest == nearest and parse(nearest)
+    assert str(refusal.value) == f"{refusal.value.reason} Nearest: “{nearest}”."
     assert all(word not in descriptions.known_words() for word in refusal.value.unknown)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("A Dragon, on a grey dragon's background!", "Unknown: “dragon”, “grey”, “s”."),
+        ("orange owl", "“orange owl”: only the colour of the background can be chosen."),
+        (
+            "a fox and an owl and a cat on a red background",
+            "A picture has at most two objects, not 3.",
+        ),
+        ("a fox and a fox, red background", "The two objects of a picture are different."),
+        ("a fox", "No sentence of the training has this form."),
+        ("", "No sentence of the training has this form."),
+    ],
+)
+def test_other_sentences_are_refused_with_a_reason(sentence, reason):
+    with pytest.raises(UnknownSentence) as refusal:
+        parse(sentence)
+    assert refusal.value.reason == reason
+
+
+def test_refused_sentence_is_described():
+    with pytest.raises(UnknownSentence) as refusal:
+        parse("two foxes and an owl without any red crown, no fox on green")
+    assert refusal.value.unknown == ("two", "foxes", "without", "any", "no")
+    assert refusal.value.objects == ("fox", "owl")
+    assert refusal.value.excluded == ("crown", "fox")
+    assert refusal.value.colour == "green"
+    assert refusal.value.nearest == "an owl on a green background"
 
 
 @pytest.mark.parametrize(

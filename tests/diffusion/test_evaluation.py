@@ -11,7 +11,7 @@ def test_metrics_of_real_images(monkeypatch):
     pairs = text_to_image.prompt_pairs("seen", 24)
     real = evaluation.real_images("seen", 24, 500)
     monkeypatch.setattr(evaluation, "generate", lambda model, pairs: real)
-    monkeypatch.setattr(evaluation, "_training_images", lambda: real[:12].flatten(1))
+    monkeypatch.setattr(evaluation, "_training_images", lambda objects: real[:12].flatten(1))
     monkeypatch.setattr(judging, "load", lambda: judging.Judge().eval())
     verdict = judging.Verdict("fox", "red")
     monkeypatch.setattr(judging.Judge, "classify", lambda self, images: [verdict] * len(images))

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from course_lib.compression import autoencoder
 from course_lib.data.captioned import OBJECTS, captioned_picture
-from course_lib.diffusion import tiny_sd_autoencoder
 from course_lib.diffusion.latent_cache import encode_dataset
 
 
@@ -12,7 +12,7 @@ def test_latents_and_captions_belong_to_the_images(tmp_path, monkeypatch):
     cache_file = tmp_path / "latents.safetensors"
     latents, captions = encode_dataset(6, OBJECTS, cache_file=cache_file)
     picture = captioned_picture(5, objects=OBJECTS)
-    vae = tiny_sd_autoencoder.load()
+    vae = autoencoder.load()
     with torch.no_grad():
         mean = vae.encode(picture.image[None] * 2 - 1).mean[0]
     expected = mean * vae.config.scaling_factor
@@ -20,7 +20,7 @@ def test_latents_and_captions_belong_to_the_images(tmp_path, monkeypatch):
     assert captions[5] == picture.caption and latents.shape == (6, 4, 16, 16)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tiny_sd_autoencoder, "load", lambda: pytest.fail("the cache was not used"))
+        patch.setattr(autoencoder, "load", lambda: pytest.fail("the cache was not used"))
         cached_latents, cached_captions = encode_dataset(6, OBJECTS, cache_file=cache_file)
     assert torch.equal(cached_latents, latents) and cached_captions == captions
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from course_lib.compression import autoencoder
 from course_lib.data import captioned, resampling
 from course_lib.diffusion import (
     edge_control,
@@ -15,7 +16,6 @@ from course_lib.diffusion import (
     sampler_comparison,
     small_dit,
     text_to_image,
-    tiny_sd_autoencoder,
 )
 from course_lib.sd.controlnet import ControlledUNet
 from course_lib.training import recipes
@@ -30,7 +30,7 @@ def latents(count):
 
 
 def contexts(count):
-    return torch.randn(count, 16, 96, generator=torch.Generator().manual_seed(1))
+    return torch.randn(count, 24, 96, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +82,7 @@ def test_flow_is_compared_with_the_denoiser_of_the_same_steps():
 def test_latents_are_measured():
     result = sampler_comparison.measure_latents(
         latents(3),
-        vae=tiny_sd_autoencoder.load(),
+        vae=autoencoder.load(),
         judge=judge.load(),
         real_features=torch.randn(3, 128),
     )

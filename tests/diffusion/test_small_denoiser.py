@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from course_lib.diffusion import small_denoiser, tiny_sd_autoencoder
+from course_lib.compression import autoencoder
+from course_lib.diffusion import small_denoiser
 from course_lib.diffusion.optimal_denoiser import OptimalDenoiser
 from course_lib.sd.unet import UNetConfig
 
@@ -53,7 +54,7 @@ def test_sampling_with_the_optimal_denoiser_of_one_image_returns_it(sampler):
 
 
 def test_decode_inverts_encode():
-    vae = tiny_sd_autoencoder.load()
+    vae = autoencoder.load()
     images = torch.stack([example.image for example in small_denoiser.examples(2)])
     latents = small_denoiser.encode(vae, images)
     assert latents.shape == (2, 4, 16, 16)
@@ -62,7 +63,7 @@ def test_decode_inverts_encode():
 
 
 def test_latents_are_scaled():
-    vae = tiny_sd_autoencoder.load()
+    vae = autoencoder.load()
     images = small_denoiser.examples(1)[0].image[None]
     with torch.no_grad():
         means = vae.encode(images * 2 - 1).mean

@@ -1,19 +1,20 @@
-"""The text-to-image model: tokens, prompts, training, pipeline and recipe."""
+"""The text-to-image model: tokens, prompts, latents, training, pipeline and recipe."""
 
 import pytest
 import torch
 from torch import nn
 
-from course_lib.data import captioned, sprites
-from course_lib.data.captioned import OBJECTS
-from course_lib.diffusion import evaluation, text_to_image
+from course_lib.compression import autoencoder, codecs
+from course_lib.data import captioned, described, sprites
+from course_lib.data.descriptions import FORMS, OBJECTS, Description, Item, describe, parse
+from course_lib.diffusion import described_latents, evaluation, text_to_image
 from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.unet import UNetConfig
 from course_lib.training import recipes
 
 TEXT_CONFIG = CLIPTextConfig(
     vocab_size=text_to_image.TEXT_CONFIG.vocab_size,
-    max_position_embeddings=16,
+    max_position_embeddings=24,
     hidden_size=16,
     intermediate_size=32,
     num_hidden_layers=1,
@@ -36,7 +37,7 @@ def small(monkeypatch):
     monkeypatch.setattr(text_to_image, "UNET_CONFIG", UNET_CONFIG)
     monkeypatch.setattr(text_to_image, "EXAMPLES_PER_EPOCH", 8)
     monkeypatch.setattr(text_to_image, "TRAINING_PICTURES", 8)
-    monkeypatch.setattr(text_to_image, "BATCH", 4)
+    monkeypatch.setattr(described_latents, "PIECE", 3)
 
 
 def test_every_word_of_a_caption_is_one_token():
@@ -50,43 +51,99 @@ def test_every_word_of_a_caption_is_one_token():
             assert truncated == [0]
 
 
-def test_there_are_24_objects_with_sprites():
-    assert set(OBJECTS) <= set(sprites.names()) and len(set(OBJECTS)) == 24
+def test_there_are_48_objects_with_sprites():
+    assert set(OBJECTS) <= set(sprites.names()) and len(set(OBJECTS)) == 48
+    assert OBJECTS[: len(captioned.OBJECTS)] == captioned.OBJECTS
+
+
+def test_the_longest_sentence_fits():
+    items = (Item("fox", "flat", "small", "top"), Item("owl", "flat", "small", "bottom"))
+    sentences = [describe(Description(items, "red"), form) for form in range(len(FORMS))]
+    tokenizer = text_to_image.tokenizer()
+    ids, truncated = tokenizer.encode(sentences)
+    assert not any(truncated) and max(len(tokenizer.tokenize(text)) for text in sentences) == 22
+
+
+def test_token_ids_belong_to_the_pictures():
+    ids = text_to_image.encode_sentences(5)
+    assert ids.shape == (5, text_to_image.SENTENCES, 24)
+    tokenizer = text_to_image.tokenizer()
+    expected = described.sample_sentences(4, text_to_image.SENTENCES)
+    assert [parse(tokenizer.decode(row)) for row in ids[4]] == list(map(parse, expected))
 
 
 def test_prompt_pairs_cover_the_combinations_of_a_split_evenly():
-    seen, new = (set(text_to_image.prompt_pairs(split, 500)) for split in text_to_image.TEST_SPLITS)
+    splits = ("seen", "new-combinations")
+    seen, new = (set(text_to_image.prompt_pairs(split, 500)) for split in splits)
     assert not seen & new and len(seen | new) == len(OBJECTS) * len(captioned.COLOURS)
     assert all(captioned.is_held_out(*pair) for pair in new)
     assert not any(captioned.is_held_out(*pair) for pair in seen)
     pairs = text_to_image.prompt_pairs("new-combinations", 500)
     counts = [pairs.count(pair) for pair in new]
     assert max(counts) - min(counts) <= 1
+    few = text_to_image.prompt_pairs("seen", 50, captioned.OBJECTS)
+    assert {name for name, _ in few} <= set(captioned.OBJECTS)
 
 
-def test_prompt_dropout(monkeypatch):
+def test_loss_uses_all_sentences_and_drops_a_tenth(monkeypatch):
     calls = []
     model = text_to_image.TextToImage(TEXT_CONFIG, UNET_CONFIG)
     monkeypatch.setattr(
         model.text_encoder,
         "forward",
-        lambda ids: calls.append(ids) or torch.zeros(len(ids), 16, 16),
+        lambda ids: calls.append(ids) or torch.zeros(len(ids), 24, 16),
     )
-    ids = text_to_image.tokenizer().encode(["a fox on a red background"] * 2000)[0]
+    sentences = text_to_image.encode_sentences(1).expand(2000, -1, -1)
     torch.manual_seed(0)
     with torch.no_grad():
-        text_to_image.loss(model, torch.zeros(2000, 4, 2, 2), ids)
-    used_ids = calls[0]
-    dropped = (used_ids == text_to_image.tokenizer().encode("")[0]).all(1)
+        text_to_image.loss(model, torch.zeros(2000, 4, 2, 2).half(), sentences)
+    empty = text_to_image.tokenizer().encode("")[0]
+    dropped = (calls[0] == empty).all(1)
     assert 0.07 < dropped.float().mean() < 0.13
-    assert torch.equal(used_ids[~dropped], ids[~dropped])
+    used = {tuple(row) for row in calls[0][~dropped].tolist()}
+    assert used == set(map(tuple, sentences[0].tolist()))
+
+
+def test_latents_are_encoded_in_pieces_that_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(described_latents, "PIECE", 2)
+    latents = described_latents.encode_dataset(5, tmp_path)
+    assert latents.shape == (5, 4, 16, 16) and latents.dtype == torch.float16
+    vae = autoencoder.load()
+    picture = described.described_picture(4)
+    expected = codecs.encode(vae, picture.image) * vae.config.scaling_factor
+    torch.testing.assert_close(latents[4].float(), expected, atol=2e-3, rtol=2e-3)
+
+    first, second, third = sorted(tmp_path.iterdir())
+    second.unlink()
+    third.write_bytes(b"incomplete")
+    times = first.stat().st_mtime_ns
+    assert torch.equal(described_latents.encode_dataset(5, tmp_path), latents)
+    assert first.stat().st_mtime_ns == times and len(list(tmp_path.iterdir())) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(autoencoder, "load", lambda: pytest.fail("the pieces were not used"))
+        assert torch.equal(described_latents.encode_dataset(5, tmp_path), latents)
+        patch.setattr(described_latents, "_mark", lambda *of: "other pictures")
+        with pytest.raises(pytest.fail.Exception):
+            described_latents.encode_dataset(5, tmp_path)
+
+
+def test_a_piece_is_stale_if_any_of_its_descriptions_changed(monkeypatch):
+    mark = described_latents._mark(range(3), b"weights")
+    assert mark == described_latents._mark(range(3), b"weights")
+    assert mark != described_latents._mark(range(3), b"other weights")
+    sample = described.sample_description
+    monkeypatch.setattr(
+        described, "sample_description", lambda seed, **kind: sample(9 if seed == 2 else seed)
+    )
+    assert mark != described_latents._mark(range(3), b"weights")
 
 
 @pytest.mark.extended
 def test_loss_falls(small):
     torch.manual_seed(0)
     model = text_to_image.make_model()
-    clean, ids = torch.randn(4, 4, 8, 8), text_to_image.tokenizer().encode(["a fox"] * 4)[0]
+    ids = text_to_image.tokenizer().encode(["a fox"] * 4)[0][:, None]
+    clean = torch.randn(4, 4, 8, 8)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
 
     def loss_on_the_same_noise():
@@ -103,12 +160,29 @@ def test_loss_falls(small):
     assert after < 0.8 * before, (before, after)
 
 
-@pytest.mark.extended
-def test_training_is_reproducible(small):
-    first, history = text_to_image.train(epochs=1, seed=3)
-    second, _ = text_to_image.train(epochs=1, seed=3)
-    assert len(history.losses) == 1
-    assert all(map(torch.equal, first.parameters(), second.parameters()))
+def test_average_is_over_a_fraction_of_the_steps():
+    assert text_to_image.ema_decay(0) == pytest.approx(0.9)
+    assert text_to_image.ema_decay(25_000) == pytest.approx(0.999)
+
+
+def test_training_is_reproducible_and_resumed(small, tmp_path, monkeypatch):
+    whole, history = text_to_image.train(epochs=2, seed=3, batch_size=4)
+    assert len(history.losses) == 2
+    state, loss, steps = tmp_path / "tiny-sd.resume", text_to_image.loss, []
+
+    def stop_in_the_second_epoch(*batch):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return loss(*batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_to_image, "loss", stop_in_the_second_epoch)
+        _, history = text_to_image.train(epochs=2, seed=3, batch_size=4, checkpoint=state)
+    assert history.interrupted and len(history.losses) == 1
+    resumed, _ = text_to_image.train(epochs=2, seed=3, batch_size=4, checkpoint=state)
+    assert all(map(torch.equal, whole.parameters(), resumed.parameters()))
+    assert len(list((tmp_path / "tiny-sd-latents").iterdir())) == 3
 
 
 def test_untrained_model_predicts_0_and_generates_images(small):

@@ -45,10 +45,11 @@ CLAIMS = [
     "float(change) == 0 and gate[2] > 0",
     # in the whole network the last layer changes before the gates
     "first_gradients['last'] > 0 == first_gradients['modulation']",
-    # the LoRA learns the trophy and forgets; old pictures help
+    # the LoRA learns the rose and forgets; old pictures help
     "hits_before['new'] <= 0.2 * MANY and hits_naive['new'] >= 0.6 * MANY",
     "hits_naive['old'] < hits_before['old'] and hits_mixed['old'] > hits_naive['old']",
-    "known >= 0.9 * CHECKED * len(OBJECTS)",
+    "hits_mixed['old'] > 0.8 * MANY",
+    "known >= 0.9 * CHECKED * len(text_to_image.OBJECTS)",
     "same and off > 0",
     # without positions a DiT knows no order of the patches, and with them hardly; the U-Net does
     "differences['DiT, no positions', 'order changed'] < 0.01",
@@ -58,12 +59,15 @@ CLAIMS = [
     "abs(rotated[3, 5] - rotated[10, 12]) < 1e-4 < abs(rotated[3, 5] - rotated[3, 9])",
     "abs(rotated[3, 5] - rotated[5, 3]) > 1e-4",
     # an untrained ControlNet changes nothing; at first only its zero convolutions get a gradient
-    "float(difference) == 0 and largest_of['zero convolutions', 1] > 0",
+    "difference.item() == 0 and largest_of['zero convolutions', 1] > 0",
     "largest_of['copied encoder', 1] == 0 == largest_of['hint encoder', 1]",
     "largest_of['copied encoder', 2] > 0 and largest_of['hint encoder', 2] > 0",
-    # the repainted photograph changes next to the mask, hardly more than by the autoencoder beyond
-    "changed_inside > rms_outside(repainted) > 1.3 * rms_outside(coded)",
-    "rms_outside(repainted, 1) < 1.25 * rms_outside(coded, 1)",
+    # the repainted photograph changes a little next to the mask, beyond it hardly more than by the
+    # autoencoder
+    "changed_inside > 2 * rms_outside(repainted)",
+    "rms_outside(repainted) / rms_outside(coded) > 1.1",
+    "rms_outside(repainted, 1) / rms_outside(coded, 1)"
+    " < min(rms_outside(repainted) / rms_outside(coded), 1.25)",
 ]
 SHIPPED = {
     "flow": [
@@ -84,13 +88,22 @@ SHIPPED = {
     ],
     "one-step": [
         "few_steps['one-step model'][1].accuracy > few_steps['flow, guidance 3'][1].accuracy",
-        # one call is worth more than a step of the caption model, and less than four
-        "all(row[1].frechet > few_steps['one-step model'][1].frechet for row in by_teacher)",
-        "all(row[4].frechet < few_steps['one-step model'][1].frechet for row in by_teacher)",
-        "all(row[4].accuracy > few_steps['one-step model'][1].accuracy for row in by_teacher)",
+        # one call is worth more than one or two steps of the caption model, and less than four of
+        # DDIM, which are better than four of the flow: DDIM's begin at larger t
+        "all(row[n].frechet > few_steps['one-step model'][1].frechet for row in by_teacher"
+        " for n in (1, 2))",
+        "all(row[n].accuracy < few_steps['one-step model'][1].accuracy for row in by_teacher"
+        " for n in (1, 2))",
+        "by_teacher[1][4].frechet < few_steps['one-step model'][1].frechet",
+        "by_teacher[1][4].accuracy > few_steps['one-step model'][1].accuracy",
+        "by_teacher[1][4].frechet < by_teacher[0][4].frechet",
+        "(flow.find_flow_time(schedule, torch.tensor([749.0, 499.0, 249.0]))"
+        " > torch.tensor([0.75, 0.5, 0.25])).all()",
         "diversities[1] < diversities[0]",
         "curvature < 0.1",
-        "all(outlines(g.flatten(0, 1)) < outlines(real_pictures) for g in compared.values())",
+        "outlines(coded_pictures) < outlines(real_pictures)",
+        "outlines(one_step_images) < 0.75 * min(outlines(coded_pictures), outlines(others_images))",
+        "unevenness(one_step_images) > 1.2 * unevenness(others_images)",
     ],
     "controlnet": [
         "f1['seen'][1.0] > f1['seen'][0.0] + 0.1",
@@ -115,7 +128,7 @@ def miss_of_shares(model):
     return float((clusters_of(model, 50) - data_shares).abs().max())
 
 network = TinyDiT()
-network(torch.randn(2, 4, 16, 16), 500, torch.randn(2, 16, 96)).sub(1).square().mean().backward()
+network(torch.randn(2, 4, 16, 16), 500, torch.randn(2, 24, 96)).sub(1).square().mean().backward()
 modulations = [s.modulation.weight for block in network.blocks for s in block.streams]
 
 def clusters_of_turn(first, second):
@@ -134,7 +147,9 @@ first_gradients = {
 by_teacher = [few_steps[name] for name in ("flow, guidance 3", "DDIM, guidance 3")]
 diversities = [diversity(groups) for groups in compared.values()]
 ratios = [b / a for a, b in zip(errors["flow"], errors["denoiser"], strict=True)]
-real_pictures = real_images("seen", PROMPTS)
+others_images, one_step_images = (groups.flatten(0, 1) for groups in compared.values())
+real_pictures = real_images("seen", PROMPTS, objects=OBJECTS)
+coded_pictures = small.decode(sd.vae, small.encode(sd.vae, real_pictures))
 
 def recognised_on_card(name):
     return checkpoints.read_card(name)["metrics"]["seen"]["recognised"]

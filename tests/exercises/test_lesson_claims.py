@@ -370,15 +370,18 @@ CLAIMS = {
         "all(v[0] < 1.6 * v[-1] for v in measured['exact, to the end'].values())",
         "all(a < b for a, b in zip(*[measured['apple network, to 40'][n] for n in "
         "('dpm++', 'ddim')]))",
-        # at small timesteps the caption model has less than half the apple network's error; at the
-        # noisiest the apple network is ahead
-        "all(b < 0.5 * a for a, b in [pair_errors[50], pair_errors[200]])",
+        # a doubling of the steps gains far less than a factor of 4 with the trained network
+        "all(a / b < 3.5 for a, b in pairwise(measured['apple network, to 40']['dpm++']))",
+        # at small timesteps the caption model has clearly the smaller error; at the noisiest the
+        # apple network is ahead
+        "all(b < 0.8 * a for a, b in [pair_errors[50], pair_errors[200]])",
         "pair_errors[999][0] < pair_errors[999][1]",
         # the network of the late steps decides how clean the image is, that of the early what
-        "all(detail(list(turns.values())[k][..., :16], 4).std() < 0.7 * detail("
-        "list(turns.values())[j][..., :16], 4).std() for k in (1, 3) for j in (0, 2))",
-        "sum(v.name == 'apple' for v in judge.classify(list(turns.values())[1])) >= 4",
-        "sum(v.name == 'apple' for v in judge.classify(list(turns.values())[3])) <= 1",
+        "max(speckled[1], speckled[3]) < 0.5 * min(speckled[0], speckled[2])",
+        "abs(called_apple[0] - called_apple[1]) < 2 and called_apple[1] >= 4",
+        "called_apple[3] <= 1 and called_apple[3] <= called_apple[2]",
+        # the model reads the leak, and without a mean its images are of medium brightness
+        "gain > 0.2 and ratio < 0.8",
         # the solution's timesteps halve the error of the Gaussian images, not of the apples
         "all(end_error(chosen(n, alpha_bars)) < 0.5 * end_error(schedule.timesteps(n)) "
         "for n in (8, 16))",
@@ -393,7 +396,15 @@ CLAIMS = {
 
 # More names for the claims, defined after the lesson's last cell.
 SETUP = {
-    "06_latent_diffusion": "torch.set_grad_enabled(False)",
+    "06_latent_diffusion": """
+torch.set_grad_enabled(False)
+speckled = [
+    float(detail(made[..., :16], 4).flatten(1).std(1).median()) for made in turns.values()
+]
+called_apple = [
+    sum(verdict.name == "apple" for verdict in judge.classify(made)) for made in turns.values()
+]
+""",
     "01_why_not_fully_connected": """
 inside = (..., slice(2, -2), slice(2, -2))
 class_images = layer_training(start, pixels, labels, 0.1, 100).view(10, 28, 28)

@@ -9,11 +9,10 @@ from course_lib.compression.autoencoder import CONFIG
 from course_lib.compression.codecs import RateDistortion, pillow
 from course_lib.compression.shortcut_autoencoder import ShortcutAutoencoder
 from course_lib.data.photos import photo
-from course_lib.diffusion import tiny_sd_autoencoder
 from course_lib.figures.compression import charts, latents, shapes
 from course_lib.figures.compression import jpeg as figures
 from course_lib.metrics.images import psnr
-from course_lib.sd.vae import AutoencoderKL
+from course_lib.sd.vae import AutoencoderConfig, AutoencoderKL
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +107,7 @@ def test_empty_data_raises(draw):
 
 
 def test_traced_shapes_match_the_configuration():
-    config = tiny_sd_autoencoder.CONFIG
+    config = AutoencoderConfig(block_out_channels=(4, 8, 12, 16), norm_num_groups=2)
     model = AutoencoderKL(config)
     stages = shapes.trace_stages(model, 64)
     by_name = {stage.name: stage.shape for stage in stages}

@@ -133,6 +133,23 @@ def test_object_colour_table_marks_the_true_colours():
     assert dots == [[0, 0], [1, 1], [1, 2]]
 
 
+def test_object_colour_table_of_many_objects_is_in_two_halves():
+    names = [f"object {n}" for n in range(30)]
+    similarity = torch.eye(10).repeat(3, 1)
+    left, right, _ = figures.object_colour_table(names, list("abcdefghij"), similarity).axes
+    rows = [[label.get_text() for label in axes.get_yticklabels()] for axes in (left, right)]
+    assert len(rows[0]) == len(rows[1]) == 15 and sorted(rows[0] + rows[1]) == sorted(names)
+    assert rows[0][:3] == ["object 0", "object 10", "object 20"]
+    assert [patch.get_y() for patch in right.patches] == [row - 0.5 for row in range(15)]
+
+
+def test_pipeline_diagram_counts_the_decoder_of_the_courses_autoencoder():
+    model = text_to_image.to_pipeline(text_to_image.make_model())
+    parts = (model.vae.decoder, model.vae.linear_decoder)
+    count = sum(weights.numel() for part in parts for weights in part.parameters())
+    assert f"{count / 1e6:.1f} million" in texts(figures.pipeline_diagram(model, PROMPT))
+
+
 def test_embedding_similarity_starts_at_1():
     figure = figures.embedding_similarity(timestep_embedding(torch.arange(50), 16), farthest=20)
     values = figure.axes[1].lines[0].get_ydata()

@@ -20,9 +20,8 @@ PACKAGES = {
     "course_site": ROOT / "website",
 }
 # 8,000 before published weights, the learner's commands, flows, LoRA and DiT; 11,800 before
-# described-sd, which will replace tiny-sd, its judge, latent cache and prompt check; 12,500 before
-# the trainings of lesson 8
-MAX_LINES = 13_550
+# sentences with styles, sizes, places and two objects; 12,500 before the trainings of lesson 8
+MAX_LINES = 13_300
 CODE_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CELL_OPTION = re.compile(r"^(:|---).*$", re.MULTILINE)
 MAGIC = re.compile(r"^\s*[%!].*$", re.MULTILINE)

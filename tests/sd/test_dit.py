@@ -56,8 +56,8 @@ EQUAL_FLOPS = MMDiTConfig(
     in_channels=4,
     out_channels=4,
     num_layers=5,
-    attention_head_dim=32,
-    num_attention_heads=7,
+    attention_head_dim=24,
+    num_attention_heads=9,
     joint_attention_dim=text_to_image.TEXT_CONFIG.hidden_size,
     pooled_projection_dim=None,
     pos_embed_max_size=8,
@@ -328,7 +328,7 @@ def test_flops_are_counted():
 def test_as_many_flops_as_the_unet_of_the_text_to_image_model():
     with torch.device("meta"):
         models = text_to_image.TextToImage().unet, MMDiT(EQUAL_FLOPS)
-        context = torch.zeros(1, 16, EQUAL_FLOPS.joint_attention_dim)
+        context = torch.zeros(1, 24, EQUAL_FLOPS.joint_attention_dim)
     unet, dit = (forward_cost(model, 1, 4, 16, 16, others=(500, context)) for model in models)
     assert dit.flops == pytest.approx(unet.flops, rel=0.03)
 
@@ -340,7 +340,7 @@ def test_trains_in_place_of_the_unet():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(5):  # the gates become nonzero block by block, the last one first
         optimizer.zero_grad()
-        text_to_image.loss(model, torch.randn(2, 4, 16, 16), ids).backward()
+        text_to_image.loss(model, torch.randn(2, 4, 16, 16), ids[:, None]).backward()
         optimizer.step()
     without = {name for name, p in model.unet.named_parameters() if not p.grad.any()}
     # The softmax cancels a bias of the keys; the last block does not use the text's queries.

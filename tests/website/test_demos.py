@@ -161,6 +161,21 @@ def test_unknown_words_are_marked_and_the_nearest_caption_is_offered(
     expect(page.locator(".demo-notice")).to_be_empty()
     page.get_by_label("Object").select_option("owl")
     expect(sentence).to_have_value("an owl on a blue background")
+    sentence.fill("a red owl on a blue background")
+    expect(page.locator(".demo-notice")).to_contain_text("only the colour of the background")
+    for _ in range(20):
+        page.get_by_role("button", name="Surprise me").click()
+        expect(page.locator(".demo-notice")).to_be_empty()
+
+
+@pytest.mark.extended
+def test_one_step_model_is_offered_captions_only(new_page: Callable[..., Page], site: Path):
+    page = _open(new_page(), site, "one-step")
+    sentence = page.get_by_label("Sentence")
+    sentence.fill("a small fox and a banana, blue background")
+    expect(page.locator(".demo-notice")).to_contain_text("one object and a background colour")
+    page.get_by_role("button", name="a fox on a blue background").click()
+    expect(page.locator(".demo-notice")).to_be_empty()
 
 
 # With models

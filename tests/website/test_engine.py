@@ -7,15 +7,16 @@ import shutil
 import subprocess
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 from course_site.models import build
 
-from course_lib.data.captioned import COLOURS, OBJECTS, make_caption
+from course_lib.data import descriptions
+from course_lib.data.captioned import make_caption
+from course_lib.data.descriptions import COLOURS, FORMS, KINDS, OBJECTS, UnknownSentence
 from course_lib.diffusion import text_to_image
-from course_lib.diffusion.prompts import check_prompt
 from course_lib.sd.samplers import SAMPLERS, NoiseSchedule, gaussian
-from course_lib.sd.tokenizer import Tokenizer
 from tests.support.checkout import ROOT
 from tests.support.sentences import SENTENCES
 
@@ -30,6 +31,11 @@ ALPHABET = (
     "abcxyzABCXYZ0123456789 '’.,!?<>|-_\t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u2003\u3000\u200b\ufeff\u180e"
     "éÉßİıΣσςäÄñçŒ\u0301\u0308\u0327あ漢字한글עבריתالعربيةनमस्ते²½Ⅷ٣①🦊👩‍🚀😀\x00\x7f"
 )
+SENTENCE_PARTS = (
+    *("fox", "foxes", "owl", "buses", "banana", "elefant", "constructor", "ring", "gren"),
+    *("red", "orange", "blue", "small", "large", "flat", "shiny", "the", "any", "with", "of"),
+    *("no", "not", "without", "left", "on the left", "at the top", "and", ",", ".", "background"),
+)
 PARTS = (
     "<|startoftext|>",
     "<|endoftext|>",
@@ -43,7 +49,7 @@ PARTS = (
 
 
 def fuzzed_sentences(count: int) -> list[str]:
-    """Random texts from the alphabet above, from other characters, and captions with errors."""
+    """Random texts from the alphabet above, from other characters, and sentences with errors."""
     rng = random.Random(0)
 
     def characters(length: int) -> str:
@@ -55,16 +61,25 @@ def fuzzed_sentences(count: int) -> list[str]:
         return "".join(chr(rng.choice([codes, rng.randrange(32, 0x500)])) for _ in range(length))
 
     def caption() -> str:
-        letters = list(make_caption(rng.choice(OBJECTS), rng.choice(list(COLOURS))))
+        letters = list(make_caption(rng.choice(OBJECTS), rng.choice(COLOURS)))
         for _ in range(rng.randrange(3)):
             letters[rng.randrange(len(letters))] = rng.choice([*ALPHABET, *PARTS])
         return "".join(letters)
+
+    def described() -> str:
+        words = rng.choice(sentences).split()
+        for _ in range(rng.randrange(4)):
+            words[rng.randrange(len(words))] = rng.choice([*SENTENCE_PARTS, *words])
+        return " ".join(words)
+
+    sentences = [sentence for *_, sentence in described_sentences()]
 
     kinds = (
         lambda: characters(rng.randrange(1, 40)),
         lambda: any_characters(rng.randrange(1, 20)),
         lambda: "".join(rng.choice([*PARTS, characters(3)]) for _ in range(rng.randrange(1, 6))),
         caption,
+        described,
     )
     return [rng.choice(kinds)() for _ in range(count)]
 
@@ -85,10 +100,51 @@ def sampler_run(name: str, schedule: NoiseSchedule, steps: int) -> dict:
     }
 
 
-def sentence_check(sentence: str, tokenizer: Tokenizer) -> dict:
+def described_sentences() -> list[tuple[dict, int, str]]:
+    """Descriptions of all kinds, as the page has them, each with a form and its sentence."""
+    rng = np.random.default_rng(0)
+    sampled = [
+        descriptions.leave_open(descriptions.sample(rng, kind), kind, rng)
+        for kind in KINDS
+        for _ in range(20)
+    ]
+    return [
+        (to_page(described), form, descriptions.describe(described, form))
+        for described in sampled
+        for form in range(len(FORMS))
+    ]
+
+
+def to_page(described: descriptions.Description) -> dict:
+    items = [
+        {key: value for key, value in asdict(item).items() if value} for item in described.objects
+    ]
+    return {"objects": items, "colour": described.colour}
+
+
+def sentence_check(sentence: str) -> dict:
     """The expected result of the page's ``checkSentence``."""
-    check = check_prompt(sentence, tokenizer)._asdict()
-    return {"isTrained": check.pop("is_trained"), **check}
+    try:
+        described = descriptions.parse(sentence)
+    except UnknownSentence as error:
+        return {
+            "isTrained": False,
+            "reason": error.reason,
+            "nearest": error.nearest,
+            "unknown": error.unknown,
+            "objects": error.objects,
+            "excluded": error.excluded,
+            "colour": error.colour,
+        }
+    return {
+        "isTrained": True,
+        "reason": "",
+        "nearest": descriptions.describe(described),
+        "unknown": (),
+        "objects": [item.name for item in described.objects],
+        "excluded": (),
+        "colour": described.colour,
+    }
 
 
 def engine_table() -> dict:
@@ -103,9 +159,9 @@ def engine_table() -> dict:
         "settings": build.settings(),
         "tokens": list(zip(texts, ids.tolist(), strict=True)),
         "captions": captions,
-        "sentences": [(text, sentence_check(text, tokenizer)) for text in [*SENTENCES, *texts]],
-        "objects": list(OBJECTS),
-        "colours": list(COLOURS),
+        "descriptions": described_sentences(),
+        "sentences": [(text, sentence_check(text)) for text in [*SENTENCES, *texts]],
+        "vocabulary": descriptions.vocabulary(),
         "samplers": [
             sampler_run(name, schedule, steps)
             for name in ("ddim", "dpm++")

@@ -36,9 +36,8 @@ def live_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with the demo text-to-image; its models are cached because exporting takes minutes."""
     folder = tmp_path_factory.mktemp("firefox") / "live"
     bundle.bundle("main.js", folder / "_static" / "course.js")
-    names = ("text-encoder", "unet", "decoder")
     cache = user_cache_path("pixels-to-diffusion") / "site" / "models"
-    build.build_assets(folder / "_static" / "assets", cache, names)
+    build.build_assets(folder / "_static" / "assets", cache, build.TEXT_TO_IMAGE)
     text = (PAGES / "demos.html").read_text(encoding="utf-8").replace("DEMO", "text-to-image")
     (folder / "demo.html").write_text(text, encoding="utf-8")
     for name in ("demos.css", "quiz.css"):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.diffusion import small_denoiser, tiny_sd_autoencoder
+from course_lib.compression import autoencoder
+from course_lib.diffusion import small_denoiser
 from course_lib.diffusion.trajectory import Frame
 from course_lib.widgets import diffusion as widgets
 from tests.support.widgets import assert_distinct_names, read_picture
@@ -12,7 +13,7 @@ from tests.support.widgets import assert_distinct_names, read_picture
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_sd_autoencoder.load()
+    return autoencoder.load()
 
 
 @pytest.fixture(scope="module")

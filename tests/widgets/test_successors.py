@@ -61,7 +61,7 @@ def test_each_strength_is_generated_once():
         calls.append(strength)
         return torch.full((2, 3, 8, 8), strength / 2)
 
-    widget = widgets.LoRAStrength(generate, ["trophy, red", "fox, blue"])
+    widget = widgets.LoRAStrength(generate, ["rose, red", "fox, blue"])
     assert "Strength 1: the LoRA as trained." in widget.message.value
     before = read_picture(widget)
     widget.strength.value = 0.0

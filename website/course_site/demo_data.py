@@ -19,12 +19,13 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.assets import paths
-from course_lib.compression import codecs
+from course_lib.compression import autoencoder, codecs
 from course_lib.convolution import edge_kernels
 from course_lib.data import photos, scenes, sprites
-from course_lib.data.captioned import OBJECTS, CaptionedPicture, captioned_picture
+from course_lib.data.captioned import CaptionedPicture, captioned_picture
 from course_lib.data.compose import Light
-from course_lib.diffusion import small_denoiser, text_to_image, tiny_sd_autoencoder
+from course_lib.data.described import described_picture
+from course_lib.diffusion import small_denoiser, text_to_image
 from course_lib.figures.style import BLUE, RED
 from course_lib.figures.vision.annotations import COLOUR_CYCLE, SEMANTIC_COLOURS
 from course_lib.sd.samplers import NoiseSchedule
@@ -54,9 +55,7 @@ def demo_files(cache: Path) -> dict[str, bytes]:
 
 
 def _cached_preview(cache: Path) -> bytes:
-    digest = hashlib.sha256(
-        paths.data_path("checkpoints", f"{tiny_sd_autoencoder.NAME}.safetensors").read_bytes()
-    )
+    digest = hashlib.sha256(paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes())
     digest.update(Path(__file__).read_bytes())
     file = cache / f"preview-{digest.hexdigest()[:16]}.bin"
     if not file.is_file():
@@ -155,10 +154,8 @@ def fit_preview() -> Float[Tensor, "features outputs"]:
     rows x 3 columns of the zero-padded scaled latents, and a constant 1; outputs are 3 channels x
     8 rows x 8 columns in [0, 1].
     """
-    model = tiny_sd_autoencoder.load()
-    images = torch.stack(
-        [captioned_picture(n, objects=OBJECTS).image for n in range(_FIT_PICTURES)]
-    )
+    model = autoencoder.load()
+    images = torch.stack([described_picture(seed).image for seed in range(_FIT_PICTURES)])
     latents = codecs.encode(model, images) * model.config.scaling_factor
     factor = model.config.factor
     patches = torch.nn.functional.unfold(latents, 3, padding=1)  # batch x 36 x cells

@@ -33,6 +33,9 @@ from course_lib.sd.tokenizer import Tokenizer
 
 _COMPONENT_NAMES = {"text_encoder": "text encoder", "unet": "U-Net", "vae": "autoencoder"}
 TOKEN_COLOURS = ("#CDE7F7", "#FBE6BC", "#CDEBDF", "#F0D9E6")  # alternating
+# The parts of an autoencoder that are used to decode, in either of the course's two designs.
+_DECODING = ("decoder", "post_quant_conv", "linear_decoder")
+_MAX_ROWS = 24  # of a panel of object_colour_table
 
 
 @torch.no_grad()
@@ -46,7 +49,8 @@ def pipeline_diagram(model: StableDiffusion, prompt: str) -> Figure:
     prediction = model.unet(latent, 0, context)
     image = model.vae.decode(latent)
     vocabulary = f"{len(model.tokenizer.tokens):,} tokens"
-    decoder_size = _count(model.vae.decoder, model.vae.post_quant_conv)
+    decoding = [part for name, part in model.vae.named_children() if name in _DECODING]
+    decoder_size = _count(*decoding)
     with course_style():
         figure, axes = plt.subplots(figsize=(11.5, 4.1), layout="constrained")
         axes.set(xlim=(0, 11.5), ylim=(0, 4.1), aspect="equal")
@@ -197,7 +201,8 @@ def object_colour_table(
 ) -> Figure:
     """The cosine similarities of objects (rows) and colours (columns) as a heatmap.
 
-    The rows are sorted by the object's most similar colour, which is outlined.
+    The rows are sorted by the object's most similar colour, which is outlined. More than 24 rows
+    are split into panels side by side.
 
     Args:
         objects: the names of the rows.
@@ -207,21 +212,27 @@ def object_colour_table(
     """
     best = similarity.argmax(1)
     order = sorted(range(len(objects)), key=lambda row: (int(best[row]), -similarity[row].max()))
-    values = similarity[order].numpy()
+    limit = max(float(similarity.abs().max()), 1e-6)
+    parts = -(-len(order) // _MAX_ROWS)
+    length = -(-len(order) // parts)
     with course_style():
-        figure, axes = plt.subplots(figsize=(6.4, 7.4), layout="constrained")
-        limit = max(float(np.abs(values).max()), 1e-6)
-        image = axes.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
-        for line, row in enumerate(order):
-            corner = (int(best[row]) - 0.5, line - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.8))
-            if true_colours is not None:
-                dot = {"color": INK, "markersize": 9, "markeredgecolor": "white"}
-                axes.plot(int(true_colours[row]), line, "o", markeredgewidth=1.5, **dot)
-        axes.set_xticks(range(len(colours)), colours, rotation=60, color=INK)
-        axes.set_yticks(range(len(objects)), [objects[row] for row in order], color=INK)
-        axes.tick_params(length=0)
-        figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02).set_label("cosine similarity")
+        figure, panels = plt.subplots(
+            1, parts, figsize=(5 * parts + 1.4, 7.4), squeeze=False, layout="constrained"
+        )
+        for part, axes in enumerate(panels[0]):
+            rows = order[part * length : (part + 1) * length]
+            values = similarity[rows].numpy()
+            image = axes.imshow(values, cmap=DIVERGING, vmin=-limit, vmax=limit, aspect="auto")
+            for line, row in enumerate(rows):
+                corner = (int(best[row]) - 0.5, line - 0.5)
+                axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.8))
+                if true_colours is not None:
+                    dot = {"color": INK, "markersize": 9, "markeredgecolor": "white"}
+                    axes.plot(int(true_colours[row]), line, "o", markeredgewidth=1.5, **dot)
+            axes.set_xticks(range(len(colours)), colours, rotation=60, color=INK)
+            axes.set_yticks(range(len(rows)), [objects[row] for row in rows], color=INK)
+            axes.tick_params(length=0)
+        figure.colorbar(image, ax=panels, shrink=0.6, pad=0.02).set_label("cosine similarity")
     return figure
 
 

@@ -19,18 +19,18 @@ from course_site.models import difference, package
 # The models that compute in int8, and the weight prefix from which on they stay in float32. With
 # this part in int8 too, the U-Net's mean squared error was four times as large and its file 10 %
 # smaller. tests/website/test_agreement.py measures the error of int8.
-INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1.", "decoder": None}
+INT8 = {"text-encoder": None, "unet": "model.up_blocks.1.attentions.1."}
 # Models with int8 weights that compute in float32.
 INT8_WEIGHTS = (
     "encoder",
-    "shortcut-encoder",
-    "shortcut-decoder",
+    "decoder",
     "classifier",
     "localizer",
     "detector",
     "segmenter",
     "instances",
 )
+TEXT_TO_IMAGE = ("text-encoder", "unet", "decoder")
 # All models but the judge, which only tests use.
 NAMES = (
     "text-encoder",
@@ -38,8 +38,6 @@ NAMES = (
     "one-step",
     "decoder",
     "encoder",
-    "shortcut-decoder",
-    "shortcut-encoder",
     "classifier",
     "localizer",
     "detector",
@@ -131,7 +129,7 @@ def _export(name: str, cache: Path, int8: bool | None) -> None:
     file = model_path(name, cache, int8=int8)
     weights = int8 is None and name in INT8_WEIGHTS
     int8 = name in INT8 if int8 is None else int8
-    # Weights as in the checkpoint are exact in float16; int8 rounds them in any case.
+    # Without simplification, weights that the checkpoint has in float16 are exact in float16.
     model = export.export(name, simplify=int8)
     if int8:
         model = quantise.to_uint8_dynamic(model, quantise.sensitive_nodes(model, INT8[name]))

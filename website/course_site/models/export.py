@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.compression import autoencoder
-from course_lib.compression.shortcut_autoencoder import Autoencoder
-from course_lib.diffusion import judge, text_to_image, tiny_sd_autoencoder
+from course_lib.diffusion import judge, text_to_image
 from course_lib.sd.unet import Attention
 from course_lib.vision import instances, tasks
 
@@ -38,7 +37,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.model = text_to_image.load().text_encoder
 
-    def forward(self, ids: Int64[Tensor, "batch 16"]) -> Float[Tensor, "batch 16 96"]:
+    def forward(self, ids: Int64[Tensor, "batch 24"]) -> Float[Tensor, "batch 24 96"]:
         return self.model(ids)
 
 
@@ -89,11 +88,11 @@ def _attend(layer: Attention, kept: list[Tensor], x: Tensor, context: Tensor) ->
 
 
 class Decoder(nn.Module):
-    """From the latents of ``autoencoder`` to images."""
+    """From latents to images."""
 
-    def __init__(self, autoencoder: Autoencoder) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.model = autoencoder
+        self.model = autoencoder.load()
 
     def forward(self, latents: Latents) -> Images:
         decoded = self.model.decode(latents / self.model.config.scaling_factor)
@@ -103,9 +102,9 @@ class Decoder(nn.Module):
 class Encoder(nn.Module):
     """From images, whose sides are multiples of 8, to the means of their latents."""
 
-    def __init__(self, autoencoder: Autoencoder) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.model = autoencoder
+        self.model = autoencoder.load()
 
     def forward(self, image: Images) -> Latents:
         return self.model.encode(2 * image - 1).mean * self.model.config.scaling_factor
@@ -183,7 +182,7 @@ class InstanceSegmenter(nn.Module):
 
 
 class Judge(nn.Module):
-    """The scores of all objects and of all colours. Only tests use it."""
+    """The scores of all objects, for one in the middle, and of all colours. Only tests use it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,7 +191,8 @@ class Judge(nn.Module):
     def forward(
         self, image: Images
     ) -> tuple[Float[Tensor, "batch objects"], Float[Tensor, "batch colours"]]:
-        return self.model(image)
+        logits = self.model(image)
+        return logits.name[:, 0], logits.colour
 
 
 @dataclass(frozen=True)
@@ -214,11 +214,11 @@ def _latents() -> Latents:
     return torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def _context() -> Float[Tensor, "2 16 96"]:
-    return torch.randn(2, 16, 96, generator=torch.Generator().manual_seed(1))
+def _context() -> Float[Tensor, "2 24 96"]:
+    return torch.randn(2, 24, 96, generator=torch.Generator().manual_seed(1))
 
 
-def _ids() -> Int64[Tensor, "2 16"]:
+def _ids() -> Int64[Tensor, "2 24"]:
     return text_to_image.tokenizer().encode(["", "a fox on a purple background"])[0]
 
 
@@ -236,20 +236,8 @@ NETWORKS = {
         },
         ["v_pred", "attention"],
     ),
-    # of the text-to-image model
-    "decoder": Network(
-        lambda: Decoder(tiny_sd_autoencoder.load()), [tiny_sd_autoencoder.NAME], _LATENTS, ["image"]
-    ),
-    "encoder": Network(
-        lambda: Encoder(tiny_sd_autoencoder.load()), [tiny_sd_autoencoder.NAME], _IMAGE, ["latents"]
-    ),
-    # of lesson 4
-    "shortcut-decoder": Network(
-        lambda: Decoder(autoencoder.load()), ["autoencoder"], _LATENTS, ["image"]
-    ),
-    "shortcut-encoder": Network(
-        lambda: Encoder(autoencoder.load()), ["autoencoder"], _IMAGE, ["latents"]
-    ),
+    "decoder": Network(Decoder, ["autoencoder"], _LATENTS, ["image"]),
+    "encoder": Network(Encoder, ["autoencoder"], _IMAGE, ["latents"]),
     "classifier": Network(Classifier, ["classifier"], _IMAGE, ["probabilities"]),
     "localizer": Network(Localizer, ["localizer"], _IMAGE, ["probabilities", "box"]),
     "detector": Network(Detector, ["detector"], _IMAGE, ["scores", "boxes"]),

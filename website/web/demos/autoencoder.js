@@ -13,8 +13,6 @@ import { draw, loadBitmap, squareOf } from "./pictures.js";
 
 const SIDE = 256; // pixels
 const LATENT_SIDE = SIDE / FACTOR;
-const ENCODER = "shortcut-encoder"; // lesson 4's autoencoder
-const DECODER = "shortcut-decoder";
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -27,7 +25,7 @@ export function mount(section) {
  */
 async function open(section, status) {
   const data = await loadDemoData();
-  const runtime = await loadModels([ENCODER, DECODER], status);
+  const runtime = await loadModels(["encoder", "decoder"], status);
   await new Autoencoder(section, data, status, runtime).start();
 }
 
@@ -155,12 +153,12 @@ class Autoencoder {
 
   /** @param {Picture} picture */
   encode(picture) {
-    return encode(this.runtime, picture, ENCODER);
+    return encode(this.runtime, picture);
   }
 
   /** @param {Float32Array} latents */
   decode(latents) {
-    return decode(this.runtime, latents, LATENT_SIDE, DECODER);
+    return decode(this.runtime, latents, LATENT_SIDE);
   }
 
   async compute() {

@@ -1,6 +1,6 @@
 /** Lesson 8: the one-step model draws a picture with every key press. */
 
-import { checkSentence } from "../diffusion/captions.js";
+import { checkSentence } from "../diffusion/sentences.js";
 import { generateInOneStep } from "../diffusion/pipeline.js";
 import { button, coalesce, element, seedField, statusLine } from "./controls.js";
 import { loadModels } from "./models.js";
@@ -30,7 +30,9 @@ class OneStep {
     // A request during a run replaces the one that waits: only the latest sentence is drawn.
     this.redraw = coalesce(() => this.draw(), (error) => this.status.fail(error));
     const request = () => this.request();
-    this.prompt = new PromptBox(section.dataset.sentence ?? SENTENCE, request, request);
+    // The one-step model was trained on captions only.
+    const options = { onChange: request, captionsOnly: true };
+    this.prompt = new PromptBox(section.dataset.sentence ?? SENTENCE, request, options);
     this.seed = seedField(request);
     this.go = button("Draw", request, { primary: true });
     this.canvas = element("canvas", { role: "img", "aria-label": "The picture" });

@@ -1,6 +1,6 @@
 /** Front page, lessons 6 and 7: generate a picture from a sentence, step by step. */
 
-import { generate, wordsOf } from "../diffusion/pipeline.js";
+import { countTokens, generate, wordsOf } from "../diffusion/pipeline.js";
 import { makeGif } from "./animation.js";
 import { decode } from "./autoencoder-models.js";
 import { button, dropdown, download, element, seedField, slider, statusLine } from "./controls.js";
@@ -14,7 +14,6 @@ import { Trajectory } from "./trajectory.js";
 const MODELS = ["text-encoder", "unet", "decoder"];
 const SENTENCE = "a fox on a blue background";
 const LATENT_SIDE = 16;
-const TOKENS = 16; // per sentence, with start and end tokens
 
 /** @param {HTMLElement} section */
 export function mount(section) {
@@ -143,8 +142,8 @@ class TextToImage {
   /** Buttons that show the attention of a word or of the end tokens. @param {string} prompt */
   words(prompt) {
     const words = wordsOf(prompt);
-    const [last] = words.flatMap(({ tokens }) => tokens).slice(-1);
-    const rest = Array.from({ length: TOKENS - 1 - last }, (_, index) => last + 1 + index);
+    const [last = 0] = words.flatMap(({ tokens }) => tokens).slice(-1);
+    const rest = Array.from({ length: countTokens() - 1 - last }, (_, index) => last + 1 + index);
     const chips = [...words, { word: "end tokens", tokens: rest }].map(({ word, tokens }) => {
       const chip = button(word, () => {
         const chosen = chip.getAttribute("aria-pressed") === "true";
@@ -164,7 +163,7 @@ class TextToImage {
   describeAttention(word, tokens) {
     const map = this.trajectory.attention() ?? new Float32Array(1);
     const share = map.reduce((sum, weight) => sum + weight, 0) / map.length;
-    const equalShare = tokens.length / TOKENS;
+    const equalShare = tokens.length / countTokens();
     return `“${word}” has ${percent(share)} of the attention (an equal share is ${percent(equalShare)}). ` +
       "The picture is clear where its weight is highest.";
   }

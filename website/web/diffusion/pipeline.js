@@ -30,7 +30,7 @@ import { Tokenizer } from "./tokenizer.js";
  *   x0: Float32Array,
  *   attention: Float32Array,
  * }} Step `step` counts from 0; `t`: the timestep of the model's input; `latents`: after the step;
- *   `x0`: the predicted clean latents (both 4 x 16 x 16); `attention`: 16 tokens x 16 x 16, with the
+ *   `x0`: the predicted clean latents (both 4 x 16 x 16); `attention`: tokens x 16 x 16, with the
  *   sum 1 over the tokens
  * @typedef {{data: Float32Array, channels: number, height: number, width: number}} Picture
  * @typedef {{
@@ -154,14 +154,27 @@ async function decodeLatents(data, runtime, parts) {
  * @throws {Error} before the first {@link generate} or {@link loadParts}, which load the tokenizer
  */
 export function wordsOf(prompt) {
-  if (!tokenizer) throw new Error("The tokenizer is not loaded yet: call loadParts first.");
-  const last = tokenizer.length - 2;
+  const last = countTokens() - 2;
   let position = 1; // after the start token
-  return tokenizer
+  return loadedTokenizer()
     .tokenizeWords(prompt)
     .map(({ word, ids }) => ({ word, tokens: ids.map(() => position++) }))
     .map(({ word, tokens }) => ({ word, tokens: tokens.filter((token) => token <= last) }))
     .filter(({ tokens }) => tokens.length);
+}
+
+/**
+ * The number of tokens of every sentence in the attention maps, with start and end tokens.
+ *
+ * @throws {Error} as {@link wordsOf}
+ */
+export function countTokens() {
+  return loadedTokenizer().length;
+}
+
+function loadedTokenizer() {
+  if (!tokenizer) throw new Error("The tokenizer is not loaded yet: call loadParts first.");
+  return tokenizer;
 }
 
 /** @param {string[]} texts @param {Runtime} runtime @param {Tokenizer} tokenizer */

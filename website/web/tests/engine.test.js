@@ -6,11 +6,13 @@ import { readFileSync } from "node:fs";
 import { env } from "node:process";
 import { test } from "node:test";
 
-import { COLOURS, OBJECTS, checkSentence, makeCaption } from "../diffusion/captions.js";
 import { gaussian } from "../diffusion/noise.js";
 import { denoise, makeParts } from "../diffusion/pipeline.js";
 import { SAMPLERS } from "../diffusion/samplers.js";
 import { NoiseSchedule } from "../diffusion/schedule.js";
+import {
+  COLOURS, OBJECTS, PLACES, SIZES, STYLES, checkSentence, describe, makeCaption,
+} from "../diffusion/sentences.js";
 import { Tokenizer, splitWords } from "../diffusion/tokenizer.js";
 
 const path = env.COURSE_ENGINE_TABLE;
@@ -64,12 +66,16 @@ test("the tokenizer agrees with course_lib", byPytest, () => {
 });
 
 test("sentences agree with course_lib", byPytest, () => {
-  assert.deepEqual(OBJECTS, table.objects);
-  assert.deepEqual(COLOURS, table.colours);
+  const { objects, colours, styles, sizes, places } = table.vocabulary;
+  assert.deepEqual([OBJECTS, COLOURS, STYLES, SIZES], [objects, colours, Object.keys(styles), sizes]);
+  assert.deepEqual([...PLACES.keys()], places);
   for (const [object, colour, caption] of table.captions) {
     assert.equal(makeCaption(object, colour), caption);
-    const { isTrained, nearest, unknown } = checkSentence(caption);
-    assert.deepEqual([isTrained, nearest, unknown], [true, caption, []]);
+  }
+  for (const [description, form, sentence] of table.descriptions) {
+    assert.equal(describe(description, form), sentence);
+    const { isTrained, nearest, unknown } = checkSentence(sentence);
+    assert.deepEqual([isTrained, nearest, unknown], [true, describe(description), []]);
   }
   for (const [sentence, check] of table.sentences) {
     const { colour = null, ...rest } = checkSentence(sentence);
@@ -86,8 +92,8 @@ test("a schedule rejects numbers of steps that do not fit", () => {
 });
 
 test("unknown words are listed once, in lower case", () => {
-  const { unknown } = checkSentence("A Dragon, on a dragon's blue background!");
-  assert.deepEqual(unknown, ["dragon"]);
+  const { unknown } = checkSentence("A Dragon, on a big dragon: blue background!");
+  assert.deepEqual(unknown, ["dragon", "big"]);
   assert.deepEqual(checkSentence("").unknown, []);
 });
 
@@ -96,8 +102,9 @@ test("the tokenizer splits words, digits and punctuation", () => {
   assert.deepEqual(splitWords("<|endoftext|><|EndOfText|>"), ["<|endoftext|>", "<|", "endoftext", "|>"]);
 });
 
+const TOKENS = 24;
 /** Merges that make one token of "fox". */
-const parts = () => makeParts({ merges: "f o\nfo x</w>", length: 16, latents: [4, 2, 2], schedule: SCHEDULE });
+const parts = () => makeParts({ merges: "f o\nfo x</w>", length: TOKENS, latents: [4, 2, 2], schedule: SCHEDULE });
 const zeros = (/** @type {number[]} */ ...dims) => ({
   data: new Float32Array(dims.reduce((product, length) => product * length)),
   dims,
@@ -116,11 +123,11 @@ function stubRuntime() {
      * @returns {Promise<Record<string, ReturnType<typeof zeros>>>}
      */
     async run(name, inputs) {
-      if (name === "text-encoder") return { context: zeros(inputs.ids.dims[0], 16, 96) };
+      if (name === "text-encoder") return { context: zeros(inputs.ids.dims[0], TOKENS, 96) };
       if (name === "decoder") return { image: zeros(1, 3, 16, 16) };
       batches.push(inputs.sample.dims);
       const [batch] = inputs.sample.dims;
-      return { v_pred: zeros(...inputs.sample.dims), attention: zeros(batch, 16, 2, 2) };
+      return { v_pred: zeros(...inputs.sample.dims), attention: zeros(batch, TOKENS, 2, 2) };
     },
   };
 }
@@ -134,7 +141,7 @@ test("a run yields every step, then the picture; without guidance the batch size
     assert.deepEqual(events.map((event) => ("step" in event ? event.step : "image")), [0, 1, 2, "image"]);
     assert.deepEqual(runtime.batches, Array(3).fill([guidance === 1 ? 1 : 2, 4, 2, 2]));
     const [first] = events;
-    assert.ok("attention" in first && first.attention.length === 16 * 4);
+    assert.ok("attention" in first && first.attention.length === TOKENS * 4);
   }
 });
 

@@ -1,4 +1,4 @@
-"""The quality of the larger text-to-image model: accuracy by kind of prompt, distances, copying."""
+"""The quality of the text-to-image model: accuracy by kind of sentence, distances, copying."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -11,8 +11,8 @@ from torch import Tensor
 from course_lib.data import described, descriptions
 from course_lib.data.described import DescribedPicture
 from course_lib.data.descriptions import Description
-from course_lib.diffusion import described_judge as judging
-from course_lib.diffusion import described_sd, text_to_image
+from course_lib.diffusion import judge as judging
+from course_lib.diffusion import text_to_image
 from course_lib.diffusion.drawings import nearest_drawing
 from course_lib.diffusion.evaluation import contact_sheet, generate_prompts
 from course_lib.metrics.generation import frechet_distance
@@ -27,9 +27,9 @@ def real_pictures(split: str, count: int, *, first: int = 0) -> list[DescribedPi
     """Real test pictures of a split; ``first`` skips as many.
 
     Raises:
-        ValueError: if the split is none of ``described_sd.TEST_SPLITS``.
+        ValueError: if the split is none of ``text_to_image.TEST_SPLITS``.
     """
-    splits = described_sd.TEST_SPLITS
+    splits = text_to_image.TEST_SPLITS
     if split not in splits:
         raise ValueError(f"There is no split {split!r}: choose one of {', '.join(splits)}.")
     kind, held_out = split.removeprefix("new-"), split.startswith("new-")
@@ -48,16 +48,16 @@ def prompts_for(
 
 
 def generation_metrics(
-    model: StableDiffusion, split: str, count: int, *, guidance: float = described_sd.GUIDANCE
+    model: StableDiffusion, split: str, count: int, *, guidance: float = text_to_image.GUIDANCE
 ) -> dict[str, float]:
     """Measure ``count`` generated images of a split with the shipped judge.
 
     Returns:
-        The accuracies of :func:`course_lib.diffusion.described_judge.accuracy`. For "mixed" also
+        The accuracies of :func:`course_lib.diffusion.judge.description_accuracy`. For "mixed" also
         ``frechet``, the :func:`frechet_distance` to as many real pictures; ``frechet_real``, the
         distance of other real pictures to these; and ``frechet_quotient``, the second by the first,
-        about 1 for perfect images. For "size" also ``nearest``, the median distance of images of
-        large objects to the nearest training drawing in any pose
+        about 1 for perfect images. For "one" also ``nearest``, the median distance of the images
+        to the nearest training drawing in any pose
         (:func:`course_lib.diffusion.drawings.nearest_drawing`), and ``nearest_real``, the same for
         real pictures, which are exact copies of a drawing.
     """
@@ -65,7 +65,7 @@ def generation_metrics(
     judge = judging.load()
     asked, prompts = prompts_for(split, real)
     images = generate_prompts(model, prompts, guidance=guidance)
-    metrics = judging.accuracy(judge.describe(images), asked)
+    metrics = judging.description_accuracy(judge.describe(images), asked)
     if split == "mixed":
         others = real_pictures(split, count, first=count)
         features, real_features, other_features = (
@@ -74,12 +74,10 @@ def generation_metrics(
         metrics["frechet"] = frechet_distance(features, real_features)
         metrics["frechet_real"] = frechet_distance(other_features, real_features)
         metrics["frechet_quotient"] = metrics["frechet_real"] / metrics["frechet"]
-    # nearest_drawing only has poses of large objects
-    large = [n for n, what in enumerate(asked) if what.objects[0].size == "large"]
-    if split == "size" and large:
-        names = [asked[n].objects[0].name for n in large]
-        metrics["nearest"] = _nearest_drawing_distance(images[large], names)
-        metrics["nearest_real"] = _nearest_drawing_distance(_stack(real)[large], names)
+    if split == "one":  # nearest_drawing has no poses of small or large objects
+        names = [what.objects[0].name for what in asked]
+        metrics["nearest"] = _nearest_drawing_distance(images, names)
+        metrics["nearest_real"] = _nearest_drawing_distance(_stack(real), names)
     return metrics
 
 
@@ -89,7 +87,7 @@ def evaluate(model: text_to_image.TextToImage, split: str, count: int) -> dict[s
     Raises:
         ValueError: if the split is unknown.
     """
-    return generation_metrics(described_sd.to_pipeline(model), split, count)
+    return generation_metrics(text_to_image.to_pipeline(model), split, count)
 
 
 def sweep_guidance(
@@ -106,13 +104,13 @@ def preview_image(
 
     The splits take turns; image n has the seed n.
     """
-    splits = list(described_sd.TEST_SPLITS)
+    splits = list(text_to_image.TEST_SPLITS)
     rows = [
         prompts_for(split, real_pictures(split, -(-count // len(splits))))[1] for split in splits
     ]
     prompts = [prompt for turn in zip(*rows, strict=True) for prompt in turn][:count]
     images = generate_prompts(
-        described_sd.to_pipeline(model), prompts, guidance=described_sd.GUIDANCE
+        text_to_image.to_pipeline(model), prompts, guidance=text_to_image.GUIDANCE
     )
     return contact_sheet(images, prompts, columns)
 
