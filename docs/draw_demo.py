@@ -18,8 +18,8 @@ FILE = Path(__file__).with_name("demo.webp")
 WIDTH, HEIGHT = 1280, 800  # of the window, in pixels
 FILM_WIDTH = 840
 MAX_BYTES = 3_000_000
-SENTENCE = "a rocket on a yellow background"
-WORD = "yellow"
+SENTENCE = "a fox and a banana on a blue background"
+WORD = "banana"
 # The minimum and maximum duration of a frame, and the duration of the last one, in milliseconds.
 SHORTEST, LONGEST, LAST = 60, 1200, 3000
 
