@@ -27,7 +27,7 @@ from course_lib.diffusion.judge import (
 from course_lib.training.loop import History, fit_new
 
 EXAMPLES_PER_EPOCH = 2000
-EPOCHS = 18
+EPOCHS = 18  # from random weights; the shipped judge had more, in several trainings
 BATCH = 16
 LEARNING_RATE = 2e-3
 # split: the arguments of described_picture

@@ -55,7 +55,7 @@ UNET_CONFIG = UNetConfig(
 SCHEDULE = NoiseSchedule(prediction_type="v_prediction", timestep_spacing="trailing")
 # Small epochs: the state of a run is saved after each of them.
 EXAMPLES_PER_EPOCH = 5_000
-EPOCHS = 200
+EPOCHS = 200  # from random weights; the shipped model began with those of an earlier one
 TRAINING_PICTURES = 40_000
 SENTENCES = 4  # per picture
 BATCH = 50

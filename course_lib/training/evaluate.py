@@ -68,10 +68,8 @@ def metrics_row(name: str, split: str, examples: int, metrics: dict[str, float])
     return {"model": name, "split": split, "examples": examples, **metrics}
 
 
-def load_model(name: str, checkpoint: Path | None, *, convert: bool = False) -> nn.Module:
+def load_model(name: str, checkpoint: Path | None) -> nn.Module:
     """A model with the weights of ``checkpoint``, by default its shipped weights, in eval mode.
-
-    ``convert``: accept weights of an earlier model too, if the recipe can convert them.
 
     Raises:
         FileNotFoundError: if the shipped checkpoint is missing; the message says how to get it.
@@ -81,10 +79,7 @@ def load_model(name: str, checkpoint: Path | None, *, convert: bool = False) -> 
     model = recipe.make_model()
     state = checkpoints.read(checkpoint) if checkpoint else checkpoints.load(name)
     try:
-        state = dict(recipe.unpack(state))
-        if convert and recipe.convert_weights is not None:
-            state = recipe.convert_weights(state)
-        model.load_state_dict(state)
+        model.load_state_dict(recipe.unpack(state))
     except (KeyError, RuntimeError) as error:
         shipped = f"data/checkpoints/{name}.safetensors"
         fix = (

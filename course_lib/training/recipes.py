@@ -44,8 +44,6 @@ class Recipe:
     dataset_description: Callable[..., dict[str, Any]]  # for the model card
     styles: Sequence[str] = ()  # drawing styles that can be left out of the training
     preview_image: Callable[[nn.Module], Image.Image] | None = None
-    # makes initial weights (--start) from a state dict of this or of an earlier, similar model
-    convert_weights: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
     # What a checkpoint stores instead of the model's tensors, if that is smaller, and the way back:
     # see packing.py.
     pack: Callable[[State], State] = dict

@@ -169,14 +169,14 @@ class Run:
         return result
 
     def _initial_weights(self) -> dict[str, Tensor] | None:
-        """The weights of ``start``, if given, converted if the recipe can.
+        """The weights of ``start``, if given.
 
         Raises:
             ValueError: if they belong to a different model.
         """
         if self.start is None:
             return None
-        return load_model(self.name, self.start, convert=True).state_dict()
+        return load_model(self.name, self.start).state_dict()
 
     def _evaluate(self, model: nn.Module, card: dict[str, Any]) -> RunResult:
         folder = None if self.ship else self.out
