@@ -44,7 +44,7 @@ FORMS = (
 # What a sampled description tells in addition to objects and background; "mixed": all of it.
 KINDS = ("one", "style", "size", "place", "two", "mixed")
 _TWO_OBJECTS, _ONE_PLACED = 0.4, 0.4  # of the mixed descriptions; of those with one object
-_LEFT_OPEN = 0.25  # of the styles, and of the places of two objects, in mixed sentences
+_OPEN_STYLES, _OPEN_PLACES = 0.25, 0.5  # in mixed sentences; the places of two objects
 NEGATIONS = ("no", "not", "without")
 _ARTICLES = ("a", "an", "any", "the")
 # In the nearest sentence, if a sentence names no object or no colour: the first object that no
@@ -235,17 +235,20 @@ def leave_open(
     """The description without what a sentence of this kind leaves open.
 
     ``kind``: one of ``KINDS``. All but "style" leave the style open, and "two" also leaves the
-    places of two objects open. "mixed" leaves each of these open with a probability of one
-    quarter, drawn with ``rng``; without ``rng`` it leaves out nothing.
+    places of two objects open. "mixed" leaves a style open with a probability of one quarter, and
+    the places with one half, drawn with ``rng``; without ``rng`` it leaves out nothing.
     """
 
-    def is_open(default: bool) -> bool:
-        return default if kind != "mixed" else rng is not None and bool(rng.random() < _LEFT_OPEN)
+    def is_open(default: bool, share: float) -> bool:
+        return default if kind != "mixed" else rng is not None and bool(rng.random() < share)
 
     items = description.objects
-    if len(items) == 2 and is_open(kind == "two"):
+    if len(items) == 2 and is_open(kind == "two", _OPEN_PLACES):
         items = tuple(replace(item, place=None) for item in items)
-    items = tuple(replace(item, style=None) if is_open(kind != "style") else item for item in items)
+    items = tuple(
+        replace(item, style=None) if is_open(kind != "style", _OPEN_STYLES) else item
+        for item in items
+    )
     return replace(description, objects=items)
 
 
