@@ -55,6 +55,13 @@ def train(
         Path | None,
         typer.Option(help="A .safetensors file of initial weights; by default they are random."),
     ] = None,
+    decoder_only: Annotated[
+        bool,
+        typer.Option(
+            "--decoder-only",
+            help="Keep the autoencoder's encoder: models trained on its latents remain valid.",
+        ),
+    ] = False,
     without: Annotated[
         str | None,
         typer.Option(help="Leave this drawing style out of the training, and evaluate on it."),
@@ -97,6 +104,7 @@ def train(
                 batch_size=batch_size,
                 bfloat16=bfloat16,
                 start=start,
+                decoder_only=decoder_only,
                 held_out_style=without,
             )
             for model in (recipes.names() if name == "all" else [name])

@@ -146,6 +146,12 @@ def make_model() -> ShortcutAutoencoder:
     return model
 
 
+def _make_model_with_frozen_encoder() -> ShortcutAutoencoder:
+    model = make_model()
+    model.encoder.requires_grad_(False)
+    return model
+
+
 def dataset_description() -> dict[str, Any]:
     """A description of the training data, for the model card."""
     return {
@@ -159,12 +165,23 @@ def dataset_description() -> dict[str, Any]:
 
 
 def train(
-    *, epochs: int = EPOCHS, workers: int = 0, batch_size: int = BATCH, **options: Any
+    *,
+    epochs: int = EPOCHS,
+    workers: int = 0,
+    batch_size: int = BATCH,
+    decoder_only: bool = False,
+    **options: Any,
 ) -> tuple[ShortcutAutoencoder, History]:
-    """Train on new images in every epoch; other ``options`` are passed to :func:`fit_new`."""
+    """Train on new images in every epoch.
+
+    Args:
+        epochs, workers, batch_size: as in all recipes.
+        decoder_only: leave the encoder as it is: models trained on its latents remain valid.
+        options: passed to :func:`fit_new`.
+    """
     options = {"learning_rate": LEARNING_RATE} | options
     return fit_new(
-        make_model,
+        _make_model_with_frozen_encoder if decoder_only else make_model,
         loss,
         loader(EXAMPLES_PER_EPOCH, batch_size=batch_size, workers=workers),
         epochs,

@@ -1,8 +1,8 @@
 """Image codecs with a common interface: each returns the decoded image and the size in bytes."""
 
 import io
-import zlib
-from collections.abc import Sequence
+import lzma
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ _PILLOW_OPTIONS: dict[str, dict] = {"JPEG": {"optimize": True}, "WEBP": {"method
 _START_OF_IMAGE = b"\xff\xd8"  # a JPEG file begins with it
 _START_OF_SCAN = 0xDA  # the marker of the last part before a JPEG file's codes
 _RANGE_BYTES = 8  # minimum and maximum of a channel, 4 bytes each
+# Without a container, as encoder and decoder share the settings. "lc": the upper 4 bits of the byte
+# before select the probabilities of the next one; "pb": no structure of 4 bytes is assumed.
+_LZMA = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
 _BATCH = 20  # images per forward pass of the autoencoder
 
 
@@ -194,10 +197,15 @@ def decode(
     return (images / 2 + 0.5).clamp(0, 1).view(*latents.shape[:-3], *images.shape[1:])
 
 
+def compress_lzma(data: bytes) -> bytes:
+    """The data, losslessly compressed by LZMA, as in .xz and .7z files."""
+    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=[_LZMA])
+
+
 def autoencoder(
     model: Autoencoder, image: Float[Tensor, "3 height width"], bits: int | None = None
 ) -> EncodedImage:
-    """The autoencoder's latent means, quantised and compressed with zlib.
+    """The autoencoder's latent means, quantised and compressed with LZMA.
 
     Args:
         model: on any device.
@@ -208,10 +216,16 @@ def autoencoder(
 
 
 def pack_latent(
-    model: Autoencoder, latent: Float[Tensor, "channels rows columns"], bits: int | None = None
+    model: Autoencoder,
+    latent: Float[Tensor, "channels rows columns"],
+    bits: int | None = None,
+    compress: Callable[[bytes], bytes] = compress_lzma,
 ) -> EncodedImage:
-    """As :func:`autoencoder`, from a latent that :func:`encode` has computed."""
-    values, size = _quantise_and_pack(latent, bits)
+    """As :func:`autoencoder`, from a latent that :func:`encode` has computed.
+
+    ``compress``: a lossless method of compression.
+    """
+    values, size = _quantise_and_pack(latent, bits, compress)
     return EncodedImage(decode(model, values), size)
 
 
@@ -224,13 +238,15 @@ def block_pca(
 
 
 def _quantise_and_pack(
-    latents: Float[Tensor, "channels _ _"], bits: int | None
+    latents: Float[Tensor, "channels _ _"],
+    bits: int | None,
+    compress: Callable[[bytes], bytes] = compress_lzma,
 ) -> tuple[Float[Tensor, "channels _ _"], int]:
     """The dequantised values, and the size in bytes."""
     if bits is None:
         return latents, 4 * latents.numel()
     numbers, ranges = quantise(latents, bits)
-    size = len(zlib.compress(numbers.numpy().tobytes(), 9)) + _RANGE_BYTES * len(ranges)
+    size = len(compress(numbers.numpy().tobytes())) + _RANGE_BYTES * len(ranges)
     return dequantise(numbers, ranges, bits), size
 
 

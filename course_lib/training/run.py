@@ -50,6 +50,7 @@ class Run:
     batch_size: int | None = None  # by default as for the shipped model
     bfloat16: bool = False  # on a CPU
     start: Path | None = None  # initial weights, for a further cycle of the learning rate
+    decoder_only: bool = False  # of the autoencoder
     held_out_style: str | None = None  # a drawing style excluded from training and used for testing
 
     def __post_init__(self) -> None:
@@ -66,6 +67,8 @@ class Run:
                 f"{self.held_out_style!r} is not a training style: "
                 f"give --without one of {', '.join(styles)}."
             )
+        if self.decoder_only and self.name != "autoencoder":
+            raise ValueError(f"The {self.name} has no decoder: leave out --decoder-only.")
         if self.start:
             self._initial_weights()  # reports a wrong file before hours of training
             self._previous_training()
@@ -103,6 +106,8 @@ class Run:
             options.append("--bfloat16")
         if self.start:
             options += ["--start", self.start]
+        if self.decoder_only:
+            options.append("--decoder-only")
         if self.held_out_style:
             options += ["--without", self.held_out_style]
         if self.out != Path("trained"):
@@ -132,6 +137,7 @@ class Run:
             initial_weights=self._initial_weights(),
             checkpoint=self.state,
             **({"bfloat16": True} if self.bfloat16 else {}),
+            **({"decoder_only": True} if self.decoder_only else {}),
             **({} if styles is None else {"styles": styles}),
         )
         if distributed.rank() > 0:

@@ -367,6 +367,7 @@ def test_train_refuses_invalid_options(course, tmp_path, monkeypatch):
             f"The learning rate is {float(rate)}: give --learning-rate a number above 0"
             in refused("classifier", "--learning-rate", rate)
         )
+    assert "has no decoder: leave out --decoder-only" in refused("classifier", "--decoder-only")
     (tmp_path / "file").touch()
     assert "file" in refused("classifier", "--out", "file")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -101,6 +101,16 @@ def test_training_leaves_the_shortcut_as_it_is(tiny):
 
 
 @pytest.mark.extended
+def test_decoder_only_keeps_the_latents_as_they_are(tiny):
+    trained, _ = autoencoder.train(epochs=1, learning_rate=1e-2, decoder_only=True)
+    torch.manual_seed(0)
+    untrained = autoencoder.make_model().state_dict()
+    for name, value in trained.state_dict().items():
+        changed = not torch.equal(value, untrained[name])
+        assert changed == name.startswith("decoder."), name
+
+
+@pytest.mark.extended
 def test_evaluate(tiny):
     torch.manual_seed(0)
     model = autoencoder.make_model().eval()

@@ -1,7 +1,9 @@
 """Codecs: decoded images, sizes, quantisation, block PCA; and PSNR and SSIM."""
 
 import io
+import lzma
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -145,6 +147,21 @@ def test_fewer_bits_take_fewer_bytes(model, block_pca, image):
     ):
         sizes = [codec(bits).bytes for bits in (2, 4, 6, 8)]
         assert sizes == sorted(sizes)
+
+
+def test_latents_are_packed_losslessly_and_by_any_method(model, image):
+    latent = codecs.encode(model, image)
+    numbers, _ = codecs.quantise(latent, 4)
+    data = numbers.numpy().tobytes()
+    packed = codecs.compress_lzma(data)
+    restored = lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=[codecs._LZMA])
+    assert restored == data
+    for method in (codecs.compress_lzma, zlib.compress):
+        expected = len(method(data)) + 4 * 8
+        assert codecs.pack_latent(model, latent, 4, method).bytes == expected
+    unpacked = codecs.pack_latent(model, latent, 4, bytes)
+    assert unpacked.bytes == latent.numel() + 4 * 8
+    assert torch.equal(unpacked.image, codecs.autoencoder(model, image, 4).image)
 
 
 def test_rate_distortion_is_the_mean_over_images(image):

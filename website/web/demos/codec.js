@@ -29,7 +29,8 @@ export function quantise(latents, channels) {
 }
 
 /**
- * The size in bytes of quantised latents compressed with zlib, plus the channels' ranges.
+ * The size in bytes of quantised latents compressed with zlib, plus the channels' ranges. (The lesson
+ * uses LZMA, which takes fewer bytes, but browsers do not have it.)
  *
  * @param {{integers: Uint8Array, channels: number}} quantised
  */
