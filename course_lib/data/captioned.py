@@ -116,20 +116,11 @@ def captioned_picture(
     Raises:
         ValueError: for an unknown split or object, or a number out of range.
     """
-    if split not in SPLITS:
-        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
     if seed < 0 or size < 16:
         raise ValueError(f"seed {seed}, size {size}: seed must be 0 or more, and size 16 or more.")
-    style_split, held_out = SPLITS[split]
-    rng = np.random.default_rng([seed, list(SPLITS).index(split)])
-    combinations = _combinations(tuple(objects or sprites.names()), held_out)
-    if not combinations:
-        raise ValueError(
-            f"The split {split!r} has no picture of {list(objects or [])}: choose other objects."
-        )
     # The order of the random draws is part of the data set: changing it changes every picture.
-    name, colour = combinations[rng.integers(len(combinations))]
-    styles = sprites.styles(style_split)
+    rng, name, colour = _sample_combination(seed, split, objects)
+    styles = sprites.styles(SPLITS[split][0])
     style = styles[rng.integers(len(styles))]
     x, y = map(float, rng.uniform(0.45, 0.55, 2))
     placement = Placement(
@@ -148,16 +139,43 @@ def captioned_picture(
     return CaptionedPicture(scene.image, make_caption(name, colour), name, colour)
 
 
-class CaptionedPictures(Dataset):
-    """The pictures of a range of seeds, generated on access."""
+def _sample_combination(
+    seed: int, split: str, objects: Sequence[str] | None
+) -> tuple[np.random.Generator, str, str]:
+    """The random numbers that follow, the object and the colour of :func:`captioned_picture`."""
+    if split not in SPLITS:
+        raise ValueError(f"There is no split {split!r}: choose one of {', '.join(SPLITS)}.")
+    combinations = _combinations(tuple(objects or sprites.names()), SPLITS[split][1])
+    if not combinations:
+        raise ValueError(
+            f"The split {split!r} has no picture of {list(objects or [])}: choose other objects."
+        )
+    rng = np.random.default_rng([seed, list(SPLITS).index(split)])
+    return rng, *combinations[rng.integers(len(combinations))]
 
-    def __init__(self, seeds: range, **options) -> None:
-        """``options`` are passed to :func:`captioned_picture`."""
-        self.seeds = seeds
-        self.options = options
+
+class CaptionedPictures(Dataset):
+    """The pictures of a range of seeds, drawn on access."""
+
+    def __init__(
+        self,
+        seeds: range,
+        size: int = SIZE,
+        *,
+        split: str = "seen",
+        objects: Sequence[str] | None = None,
+    ) -> None:
+        """Arguments as for :func:`captioned_picture`."""
+        self.seeds, self.size, self.split, self.objects = seeds, size, split, objects
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def __getitem__(self, index: int) -> CaptionedPicture:
-        return captioned_picture(self.seeds[index], **self.options)
+        return captioned_picture(
+            self.seeds[index], self.size, split=self.split, objects=self.objects
+        )
+
+    def text(self, index: int) -> str:
+        """The caption, without drawing the picture."""
+        return make_caption(*_sample_combination(self.seeds[index], self.split, self.objects)[1:])

@@ -127,7 +127,7 @@ def draw(
 
 
 class DescribedPictures(Dataset):
-    """The images of a range of seeds, drawn on access."""
+    """The pictures of a range of seeds, drawn on access."""
 
     def __init__(self, seeds: range) -> None:
         self.seeds = seeds
@@ -135,8 +135,12 @@ class DescribedPictures(Dataset):
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def __getitem__(self, index: int) -> Image:
-        return described_picture(self.seeds[index]).image
+    def __getitem__(self, index: int) -> DescribedPicture:
+        return described_picture(self.seeds[index])
+
+    def text(self, index: int) -> str:
+        """The complete description, without drawing the picture."""
+        return repr(sample_description(self.seeds[index]))
 
 
 def draw_all(pictures: Sequence[DescribedPicture]) -> Float[Tensor, "pictures 3 height width"]:

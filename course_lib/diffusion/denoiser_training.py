@@ -31,7 +31,6 @@ TEST_SPLITS = {"seen": 100}
 THRESHOLDS = {"seen": {"recognised": 0.8}}
 _STEPS = 50  # of the sampler in the evaluation
 _TIMESTEPS = range(50, 1000, 100)  # timesteps at which the error is measured
-_CACHE_FILE = "denoiser-latents.safetensors"
 
 
 def load() -> small.Denoiser:
@@ -74,18 +73,15 @@ def train_on_latents(
 ) -> tuple[nn.Module, History]:
     """Train a model of the latents of the same pictures; other ``options``: see :func:`fit_new`.
 
-    The latents are cached in the folder of ``checkpoint``, for resumed runs.
+    The latents are kept in a folder next to ``checkpoint``, for resumed runs.
     """
-    cache_file = None if checkpoint is None else Path(checkpoint).with_name(_CACHE_FILE)
+    pictures = captioned.CaptionedPictures(range(TRAINING_PICTURES), objects=small.OBJECTS)
+    folder = None if checkpoint is None else Path(checkpoint).with_name("denoiser-latents")
     with distributed.rank_zero_first():
-        latents, _ = latent_cache.encode_dataset(
-            TRAINING_PICTURES,
-            small.OBJECTS,
-            device=device,
-            workers=workers,
-            cache_file=cache_file,
-        )
-    data = resampling.loader(TensorDataset(latents), EXAMPLES_PER_EPOCH, batch_size=batch_size)
+        latents = latent_cache.encode_dataset(pictures, folder, device=device, workers=workers)
+    data = resampling.loader(
+        TensorDataset(latents.float()), EXAMPLES_PER_EPOCH, batch_size=batch_size
+    )
     return fit_new(
         make_model,
         loss,

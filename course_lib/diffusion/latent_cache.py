@@ -1,13 +1,17 @@
-"""The latents of the training images, encoded once before training, not in every epoch."""
+"""The latents of training pictures, encoded once before training, in pieces that are kept.
+
+An interrupted encoding continues where it stopped.
+"""
 
 import hashlib
-import json
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -16,57 +20,78 @@ from tqdm import tqdm
 from course_lib.assets import paths
 from course_lib.compression import autoencoder, codecs
 from course_lib.data.captioned import CaptionedPicture, CaptionedPictures
+from course_lib.data.described import DescribedPicture, DescribedPictures
 
-_BATCH = 20
+Pictures = CaptionedPictures | DescribedPictures
+
+PIECE = 200  # pictures per file
 
 
 def encode_dataset(
-    count: int,
-    objects: Sequence[str],
+    pictures: Pictures,
+    folder: Path | None = None,
     *,
     device: torch.device | None = None,
     workers: int = 0,
-    cache_file: Path | None = None,
-) -> tuple[Float[Tensor, "count 4 16 16"], list[str]]:
-    """The latents and captions of captioned pictures: split "seen", seeds 0 to ``count - 1``.
+) -> Float[Tensor, "count channels rows columns"]:
+    """The latents of all pictures.
 
     Args:
-        count: the number of pictures.
-        objects: the names of the objects in the pictures.
+        pictures: of one size.
+        folder: holds one file per :data:`PIECE` pictures. Pieces that are missing or stale (other
+            pictures or a different autoencoder) are encoded and written; the others are read.
+            None: nothing is kept.
         device: where to encode; the latents are returned on the CPU.
-        workers: the number of processes that render pictures in advance.
-        cache_file: a safetensors file, for resumed runs. It is written if it is missing or stale
-            (other pictures or a different autoencoder).
+        workers: the number of processes that draw pictures in advance.
 
     Returns:
-        The encoder's means times its ``scaling_factor``. They are not sampled: the noise is small
-        compared with the latents, and the decoder was trained to tolerate it.
+        The encoder's means times its ``scaling_factor``, in float16 to save memory. They are not
+        sampled: the noise is small compared with the latents, and the decoder was trained to
+        tolerate it.
     """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            return encode_dataset(pictures, Path(temporary), device=device, workers=workers)
+    folder.mkdir(parents=True, exist_ok=True)
     weights = paths.data_path("checkpoints", "autoencoder.safetensors").read_bytes()
-    metadata = {
-        "of": json.dumps([count, *objects]),
-        "autoencoder": hashlib.sha256(weights).hexdigest(),
-    }
-    if cache_file is not None and cache_file.is_file():
-        with safe_open(cache_file, framework="pt") as file:
-            cached = file.metadata() or {}
-            if metadata.items() <= cached.items():
-                return file.get_tensor("latents").float(), json.loads(cached["captions"])
-    model = autoencoder.load().to(device or "cpu")
-    pictures = CaptionedPictures(range(count), objects=objects)
-    batches = DataLoader(pictures, _BATCH, num_workers=workers, collate_fn=_no_collate)
-    latents, captions = [], []
-    for batch in tqdm(batches, desc="latents"):
-        images = torch.stack([picture.image for picture in batch])
-        latents.append(codecs.encode(model, images) * model.config.scaling_factor)
-        captions += [picture.caption for picture in batch]
-    stored = torch.cat(latents).half().contiguous()
-    if cache_file is not None:
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        metadata["captions"] = json.dumps(captions)
-        save_file({"latents": stored}, cache_file, metadata)
-    return stored.float(), captions
+    count = len(pictures)
+    pieces = [range(start, min(start + PIECE, count)) for start in range(0, count, PIECE)]
+    files = {piece: folder / f"{piece[0]:07}-{piece[-1]:07}.safetensors" for piece in pieces}
+    marks = {piece: _mark(pictures, piece, weights) for piece in pieces}
+    missing = [piece for piece in pieces if _read(files[piece], marks[piece]) is None]
+    if missing:
+        model = autoencoder.load().to(device or "cpu")
+        batches = DataLoader(
+            pictures,
+            batch_sampler=[list(piece) for piece in missing],
+            num_workers=workers,
+            collate_fn=_stack_images,
+        )
+        bar = tqdm(zip(missing, batches, strict=True), "latents", len(missing), unit=" pieces")
+        for piece, images in bar:
+            latents = codecs.encode(model, images) * model.config.scaling_factor
+            unfinished = folder / "unfinished"
+            save_file({"latents": latents.half().contiguous()}, unfinished, {"of": marks[piece]})
+            os.replace(unfinished, files[piece])  # a killed process leaves no incomplete piece
+    found = [_read(files[piece], marks[piece]) for piece in pieces]
+    return torch.cat([latents for latents in found if latents is not None])
 
 
-def _no_collate(batch: list[CaptionedPicture]) -> list[CaptionedPicture]:
-    return batch
+def _stack_images(batch: Sequence[CaptionedPicture | DescribedPicture]) -> Tensor:
+    return torch.stack([picture.image for picture in batch])
+
+
+def _mark(pictures: Pictures, piece: range, weights: bytes) -> str:
+    """A hash of what a piece depends on: the autoencoder, its first picture, all texts."""
+    texts = [pictures.text(index) for index in piece]
+    parts = (weights, pictures[piece[0]].image.numpy().tobytes(), repr(texts).encode())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _read(path: Path, mark: str) -> Tensor | None:
+    """The latents of a piece; None if the file is missing or stale."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor("latents") if (file.metadata() or {}).get("of") == mark else None
+    except (FileNotFoundError, SafetensorError):
+        return None

@@ -109,19 +109,14 @@ def captioned_latents(
 ) -> TensorDataset:
     """The latents of ``count`` pictures, and the text encoder's output for their captions.
 
-    The latents are cached in the folder of ``checkpoint``, for resumed runs.
+    The latents are kept in a folder next to ``checkpoint``, for resumed runs.
     """
-    name = f"captioned-latents-{count}.safetensors"
-    cache_file = None if checkpoint is None else Path(checkpoint).with_name(name)
+    pictures = captioned.CaptionedPictures(range(count), objects=captioned.OBJECTS)
+    folder = None if checkpoint is None else Path(checkpoint).with_name("captioned-latents")
     with distributed.rank_zero_first():
-        latents, captions = latent_cache.encode_dataset(
-            count,
-            captioned.OBJECTS,
-            device=device,
-            workers=workers,
-            cache_file=cache_file,
-        )
-    return TensorDataset(latents, encode_prompts(text_to_image.load(), captions))
+        latents = latent_cache.encode_dataset(pictures, folder, device=device, workers=workers)
+    captions = [pictures.text(index) for index in range(count)]
+    return TensorDataset(latents.float(), encode_prompts(text_to_image.load(), captions))
 
 
 def train(

@@ -5,7 +5,6 @@ colours, for the sentences of :mod:`course_lib.data.descriptions`. The autoencod
 and frozen; text encoder and denoiser are trained together, on latents encoded before training.
 """
 
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from course_lib.assets import checkpoints
 from course_lib.compression import autoencoder
 from course_lib.data import captioned, described, descriptions, resampling
 from course_lib.data.descriptions import OBJECTS
-from course_lib.diffusion import described_latents
+from course_lib.diffusion import latent_cache
 from course_lib.sd.clip import CLIPTextConfig, CLIPTextModel
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import NoiseSchedule
@@ -217,11 +216,10 @@ def train(
 
     The latents are kept in a folder next to ``checkpoint``, for resumed and further runs.
     """
-    with tempfile.TemporaryDirectory() as temporary, distributed.rank_zero_first():
-        folder = Path(temporary) if checkpoint is None else Path(checkpoint).parent
-        latents = described_latents.encode_dataset(
-            TRAINING_PICTURES, folder / "tiny-sd-latents", device=device, workers=workers
-        )
+    pictures = described.DescribedPictures(range(TRAINING_PICTURES))
+    folder = None if checkpoint is None else Path(checkpoint).with_name("tiny-sd-latents")
+    with distributed.rank_zero_first():
+        latents = latent_cache.encode_dataset(pictures, folder, device=device, workers=workers)
     dataset = resampling.SlicedTensors(latents, encode_sentences(len(latents)))
     data = resampling.loader(dataset, EXAMPLES_PER_EPOCH, batch_size=batch_size, collate=tuple)
     return fit_new(

@@ -74,6 +74,13 @@ def test_objects_can_be_restricted():
     assert {picture.name for picture in pictures} == {"owl", "car"} and len(pictures) == 40
 
 
+def test_text_is_the_caption():
+    for options in ({}, {"split": "new-combinations", "objects": ["owl", "car"]}):
+        pictures = CaptionedPictures(range(7, 27), 16, **options)
+        captions = [picture.caption for picture in pictures]
+        assert [pictures.text(index) for index in range(len(pictures))] == captions
+
+
 def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match="choose one of seen"):
         captioned.captioned_picture(0, split="old")

@@ -26,7 +26,9 @@ def test_picture_is_a_function_of_its_seed():
     assert picture.image.shape == (3, 32, 32)
     assert picture.image.min() >= 0 and picture.image.max() <= 1
     pictures = described.DescribedPictures(range(3, 5))
-    assert torch.equal(pictures[0], described.described_picture(3).image) and len(pictures) == 2
+    first = described.described_picture(3)
+    assert torch.equal(pictures[0].image, first.image) and len(pictures) == 2
+    assert pictures.text(0) == repr(first.description)
 
 
 @pytest.mark.parametrize("colour", COLOURS)

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.compression import autoencoder, codecs
 from course_lib.data import captioned, described, sprites
 from course_lib.data.descriptions import FORMS, OBJECTS, Description, Item, describe, parse
-from course_lib.diffusion import described_latents, evaluation, text_to_image
+from course_lib.diffusion import evaluation, latent_cache, text_to_image
 from course_lib.sd.clip import CLIPTextConfig
 from course_lib.sd.unet import UNetConfig
 from course_lib.training import recipes
@@ -37,7 +36,7 @@ def small(monkeypatch):
     monkeypatch.setattr(text_to_image, "UNET_CONFIG", UNET_CONFIG)
     monkeypatch.setattr(text_to_image, "EXAMPLES_PER_EPOCH", 8)
     monkeypatch.setattr(text_to_image, "TRAINING_PICTURES", 8)
-    monkeypatch.setattr(described_latents, "PIECE", 3)
+    monkeypatch.setattr(latent_cache, "PIECE", 3)
 
 
 def test_every_word_of_a_caption_is_one_token():
@@ -102,40 +101,6 @@ def test_loss_uses_all_sentences_and_drops_a_tenth(monkeypatch):
     assert 0.07 < dropped.float().mean() < 0.13
     used = {tuple(row) for row in calls[0][~dropped].tolist()}
     assert used == set(map(tuple, sentences[0].tolist()))
-
-
-def test_latents_are_encoded_in_pieces_that_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(described_latents, "PIECE", 2)
-    latents = described_latents.encode_dataset(5, tmp_path)
-    assert latents.shape == (5, 4, 16, 16) and latents.dtype == torch.float16
-    vae = autoencoder.load()
-    picture = described.described_picture(4)
-    expected = codecs.encode(vae, picture.image) * vae.config.scaling_factor
-    torch.testing.assert_close(latents[4].float(), expected, atol=2e-3, rtol=2e-3)
-
-    first, second, third = sorted(tmp_path.iterdir())
-    second.unlink()
-    third.write_bytes(b"incomplete")
-    times = first.stat().st_mtime_ns
-    assert torch.equal(described_latents.encode_dataset(5, tmp_path), latents)
-    assert first.stat().st_mtime_ns == times and len(list(tmp_path.iterdir())) == 3
-    with monkeypatch.context() as patch:
-        patch.setattr(autoencoder, "load", lambda: pytest.fail("the pieces were not used"))
-        assert torch.equal(described_latents.encode_dataset(5, tmp_path), latents)
-        patch.setattr(described_latents, "_mark", lambda *of: "other pictures")
-        with pytest.raises(pytest.fail.Exception):
-            described_latents.encode_dataset(5, tmp_path)
-
-
-def test_a_piece_is_stale_if_any_of_its_descriptions_changed(monkeypatch):
-    mark = described_latents._mark(range(3), b"weights")
-    assert mark == described_latents._mark(range(3), b"weights")
-    assert mark != described_latents._mark(range(3), b"other weights")
-    sample = described.sample_description
-    monkeypatch.setattr(
-        described, "sample_description", lambda seed, **kind: sample(9 if seed == 2 else seed)
-    )
-    assert mark != described_latents._mark(range(3), b"weights")
 
 
 @pytest.mark.extended
