@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from course_lib.assets import checkpoints, paths
 from course_lib.cli import app
 from course_lib.data import scenes
-from course_lib.diffusion import judge
+from course_lib.diffusion import judge_training
 from course_lib.training import publish, recipes, resume
 from course_lib.training import run as training_run
 from course_lib.training.evaluate import metrics_table
@@ -104,14 +104,14 @@ def test_train_writes_the_model_and_a_complete_card(course, tmp_path):
 
 @pytest.mark.extended
 def test_other_recipes_take_the_same_options(course, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "EXAMPLES_PER_EPOCH", judge.BATCH)
+    monkeypatch.setattr(judge_training, "EXAMPLES_PER_EPOCH", judge_training.BATCH)
     monkeypatch.setattr(publish, "TEST_EXAMPLES", 2)
     course("train", "judge", "--epochs", 1, "--workers", 0, "--learning-rate", 0.001)
     again = ("--start", "trained/judge.safetensors", "--out", "more")
     course("train", "judge", "--epochs", 1, "--workers", 0, *again)
     card = read_json(tmp_path / "more" / "judge.json")
-    assert card["epochs"] == 2 and card["images seen"] == 2 * judge.BATCH
-    assert list(card["metrics"]) == list(judge.TEST_SPLITS)
+    assert card["epochs"] == 2 and card["images seen"] == 2 * judge_training.BATCH
+    assert list(card["metrics"]) == list(judge_training.TEST_SPLITS)
     assert "--learning-rate 0.001" in card["command"]
 
 
