@@ -228,7 +228,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("owner", "function", "graded_again"),
+    ("owner", "function", "most_graded_again"),
     [
         ("record", "save_result", 2),
         pytest.param("api", "autograde", 1, marks=pytest.mark.slow),
@@ -239,7 +239,7 @@ if __name__ == "__main__":
 )
 @pytest.mark.extended
 def test_killed_run_can_be_resumed(
-    workspace, submit, tmp_path, graded_students, owner, function, graded_again
+    workspace, submit, tmp_path, graded_students, owner, function, most_graded_again
 ):
     folder = submit(ada=RIGHT, bob=HALF, eve=RIGHT)
     (tmp_path / "killed.py").write_text(KILLED)
@@ -249,7 +249,8 @@ def test_killed_run_can_be_resumed(
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     expected = {"ada": 5, "bob": 1.5, "eve": 5}
     assert scores(grade_batch(folder, workspace, workers=1)) == expected
-    assert len(graded_students) == graded_again  # stored results are not graded again
+    # stored results are not graded again; a run may store one before an earlier page is requested
+    assert len(graded_students) <= most_graded_again
     for student in expected:
         assert feedback.page_path(workspace, student, NAME).is_file()
     assert gradebook_scores(workspace) == expected
