@@ -135,6 +135,17 @@ def test_kinds_say_what_their_name_says():
         samples(1, kind="x")
 
 
+def test_mixed_sentences_leave_a_quarter_of_styles_and_half_of_the_pairs_places_open():
+    rng = np.random.default_rng(0)
+    pairs = [d for d in samples(1000) if len(d.objects) == 2]
+    said = [leave_open(description, rng=rng) for description in pairs]
+    styles = [item.style is None for d in said for item in d.objects]
+    places = [[item.place is None for item in d.objects] for d in said]
+    assert 0.2 < np.mean(styles) < 0.3
+    assert 0.42 < np.mean(places) < 0.58 and all(first == second for first, second in places)
+    assert all(leave_open(description) == description for description in pairs)
+
+
 def test_held_out_combinations_are_in_no_training_description():
     def found(held_out):
         drawn = samples(300, held_out=held_out)
