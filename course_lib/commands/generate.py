@@ -22,7 +22,7 @@ _MODELS = {"tiny-sd": ("tiny-sd", "judge"), "one-step": ("tiny-sd", "one-step", 
 _MANY_STEPS: dict[str, Any] = {
     "steps": 20,
     "sampler": "dpm++",
-    "guidance": 3.0,
+    "guidance": 2.5,
     "negative": "",
     "image": None,
     "strength": 0.8,

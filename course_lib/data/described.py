@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 
 from course_lib.data import captioned, descriptions
 from course_lib.data.compose import Light, Placement, compose
-from course_lib.data.descriptions import OPPOSITE, PLACES, STYLES, Description
+from course_lib.data.descriptions import OPPOSITE, PLACES, STYLES, Description, Item
 
 SIZE = captioned.SIZE  # pixels
 # The side of an object as a fraction of the picture's: in the middle, and at a place. The ranges
 # have gaps between them, so that every picture shows one size only. A large object in the middle
 # may extend beyond the picture; one without a size is as large as in a captioned picture.
-_SIDES = {
+_SIDES: dict[str, dict[str | None, tuple[float, float]]] = {
     "middle": {"small": (0.35, 0.5), None: captioned.SIDES, "large": (1.0, 1.1)},
     "place": {"small": (0.26, 0.31), None: (0.37, 0.42), "large": (0.47, 0.51)},
 }
@@ -88,6 +88,12 @@ def sample_sentences(seed: int, count: int) -> list[str]:
     ]
 
 
+def mean_side(description: Description) -> float:
+    """The expected side of the objects, as a fraction of the picture's."""
+    ranges = [_sides(item) for item in description.objects]
+    return float(np.mean(ranges))
+
+
 def draw(
     description: Description, seed: int = 0, size: int = SIZE, *, drawings: str | None = None
 ) -> Image:
@@ -108,14 +114,13 @@ def draw(
         offset = np.array(_OFFSETS.get(item.place or "", (0, 0)))
         # towards and away from the picture's border, an object at a place has less room
         x, y = 0.5 + offset + rng.uniform(-0.05, 0.05, 2) * np.where(offset, 0.3, 1)
-        sides = _SIDES["place" if item.place else "middle"][item.size]
         placements.append(
             Placement(
                 name=item.name,
                 style=drawings or STYLES[style],
                 x=float(x),
                 y=float(y),
-                size=float(rng.uniform(*sides)),
+                size=float(rng.uniform(*_sides(item))),
                 angle=float(rng.uniform(-10, 10)),
                 flip=bool(rng.random() < 0.5),
             )
@@ -124,6 +129,11 @@ def draw(
     shade = np.array(captioned.COLOURS[description.colour]) + rng.uniform(-0.03, 0.03, 3)
     background = np.broadcast_to(shade.astype(np.float32), (size, size, 3))
     return compose(background, placements, Light(shadow=0.0)).image
+
+
+def _sides(item: Item) -> tuple[float, float]:
+    """The smallest and the largest side of an object."""
+    return _SIDES["place" if item.place else "middle"][item.size]
 
 
 class DescribedPictures(Dataset):

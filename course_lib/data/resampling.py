@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
@@ -16,17 +17,19 @@ def loader(
     batch_size: int,
     workers: int = 0,
     collate: Callable | None = None,
+    weights: Float[Tensor, " examples"] | None = None,
 ) -> DataLoader:
     """Training batches: ``count`` examples per epoch, sampled from ``data`` with replacement.
 
     Sampling uses torch's global generator only, so a seeded run sees the same examples with any
     number of ``workers`` (processes that load ahead). In distributed training each process gets its
     share of every batch of ``batch_size``. ``collate`` turns a list of examples into a batch.
+    With ``weights``, an example is drawn with a probability in proportion to its weight.
     """
     return DataLoader(
         data,
         distributed.local_batch_size(batch_size),
-        sampler=_EpochSampler(data, replacement=True, num_samples=count),
+        sampler=_EpochSampler(data, count, weights),
         num_workers=workers,
         collate_fn=collate,
         persistent_workers=workers > 0,
@@ -66,9 +69,17 @@ class _EpochSampler(RandomSampler):
     process continues with its own random numbers.
     """
 
+    def __init__(self, data: Dataset, count: int, weights: Tensor | None) -> None:
+        super().__init__(data, replacement=True, num_samples=count)
+        self.weights = weights
+
     def __iter__(self) -> Iterator[int]:
         torch.empty((), dtype=torch.int64).random_()
-        indices = super().__iter__()
+        if self.weights is None:
+            indices = super().__iter__()
+        else:
+            drawn = torch.multinomial(self.weights, self.num_samples, replacement=True)
+            indices = iter(drawn.tolist())
         if distributed.world_size() == 1:
             return indices
         rank, world_size = distributed.rank(), distributed.world_size()

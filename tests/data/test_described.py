@@ -55,6 +55,31 @@ def test_objects_are_at_their_place_and_of_their_size(place):
     assert sides["small"].max() < sides[None].min() <= sides[None].max() < sides["large"].min()
 
 
+@pytest.mark.parametrize(
+    ("items", "side"),
+    [
+        ([Item("fox")], 0.8),
+        ([Item("fox", size="small", place="left")], 0.285),
+        ([Item("fox", size="large", place="top"), Item("owl", place="bottom")], 0.4425),
+    ],
+)
+def test_mean_side_is_that_of_the_placements(items, side, monkeypatch):
+    description, sides = Description(tuple(items), "red"), []
+    original = described.compose
+    monkeypatch.setattr(
+        described,
+        "compose",
+        lambda background, placements, light: (
+            sides.extend(placement.size for placement in placements)
+            or original(background, placements, light)
+        ),
+    )
+    for seed in range(60):
+        described.draw(description, seed, size=16)
+    assert described.mean_side(description) == pytest.approx(side)
+    assert np.mean(sides) == pytest.approx(side, abs=0.03)
+
+
 def test_two_objects_are_apart_and_what_is_left_open_varies():
     pair = Description((Item("panda"), Item("apple")), "blue")
     images = [described.draw(pair, seed) for seed in range(8)]

@@ -71,6 +71,20 @@ def test_token_ids_belong_to_the_pictures():
     assert [parse(tokenizer.decode(row)) for row in ids[4]] == list(map(parse, expected))
 
 
+def test_small_objects_are_drawn_more_often():
+    weights = text_to_image.sampling_weights(200)
+    shown = [described.sample_description(seed).objects for seed in range(200)]
+    one = {
+        size: [
+            float(w)
+            for w, items in zip(weights, shown, strict=True)
+            if len(items) == 1 and items[0].size == size and items[0].place is None
+        ]
+        for size in ("small", None, "large")
+    }
+    assert min(one["small"]) > max(one[None]) and min(one[None]) > max(one["large"])
+
+
 def test_prompt_pairs_cover_the_combinations_of_a_split_evenly():
     splits = ("seen", "new-combinations")
     seen, new = (set(text_to_image.prompt_pairs(split, 500)) for split in splits)

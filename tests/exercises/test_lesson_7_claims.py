@@ -8,7 +8,8 @@ LESSON = "07_stable_diffusion"
 # Evaluated with the lesson's own names, after its last cell.
 CLAIMS = [
     # most neighbours of a colour's word are other colours
-    "sum(map(is_colour, neighbours_of_colours)) > 0.75 * len(neighbours_of_colours)",
+    "sum(map(is_colour, neighbours_of_colours)) > 0.6 * len(neighbours_of_colours)",
+    "{'apple', 'frog'} <= {words[place] for place in neighbours_of_colours}",
     # more objects than by chance have the colour of the word next to theirs
     "float(agree.float().mean()) > 2 * shuffled",
     # each image is nearest to its own sentence, and farthest from one with neither right
@@ -30,7 +31,7 @@ CLAIMS = [
     # the maps of "fox", "on" and of the second "a" show the fox; "on" has four times its share
     "min(object_to_background(record)[[2, 3, 4]]) > 1.2",
     "max(object_to_background(record)[[6, 7]]) < 1",
-    "shares_of_words[3] > 3 / 24 and shares_of_words[6] < 0.5 / 24",
+    "shares_of_words[3] > 3 / 24 and shares_of_words[6] == min(shares_of_words[:7])",
     "word_ratios[:, 2].median() > word_ratios[:, 3].median() + 0.1",
     "word_ratios[:, 1].median() < 1.05 and word_ratios[:, [3, 4]].median(0).values.min() > 1.2",
     "after > 0.8 * len(records)",
@@ -46,7 +47,7 @@ CLAIMS = [
     "all(abs(input_timesteps[row.index(min(row))] - t) <= 100 for t, row in errors.items())",
     "near_costs[-1] == min(near_costs) and far_costs[-1] == max(far_costs)",
     # guidance 1 is nearly enough, 12 is too much; the std grows, at 1 it is below that of real ones
-    "at[1].both > 0.8 and min(at[3].both, at[5].both) > 0.8 and at[12].both < 0.7",
+    "at[1].both > 0.8 and min(at[3].both, at[5].both) > 0.7 and at[12].both < 0.7",
     "stds[1:] == sorted(stds[1:]) and at[3].latent_std > 1.05 * at[1].latent_std",
     "at[1].latent_std < 0.9 * x0.std()",
     "abs(at[3].latent_std - x0.std()) < abs(at[1].latent_std - x0.std())",
@@ -58,8 +59,10 @@ CLAIMS = [
     "all(abs(share - 0.7**g / (0.7**g + 0.3**g)) < 0.08 for g, (_, share, _) in toy.items())",
     # in the plane a negative prompt works as it should
     "without_cats > 0.65",
-    # the negative prompts with "flat" remove the style; each negative prompt costs objects
-    "max(flat['flat'][1], flat['flat bus'][1]) < flat['nothing'][0] < flat['shiny'][1]",
+    # "flat" next to another object removes the style, next to the same object it does less; each
+    # negative prompt costs objects
+    "flat['flat bus'][1] < flat['nothing'][0] < flat['shiny'][1]",
+    "flat['flat'][0] > 3 * flat['flat bus'][0]",
     "sorted(kept_objects.values())[2] < 0.85 * kept_objects['nothing']",
     # the object is found at a lower strength than the background; the object itself changes, too
     "0 < min(found_at['new object']) < min(found_at['new background'])",
