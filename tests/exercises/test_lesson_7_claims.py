@@ -28,7 +28,7 @@ CLAIMS = [
     "(word_weights[36, 2:5] > 1.2 * word_weights[0, 2:5]).all()",
     # the sentence decides
     "right_of_sentences >= 5",
-    # the maps of "fox", "on" and of the second "a" show the fox; "on" has four times its share
+    # the maps of "fox", "on" and of the second "a" show the fox; "on" has over 3 times its share
     "min(object_to_background(record)[[2, 3, 4]]) > 1.2",
     "max(object_to_background(record)[[6, 7]]) < 1",
     "shares_of_words[3] > 3 / 24 and shares_of_words[6] == min(shares_of_words[:7])",
