@@ -28,6 +28,14 @@ def data_path(*parts: str) -> Path:
     return path
 
 
+def expand_user(path: str | Path) -> Path:
+    """The path with ``~`` expanded; unchanged if that names no user's home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def how_to_restore(name: str) -> str:
     """How to restore a missing bundled file, such as ``"photos/coffee.png"``."""
     return f"git checkout -- data/{name}" if checkout() else "reinstall the course"

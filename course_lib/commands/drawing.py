@@ -57,10 +57,11 @@ def draw(
     if available is not None and _memory_lower_bound(model, request) > available:
         raise MemoryError
     size = max(_BATCH_PIXELS // (request.width * request.height), 1)
-    batches = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    starts = range(0, len(seeds), size)
     with _progress_bar() as progress:
-        task = progress.add_task(request.sampler, total=steps * len(batches))
-        for batch in batches:
+        task = progress.add_task(request.sampler, total=steps * len(starts))
+        for start in starts:
+            batch = seeds[start : start + size]
             after_step = _StepCheck(batch, request.guidance, lambda: progress.advance(task))
             images = model.generate(
                 **vars(request), seed=batch[0], count=len(batch), callback=after_step
@@ -83,19 +84,9 @@ def _count_steps(model: StableDiffusion, request: Request) -> int:
     Raises:
         ValueError: if there is no such sampler, or the schedule can't have so many steps.
     """
-    schedule = model.schedule
-    make_sampler = find_sampler(request.sampler, schedule)
-    total = schedule.num_train_timesteps
-    try:
-        schedule.timesteps(request.steps)
-    except ValueError as error:
-        most = total // 10 if schedule.timestep_spacing == "leading" else total
-        raise ValueError(
-            f"{request.steps} steps do not fit the {total} timesteps of this model: "
-            f"give a number of --steps from 1 to {most}."
-        ) from error
+    make_sampler = find_sampler(request.sampler, model.schedule)
     strength = 1.0 if request.image is None else request.strength
-    return len(make_sampler(schedule, request.steps, strength).timesteps)
+    return len(make_sampler(model.schedule, request.steps, strength).timesteps)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from course_lib.assets import paths
 from course_lib.console import fail, stderr, warn
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "one-step": {"steps": 1, "sampler": "flow-euler", "guidance": 1.0},
 }
 _LAST_SEED = 2**64 - 1  # of torch.Generator.manual_seed
+MAX_COUNT = 1_000_000  # images by one command
 
 
 def generate(
@@ -57,7 +59,7 @@ def generate(
         float | None,
         typer.Option(
             help="Guidance scale; 1 ignores --negative and halves the time.",
-            show_default="3",
+            show_default="2.5",
         ),
     ] = None,
     negative: Annotated[
@@ -67,7 +69,7 @@ def generate(
         str | None, typer.Option(help="ddpm, ddim, euler, dpm++ or pndm.", show_default="dpm++")
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="The number of images, with consecutive seeds.")
+        int, typer.Option(min=1, max=MAX_COUNT, help="Number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
         Path | None, typer.Option(help="An image to change, cropped to 128x128.")
@@ -172,17 +174,17 @@ def generate_files(
     """
     from course_lib.commands import drawing
 
-    out = out.expanduser()
-    _check_options(out, seed=seed, count=count, guidance=guidance, strength=strength)
+    out = paths.expand_user(out)
     width = height = None
     try:
+        _check_options(out, seed=seed, count=count, guidance=guidance, strength=strength)
         width, height = _parse_size(size)
         with stderr().status("loading the weights"):
             model = load_model()
         _warn_of_ignored_options(model, prompt, negative, guidance)
         pixels = None
         if image is not None:
-            pixels = _read_image(image.expanduser(), width, height, model.vae.config.factor)
+            pixels = _read_image(image, width, height, model.vae.config.factor)
             height, width = pixels.shape[1:]
         default = model.unet.config.sample_size * model.vae.config.factor
         width, height = width or default, height or default
@@ -289,7 +291,7 @@ def _read_image(path: Path, width: int | None, height: int | None, factor: int) 
 
     from course_lib.data import image_files
 
-    image = image_files.read_image(path)
+    image = image_files.read_image(paths.expand_user(path))
     default_width, default_height = (max(side // factor, 1) * factor for side in image.size)
     size = (width or default_width, height or default_height)
     return image_files.to_tensor(ImageOps.fit(image, size))

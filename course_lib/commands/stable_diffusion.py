@@ -3,14 +3,16 @@
 Each command imports what it needs: the command line starts without torch.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from course_lib.commands.generate import generate_files
-from course_lib.console import fail
+from course_lib.assets import paths
+from course_lib.commands.generate import MAX_COUNT, generate_files
+from course_lib.console import fail, warn
 from course_lib.sd.licence import DOWNLOAD_PAGES, LICENCE, LICENCE_SUMMARY, LICENCE_URL
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def generate(
         typer.Option(help="WIDTHxHEIGHT in pixels; by default the size of the training images."),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=1, help="Number of images, with consecutive seeds.")
+        int, typer.Option(min=1, max=MAX_COUNT, help="Number of images, with consecutive seeds.")
     ] = 1,
     image: Annotated[
         Path | None, typer.Option(help="An image to change, cropped to the size.")
@@ -184,7 +186,7 @@ def _describe(weights: "Weights", given: Path) -> list[str]:
         f"noise schedule: {schedule.num_train_timesteps:,} timesteps, {schedule.prediction_type}, "
         f"{schedule.timestep_spacing}; sampler {weights.sampler}",
     ]
-    if weights.path != given:
+    if weights.path != given.absolute():
         lines.append(f"read from {weights.path}")
     return lines + list(weights.notes)
 
@@ -195,14 +197,14 @@ def _own_sampler(weights: Path) -> str:
 
     try:
         return find_sampler(weights)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         fail(str(error))
 
 
 def _require_weights(weights: Path) -> Path:
     """The path with ``~`` expanded (shells don't in ``--weights=~/sd``); fails if it is missing."""
-    weights = weights.expanduser()
-    if not weights.exists():
+    weights = paths.expand_user(weights)
+    if not os.path.exists(weights):  # unlike weights.exists, also for names that are too long
         pages = "\n  ".join(DOWNLOAD_PAGES)
         fail(
             f"{weights} does not exist. Stable Diffusion's weights, {LICENCE}, can be downloaded "
@@ -212,11 +214,18 @@ def _require_weights(weights: Path) -> Path:
 
 
 def _load(weights: Path, device: str | None) -> "StableDiffusion":
-    """The pipeline on the device; on CUDA in float16: half the memory, and faster."""
+    """The pipeline on the device; on CUDA in float16: half the memory, and faster.
+
+    Prints what is ignored or replaced in the weights.
+    """
     import torch
 
     from course_lib.device import resolve_device
-    from course_lib.sd.weights import load
+    from course_lib.sd.weights import load_parts, read
 
     target = resolve_device(device)
-    return load(weights, torch.float16 if target.type == "cuda" else torch.float32).to(target)
+    found = read(weights)
+    for note in found.notes:
+        warn(note)
+    dtype = torch.float16 if target.type == "cuda" else torch.float32
+    return load_parts(found, dtype).to(target)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from course_lib.assets import paths
 from course_lib.console import fail, require_checkout, require_modules
 
 
@@ -18,7 +19,7 @@ def train(
         typer.Option(
             min=1,
             help="Epochs of 2,000 examples (tiny-sd: 5,000; denoiser, flow and one-step: 1,000); "
-            "by default as many as in the first training cycle of the shipped model.",
+            "by default the recipe's. The cards list the commands of the shipped models.",
         ),
     ] = None,
     workers: Annotated[
@@ -36,15 +37,13 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="The peak of the one-cycle schedule, above 0; by default the shipped model's."
-        ),
+        typer.Option(help="The peak of the one-cycle schedule, above 0; by default the recipe's."),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Examples per step; by default the shipped model's. A GPU is faster with more.",
+            help="Examples per step; by default the recipe's. A GPU is faster with more.",
         ),
     ] = None,
     bfloat16: Annotated[
@@ -76,8 +75,8 @@ def train(
     """Train a model of the lessons and evaluate it. --resume continues a run stopped by Ctrl+C."""
     require_modules("torchmetrics", "pycocotools", extra="metrics")
     # Shells expand "~" after a space, but not in --out=~/models.
-    out = out.expanduser()
-    resume, start = resume and resume.expanduser(), start and start.expanduser()
+    out = paths.expand_user(out)
+    resume, start = resume and paths.expand_user(resume), start and paths.expand_user(start)
     if ship:
         require_checkout()
     if (resume or start) and name == "all":
@@ -144,7 +143,7 @@ def evaluate(
 
     from course_lib.training.evaluate import evaluate_models, metrics_table
 
-    checkpoint = checkpoint and checkpoint.expanduser()
+    checkpoint = checkpoint and paths.expand_user(checkpoint)
     try:
         with Console(stderr=True).status("evaluating") as status:
             rows = evaluate_models(

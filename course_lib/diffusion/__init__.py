@@ -1,1 +1,1 @@
-"""Lessons 6 and 7: the course's own diffusion models, their training and evaluation."""
+"""Lessons 6 to 8: the course's own diffusion models, their training and evaluation."""

@@ -1,7 +1,8 @@
 """Lesson 8's rectified flow: lesson 6's U-Net, pictures and number of steps, with another loss.
 
-Only what the network predicts differs from :mod:`course_lib.diffusion.denoiser_training`, so that
-the two can be compared.
+The path, the prediction target and the distribution of the training times differ from
+:mod:`course_lib.diffusion.denoiser_training`; network, pictures and number of updates are the same,
+so that the two can be compared.
 """
 
 from typing import Any

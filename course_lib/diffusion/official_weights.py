@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from course_lib.assets import paths
 from course_lib.console import to_shell
 from course_lib.sd.pipeline import StableDiffusion
 
@@ -14,8 +15,9 @@ ENV_VARIABLE = "COURSE_SD_WEIGHTS"
 def find() -> Path | None:
     """The path in the environment variable ``COURSE_SD_WEIGHTS``, or None if it does not exist."""
     value = os.environ.get(ENV_VARIABLE, "")
-    path = Path(value).expanduser()
-    return path if value and path.exists() else None
+    path = paths.expand_user(value)
+    # unlike path.exists, also for names that are too long
+    return path if value and os.path.exists(path) else None
 
 
 def describe(path: Path | None, device: torch.device) -> str:
@@ -32,7 +34,7 @@ def describe(path: Path | None, device: torch.device) -> str:
         return _instructions(device)
     try:
         parts = inspect(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         check = to_shell("course", "sd", "verify", path)
         return f"{error}\nDownload them again, and check them with: {check}"
     total = sum(weights.numel() for part in parts.values() for weights in part.model.parameters())
@@ -72,7 +74,7 @@ def is_usable(path: Path | None, device: torch.device) -> bool:
 
     try:
         return path is not None and device.type == "cuda" and bool(inspect(path))
-    except ValueError:
+    except (ValueError, OSError):
         return False
 
 

@@ -27,7 +27,7 @@ from course_lib.training import packing
 from course_lib.training.loop import History, fit_new
 
 EXAMPLES_PER_EPOCH = 1000
-EPOCHS = 20  # of the shipped checkpoint
+EPOCHS = 20  # of the first cycle of the shipped checkpoint
 PAIRS = 3000
 BATCH = 16
 LEARNING_RATE = 3e-4

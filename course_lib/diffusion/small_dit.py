@@ -36,7 +36,7 @@ CONFIG = MMDiTConfig(
     pos_embed_max_size=8,
 )
 EXAMPLES_PER_EPOCH = 2000
-EPOCHS = 32  # of the shipped checkpoint
+EPOCHS = 32  # of the first cycle of the shipped checkpoint
 TRAINING_PICTURES = 1000
 BATCH = 32
 LEARNING_RATE = 1.5e-3

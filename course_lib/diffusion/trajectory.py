@@ -21,7 +21,7 @@ class Frame(NamedTuple):
 
 
 def record_trajectory(
-    model: StableDiffusion, prompt: str, *, steps: int = 20, guidance: float = 5.0, seed: int = 0
+    model: StableDiffusion, prompt: str, *, steps: int = 20, guidance: float = 2.5, seed: int = 0
 ) -> list[Frame]:
     """Generate an image with DDIM and record every step.
 

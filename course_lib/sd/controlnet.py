@@ -192,5 +192,10 @@ class ControlledUNet(nn.Module):
                 "many as latents."
             )
         images = images.repeat(len(latents) // len(images), 1, 1, 1)
-        residuals = self.controlnet(latents, timesteps, context, images, self.scale)
+        # Both models may have different floating-point dtypes.
+        dtype = self.controlnet.conv_in.weight.dtype
+        residuals = self.controlnet(
+            latents.to(dtype), timesteps, context.to(dtype), images.to(dtype), self.scale
+        )
+        residuals = [residual.to(latents) for residual in residuals]
         return self.unet(latents, timesteps, context, residuals)

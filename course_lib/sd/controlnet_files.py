@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from course_lib.assets import paths
 from course_lib.sd.controlnet import ControlNetConfig, ControlNetModel
 from course_lib.sd.locations import find_snapshot, open_model
 from course_lib.sd.settings import read_config
@@ -28,7 +29,7 @@ def load(path: str | Path, dtype: torch.dtype | None = None) -> ControlNetModel:
         ValueError: if a tensor is missing, unknown or of the wrong shape, a setting differs from
             Stable Diffusion 1.x, or a file is damaged. The message names it.
     """
-    folder = _find(Path(path).expanduser().absolute())
+    folder = _find(paths.expand_user(path).absolute())
     config = read_config(ControlNetConfig, folder / "config.json")
     try:
         with torch.device("meta"):

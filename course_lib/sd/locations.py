@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from course_lib.assets import paths
 from course_lib.sd.key_names import MODEL_NAMES
 from course_lib.sd.tensor_files import PICKLE_ADVICE, PICKLE_SUFFIXES, TensorFile, shown
 
@@ -22,7 +23,7 @@ def resolve(path: str | Path) -> Path:
     Raises:
         ValueError: if the folder has no weights; the message says what to give instead.
     """
-    path = Path(path).expanduser()
+    path = paths.expand_user(path).absolute()
     if not path.is_dir() or _has_models(path):
         return path
     snapshot = find_snapshot(path)
@@ -61,6 +62,9 @@ def open_model(folder: Path, name: str) -> tuple[dict[str, TensorFile], str | No
         if (folder / file).is_file() or _is_broken_link(folder / file)
     ]
     others = sorted(folder.glob("*.safetensors"))
+    indexes = sorted(folder.glob(f"{stem}.safetensors.index*.json"))
+    if not found and len(indexes) == 1:  # shards of another variant
+        return _open_shards(indexes[0]), f"{name}/{indexes[0].name}"
     if not found and len(others) != 1:
         raise ValueError(_no_weights(folder, standard[0], [file.name for file in others]))
     file = found[0] if found else others[0]
@@ -132,6 +136,12 @@ def _advice(folder: Path) -> str:
     if folder.name in MODEL_NAMES and (files or (folder / "config.json").is_file()):
         title = _TITLES[folder.name]
         return f"{folder} is the {title} alone. Give the folder that contains it: {folder.parent}."
+    settings = sorted(entry.name for entry in folder.glob("*config.json"))
+    if files and settings:
+        return (
+            f"{folder} is one model alone: {settings[0]} is next to {files[0].name}. Give the "
+            "folder with text_encoder/, unet/ and vae/, or a single file with all three models."
+        )
     if files:
         one = "the file" if len(files) == 1 else "one of the files"
         return f"{folder} contains single files. Give {one}: {_list(files)}."

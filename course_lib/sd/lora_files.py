@@ -27,6 +27,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from course_lib.assets import paths
 from course_lib.sd.lora import LoRALayer, adaptable_layers, add_to, find_layers, freeze_others
 from course_lib.sd.settings import read_json
 from course_lib.sd.tensor_files import DTYPES, TensorFile, shown
@@ -92,7 +93,7 @@ def load(
     for name, model in given.items():
         if find_layers(model):
             raise ValueError(f"The {name} has a LoRA already: call lora.remove first.")
-    file = _open(Path(path).expanduser())
+    file = _open(paths.expand_user(path))
     weights = {
         (name, layer): part.weight
         for name, model in given.items()

@@ -61,6 +61,8 @@ class StableDiffusion:
     ) -> Float[Tensor, "images 3 high wide"]:
         """Images for one or several prompts: values in [0, 1], float32, on the CPU.
 
+        A value that overflowed is NaN.
+
         Args:
             prompt: what the image should show.
             negative: the negative prompt, which replaces the empty prompt in the guidance; None is
@@ -106,8 +108,9 @@ class StableDiffusion:
             if callback is not None:
                 callback(index, t, x)
         latents = x / self.vae.config.scaling_factor
-        images = self.vae.decode(latents.to(next(self.vae.parameters())))
-        return (images.float() / 2 + 0.5).clamp(0, 1).cpu()
+        images = self.vae.decode(latents.to(next(self.vae.parameters()))).float() / 2 + 0.5
+        # An infinite value is a failure: clamped, it would look like black or white.
+        return images.clamp(0, 1).where(images.isfinite(), torch.nan).cpu()
 
     def _image_size(
         self, image: Tensor | None, height: int | None, width: int | None

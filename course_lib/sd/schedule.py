@@ -192,7 +192,7 @@ def _check_schedule(schedule: NoiseSchedule) -> None:
         raise ValueError(f"trained_betas has {len(betas)} numbers, num_train_timesteps is {total}.")
     ends = {"beta_start": schedule.beta_start, "beta_end": schedule.beta_end}
     for name, beta in ends.items() if betas is None else (("trained_betas", b) for b in betas):
-        if not isfinite(beta) or not 0 < beta < 1:
+        if not 0 < beta < 1:  # also for NaN
             raise ValueError(f"{name} is {beta}: give numbers between 0 and 1, both excluded.")
     if schedule.rescale_betas_zero_snr and (total < 2 or schedule.prediction_type == "epsilon"):
         # Section 3.2: at pure noise, predicted noise carries no information about the image.

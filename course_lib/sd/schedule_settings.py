@@ -61,6 +61,13 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "set_alpha_to_one": True,
     },
 }
+# By timestep_spacing, the samplers whose steps or initial noise differ a little from those of
+# diffusers' scheduler.
+_DIFFERENT_STEPS = {
+    "leading": ("dpm++",),
+    "linspace": ("ddim", "dpm++", "euler", "pndm"),
+    "trailing": ("euler",),
+}
 _OFF = (False, None)
 # Settings of our five samplers that must have one of these values.
 _FIXED: dict[str, tuple] = {
@@ -188,6 +195,11 @@ def _notes(file: Path, settings: dict[str, Any], sampler: str) -> list[str]:
         notes.append(
             f"{scheduler} of {file.name} is not among the samplers here for this schedule; by "
             f"default {sampler} is used."
+        )
+    elif sampler in _DIFFERENT_STEPS.get(spacing := str(settings.get("timestep_spacing")), ()):
+        notes.append(
+            f"timestep_spacing of {file.name} is {spacing}: with it, the steps of {sampler} differ "
+            f"a little from those of diffusers' {scheduler}, and so do the images."
         )
     if settings.get("steps_offset") == 0 and settings.get("timestep_spacing") == "leading":
         notes.append(f"steps_offset of {file.name} is 0; as in diffusers, 1 is used.")

@@ -7,8 +7,8 @@ schedule is in ``schedule_settings.py``.
 """
 
 import json
-import math
 import re
+import sys
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
@@ -185,15 +185,17 @@ def unknown_settings(config_class: type, file: Path) -> list[str]:
 def is_size_of_old_version(config_class: type, settings: dict[str, Any]) -> bool:
     """Whether ``sample_size`` is below 64 and was written by diffusers before 0.9.
 
-    It was wrong in many files of that time; diffusers replaces it by 64:
+    It was wrong in many files of that time; diffusers replaces it by 64, but keeps a list:
     https://github.com/huggingface/diffusers, ``pipeline_stable_diffusion.py``.
     """
+    size = settings.get("sample_size", _OLD_SIZE)
     version = re.match(r"(\d{1,4})\.(\d{1,4})", str(settings.get("_diffusers_version", "")))
     return (
         config_class is UNetConfig
         and version is not None
         and (int(version[1]), int(version[2])) < (0, 9)
-        and settings.get("sample_size", _OLD_SIZE) < _OLD_SIZE
+        and isinstance(size, int)
+        and size < _OLD_SIZE
     )
 
 
@@ -233,7 +235,7 @@ def _is_valid(key: str, value: Any, default: Any) -> bool:
     if isinstance(default, int):
         limit = _MAX_LAYERS if "layers" in key else 10**6
         return isinstance(value, int) and 1 <= value <= limit
-    return math.isfinite(value) and value > 0
+    return 0 < value <= sys.float_info.max  # false for NaN; isfinite fails for huge integers
 
 
 def _check_up_blocks(config_class: type, file: Path, settings: dict[str, Any]) -> None:

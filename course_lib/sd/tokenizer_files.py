@@ -68,6 +68,16 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         ValueError: if files are missing or damaged, or a setting differs from CLIP's tokenizer;
             the message names file and setting.
     """
+    try:
+        return _read_files(folder)
+    except (AttributeError, KeyError, OverflowError, TypeError) as error:
+        raise ValueError(
+            f"{folder} is not CLIP's tokenizer: a value has the wrong type. Download the "
+            f"tokenizer's files again. ({error!r})"
+        ) from error
+
+
+def _read_files(folder: Path) -> TokenizerFiles:
     single_file = folder / "tokenizer.json"
     added: dict[str, AddedWord] = {}
     try:
@@ -82,8 +92,6 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
             f"{folder}: a tokenizer's folder holds merges.txt and vocab.json, or tokenizer.json. "
             f"Download the missing files. ({error})"
         ) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{single_file} is not CLIP's tokenizer: {error!r}.") from error
     if single_file.is_file():
         _collect(added, single_file, _load(single_file).get("added_tokens") or [])
     settings = _read_settings(folder)
@@ -122,9 +130,10 @@ def _read_model(file: Path) -> tuple[list[tuple[str, ...]], dict[str, int]]:
         _reject(file, "normalizer", parts, _NORMALIZERS)
     # A merge is a string with a space up to version 0.19 of tokenizers, a list from 0.20 on.
     merges = [
-        tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in model["merges"]
+        tuple(merge.split(" ") if isinstance(merge, str) else map(str, merge))
+        for merge in model["merges"]
     ]
-    return merges, model["vocab"]
+    return merges, model["vocab"] | {}  # a TypeError if it is not a dictionary
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:

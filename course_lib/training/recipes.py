@@ -33,7 +33,7 @@ class Recipe:
 
     name: str
     examples_per_epoch: int
-    epochs: int  # of the first training cycle of the shipped checkpoint
+    epochs: int  # the default; a shipped model may have had more, in several trainings
     learning_rate: float  # the peak of the one-cycle schedule
     batch_size: int
     make_model: Callable[[], nn.Module]  # with random weights

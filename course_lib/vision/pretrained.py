@@ -6,6 +6,7 @@ arXiv:1703.06870. torchvision downloads their weights once. Without them, use th
 models: :func:`predict_with_course_models`.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.assets import paths
 from course_lib.data import image_files, scenes
 from course_lib.data.sprites import CLASSES
 from course_lib.vision import detector, instances, segmenter
@@ -120,8 +122,8 @@ def load_photo(path: str | Path) -> Float[Tensor, "3 height width"]:
     Raises:
         ValueError: if the file doesn't exist, or can't be read as an image.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    path = paths.expand_user(path)
+    if not os.path.isfile(path):  # unlike path.is_file, also for names that are too long
         raise ValueError(
             f"There is no file {str(path)!r} in {Path.cwd()}. Upload your photo (Jupyter and "
             "Colab have a button for it above the list of files, on the left) and write its name, "

@@ -129,8 +129,8 @@ class WordMaps(widgets.VBox):
         images = {"the image": self._record.image, title: drawn}
         self.picture.value = jpeg_bytes(titled_images(images, _SIDE))
         self.message.value = (
-            f"In this step “{word}” gets {float(weights.mean()):.1%} of the attention weight: from "
-            f"{low:.1%} at its darkest position to {high:.1%} at its brightest."
+            f"In this step “{html.escape(word)}” gets {float(weights.mean()):.1%} of the attention "
+            f"weight: from {low:.1%} at its darkest position to {high:.1%} at its brightest."
         )
 
 

@@ -1,5 +1,6 @@
 """``course generate`` writes a valid image or prints a message, and never writes a black image."""
 
+import inspect
 import io
 import sys
 
@@ -10,13 +11,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from course_lib.assets import checkpoints
-from course_lib.cli import app
+from course_lib.cli import app, main
 from course_lib.commands import drawing
 from course_lib.commands import generate as command
 from course_lib.console import escape_unencodable, to_shell
 from course_lib.data import descriptions
 from course_lib.diffusion import one_step, text_to_image
 from course_lib.diffusion.flow_unet import as_flow
+from course_lib.sd.schedule import NoiseSchedule
 from tests.support.small_sd import small_pipeline
 
 PROMPT = "a fox on a blue background"
@@ -114,9 +116,12 @@ def test_ignored_words_and_options_give_warnings(generate):
         (["--seed", 2**64], "--seed 18446744073709551616 with --count 1 cannot be used"),
         (["--seed", 2**64 - 1, "--count", 2], "from 0 to 18446744073709551615, which is 2^64"),
         (["--out", "folder.png"], "folder.png cannot be written"),
+        (["--out", "a" * 300 + ".png"], "File name too long"),
+        (["--image", "a" * 300 + ".png"], "File name too long"),
+        (["--out", "~nobody-here/x.png"], "cannot be written: give a .png in a folder that exists"),
         (
             ["--steps", 1001],
-            "1001 steps do not fit the 1000 timesteps of this model: give a number",
+            "1001 steps do not fit a schedule of 1000 times",
         ),
         (["--image", "gone.png"], "gone.png does not exist: give an image file"),
     ],
@@ -185,9 +190,36 @@ def test_one_step_refuses_options_that_it_would_ignore(generate_in_one_step, tmp
     assert f"leave out {option[0]}, or give --model tiny-sd" in printed
 
 
-def test_default_guidance_is_that_of_the_model():
-    """The command repeats it, since the model's module imports torch."""
-    assert command._MANY_STEPS["guidance"] == text_to_image.GUIDANCE
+def test_defaults_are_those_of_the_model():
+    """The command repeats them, since the model's module imports torch; its help shows them."""
+    module = text_to_image
+    expected = {"guidance": module.GUIDANCE, "steps": module.STEPS, "sampler": module.SAMPLER}
+    assert command._MANY_STEPS.items() >= expected.items()
+    for name in (*expected, "strength"):
+        option = inspect.signature(command.generate).parameters[name].annotation.__metadata__[0]
+        assert option.show_default == str(command._MANY_STEPS[name])
+
+
+@pytest.mark.parametrize(
+    "spacing, total, steps, limits",
+    [
+        ("linspace", 1000, 1, (2, 1000)),
+        ("leading", 6, 7, (1, 1)),
+        ("leading", 1000, 600, (1, 100)),
+        ("trailing", 1000, 1001, (1, 1000)),
+    ],
+)
+def test_suggested_numbers_of_steps_are_valid(generate, model, spacing, total, steps, limits):
+    model.schedule = NoiseSchedule(timestep_spacing=spacing, num_train_timesteps=total)
+    code, printed = generate("--steps", steps)
+    assert code == 1 and f"take {limits[0]} to {limits[1]} steps." in printed
+    for limit in limits:
+        assert len(model.schedule.timesteps(limit)) == limit
+
+
+def test_huge_count_is_refused(generate):
+    code, printed = generate("--count", 10**9)
+    assert code == 2 and "1000000" in printed
 
 
 def test_unknown_model_and_missing_weights_name_the_fix(generate, monkeypatch):
@@ -214,7 +246,15 @@ def overflow_in_the_decoder(model):
     model.vae.decoder.conv_out.weight.data.fill_(3e38)
 
 
-@pytest.mark.parametrize("damage", [nan_weight, overflow_in_the_denoiser, overflow_in_the_decoder])
+def overflow_in_one_channel(model):
+    """A part of the image is infinite; clamped, it would look like white."""
+    model.vae.decoder.conv_out.weight.data[0].fill_(3e38)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [nan_weight, overflow_in_the_denoiser, overflow_in_the_decoder, overflow_in_one_channel],
+)
 def test_image_that_is_not_finite_is_not_written(generate, model, tmp_path, damage):
     damage(model)
     code, printed = generate("--seed", 5)
@@ -300,6 +340,17 @@ def test_unencodable_characters_are_escaped(monkeypatch):
     print("狐.png")
     console.flush()
     assert console.buffer.getvalue().strip() == b"\\u72d0.png"
+
+
+def test_file_names_that_the_console_cannot_show_stop_nothing(generate, monkeypatch, tmp_path):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    options = ["--steps", "1", "--device", "cpu", "--out", "狐.png", "--count", "3"]
+    monkeypatch.setattr(sys, "argv", ["course", "generate", PROMPT, *options])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"狐-{n}.png" for n in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def model():
 
 
 def test_trajectory_starts_with_the_noise_and_ends_with_the_generated_image(model):
-    frames = trajectory.record_trajectory(model, PROMPT, steps=3, seed=4)
+    frames = trajectory.record_trajectory(model, PROMPT, steps=3, guidance=5.0, seed=4)
     assert [frame.t for frame in frames] == [*model.schedule.timesteps(3), 0]
     noise = gaussian((1, 4, 8, 8), [torch.Generator().manual_seed(4)])[0]
     assert torch.equal(frames[0].latent, noise)

@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 from course_lib.diffusion import text_to_image
 from course_lib.diffusion.attention_maps import maps_by_word, record_attention, text_self_attention
 from course_lib.diffusion.guidance import GuidanceResult
+from course_lib.figures import figure_png
 from course_lib.figures.stable_diffusion import attention
 from course_lib.figures.stable_diffusion import pipeline as figures
 from course_lib.metrics.generation import wilson_interval
@@ -242,6 +243,13 @@ def test_a_row_and_a_column_of_the_attention_weights_are_drawn():
     assert places == [[2, 2], [0, 0]]
     with pytest.raises(ValueError, match="one name for each token"):
         attention.attention_row_and_column(weights, ["a"], {"middle": 10, "corner": 0}, token=0)
+
+
+def test_tokens_of_the_attention_weights_are_drawn_as_typed():
+    weights, rows = torch.rand(16, 3).softmax(1), {"middle": 10, "corner": 0}
+    figure = attention.attention_row_and_column(weights, ["a", "$$", "b"], rows, token=1)
+    assert figure_png(figure, dpi=20)
+    assert figure.axes[2].get_title("left") == "a column: the map of “$$”"
 
 
 def test_contrastive_tables_outline_the_true_pairs():

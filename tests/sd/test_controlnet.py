@@ -319,6 +319,17 @@ def test_pipeline_matches_diffusers(tmp_path):
     assert relative_error(images, our_result(pipeline, "ddim")[1]) > 0.01
 
 
+def test_controlnet_keeps_its_own_dtype(tmp_path):
+    pipeline, _ = pipeline_pair(tmp_path)
+    controlnet, _ = pair(control(SHALLOW), torch.float32)
+    options = {"steps": 2, "sampler": "ddim", "image": None}
+    images = []
+    for dtype in (torch.float32, torch.bfloat16):
+        unet = ControlledUNet(pipeline.unet, controlnet.to(dtype), IMAGE, 0.7)
+        images.append(replace(pipeline, unet=unet).generate("a fox", **options))
+    assert images[1].isfinite().all() and (images[0] - images[1]).abs().mean() < 0.03
+
+
 @pytest.mark.parametrize(
     "shape, message",
     [

@@ -96,9 +96,11 @@ def test_guidance_weights_prompt_and_negative_prompt(ours, monkeypatch):
     only_negative = generate("an owl", negative=PROMPT, guidance=0.0)
     assert torch.allclose(unguided, only_negative, atol=1e-5)
     assert batch_sizes[2:] == [2, 2]
+    guided = generate(PROMPT, guidance=9.0)
+    assert torch.equal(generate(PROMPT, negative=None, guidance=9.0), guided)
     same_prompts = generate(PROMPT, negative=PROMPT, guidance=9.0)
     assert torch.allclose(unguided, same_prompts, atol=1e-5)
-    assert not torch.allclose(unguided, generate(PROMPT, guidance=9.0), atol=1e-3)
+    assert not torch.allclose(unguided, guided, atol=1e-3)
 
 
 def test_callback_is_called_after_every_step(ours):

@@ -79,6 +79,34 @@ def without_optional_folders(folder):
     shutil.rmtree(folder / "scheduler")
 
 
+def learned_word(folder):
+    """A word of textual inversion: a file for the tokenizer, and one embedding more."""
+    file = folder / "text_encoder" / "model.safetensors"
+    state = load_file(file)
+    key = next(key for key in state if key.endswith("token_embedding.weight"))
+    state[key] = torch.cat([state[key], torch.ones(1, state[key].shape[1])])
+    save_file(state, file)
+    edit(folder / "text_encoder" / "config.json", vocab_size=len(state[key]))
+    write_tokenizer_file(folder, "added_tokens.json", '{"<my-cat>": 700}')
+
+
+def unused_embedding(folder):
+    learned_word(folder)
+    (folder / "tokenizer" / "added_tokens.json").unlink()
+
+
+def tokenizer_of_transformers_5(folder):
+    """Only tokenizer.json, without merges.txt and vocab.json."""
+    from transformers import CLIPTokenizerFast
+
+    old = folder / "tokenizer"
+    theirs = CLIPTokenizerFast.from_pretrained(old, model_max_length=77)
+    shutil.rmtree(old)
+    theirs.save_pretrained(old)
+    for name in ("merges.txt", "vocab.json"):
+        (old / name).unlink(missing_ok=True)
+
+
 def full_clip(folder):
     """The text encoder's file also has CLIP's image encoder and projections."""
     file = folder / "text_encoder" / "model.safetensors"
@@ -92,6 +120,7 @@ def full_clip(folder):
 SAME_IMAGE = {
     "shards with an index": shard,
     "shards of a variant": lambda folder: shard(folder, ".fp16"),
+    "shards of bf16": lambda folder: shard(folder, ".bf16"),
     "non_ema": rename(UNET_FILE, UNET_FILE.replace(".safe", ".non_ema.safe")),
     "bf16": rename(UNET_FILE, UNET_FILE.replace(".safe", ".bf16.safe")),
     "pytorch_model": rename(
@@ -103,6 +132,9 @@ SAME_IMAGE = {
     "CRLF": windows_line_endings,
     "no scheduler": without_optional_folders,
     "all of CLIP": full_clip,
+    "a learned word": learned_word,
+    "an unused embedding": unused_embedding,
+    "only tokenizer.json": tokenizer_of_transformers_5,
     "lists for the levels": setting(
         "unet/config.json", attention_head_dim=[4, 4], only_cross_attention=[False] * 2
     ),
@@ -116,6 +148,7 @@ SAME_IMAGE = {
 }
 NOTES = {
     "non_ema": "Read from unet/diffusion_pytorch_model.non_ema.safetensors",
+    "an unused embedding": "701 token embeddings, the tokenizer 700 tokens: the last 1 embeddings",
     "all of CLIP": "not used: logit_scale, text_projection.*, vision_model.*",
     "steps_offset 0": "steps_offset of scheduler_config.json is 0; as in diffusers, 1 is used",
     "clip_sample": "clip_sample of scheduler_config.json is for pixels",
@@ -131,7 +164,9 @@ def test_equivalent_layouts_and_settings_give_the_same_image(folder, expected, n
     found = weights.read(path)
     assert torch.equal(weights.load_parts(found).generate(PROMPT, steps=3), expected)
     assert NOTES.get(name, "") in " ".join(found.notes)
-    assert bool(found.notes) == (name in NOTES or name in ("bf16", "pytorch_model"))
+    assert bool(found.notes) == (
+        name in NOTES or name in ("bf16", "shards of bf16", "pytorch_model")
+    )
 
 
 def mixed_versions(folder):
@@ -173,6 +208,45 @@ def around_a_single_file(folder):
     return folder.parent / "download"
 
 
+def standalone_autoencoder(folder):
+    return shutil.copytree(folder / "vae", folder.parent / "sd-vae-ft-mse")
+
+
+def cache_of_a_single_file(folder):
+    top = as_hub_cache(folder)
+    snapshot = top / "snapshots" / "0123abc"
+    shutil.copy(snapshot / UNET_FILE, folder.parent / "v1-5-pruned.safetensors")
+    shutil.rmtree(snapshot)
+    snapshot.mkdir()
+    (folder.parent / "v1-5-pruned.safetensors").rename(snapshot / "v1-5-pruned.safetensors")
+    return top
+
+
+def replace_tensors(folder, **changes):
+    """Set tensors of the U-Net whose names contain a key to zeros of a shape."""
+    file = folder / UNET_FILE
+    state = load_file(file)
+    for part, shape in changes.items():
+        for key in [key for key in state if part in key] or [part]:
+            state[key] = torch.zeros(shape)
+    save_file(state, file)
+
+
+def stable_diffusion_2(folder):
+    replace_tensors(folder, **{"attn2.to_k.weight": (16, 1024)})
+    edit(folder / "unet" / "config.json", cross_attention_dim=1024, use_linear_projection=True)
+
+
+def stable_diffusion_xl(folder):
+    replace_tensors(folder, **{"add_embedding.linear_1.weight": (16, 2816)})
+    edit(folder / "unet" / "config.json", addition_embed_type="text_time")
+
+
+def inpainting(folder):
+    replace_tensors(folder, **{"conv_in.weight": (16, 9, 3, 3)})
+    edit(folder / "unet" / "config.json", in_channels=9)
+
+
 def dead_link(folder):
     """A dangling link, as in a Hugging Face cache whose blobs were deleted."""
     (folder / UNET_FILE).unlink()
@@ -211,6 +285,14 @@ REJECTED = {
         lambda f: f / "unet",
         "is the U-Net alone. Give the folder that contains",
     ),
+    "an autoencoder alone": (
+        standalone_autoencoder,
+        "sd-vae-ft-mse is one model alone: config.json is next to diffusion_pytorch_model.safe",
+    ),
+    "a cache of a single file": (cache_of_a_single_file, "Give the file: {}/hub/models--me--sd/"),
+    "Stable Diffusion 2": (stable_diffusion_2, "is Stable Diffusion 2"),
+    "Stable Diffusion XL": (stable_diffusion_xl, "is Stable Diffusion XL"),
+    "inpainting": (inpainting, "inpainting"),
     "the folder above": (lambda f: f.parent, "itself has no weights. Give the folder: {}/sd."),
     "the cache itself": (
         lambda f: as_hub_cache(f).parent,
@@ -238,6 +320,19 @@ REJECTED = {
     "more ids than vectors": (
         lambda f: write_tokenizer_file(f, "added_tokens.json", '{"<my-cat>": 700}'),
         "there are 701 ids",
+    ),
+    "added tokens as a number": (
+        lambda f: write_tokenizer_file(f, "tokenizer.json", '{"added_tokens": 5}'),
+        "tokenizer is not CLIP's tokenizer: a value has the wrong type",
+    ),
+    "an infinite id": (
+        lambda f: write_tokenizer_file(f, "added_tokens.json", '{"<my-cat>": Infinity}'),
+        "tokenizer is not CLIP's tokenizer: a value has the wrong type",
+    ),
+    "beta_start with 400 digits": (setting(SCHEDULER, beta_start=10**400), "beta_start is 1"),
+    "a scale with 400 digits": (
+        setting("vae/config.json", scaling_factor=10**400),
+        "scaling_factor is 1",
     ),
     "no heads": (setting("text_encoder/config.json", "num_attention_heads"), "num_attention_heads"),
     "size 0": (
@@ -317,6 +412,36 @@ def test_both_commands_accept_the_same_folders(folder, tmp_path):
     )  # fmt: skip
     assert code == 1 and "PNDM does not support zero terminal SNR" in output
     assert "choose one of ddim, euler, dpm++" in output
+
+
+def test_relative_paths_are_understood(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert weights.read(".").path == folder
+    monkeypatch.chdir(folder / "unet")
+    with pytest.raises(ValueError, match=f"is the U-Net alone. Give the folder .*: {folder}"):
+        weights.read(".")
+
+
+def test_notes_are_printed_by_both_commands(folder, tmp_path):
+    SAME_IMAGE["a scheduler that is not here"](folder)
+    outputs = verify_and_generate(folder, tmp_path / "x.png")
+    for code, output in outputs:
+        assert code == 0 and NOTES["a scheduler that is not here"] in output
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/sd", "a" * 300])
+def test_impossible_paths_end_with_one_sentence(tmp_path, name):
+    for code, output in verify_and_generate(name, tmp_path / "x.png"):
+        assert code == 1 and ("does not exist" in output or "cannot be read" in output)
+
+
+def test_unreadable_folder_ends_with_one_sentence(folder, monkeypatch, tmp_path):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(weights, "resolve", denied)
+    for code, output in verify_and_generate(folder, tmp_path / "x.png"):
+        assert code == 1 and "Permission denied" in output
 
 
 def test_home_folder_is_expanded(folder, monkeypatch, tmp_path):

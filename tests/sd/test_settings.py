@@ -116,8 +116,6 @@ SMALL_VAE = replace(VAE, block_out_channels=(8, 16), layers_per_block=1)
 @pytest.mark.filterwarnings("ignore:The configuration file of:FutureWarning")
 @pytest.mark.parametrize("name", SCHEDULER_CHANGES)
 def test_folder_gives_the_same_image_as_diffusers(_published, tmp_path, name):
-    import diffusers
-
     changes = dict(SCHEDULER_CHANGES[name])
     if size := changes.pop("sample_size", None):
         # 64 x 64 latents are slow: attention only at 16 x 16, a smaller decoder, and one step.
@@ -129,22 +127,50 @@ def test_folder_gives_the_same_image_as_diffusers(_published, tmp_path, name):
     removed = [key for key, value in changes.items() if value is None]
     edit(folder / SCHEDULER, *removed, **changes)
     scheduler = changes.get("_class_name", "PNDMScheduler")
+    found, ours, expected = generate_with_both(folder, scheduler, steps)
+    assert scheduler.lower().startswith(found.sampler)
+    assert ours.shape == expected.shape == (1, 3, side, side)
+    assert relative_error(ours, expected) <= FLOAT32_TOLERANCE
+    read_as_64 = f"sample_size {size} of diffusers 0.6.0 is read as 64"
+    assert any(read_as_64 in note for note in found.notes) == bool(size)
+
+
+def test_old_sample_size_by_side_is_kept(_published, tmp_path):
+    folder = shutil.copytree(_published, tmp_path / "sd")
+    edit(folder / "unet" / "config.json", sample_size=[4, 4], _diffusers_version="0.6.0")
+    found = weights.read(folder)
+    assert found.parts["unet"].model.config.sample_size == 4
+    assert not found.notes  # diffusers replaces a number only
+
+
+def generate_with_both(folder, scheduler, steps):
+    """The weights, and the image by us and by diffusers with the folder's own scheduler."""
+    import diffusers
+
     edit(folder / "model_index.json", scheduler=["diffusers", scheduler])
     theirs = diffusers.StableDiffusionPipeline.from_pretrained(
         folder, safety_checker=None, requires_safety_checker=False
     )
     theirs.set_progress_bar_config(disable=True)
     found = weights.read(folder)
-    assert scheduler.lower().startswith(found.sampler)
     options = {"num_inference_steps": steps, "guidance_scale": 7.5, "output_type": "pt"}
     expected = theirs("a red fox", generator=torch.Generator().manual_seed(3), **options).images
     pipeline = weights.load_parts(found)
     ours = pipeline.generate("a red fox", sampler=found.sampler, steps=steps, seed=3)
-    assert ours.shape == expected.shape == (1, 3, side, side)
-    assert relative_error(ours, expected) <= FLOAT32_TOLERANCE
-    assert any("sample_size 4 of diffusers 0.6.0 is read as 64" in n for n in found.notes) == bool(
-        size
-    )
+    return found, ours, expected
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("scheduler", schedule_settings._SAMPLERS)
+@pytest.mark.extended
+def test_spacing_gives_the_same_image_as_diffusers_or_a_note(
+    _published, tmp_path, scheduler, spacing
+):
+    folder = shutil.copytree(_published, tmp_path / "sd")
+    edit(folder / SCHEDULER, _class_name=scheduler, timestep_spacing=spacing)
+    found, ours, expected = generate_with_both(folder, scheduler, 5)
+    noted = any(f"is {spacing}: with it, the steps of" in note for note in found.notes)
+    assert noted == (relative_error(ours, expected) > FLOAT32_TOLERANCE)
 
 
 ZERO_TERMINAL_SNR = {"rescale_betas_zero_snr": True}

@@ -55,6 +55,13 @@ def test_prompt_is_escaped_in_html():
     assert "<script" not in widget.boxes.value
 
 
+def test_word_of_the_maps_is_escaped_in_html(model):
+    widget = WordMaps(record_attention(model, "<b>fox</b>", **OPTIONS, guidance=1.0))
+    for _, word in widget.word.options:
+        widget.word.value = word
+        assert "<" not in widget.message.value and "“" in widget.message.value
+
+
 def test_every_control_of_the_maps_changes_the_picture(record):
     widget = WordMaps(record)
     assert widget.word.value == "fox"

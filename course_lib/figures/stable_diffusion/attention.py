@@ -248,7 +248,7 @@ def attention_row_and_column(
         bars.grid(axis="y", color=FAINT)
         bars.set_axisbelow(True)
         bars.legend()
-        square.set_title(f"a column: the map of “{labels[token]}”")
+        square.set_title(f"a column: the map of “{labels[token]}”", **AS_TYPED)
         square.set_xlabel(f"from {float(column.min()):.0%} to {float(column.max()):.0%}")
         square.set(xticks=[], yticks=[])
         square.spines[:].set_visible(False)
