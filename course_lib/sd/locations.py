@@ -175,7 +175,7 @@ def _missing(folder: Path) -> str:
 def _no_weights(folder: Path, standard: str, others: list[str]) -> str:
     """The message for a model folder without usable weights."""
     if any("-of-" in name for name in others):
-        problem = f": shards without their index. Download {standard}.index.json too"
+        problem = f": shards with no index, or with several. Download {standard}.index.json too"
     elif others:
         problem = f". Rename the file to use to {standard}"
     else:

@@ -61,12 +61,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "set_alpha_to_one": True,
     },
 }
-# By timestep_spacing, the samplers whose steps or initial noise differ a little from those of
-# diffusers' scheduler.
+# By timestep_spacing, the samplers whose steps or initial noise can differ from those of diffusers'
+# scheduler. For example, its DDIM and PNDM step by 1000 // steps, even past the next timestep.
 _DIFFERENT_STEPS = {
     "leading": ("dpm++",),
     "linspace": ("ddim", "dpm++", "euler", "pndm"),
-    "trailing": ("euler",),
+    "trailing": ("ddim", "euler", "pndm"),
 }
 _OFF = (False, None)
 # Settings of our five samplers that must have one of these values.
@@ -177,7 +177,8 @@ def _build(chosen: dict[str, Any]) -> NoiseSchedule:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # an integer that is too large for a float is not a number here
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**1023)
 
 
 def _choose_sampler(scheduler: str | None, schedule: NoiseSchedule) -> str:
@@ -198,8 +199,8 @@ def _notes(file: Path, settings: dict[str, Any], sampler: str) -> list[str]:
         )
     elif sampler in _DIFFERENT_STEPS.get(spacing := str(settings.get("timestep_spacing")), ()):
         notes.append(
-            f"timestep_spacing of {file.name} is {spacing}: with it, the steps of {sampler} differ "
-            f"a little from those of diffusers' {scheduler}, and so do the images."
+            f"timestep_spacing of {file.name} is {spacing}: with it, steps or initial noise of "
+            f"{sampler} can differ a little from those of diffusers' {scheduler}."
         )
     if settings.get("steps_offset") == 0 and settings.get("timestep_spacing") == "leading":
         notes.append(f"steps_offset of {file.name} is 0; as in diffusers, 1 is used.")

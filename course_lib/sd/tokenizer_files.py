@@ -66,7 +66,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
 
     Raises:
         ValueError: if files are missing or damaged, or a setting differs from CLIP's tokenizer;
-            the message names file and setting.
+            the message names file and setting, or the folder if a value has the wrong type.
     """
     try:
         return _read_files(folder)

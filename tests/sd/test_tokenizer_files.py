@@ -77,6 +77,16 @@ def test_length_of_the_files_is_used(folders, tmp_path):
             Tokenizer(704, 50, folder)
 
 
+def test_merge_with_a_number_is_rejected(folders, tmp_path):
+    top, _ = folders
+    folder = shutil.copytree(top / "new", tmp_path / "tokenizer")
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    for first, message in (([1, "a"], "vocabulary and merges do not match"), (5, "wrong type")):
+        edit(folder / "tokenizer.json", model=model | {"merges": [first, *model["merges"][1:]]})
+        with pytest.raises(ValueError, match=message):
+            Tokenizer(704, 77, folder)
+
+
 WORD = {"content": "<w>", "id": 704, "normalized": True}
 
 
