@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.diffusion.small_denoiser import decode
-from course_lib.diffusion.text_to_image import GUIDANCE
 from course_lib.sd.pipeline import StableDiffusion
 from course_lib.sd.samplers import DDIM, gaussian
 
@@ -22,12 +21,7 @@ class Frame(NamedTuple):
 
 
 def record_trajectory(
-    model: StableDiffusion,
-    prompt: str,
-    *,
-    steps: int = 20,
-    guidance: float = GUIDANCE,
-    seed: int = 0,
+    model: StableDiffusion, prompt: str, *, guidance: float, steps: int = 20, seed: int = 0
 ) -> list[Frame]:
     """Generate an image with DDIM and record every step.
 

@@ -31,7 +31,9 @@ def model():
 
 @pytest.fixture(scope="module")
 def frames(model):
-    return record_trajectory(model, "a red apple on a blue background", steps=3, seed=4)
+    return record_trajectory(
+        model, "a red apple on a blue background", guidance=5.0, steps=3, seed=4
+    )
 
 
 def texts(figure) -> list[str]:
