@@ -142,8 +142,8 @@ def conv2d_im2col(
 
     The basic idea is ``weight.flatten(1) @ im2col(...)``, which spends most of its time writing
     a matrix ``kernel_height * kernel_width`` times as large as the image. So only the width is
-    unfolded here, into windows one pixel high. Each kernel row is multiplied by the same matrix,
-    shifted down by one image row each time, and the products are summed (Cho and Brand, 2017).
+    unfolded here, into windows one pixel high (Cho and Brand, 2017). Each kernel row is multiplied
+    by the same matrix, shifted down by one image row each time, and the products are summed.
     Arguments and errors: see :func:`conv2d_loops`.
     """
     out_height, out_width = _check(x, weight, bias, stride, padding)

@@ -9,7 +9,7 @@ LESSON = "07_stable_diffusion"
 CLAIMS = [
     # most neighbours of a colour's word are other colours
     "sum(map(is_colour, neighbours_of_colours)) > 0.6 * len(neighbours_of_colours)",
-    "{'apple', 'frog'} <= {words[place] for place in neighbours_of_colours}",
+    "{'lemon', 'frog'} <= {words[place] for place in neighbours_of_colours}",
     # more objects than by chance have the colour of the word next to theirs
     "float(agree.float().mean()) > 2 * shuffled",
     # each image is nearest to its own sentence, and farthest from one with neither right
@@ -23,13 +23,13 @@ CLAIMS = [
     "float(on_card.mean()) > 0.9",
     # one head mixes two colours, two heads keep them apart
     "both_right[1] < 0.6 and both_right[2] > 0.95",
-    # the middle attends most to "fox", "on" and the second "a", the corner less
-    "word_weights[36].topk(3).indices.sort().values.tolist() == [2, 3, 4]",
-    "(word_weights[36, 2:5] > 1.2 * word_weights[0, 2:5]).all()",
+    # the middle attends most to "fox" and "on", the corner less
+    "word_weights[36].topk(2).indices.sort().values.tolist() == [2, 3]",
+    "(word_weights[36, 2:4] > 1.2 * word_weights[0, 2:4]).all()",
     # the sentence decides
     "right_of_sentences >= 5",
-    # the maps of "fox", "on" and of the second "a" show the fox; "on" has over 3 times its share
-    "min(object_to_background(record)[[2, 3, 4]]) > 1.2",
+    # the maps of "fox" and "on" show the fox; "on" has over 3 times its share
+    "min(object_to_background(record)[[2, 3]]) > 1.2",
     "max(object_to_background(record)[[6, 7]]) < 1",
     "shares_of_words[3] > 3 / 24 and shares_of_words[6] == min(shares_of_words[:7])",
     "word_ratios[:, 2].median() > word_ratios[:, 3].median() + 0.1",
@@ -39,8 +39,8 @@ CLAIMS = [
     "{'the object\\'s word', 'all end tokens'} < set(kept_without['object'])",
     "'all six words' not in kept_without['object'] and 'all six words' in kept_without['colour']",
     "not any('words and end tokens' in names for names in kept_without.values())",
-    # the vector at "on" alone is enough for the object, and has nothing of the colour
-    "from_on['object'] > 0.75 and from_on['colour'] < 0.45",
+    # the vector at "on" alone often gives the object, by chance 1 of 48, and never the colour
+    "from_on['object'] > 0.25 and from_on['colour'] < 0.45",
     # the last of the angles of 64 channels
     "round(10_000 ** (31 / 32), -2) == 7500",
     # the timestep is used; the flattest curve is the most expensive one far from its minimum
@@ -59,10 +59,10 @@ CLAIMS = [
     "all(abs(share - 0.7**g / (0.7**g + 0.3**g)) < 0.08 for g, (_, share, _) in toy.items())",
     # in the plane a negative prompt works as it should
     "without_cats > 0.65",
-    # "flat" next to another object removes the style, next to the same object it does less; each
-    # negative prompt costs objects
-    "flat['flat bus'][1] < flat['nothing'][0] < flat['shiny'][1]",
-    "flat['flat'][0] > 3 * flat['flat bus'][0]",
+    # "flat" in a negative prompt removes the style, also next to another object; each one costs
+    # objects
+    "sum(flat['flat bus']) < 0.6 * sum(flat['nothing']) < sum(flat['shiny'])",
+    "sum(flat['flat']) < 0.6 * sum(flat['nothing'])",
     "sorted(kept_objects.values())[2] < 0.85 * kept_objects['nothing']",
     # the object is found at a lower strength than the background; the object itself changes, too
     "0 < min(found_at['new object']) < min(found_at['new background'])",
@@ -71,9 +71,7 @@ CLAIMS = [
     "leaks['no image']['the image'] > 0.1 and same is True",
     "all(outside > 1.2 * alone for outside, alone in outside_changes)",
     # the maps of the source keep the fox where the edit alone becomes another one
-    "fox_changes[2][1] > 0.85 * fox_changes[2][0]",
-    "all(fox_changes[n][1] < 0.85 * fox_changes[n][0] for n in (0, 1))",
-    "fox_changes[2][0] < 0.75 * min(fox_changes[0][0], fox_changes[1][0])",
+    "all(with_maps < 0.85 * alone for alone, with_maps in fox_changes.values())",
     # negated words count, unknown ones are not understood
     "seen['no fox on a yellow background'][0] > 0.5",
     "seen['a yellow background without a car'][0] > 0.5 and 'car' in found_there[4]",

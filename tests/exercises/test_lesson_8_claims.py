@@ -102,7 +102,7 @@ SHIPPED = {
         "curvature < 0.1",
         "outlines(coded_pictures) < outlines(real_pictures)",
         "outlines(one_step_images) < 0.75 * min(outlines(coded_pictures), outlines(others_images))",
-        "unevenness(one_step_images) > 1.2 * unevenness(others_images)",
+        "min(unevenness(one_step_images), unevenness(others_images)) > unevenness(coded_pictures)",
     ],
     "controlnet": [
         "f1['seen'][1.0] > f1['seen'][0.0] + 0.1",

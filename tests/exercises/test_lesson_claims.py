@@ -101,27 +101,28 @@ CLAIMS = {
         # the layer by hand is torch's
         "(whole_layer(small, layer.weight, layer.bias) - layer(small[None])[0]).abs().max() < 1e-4",
         # the response of the square: positive left and above, negative right and below, corners 0
-        "min(answer[6, 3:5].min(), answer[3:5, 6].min()) > 1 > -1 > max(answer[6, 7:9].max(), "
-        "answer[7:9, 6].max()) and answer.argmax() == 4 * 12 + 4",
-        "max(abs(answer[6, 6]), abs(answer[4, 7]), abs(answer[7, 4])) < 1e-6",
+        "min(square_response[6, 3:5].min(), square_response[3:5, 6].min()) > 1",
+        "max(square_response[6, 7:9].max(), square_response[7:9, 6].max()) < -1",
+        "square_response.argmax() == 4 * 12 + 4",
+        "max(abs(square_response[place]) for place in ((6, 6), (4, 7), (7, 4))) < 1e-6",
         # two pixels: correlated before whitening, and not after it
         "torch.corrcoef(pairs.T)[0, 1] > 0.8 and abs(torch.corrcoef(white_pairs.T)[0, 1]) < 0.05",
         "axes[0, 1] * axes[1, 1] > 0 > axes[0, 0] * axes[1, 0]",
         # a core along the diagonal: the two pixels are nearly equal more often than opposite
         "((white_pairs[:, 0] - white_pairs[:, 1]).abs() < 0.1).sum() "
         "> 1.5 * ((white_pairs[:, 0] + white_pairs[:, 1]).abs() < 0.1).sum()",
-        # two codes rebuild a pair at every angle; they are smallest at 45 degrees, not for noise
+        # the coefficients of a pair are smallest at 45 degrees, for noise at no angle
         "min(sizes['pixels']) == sizes['pixels'][9] < 0.93 * sizes['pixels'][0]",
         "max(sizes['noise']) < 1.01 * min(sizes['noise'])",
         "(white_pairs @ turned.T @ turned - white_pairs).abs().max() < 1e-4",
         "(difference.abs() < 0.1).sum() > 2 * (white_pairs[:, 0].abs() < 0.1).sum()",
-        # whitening in the open is the library's; a small limit leaves hardly any correlation
+        # whitening in the open is the library's; a low noise level leaves hardly any correlation
         "torch.allclose(whitening_matrix(0.1), "
         "learned_kernels.whitening_matrix(patches.view(-1, 3, 9, 9)), atol=1e-3)",
         "(remaining := {noise: torch.corrcoef(flat[:, 40:42].T)[0, 1].item() for noise, flat in "
         "white.items()})[0.001] < 0.1",
         "0.2 < remaining[0.1] < torch.corrcoef(pairs.T)[0, 1] / 1.5",
-        # the constant pattern is the one below the small limit
+        # the constant pattern is the one below the low noise level
         "(variance < 0.001**2).sum() == 1 and patterns[:, 0].std() < 0.1 * abs(patterns[0, 0])",
         "(variance < 0.1**2).sum() > 243 / 2",
         "variance[variance < 0.1**2].sum() / variance.sum() < 0.1",
@@ -130,19 +131,20 @@ CLAIMS = {
         "/ maps.square().sum((1, 2, 3))).median() for maps in (on_pixels(stages[-1]), "
         "(stages[-1] @ torch.linalg.inv(whitening_matrix(0.1))).view(-1, 3, 9, 9))])[1] "
         "> 1.5 * alike[0]",
-        # the five largest codes are large, the others small
+        # the five largest coefficients are large, the others small
         "patch_codes.abs().sort().values[-5] > 2 * patch_codes.abs().median()",
-        # the sparsity costs a little error, and buys codes near 0
+        # the sparsity costs a little error, and gains coefficients near 0
         "sparse['yours'][0] > 1.2 * sparse['without sparsity'][0]",
         "0 < sparse['yours'][1] - sparse['without sparsity'][1] < 0.1",
         # whitening alone gives no oriented kernels, training with sparsity does
         "fits['random'].is_oriented().sum() == 0",
         "fits['yours'].is_oriented().sum() > 10",
-        # neither without the sparsity nor with a small limit, whose faint patterns are many
-        "max(fits[name].is_oriented().sum() for name in ('without sparsity', 'limit 0.001')) < 4",
+        # neither without the sparsity nor with a low noise level, whose faint patterns are many
+        "fits['without sparsity'].is_oriented().sum() < 4",
+        "fits['noise level 0.001'].is_oriented().sum() < 4",
         # they follow the faint patterns: neighbouring weights differ
-        "((small_limit @ patterns).square()[:, variance < 0.1**2].sum() "
-        "> 0.5 * small_limit.square().sum())",
+        "((low_noise @ patterns).square()[:, variance < 0.1**2].sum() "
+        "> 0.5 * low_noise.square().sum())",
         # the functions shown explain their kernels very well, half, and badly
         "[round(float(fit.explained[k]), 1) for k in chosen] == [0.9, 0.7, 0.5, 0.3]",
         "torch.allclose((learned - fit.functions).square().sum((1, 2, 3)), "

@@ -272,28 +272,28 @@ WRONG = {
         | return image.reshape(-1, size, image.shape[1] // size, size).amax((1, 3))
     """,
     "receptive-field": """
-        (kernel - 1) * step -> kernel * step
-        (kernel - 1) * step -> (kernel - 1)
-        (kernel - 1) * step -> (kernel - 1) * stride => not its own
-        (kernel - 1) * step -> (kernel + 1) * step
-        (kernel - 1) * step -> (kernel - 1) * stride ** 2
-        step *= stride -> step = stride => Strides multiply
-        step *= stride -> step += stride
-        step *= stride -> step += stride - 1
-        step *= stride -> step *= kernel
-        field = step = 1 -> field, step = 0, 1 => Without any layer
-        field = step = 1 -> field, step = 1, 2
+        (kernel - 1) * jump -> kernel * jump
+        (kernel - 1) * jump -> (kernel - 1)
+        (kernel - 1) * jump -> (kernel - 1) * stride => not its own
+        (kernel - 1) * jump -> (kernel + 1) * jump
+        (kernel - 1) * jump -> (kernel - 1) * stride ** 2
+        jump *= stride -> jump = stride => Strides multiply
+        jump *= stride -> jump += stride
+        jump *= stride -> jump += stride - 1
+        jump *= stride -> jump *= kernel
+        field = jump = 1 -> field, jump = 0, 1 => Without any layer
+        field = jump = 1 -> field, jump = 1, 2
         in stack: -> in stack[::-1]:
         in stack: -> in stack[1:]:
         in stack: -> in stack[:3]:
-        step *= stride -> step *= 2
+        jump *= stride -> jump *= 2
         | return 1 + sum(kernel for kernel, _ in stack)
-        | return 1 + sum(kernel - 1 for kernel, _ in stack) => a step is 2 pixels
+        | return 1 + sum(kernel - 1 for kernel, _ in stack) => a jump is 2 pixels
         | return sum(kernel for kernel, _ in stack) => Without any layer
         | return max([kernel for kernel, _ in stack] + [1])
         | return 2 * len(stack) + 1
         | field = 1; [field := field * kernel for kernel, _ in stack]; return field
-        | field, step = 1, 1; [(step := step * s, field := field + (k - 1) * step) for k, s in stack]; return field => not its own
+        | field, jump = 1, 1; [(jump := jump * s, field := field + (k - 1) * jump) for k, s in stack]; return field => not its own
         | return float(1 + len(stack)) => it must return an int
         | return len(stack[0]) => stopped
         | return stack
@@ -337,14 +337,14 @@ WRONG = {
         (codes.square() + 0.01).sqrt().sum(1) -> (codes + 0.1).sum(1)
         (codes.square() + 0.01).sqrt().sum(1) -> (codes.square() + 0.01).sqrt().mean(1) => root of 0.01 each
         (codes.square() + 0.01).sqrt().sum(1) -> (codes.square().sum(1) + 0.01).sqrt()
-        (codes.square() + 0.01).sqrt().sum(1) -> (codes.clamp(min=0).square() + 0.01).sqrt().sum(1) => negative code
+        (codes.square() + 0.01).sqrt().sum(1) -> (codes.clamp(min=0).square() + 0.01).sqrt().sum(1) => negative coefficient
         (codes.square() + 0.01).sqrt().sum(1) -> (weight.square() + 0.01).sqrt().sum()
         size).mean() -> size).sum() => mean over the patches
         size).mean() -> size) => Return one number
         size).mean() -> size).mean().item() => it must return a Tensor
         batch @ weight.T -> batch @ weight => stopped
         batch @ weight.T -> batch * weight => stopped
-        batch @ weight.T -> (batch @ weight.T).clamp(min=0) => negative code
+        batch @ weight.T -> (batch @ weight.T).clamp(min=0) => negative coefficient
         codes @ weight -> codes @ weight / weight.norm()
         | return (0.5 * (batch @ weight.T @ weight - batch).square().mean() + sparsity * (batch @ weight.T).abs().mean())
         | return torch.zeros(())

@@ -138,10 +138,10 @@ def test_patch_as_sum_shows_the_largest_codes():
     codes = torch.tensor([0.1, -2.5, 0, 0.3, 1.25, 0.2, 0, 0.05])
     figure = learned_figures.patch_as_sum(kernels[0], codes, kernels, count=2)
     titles = [axes.get_title(loc="center") for axes in figure.axes]
-    assert titles[:4] == ["the patch", "−2.50 ×", "+1.25 ×", "rebuilt"]
+    assert titles[:4] == ["the patch", "−2.50 ×", "+1.25 ×", "reconstructed"]
     figure = learned_figures.patch_as_sum(kernels[0], codes, kernels, kernels[1], count=1)
     titles = [axes.get_title(loc="center") for axes in figure.axes]
-    assert titles[:4] == ["the patch", "whitened", "−2.50 ×", "rebuilt"]
+    assert titles[:4] == ["the patch", "whitened", "−2.50 ×", "reconstructed"]
 
 
 def test_a_prediction_is_not_answered_by_the_cell_below_it():

@@ -81,21 +81,21 @@ _DESCRIPTIONS = {
         "deviations to each side.",
     ),
     "code sizes": (
-        "A chart of the mean size of the two codes against the turn of the axes, from 0 to 90 "
-        "degrees. For noise it is a flat line; for pixels a valley with its lowest point at 45 "
-        "degrees.",
-        "|first code| + |second code|, the mean over all pairs. At 0° and 90° the codes are the "
+        "A chart of the mean size of the two coefficients against the rotation of the axes, "
+        "from 0 to 90 degrees. For noise it is a flat line; for pixels a valley with its lowest "
+        "point at 45 degrees.",
+        "The sum of the two absolute values, the mean over all pairs. At 0° and 90° they are the "
         "two whitened pixels themselves. The axis of the sizes does not start at 0.",
     ),
     "controls": (
         "Three grids of 64 kernels. Yours: mostly stripes in several directions. Without sparsity: "
-        "blotches of colour without a direction. With the limit 0.001: fine noise, in which "
+        "blotches of colour without an orientation. With noise level 0.001: fine noise, in which "
         "neighbouring pixels differ.",
         "All the kernels of the three trainings, each scaled to its own maximum. Mid grey is zero.",
     ),
     "tuning": (
-        "A chart: the strongest response against the turn of the edge, from 0 to 90 degrees. The "
-        "curves of Sobel's kernel and of the large kernel with one broad pair of sides fall "
+        "A chart: the strongest response against the rotation of the edge, from 0 to 90 degrees. "
+        "The curves of Sobel's kernel and of the large kernel with one broad pair of sides fall "
         "slowly, that of the thin pair faster; the curves of the kernel with four stripes and of "
         "the learned kernels fall to less than half within 30 degrees.",
         "Relative to an edge in the kernel's own direction. For the learned kernels, the line is "

@@ -78,7 +78,7 @@ def whitened_pairs(
 
 
 def code_sizes(angles: Float[Tensor, " angles"], sizes: Mapping[str, Sequence[float]]) -> Figure:
-    """The mean size of the codes of pairs of numbers, against the turn of the codes' axes.
+    """The mean size of the coefficients of pairs of numbers, against the rotation of the axes.
 
     Args:
         angles: in degrees.
@@ -88,7 +88,7 @@ def code_sizes(angles: Float[Tensor, " angles"], sizes: Mapping[str, Sequence[fl
         figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
         for (name, values), (colour, marker, dash) in with_styles(sizes.items(), LINE_STYLES):
             axes.plot(angles, values, color=colour, marker=marker, linestyle=dash, label=name)
-        axes.set(xlabel="turn of the axes (degrees)", ylabel="mean size of the codes")
+        axes.set(xlabel="rotation of the axes (degrees)", ylabel="mean size of the coefficients")
         axes.set_xticks(range(0, 91, 15))
         axes.legend()
         add_grid(axes)
@@ -101,11 +101,11 @@ def pattern_spreads(
     limits: Mapping[str, float],
     shown: int = 9,
 ) -> Figure:
-    """Some of the patterns that patches are made of, and the spread of each pattern's weight.
+    """Some of the patterns that patches consist of, and each one's standard deviation.
 
     Args:
-        patterns: 3x9x9 numbers in each column, in ascending order of their spread.
-        spreads: the standard deviation of each pattern's weight over all patches.
+        patterns: 3x9x9 numbers in each column, in ascending order of ``spreads``.
+        spreads: the standard deviation of each pattern's coefficient over all patches.
         limits: by name, levels that are drawn as horizontal lines.
         shown: how many patterns to draw.
     """
@@ -137,9 +137,9 @@ def pattern_spreads(
                 color=colour,
                 weight="bold",
             )
-        curve.set(yscale="log", xlabel="pattern, in the order of its spread")
-        curve.set_ylim(min(limits.values()) / 3, None)  # the spread of the last one is 0
-        curve.set_ylabel("spread of its weight")
+        curve.set(yscale="log", xlabel="pattern, by its standard deviation")
+        curve.set_ylim(min(limits.values()) / 3, None)  # the last one's standard deviation is 0
+        curve.set_ylabel("standard deviation of its coefficient")
         label_decades(curve.yaxis)
     return figure
 
@@ -151,19 +151,19 @@ def patch_as_sum(
     original: Float[Tensor, "3 height width"] | None = None,
     count: int = 5,
 ) -> Figure:
-    """A patch as a sum of kernels, each times its code: the largest codes, and the whole sum.
+    """A patch as a sum of kernels, each times its coefficient: the largest, and the whole sum.
 
     Args:
         patch: in the space of the kernels, so whitened if they are.
-        codes: the code of the patch for each kernel.
-        kernels: whose sum, weighted with the codes, is the rebuilt patch.
+        codes: the patch's coefficient for each kernel.
+        kernels: whose sum, weighted with the codes, is the reconstruction.
         original: the patch before whitening, drawn first.
         count: how many terms to draw.
     """
     order = codes.abs().argsort(descending=True)
     rebuilt = torch.einsum("k,kchw->chw", codes, kernels)
     tiles = [patch, *kernels[order[:count]], rebuilt]
-    headings = ["the patch", *(f"{codes[k]:+.2f} ×" for k in order[:count]), "rebuilt"]
+    headings = ["the patch", *(f"{codes[k]:+.2f} ×" for k in order[:count]), "reconstructed"]
     if original is not None:
         tiles, headings = [original, *tiles], ["the patch", "whitened", *headings[1:]]
     with course_style():
@@ -191,7 +191,7 @@ def patch_as_sum(
         )
         bars.axhline(0, color=MUTED, linewidth=0.8)
         bars.set(xlabel="the kernels, in the order of |code|", ylabel="code")
-        bars.set_title(f"all {len(values)} codes of this patch; orange: the {count} above")
+        bars.set_title(f"all {len(values)} coefficients of this patch; orange: the {count} above")
     return figure
 
 
@@ -259,7 +259,7 @@ def tuning_curves(
             if len(values) > 1:
                 axes.fill_between(turns, low, high, color=colour, alpha=0.2, linewidth=0)
             axes.plot(turns, middle, color=colour, marker=marker, linestyle=dash, label=name)
-        axes.set(xlabel="turn of the edge (degrees)", ylabel="strongest response, relative")
+        axes.set(xlabel="rotation of the edge (degrees)", ylabel="strongest response, relative")
         axes.set(ylim=(0, None), xticks=turns.tolist())
         axes.legend()
         add_grid(axes)
