@@ -1,7 +1,7 @@
 """Update the line "First in lesson N" of every term in docs/glossary.md, and list the terms that no
 lesson uses, and the terms that their first lesson does not link.
 
-Run it in the root of a clone: ``python docs/update_glossary.py``.
+Run it in the root of a clone: ``uv run python docs/update_glossary.py``.
 """
 
 from pathlib import Path

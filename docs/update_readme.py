@@ -1,7 +1,7 @@
 """Write the course's public address into README.md: how to clone it, and a link to the website.
 
 The address is ``[tool.course] repository`` in pyproject.toml. Run it in the root of a clone:
-``python docs/update_readme.py``. The parts of README.md between ``<!-- name -->`` and
+``uv run python docs/update_readme.py``. The parts of README.md between ``<!-- name -->`` and
 ``<!-- /name -->`` are generated. (A line must not begin with a marker: it would end the paragraph.)
 """
 
